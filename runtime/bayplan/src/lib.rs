@@ -1,0 +1,1 @@
+//! Run tensor graphs on Vulkan from a static memory plan.

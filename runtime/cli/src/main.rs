@@ -1,0 +1,3 @@
+//! The `bayplan` binary.
+
+fn main() {}

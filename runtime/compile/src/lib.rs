@@ -1,0 +1,1 @@
+//! Graph and target to a verified program with a memory plan.

@@ -1,0 +1,1 @@
+//! Sessions: programs running on a Vulkan device.

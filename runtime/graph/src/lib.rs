@@ -1,0 +1,1 @@
+//! The tensor graph: values, operators, shape rules and reference evaluation.

@@ -1,0 +1,1 @@
+//! Static memory planning: lifespans in, offsets and a proved lower bound out.

@@ -1,0 +1,1 @@
+//! Reports on a recording for people and programs.

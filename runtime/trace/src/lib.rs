@@ -1,0 +1,1 @@
+//! Trace events, their encoding, and the timeline folded from them.

@@ -1,0 +1,1 @@
+//! A thin layer over Vulkan: devices, buffers, pipelines, commands, timestamps.

@@ -1,0 +1,1 @@
+//! Kernel sources, the kernel table and the description of a target device.

@@ -1,0 +1,1 @@
+//! Tests across rooms: architecture, models, faults, terminal.

@@ -1,0 +1,3 @@
+//! The `bayplan-tui` binary.
+
+fn main() {}
