@@ -1,0 +1,97 @@
+//! Where the bytes of constants come from, without reading them.
+
+use core::fmt;
+use std::sync::Arc;
+
+/// One file a graph refers to, by its index in [`crate::Graph::files`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileId(pub u32);
+
+/// How a model names a file.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum FileRef {
+    /// The model file itself (initializers stored in it).
+    Model,
+    /// A path relative to the model's folder (ONNX external data; no absolute path, no `..`).
+    External(Arc<str>),
+}
+
+/// A range of bytes in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ByteRange {
+    /// The file.
+    pub file: FileId,
+    /// First byte.
+    pub offset: u64,
+    /// Number of bytes.
+    pub len: u64,
+}
+
+/// Random access to bytes: the model file, a weight file, or a slice in memory.
+///
+/// Rooms that must not touch files read through this; whoever owns the file implements it.
+pub trait ByteSource: Send + Sync {
+    /// Total number of bytes.
+    fn len(&self) -> u64;
+
+    /// Whether there is nothing to read.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Fills `buf` with the bytes at `offset`.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the range does not lie within the source or the read fails.
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ReadError>;
+}
+
+/// A failed read: which range, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadError {
+    /// First byte asked for.
+    pub offset: u64,
+    /// Number of bytes asked for.
+    pub len: u64,
+    /// What went wrong.
+    pub reason: String,
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot read {} bytes at offset {}: {}", self.len, self.offset, self.reason)
+    }
+}
+
+impl std::error::Error for ReadError {}
+
+impl ByteSource for [u8] {
+    fn len(&self) -> u64 {
+        <[u8]>::len(self) as u64
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ReadError> {
+        let range = usize::try_from(offset).ok().and_then(|start| Some(start..start.checked_add(buf.len())?));
+        match range.and_then(|range| self.get(range)) {
+            Some(bytes) => {
+                buf.copy_from_slice(bytes);
+                Ok(())
+            }
+            None => Err(ReadError {
+                offset,
+                len: buf.len() as u64,
+                reason: format!("the source ends at byte {}", <[u8]>::len(self)),
+            }),
+        }
+    }
+}
+
+impl ByteSource for Vec<u8> {
+    fn len(&self) -> u64 {
+        ByteSource::len(self.as_slice())
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ReadError> {
+        self.as_slice().read_at(offset, buf)
+    }
+}

@@ -1,0 +1,109 @@
+//! The graph itself: plain data with indices.
+
+use std::sync::Arc;
+
+use bayplan_expr::{Expr, Scope};
+
+use crate::{ByteRange, DType, FileRef, Op};
+
+/// A node, by its index in [`Graph::nodes`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeId(pub u32);
+
+/// A value, by its index in [`Graph::values`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ValueId(pub u32);
+
+/// Element type and shape. Dimensions are counted in elements and may contain symbols.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TensorType {
+    /// Element type.
+    pub dtype: DType,
+    /// Dimensions, outermost first; empty for a scalar.
+    pub shape: Vec<Expr>,
+}
+
+/// The bytes of a constant: little-endian elements, row-major, no padding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConstData {
+    /// In memory (small constants, and what the importer computed).
+    Inline(Arc<[u8]>),
+    /// In a file, not read yet.
+    Range(ByteRange),
+}
+
+/// What makes a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ValueSource {
+    /// Given by the caller at every run.
+    Input,
+    /// Part of the model.
+    Constant(ConstData),
+    /// Output number `output` of a node.
+    Node {
+        /// The node.
+        node: NodeId,
+        /// Which of its outputs.
+        output: u32,
+    },
+}
+
+/// A tensor of the graph.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Value {
+    /// Its name in the model, or one derived from the node that makes it. Unique within the graph.
+    pub name: Arc<str>,
+    /// What makes it.
+    pub source: ValueSource,
+    /// Its type; always there for inputs and constants, for outputs of nodes after inference.
+    pub ty: Option<TensorType>,
+    /// The elements of an integer tensor of rank 0 or 1 as expressions, where they are known without running
+    /// (shape arithmetic); filled by inference.
+    pub contents: Option<Arc<[Expr]>>,
+}
+
+/// One application of an operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// The operator with its attributes.
+    pub op: Op,
+    /// What it reads.
+    pub inputs: Vec<ValueId>,
+    /// What it makes.
+    pub outputs: Vec<ValueId>,
+    /// Name of the node in the model that it came from (several nodes may share one).
+    pub name: Arc<str>,
+    /// Operator type of that node in the model, e.g. `Gemm`.
+    pub source_op: Arc<str>,
+}
+
+/// A tensor graph. `nodes` are in an order in which they can run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Graph {
+    /// The model's name, for people.
+    pub name: Arc<str>,
+    /// All values.
+    pub values: Vec<Value>,
+    /// All nodes, each after those it reads from.
+    pub nodes: Vec<Node>,
+    /// What the caller gives, in the model's order.
+    pub inputs: Vec<ValueId>,
+    /// What the caller gets, in the model's order.
+    pub outputs: Vec<ValueId>,
+    /// Files that constants lie in.
+    pub files: Vec<FileRef>,
+    /// The symbols of the inputs' dimensions with their bounds.
+    pub symbols: Scope,
+}
+
+impl Graph {
+    /// The value with that index.
+    pub fn value(&self, id: ValueId) -> &Value {
+        &self.values[id.0 as usize]
+    }
+
+    /// The node with that index.
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.0 as usize]
+    }
+}

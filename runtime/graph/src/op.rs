@@ -1,0 +1,240 @@
+//! The operators: few families, each with its shape rule and its reference evaluation beside it.
+//!
+//! Operands that only say a shape or a position (the target of a reshape, the starts of a slice) are ordinary inputs,
+//! as in ONNX; inference reads their contents, and when they are known the operand is no longer needed to run.
+
+/// One operator with its attributes. Families, not names: `Relu`, `Exp` and `Neg` are one variant.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Op {
+    /// Elementwise, one operand.
+    Unary(UnaryOp),
+    /// Elementwise, two operands of one type, broadcast against each other as in numpy.
+    Binary(BinaryOp),
+    /// `condition ? a : b`, elementwise with broadcasting; operands `condition` (bool), `a`, `b`.
+    Select,
+    /// Elementwise conversion to a type.
+    Cast(crate::DType),
+    /// Matrix product with numpy's batching rule; operands `a` [.., m, k], `b` [.., k, n].
+    MatMul,
+    /// Convolution without bias; operands `x` [n, c, spatial..], `w` [m, c / groups, kernel..].
+    Conv(Window, Groups),
+    /// Maximum or mean over a window; operand `x` [n, c, spatial..].
+    Pool(PoolKind, Window),
+    /// Reduction over axes; operands `x`, and `axes` (i64[k], known contents).
+    Reduce(ReduceOp, Keep),
+    /// Softmax along one axis (`log`: its logarithm).
+    Softmax {
+        /// The axis, counted from the front (resolved by the importer if the rank is known) or negative.
+        axis: i64,
+        /// Whether the logarithm is wanted.
+        log: bool,
+    },
+    /// `(x - mean) / sqrt(variance + epsilon)` over all axes from `axis` on; scale and shift are separate nodes.
+    Normalize {
+        /// First of the axes that are normalised together; may be negative.
+        axis: i64,
+        /// Added to the variance.
+        epsilon: F32Bits,
+        /// Whether the mean is subtracted (layer normalisation) or not (RMS normalisation).
+        center: bool,
+    },
+    /// The same elements in another shape: no work at run time.
+    View(ViewOp),
+    /// Permutes the axes: output axis `i` is input axis `perm[i]`.
+    Transpose(Vec<usize>),
+    /// Broadcasts to a shape (bidirectionally, as ONNX Expand); operands `x`, `shape`.
+    Expand,
+    /// Operands `x`, `starts`, `ends`, `axes`, `steps` (each i64[k], ONNX's clamping rules).
+    Slice,
+    /// Cuts one axis into as many pieces as there are outputs; operands `x`, `sizes` (i64[outputs]).
+    Split {
+        /// The axis; may be negative.
+        axis: i64,
+    },
+    /// Joins along an axis (may be negative).
+    Concat {
+        /// The axis; may be negative.
+        axis: i64,
+    },
+    /// Operands `x`, `pads` (i64[2 * rank]: begins, then ends), `value` (scalar of x's type).
+    Pad(PadMode),
+    /// Selects along an axis by index; operands `x`, `indices` (i32 or i64; negative counts from the end).
+    Gather {
+        /// The axis; may be negative.
+        axis: i64,
+    },
+    /// Selects by index tuples (ONNX GatherND); operands `x`, `indices`.
+    GatherNd {
+        /// Leading dimensions that `x` and `indices` share.
+        batch_dims: usize,
+    },
+    /// The dimensions `start..end` of the operand's shape as i64; never runs.
+    Shape {
+        /// First dimension; negative counts from the end.
+        start: i64,
+        /// One past the last; `None` is the rank.
+        end: Option<i64>,
+    },
+    /// `start, start + delta, …` below `limit`; operands `start`, `limit`, `delta` (scalars of one type).
+    Range,
+    /// A tensor filled with one value; operands `shape` (i64[rank]), `value` (one element).
+    Fill,
+}
+
+/// Elementwise operators of one operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "ONNX's names")]
+pub enum UnaryOp {
+    Neg,
+    Abs,
+    Exp,
+    Log,
+    Sqrt,
+    Reciprocal,
+    Relu,
+    Sigmoid,
+    Tanh,
+    Erf,
+    Floor,
+    Ceil,
+    Round,
+    Sign,
+    Sin,
+    Cos,
+    Not,
+    IsNaN,
+    IsInf,
+    Softplus,
+}
+
+/// Elementwise operators of two operands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "ONNX's names")]
+pub enum BinaryOp {
+    Add,
+    Sub,
+    Mul,
+    Div,
+    Pow,
+    Min,
+    Max,
+    Mod,
+    Equal,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+    And,
+    Or,
+    Xor,
+}
+
+/// Reductions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "ONNX's names")]
+pub enum ReduceOp {
+    Sum,
+    Mean,
+    Max,
+    Min,
+    Prod,
+}
+
+/// What a reduction leaves of the axes it reduces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Keep {
+    /// Dimensions of size 1.
+    Dims,
+    /// Nothing.
+    None,
+}
+
+/// Kinds of pooling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PoolKind {
+    /// The maximum.
+    Max,
+    /// The mean; `count_pad` divides by the whole window also where it hangs over the edge.
+    Average {
+        /// Whether padding counts as elements.
+        count_pad: bool,
+    },
+}
+
+/// A sliding window over the spatial axes. Every list has one entry per spatial axis, pads two (begins, then ends).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Window {
+    /// Extent of the window in taps.
+    pub kernel: Vec<usize>,
+    /// Step from one output to the next.
+    pub strides: Vec<usize>,
+    /// Distance between two taps.
+    pub dilations: Vec<usize>,
+    /// How the input is padded.
+    pub pads: Pads,
+    /// Whether the number of outputs is rounded up (pooling only).
+    pub ceil: bool,
+}
+
+/// Padding of a window's input.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Pads {
+    /// Elements before (first half) and after (second half) each spatial axis.
+    Explicit(Vec<i64>),
+    /// As much as makes `ceil(input / stride)` outputs, the odd one after (`upper`) or before.
+    Same {
+        /// Whether the odd element goes after.
+        upper: bool,
+    },
+}
+
+/// Number of groups of a convolution.
+pub type Groups = usize;
+
+/// Views.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ViewOp {
+    /// Operands `x`, `shape` (i64[rank]; -1 infers one dimension; 0 copies a dimension unless `allow_zero`).
+    Reshape {
+        /// Whether 0 means a dimension of size 0.
+        allow_zero: bool,
+    },
+    /// Operands `x`, and optionally `axes` (i64[k]); without axes every dimension of size 1 goes.
+    Squeeze,
+    /// Operands `x`, `axes` (i64[k]), counted in the result.
+    Unsqueeze,
+    /// To two dimensions, split before `axis` (may be negative).
+    Flatten(i64),
+}
+
+/// How padding is filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PadMode {
+    /// With a value.
+    Constant,
+    /// With the mirror image, without repeating the edge.
+    Reflect,
+    /// With the edge's element.
+    Edge,
+    /// From the other end.
+    Wrap,
+}
+
+/// An `f32` attribute, compared by its bits so that operators can be compared and hashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct F32Bits(u32);
+
+impl F32Bits {
+    /// Wraps a value.
+    pub const fn new(value: f32) -> Self {
+        Self(value.to_bits())
+    }
+
+    /// The value.
+    pub const fn get(self) -> f32 {
+        f32::from_bits(self.0)
+    }
+}
