@@ -1,1 +1,20 @@
-//! Kernel sources, the kernel table and the description of a target device.
+//! Kernels: their WGSL sources, the table that chooses among them, and the description of the device they run on.
+//!
+//! A caller describes device work as a [`Spec`]: what to compute, over concrete shapes, without a word about how.
+//! [`launch`] picks a row of the kernel table for the [`Target`] and answers a [`Launch`]: the [`Kernel`] (WGSL text and
+//! its interface), the parameters, and the grid. Kernels with equal text are one pipeline, whatever their shapes: shapes
+//! travel in the parameters, so that devices which compile slowly compile little.
+//!
+//! This room reads no device: a [`Target`] is plain data.
+#![forbid(unsafe_code)]
+
+mod kernel;
+mod spec;
+mod target;
+
+pub use kernel::{Access, Binding, Kernel, Launch, Refusal, Slot};
+pub use spec::{
+    Arg, Chain, ConvSpec, CopySpec, ElementwiseSpec, GatherNdSpec, GatherSpec, MatMulSpec, NormalizeSpec, Operand,
+    PoolSpec, RangeSpec, ReduceSpec, SoftmaxSpec, Spec, Step, StepOp,
+};
+pub use target::{Class, Features, Repr, Subgroup, Target};
