@@ -1,0 +1,107 @@
+//! Placing jobs one after another, each in the smallest gap that fits it.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use crate::sections::{Job, Sections};
+
+/// Places jobs in the order given. Of the gaps between the placed jobs that are live with it, a job takes
+/// the smallest that fits, the lowest of equal ones, and otherwise the space above all of them. This is
+/// the placement rule of TFLite's arena and of XLA's best-fit heap.
+pub(super) fn place_in_order(sections: &Sections, order: &[u32]) -> Vec<u64> {
+    let mut offsets = vec![0; sections.jobs.len()];
+    let mut placed = PlacedIndex::new(&sections.jobs);
+    let mut neighbours: Vec<(u64, u64)> = vec![];
+    for &index in order {
+        let job = &sections.jobs[index as usize];
+        neighbours.clear();
+        placed.for_each_overlap(job, |other| {
+            let offset = offsets[other as usize];
+            neighbours.push((offset, offset + sections.jobs[other as usize].size));
+        });
+        neighbours.sort_unstable();
+        offsets[index as usize] = smallest_gap(job, &neighbours);
+        placed.insert(index, job);
+    }
+    offsets
+}
+
+/// The offset for `job` among occupied `(from, to)` ranges sorted by `from`; ranges may overlap.
+fn smallest_gap(job: &Job, occupied: &[(u64, u64)]) -> u64 {
+    let mut best: Option<(u64, u64)> = None;
+    let mut top = 0u64;
+    for &(from, to) in occupied {
+        let offset = top.next_multiple_of(job.align);
+        if offset + job.size <= from {
+            let gap = from - top;
+            if best.is_none_or(|(smallest, _)| gap < smallest) {
+                best = Some((gap, offset));
+            }
+        }
+        top = top.max(to);
+    }
+    best.map_or_else(|| top.next_multiple_of(job.align), |(_, offset)| offset)
+}
+
+/// Finds the placed jobs that share a section with a given one.
+///
+/// The jobs lie in a row sorted by first section; a binary tree over the row holds the largest `last` of
+/// the placed jobs below each node. Jobs with `first < last'` are a prefix of the row, and subtrees
+/// whose largest `last` is not after `first'` are skipped: O(log n) per job found.
+struct PlacedIndex {
+    /// Job number per place in the row.
+    row: Vec<u32>,
+    /// First section per place in the row.
+    firsts: Vec<u32>,
+    /// Place in the row per job.
+    place: Vec<u32>,
+    /// Largest `last` of placed jobs; node k has children 2k and 2k+1, leaf i is `leaves + i`.
+    latest: Vec<u32>,
+    leaves: usize,
+}
+
+impl PlacedIndex {
+    fn new(jobs: &[Job]) -> Self {
+        let mut row: Vec<u32> = (0..jobs.len() as u32).collect();
+        row.sort_unstable_by_key(|&i| (jobs[i as usize].first, i));
+        let mut place = vec![0; jobs.len()];
+        for (at, &i) in row.iter().enumerate() {
+            place[i as usize] = at as u32;
+        }
+        let firsts = row.iter().map(|&i| jobs[i as usize].first).collect();
+        let leaves = jobs.len().next_power_of_two();
+        Self { row, firsts, place, latest: vec![0; 2 * leaves], leaves }
+    }
+
+    fn insert(&mut self, index: u32, job: &Job) {
+        let mut node = self.leaves + self.place[index as usize] as usize;
+        while node > 0 && self.latest[node] < job.last {
+            self.latest[node] = job.last;
+            node /= 2;
+        }
+    }
+
+    fn for_each_overlap(&self, job: &Job, mut found: impl FnMut(u32)) {
+        let prefix = self.firsts.partition_point(|&first| first < job.last);
+        // (node, first leaf below it, number of leaves below it); the tree is at most 27 levels deep and
+        // each step replaces one entry by at most two.
+        let mut stack = [(0usize, 0usize, 0usize); 64];
+        stack[0] = (1, 0, self.leaves);
+        let mut depth = 1;
+        while depth > 0 {
+            depth -= 1;
+            let (node, from, count) = stack[depth];
+            if from >= prefix || self.latest[node] <= job.first {
+                continue;
+            }
+            if count == 1 {
+                found(self.row[from]);
+                continue;
+            }
+            let half = count / 2;
+            stack[depth] = (2 * node + 1, from + half, half);
+            stack[depth + 1] = (2 * node, from, half);
+            depth += 2;
+        }
+    }
+}

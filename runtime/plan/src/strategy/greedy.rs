@@ -1,0 +1,24 @@
+//! Greedy placement: the most demanding jobs first, each in the smallest gap that fits.
+
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+
+use super::gap::place_in_order;
+use crate::sections::{Job, Sections};
+
+/// Largest first (TFLite's `GreedyBySize`, XLA's spatial order); of equal sizes the longest-lived first.
+pub(super) fn by_size(sections: &Sections) -> Vec<u64> {
+    place_in_order(sections, &sorted(sections, |job| (job.size, u64::from(job.width))))
+}
+
+/// Longest-lived first (XLA's temporal order); of equal lives the largest first.
+pub(super) fn by_lifetime(sections: &Sections) -> Vec<u64> {
+    place_in_order(sections, &sorted(sections, |job| (u64::from(job.width), job.size)))
+}
+
+/// Job numbers by descending key, the earlier job first on a tie.
+fn sorted(sections: &Sections, key: impl Fn(&Job) -> (u64, u64)) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..sections.jobs.len() as u32).collect();
+    order.sort_by_cached_key(|&i| (Reverse(key(&sections.jobs[i as usize])), i));
+    order
+}
