@@ -1,10 +1,10 @@
 //! The portfolio: strategies in turn until one meets the bound, the best of them taken.
 
-use crate::bound::{aligned_max_live, max_live};
+use crate::bound::{LowerBound, aligned_max_live, max_live};
 use crate::plan::{Plan, Status};
 use crate::problem::Problem;
 use crate::sections::Sections;
-use crate::strategy::{STRATEGIES, Strategy};
+use crate::strategy::{Context, STRATEGIES, Strategy};
 
 /// How much work [`solve`] may do. Work is counted, never timed, so a plan is the same everywhere.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -32,37 +32,50 @@ impl Effort {
 /// plan; callers who hand it on still pass it through [`validate`](crate::validate).
 pub fn solve(problem: &Problem, effort: Effort) -> Plan {
     let sections = Sections::of(problem);
-    let mut best: Option<Plan> = None;
-    for strategy in STRATEGIES {
+    let portfolio = Portfolio::new(problem, &sections);
+    let mut best = portfolio.run(&STRATEGIES[0]);
+    for strategy in &STRATEGIES[1..] {
+        if best.status == Status::Optimal {
+            break;
+        }
         if strategy.pairwise && sections.pairs > effort.pair_budget() {
             continue;
         }
-        let plan = run(problem, &sections, strategy);
-        if best.as_ref().is_none_or(|best| plan.peak < best.peak) {
-            best = Some(plan);
-        }
-        if best.as_ref().is_some_and(|best| best.status == Status::Optimal) {
-            break;
+        let plan = portfolio.run(strategy);
+        if plan.peak < best.peak {
+            best = plan;
         }
     }
-    best.unwrap_or_else(|| {
-        let offsets = alloc::vec![0; problem.len()];
-        Plan::assemble(problem, offsets, max_live(&sections), aligned_max_live(&sections), "none")
-    })
+    best
 }
 
 /// Plans with one strategy of [`strategies`](crate::strategies), whatever its cost. `None` for a name that
 /// is not in the table.
 pub fn solve_with(problem: &Problem, strategy: &str) -> Option<Plan> {
     let strategy = STRATEGIES.iter().find(|row| row.name == strategy)?;
-    Some(run(problem, &Sections::of(problem), strategy))
+    Some(Portfolio::new(problem, &Sections::of(problem)).run(strategy))
 }
 
-fn run(problem: &Problem, sections: &Sections, strategy: &Strategy) -> Plan {
-    let placed = (strategy.place)(sections);
-    let mut offsets = alloc::vec![0; problem.len()];
-    for (job, offset) in sections.jobs.iter().zip(placed) {
-        offsets[job.buffer as usize] = offset;
+/// A problem with what is computed once for all strategies.
+struct Portfolio<'a> {
+    problem: &'a Problem,
+    context: Context<'a>,
+    lower_bound: LowerBound,
+    aligned_bound: LowerBound,
+}
+
+impl<'a> Portfolio<'a> {
+    fn new(problem: &'a Problem, sections: &'a Sections) -> Self {
+        let (lower_bound, aligned_bound) = (max_live(sections), aligned_max_live(sections));
+        Self { problem, context: Context::new(sections), lower_bound, aligned_bound }
     }
-    Plan::assemble(problem, offsets, max_live(sections), aligned_max_live(sections), strategy.name)
+
+    fn run(&self, strategy: &Strategy) -> Plan {
+        let placed = (strategy.place)(&self.context);
+        let mut offsets = alloc::vec![0; self.problem.len()];
+        for (job, offset) in self.context.sections.jobs.iter().zip(placed) {
+            offsets[job.buffer as usize] = offset;
+        }
+        Plan::assemble(self.problem, offsets, self.lower_bound, self.aligned_bound, strategy.name)
+    }
 }

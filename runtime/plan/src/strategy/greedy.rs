@@ -3,17 +3,18 @@
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
+use super::Context;
 use super::gap::place_in_order;
 use crate::sections::{Job, Sections};
 
 /// Largest first (TFLite's `GreedyBySize`, XLA's spatial order); of equal sizes the longest-lived first.
-pub(super) fn by_size(sections: &Sections) -> Vec<u64> {
-    place_in_order(sections, &sorted(sections, |job| (job.size, u64::from(job.width))))
+pub(super) fn by_size(context: &Context<'_>) -> Vec<u64> {
+    place_in_order(context.sections, &sorted(context.sections, |job| (job.size, u64::from(job.width))))
 }
 
 /// Longest-lived first (XLA's temporal order); of equal lives the largest first.
-pub(super) fn by_lifetime(sections: &Sections) -> Vec<u64> {
-    place_in_order(sections, &sorted(sections, |job| (u64::from(job.width), job.size)))
+pub(super) fn by_lifetime(context: &Context<'_>) -> Vec<u64> {
+    place_in_order(context.sections, &sorted(context.sections, |job| (u64::from(job.width), job.size)))
 }
 
 /// Job numbers by descending key, the earlier job first on a tie.

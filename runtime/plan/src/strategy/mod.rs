@@ -1,28 +1,60 @@
-//! The table of strategies: one file and one row each.
+//! The table of strategies: one function and one row each.
 
 use alloc::vec::Vec;
+use core::cell::OnceCell;
 
+use self::ranges::RangeTree;
 use crate::sections::Sections;
 
 mod gap;
 mod greedy;
 mod online;
+mod preorder;
+mod ranges;
+mod skyline;
+
+/// What all strategies see, and what some of them share once it has been made.
+pub(crate) struct Context<'a> {
+    pub(crate) sections: &'a Sections,
+    ranges: OnceCell<RangeTree>,
+    totals: OnceCell<Vec<u64>>,
+}
+
+impl<'a> Context<'a> {
+    pub(crate) fn new(sections: &'a Sections) -> Self {
+        Self { sections, ranges: OnceCell::new(), totals: OnceCell::new() }
+    }
+
+    fn ranges(&self) -> &RangeTree {
+        self.ranges.get_or_init(|| RangeTree::new(&self.sections.jobs))
+    }
+
+    fn totals(&self) -> &[u64] {
+        self.totals.get_or_init(|| preorder::totals(self.sections))
+    }
+}
 
 /// A way to place all jobs.
 pub(crate) struct Strategy {
     /// What people call it.
     pub(crate) name: &'static str,
     /// Offsets of `sections.jobs`, in their order.
-    pub(crate) place: fn(&Sections) -> Vec<u64>,
+    pub(crate) place: fn(&Context<'_>) -> Vec<u64>,
     /// Whether its cost grows with the pairs of jobs that are live together.
     pub(crate) pairwise: bool,
 }
 
-/// Tried from top to bottom.
+/// Tried from top to bottom: the skylines, which scale and most often meet the bound, come first.
 pub(crate) const STRATEGIES: &[Strategy] = &[
+    Strategy { name: "skyline TWA", place: skyline::total_width_area, pairwise: false },
+    Strategy { name: "skyline TAW", place: skyline::total_area_width, pairwise: false },
+    Strategy { name: "skyline A", place: skyline::area, pairwise: false },
+    Strategy { name: "skyline Z", place: skyline::size, pairwise: false },
+    Strategy { name: "skyline TZ", place: skyline::total_size, pairwise: false },
+    Strategy { name: "skyline WAT", place: skyline::width_area_total, pairwise: false },
+    Strategy { name: "online best fit", place: online::best_fit, pairwise: false },
     Strategy { name: "greedy by size", place: greedy::by_size, pairwise: true },
     Strategy { name: "greedy by lifetime", place: greedy::by_lifetime, pairwise: true },
-    Strategy { name: "online best fit", place: online::best_fit, pairwise: false },
 ];
 
 /// The names of all strategies, in the order in which [`solve`](crate::solve) tries them.

@@ -4,13 +4,13 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::sections::Sections;
+use super::Context;
 
 /// Walks through the sections, freeing before allocating. A job takes the smallest free block that
 /// fits, the lowest of equal ones, and otherwise the end of the arena, which grows. The rule of ggml's
 /// graph allocator; cheap, and the yardstick of what an allocator without foresight reaches.
-pub(super) fn best_fit(sections: &Sections) -> Vec<u64> {
-    let jobs = &sections.jobs;
+pub(super) fn best_fit(context: &Context<'_>) -> Vec<u64> {
+    let jobs = &context.sections.jobs;
     let mut starts: Vec<u32> = (0..jobs.len() as u32).collect();
     let mut ends = starts.clone();
     starts.sort_unstable_by_key(|&i| (jobs[i as usize].start, i));
@@ -58,11 +58,11 @@ impl FreeList {
 
     /// Frees `start..end`, joining it with free neighbours.
     fn give_back(&mut self, mut start: u64, mut end: u64) {
-        if let Some((&from, &to)) = self.by_start.range(..start).next_back() {
-            if to == start {
-                self.remove(from, to);
-                start = from;
-            }
+        if let Some((&from, &to)) = self.by_start.range(..start).next_back()
+            && to == start
+        {
+            self.remove(from, to);
+            start = from;
         }
         if let Some(&to) = self.by_start.get(&end) {
             self.remove(end, to);
