@@ -240,6 +240,8 @@ def encoder(name, folder, seed):
 def session_of(model):
     import onnxruntime
 
+    onnxruntime.disable_telemetry_events()
+
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     source = str(model) if isinstance(model, Path) else model
