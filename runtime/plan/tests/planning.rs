@@ -1,0 +1,210 @@
+//! Plans of known problems, and what must hold for the plans of any.
+
+mod instances;
+
+use bayplan_plan::{
+    Buffer, Effort, Plan, Problem, Status, aligned_lower_bound, lower_bound, solve, solve_with, strategies,
+    validate,
+};
+use instances::{KINDS, SplitMix};
+use proptest::prelude::*;
+
+const K: u64 = 1024;
+
+/// The 21 activations of a UNet with three levels: size, first, last.
+const UNET: [(u64, u32, u32); 21] = [
+    (1024 * K, 0, 2),
+    (1024 * K, 1, 19),
+    (512 * K, 2, 4),
+    (512 * K, 3, 5),
+    (512 * K, 4, 15),
+    (256 * K, 5, 7),
+    (256 * K, 6, 8),
+    (256 * K, 7, 11),
+    (128 * K, 8, 10),
+    (256 * K, 9, 11),
+    (512 * K, 10, 12),
+    (256 * K, 11, 13),
+    (256 * K, 12, 14),
+    (512 * K, 13, 15),
+    (1024 * K, 14, 16),
+    (512 * K, 15, 17),
+    (512 * K, 16, 18),
+    (1024 * K, 17, 19),
+    (2048 * K, 18, 20),
+    (1024 * K, 19, 21),
+    (1024 * K, 20, 21),
+];
+
+#[track_caller]
+fn check(rows: &[(u64, u32, u32)], arena: u64, witness: u32) {
+    let buffers = rows.iter().map(|&(size, first, last)| Buffer::new(size, first, last)).collect();
+    let problem = Problem::new(buffers).unwrap();
+    let plan = solve(&problem, Effort::Normal);
+    validate(&problem, &plan).unwrap();
+    assert_eq!((plan.peak, plan.lower_bound.witness), (arena, witness), "{plan:?}");
+    assert_eq!((plan.gap(), plan.status), (0, Status::Optimal));
+    assert_eq!(problem.bytes_at(witness), arena);
+}
+
+#[test]
+fn known_arenas() {
+    // TVM's StaticPlanBlockMemory reuses storage by size class and needs 1,856 bytes here.
+    let q = |first| (256, first, 7);
+    check(&[(1024, 0, 2), (64, 1, 6), q(2), q(3), q(4), q(5), (64, 6, 7)], 1088, 1);
+    // The second buffer is bounded by 4 n with n <= 1024 and lives when the first is gone.
+    check(&[(4096, 0, 1), (4096, 1, 2)], 4096, 0);
+    // ggml's allocator needs 5,242,880 bytes.
+    check(&UNET, 4_194_304, 18);
+    check(&[], 0, 0);
+    check(&[(0, 3, 5), (0, 4, 9)], 0, 0);
+    check(&[(7, 3, 5)], 7, 3);
+    check(&[(u64::MAX >> 2, 0, u32::MAX)], u64::MAX >> 2, 0);
+}
+
+#[test]
+fn every_strategy_makes_valid_plans() {
+    for &(kind, generate) in KINDS {
+        for n in [1, 2, 7, 40, 300] {
+            for seed in 0..6 {
+                let problem = generate(seed, n);
+                let bound = lower_bound(&problem);
+                assert!(aligned_lower_bound(&problem).bytes >= bound.bytes);
+                let best = solve(&problem, Effort::High);
+                for strategy in strategies() {
+                    let plan = solve_with(&problem, strategy).unwrap();
+                    if let Err(violation) = validate(&problem, &plan) {
+                        panic!("{kind} n {n} seed {seed}, {strategy}: {violation}");
+                    }
+                    assert!(plan.peak >= plan.aligned_bound.bytes);
+                    assert_eq!((plan.lower_bound, plan.strategy), (bound, strategy));
+                    assert!(best.peak <= plan.peak, "{kind} n {n} seed {seed}: {strategy} is better");
+                }
+            }
+        }
+    }
+}
+
+/// Chains, UNets and transformer layers are what models are made of: there the bound must be met, or
+/// nearly so.
+#[test]
+fn model_like_graphs_waste_at_most_two_percent() {
+    for &(kind, generate) in &KINDS[..3] {
+        for n in [30, 200, 1000] {
+            for seed in 0..10 {
+                let problem = generate(seed, n);
+                let plan = solve(&problem, Effort::Normal);
+                assert!(plan.waste() <= 0.02, "{kind} n {n} seed {seed}: waste {}", plan.waste());
+            }
+        }
+    }
+}
+
+#[test]
+fn same_problem_same_plan() {
+    for &(_, generate) in KINDS {
+        let plans = [0, 1].map(|_| solve(&generate(9, 500), Effort::Normal));
+        assert_eq!(plans[0], plans[1]);
+    }
+}
+
+#[test]
+fn unknown_strategies_are_refused() {
+    assert_eq!(solve_with(&Problem::default(), "no such strategy"), None);
+}
+
+#[test]
+fn offsets_made_elsewhere_are_checked() {
+    let problem = Problem::new(vec![Buffer::new(8, 0, 2), Buffer::new(8, 1, 3)]).unwrap();
+    let plan = Plan::from_offsets(&problem, vec![8, 0], "file").unwrap();
+    assert_eq!((plan.peak, plan.status, plan.gap()), (16, Status::Optimal, 0));
+    assert_eq!(Plan::from_offsets(&problem, vec![9, 0], "file").unwrap().status, Status::BoundNotReached);
+    assert!(Plan::from_offsets(&problem, vec![7, 0], "file").is_err());
+    assert!(Plan::from_offsets(&problem, vec![7], "file").is_err());
+    assert!(Plan::from_offsets(&problem, vec![u64::MAX, 0], "file").is_err());
+}
+
+/// The least peak, by trying every order in which buffers can be put down at their lowest free offset.
+/// Any plan can be pressed down to such a one without raising its peak.
+fn least_peak(buffers: &[Buffer], placed: &mut Vec<(usize, u64)>, peak: u64, best: &mut u64) {
+    if peak >= *best {
+        return;
+    }
+    if placed.len() == buffers.len() {
+        *best = peak;
+        return;
+    }
+    for (i, b) in buffers.iter().enumerate() {
+        if placed.iter().any(|&(j, _)| i == j) {
+            continue;
+        }
+        let below = placed.iter().filter(|&&(j, _)| buffers[j].lifespan.overlaps(b.lifespan));
+        let top = below.map(|&(j, offset)| offset + buffers[j].size).max().unwrap_or(0);
+        let offset = top.next_multiple_of(b.align);
+        placed.push((i, offset));
+        least_peak(buffers, placed, peak.max(offset + b.size), best);
+        placed.pop();
+    }
+}
+
+/// Up to six buffers; sizes and alignments are small so that ties and exact fits are common.
+fn few_buffers() -> impl Strategy<Value = Vec<Buffer>> {
+    let buffer = (1u64..12, 0u32..6, 1u32..5, 0u32..3);
+    prop::collection::vec(
+        buffer.prop_map(|(size, first, length, align)| {
+            Buffer::new(size, first, first + length).aligned(1 << align)
+        }),
+        1..=6,
+    )
+}
+
+fn some_buffers() -> impl Strategy<Value = Vec<Buffer>> {
+    let buffer = (0u64..5000, 0u32..100, 1u32..40, 0u32..9);
+    prop::collection::vec(
+        buffer.prop_map(|(size, first, length, align)| {
+            Buffer::new(size, first, first + length).aligned(1 << align)
+        }),
+        0..60,
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn small_plans_against_brute_force(buffers in few_buffers()) {
+        let problem = Problem::new(buffers).unwrap();
+        let mut best = u64::MAX;
+        least_peak(problem.buffers(), &mut vec![], 0, &mut best);
+        let plan = solve(&problem, Effort::High);
+        prop_assert!(plan.aligned_bound.bytes <= best, "bound {} above {best}", plan.aligned_bound.bytes);
+        prop_assert!(plan.peak >= best);
+        prop_assert!(plan.status != Status::Optimal || plan.peak == best);
+    }
+
+    #[test]
+    fn random_plans_validate(buffers in some_buffers()) {
+        let problem = Problem::new(buffers).unwrap();
+        for strategy in strategies() {
+            let plan = solve_with(&problem, strategy).unwrap();
+            prop_assert_eq!(validate(&problem, &plan), Ok(()), "{}", strategy);
+        }
+        // Max-live by looking at every point.
+        let live = (0..140).map(|t| problem.bytes_at(t)).max().unwrap_or(0);
+        let bound = lower_bound(&problem);
+        prop_assert_eq!(bound.bytes, live);
+        prop_assert_eq!(problem.bytes_at(bound.witness), if live == 0 { problem.bytes_at(0) } else { live });
+        prop_assert!((0..bound.witness).all(|t| problem.bytes_at(t) < live), "an earlier witness exists");
+    }
+
+    #[test]
+    fn names_and_order_do_not_matter_to_the_bound(seed: u64) {
+        let problem = (KINDS[3].1)(seed, 40);
+        let mut buffers = problem.buffers().to_vec();
+        let mut r = SplitMix(seed);
+        for i in (1..buffers.len()).rev() {
+            buffers.swap(i, r.range(0, i as u64) as usize);
+        }
+        prop_assert_eq!(lower_bound(&problem), lower_bound(&Problem::new(buffers).unwrap()));
+    }
+}

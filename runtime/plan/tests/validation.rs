@@ -1,0 +1,161 @@
+//! The validator must accept nothing that is wrong: every plan here is broken on purpose.
+
+mod instances;
+
+use bayplan_plan::{Buffer, Effort, Plan, Problem, Status, Violation, solve, validate};
+use instances::{KINDS, SplitMix};
+
+/// Two buffers that live together, then one alone.
+fn small() -> (Problem, Plan) {
+    let problem = Problem::new(vec![
+        Buffer::new(64, 0, 2),
+        Buffer::new(32, 1, 3).aligned(16),
+        Buffer::new(48, 2, 4),
+        Buffer::new(0, 0, 4),
+    ])
+    .unwrap();
+    let plan = Plan::from_offsets(&problem, vec![0, 64, 0, 40], "hand").unwrap();
+    (problem, plan)
+}
+
+#[track_caller]
+fn check(change: impl FnOnce(&mut Plan), expect: Violation, message: &str) {
+    let (problem, mut plan) = small();
+    change(&mut plan);
+    assert_eq!(validate(&problem, &plan), Err(expect.clone()));
+    assert_eq!(expect.to_string(), message);
+}
+
+#[test]
+fn each_violation_is_named() {
+    let (problem, plan) = small();
+    assert_eq!(validate(&problem, &plan), Ok(()));
+    check(
+        |p| p.offsets.truncate(1),
+        Violation::WrongLength { buffers: 4, offsets: 1 },
+        "1 offsets for 4 buffers",
+    );
+    check(
+        |p| p.offsets[1] = 72,
+        Violation::Misaligned { buffer: 1, offset: 72, align: 16 },
+        "buffer 1: offset 72 is no multiple of its alignment 16",
+    );
+    check(
+        |p| p.offsets[2] = u64::MAX,
+        Violation::OffsetTooLarge { buffer: 2, offset: u64::MAX },
+        "buffer 2: offset 18446744073709551615 plus its size passes 64 bits",
+    );
+    check(
+        |p| p.offsets[1] = 48,
+        Violation::Overlap { a: 0, b: 1, from: 48, to: 64, point: 1 },
+        "buffers 0 and 1 are both live at point 1 and share 16 bytes, 48..64",
+    );
+    check(
+        |p| p.offsets[2] = 80,
+        Violation::Overlap { a: 1, b: 2, from: 80, to: 96, point: 2 },
+        "buffers 1 and 2 are both live at point 2 and share 16 bytes, 80..96",
+    );
+    check(
+        |p| p.peak = 95,
+        Violation::WrongPeak { stated: 95, actual: 96 },
+        "stated peak is 95 bytes, the offsets give 96",
+    );
+    check(
+        |p| p.lower_bound.bytes = 80,
+        Violation::WrongBound { stated: (80, 1), actual: (96, 1) },
+        "stated lower bound is 80 bytes at point 1, max-live is 96 at point 1",
+    );
+    check(
+        |p| p.lower_bound.witness = 2,
+        Violation::WrongBound { stated: (96, 2), actual: (96, 1) },
+        "stated lower bound is 96 bytes at point 2, max-live is 96 at point 1",
+    );
+    check(
+        |p| p.aligned_bound.bytes = 97,
+        Violation::WrongAlignedBound { stated: (97, 1), actual: (96, 1) },
+        "stated bound with padding is 97 bytes at point 1, it is 96 at point 1",
+    );
+    check(
+        |p| {
+            p.offsets[1] = 80;
+            p.peak = 112;
+        },
+        Violation::NotProved { bound: 96, peak: 112 },
+        "stated optimal, but the peak 112 is above the bound 96",
+    );
+}
+
+#[test]
+fn buffers_without_bytes_may_lie_anywhere() {
+    let (problem, mut plan) = small();
+    plan.offsets[3] = 1 << 40;
+    assert_eq!(validate(&problem, &plan), Ok(()));
+}
+
+/// Buffers that share a point in time, by comparing each pair.
+fn first_overlap(problem: &Problem, offsets: &[u64]) -> bool {
+    let rows: Vec<_> = problem.buffers().iter().zip(offsets).filter(|(b, _)| b.size > 0).collect();
+    rows.iter().enumerate().any(|(i, (a, x))| {
+        rows[..i]
+            .iter()
+            .any(|(b, y)| a.lifespan.overlaps(b.lifespan) && **x < **y + b.size && **y < **x + a.size)
+    })
+}
+
+/// Moves one buffer of a valid plan to a random place: the validator must agree with a comparison of all
+/// pairs on whether that is an overlap, and refuse it if so.
+#[test]
+fn shifted_buffers_are_found() {
+    let (mut overlaps, mut harmless) = (0, 0);
+    for &(kind, generate) in KINDS {
+        for seed in 0..200 {
+            let problem = generate(seed, 40);
+            let plan = solve(&problem, Effort::Normal);
+            let mut r = SplitMix(seed ^ 0xDEAD);
+            let buffer = r.range(0, problem.len() as u64 - 1) as usize;
+            let align = problem.buffers()[buffer].align;
+            let mut offsets = plan.offsets.clone();
+            offsets[buffer] = r.range(0, plan.peak / align) * align;
+            let verdict = Plan::from_offsets(&problem, offsets.clone(), "shifted");
+            if first_overlap(&problem, &offsets) {
+                overlaps += 1;
+                let Err(Violation::Overlap { a, b, from, to, point }) = verdict else {
+                    panic!("{kind} seed {seed}: overlap not found, {verdict:?}");
+                };
+                let (a, b) = (a as usize, b as usize);
+                assert!(a == buffer || b == buffer);
+                assert!([a, b].iter().all(|&i| problem.buffers()[i].lifespan.contains(point)));
+                let ends = [a, b].map(|i| offsets[i] + problem.buffers()[i].size);
+                assert_eq!((from, to), (offsets[a].max(offsets[b]), ends[0].min(ends[1])));
+            } else {
+                harmless += 1;
+                assert!(verdict.is_ok(), "{kind} seed {seed}: {verdict:?}");
+            }
+        }
+    }
+    assert!(overlaps > 500 && harmless > 50, "{overlaps} overlaps, {harmless} harmless moves");
+}
+
+#[test]
+fn misaligned_offsets_and_wrong_peaks_are_found() {
+    for seed in 0..50 {
+        for kind in ["mixed alignments", "common alignment"] {
+            let generate = KINDS.iter().find(|row| row.0 == kind).unwrap().1;
+            let problem = generate(seed, 60);
+            let plan = solve(&problem, Effort::Normal);
+            let buffer = problem.buffers().iter().position(|b| b.align > 1).unwrap();
+            let mut bad = plan.clone();
+            bad.offsets[buffer] += 1;
+            assert!(matches!(validate(&problem, &bad), Err(Violation::Misaligned { .. })));
+            for peak in [plan.peak - 1, plan.peak + 1] {
+                let bad = Plan { peak, ..plan.clone() };
+                assert_eq!(
+                    validate(&problem, &bad),
+                    Err(Violation::WrongPeak { stated: peak, actual: plan.peak })
+                );
+            }
+            let claim = Plan { status: Status::Optimal, ..plan.clone() };
+            assert_eq!(validate(&problem, &claim).is_ok(), plan.peak == plan.aligned_bound.bytes);
+        }
+    }
+}
