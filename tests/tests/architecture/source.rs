@@ -64,14 +64,14 @@ fn collect(tokens: &TokenStream, pattern: Pattern, lines: &mut Vec<usize>) {
     for (at, token) in list.iter().enumerate() {
         match (token, pattern) {
             (TokenTree::Ident(word), Pattern::Word(name)) if *word == name => {
-                lines.push(word.span().start().line)
+                lines.push(word.span().start().line);
             }
             (TokenTree::Ident(word), Pattern::StdModule(name))
                 if *word == "std" && is_path(&list[at + 1..]) =>
             {
                 match list.get(at + 3) {
                     Some(TokenTree::Ident(module)) if *module == name => {
-                        lines.push(module.span().start().line)
+                        lines.push(module.span().start().line);
                     }
                     Some(TokenTree::Group(group)) => collect(&group.stream(), Pattern::Word(name), lines),
                     _ => {}
