@@ -1,4 +1,36 @@
 //! Trace events, their encoding, and the timeline folded from them.
+//!
+//! A recording is a Perfetto trace: a sequence of `TracePacket` frames. Some of them Perfetto shows (who recorded, a
+//! slice per run, counters); the others hold our own records, without loss, in a private field that Perfetto skips.
+//!
+//! ```text
+//! file      ┌──────────────┬──────────────┬──────────────┬──────────────┬───
+//!           │ frame        │ frame        │ frame        │ frame        │ …
+//!           └──────────────┴──────────────┴──────────────┴──────────────┴───
+//! frame     0a │ length (varint) │ TracePacket
+//! packet    what Perfetto shows:  timestamp, sequence, track event or track descriptor
+//!           ours:                 8a f9 2b │ length (varint) │ chunk             (field 90001, bytes)
+//! chunk      0  "bayp"            magic
+//!            4  u8                major version      another one than ours is refused by name
+//!            5  u8                minor version      a higher one is read; what it added is skipped
+//!            6  u8                kind               1 session · 2 plan · 3 keyframe · 4 events; others skipped
+//!            7  u8                flags              1 goes on in the next chunk · 2 restates earlier segments
+//!            8  u64               sequence number of the chunk in the session
+//!           16  u64               base time, ns since the session began
+//!           24  u32               number of events; of the piece, for what is cut into pieces
+//!           28  u32               length of the body
+//!           32  u32               CRC-32C of the body
+//!           36  u32               CRC-32C of bytes 0 to 36
+//!           40                    body
+//! session   protobuf message: id, model, device, driver, api, version, level, process, start
+//! plan      protobuf message: number, and the plan record
+//! keyframe  protobuf message: counts, losses, and the events that restate what holds
+//! events    kind byte, then varints; times and runs as differences
+//! segment   packets · session · plan* · keyframe (from the second segment on) · (events · packets | plan)*
+//! ```
+//! Numbers in the header are little-endian. A segment decodes alone, and so does any concatenation of segments.
+//! A reader finds its way past damage by the chunks' own magic and checksums, and notices what is missing by their
+//! sequence numbers.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -6,13 +38,27 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod chunk;
 mod event;
+mod event_codec;
+mod live_curve;
+mod perfetto;
+mod plan_codec;
+mod plan_json;
 mod plan_record;
+mod reader;
 mod session;
+mod state;
+mod wire;
+mod writer;
 
+pub use chunk::{FORMAT_MAJOR, FORMAT_MINOR};
 pub use event::{Event, EventKind, Nanos, Severity, UNPLANNED, Window};
+pub use plan_codec::{PLAN_MAJOR, PlanDecodeError};
 pub use plan_record::{
     ArenaKind, ArenaRecord, BufferKind, BufferRecord, DimBinding, MAX_PLAN_ITEMS, OpRecord, PlanRecord,
     PlanRecordError,
 };
+pub use reader::{Damage, DamageCause, Reader};
 pub use session::{Keyframe, Level, Record, SessionInfo, UnknownLevel};
+pub use writer::Writer;

@@ -1,0 +1,475 @@
+//! Bytes to records, in any portions, past any damage.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::chunk::{
+    ChunkKind, FLAG_MORE, FLAG_RESTATED, FORMAT_MAJOR, Frame, HEADER_LEN, Header, MAX_ASSEMBLED, MAX_BODY,
+    crc32c, find_header, parse_frame,
+};
+use crate::event::{Event, UNPLANNED};
+use crate::event_codec::{Context, take_event};
+use crate::plan_record::PlanRecord;
+use crate::session::Record;
+use crate::state::{keyframe_from_bytes, plan_from_bytes, session_from_bytes};
+use crate::wire::{Cursor, WireError};
+
+/// Most plans of one session.
+const MAX_PLANS: usize = 4096;
+
+/// Something in a recording that could not be read. Reading goes on behind it, unless it [`Damage::is_fatal`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// Byte offset in the segment.
+    pub offset: u64,
+    /// What it is.
+    pub cause: DamageCause,
+}
+
+/// What is wrong at a place of a recording.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DamageCause {
+    /// The bytes end inside a frame: the writer was stopped there, or is still writing.
+    Truncated {
+        /// How many bytes follow the last whole frame.
+        bytes: u64,
+    },
+    /// No frame begins here.
+    Frame,
+    /// A chunk's bytes do not have the chunk's checksum.
+    Checksum,
+    /// A chunk's contents do not decode although the checksum holds.
+    Content {
+        /// What was wrong.
+        reason: String,
+    },
+    /// Chunks are missing before this one.
+    Missing {
+        /// How many.
+        chunks: u64,
+    },
+    /// The recording was written in a major version this program does not know. Fatal.
+    Version {
+        /// The version found.
+        found: u8,
+    },
+    /// The bytes are no recording of bayplan. Fatal.
+    NotARecording,
+}
+
+impl Damage {
+    /// Whether nothing more can be read.
+    pub fn is_fatal(&self) -> bool {
+        matches!(self.cause, DamageCause::Version { .. } | DamageCause::NotARecording)
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = self.offset;
+        match &self.cause {
+            DamageCause::Truncated { bytes } => {
+                write!(
+                    f,
+                    "the recording ends in the middle of a frame: the last {bytes} bytes, from byte {at}, are lost"
+                )
+            }
+            DamageCause::Frame => write!(f, "the recording is damaged at byte {at}: no frame begins there"),
+            DamageCause::Checksum => {
+                write!(f, "the recording is damaged at byte {at}: the checksum of the chunk there is wrong")
+            }
+            DamageCause::Content { reason } => {
+                write!(f, "the chunk at byte {at} of the recording does not decode: {reason}")
+            }
+            DamageCause::Missing { chunks } => {
+                write!(f, "{chunks} chunks of the recording are missing before byte {at}")
+            }
+            DamageCause::Version { found } => write!(
+                f,
+                "the recording has format version {found}; this bayplan reads version {FORMAT_MAJOR}: open it with \
+                 the bayplan that wrote it"
+            ),
+            DamageCause::NotARecording => f.write_str("this is not a recording of bayplan"),
+        }
+    }
+}
+
+impl core::error::Error for Damage {}
+
+/// The lengths that indices of events are checked against.
+#[derive(Clone, Copy, Debug)]
+struct PlanShape {
+    ops: u32,
+    buffers: u32,
+    arenas: u32,
+}
+
+/// Decodes a recording that is fed to it in portions.
+///
+/// Feed portions of any length and take records until there are none:
+/// memory stays within one chunk (about 1 MiB), the portion, and the plan or keyframe being put together.
+#[derive(Default)]
+pub struct Reader {
+    buf: Vec<u8>,
+    /// Start in `buf` of what is not yet read.
+    pos: usize,
+    /// Offset in the segment of `buf[0]`.
+    offset: u64,
+    /// No more bytes will come for this segment.
+    ended: bool,
+    /// Looking for the next sound chunk after damage.
+    lost: bool,
+    fatal: bool,
+    seen_chunk: bool,
+    /// The number the next chunk should have; none before the first one.
+    next_seq: Option<u64>,
+    /// Whether records are missing that a keyframe makes good.
+    needs_keyframe: bool,
+    seen_session: bool,
+    plans: Vec<Option<PlanShape>>,
+    /// The pieces so far of an item of several chunks.
+    pieces: Vec<u8>,
+    next_piece: u32,
+    /// The chunk of events being handed out.
+    events: Option<OpenChunk>,
+    /// Its body.
+    body: Vec<u8>,
+    waiting: Option<Damage>,
+}
+
+/// Where a chunk of events is being read.
+#[derive(Clone, Copy, Debug)]
+struct OpenChunk {
+    at: u64,
+    pos: usize,
+    context: Context,
+    left: u32,
+}
+
+impl Reader {
+    /// A reader at the start of a recording.
+    pub fn new() -> Self {
+        Self { needs_keyframe: true, ..Self::default() }
+    }
+
+    /// Adds the next bytes of the segment.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        if self.fatal {
+            return;
+        }
+        if self.pos > 0 {
+            self.buf.drain(..self.pos);
+            self.offset += self.pos as u64;
+            self.pos = 0;
+        }
+        self.buf.extend_from_slice(bytes);
+    }
+
+    /// Says that no more bytes will come for this segment: what remains is given up and reported by the next calls of
+    /// [`Reader::next_record`].
+    pub fn end_segment(&mut self) {
+        self.ended = true;
+    }
+
+    /// Goes on with the next segment of the same session, from its first byte. Offsets count from 0 again.
+    /// Bytes of the old segment that were not read are forgotten.
+    pub fn begin_segment(&mut self) {
+        self.buf.clear();
+        self.pos = 0;
+        self.offset = 0;
+        self.ended = false;
+        self.lost = false;
+    }
+
+    /// Offset in the segment up to which everything was read.
+    pub fn offset(&self) -> u64 {
+        self.offset + self.pos as u64
+    }
+
+    /// The next record or damage; `None` when more bytes are needed, or nothing more can be read.
+    pub fn next_record(&mut self) -> Option<Result<Record, Damage>> {
+        loop {
+            if self.fatal {
+                return None;
+            }
+            if let Some(damage) = self.waiting.take() {
+                self.fatal = damage.is_fatal();
+                return Some(Err(damage));
+            }
+            if self.events.is_some() {
+                if let Some(item) = self.next_event() {
+                    return Some(item);
+                }
+                continue;
+            }
+            match self.next_chunk() {
+                Step::Item(record) => return Some(record),
+                Step::NeedBytes if self.waiting.is_none() => return None,
+                Step::NeedBytes | Step::Again => {}
+            }
+        }
+    }
+
+    fn damage(&mut self, offset: u64, cause: DamageCause) {
+        // One at a time: the first is the cause of those behind it.
+        self.waiting.get_or_insert(Damage { offset, cause });
+    }
+
+    fn next_chunk(&mut self) -> Step {
+        if self.lost {
+            return self.resync();
+        }
+        match parse_frame(&self.buf[self.pos..]) {
+            Frame::Visible(len) => {
+                self.pos += len;
+                Step::Again
+            }
+            Frame::Chunk(header, body) => self.chunk(header, body),
+            Frame::Incomplete => self.need_bytes(),
+            Frame::Damaged => {
+                self.damage(self.offset(), DamageCause::Frame);
+                self.lost = true;
+                Step::Again
+            }
+        }
+    }
+
+    /// Called where the buffered bytes end inside a frame.
+    fn need_bytes(&mut self) -> Step {
+        if !self.ended {
+            return Step::NeedBytes;
+        }
+        let rest = (self.buf.len() - self.pos) as u64;
+        if rest > 0 {
+            self.damage(self.offset(), DamageCause::Truncated { bytes: rest });
+            // A damaged length may have swallowed sound chunks.
+            self.lost = true;
+            return Step::Again;
+        }
+        if !self.seen_chunk {
+            self.damage(0, DamageCause::NotARecording);
+        }
+        Step::NeedBytes
+    }
+
+    /// Looks for the next chunk with a sound header.
+    fn resync(&mut self) -> Step {
+        let at = match find_header(&self.buf, self.pos) {
+            Ok(at) => at,
+            Err(clear) if !self.ended => {
+                self.pos = clear;
+                return Step::NeedBytes;
+            }
+            Err(_) => {
+                self.pos = self.buf.len();
+                self.lost = false;
+                return self.need_bytes();
+            }
+        };
+        self.pos = at;
+        let Some(header) = Header::from_bytes(&self.buf[at..]) else { return Step::NeedBytes };
+        if self.buf.len() - at < HEADER_LEN + header.len as usize {
+            if !self.ended {
+                return Step::NeedBytes;
+            }
+            // The end cut it short; nothing of it is left to read.
+            self.pos += 1;
+            return Step::Again;
+        }
+        self.lost = false;
+        self.chunk(header, HEADER_LEN)
+    }
+
+    /// Reads the chunk whose body begins `body` bytes behind the position, once it is whole.
+    fn chunk(&mut self, header: Header, body: usize) -> Step {
+        let at = self.offset();
+        let body = self.pos + body..self.pos + body + header.len as usize;
+        if header.major != FORMAT_MAJOR {
+            self.damage(at, DamageCause::Version { found: header.major });
+            return Step::Again;
+        }
+        if body.len() > MAX_BODY {
+            self.damage(at, DamageCause::Frame);
+            self.lost = true;
+            return Step::Again;
+        }
+        if self.buf.len() < body.end {
+            return self.need_bytes();
+        }
+        self.pos = body.end;
+        self.seen_chunk = true;
+        self.note_sequence(at, header);
+        if crc32c(&self.buf[body.clone()]) != header.body_crc {
+            self.damage(at, DamageCause::Checksum);
+            self.needs_keyframe = true;
+            return Step::Again;
+        }
+        self.open(at, header, body)
+    }
+
+    /// Notices missing chunks by their numbers.
+    fn note_sequence(&mut self, at: u64, header: Header) {
+        if let Some(expected) = self.next_seq.filter(|expected| *expected != header.seq) {
+            self.needs_keyframe = true;
+            if header.seq > expected {
+                let chunks = header.seq - expected;
+                self.damage(at, DamageCause::Missing { chunks });
+            }
+        }
+        self.next_seq = Some(header.seq.wrapping_add(1));
+    }
+
+    fn open(&mut self, at: u64, header: Header, body: core::ops::Range<usize>) -> Step {
+        let Some(kind) = ChunkKind::from_number(header.kind) else { return Step::Again };
+        if kind == ChunkKind::Events {
+            self.body.clear();
+            self.body.extend_from_slice(&self.buf[body]);
+            let context = Context::new(header.base);
+            self.events = Some(OpenChunk { at, pos: 0, context, left: header.count });
+            return Step::Again;
+        }
+        // What earlier segments said is news only to a reader that has not read them.
+        let restated = header.flags & FLAG_RESTATED != 0;
+        let missed = if kind == ChunkKind::Session { !self.seen_session } else { self.needs_keyframe };
+        if restated && !missed {
+            return Step::Again;
+        }
+        if let Err(reason) = self.add_piece(header, body) {
+            return Step::Item(Err(Damage { offset: at, cause: DamageCause::Content { reason } }));
+        }
+        if header.flags & FLAG_MORE != 0 {
+            return Step::Again;
+        }
+        let pieces = core::mem::take(&mut self.pieces);
+        self.next_piece = 0;
+        if kind == ChunkKind::Session && header.seq == 0 {
+            // A session begins: nothing came before, so nothing is missing.
+            self.needs_keyframe = false;
+            self.plans.clear();
+        }
+        let record = self.assemble(kind, &pieces);
+        Step::Item(record.map_err(|reason| Damage { offset: at, cause: DamageCause::Content { reason } }))
+    }
+
+    /// Adds a chunk to the item of several chunks it belongs to; its count says which piece it is.
+    fn add_piece(&mut self, header: Header, body: core::ops::Range<usize>) -> Result<(), String> {
+        if header.count == 0 {
+            self.pieces.clear();
+        } else if header.count != self.next_piece {
+            self.next_piece = 0;
+            return Err(String::from("it goes on with an item whose start is missing"));
+        }
+        if self.pieces.len() + body.len() > MAX_ASSEMBLED {
+            self.pieces = Vec::new();
+            self.next_piece = 0;
+            return Err(String::from("its pieces are larger together than a plan or keyframe may be"));
+        }
+        self.pieces.extend_from_slice(&self.buf[body]);
+        self.next_piece = header.count.saturating_add(1);
+        Ok(())
+    }
+
+    /// Decodes an item put together from its pieces.
+    fn assemble(&mut self, kind: ChunkKind, bytes: &[u8]) -> Result<Record, String> {
+        let text = |error: WireError| alloc::format!("{error}");
+        match kind {
+            ChunkKind::Session => {
+                let session = session_from_bytes(bytes).map_err(text)?;
+                self.seen_session = true;
+                Ok(Record::Session(session))
+            }
+            ChunkKind::Plan => {
+                let (plan, record) = plan_from_bytes(bytes).map_err(text)?;
+                let record = PlanRecord::from_bytes(record).map_err(|error| alloc::format!("{error}"))?;
+                self.note_plan(plan, &record).map_err(text)?;
+                Ok(Record::Plan { plan, record })
+            }
+            ChunkKind::Keyframe | ChunkKind::Events => {
+                let mut keyframe = keyframe_from_bytes(bytes).map_err(text)?;
+                keyframe.state.retain(|event| self.check(event).is_ok());
+                self.needs_keyframe = false;
+                Ok(Record::Keyframe(keyframe))
+            }
+        }
+    }
+
+    fn note_plan(&mut self, plan: u32, record: &PlanRecord) -> Result<(), WireError> {
+        let at = plan as usize;
+        if at >= MAX_PLANS {
+            return Err(WireError::Value("the session has too many plans"));
+        }
+        if self.plans.len() <= at {
+            self.plans.resize(at + 1, None);
+        }
+        let lengths = [record.ops.len(), record.buffers.len(), record.arenas.len()];
+        // A validated plan's lists are far below 32 bits.
+        let [ops, buffers, arenas] = lengths.map(|len| len as u32);
+        self.plans[at] = Some(PlanShape { ops, buffers, arenas });
+        Ok(())
+    }
+
+    fn next_event(&mut self) -> Option<Result<Record, Damage>> {
+        let mut open = self.events.take()?;
+        if open.pos >= self.body.len() {
+            if open.left > 0 {
+                let reason = alloc::format!("{} events are missing at its end", open.left);
+                self.damage(open.at, DamageCause::Content { reason });
+            }
+            return None;
+        }
+        let mut cursor = Cursor::at(&self.body, open.pos);
+        let event = match take_event(&mut cursor, &mut open.context) {
+            Ok(event) => event,
+            Err(error) => {
+                // Without this event's length the rest of the chunk cannot be read.
+                let reason = alloc::format!("{error}");
+                return Some(Err(Damage { offset: open.at, cause: DamageCause::Content { reason } }));
+            }
+        };
+        open.pos = cursor.pos();
+        open.left = open.left.saturating_sub(1);
+        let at = open.at;
+        self.events = Some(open);
+        let event = event?;
+        Some(match self.check(&event) {
+            Ok(()) => Ok(Record::Event(event)),
+            Err(error) => {
+                let reason = alloc::format!("{error}");
+                Err(Damage { offset: at, cause: DamageCause::Content { reason } })
+            }
+        })
+    }
+
+    /// Checks the indices of an event against its plan.
+    fn check(&self, event: &Event) -> Result<(), WireError> {
+        let shape = |plan: u32| {
+            let shape = self.plans.get(plan as usize).copied().flatten();
+            shape.ok_or(WireError::Value("an event names a plan that is not known here"))
+        };
+        let holds = match event {
+            Event::RunStart { plan, .. } => shape(*plan).map(|_| true)?,
+            Event::Completed { plan, op, .. } => *op < shape(*plan)?.ops,
+            Event::OpTimes { plan, first_op, times, .. } => {
+                u64::from(*first_op) + times.len() as u64 <= u64::from(shape(*plan)?.ops)
+            }
+            Event::Windows { plan, windows, .. } => {
+                let PlanShape { ops, buffers, arenas } = shape(*plan)?;
+                windows.iter().all(|w| {
+                    w.op < ops
+                        && (w.buffer < buffers || w.buffer == UNPLANNED)
+                        && (w.arena < arenas || w.arena == UNPLANNED)
+                })
+            }
+            _ => true,
+        };
+        if holds { Ok(()) } else { Err(WireError::Value("an event names an op or buffer its plan lacks")) }
+    }
+}
+
+/// What reading the next frame came to.
+enum Step {
+    Item(Result<Record, Damage>),
+    Again,
+    NeedBytes,
+}

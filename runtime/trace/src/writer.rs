@@ -1,0 +1,288 @@
+//! Events to bytes: segments, chunks, and the packets that Perfetto shows.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::chunk::{
+    self, ChunkKind, FLAG_MORE, FLAG_RESTATED, FORMAT_MAJOR, FORMAT_MINOR, Header, MAX_BODY, put_chunk,
+    put_packet,
+};
+use crate::event::{Event, Nanos};
+use crate::event_codec::{Context, cut, put_event};
+use crate::live_curve::{live_curves, thin};
+use crate::perfetto::{Counter, Packets};
+use crate::plan_record::{ArenaRecord, PlanRecord};
+use crate::session::SessionInfo;
+use crate::state::{LiveState, keyframe_to_bytes, plan_to_bytes, session_to_bytes};
+
+/// A chunk of events is closed when its body reaches this many bytes, so that a killed process loses little.
+const CHUNK_TARGET: usize = 32 << 10;
+/// Most counter values written for one run and arena.
+const CURVE_POINTS: usize = 1024;
+/// Most runs whose start is remembered until their end comes.
+const MAX_OPEN_RUNS: usize = 1024;
+
+/// A plan as every segment restates it.
+struct StoredPlan {
+    encoded: Vec<u8>,
+    arenas: Vec<ArenaRecord>,
+    curves: Vec<Vec<u64>>,
+    /// Whether the counters of a run of it were written in this segment.
+    drawn: bool,
+}
+
+/// Encodes one session's recording. Bytes gather inside; [`Writer::take`] hands them out at chunk boundaries.
+///
+/// ```text
+/// new → (event | plan)* → flush → take → … → begin_segment → take → …
+/// ```
+pub struct Writer {
+    out: Vec<u8>,
+    body: Vec<u8>,
+    count: u32,
+    base: Nanos,
+    context: Context,
+    seq: u64,
+    session: SessionInfo,
+    plans: Vec<StoredPlan>,
+    state: LiveState,
+    packets: Packets,
+    /// Packets to be written behind the open chunk.
+    visible: Vec<u8>,
+    described: BTreeSet<Counter>,
+    open_runs: BTreeMap<u64, (u32, Nanos)>,
+}
+
+impl Writer {
+    /// Begins a recording with its first segment.
+    pub fn new(session: SessionInfo) -> Self {
+        let mut writer = Self {
+            out: Vec::new(),
+            body: Vec::new(),
+            count: 0,
+            base: 0,
+            context: Context::default(),
+            seq: 0,
+            packets: Packets::new(&session),
+            session,
+            plans: Vec::new(),
+            state: LiveState::default(),
+            visible: Vec::new(),
+            described: BTreeSet::new(),
+            open_runs: BTreeMap::new(),
+        };
+        writer.put_segment_head(0);
+        writer
+    }
+
+    /// Records a plan; returns the number by which events name it, counted from 0.
+    pub fn plan(&mut self, record: &PlanRecord) -> u32 {
+        self.flush();
+        let number = self.plans.len() as u32;
+        let encoded = plan_to_bytes(number, &record.to_bytes());
+        self.put_pieces(ChunkKind::Plan, 0, &encoded);
+        let (arenas, curves) = (record.arenas.clone(), live_curves(record));
+        self.plans.push(StoredPlan { encoded, arenas, curves, drawn: false });
+        number
+    }
+
+    /// Records an event. A long list is written as several events, so that no chunk grows too long.
+    pub fn event(&mut self, event: &Event) {
+        let parts = cut(event);
+        if !parts.is_empty() {
+            parts.iter().for_each(|part| self.event(part));
+            return;
+        }
+        if self.body.is_empty() {
+            self.base = self.state.now();
+            self.context = Context::new(self.base);
+        }
+        self.state.apply(event);
+        self.show(event);
+        put_event(&mut self.body, &mut self.context, event);
+        self.count += 1;
+        if self.body.len() >= CHUNK_TARGET {
+            self.flush();
+        }
+    }
+
+    /// Closes the open chunk, so that [`Writer::take`] hands out all events so far.
+    pub fn flush(&mut self) {
+        if !self.body.is_empty() {
+            let body = core::mem::take(&mut self.body);
+            self.put(ChunkKind::Events, 0, self.base, self.count, &body);
+            self.body = body;
+            self.body.clear();
+            self.count = 0;
+        }
+        self.out.append(&mut self.visible);
+    }
+
+    /// Begins a new segment: what follows can be read without what went before.
+    pub fn begin_segment(&mut self) {
+        self.flush();
+        self.described.clear();
+        self.put_segment_head(FLAG_RESTATED);
+    }
+
+    /// Moves the finished bytes to the end of `out`.
+    pub fn take(&mut self, out: &mut Vec<u8>) {
+        out.append(&mut self.out);
+    }
+
+    /// Number of finished bytes that [`Writer::take`] would hand out.
+    pub fn ready_len(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Whether events wait in an open chunk.
+    pub fn has_open_chunk(&self) -> bool {
+        !self.body.is_empty()
+    }
+
+    fn put_segment_head(&mut self, flags: u8) {
+        let now = self.state.now();
+        for packet in self.packets.session(&self.session, now) {
+            put_packet(&mut self.out, &packet);
+        }
+        let session = session_to_bytes(&self.session);
+        self.put_pieces(ChunkKind::Session, flags, &session);
+        let mut plans = core::mem::take(&mut self.plans);
+        for plan in &mut plans {
+            self.put_pieces(ChunkKind::Plan, flags, &plan.encoded);
+            plan.drawn = false;
+        }
+        self.plans = plans;
+        if flags & FLAG_RESTATED != 0 {
+            let keyframe = keyframe_to_bytes(&self.state.keyframe());
+            self.put_pieces(ChunkKind::Keyframe, flags, &keyframe);
+        }
+    }
+
+    /// Writes an item of any length as chunks, all but the last with the flag that says there is more.
+    fn put_pieces(&mut self, kind: ChunkKind, flags: u8, bytes: &[u8]) {
+        let base = self.state.now();
+        let mut rest = bytes;
+        for number in 0.. {
+            let (piece, later) = rest.split_at(rest.len().min(MAX_BODY / 2));
+            let more = if later.is_empty() { 0 } else { FLAG_MORE };
+            self.put(kind, flags | more, base, number, piece);
+            if later.is_empty() {
+                return;
+            }
+            rest = later;
+        }
+    }
+
+    fn put(&mut self, kind: ChunkKind, flags: u8, base: Nanos, count: u32, body: &[u8]) {
+        let header = Header {
+            major: FORMAT_MAJOR,
+            minor: FORMAT_MINOR,
+            kind: kind as u8,
+            flags,
+            seq: self.seq,
+            base,
+            count,
+            len: body.len() as u32,
+            body_crc: chunk::crc32c(body),
+        };
+        self.seq += 1;
+        put_chunk(&mut self.out, header, body);
+    }
+
+    /// Makes the packets that Perfetto shows for an event.
+    fn show(&mut self, event: &Event) {
+        match event {
+            Event::RunStart { run, plan, t } => {
+                if self.open_runs.len() >= MAX_OPEN_RUNS {
+                    self.open_runs.pop_first();
+                }
+                self.open_runs.insert(*run, (*plan, *t));
+            }
+            Event::RunEnd { run, t, ok } => {
+                let Some((plan, start)) = self.open_runs.remove(run) else { return };
+                // Both ends at once: a segment that retention keeps never has an end without its begin.
+                for packet in self.packets.run(*run, start, *t, *ok) {
+                    put_packet(&mut self.visible, &packet);
+                }
+                self.show_planned_peak(plan, start, *t);
+            }
+            Event::OpTimes { plan, first_op, times, .. } => self.show_live_curve(*plan, *first_op, times),
+            Event::DeviceAllocated { t, .. } | Event::DeviceFreed { t, .. } => {
+                self.count(Counter::Device, "device memory allocated", *t, self.state.device_bytes());
+            }
+            Event::HeapSample { t, heap, usage, budget, .. } => {
+                self.count(Counter::HeapUsage(*heap), &format!("heap {heap} in use"), *t, *usage);
+                if let Some(budget) = budget {
+                    self.count(Counter::HeapBudget(*heap), &format!("heap {heap} budget"), *t, *budget);
+                }
+            }
+            Event::Dropped { t, .. } => {
+                self.count(Counter::Dropped, "dropped events", *t, self.state.dropped_total());
+            }
+            _ => {}
+        }
+    }
+
+    /// Without op times there is no curve to draw, only how high it goes.
+    fn show_planned_peak(&mut self, plan: u32, start: Nanos, end: Nanos) {
+        let Some(stored) = self.plans.get_mut(plan as usize).filter(|plan| !plan.drawn) else { return };
+        if self.session.level == crate::session::Level::Op {
+            return;
+        }
+        stored.drawn = true;
+        let peaks: Vec<_> =
+            stored.curves.iter().map(|curve| curve.iter().copied().max().unwrap_or(0)).collect();
+        for (arena, peak) in (0..).zip(peaks) {
+            let name = self.arena_counter_name(plan, arena);
+            self.count(Counter::Arena(arena), &name, start, peak);
+            self.count(Counter::Arena(arena), &name, end, 0);
+        }
+    }
+
+    /// Draws the bytes that live in each arena over the first run of a plan in each segment.
+    fn show_live_curve(&mut self, plan: u32, first_op: u32, times: &[(Nanos, Nanos)]) {
+        let Some(stored) = self.plans.get_mut(plan as usize).filter(|plan| !plan.drawn) else { return };
+        let mut points = Vec::new();
+        for (arena, curve) in (0..).zip(&stored.curves) {
+            let from = curve.len().min(first_op as usize);
+            let to = curve.len().min(from + times.len());
+            let mut last = None;
+            for (at, live) in thin(&curve[from..to], CURVE_POINTS) {
+                if last != Some(live) {
+                    points.push((arena, times[at].0, live));
+                    last = Some(live);
+                }
+            }
+            stored.drawn |= to == curve.len();
+        }
+        let end = times.last().map_or(0, |(_, end)| *end);
+        let arenas = stored.curves.len() as u32;
+        let finished = stored.drawn;
+        for (arena, t, live) in points {
+            let name = self.arena_counter_name(plan, arena);
+            self.count(Counter::Arena(arena), &name, t, live);
+        }
+        for arena in (0..arenas).filter(|_| finished) {
+            let name = self.arena_counter_name(plan, arena);
+            self.count(Counter::Arena(arena), &name, end, 0);
+        }
+    }
+
+    fn arena_counter_name(&self, plan: u32, arena: u32) -> String {
+        let arenas = self.plans.get(plan as usize).map(|plan| &plan.arenas);
+        let name = arenas.and_then(|arenas| arenas.get(arena as usize)).map_or("", |arena| &arena.name);
+        format!("planned live bytes, {name}")
+    }
+
+    fn count(&mut self, counter: Counter, name: &str, t: Nanos, value: u64) {
+        if self.described.insert(counter) {
+            let packet = self.packets.describe(counter, name);
+            put_packet(&mut self.visible, &packet);
+        }
+        let packet = self.packets.counter(counter, t, value);
+        put_packet(&mut self.visible, &packet);
+    }
+}
