@@ -1,0 +1,237 @@
+//! Recorded commands, ready to be submitted many times.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ash::vk;
+
+use crate::barrier::Barrier;
+use crate::buffer::{BufferId, BufferShared};
+use crate::descriptors::Sets;
+use crate::device::DeviceShared;
+use crate::error::Error;
+use crate::pipeline::PipelineShared;
+use crate::queries::QueryPoolShared;
+use crate::recorder::{Op, Recording};
+
+/// One descriptor as it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BoundWindow {
+    /// The dispatch, counted from 0 in the order of recording.
+    pub dispatch: u32,
+    /// The binding.
+    pub binding: u32,
+    /// The buffer.
+    pub buffer: BufferId,
+    /// First byte.
+    pub offset: u64,
+    /// Bytes.
+    pub len: u64,
+}
+
+/// Recorded commands. They keep buffers, pipelines and query pools alive, can be submitted any number of times, and wait
+/// for their last submission when they are dropped.
+pub struct Commands {
+    pub(crate) device: Arc<DeviceShared>,
+    pub(crate) raw: vk::CommandBuffer,
+    pool: vk::CommandPool,
+    descriptors: vk::DescriptorPool,
+    name: String,
+    id: u64,
+    windows: Vec<BoundWindow>,
+    /// Mapped buffers: a submission tells them that it uses them.
+    pub(crate) mapped: Vec<Arc<BufferShared>>,
+    /// The last submission; 0 where there was none.
+    pub(crate) last_submission: AtomicU64,
+    _buffers: Vec<Arc<BufferShared>>,
+    _pipelines: Vec<Arc<PipelineShared>>,
+    _pools: Vec<Arc<QueryPoolShared>>,
+}
+
+impl Commands {
+    /// Every descriptor that the commands bind, as it was written: dispatches in order, bindings in order.
+    #[must_use]
+    pub fn windows(&self) -> &[BoundWindow] {
+        &self.windows
+    }
+
+    /// The commands' name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn new(recording: Recording) -> Result<Commands, Error> {
+        let device = Arc::clone(&recording.device);
+        let buffers = recording.buffers.list().to_vec();
+        let mut commands = Commands {
+            id: device.add_object("commands", &recording.name),
+            device,
+            raw: vk::CommandBuffer::null(),
+            pool: vk::CommandPool::null(),
+            descriptors: vk::DescriptorPool::null(),
+            name: String::new(),
+            windows: Vec::new(),
+            mapped: buffers.iter().filter(|b| b.is_mapped()).cloned().collect(),
+            last_submission: AtomicU64::new(0),
+            _buffers: buffers,
+            _pipelines: recording.pipelines.list().to_vec(),
+            _pools: recording.pools.list().to_vec(),
+        };
+        // From here an error drops `commands`, which destroys what was made.
+        let sets = Sets::new(&recording)?;
+        commands.descriptors = sets.pool;
+        commands.create_buffer(&recording.name)?;
+        commands.encode(&recording, &sets)?;
+        commands.windows = recording.windows;
+        commands.name = recording.name;
+        Ok(commands)
+    }
+
+    fn create_buffer(&mut self, name: &str) -> Result<(), Error> {
+        let raw = &self.device.raw;
+        let info = vk::CommandPoolCreateInfo::default().queue_family_index(self.device.family);
+        // SAFETY: the device was created with a queue of this family (VUID-vkCreateCommandPool-queueFamilyIndex-01937).
+        self.pool = unsafe { raw.create_command_pool(&info, None) }
+            .map_err(|e| Error::call("vkCreateCommandPool", e))?;
+        let info = vk::CommandBufferAllocateInfo::default()
+            .command_pool(self.pool)
+            .level(vk::CommandBufferLevel::PRIMARY)
+            .command_buffer_count(1);
+        // SAFETY: the pool is new and belongs to this thread alone (VUID-VkCommandBufferAllocateInfo-commandPool-parameter).
+        let buffers = unsafe { raw.allocate_command_buffers(&info) }
+            .map_err(|e| Error::call("vkAllocateCommandBuffers", e))?;
+        self.raw = buffers.first().copied().unwrap_or_default();
+        self.device.set_name(self.raw, name);
+        Ok(())
+    }
+
+    fn encode(&self, recording: &Recording, sets: &Sets) -> Result<(), Error> {
+        let raw = &self.device.raw;
+        // Submissions run one after another, but the next may be submitted while the last still runs.
+        let info = vk::CommandBufferBeginInfo::default().flags(vk::CommandBufferUsageFlags::SIMULTANEOUS_USE);
+        // SAFETY: the buffer is new and its pool belongs to this thread alone
+        // (VUID-vkBeginCommandBuffer-commandBuffer-00049).
+        unsafe { raw.begin_command_buffer(self.raw, &info) }
+            .map_err(|e| Error::call("vkBeginCommandBuffer", e))?;
+        let mut sets = sets.of_dispatch.iter().copied();
+        let mut bound = None;
+        for op in &recording.ops {
+            match op {
+                Op::Dispatch { pipeline, windows: _, push, groups } => {
+                    let set = sets.next().unwrap_or_default();
+                    let shared = &recording.pipelines.list()[*pipeline];
+                    let new = bound.replace(*pipeline) != Some(*pipeline);
+                    self.dispatch(shared, new, set, &recording.push[push.clone()], *groups);
+                }
+                Op::Barrier(barrier) => self.barrier(*barrier),
+                other => self.transfer(recording, other),
+            }
+        }
+        if !self.mapped.is_empty() {
+            self.barrier(Barrier::DeviceToHost);
+        }
+        // SAFETY: the buffer is in the recording state (VUID-vkEndCommandBuffer-commandBuffer-00059).
+        unsafe { raw.end_command_buffer(self.raw) }.map_err(|e| Error::call("vkEndCommandBuffer", e))
+    }
+
+    fn dispatch(
+        &self,
+        pipeline: &PipelineShared,
+        new: bool,
+        set: vk::DescriptorSet,
+        push: &[u8],
+        groups: [u32; 3],
+    ) {
+        let raw = &self.device.raw;
+        let point = vk::PipelineBindPoint::COMPUTE;
+        let [x, y, z] = groups;
+        // SAFETY: the buffer is in the recording state and its family computes; pipeline, set and push constants fit
+        // the layout, and the groups the device's limits: all was checked when it was described
+        // (VUID-vkCmdBindPipeline-pipelineBindPoint-00777, VUID-vkCmdBindDescriptorSets-pDescriptorSets-00358,
+        // VUID-vkCmdPushConstants-offset-01795, VUID-vkCmdDispatch-groupCountX-00386).
+        unsafe {
+            if new {
+                raw.cmd_bind_pipeline(self.raw, point, pipeline.raw);
+            }
+            if set != vk::DescriptorSet::null() {
+                raw.cmd_bind_descriptor_sets(self.raw, point, pipeline.layout, 0, &[set], &[]);
+            }
+            if !push.is_empty() {
+                raw.cmd_push_constants(self.raw, pipeline.layout, vk::ShaderStageFlags::COMPUTE, 0, push);
+            }
+            raw.cmd_dispatch(self.raw, x, y, z);
+        }
+    }
+
+    fn barrier(&self, barrier: Barrier) {
+        let masks = barrier.masks();
+        let memory =
+            vk::MemoryBarrier::default().src_access_mask(masks.src_access).dst_access_mask(masks.dst_access);
+        // SAFETY: the buffer is in the recording state, outside a render pass, and the accesses are those of the stages
+        // (VUID-vkCmdPipelineBarrier-srcAccessMask-02815, -dstAccessMask-02816).
+        unsafe {
+            self.device.raw.cmd_pipeline_barrier(
+                self.raw,
+                masks.src_stage,
+                masks.dst_stage,
+                vk::DependencyFlags::empty(),
+                &[memory],
+                &[],
+                &[],
+            );
+        }
+    }
+
+    /// Encodes what is neither dispatch nor barrier.
+    fn transfer(&self, recording: &Recording, op: &Op) {
+        let raw = &self.device.raw;
+        let buffers = recording.buffers.list();
+        let pools = recording.pools.list();
+        match *op {
+            Op::Dispatch { .. } | Op::Barrier(_) => {}
+            Op::Copy { src, src_offset, dst, dst_offset, len } => {
+                let region = vk::BufferCopy { src_offset, dst_offset, size: len };
+                // SAFETY: both ranges lie in their buffers and do not overlap
+                // (VUID-vkCmdCopyBuffer-size-00115, -size-00116, -pRegions-00117).
+                unsafe { raw.cmd_copy_buffer(self.raw, buffers[src].raw, buffers[dst].raw, &[region]) };
+            }
+            Op::Fill { buffer, offset, len, value } => {
+                // SAFETY: the range lies in the buffer, in whole words
+                // (VUID-vkCmdFillBuffer-dstOffset-00024, -dstOffset-00025, -size-00028).
+                unsafe { raw.cmd_fill_buffer(self.raw, buffers[buffer].raw, offset, len, value) };
+            }
+            Op::Timestamp { pool, index } => {
+                let stage = vk::PipelineStageFlags::BOTTOM_OF_PIPE;
+                // SAFETY: the query is one of the pool's, and the queue writes timestamps
+                // (VUID-vkCmdWriteTimestamp-query-04904, -timestampValidBits-00829).
+                unsafe { raw.cmd_write_timestamp(self.raw, stage, pools[pool].raw, index) };
+            }
+            Op::Reset { pool, first, count } => {
+                // SAFETY: the queries are the pool's (VUID-vkCmdResetQueryPool-firstQuery-09436, -09437).
+                unsafe { raw.cmd_reset_query_pool(self.raw, pools[pool].raw, first, count) };
+            }
+        }
+    }
+}
+
+impl Drop for Commands {
+    fn drop(&mut self) {
+        // An error means that the device is lost: nothing runs on it any more.
+        let _ = self.device.wait_for(*self.last_submission.get_mut(), u64::MAX);
+        // SAFETY: no submission of these commands runs; null handles are ignored
+        // (VUID-vkDestroyCommandPool-commandPool-00041, VUID-vkDestroyDescriptorPool-descriptorPool-00303).
+        unsafe {
+            self.device.raw.destroy_command_pool(self.pool, None);
+            self.device.raw.destroy_descriptor_pool(self.descriptors, None);
+        }
+        self.device.remove_object(self.id);
+    }
+}
+
+impl Commands {
+    /// Notes that submission `number` uses these commands.
+    pub(crate) fn submitted(&self, number: u64) {
+        self.last_submission.fetch_max(number, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,1 @@
+//! Programs that break a rule on purpose, to prove that the validation layers see it. For tests only.

@@ -1,0 +1,261 @@
+//! Decisions that depend on what a device is: pure functions over [`DeviceInfo`], with no device behind them.
+
+use crate::info::{DeviceInfo, MemoryType};
+
+/// What a buffer is for, and so where it lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Location {
+    /// Worked on by the device. Mapped as well where device and host share memory.
+    Device,
+    /// Written by the host, read once by the device.
+    Upload,
+    /// Written by the device, read by the host.
+    Readback,
+}
+
+/// The memory type chosen for a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryChoice {
+    /// Index among the device's memory types.
+    pub index: u32,
+    /// Index of its heap.
+    pub heap: usize,
+    /// Whether the host can write and read it.
+    pub mapped: bool,
+    /// Whether that needs no flush or invalidation.
+    pub coherent: bool,
+}
+
+/// The queue family that runs everything: one that computes, preferring one that writes timestamps, then one that does
+/// nothing but compute (an asynchronous queue that a desktop does not share).
+#[must_use]
+pub fn compute_family(device: &DeviceInfo) -> Option<u32> {
+    let families = &device.queue_families;
+    let found = (0..families.len())
+        .filter(|&i| families[i].compute && families[i].count > 0)
+        .min_by_key(|&i| (families[i].timestamp_valid_bits == 0, families[i].graphics))?;
+    u32::try_from(found).ok()
+}
+
+/// The memory type for a buffer at `location` among the types whose bits are set in `allowed`
+/// (`VkMemoryRequirements::memoryTypeBits`), or `None` where no type can serve.
+#[must_use]
+pub fn memory_type(device: &DeviceInfo, location: Location, allowed: u32) -> Option<MemoryChoice> {
+    let unified = device.kind.is_unified();
+    let heap_size = |t: &MemoryType| device.heaps.get(t.heap).map_or(0, |h| h.size);
+    let usable = |t: &MemoryType| {
+        !t.special
+            && match location {
+                Location::Device => t.device_local,
+                Location::Upload | Location::Readback => t.host_visible,
+            }
+    };
+    // Smaller is better, the first criterion first; the last prefers the larger heap.
+    let rank = |t: &MemoryType| {
+        let order = match location {
+            // Unified: mapped and coherent, so that inputs and weights need no staging. Discrete: not the window of
+            // device memory that the host can see, which may be small and is wanted for other things.
+            Location::Device if unified => [!t.host_visible, !t.host_coherent, !t.host_cached],
+            Location::Device => [t.host_visible, false, false],
+            // Written in sequence and never read: write-combined memory is best, device memory is left alone.
+            Location::Upload => [!t.host_coherent, t.device_local && !unified, t.host_cached && !unified],
+            Location::Readback => [!t.host_cached, !t.host_coherent, t.device_local && !unified],
+        };
+        (order, std::cmp::Reverse(heap_size(t)))
+    };
+    let types = &device.memory_types;
+    let best = (0..types.len().min(32))
+        .filter(|&i| allowed & (1 << i) != 0 && usable(&types[i]))
+        .min_by_key(|&i| rank(&types[i]))?;
+    let chosen = &types[best];
+    Some(MemoryChoice {
+        index: u32::try_from(best).ok()?,
+        heap: chosen.heap,
+        // On a discrete device a mapping of device memory is a slow window: it is not offered.
+        mapped: chosen.host_visible && (location != Location::Device || unified),
+        coherent: chosen.host_coherent,
+    })
+}
+
+/// Whether data reaches [`Location::Device`] buffers by a staging buffer and a copy (`true`), or is written in place.
+#[must_use]
+pub fn needs_staging(device: &DeviceInfo) -> bool {
+    memory_type(device, Location::Device, u32::MAX).is_none_or(|choice| !choice.mapped)
+}
+
+/// How device ticks become nanoseconds, or `None` where the compute queue writes no timestamps.
+#[must_use]
+pub fn timestamps(device: &DeviceInfo) -> Option<TimestampScale> {
+    let family = usize::try_from(compute_family(device)?).ok()?;
+    let valid_bits = device.queue_families.get(family)?.timestamp_valid_bits;
+    let period_ns = f64::from(device.limits.timestamp_period_ns);
+    (valid_bits > 0 && period_ns > 0.0)
+        .then_some(TimestampScale { period_ns, valid_bits: valid_bits.min(64) })
+}
+
+/// Nanoseconds per tick of a device's timestamps, and how many of their bits count.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TimestampScale {
+    /// Nanoseconds per tick.
+    pub period_ns: f64,
+    /// Meaningful bits: the counter returns to 0 past them.
+    pub valid_bits: u32,
+}
+
+impl TimestampScale {
+    /// The meaningful part of a raw timestamp.
+    #[must_use]
+    pub fn mask(&self, ticks: u64) -> u64 {
+        if self.valid_bits >= 64 { ticks } else { ticks & ((1 << self.valid_bits) - 1) }
+    }
+
+    /// Nanoseconds from `begin` to `end`, also where the counter returned to 0 once in between.
+    #[must_use]
+    pub fn elapsed_ns(&self, begin: u64, end: u64) -> f64 {
+        self.ticks_to_ns(self.mask(end.wrapping_sub(begin)))
+    }
+
+    /// A number of ticks in nanoseconds.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "53 bits of ticks are 104 days at 1 ns")]
+    pub fn ticks_to_ns(&self, ticks: u64) -> f64 {
+        ticks as f64 * self.period_ns
+    }
+}
+
+/// How a pipeline gets subgroups of a certain number of lanes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubgroupSize {
+    /// Every subgroup of the device has that many lanes.
+    Fixed,
+    /// The pipeline must require it (`VkPipelineShaderStageRequiredSubgroupSizeCreateInfo`).
+    Required,
+}
+
+/// Whether and how the device runs compute shaders with subgroups of `lanes` lanes; `None` where it cannot.
+#[must_use]
+pub fn subgroup_size(device: &DeviceInfo, lanes: u32) -> Option<SubgroupSize> {
+    let s = &device.subgroup;
+    if !s.compute || lanes == 0 {
+        None
+    } else if s.size == lanes && s.min_size == lanes && s.max_size == lanes {
+        Some(SubgroupSize::Fixed)
+    } else if s.size_control && lanes.is_power_of_two() && (s.min_size..=s.max_size).contains(&lanes) {
+        Some(SubgroupSize::Required)
+    } else {
+        None
+    }
+}
+
+/// The smallest range of whole atoms that covers `offset..offset + len`, cut at `size`
+/// (VUID-VkMappedMemoryRange-offset-00687, -size-01390). `len` reaches at most `size`.
+#[must_use]
+pub fn atom_range(offset: u64, len: u64, atom: u64, size: u64) -> (u64, u64) {
+    let atom = atom.max(1);
+    let begin = offset / atom * atom;
+    let end = offset.saturating_add(len).div_ceil(atom).saturating_mul(atom).min(size);
+    (begin, end.saturating_sub(begin))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake;
+
+    #[test]
+    fn queue_families() {
+        let check = |device: &DeviceInfo, expect: Option<u32>| {
+            assert_eq!(compute_family(device), expect, "{}", device.name);
+        };
+        check(&fake::lavapipe(), Some(0));
+        check(&fake::discrete(), Some(1)); // compute alone, with timestamps
+        check(&fake::without_compute(), None);
+        let mut silent = fake::discrete();
+        silent.queue_families[1].timestamp_valid_bits = 0;
+        check(&silent, Some(0)); // the graphics family computes too and writes timestamps
+        silent.queue_families[0].timestamp_valid_bits = 0;
+        check(&silent, Some(1));
+    }
+
+    #[test]
+    fn memory_types() {
+        let all = u32::MAX;
+        let check = |device: &DeviceInfo, location, allowed, expect: Option<(u32, bool)>| {
+            let choice = memory_type(device, location, allowed).map(|c| (c.index, c.mapped));
+            assert_eq!(choice, expect, "{} {location:?} {allowed:#x}", device.name);
+        };
+        // Types of the discrete fake: 0 device, 1 host write-combined, 2 host cached, 3 device seen by the host.
+        check(&fake::discrete(), Location::Device, all, Some((0, false)));
+        check(&fake::discrete(), Location::Device, 0b1000, Some((3, false)));
+        check(&fake::discrete(), Location::Upload, all, Some((1, true)));
+        check(&fake::discrete(), Location::Upload, 0b1000, Some((3, true)));
+        check(&fake::discrete(), Location::Readback, all, Some((2, true)));
+        check(&fake::discrete(), Location::Readback, 0b0010, Some((1, true)));
+        check(&fake::discrete(), Location::Device, 0b0110, None);
+        check(&fake::discrete(), Location::Device, 0, None);
+        // Types of the integrated fake: 0 device only, 1 device and host, not coherent, 2 device and host, coherent.
+        check(&fake::integrated(), Location::Device, all, Some((2, true)));
+        check(&fake::integrated(), Location::Device, 0b011, Some((1, true)));
+        check(&fake::integrated(), Location::Device, 0b001, Some((0, false)));
+        for location in [Location::Device, Location::Upload, Location::Readback] {
+            check(&fake::lavapipe(), location, all, Some((0, true)));
+            check(&fake::swiftshader(), location, all, Some((0, true)));
+        }
+        let mut special = fake::lavapipe();
+        special.memory_types[0].special = true;
+        check(&special, Location::Device, all, None);
+    }
+
+    #[test]
+    fn staging() {
+        assert!(needs_staging(&fake::discrete()));
+        for device in [fake::integrated(), fake::lavapipe(), fake::swiftshader()] {
+            assert!(!needs_staging(&device), "{}", device.name);
+        }
+    }
+
+    #[test]
+    fn timestamp_scales() {
+        assert_eq!(timestamps(&fake::lavapipe()), Some(TimestampScale { period_ns: 1.0, valid_bits: 64 }));
+        let scale = timestamps(&fake::discrete()).expect("36 bits");
+        assert_eq!(scale, TimestampScale { period_ns: 10.0, valid_bits: 36 });
+        assert_eq!(scale.mask(u64::MAX), (1 << 36) - 1);
+        assert_eq!(scale.elapsed_ns(100, 250), 1500.0);
+        assert_eq!(scale.elapsed_ns((1 << 36) - 5, 5), 100.0);
+        assert_eq!(timestamps(&fake::without_compute()), None);
+        let mut silent = fake::lavapipe();
+        silent.queue_families[0].timestamp_valid_bits = 0;
+        assert_eq!(timestamps(&silent), None);
+    }
+
+    #[test]
+    fn subgroup_sizes() {
+        let check = |device: &DeviceInfo, lanes, expect| {
+            assert_eq!(subgroup_size(device, lanes), expect, "{} {lanes}", device.name);
+        };
+        check(&fake::lavapipe(), 8, Some(SubgroupSize::Fixed));
+        check(&fake::lavapipe(), 4, None);
+        check(&fake::lavapipe(), 0, None);
+        check(&fake::discrete(), 32, Some(SubgroupSize::Required));
+        check(&fake::discrete(), 64, Some(SubgroupSize::Required));
+        check(&fake::discrete(), 48, None);
+        check(&fake::discrete(), 128, None);
+        check(&fake::swiftshader(), 4, Some(SubgroupSize::Fixed));
+        let mut mute = fake::swiftshader();
+        mute.subgroup.compute = false;
+        check(&mute, 4, None);
+    }
+
+    #[test]
+    fn atoms() {
+        let check = |offset, len, atom, size, expect| {
+            assert_eq!(atom_range(offset, len, atom, size), expect, "{offset} {len} {atom} {size}");
+        };
+        check(0, 4, 64, 256, (0, 64));
+        check(63, 2, 64, 256, (0, 128));
+        check(64, 64, 64, 256, (64, 64));
+        check(200, 50, 64, 250, (192, 58));
+        check(10, 0, 1, 250, (10, 0));
+        check(10, 5, 0, 250, (10, 5));
+    }
+}
