@@ -1,0 +1,82 @@
+# make demo      sets up, builds, runs the example on a real model and shows its memory
+# make test      sets up and runs every test
+# make lint      formatting, clippy, documentation, dependency trees, shell scripts
+# make install   both binaries into PREFIX/bin (default ~/.local)
+# make bench     latency against onnxruntime, interleaved
+# make references, fmt, clean
+
+CARGO ?= cargo
+LOCKED ?= --locked
+ARGS ?=
+
+# An empty home folder sends tools to the root of the file system.
+ifeq ($(strip $(HOME)),)
+export HOME := $(shell home=$$(getent passwd "$$(id -u)" | cut -d: -f6); [ -w "$$home" ] || home="$(CURDIR)/target/home"; echo "$$home")
+endif
+ifeq ($(strip $(CARGO_HOME)),)
+unexport CARGO_HOME
+endif
+
+PREFIX ?= $(HOME)/.local
+RELEASE := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/release
+REFERENCES := $(CURDIR)/target/references
+BAYPLAN_TEST_SEED ?=
+
+.PHONY: help demo test lint install bench references binaries fmt clean
+
+help:
+	@sed -n 's/^# \(make.*\)/\1/p' Makefile
+
+binaries:
+	@$(CARGO) build $(LOCKED) --release -p bayplan-cli -p bayplan-tui -p bayplan --bins --example digits
+
+demo:
+	@scripts/setup.sh run
+	@$(MAKE) --no-print-directory binaries
+	@. target/env.sh && scripts/demo.sh "$(RELEASE)" $(ARGS)
+
+references:
+	@scripts/setup.sh test
+	@. target/env-test.sh && "$$BAYPLAN_TEST_PYTHON" tests/python/references.py --out "$(REFERENCES)" \
+		$(if $(BAYPLAN_TEST_SEED),--seed $(BAYPLAN_TEST_SEED))
+
+# The rooms' own tests run in the dev profile; the tests across rooms run whole models and are built for release.
+test: references binaries
+	@. target/env-test.sh && if $(CARGO) nextest --version >/dev/null 2>&1; then \
+		$(CARGO) nextest run $(LOCKED) --workspace --exclude bayplan-tests --no-fail-fast && \
+		$(CARGO) test $(LOCKED) --workspace --exclude bayplan-tests --doc --quiet && \
+		$(CARGO) nextest run $(LOCKED) --release -p bayplan-tests --no-fail-fast; \
+	else \
+		$(CARGO) test $(LOCKED) --workspace --exclude bayplan-tests --no-fail-fast && \
+		$(CARGO) test $(LOCKED) --release -p bayplan-tests --no-fail-fast; \
+	fi
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy $(LOCKED) --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(LOCKED) --workspace --no-deps
+	scripts/absent-crates.sh bayplan-cli ratatui crossterm notify
+	scripts/absent-crates.sh bayplan-tui ash gpu-allocator
+	@if command -v shellcheck >/dev/null; then echo shellcheck scripts/*.sh .ci/run; shellcheck scripts/*.sh .ci/run; fi
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --workspace check bans licenses sources; fi
+
+# The viewer is looked for beside the program.
+install:
+	$(CARGO) build $(LOCKED) --release -p bayplan-cli -p bayplan-tui --bins
+	install -d "$(DESTDIR)$(PREFIX)/bin"
+	install -m 755 "$(RELEASE)/bayplan" "$(RELEASE)/bayplan-tui" "$(DESTDIR)$(PREFIX)/bin"
+
+# tests/src/bin/latency.rs runs MODEL on the inputs of CASE once per line it reads.
+bench: references
+	@$(CARGO) build $(LOCKED) --release -p bayplan-tests --bin latency
+	@. target/env-test.sh && for case in resnet50/random0 encoder_l6/4x32; do \
+		model="$(REFERENCES)/$${case%/*}/model.onnx"; \
+		"$$BAYPLAN_TEST_PYTHON" tests/python/latency.py "$$model" --case "$(REFERENCES)/$$case" --max-ratio 60 \
+			-- "$(RELEASE)/latency" "$$model" "$(REFERENCES)/$$case" || exit 1; \
+	done
+
+fmt:
+	$(CARGO) fmt --all
+
+clean:
+	$(CARGO) clean
