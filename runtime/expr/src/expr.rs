@@ -10,7 +10,7 @@ use core::hash::{Hash, Hasher};
 
 /// The most terms a sum may have when it is multiplied out; beyond it, sums and products keep their operands whole
 /// (and are then no longer canonical, but still right).
-pub const MAX_TERMS: usize = 512;
+pub const MAX_TERMS: usize = 256;
 
 /// The most nodes (terms and atoms, counted through every nested expression) of an expression. A size of 16,384 prints as some
 /// hundred kilobytes: far beyond any real shape, and evaluated within a millisecond.

@@ -17,16 +17,25 @@ extern crate alloc;
 extern crate std;
 
 mod bindings;
+mod bounds;
 mod display;
 mod division;
 mod eval;
 mod expr;
 mod extremum;
+mod maximum;
 mod ops;
 mod parse;
 mod poly;
+mod range;
+mod scope;
+mod simplify;
+mod slope;
 
 pub use bindings::Bindings;
+pub use bounds::{Interval, bounds, prove_eq, prove_le};
 pub use eval::EvalError;
 pub use expr::{Expr, MAX_DEPTH, MAX_SIZE, MAX_TERMS, Undefined};
+pub use maximum::{MAX_NODES, Maximum, MaximumError, maximum};
 pub use parse::{MAX_TEXT, ParseError, ParseProblem};
+pub use scope::{Bounds, Scope, ScopeError};

@@ -59,11 +59,26 @@ pub(crate) fn mul(a: &Expr, b: &Expr) -> Expr {
     if let Some(undefined) = undefined_of([a, b]) {
         return undefined;
     }
-    if a.terms().len().saturating_mul(b.terms().len()) > MAX_PRODUCTS.max(MAX_TERMS)
-        && a.terms().len().min(b.terms().len()) > 1
-    {
-        return mul(&grouped(a), &grouped(b));
+    let (m, n) = (a.terms().len(), b.terms().len());
+    // Over a sum that was kept whole nothing is multiplied out: each term would carry a copy of it.
+    let copies_group = (n > 1 && has_group(a)) || (m > 1 && has_group(b));
+    if copies_group || (m.saturating_mul(n) > MAX_PRODUCTS && m.min(n) > 1) {
+        return mul_single(&grouped(a), &grouped(b));
     }
+    mul_out(a, b)
+}
+
+fn has_group(e: &Expr) -> bool {
+    e.terms().iter().flat_map(|t| &t.factors).any(|f| matches!(f.atom, Atom::Group(_)))
+}
+
+/// The product of two expressions of at most one term each.
+fn mul_single(a: &Expr, b: &Expr) -> Expr {
+    debug_assert!(a.terms().len() <= 1 && b.terms().len() <= 1);
+    mul_out(a, b)
+}
+
+fn mul_out(a: &Expr, b: &Expr) -> Expr {
     let mut products = Vec::with_capacity(a.terms().len() * b.terms().len());
     for x in a.terms() {
         for y in b.terms() {
@@ -74,7 +89,7 @@ pub(crate) fn mul(a: &Expr, b: &Expr) -> Expr {
         }
     }
     match merge(products) {
-        Some(terms) if terms.len() > MAX_TERMS => mul(&grouped(a), &grouped(b)),
+        Some(terms) if terms.len() > MAX_TERMS => mul_single(&grouped(a), &grouped(b)),
         Some(terms) => Expr::from_terms(terms),
         None => Expr::undefined(Undefined::Overflow),
     }
