@@ -54,17 +54,20 @@ impl From<Range> for Interval {
 
 /// Bounds of the values of `e` over all values of its symbols within the scope.
 pub fn bounds(e: &Expr, scope: &Scope) -> Interval {
-    refined(e, &scope.region(e)).into()
+    let plain = refined(e, &scope.region(e));
+    let simple = e.simplify(scope);
+    let simple = if simple == *e { plain } else { refined(&simple, &scope.region(&simple)) };
+    Range { lower: plain.lower.max(simple.lower), upper: tighter(plain.upper, simple.upper) }.into()
+}
+
+fn tighter(a: Option<i128>, b: Option<i128>) -> Option<i128> {
+    a.zip(b).map(|(a, b)| a.min(b)).or(a).or(b)
 }
 
 /// Whether `a ≤ b` is proved for all values of the symbols within the scope. Never true unless it holds wherever both have a value; it may be
 /// false of something true.
 pub fn prove_le(a: &Expr, b: &Expr, scope: &Scope) -> bool {
-    let difference = b - a;
-    if difference.as_undefined().is_some() {
-        return false;
-    }
-    is_never_negative(&difference, &scope.region(&difference))
+    prove_le_plainly(a, b, scope) || is_proved_simplified(&(b - a), scope, is_never_negative)
 }
 
 /// Whether `a = b` is proved for all values of the symbols within the scope; as careful as [`prove_le`].
@@ -73,11 +76,24 @@ pub fn prove_eq(a: &Expr, b: &Expr, scope: &Scope) -> bool {
     if difference.as_undefined().is_some() {
         return false;
     }
-    if difference.as_constant() == Some(0) {
-        return true;
+    let is_zero = |e: &Expr, region: &Region| {
+        e.as_constant() == Some(0) || (is_never_negative(e, region) && is_never_negative(&-e, region))
+    };
+    is_zero(&difference, &scope.region(&difference)) || is_proved_simplified(&difference, scope, is_zero)
+}
+
+/// As [`prove_le`], without simplifying, as simplification itself asks.
+pub(crate) fn prove_le_plainly(a: &Expr, b: &Expr, scope: &Scope) -> bool {
+    let difference = b - a;
+    difference.as_undefined().is_none() && is_never_negative(&difference, &scope.region(&difference))
+}
+
+fn is_proved_simplified(e: &Expr, scope: &Scope, proof: impl Fn(&Expr, &Region) -> bool) -> bool {
+    if e.as_undefined().is_some() || e.0.size > MAX_REFINED_SIZE {
+        return false;
     }
-    let region = scope.region(&difference);
-    is_never_negative(&difference, &region) && is_never_negative(&-difference, &region)
+    let simple = e.simplify(scope);
+    simple != *e && proof(&simple, &scope.region(&simple))
 }
 
 fn is_never_negative(e: &Expr, region: &Region) -> bool {
@@ -133,6 +149,8 @@ pub(crate) fn lower(e: &Expr, region: &Region, steps: &mut u32) -> Option<i128> 
     }
     let mut corner = region.clone();
     descend(e, &mut corner);
+    let fixed = fix(e, &corner);
+    let e = fixed.as_ref().unwrap_or(e);
     let best = plain.max(enclose(e, &corner).lower);
     if *steps == 0 {
         return best;
@@ -149,6 +167,15 @@ pub(crate) fn lower(e: &Expr, region: &Region, steps: &mut u32) -> Option<i128> 
         None => None,
     };
     best.max(deeper)
+}
+
+/// `e` with the symbols that have a single value replaced, so that more cancels. `None` if there are none.
+fn fix(e: &Expr, region: &Region) -> Option<Expr> {
+    let single = |name: &str| region.get(name).as_single().map(Expr::constant);
+    if region.0.iter().all(|(_, range)| range.as_single().is_none()) {
+        return None;
+    }
+    Some(e.replace(&single)).filter(|fixed| fixed.as_undefined().is_none())
 }
 
 /// Shrinks the box, as far as signs of slopes allow, to a part where the least value of `e` lies.
@@ -192,13 +219,20 @@ fn split_candidate(e: &Expr) -> Option<Split<'_>> {
             extremum = Some(Split::Extremum(atom));
         }
     });
-    extremum.or_else(|| {
-        e.terms().iter().flat_map(|t| &t.factors).find_map(|factor| match (&factor.atom, factor.power) {
-            (atom @ Atom::Modulo(a, b), 1) => Some(Split::Modulo(a, b, atom)),
-            (atom @ Atom::FloorDiv(a, b), 1) => Some(Split::FloorDiv(a, b, atom)),
-            _ => None,
+    let linear = || e.terms().iter().flat_map(|t| &t.factors).filter(|f| f.power == 1).map(|f| &f.atom);
+    extremum
+        .or_else(|| {
+            linear().find_map(|atom| match atom {
+                Atom::Modulo(a, b) => Some(Split::Modulo(a, b, atom)),
+                _ => None,
+            })
         })
-    })
+        .or_else(|| {
+            linear().find_map(|atom| match atom {
+                Atom::FloorDiv(a, b) => Some(Split::FloorDiv(a, b, atom)),
+                _ => None,
+            })
+        })
 }
 
 /// Every occurrence of the atom replaced, at any depth.
@@ -287,6 +321,12 @@ fn by_relaxation(
         return None;
     };
     *steps -= 1;
+    if let Some((whole, remainder)) = poly::div_rem(&slope, b)
+        && remainder.as_constant() == Some(0)
+    {
+        // The quotient stands in e only times b: nothing to scale.
+        return lower(&(whole * product + rest), region, steps);
+    }
     let bound = lower(&(slope * product + b * rest), region, steps)?;
     // b·e ≥ bound, so e ≥ bound/b: the divisor that makes it least is the largest for a positive bound.
     let by = if bound < 0 { Some(least_divisor) } else { divisor.upper };

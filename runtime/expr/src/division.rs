@@ -5,11 +5,11 @@
 //! - ⌊−a / c⌋ = −⌊(a + c − 1) / c⌋, so the leading coefficient is positive;
 //! - ⌊(⌊a / d⌋ + r) / c⌋ = ⌊(a + r·d) / (d·c)⌋ for a constant d > 0.
 //!
-//! With a divisor that is no constant only its sign is normalised: what needs it to be other than zero is left to
+//! With a divisor that is no constant only its sign and common constant factors are normalised: what needs it to be other than zero is left to
 //! [`Expr::simplify`](crate::Expr::simplify).
 
 use crate::expr::{Atom, Expr, Term, Undefined};
-use crate::poly::{gcd, undefined_of};
+use crate::poly::{common_factor, div_by_term, gcd, undefined_of};
 use alloc::vec::Vec;
 
 pub(crate) fn floor_div(a: &Expr, b: &Expr) -> Expr {
@@ -21,7 +21,10 @@ pub(crate) fn floor_div(a: &Expr, b: &Expr) -> Expr {
         Some(1) => a.clone(),
         Some(c) if c > 0 => floor_div_const(a, c).unwrap_or_else(|| Expr::undefined(Undefined::Overflow)),
         _ if leads_negative(b) => floor_div(&-a, &-b),
-        _ => Expr::from_atom(Atom::FloorDiv(a.clone(), b.clone())),
+        _ => {
+            let (a, b, _) = without_common_constant(a, b);
+            Expr::from_atom(Atom::FloorDiv(a, b))
+        }
     }
 }
 
@@ -33,8 +36,21 @@ pub(crate) fn modulo(a: &Expr, b: &Expr) -> Expr {
         Some(0) => Expr::from_atom(Atom::Modulo(a.clone(), b.clone())),
         Some(c) if c > 0 => modulo_const(a, c).unwrap_or_else(|| Expr::undefined(Undefined::Overflow)),
         _ if leads_negative(b) => -modulo(&-a, &-b),
-        _ => Expr::from_atom(Atom::Modulo(a.clone(), b.clone())),
+        _ => {
+            let (a, b, g) = without_common_constant(a, b);
+            Expr::from_atom(Atom::Modulo(a, b)) * Expr::constant(g)
+        }
     }
+}
+
+/// ⌊g·a / g·b⌋ = ⌊a / b⌋ and g·a mod g·b = g·(a mod b) for a constant g > 0, wherever b is not zero. Gives a, b and g.
+fn without_common_constant(a: &Expr, b: &Expr) -> (Expr, Expr, i128) {
+    let reduce = || {
+        let coefficient = common_factor(a, b)?.coefficient;
+        let by = Term::constant(coefficient);
+        Some((div_by_term(a, &by)?, div_by_term(b, &by)?, coefficient))
+    };
+    reduce().unwrap_or_else(|| (a.clone(), b.clone(), 1))
 }
 
 fn leads_negative(e: &Expr) -> bool {

@@ -5,7 +5,7 @@ use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::cmp::{Ordering, Reverse};
+use core::cmp::Ordering;
 use core::hash::{Hash, Hasher};
 
 /// The most terms a sum may have when it is multiplied out; beyond it, sums and products keep their operands whole
@@ -23,7 +23,8 @@ pub const MAX_DEPTH: u32 = 48;
 /// An integer expression over symbols, in canonical form; cheap to clone.
 ///
 /// Two expressions that are equal as polynomials (after the reductions by constant divisors that hold for all
-/// integers) compare equal. The order of `Ord` is total and stable but says nothing about values.
+/// integers) compare equal. There is no `Ord`: an order of expressions would say nothing about their values, and its `min` and `max` would hide
+/// [`Expr::min`] and [`Expr::max`]. For sorting there is [`Expr::total_cmp`].
 ///
 /// ```
 /// use bayplan_expr::Expr;
@@ -43,7 +44,7 @@ pub enum Undefined {
 }
 
 /// A sum of terms: sorted, no two with the same factors, none with coefficient zero.
-#[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(PartialEq, Eq)]
 pub(crate) struct Poly {
     pub(crate) terms: Vec<Term>,
     pub(crate) size: u32,
@@ -65,7 +66,7 @@ pub(crate) struct Factor {
 }
 
 /// What a polynomial cannot look into.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Atom {
     Symbol(Arc<str>),
     FloorDiv(Expr, Expr),
@@ -168,6 +169,14 @@ impl Expr {
         }
     }
 
+    /// A total and stable order, for sorting. It says nothing about values.
+    pub fn total_cmp(&self, other: &Self) -> Ordering {
+        if Arc::ptr_eq(&self.0, &other.0) {
+            return Ordering::Equal;
+        }
+        cmp_lists(self.terms(), other.terms(), Term::cmp)
+    }
+
     /// The names of all symbols, in order.
     pub fn symbols(&self) -> BTreeSet<&str> {
         let mut names = BTreeSet::new();
@@ -225,38 +234,56 @@ impl Term {
         self.factors.iter().map(|f| u64::from(f.power)).sum()
     }
 
+    pub(crate) fn cmp(&self, other: &Self) -> Ordering {
+        self.cmp_factors(other).then_with(|| self.coefficient.cmp(&other.coefficient))
+    }
+
     /// Compares the factors alone, graded lexicographic, higher degree first: an order that multiplication by a
     /// monomial keeps, as division of polynomials needs it.
     pub(crate) fn cmp_factors(&self, other: &Self) -> Ordering {
-        other.degree().cmp(&self.degree()).then_with(|| self.factors.cmp(&other.factors))
+        other.degree().cmp(&self.degree()).then_with(|| cmp_lists(&self.factors, &other.factors, Factor::cmp))
     }
 }
 
-impl Ord for Term {
+impl Factor {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.cmp_factors(other).then_with(|| self.coefficient.cmp(&other.coefficient))
+        self.atom.cmp(&other.atom).then_with(|| other.power.cmp(&self.power))
     }
 }
 
-impl PartialOrd for Term {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Factor {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.atom.cmp(&other.atom).then_with(|| Reverse(self.power).cmp(&Reverse(other.power)))
-    }
-}
-
-impl PartialOrd for Factor {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
+/// Compares lists item by item, the shorter first.
+pub(crate) fn cmp_lists<T>(a: &[T], b: &[T], cmp: fn(&T, &T) -> Ordering) -> Ordering {
+    let mut pairs = a.iter().zip(b).map(|(x, y)| cmp(x, y));
+    pairs.find(|order| order.is_ne()).unwrap_or_else(|| a.len().cmp(&b.len()))
 }
 
 impl Atom {
+    /// A total order: symbols by name, then the other kinds by their parts.
+    pub(crate) fn cmp(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Symbol(a), Self::Symbol(b)) => a.cmp(b),
+            (Self::FloorDiv(a, b), Self::FloorDiv(c, d)) | (Self::Modulo(a, b), Self::Modulo(c, d)) => {
+                a.total_cmp(c).then_with(|| b.total_cmp(d))
+            }
+            (Self::Min(a), Self::Min(b)) | (Self::Max(a), Self::Max(b)) => cmp_lists(a, b, Expr::total_cmp),
+            (Self::Group(a), Self::Group(b)) => a.total_cmp(b),
+            (Self::Undefined(a), Self::Undefined(b)) => a.cmp(b),
+            _ => self.rank().cmp(&other.rank()),
+        }
+    }
+
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Symbol(_) => 0,
+            Self::FloorDiv(..) => 1,
+            Self::Modulo(..) => 2,
+            Self::Min(_) => 3,
+            Self::Max(_) => 4,
+            Self::Group(_) => 5,
+            Self::Undefined(_) => 6,
+        }
+    }
+
     /// The expressions an atom is made of.
     pub(crate) fn inner(&self) -> impl Iterator<Item = &Expr> {
         let (pair, list): ([Option<&Expr>; 2], &[Expr]) = match self {
@@ -276,18 +303,6 @@ impl PartialEq for Expr {
 }
 
 impl Eq for Expr {}
-
-impl PartialOrd for Expr {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Expr {
-    fn cmp(&self, other: &Self) -> Ordering {
-        if Arc::ptr_eq(&self.0, &other.0) { Ordering::Equal } else { self.0.cmp(&other.0) }
-    }
-}
 
 impl Hash for Expr {
     fn hash<H: Hasher>(&self, state: &mut H) {

@@ -1,6 +1,6 @@
 //! Minima and maxima of several expressions.
 
-use crate::expr::{Atom, Expr, Term};
+use crate::expr::{Atom, Expr, Term, cmp_lists};
 use crate::poly::undefined_of;
 use alloc::vec::Vec;
 
@@ -24,7 +24,7 @@ pub(crate) fn extremum(kind: Kind, args: impl IntoIterator<Item = Expr>) -> Expr
     if let Some(undefined) = undefined_of(&flat) {
         return undefined;
     }
-    flat.sort_by(|a, b| variable_part(a).cmp(variable_part(b)));
+    flat.sort_by(|a, b| cmp_lists(variable_part(a), variable_part(b), Term::cmp));
     let mut kept: Vec<Expr> = Vec::with_capacity(flat.len());
     for arg in flat {
         match kept.last_mut() {

@@ -1,6 +1,6 @@
 //! Simplification by what a scope knows.
 
-use crate::bounds::{prove_le, refined};
+use crate::bounds::{prove_le_plainly, refined};
 use crate::expr::{Atom, Expr};
 use crate::poly;
 use crate::scope::Scope;
@@ -56,6 +56,7 @@ fn quotient(a: &Expr, b: &Expr, scope: &Scope) -> Expr {
         .and_then(|common| Some((poly::div_by_term(a, &common)?, poly::div_by_term(b, &common)?)));
     let (a, b) = reduced.unwrap_or_else(|| (a.clone(), b.clone()));
     match poly::div_rem(&a, &b) {
+        Some((q, r)) if r.as_constant() == Some(0) => q,
         Some((q, r)) if is_worthwhile(&a, &b, &r) => q + r.floor_div(&b),
         _ => a.floor_div(&b),
     }
@@ -71,7 +72,7 @@ fn remainder(a: &Expr, b: &Expr, scope: &Scope) -> Expr {
         _ => a.clone(),
     };
     let zero = Expr::default();
-    if prove_le(&zero, &r, scope) && prove_le(&(&r + 1), b, scope) { r } else { r.modulo(b) }
+    if prove_le_plainly(&zero, &r, scope) && prove_le_plainly(&(&r + 1), b, scope) { r } else { r.modulo(b) }
 }
 
 /// Whether dividing out makes the expression simpler: always by a single term, by a sum only if it comes out even.
@@ -86,10 +87,10 @@ fn undominated(args: Vec<Expr>, scope: &Scope) -> Vec<Expr> {
     }
     let mut kept: Vec<Expr> = Vec::with_capacity(args.len());
     for arg in args {
-        if kept.iter().any(|other| prove_le(&arg, other, scope)) {
+        if kept.iter().any(|other| prove_le_plainly(&arg, other, scope)) {
             continue;
         }
-        kept.retain(|other| !prove_le(other, &arg, scope));
+        kept.retain(|other| !prove_le_plainly(other, &arg, scope));
         kept.push(arg);
     }
     kept
