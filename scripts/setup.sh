@@ -75,6 +75,22 @@ find_manifest() {
     return 1
 }
 
+# The private library folders, if any.
+library_path() {
+    path=
+    for directory in "$deps"/usr/lib/*-linux-gnu* "$deps"/lib/*-linux-gnu* "$deps"/usr/lib/*-linux-gnu*/blas; do
+        [ -d "$directory" ] && path=$path${path:+:}$directory
+    done
+    printf '%s' "$path"
+}
+
+# Unpacked programs need their libraries in this script as well.
+inherited_library_path=${LD_LIBRARY_PATH:-}
+use_private_libraries() {
+    path=$(library_path)
+    [ -z "$path" ] || export LD_LIBRARY_PATH="$path${inherited_library_path:+:$inherited_library_path}"
+}
+
 find_loader() { find_library libvulkan.so.1; }
 find_lavapipe() { find_manifest icd.d 'lvp_icd*.json'; }
 find_layers() { find_manifest explicit_layer.d 'VkLayer_khronos_validation.json'; }
@@ -177,6 +193,7 @@ unpack_without_root() {
         rm -f "$archive"
     done
     correct_manifests
+    use_private_libraries
 }
 
 # Points unpacked Vulkan manifests at the libraries beside them.
@@ -230,7 +247,7 @@ check_libraries() {
         /*) ;;
         *) library=$(find_library "${library##*/}") ;;
         esac
-        absent=$(LD_LIBRARY_PATH=$(library_path) ldd "$library" 2>/dev/null | sed -n 's/^[[:space:]]*\([^ ]*\) => not found/\1/p' | tr '\n' ' ')
+        absent=$(ldd "$library" 2>/dev/null | sed -n 's/^[[:space:]]*\([^ ]*\) => not found/\1/p' | tr '\n' ' ')
         [ -z "$absent" ] || fail "$library lacks the libraries ${absent% }" \
             "remove target/deps and run this again, or: $(by_hand libvulkan1 mesa-vulkan-drivers vulkan-validationlayers)"
     done
@@ -286,15 +303,6 @@ bring_python() {
 
 # ---- The environment files -----------------------------------------------------------------------------------------
 
-# The private library folders, if any.
-library_path() {
-    path=
-    for directory in "$deps"/usr/lib/*-linux-gnu* "$deps"/lib/*-linux-gnu* "$deps"/usr/lib/*-linux-gnu*/blas; do
-        [ -d "$directory" ] && path=$path${path:+:}$directory
-    done
-    printf '%s' "$path"
-}
-
 # Compiled shaders are kept between runs, under target/ where the home folder is no place to write.
 cache_directory() {
     base=${XDG_CACHE_HOME:-}
@@ -346,6 +354,7 @@ write_environment() {
 }
 
 : >"$log"
+use_private_libraries
 bring_packages
 [ "$purpose" = run ] || bring_python
 write_environment
