@@ -57,8 +57,8 @@ pub struct Value {
     pub source: ValueSource,
     /// Its type; always there for inputs and constants, for outputs of nodes after inference.
     pub ty: Option<TensorType>,
-    /// The elements of an integer tensor of rank 0 or 1 as expressions, where they are known without running
-    /// (shape arithmetic); filled by inference.
+    /// The elements of an integer or boolean (0 or 1) tensor of rank 0 or 1 as expressions, where they are known
+    /// without running (shape arithmetic); filled by inference.
     pub contents: Option<Arc<[Expr]>>,
 }
 
@@ -75,6 +75,17 @@ pub struct Node {
     pub name: Arc<str>,
     /// Operator type of that node in the model, e.g. `Gemm`.
     pub source_op: Arc<str>,
+}
+
+/// Two dimensions that inference had to assume equal because both hold symbols: the graph runs only where they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Constraint {
+    /// One dimension.
+    pub a: Expr,
+    /// The other.
+    pub b: Expr,
+    /// Name of the node that needs them equal.
+    pub node: Arc<str>,
 }
 
 /// A tensor graph. `nodes` are in an order in which they can run.
@@ -94,6 +105,8 @@ pub struct Graph {
     pub files: Vec<FileRef>,
     /// The symbols of the inputs' dimensions with their bounds.
     pub symbols: Scope,
+    /// Dimensions assumed equal; filled by [`Graph::infer`], checked by [`Graph::bind`].
+    pub constraints: Vec<Constraint>,
 }
 
 impl Graph {

@@ -11,12 +11,30 @@
 //! This room reads no file, clock, environment or device.
 #![forbid(unsafe_code)]
 
+mod bind;
 mod bytes;
+mod dims;
 mod dtype;
+mod eval;
 mod graph;
+mod infer;
+mod layout;
 pub mod op;
+mod print;
+mod rule;
+mod tensor;
+mod verify;
 
+pub use bind::BindError;
 pub use bytes::{ByteRange, ByteSource, FileId, FileRef, ReadError};
 pub use dtype::DType;
-pub use graph::{ConstData, Graph, Node, NodeId, TensorType, Value, ValueId, ValueSource};
+pub use eval::{Constants, GraphEvalError, NoFiles, eval, eval_node};
+pub use graph::{ConstData, Constraint, Graph, Node, NodeId, TensorType, Value, ValueId, ValueSource};
+pub use infer::InferError;
 pub use op::Op;
+pub use rule::{
+    Context, EvalError, HostType, Inferred, Kind, MAX_CONTENTS, MAX_RANK, Operand, Output, Rule, Set,
+    ShapeError, Signature, axes, axis,
+};
+pub use tensor::{Elements, MAX_TENSOR_BYTES, Tensor, TensorError};
+pub use verify::{VerifyError, verify};

@@ -3,6 +3,82 @@
 //! Operands that only say a shape or a position (the target of a reshape, the starts of a slice) are ordinary inputs,
 //! as in ONNX; inference reads their contents, and when they are known the operand is no longer needed to run.
 
+use bayplan_expr::{Expr, Scope};
+
+use crate::dims;
+use crate::rule::{Rule, ShapeError};
+
+mod binary;
+mod cast;
+mod concat;
+mod conv;
+mod expand;
+mod fill;
+mod gather;
+mod gather_nd;
+mod matmul;
+mod normalize;
+mod pad;
+mod pool;
+mod range;
+mod reduce;
+mod select;
+mod shape;
+mod slice;
+mod softmax;
+mod split;
+mod transpose;
+mod unary;
+mod view;
+mod window;
+
+pub use window::AxisWindow;
+
+impl Op {
+    /// What the operator says about itself. The only place that tells all operators apart.
+    pub fn rule(&self) -> Box<dyn Rule + '_> {
+        match self {
+            Self::Unary(op) => Box::new(*op),
+            Self::Binary(op) => Box::new(*op),
+            Self::Select => Box::new(select::Select),
+            Self::Cast(to) => Box::new(cast::Cast(*to)),
+            Self::MatMul => Box::new(matmul::MatMul),
+            Self::Conv(window, groups) => Box::new(conv::Conv { window, groups: *groups }),
+            Self::Pool(kind, window) => Box::new(pool::Pool { kind: *kind, window }),
+            Self::Reduce(op, keep) => Box::new(reduce::Reduce { op: *op, keep: *keep }),
+            Self::Softmax { axis, log } => Box::new(softmax::Softmax { axis: *axis, log: *log }),
+            Self::Normalize { axis, epsilon, center } => {
+                Box::new(normalize::Normalize { axis: *axis, epsilon: epsilon.get(), center: *center })
+            }
+            Self::View(op) => Box::new(*op),
+            Self::Transpose(perm) => Box::new(transpose::Transpose(perm)),
+            Self::Expand => Box::new(expand::Expand),
+            Self::Slice => Box::new(slice::Slice),
+            Self::Split { axis } => Box::new(split::Split { axis: *axis }),
+            Self::Concat { axis } => Box::new(concat::Concat { axis: *axis }),
+            Self::Pad(mode) => Box::new(*mode),
+            Self::Gather { axis } => Box::new(gather::Gather { axis: *axis }),
+            Self::GatherNd { batch_dims } => Box::new(gather_nd::GatherNd { batch_dims: *batch_dims }),
+            Self::Shape { start, end } => Box::new(shape::Shape { start: *start, end: *end }),
+            Self::Range => Box::new(range::Range),
+            Self::Fill => Box::new(fill::Fill),
+        }
+    }
+
+    /// Name for people, e.g. `MatMul`.
+    pub fn name(&self) -> &'static str {
+        self.rule().name()
+    }
+}
+
+/// Refuses dimensions that are proved negative.
+fn check_dims(scope: &Scope, shape: &[Expr]) -> Result<(), ShapeError> {
+    match shape.iter().find(|dim| dims::lt(scope, dim, &dims::int(0))) {
+        Some(dim) => Err(ShapeError::Invalid(format!("a dimension would be {dim}, which is negative"))),
+        None => Ok(()),
+    }
+}
+
 /// One operator with its attributes. Families, not names: `Relu`, `Exp` and `Neg` are one variant.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Op {

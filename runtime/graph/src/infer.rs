@@ -1,0 +1,226 @@
+//! Inference: the type of every value, and the elements of shape arithmetic.
+
+use core::fmt;
+use std::sync::Arc;
+
+use bayplan_expr::Expr;
+
+use crate::rule::{Context, Inferred, MAX_CONTENTS, Operand, ShapeError};
+use crate::tensor::{Elements, Tensor};
+use crate::{ConstData, Constraint, Graph, TensorType, Value, ValueId, ValueSource, dims};
+
+/// Why the types of a graph cannot be inferred.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InferError {
+    /// An input or constant without a type.
+    Untyped {
+        /// The value.
+        value: Arc<str>,
+    },
+    /// A node reads a value that is made after it.
+    Order {
+        /// The node.
+        node: Arc<str>,
+        /// The value.
+        value: Arc<str>,
+    },
+    /// An index that points outside the graph.
+    Index {
+        /// The node.
+        node: Arc<str>,
+    },
+    /// The bytes of a constant in memory do not fit its type.
+    Constant {
+        /// The value.
+        value: Arc<str>,
+        /// Why.
+        reason: String,
+    },
+    /// A node does not accept its operands.
+    Node {
+        /// Name of the node.
+        node: Arc<str>,
+        /// Operator in the model.
+        source_op: Arc<str>,
+        /// Operator in the graph.
+        op: &'static str,
+        /// The operands' types, for the message.
+        operands: Vec<TensorType>,
+        /// Why.
+        error: ShapeError,
+    },
+}
+
+impl fmt::Display for InferError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Untyped { value } => {
+                write!(f, "the type of `{}` is not given", bayplan_text::escape(value))
+            }
+            Self::Order { node, value } => write!(
+                f,
+                "node `{}` reads `{}` before it is made; nodes must be in an order in which they can run",
+                bayplan_text::escape(node),
+                bayplan_text::escape(value)
+            ),
+            Self::Index { node } => {
+                write!(f, "node `{}` names a value that does not exist", bayplan_text::escape(node))
+            }
+            Self::Constant { value, reason } => {
+                write!(f, "constant `{}`: {reason}", bayplan_text::escape(value))
+            }
+            Self::Node { node, source_op, op, operands, error } => {
+                write!(f, "node `{}` ({}", bayplan_text::escape(node), bayplan_text::escape(source_op))?;
+                if **source_op != **op {
+                    write!(f, ", as {op}")?;
+                }
+                f.write_str(") of ")?;
+                for (i, ty) in operands.iter().enumerate() {
+                    write!(f, "{}{ty}", if i > 0 { ", " } else { "" })?;
+                }
+                write!(f, ": {error}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for InferError {}
+
+/// Constants up to this many bytes are given to shape rules whole.
+const SMALL: usize = 4096;
+
+/// What is known of a value beyond its type. Elements of float tensors are followed too (exporters compute shapes
+/// in floats), but only whole numbers, and they are not published.
+#[derive(Clone, Default)]
+struct Known {
+    contents: Option<Arc<[Expr]>>,
+    tensor: Option<Tensor>,
+}
+
+impl Graph {
+    /// Gives every value its type, and the elements of shape arithmetic where they follow from constants and input
+    /// shapes; fills [`Graph::constraints`].
+    ///
+    /// # Errors
+    /// The first node that does not accept its operands, with their types and what to do.
+    pub fn infer(&mut self) -> Result<(), InferError> {
+        let mut known = vec![Known::default(); self.values.len()];
+        for (value, known) in self.values.iter_mut().zip(&mut known) {
+            match &value.source {
+                ValueSource::Node { .. } => (value.ty, value.contents) = (None, None),
+                ValueSource::Input | ValueSource::Constant(_) => {
+                    if value.ty.is_none() {
+                        return Err(InferError::Untyped { value: value.name.clone() });
+                    }
+                    *known = constant(value)?;
+                    value.contents = published(value.ty.as_ref(), known.contents.as_ref());
+                }
+            }
+        }
+        let mut constraints = Vec::new();
+        for node in 0..self.nodes.len() {
+            let outputs = self.infer_node(node, &known, &mut constraints)?;
+            for (&ValueId(id), inferred) in self.nodes[node].outputs.iter().zip(outputs) {
+                let slot = self.values.get_mut(id as usize);
+                let value = slot.ok_or_else(|| InferError::Index { node: self.nodes[node].name.clone() })?;
+                let contents: Option<Arc<[Expr]>> = inferred.contents.map(Into::into);
+                value.contents = published(Some(&inferred.ty), contents.as_ref());
+                value.ty = Some(inferred.ty);
+                known[id as usize].contents = contents;
+            }
+        }
+        self.constraints = constraints;
+        Ok(())
+    }
+
+    fn infer_node(
+        &self,
+        index: usize,
+        known: &[Known],
+        constraints: &mut Vec<Constraint>,
+    ) -> Result<Vec<Inferred>, InferError> {
+        let node = &self.nodes[index];
+        let mut operands = Vec::with_capacity(node.inputs.len());
+        for &ValueId(id) in &node.inputs {
+            let value =
+                self.values.get(id as usize).ok_or_else(|| InferError::Index { node: node.name.clone() })?;
+            let ty = value
+                .ty
+                .as_ref()
+                .ok_or_else(|| InferError::Order { node: node.name.clone(), value: value.name.clone() })?;
+            let Known { contents, tensor } = &known[id as usize];
+            operands.push(Operand { ty, contents: contents.as_deref(), tensor: tensor.as_ref() });
+        }
+        let rule = node.op.rule();
+        let mut ctx = Context::new(&operands, node.outputs.len(), &self.symbols);
+        let outputs = rule.infer(&mut ctx).and_then(|outputs| check(outputs, node.outputs.len()));
+        for (a, b) in ctx.assumed {
+            if !constraints.iter().any(|c| (c.a == a && c.b == b) || (c.a == b && c.b == a)) {
+                constraints.push(Constraint { a, b, node: node.name.clone() });
+            }
+        }
+        outputs.map_err(|error| InferError::Node {
+            node: node.name.clone(),
+            source_op: node.source_op.clone(),
+            op: rule.name(),
+            operands: operands.iter().map(|o| o.ty.clone()).collect(),
+            error,
+        })
+    }
+}
+
+/// What every rule must keep: as many results as the node has outputs, no dimension negative or out of range.
+pub(crate) fn check(outputs: Vec<Inferred>, wanted: usize) -> Result<Vec<Inferred>, ShapeError> {
+    if outputs.len() != wanted {
+        return Err(ShapeError::Invalid(format!(
+            "it makes {} outputs, but {wanted} are named",
+            outputs.len()
+        )));
+    }
+    for dim in outputs.iter().flat_map(|o| &o.ty.shape) {
+        if dims::as_int(dim).is_some_and(|v| v < 0) {
+            return Err(ShapeError::Invalid(format!("a dimension would be {dim}, which is negative")));
+        }
+        if dim.as_undefined().is_some() {
+            return Err(ShapeError::Invalid(
+                "a dimension is too large or its expression too long; give the symbolic dimensions values"
+                    .to_owned(),
+            ));
+        }
+    }
+    Ok(outputs)
+}
+
+fn published(ty: Option<&TensorType>, contents: Option<&Arc<[Expr]>>) -> Option<Arc<[Expr]>> {
+    contents.filter(|_| ty.is_some_and(|ty| !ty.dtype.is_float())).cloned()
+}
+
+fn constant(value: &Value) -> Result<Known, InferError> {
+    let (ValueSource::Constant(ConstData::Inline(bytes)), Some(ty)) = (&value.source, &value.ty) else {
+        return Ok(Known::default());
+    };
+    if bytes.len() > SMALL {
+        return Ok(Known::default());
+    }
+    let error = |reason: String| InferError::Constant { value: value.name.clone(), reason };
+    let shape: Option<Vec<usize>> =
+        ty.shape.iter().map(|dim| dims::as_int(dim).and_then(|v| usize::try_from(v).ok())).collect();
+    let shape = shape.ok_or_else(|| error("its shape must be numbers".to_owned()))?;
+    let tensor = Tensor::new(ty.dtype, shape, bytes.to_vec()).map_err(|e| error(e.to_string()))?;
+    Ok(Known { contents: contents_of(&tensor).map(Into::into), tensor: Some(tensor) })
+}
+
+/// The elements of a short list of whole numbers.
+pub(crate) fn contents_of(tensor: &Tensor) -> Option<Vec<Expr>> {
+    if tensor.shape().len() > 1 || tensor.count() > MAX_CONTENTS {
+        return None;
+    }
+    match tensor.elements() {
+        Elements::Int(list) => list.into_iter().map(|v| Some(dims::int(i64::try_from(v).ok()?))).collect(),
+        // Up to 2^53 every whole number is an f64.
+        Elements::Float(list) => {
+            let whole = |v: f64| v.fract() == 0.0 && v.abs() <= 9e15;
+            list.into_iter().map(|v| whole(v).then(|| dims::int(v as i64))).collect()
+        }
+    }
+}

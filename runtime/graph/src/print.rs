@@ -1,0 +1,74 @@
+//! Graphs as text, one node per line.
+
+use core::fmt;
+
+use bayplan_text::escape;
+
+use crate::{ConstData, Graph, TensorType, ValueId, ValueSource};
+
+impl fmt::Display for TensorType {
+    /// `f32[batch, seq, 384]`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}[", self.dtype)?;
+        for (i, dim) in self.shape.iter().enumerate() {
+            write!(f, "{}{dim}", if i > 0 { ", " } else { "" })?;
+        }
+        f.write_str("]")
+    }
+}
+
+impl Graph {
+    fn write_value(&self, f: &mut fmt::Formatter<'_>, id: ValueId) -> fmt::Result {
+        match self.values.get(id.0 as usize) {
+            Some(value) => write!(f, "{}", escape(&value.name)),
+            None => write!(f, "?{}", id.0),
+        }
+    }
+
+    fn write_typed(&self, f: &mut fmt::Formatter<'_>, id: ValueId) -> fmt::Result {
+        self.write_value(f, id)?;
+        match self.values.get(id.0 as usize).and_then(|v| v.ty.as_ref()) {
+            Some(ty) => write!(f, ": {ty}"),
+            None => f.write_str(": ?"),
+        }
+    }
+}
+
+impl fmt::Display for Graph {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "graph {}", escape(&self.name))?;
+        for &id in &self.inputs {
+            f.write_str("  input ")?;
+            self.write_typed(f, id)?;
+            writeln!(f)?;
+        }
+        for (index, value) in self.values.iter().enumerate() {
+            let ValueSource::Constant(data) = &value.source else { continue };
+            f.write_str("  constant ")?;
+            self.write_typed(f, ValueId(index as u32))?;
+            match data {
+                ConstData::Inline(bytes) => writeln!(f, " ({} bytes)", bytes.len())?,
+                ConstData::Range(r) => writeln!(f, " (file {}, bytes {}+{})", r.file.0, r.offset, r.len)?,
+            }
+        }
+        for node in &self.nodes {
+            f.write_str("  ")?;
+            for (i, &id) in node.outputs.iter().enumerate() {
+                f.write_str(if i > 0 { ", " } else { "" })?;
+                self.write_typed(f, id)?;
+            }
+            write!(f, " = {:?}(", node.op)?;
+            for (i, &id) in node.inputs.iter().enumerate() {
+                f.write_str(if i > 0 { ", " } else { "" })?;
+                self.write_value(f, id)?;
+            }
+            writeln!(f, ")  # {} {}", escape(&node.source_op), escape(&node.name))?;
+        }
+        for &id in &self.outputs {
+            f.write_str("  output ")?;
+            self.write_typed(f, id)?;
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
