@@ -8,13 +8,22 @@
 //! This room reads no device: a [`Target`] is plain data.
 #![forbid(unsafe_code)]
 
+mod chain;
+mod epilogue;
 mod kernel;
+mod kernels;
+mod source;
 mod spec;
+mod spirv;
+mod strides;
+mod table;
 mod target;
 
 pub use kernel::{Access, Binding, Kernel, Launch, Refusal, Slot};
 pub use spec::{
-    Arg, Chain, ConvSpec, CopySpec, ElementwiseSpec, GatherNdSpec, GatherSpec, MatMulSpec, NormalizeSpec, Operand,
-    PoolSpec, RangeSpec, ReduceSpec, SoftmaxSpec, Spec, Step, StepOp,
+    Arg, Chain, ConvSpec, CopySpec, ElementwiseSpec, GatherNdSpec, GatherSpec, MatMulSpec, NormalizeSpec,
+    Operand, PoolSpec, RangeSpec, ReduceSpec, SoftmaxSpec, Spec, Step, StepOp,
 };
+pub use spirv::{CompileError, Mode, compile_wgsl, compile_wgsl_as};
+pub use table::{KERNELS, Row, family, launch};
 pub use target::{Class, Features, Repr, Subgroup, Target};

@@ -1,0 +1,359 @@
+//! The text of each operation of a chain, with ONNX's semantics.
+//!
+//! Functions are written once with the placeholders `F`, `I`, `U`, `B` for the float, signed, unsigned and boolean
+//! types of the chain's width (`@F` and so on in the text).
+
+use bayplan_graph::DType;
+use bayplan_graph::op::{BinaryOp, UnaryOp};
+
+use super::{Value, Width, arity, register};
+use crate::source::Source;
+use crate::{Refusal, Repr, StepOp};
+
+/// The text of a step over its arguments.
+pub(super) fn step(
+    src: &mut Source<'_>,
+    width: Width,
+    op: StepOp,
+    args: &[Value],
+    dtype: DType,
+) -> Result<String, Refusal> {
+    if args.len() != arity(op) {
+        return Err(src.refuse(format!("{op:?} takes {} arguments, the step has {}", arity(op), args.len())));
+    }
+    let text = match (op, args) {
+        (StepOp::Unary(op), [x]) => unary(src, width, op, x)?,
+        (StepOp::Binary(op), [a, b]) => binary(src, width, op, a, b)?,
+        (StepOp::Select, [c, a, b]) if c.dtype == DType::Bool && a.dtype == b.dtype => {
+            format!("select({}, {}, {})", b.text, a.text, c.text)
+        }
+        (StepOp::Select, _) => return Err(src.refuse("a select wants a boolean and two values of one type")),
+        (StepOp::Cast, [x]) => return cast(src, width, x, dtype),
+        _ => return Err(src.refuse("a step has a wrong number of arguments")),
+    };
+    Ok(narrow(width, dtype, text))
+}
+
+/// Wraps a value to the bits of a narrow integer type kept in 32 bits.
+fn narrow(width: Width, dtype: DType, text: String) -> String {
+    let u = width.of("u32");
+    match dtype {
+        DType::I8 => format!("((({text}) << {u}(24u)) >> {u}(24u))"),
+        DType::I16 => format!("((({text}) << {u}(16u)) >> {u}(16u))"),
+        DType::U8 => format!("(({text}) & {u}(0xffu))"),
+        DType::U16 => format!("(({text}) & {u}(0xffffu))"),
+        _ => text,
+    }
+}
+
+fn unary(src: &mut Source<'_>, width: Width, op: UnaryOp, x: &Value) -> Result<String, Refusal> {
+    let repr = src.arithmetic(x.dtype)?;
+    let t = &x.text;
+    let zero = zero(width, x.dtype, repr);
+    let float = repr == Repr::F32;
+    let unsigned = matches!(repr, Repr::U32 | Repr::U64);
+    let call = |src: &mut Source<'_>, name: &str| -> String {
+        require(src, width, name);
+        format!("{name}({t})")
+    };
+    Ok(match op {
+        UnaryOp::Not if x.dtype == DType::Bool => format!("!({t})"),
+        _ if x.dtype == DType::Bool => return Err(unsupported(src, op, x.dtype)),
+        UnaryOp::Neg if unsigned => format!("({zero} - {t})"),
+        UnaryOp::Neg => format!("(-{t})"),
+        UnaryOp::Abs if unsigned => t.clone(),
+        UnaryOp::Abs => format!("abs({t})"),
+        UnaryOp::Sign if unsigned => {
+            let one = width.of(register(x.dtype, repr));
+            format!("min({t}, {one}(1u))")
+        }
+        UnaryOp::Sign => format!("sign({t})"),
+        // `x < 0` is false for NaN, which therefore passes.
+        UnaryOp::Relu => format!("select({t}, {zero}, {t} < {zero})"),
+        _ if !float => return Err(unsupported(src, op, x.dtype)),
+        UnaryOp::Exp => format!("exp({t})"),
+        UnaryOp::Log => call(src, "op_log"),
+        UnaryOp::Sqrt => format!("sqrt({t})"),
+        UnaryOp::Reciprocal => format!("(1.0 / {t})"),
+        UnaryOp::Sigmoid => call(src, "op_sigmoid"),
+        UnaryOp::Tanh => call(src, "op_tanh"),
+        UnaryOp::Erf => call(src, "op_erf"),
+        UnaryOp::Floor => format!("floor({t})"),
+        UnaryOp::Ceil => format!("ceil({t})"),
+        // WGSL's round is half to even, as ONNX's.
+        UnaryOp::Round => format!("round({t})"),
+        UnaryOp::Sin => format!("sin({t})"),
+        UnaryOp::Cos => format!("cos({t})"),
+        UnaryOp::Softplus => call(src, "op_softplus"),
+        UnaryOp::IsNaN => call(src, "op_isnan"),
+        UnaryOp::IsInf => call(src, "op_isinf"),
+        _ => return Err(unsupported(src, op, x.dtype)),
+    })
+}
+
+fn binary(src: &mut Source<'_>, width: Width, op: BinaryOp, a: &Value, b: &Value) -> Result<String, Refusal> {
+    if a.dtype != b.dtype {
+        return Err(src.refuse(format!("{op:?} of {} and {}: the types differ", a.dtype, b.dtype)));
+    }
+    let dtype = a.dtype;
+    let repr = src.arithmetic(dtype)?;
+    let float = repr == Repr::F32;
+    let (x, y) = (&a.text, &b.text);
+    let bool_ok = matches!(op, BinaryOp::And | BinaryOp::Or | BinaryOp::Xor | BinaryOp::Equal);
+    if dtype == DType::Bool && !bool_ok {
+        return Err(unsupported(src, op, dtype));
+    }
+    let infix = |sign: &str| format!("({x} {sign} {y})");
+    Ok(match op {
+        BinaryOp::Add => infix("+"),
+        BinaryOp::Sub => infix("-"),
+        BinaryOp::Mul => infix("*"),
+        BinaryOp::Div if float => infix("/"),
+        BinaryOp::Mod if float => infix("%"),
+        BinaryOp::Pow if float => {
+            require(src, width, "op_pow");
+            format!("op_pow({x}, {y})")
+        }
+        BinaryOp::Min | BinaryOp::Max if float => {
+            require(src, width, "op_isnan");
+            let name = if op == BinaryOp::Min { "min" } else { "max" };
+            require(src, width, &format!("op_{name}"));
+            format!("op_{name}({x}, {y})")
+        }
+        BinaryOp::Min => format!("min({x}, {y})"),
+        BinaryOp::Max => format!("max({x}, {y})"),
+        BinaryOp::Div | BinaryOp::Mod | BinaryOp::Pow => {
+            let name = integer(src, width, op, repr);
+            format!("{name}({x}, {y})")
+        }
+        BinaryOp::Equal => infix("=="),
+        BinaryOp::Less => infix("<"),
+        BinaryOp::LessOrEqual => infix("<="),
+        BinaryOp::Greater => infix(">"),
+        BinaryOp::GreaterOrEqual => infix(">="),
+        BinaryOp::And if !float => infix("&"),
+        BinaryOp::Or if !float => infix("|"),
+        BinaryOp::Xor if dtype == DType::Bool => infix("!="),
+        BinaryOp::Xor if !float => infix("^"),
+        _ => return Err(unsupported(src, op, dtype)),
+    })
+}
+
+fn cast(src: &mut Source<'_>, width: Width, x: &Value, to: DType) -> Result<String, Refusal> {
+    let from = src.arithmetic(x.dtype)?;
+    let repr = src.arithmetic(to)?;
+    let t = &x.text;
+    if x.dtype == to {
+        return Ok(t.clone());
+    }
+    let kind = width.of(register(to, repr));
+    if to == DType::Bool {
+        return Ok(format!("({t} != {})", zero(width, x.dtype, from)));
+    }
+    if x.dtype == DType::Bool {
+        let one = if repr == Repr::F32 { "1.0" } else { "1" };
+        return Ok(format!("select({}, {kind}({one}), {t})", zero(width, to, repr)));
+    }
+    // Floats go to narrow unsigned types by way of i32, so that negative ones wrap as they do in numpy.
+    let narrow_unsigned = matches!(to, DType::U8 | DType::U16);
+    let text = if from == Repr::F32 && narrow_unsigned {
+        format!("{kind}({}({t}))", width.of("i32"))
+    } else {
+        format!("{kind}({t})")
+    };
+    Ok(narrow(width, to, text))
+}
+
+/// The zero of a type, as computed with.
+fn zero(width: Width, dtype: DType, repr: Repr) -> String {
+    format!("{}()", width.of(register(dtype, repr)))
+}
+
+fn unsupported(src: &Source<'_>, op: impl core::fmt::Debug, dtype: DType) -> Refusal {
+    src.refuse(format!("{op:?} is not defined for {dtype}"))
+}
+
+/// Adds a float function of the library.
+pub(crate) fn require(src: &mut Source<'_>, width: Width, name: &str) {
+    if let Some((_, text)) = LIBRARY.iter().find(|(n, _)| *n == name) {
+        let text = text
+            .replace("@F", &width.of("f32"))
+            .replace("@I", &width.of("i32"))
+            .replace("@U", &width.of("u32"))
+            .replace("@B", &width.of("bool"));
+        src.function(name, text);
+    }
+}
+
+/// NaN is told by its bits, because shader compilers may assume that floats are none.
+const LIBRARY: &[(&str, &str)] = &[
+    ("op_isnan", "fn op_isnan(x: @F) -> @B { return (bitcast<@U>(x) & @U(0x7fffffffu)) > @U(0x7f800000u); }"),
+    (
+        "op_isinf",
+        "fn op_isinf(x: @F) -> @B { return (bitcast<@U>(x) & @U(0x7fffffffu)) == @U(0x7f800000u); }",
+    ),
+    (
+        "op_min",
+        "fn op_min(x: @F, y: @F) -> @F { return select(select(min(x, y), y, op_isnan(y)), x, op_isnan(x)); }",
+    ),
+    (
+        "op_max",
+        "fn op_max(x: @F, y: @F) -> @F { return select(select(max(x, y), y, op_isnan(y)), x, op_isnan(x)); }",
+    ),
+    (
+        // exp of a negative number cannot overflow.
+        "op_sigmoid",
+        "fn op_sigmoid(x: @F) -> @F {
+    let e = exp(-abs(x));
+    return select(@F(1.0), e, x < @F()) / (1.0 + e);
+}",
+    ),
+    (
+        // Near 0 the difference cancels; there the Taylor series is exact to the last bit or two.
+        "op_tanh",
+        "fn op_tanh(x: @F) -> @F {
+    let a = abs(x);
+    let e = exp(-2.0 * a);
+    let far = (1.0 - e) / (1.0 + e);
+    let s = x * x;
+    let near = a * (1.0 + s * (-0.33333334 + s * (0.13333334 + s * -0.053968254)));
+    let y = select(far, near, a < @F(0.2));
+    return select(y, -y, x < @F());
+}",
+    ),
+    (
+        // Abramowitz and Stegun 7.1.26, within 1.5e-7.
+        "op_erf",
+        "fn op_erf(x: @F) -> @F {
+    let a = abs(x);
+    let t = 1.0 / (1.0 + 0.3275911 * a);
+    let q = ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t;
+    let y = 1.0 - q * exp(-a * a);
+    return select(y, -y, x < @F());
+}",
+    ),
+    ("op_softplus", "fn op_softplus(x: @F) -> @F { return max(x, @F()) + log(1.0 + exp(-abs(x))); }"),
+    ("op_log", "fn op_log(x: @F) -> @F { return log(x); }"),
+    (
+        // The sign and the exact cases are ours: WGSL's pow is undefined for negative bases and inexact for squares.
+        "op_pow",
+        "fn op_pow(x: @F, y: @F) -> @F {
+    let a = abs(x);
+    let whole = floor(y) == y;
+    let odd = whole & (floor(y * 0.5) * 2.0 != y);
+    var r = exp2(y * log2(a));
+    r = select(r, @F(), (a == @F()) & (y > @F()));
+    r = select(r, 1.0 / a, y == @F(-1.0));
+    r = select(r, sqrt(a), y == @F(0.5));
+    r = select(r, a, y == @F(1.0));
+    r = select(r, a * a, y == @F(2.0));
+    r = select(r, a * a * a, y == @F(3.0));
+    r = select(r, -r, odd & (x < @F()));
+    r = select(r, bitcast<@F>(bitcast<@U>(x) | @U(0x7fc00000u)), (x < @F()) & !whole);
+    return select(r, @F(1.0), (y == @F()) | (x == @F(1.0)));
+}",
+    ),
+];
+
+/// Adds an integer function and answers its name. Division by zero gives 0.
+fn integer(src: &mut Source<'_>, width: Width, op: BinaryOp, repr: Repr) -> String {
+    let scalar = register(DType::I32, repr);
+    let kind = width.of(scalar);
+    let signed = matches!(repr, Repr::I32 | Repr::I64);
+    let (name, text) = match op {
+        BinaryOp::Div => ("div", divide(&kind, signed)),
+        BinaryOp::Mod => ("mod", modulo(&kind, signed)),
+        _ => ("pow", power(scalar)),
+    };
+    let name = format!("op_{name}_{scalar}");
+    if op == BinaryOp::Pow {
+        let one = format!("{name}1");
+        src.function(&one, text.replace("NAME", &one));
+        let call = match width {
+            Width::One => format!("{one}(x, y)"),
+            Width::Four => {
+                let parts = ["x", "y", "z", "w"].map(|c| format!("{one}(x.{c}, y.{c})"));
+                format!("{kind}({})", parts.join(", "))
+            }
+        };
+        src.function(&name, format!("fn {name}(x: {kind}, y: {kind}) -> {kind} {{ return {call}; }}"));
+    } else {
+        src.function(&name, text.replace("NAME", &name));
+    }
+    name
+}
+
+/// Truncating division. A divisor of -1 is a negation, so that the least number over -1 wraps instead of trapping.
+fn divide(kind: &str, signed: bool) -> String {
+    if signed {
+        format!(
+            "fn NAME(x: {kind}, y: {kind}) -> {kind} {{
+    let zero = y == {kind}();
+    let minus = y == {kind}(-1);
+    let q = x / select(y, {kind}(1), zero | minus);
+    return select(select(q, -x, minus), {kind}(), zero);
+}}"
+        )
+    } else {
+        format!(
+            "fn NAME(x: {kind}, y: {kind}) -> {kind} {{
+    let zero = y == {kind}();
+    return select(x / select(y, {kind}(1), zero), {kind}(), zero);
+}}"
+        )
+    }
+}
+
+/// The remainder with the sign of the divisor.
+fn modulo(kind: &str, signed: bool) -> String {
+    if signed {
+        format!(
+            "fn NAME(x: {kind}, y: {kind}) -> {kind} {{
+    let unit = (y == {kind}()) | (y == {kind}(-1));
+    let d = select(y, {kind}(1), unit);
+    let r = x - (x / d) * d;
+    let off = (r != {kind}()) & ((r < {kind}()) != (d < {kind}()));
+    return select(r, r + d, off);
+}}"
+        )
+    } else {
+        format!(
+            "fn NAME(x: {kind}, y: {kind}) -> {kind} {{
+    let d = select(y, {kind}(1), y == {kind}());
+    return x - (x / d) * d;
+}}"
+        )
+    }
+}
+
+/// Power by squaring, wrapping; a negative exponent gives 0 but for the bases 1 and -1.
+fn power(scalar: &str) -> String {
+    let signed = scalar.starts_with('i');
+    let negative = if signed {
+        format!(
+            "if (y < {scalar}(0)) {{
+        let even = (y / {scalar}(2)) * {scalar}(2) == y;
+        if (x == {scalar}(1)) {{ return x; }}
+        if (x == {scalar}(-1)) {{ return select(x, {scalar}(1), even); }}
+        return {scalar}(0);
+    }}"
+        )
+    } else {
+        String::new()
+    };
+    format!(
+        "fn NAME(x: {scalar}, y: {scalar}) -> {scalar} {{
+    {negative}
+    var r = {scalar}(1);
+    var b = x;
+    var e = y;
+    for (var i = 0u; i < 64u && e != {scalar}(0); i++) {{
+        let half = e / {scalar}(2);
+        if (half * {scalar}(2) != e) {{ r = r * b; }}
+        b = b * b;
+        e = half;
+    }}
+    return r;
+}}"
+    )
+}

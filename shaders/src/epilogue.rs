@@ -1,0 +1,182 @@
+//! What a kernel applies to its results before it stores them: chains over the kernel's own coordinates.
+
+use core::fmt::Write as _;
+
+use crate::chain::{self, Width, from_storage, to_storage};
+use crate::source::{Source, element};
+use crate::strides;
+use crate::{Access, Chain, Refusal, Slot};
+
+/// One coordinate of a kernel: a run of dimensions of the result's shape that it counts through together.
+pub(crate) struct Axis<'a> {
+    /// Its name in the text, a `u32`.
+    pub(crate) name: &'a str,
+    /// Its dimensions.
+    pub(crate) dims: &'a [u64],
+}
+
+/// The epilogue of a kernel.
+pub(crate) struct Epilogue<'a> {
+    /// The program; operand 0 is the accumulator.
+    pub(crate) chain: &'a Chain,
+    /// The coordinates, outermost first; together their dimensions are the result's shape.
+    pub(crate) axes: Vec<Axis<'a>>,
+    /// Number of the kernel's own operands.
+    pub(crate) operands: u32,
+    /// Whether the result overwrites this kernel's operand 0 (a binding already made).
+    pub(crate) in_place: Option<String>,
+}
+
+impl Epilogue<'_> {
+    /// Adds `fn put4(v, AXES.., at, keep)`: applies the chain to four values at consecutive places of the last axis,
+    /// clamped there to what exists, and stores the first `keep` of them from index `at` of the result on. Also
+    /// `fn put(v, AXES.., at)` for one.
+    ///
+    /// Only the widths asked for are added.
+    pub(crate) fn write(
+        &self,
+        src: &mut Source<'_>,
+        accumulator: &str,
+        one: bool,
+        four: bool,
+    ) -> Result<(), Refusal> {
+        let shape: Vec<u64> = self.axes.iter().flat_map(|a| a.dims.iter().copied()).collect();
+        let names = self.bind(src, &shape)?;
+        let repr = src.arithmetic(self.chain.result)?;
+        let out = match &self.in_place {
+            Some(name) => name.clone(),
+            None => {
+                let words = strides::elements(&shape).saturating_mul(repr.words());
+                src.bind(Slot::Output, Access::Write, element(repr), words)?
+            }
+        };
+        let params: Vec<_> = self.axes.iter().map(|a| format!("{}: u32", a.name)).collect();
+        let params = params.join(", ");
+        if one {
+            let mut text = format!("fn put(v: {accumulator}, {params}, at: u32) {{\n");
+            let result = self.body(src, Width::One, &names, &mut text)?;
+            let stored = to_storage(self.chain.result, Width::One, &result);
+            let _ = writeln!(text, "{out}.d[at] = {stored};\n}}");
+            src.function("put", text);
+        }
+        if four {
+            let mut text = format!("fn put4(v: vec4<{accumulator}>, {params}, at: u32, keep: u32) {{\n");
+            let result = self.body(src, Width::Four, &names, &mut text)?;
+            let stored = to_storage(self.chain.result, Width::Four, &result);
+            let _ = writeln!(text, "let r = {stored};\n{out}.d[at] = r.x;");
+            for (j, c) in ["y", "z", "w"].iter().enumerate() {
+                let _ = writeln!(text, "if (keep > {}u) {{ {out}.d[at + {}u] = r.{c}; }}", j + 1, j + 1);
+            }
+            text.push_str("}\n");
+            src.function("put4", text);
+        }
+        Ok(())
+    }
+
+    /// Binds the operands from 1 on; answers their names (the accumulator's is empty).
+    fn bind(&self, src: &mut Source<'_>, shape: &[u64]) -> Result<Vec<String>, Refusal> {
+        let mut names = vec![String::new()];
+        for (i, operand) in self.chain.operands.iter().enumerate().skip(1) {
+            if operand.strides.len() != shape.len() {
+                let (have, want) = (operand.strides.len(), shape.len());
+                return Err(src.refuse(format!(
+                    "epilogue operand {i} has {have} strides, the result {want} dimensions"
+                )));
+            }
+            let repr = src.arithmetic(operand.dtype)?;
+            let words = strides::extent(shape, &operand.strides).saturating_mul(repr.words());
+            let slot = Slot::Operand(self.operands + i as u32 - 1);
+            names.push(src.bind(slot, Access::Read, element(repr), words)?);
+        }
+        Ok(names)
+    }
+
+    /// Writes the loads and the chain; answers the result's text.
+    fn body(
+        &self,
+        src: &mut Source<'_>,
+        width: Width,
+        names: &[String],
+        text: &mut String,
+    ) -> Result<String, Refusal> {
+        let mut values = vec!["v".to_owned()];
+        for (i, operand) in self.chain.operands.iter().enumerate().skip(1) {
+            let repr = src.arithmetic(operand.dtype)?;
+            let index = self.index(src, &operand.strides, text, i, width)?;
+            let name = &names[i];
+            let load = match (width, index) {
+                (Width::One, Index { base, .. }) => format!("{name}.d[{base}]"),
+                (Width::Four, Index { base, step: None }) => {
+                    format!("{}({name}.d[{base}])", width.of(element(repr)))
+                }
+                (Width::Four, Index { base, step: Some(step) }) => {
+                    let parts =
+                        [0, 1, 2, 3].map(|j| format!("{name}.d[{base} + min({j}u, keep - 1u) * {step}]"));
+                    format!("{}({})", width.of(element(repr)), parts.join(", "))
+                }
+            };
+            let _ = writeln!(text, "let o{i} = {load};");
+            values.push(from_storage(operand.dtype, width, &format!("o{i}")));
+        }
+        chain::emit(self.chain, src, width, &values, text)
+    }
+
+    /// The index of an operand at the kernel's coordinates.
+    fn index(
+        &self,
+        src: &mut Source<'_>,
+        all: &[u64],
+        text: &mut String,
+        number: usize,
+        width: Width,
+    ) -> Result<Index, Refusal> {
+        let mut terms = Vec::new();
+        let mut step = None;
+        let mut from = 0;
+        for (a, axis) in self.axes.iter().enumerate() {
+            let own = strides::signed(&all[from..from + axis.dims.len()]);
+            from += axis.dims.len();
+            let merged = strides::merge(axis.dims, &[own]);
+            let last = a + 1 == self.axes.len();
+            match (&merged.shape[..], &merged.strides[0][..]) {
+                ([], _) => {}
+                ([_], [0]) => {}
+                ([_], steps) => {
+                    let text = scaled(src, axis.name, steps[0])?;
+                    if last && width == Width::Four {
+                        let one = scaled(src, "1u", steps[0])?;
+                        step = Some(one);
+                    }
+                    terms.push(text);
+                }
+                (dims, steps) if last && width == Width::Four => {
+                    return Err(src.refuse(format!(
+                        "epilogue operand {number} steps unevenly through the innermost coordinate ({dims:?}, {steps:?})"
+                    )));
+                }
+                (dims, steps) => {
+                    let prefix = format!("o{number}a{a}i");
+                    strides::take_apart(src, text, axis.name, dims, &prefix)?;
+                    terms.push(strides::dot(src, &prefix, steps)?);
+                }
+            }
+        }
+        let base = if terms.is_empty() { "0u".to_owned() } else { terms.join(" + ") };
+        Ok(Index { base, step })
+    }
+}
+
+/// An index of one element, and how far on the next along the last axis is (`None`: it is the same).
+struct Index {
+    base: String,
+    step: Option<String>,
+}
+
+fn scaled(src: &mut Source<'_>, name: &str, stride: i64) -> Result<String, Refusal> {
+    if stride == 1 {
+        return Ok(name.to_owned());
+    }
+    let param = src.fresh("s");
+    let value = src.size(&param, stride.unsigned_abs())?;
+    Ok(if name == "1u" { value } else { format!("{name} * {value}") })
+}

@@ -1,0 +1,141 @@
+//! Movement of words: pieces of transposes, slices, concatenations, pads and expansions.
+
+use core::fmt::Write as _;
+
+use crate::source::{Source, Workgroup};
+use crate::strides::{self, Merged};
+use crate::{Access, CopySpec, Launch, Refusal, Slot, Target};
+
+/// Writes the kernel.
+pub(crate) fn build(spec: &CopySpec, target: &Target) -> Result<Launch, Refusal> {
+    let mut src = Source::new("copy", target);
+    let words = src.repr(spec.dtype)?.words();
+    let rank = spec.shape.len();
+    if spec.x_strides.len() != rank || spec.out_strides.len() != rank {
+        return Err(src.refuse(format!("{rank} dimensions with other numbers of strides")));
+    }
+    let count = strides::elements(&spec.shape).saturating_mul(words);
+    let mut merged = in_words(spec, words);
+    let (x_base, out_base) = (spec.x_base.saturating_mul(words), spec.out_base.saturating_mul(words));
+    let four = merged.shape.last().is_some_and(|d| d.is_multiple_of(4));
+    let x4 = four && aligned(&merged.strides[0], x_base);
+    let out4 = four && aligned(&merged.strides[1], out_base);
+    // Words that go one by one on both sides gain nothing from being four to an invocation.
+    let four = x4 || out4;
+    if merged.shape.is_empty() {
+        merged = Merged { shape: vec![1], strides: vec![vec![1], vec![1]] };
+    }
+    let per = if four { 4 } else { 1 };
+    if let (true, Some(last)) = (four, merged.shape.last_mut()) {
+        *last /= 4;
+    }
+    let shape = Workgroup::flat(target, 256);
+    let total = src.size("n", count / per)?;
+    let mut body =
+        format!("let i = group * {}u + lane;\nif (i >= {total}) {{ return; }}\n", shape.invocations);
+    strides::take_apart(&mut src, &mut body, "i", &merged.shape, "i")?;
+    let kind = |wide: bool| if wide { "vec4<u32>" } else { "u32" };
+    let x_words = reach(&merged_extent(spec, words, &src)?, x_base);
+    let x = src.bind(Slot::Operand(0), Access::Read, kind(x4), x_words)?;
+    let out_words = reach(&strides::extent(&spec.shape, &spec.out_strides).saturating_mul(words), out_base);
+    let out = src.bind(Slot::Output, Access::Write, kind(out4), out_words)?;
+    let from = side(&mut src, "x", &merged.strides[0], x_base, four, x4)?;
+    let to = side(&mut src, "out", &merged.strides[1], out_base, four, out4)?;
+    let _ = writeln!(body, "let from = {};\nlet to = {};", from.base, to.base);
+    if four {
+        let at = |s: &Side, name: &str, index: &str, j: u32| format!("{name}.d[{index} + {j}u * {}]", s.step);
+        let value = if x4 {
+            format!("{x}.d[from]")
+        } else {
+            format!("vec4<u32>({})", [0, 1, 2, 3].map(|j| at(&from, &x, "from", j)).join(", "))
+        };
+        let _ = writeln!(body, "let v = {value};");
+        if out4 {
+            let _ = writeln!(body, "{out}.d[to] = v;");
+        } else {
+            for (j, c) in (0u32..).zip(["x", "y", "z", "w"]) {
+                let _ = writeln!(body, "{} = v.{c};", at(&to, &out, "to", j));
+            }
+        }
+    } else {
+        let _ = writeln!(body, "{out}.d[to] = {x}.d[from];");
+    }
+    let side = |wide: bool| if wide { "4" } else { "1" };
+    let name = format!("copy.{}to{}.{}d", side(x4), side(out4), merged.shape.len());
+    src.finish(name, &body, shape, (count / per).div_ceil(u64::from(shape.invocations)), 0)
+}
+
+/// The movement over words: elements of two words become a dimension of 2.
+fn in_words(spec: &CopySpec, words: u64) -> Merged {
+    let mut shape = spec.shape.clone();
+    let scale = words as i64;
+    let mut x: Vec<i64> = spec.x_strides.iter().map(|s| s.saturating_mul(scale)).collect();
+    let mut out: Vec<i64> =
+        strides::signed(&spec.out_strides).iter().map(|s| s.saturating_mul(scale)).collect();
+    if words > 1 {
+        shape.push(words);
+        x.push(1);
+        out.push(1);
+    }
+    strides::merge(&shape, &[x, out])
+}
+
+/// Whether four words along the last dimension are one aligned `vec4`.
+fn aligned(strides: &[i64], base: u64) -> bool {
+    base.is_multiple_of(4)
+        && strides.split_last().is_some_and(|(&inner, outer)| inner == 1 && outer.iter().all(|s| s % 4 == 0))
+}
+
+/// One past the greatest word read, without the base.
+fn merged_extent(spec: &CopySpec, words: u64, src: &Source<'_>) -> Result<u64, Refusal> {
+    let mut low: i128 = i128::from(spec.x_base);
+    let mut high = low;
+    for (&d, &s) in spec.shape.iter().zip(&spec.x_strides) {
+        let far = i128::from(s) * (i128::from(d) - 1).max(0);
+        low += far.min(0);
+        high += far.max(0);
+    }
+    if low < 0 {
+        return Err(src.refuse(format!("reads begin {} elements before the operand", -low)));
+    }
+    let elements = u64::try_from(high - i128::from(spec.x_base) + 1).unwrap_or(u64::MAX);
+    Ok(elements.saturating_mul(words))
+}
+
+fn reach(extent: &u64, base: u64) -> u64 {
+    extent.saturating_add(base)
+}
+
+/// One side of the movement in the text.
+struct Side {
+    /// Index of the first word (or of the `vec4`).
+    base: String,
+    /// Distance to the next word.
+    step: String,
+}
+
+fn side(
+    src: &mut Source<'_>,
+    name: &str,
+    steps: &[i64],
+    base: u64,
+    four: bool,
+    wide: bool,
+) -> Result<Side, Refusal> {
+    let mut steps = steps.to_vec();
+    let inner = steps.last().copied().unwrap_or(1);
+    let mut base = base;
+    let step = src.fresh("s");
+    let step = src.param(&step, (inner as i32).cast_unsigned());
+    if wide {
+        let rank = steps.len();
+        for s in steps.iter_mut().take(rank - 1) {
+            *s /= 4;
+        }
+        base /= 4;
+    } else if four && let Some(last) = steps.last_mut() {
+        *last = last.saturating_mul(4);
+    }
+    let base = src.size(&format!("{name}_base"), base)?;
+    Ok(Side { base: format!("{base} + {}", strides::dot(src, "i", &steps)?), step })
+}

@@ -1,0 +1,175 @@
+//! Elementwise chains.
+//!
+//! Every invocation computes four neighbouring results if all values are 32 bits wide and the innermost dimension (after
+//! merging) allows it, otherwise one. Merging makes the common cases linear: no index is taken apart then.
+
+use core::fmt::Write as _;
+
+use crate::chain::{self, Width, from_storage, to_storage};
+use crate::source::{Source, Workgroup, element};
+use crate::strides::{self, Merged};
+use crate::{Access, ElementwiseSpec, Launch, Operand, Refusal, Slot, Target};
+
+/// Writes the kernel.
+pub(crate) fn build(spec: &ElementwiseSpec, target: &Target) -> Result<Launch, Refusal> {
+    let mut src = Source::new("elementwise", target);
+    check(spec, &src)?;
+    let count = strides::elements(&spec.shape);
+    let tensors: Vec<_> = spec.chain.operands.iter().map(|o| strides::signed(&o.strides)).collect();
+    let merged = strides::merge(&spec.shape, &tensors);
+    let width = width(spec, &merged);
+    let per = if width == Width::Four { 4 } else { 1 };
+    let shape = Workgroup::flat(target, 256);
+    let invocations = count.div_ceil(per);
+    let total = src.size("n", invocations)?;
+    let mut body =
+        format!("let i = group * {}u + lane;\nif (i >= {total}) {{ return; }}\n", shape.invocations);
+    let values = operands(spec, &merged, width, &mut src, &mut body)?;
+    let out = output(spec, &values, width, &mut src, count)?;
+    let texts: Vec<_> = values.into_iter().map(|v| v.value).collect();
+    let result = chain::emit(&spec.chain, &mut src, width, &texts, &mut body)?;
+    let stored = to_storage(spec.chain.result, width, &result);
+    let _ = writeln!(body, "{out}.d[i] = {stored};");
+    let name = format!("elementwise.{}{}", if per == 4 { "x4" } else { "x1" }, suffix(spec, &merged));
+    let flops = count.saturating_mul(chain::flops(&spec.chain));
+    src.finish(name, &body, shape, invocations.div_ceil(u64::from(shape.invocations)), flops)
+}
+
+fn check(spec: &ElementwiseSpec, src: &Source<'_>) -> Result<(), Refusal> {
+    for (i, operand) in spec.chain.operands.iter().enumerate() {
+        if operand.strides.len() != spec.shape.len() {
+            let (have, want) = (operand.strides.len(), spec.shape.len());
+            return Err(src.refuse(format!("operand {i} has {have} strides, the shape {want} dimensions")));
+        }
+    }
+    let Some(i) = spec.in_place else { return Ok(()) };
+    let Some(operand) = spec.chain.operands.get(i as usize) else {
+        return Err(src.refuse(format!("in place on operand {i}, which the chain does not have")));
+    };
+    let same_width = src.repr(operand.dtype)?.words() == src.repr(spec.chain.result)?.words();
+    let linear = spec.shape.iter().zip(strides::contiguous(&spec.shape)).zip(&operand.strides);
+    if !same_width || linear.into_iter().any(|((&d, c), &s)| d > 1 && c != s) {
+        return Err(src.refuse(format!("in place on operand {i}, which is not laid out as the result")));
+    }
+    Ok(())
+}
+
+fn suffix(spec: &ElementwiseSpec, merged: &Merged) -> String {
+    let place = if spec.in_place.is_some() { ".in_place" } else { "" };
+    if merged.shape.len() > 1 { format!(".{}d{place}", merged.shape.len()) } else { place.to_owned() }
+}
+
+/// Four at a time if four neighbours share all coordinates but the innermost, and that one starts at a multiple of 4.
+fn width(spec: &ElementwiseSpec, merged: &Merged) -> Width {
+    let linear = merged.shape.len() <= 1 && merged.strides.iter().all(|s| matches!(s[..], [] | [0 | 1]));
+    let rows = merged.shape.last().is_some_and(|d| d.is_multiple_of(4));
+    if !chain::has_64bit(&spec.chain) && (linear || rows) { Width::Four } else { Width::One }
+}
+
+/// An operand in the text.
+struct Loaded {
+    /// The value, as computed with.
+    value: String,
+    /// Its binding.
+    binding: Option<String>,
+}
+
+/// Binds and loads the operands.
+fn operands(
+    spec: &ElementwiseSpec,
+    merged: &Merged,
+    width: Width,
+    src: &mut Source<'_>,
+    body: &mut String,
+) -> Result<Vec<Loaded>, Refusal> {
+    let rank = merged.shape.len();
+    let apart = rank > 1;
+    if apart {
+        let mut dims = merged.shape.clone();
+        if let (Width::Four, Some(last)) = (width, dims.last_mut()) {
+            *last /= 4;
+        }
+        strides::take_apart(src, body, "i", &dims, "i")?;
+    } else {
+        body.push_str("let i0 = i;\n");
+    }
+    let mut values = Vec::new();
+    for (number, operand) in spec.chain.operands.iter().enumerate() {
+        let steps = &merged.strides[number];
+        let extent = strides::extent(&spec.shape, &operand.strides);
+        let (load, binding) = load(spec, number as u32, operand, steps, width, extent, src)?;
+        let _ = writeln!(body, "let x{number} = {load};");
+        values.push(Loaded { value: from_storage(operand.dtype, width, &format!("x{number}")), binding });
+    }
+    Ok(values)
+}
+
+/// The text that loads one operand, and its binding.
+fn load(
+    spec: &ElementwiseSpec,
+    number: u32,
+    operand: &Operand,
+    steps: &[i64],
+    width: Width,
+    extent: u64,
+    src: &mut Source<'_>,
+) -> Result<(String, Option<String>), Refusal> {
+    let repr = src.arithmetic(operand.dtype)?;
+    let words = extent.saturating_mul(repr.words());
+    let slot = Slot::Operand(number);
+    let scalar = element(repr);
+    if spec.in_place == Some(number) {
+        // Laid out as the result, hence at index i; read with the result's element type.
+        let result = element(src.arithmetic(spec.chain.result)?);
+        let name = src.bind(Slot::Output, Access::ReadWrite, &width.of(result), words)?;
+        let value = format!("{name}.d[i]");
+        let value = if result == scalar { value } else { format!("bitcast<{}>({value})", width.of(scalar)) };
+        return Ok((value, Some(name)));
+    }
+    let (outer, inner) = match steps.split_last() {
+        Some((&inner, outer)) => (outer, inner),
+        None => (&[][..], 0),
+    };
+    match width {
+        Width::One => {
+            let name = src.bind(slot, Access::Read, scalar, words)?;
+            let at = strides::dot(src, "i", steps)?;
+            Ok((format!("{name}.d[{at}]"), None))
+        }
+        Width::Four if inner == 1 && outer.iter().all(|s| s % 4 == 0) => {
+            let name = src.bind(slot, Access::Read, &width.of(scalar), words)?;
+            let mut quads: Vec<_> = outer.iter().map(|s| s / 4).collect();
+            quads.push(1);
+            let at = strides::dot(src, "i", &quads)?;
+            Ok((format!("{name}.d[{at}]"), None))
+        }
+        Width::Four => {
+            let name = src.bind(slot, Access::Read, scalar, words)?;
+            let mut quads = outer.to_vec();
+            quads.push(inner.checked_mul(4).ok_or_else(|| src.refuse("a stride does not fit"))?);
+            let at = strides::dot(src, "i", &quads)?;
+            if inner == 0 {
+                return Ok((format!("{}({name}.d[{at}])", width.of(scalar)), None));
+            }
+            let step = src.fresh("s");
+            let step = src.size(&step, inner.unsigned_abs())?;
+            let parts = [0, 1, 2, 3].map(|j| format!("{name}.d[{at} + {j}u * {step}]"));
+            Ok((format!("{}({})", width.of(scalar), parts.join(", ")), None))
+        }
+    }
+}
+
+/// Binds the result, unless it overwrites an operand.
+fn output(
+    spec: &ElementwiseSpec,
+    values: &[Loaded],
+    width: Width,
+    src: &mut Source<'_>,
+    count: u64,
+) -> Result<String, Refusal> {
+    let repr = src.arithmetic(spec.chain.result)?;
+    if let Some(name) = values.iter().find_map(|v| v.binding.clone()) {
+        return Ok(name);
+    }
+    src.bind(Slot::Output, Access::Write, &width.of(element(repr)), count.saturating_mul(repr.words()))
+}

@@ -1,0 +1,8 @@
+//! The kernel families.
+
+pub(crate) mod copy;
+pub(crate) mod elementwise;
+pub(crate) mod gather;
+pub(crate) mod matmul;
+pub(crate) mod matmul_gpu;
+pub(crate) mod range;

@@ -1,0 +1,90 @@
+//! The kernel table: which kernel does what on which device.
+
+use crate::kernels::{copy, elementwise, gather, matmul, matmul_gpu, range};
+use crate::{Launch, Refusal, Spec, Target};
+
+/// One row: the first whose `accepts` holds is built.
+pub struct Row {
+    /// Name of the row, the beginning of its kernels' names.
+    pub name: &'static str,
+    /// Family of specs it serves, as [`family`] names them.
+    pub family: &'static str,
+    /// Whether the row serves this work on this device.
+    pub accepts: fn(&Spec, &Target) -> bool,
+    /// Writes the kernel.
+    pub build: fn(&Spec, &Target) -> Result<Launch, Refusal>,
+}
+
+/// The family of a spec.
+pub const fn family(spec: &Spec) -> &'static str {
+    match spec {
+        Spec::Elementwise(_) => "elementwise",
+        Spec::MatMul(_) => "matmul",
+        Spec::Conv(_) => "conv",
+        Spec::Pool(_) => "pool",
+        Spec::Reduce(_) => "reduce",
+        Spec::Softmax(_) => "softmax",
+        Spec::Normalize(_) => "normalize",
+        Spec::Copy(_) => "copy",
+        Spec::Gather(_) => "gather",
+        Spec::GatherNd(_) => "gather_nd",
+        Spec::Range(_) => "range",
+    }
+}
+
+/// Any device.
+fn always(_: &Spec, _: &Target) -> bool {
+    true
+}
+
+/// Makes a row's `build` from a function of its spec: the row's family guards the mismatch.
+macro_rules! build {
+    ($variant:ident, $path:path) => {
+        |spec, target| match spec {
+            Spec::$variant(s) => $path(s, target),
+            other => {
+                Err(Refusal { what: family(other).into(), reason: "the row serves another family".into() })
+            }
+        }
+    };
+}
+
+/// Every kernel, in order of preference.
+pub const KERNELS: &[Row] = &[
+    Row {
+        name: "elementwise",
+        family: "elementwise",
+        accepts: always,
+        build: build!(Elementwise, elementwise::build),
+    },
+    Row {
+        name: "matmul.cpu",
+        family: "matmul",
+        accepts: matmul::block_fits,
+        build: build!(MatMul, matmul::build),
+    },
+    Row { name: "matmul.gpu", family: "matmul", accepts: always, build: build!(MatMul, matmul_gpu::build) },
+    Row { name: "copy", family: "copy", accepts: always, build: build!(Copy, copy::build) },
+    Row { name: "gather", family: "gather", accepts: always, build: build!(Gather, gather::build) },
+    Row {
+        name: "gather_nd",
+        family: "gather_nd",
+        accepts: always,
+        build: build!(GatherNd, gather::build_nd),
+    },
+    Row { name: "range", family: "range", accepts: always, build: build!(Range, range::build) },
+];
+
+/// Chooses and writes the kernel for a piece of work on a device.
+///
+/// # Errors
+/// No row serves it, or it exceeds a limit: the refusal says which.
+pub fn launch(spec: &Spec, target: &Target) -> Result<Launch, Refusal> {
+    let family = family(spec);
+    match KERNELS.iter().find(|row| row.family == family && (row.accepts)(spec, target)) {
+        Some(row) => (row.build)(spec, target),
+        None => {
+            Err(Refusal { what: family.into(), reason: format!("no kernel serves device `{}`", target.name) })
+        }
+    }
+}
