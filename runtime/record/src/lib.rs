@@ -1,1 +1,34 @@
 //! Recordings on disk: writing, discovery, following.
+//!
+//! ```text
+//! session thread(s)                drain thread                            viewer, report, check
+//!   Recorder::emit ──► ring ──► encode ──► NNNN.bptrace ◄── Follower::poll ──► records
+//!                       │ full: counted                ▲
+//!                       ▼                              │ where?  discovery: <pid>-<start>.json per live run
+//!                     Dropped                          └ recordings: runs/<pid>-<start>/
+//! ```
+//! The recording is the live stream: a viewer reads what the recorder appends. Nothing that reads can slow what
+//! writes, and what was written before a kill stays readable.
+#![forbid(unsafe_code)]
+
+mod clock;
+mod descriptor;
+mod discovery;
+mod drain;
+mod error;
+mod follower;
+mod places;
+mod process;
+mod recorder;
+mod segments;
+mod source;
+
+pub use clock::{Clock, MonotonicClock};
+pub use descriptor::Descriptor;
+pub use discovery::{RecordingEntry, live_runs, recordings};
+pub use error::RecordError;
+pub use follower::{Follower, Progress, RunState, SegmentDamage, Start, read};
+pub use places::Places;
+pub use recorder::{Destination, Emitter, Recorder, RecordingOptions, Summary};
+pub use segments::Retention;
+pub use source::{Source, open};

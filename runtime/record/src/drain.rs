@@ -1,0 +1,267 @@
+//! The drain thread: takes events from the ring, encodes them, and appends them to the segments.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use bayplan_trace::{Event, EventKind, Writer};
+use crossbeam_queue::ArrayQueue;
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::clock::Clock;
+use crate::recorder::{Shared, Summary, heap_bytes};
+use crate::segments::Segments;
+
+/// Time between two rounds while something happens: 62 a second.
+const TICK: Duration = Duration::from_millis(16);
+/// Time between two rounds while nothing happens. The first event cuts it short.
+const IDLE_TICK: Duration = Duration::from_millis(250);
+/// Rounds without events after which nothing is said to happen.
+const ROUNDS_TO_IDLE: u32 = 8;
+/// Time between two records of what tracing costs.
+const COST_PERIOD_NS: u64 = 500_000_000;
+/// Finished bytes after which they are written in the middle of a round.
+const WRITE_BYTES: usize = 1 << 20;
+
+/// Counts of events by the number of their kind.
+type Counts = [u64; EventKind::ALL.len() + 1];
+
+pub(crate) struct Drain {
+    shared: Arc<Shared>,
+    writer: Writer,
+    segments: Segments,
+    summary: Summary,
+    bytes: Vec<u8>,
+    /// The session's events in `bytes` and the writer that are not yet on disk. What this thread adds is not counted:
+    /// losses and costs are sums, which the next record of them carries.
+    unwritten: Counts,
+    /// Events that the disk refused and that are not yet recorded as lost.
+    refused: Counts,
+    /// Bytes were lost: the next ones must begin with the whole state.
+    must_restate: bool,
+    plans: u32,
+    cost: Cost,
+}
+
+impl Drain {
+    pub(crate) fn new(shared: Arc<Shared>, writer: Writer, segments: Segments) -> Self {
+        Self {
+            shared,
+            writer,
+            segments,
+            summary: Summary::default(),
+            bytes: Vec::new(),
+            unwritten: Counts::default(),
+            refused: Counts::default(),
+            must_restate: false,
+            plans: 1,
+            cost: Cost::default(),
+        }
+    }
+
+    /// Runs until the recording is finished.
+    pub(crate) fn run(mut self) -> Summary {
+        self.cost.emit_ns = measure_emit(&*self.shared.clock);
+        let mut quiet = 0;
+        loop {
+            // Read before the last round: what was emitted before the end is in the ring by then.
+            let finished = self.shared.finished.load(Ordering::Acquire);
+            let busy = self.round();
+            if finished {
+                break;
+            }
+            quiet = if busy { 0 } else { quiet + 1 };
+            self.wait(quiet >= ROUNDS_TO_IDLE);
+        }
+        self.record_cost();
+        let t = self.shared.clock.now();
+        self.record(&Event::SessionEnd { t });
+        self.write();
+        // What the last write lost was counted too late to be recorded.
+        self.summary.lost += self.refused.iter().sum::<u64>();
+        self.summary
+    }
+
+    /// Takes what is in the ring; returns whether there was something to do.
+    fn round(&mut self) -> bool {
+        let mut taken = 0u64;
+        // No more than the ring holds, so that a round ends while others emit.
+        for _ in 0..self.shared.ring.capacity() {
+            let Some(event) = self.shared.ring.pop() else { break };
+            self.take(&event);
+            taken += 1;
+        }
+        self.take_new_plans();
+        let playhead = if self.cost.open_runs > 0 { self.ask_probe() } else { None };
+        if let Some(event) = &playhead {
+            self.record(event);
+        }
+        self.record_losses();
+        if taken > 0 || self.cost.open_runs > 0 {
+            self.cost.emitted += taken;
+            if self.shared.clock.now().saturating_sub(self.cost.recorded_at) >= COST_PERIOD_NS {
+                self.record_cost();
+            }
+        }
+        self.write();
+        taken > 0 || playhead.is_some() || self.cost.open_runs > 0
+    }
+
+    fn take(&mut self, event: &Event) {
+        let bytes = heap_bytes(event);
+        if bytes > 0 {
+            self.shared.ring_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        }
+        // A plan is recorded before the first event that can name it is emitted.
+        if self.shared.plans.load(Ordering::Acquire) != self.plans {
+            self.take_new_plans();
+        }
+        self.unwritten[usize::from(event.kind().number())] += 1;
+        self.record(event);
+        if self.writer.ready_len() >= WRITE_BYTES {
+            self.write();
+        }
+    }
+
+    fn take_new_plans(&mut self) {
+        if self.shared.plans.load(Ordering::Acquire) == self.plans {
+            return;
+        }
+        let new = std::mem::take(&mut *self.shared.new_plans.lock().unwrap_or_else(PoisonError::into_inner));
+        for plan in &new {
+            self.plans = self.writer.plan(plan) + 1;
+        }
+    }
+
+    fn record(&mut self, event: &Event) {
+        self.cost.note(event);
+        self.writer.event(event);
+    }
+
+    fn ask_probe(&self) -> Option<Event> {
+        let mut probe = self.shared.probe.lock().unwrap_or_else(PoisonError::into_inner);
+        probe.as_mut().and_then(|ask| ask())
+    }
+
+    /// Records what was lost in the ring and on the disk since the last time.
+    fn record_losses(&mut self) {
+        for kind in EventKind::ALL {
+            let at = usize::from(kind.number());
+            let dropped = self.shared.lost[at].swap(0, Ordering::Relaxed);
+            let count = dropped + std::mem::take(&mut self.refused[at]);
+            if count > 0 {
+                self.summary.lost += count;
+                let t = self.shared.clock.now();
+                self.record(&Event::Dropped { t, count, kind });
+            }
+        }
+    }
+
+    fn record_cost(&mut self) {
+        let t = self.shared.clock.now();
+        self.cost.recorded_at = t;
+        let (ns, run_ns) = self.cost.totals(t);
+        self.record(&Event::TraceCost { t, ns, run_ns });
+    }
+
+    /// Closes the chunk and writes all that is finished.
+    fn write(&mut self) {
+        if self.must_restate && self.writer.has_open_chunk() {
+            // The chunk's number tells readers that some are missing; the state behind it makes that good.
+            self.writer.flush();
+            self.writer.begin_segment();
+        }
+        self.writer.flush();
+        self.writer.take(&mut self.bytes);
+        if self.bytes.is_empty() {
+            return;
+        }
+        let events: u64 = self.unwritten.iter().sum();
+        match self.segments.append(&self.bytes) {
+            Ok(()) => {
+                self.summary.written += events;
+                self.summary.bytes += self.bytes.len() as u64;
+                self.must_restate = false;
+            }
+            Err(error) => {
+                let path = bayplan_text::escape(&self.segments.path().to_string_lossy()).to_string();
+                self.summary.disk_error.get_or_insert_with(|| format!("could not write {path}: {error}"));
+                for (refused, unwritten) in self.refused.iter_mut().zip(self.unwritten) {
+                    *refused += unwritten;
+                }
+                // Losses recorded in these bytes are part of the state that the next ones restate.
+                self.must_restate = true;
+            }
+        }
+        self.unwritten = Counts::default();
+        self.bytes.clear();
+        if self.segments.is_full() && self.segments.begin_next().is_ok() {
+            self.writer.begin_segment();
+        }
+    }
+
+    fn wait(&self, idle: bool) {
+        if !idle {
+            thread::park_timeout(TICK);
+            return;
+        }
+        self.shared.idle.store(true, Ordering::Release);
+        // An event that came before the flag was seen waits no longer than one idle tick.
+        if self.shared.ring.is_empty() && !self.shared.finished.load(Ordering::Acquire) {
+            thread::park_timeout(IDLE_TICK);
+        }
+        self.shared.idle.store(false, Ordering::Release);
+    }
+}
+
+/// What tracing costs: processor time of the drain thread, and the events times what emitting one costs.
+#[derive(Default)]
+struct Cost {
+    emit_ns: f64,
+    emitted: u64,
+    open_runs: u64,
+    /// When the oldest of the open runs began.
+    open_since: u64,
+    run_ns: u64,
+    recorded_at: u64,
+}
+
+impl Cost {
+    fn note(&mut self, event: &Event) {
+        match event {
+            Event::RunStart { t, .. } => {
+                if self.open_runs == 0 {
+                    self.open_since = *t;
+                }
+                self.open_runs += 1;
+            }
+            Event::RunEnd { t, .. } if self.open_runs > 0 => {
+                self.open_runs -= 1;
+                if self.open_runs == 0 {
+                    self.run_ns += t.saturating_sub(self.open_since);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn totals(&self, now: u64) -> (u64, u64) {
+        let time = clock_gettime(ClockId::ThreadCPUTime);
+        let drain = u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000
+            + u64::try_from(time.tv_nsec).unwrap_or(0);
+        let open = if self.open_runs > 0 { now.saturating_sub(self.open_since) } else { 0 };
+        (drain + (self.emitted as f64 * self.emit_ns) as u64, self.run_ns + open)
+    }
+}
+
+/// Nanoseconds that reading the time and emitting an event take on this machine.
+fn measure_emit(clock: &dyn Clock) -> f64 {
+    const EVENTS: u32 = 1024;
+    let ring = ArrayQueue::new(EVENTS as usize);
+    let start = clock.now();
+    for run in 0..u64::from(EVENTS) {
+        let _ = ring.push(Event::RunStart { run, plan: 0, t: clock.now() });
+    }
+    clock.now().saturating_sub(start) as f64 / f64::from(EVENTS)
+}

@@ -1,0 +1,100 @@
+//! Errors for people.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use bayplan_text::{escape, escape_lines};
+use bayplan_trace::Damage;
+
+/// Why a recording could not be written, found or read.
+#[derive(Debug)]
+pub enum RecordError {
+    /// The system refused something.
+    Io {
+        /// What was being done, such as `create`.
+        action: &'static str,
+        /// To which file or folder.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// A folder that must be this user's own is not.
+    NotPrivate {
+        /// The folder.
+        path: PathBuf,
+        /// Why it is not trusted.
+        reason: &'static str,
+    },
+    /// No recording, run or process answers to this name.
+    NotFound {
+        /// The name as it was given.
+        name: String,
+    },
+    /// More than one run begins with this name.
+    Ambiguous {
+        /// The name as it was given.
+        name: String,
+        /// The runs that begin with it.
+        runs: Vec<String>,
+    },
+    /// A folder without segment files.
+    EmptyFolder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The recording cannot be read at all.
+    Unreadable {
+        /// The segment or file.
+        path: PathBuf,
+        /// What is wrong with it.
+        damage: Damage,
+    },
+}
+
+impl RecordError {
+    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { action, path, source }
+    }
+}
+
+impl fmt::Display for RecordError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |path: &PathBuf| escape(&path.to_string_lossy()).to_string();
+        match self {
+            Self::Io { action, path, source } => {
+                write!(f, "could not {action} {}: {source}", shown(path))
+            }
+            Self::NotPrivate { path, reason } => write!(
+                f,
+                "{} is not used for the list of live runs, because {reason}: remove it, or set XDG_RUNTIME_DIR to a \
+                 folder of your own",
+                shown(path)
+            ),
+            Self::NotFound { name } => write!(
+                f,
+                "there is no recording, live run or process called {}: name a .bptrace file, a folder of them, a \
+                 process id or the start of a run's name",
+                escape(name)
+            ),
+            Self::Ambiguous { name, runs } => {
+                write!(f, "{} could be any of these runs: {}", escape(name), escape_lines(&runs.join(", ")))
+            }
+            Self::EmptyFolder { path } => {
+                write!(f, "{} holds no recording: there is no .bptrace file in it", shown(path))
+            }
+            Self::Unreadable { path, damage } => write!(f, "{} cannot be read: {damage}", shown(path)),
+        }
+    }
+}
+
+impl std::error::Error for RecordError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { source, .. } => Some(source),
+            Self::Unreadable { damage, .. } => Some(damage),
+            _ => None,
+        }
+    }
+}

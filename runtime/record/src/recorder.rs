@@ -1,0 +1,390 @@
+//! The handle a session records through.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::{self, JoinHandle, Thread};
+
+use bayplan_trace::{Event, EventKind, Level, PlanRecord, SessionInfo, Window, Writer};
+use crossbeam_queue::ArrayQueue;
+
+use crate::clock::{Clock, MonotonicClock};
+use crate::descriptor::Descriptor;
+use crate::discovery::prune_recordings;
+use crate::drain::Drain;
+use crate::error::RecordError;
+use crate::places::{Places, make_private};
+use crate::process;
+use crate::segments::{Retention, Segments};
+
+/// Events that fit in the ring.
+const DEFAULT_RING: usize = 1 << 16;
+/// Bytes that the lists and texts of the events in the ring may hold together. A drain thread that cannot write, on a
+/// disk that hangs, must not let the ring grow into the memory of the run.
+const MAX_RING_BYTES: usize = 64 << 20;
+
+/// Where a recording goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Destination {
+    /// A new folder of segments in the folder of runs, bounded by [`Retention::total_bytes`].
+    #[default]
+    Folder,
+    /// One file, without a bound.
+    File(PathBuf),
+}
+
+/// What to record, and where.
+#[derive(Clone)]
+pub struct RecordingOptions {
+    /// Where it goes.
+    pub destination: Destination,
+    /// How much is recorded. At [`Level::Off`] nothing is made and nothing written.
+    pub level: Level,
+    /// Name of the model.
+    pub model: String,
+    /// Name of the device.
+    pub device: String,
+    /// Name and version of the driver.
+    pub driver: String,
+    /// Interface version of the device, such as `Vulkan 1.3.255`.
+    pub api: String,
+    /// How much of the recording is kept.
+    pub retention: Retention,
+    /// Events that fit in the ring between the session and the drain thread.
+    pub ring: usize,
+    /// The folders of recordings and live runs.
+    pub places: Places,
+    /// What the time is read from.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl RecordingOptions {
+    /// Records to a new folder at [`Level::Run`], by the system's clock.
+    pub fn new(places: Places) -> Self {
+        Self {
+            destination: Destination::Folder,
+            level: Level::Run,
+            model: String::new(),
+            device: String::new(),
+            driver: String::new(),
+            api: String::new(),
+            retention: Retention::default(),
+            ring: DEFAULT_RING,
+            places,
+            clock: Arc::new(MonotonicClock::new()),
+        }
+    }
+}
+
+/// What became of a recording.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Events written.
+    pub written: u64,
+    /// Events lost, because the ring was full or the disk refused them.
+    pub lost: u64,
+    /// Bytes written.
+    pub bytes: u64,
+    /// Why bytes could not be written, if that happened.
+    pub disk_error: Option<String>,
+}
+
+/// Asked for the playhead while a run is open, at most 60 times a second, by the drain thread.
+pub(crate) type Probe = Box<dyn FnMut() -> Option<Event> + Send>;
+
+/// What the session's threads and the drain thread share.
+pub(crate) struct Shared {
+    pub(crate) ring: ArrayQueue<Event>,
+    /// Bytes behind the events in the ring.
+    pub(crate) ring_bytes: AtomicUsize,
+    /// Events lost and not yet recorded as lost, by number of their kind.
+    pub(crate) lost: [AtomicU64; EventKind::ALL.len() + 1],
+    pub(crate) finished: AtomicBool,
+    /// The drain thread waits for something to do.
+    pub(crate) idle: AtomicBool,
+    pub(crate) drain_thread: OnceLock<Thread>,
+    /// Plans recorded after the first, each before the first event that names it.
+    pub(crate) new_plans: Mutex<Vec<PlanRecord>>,
+    /// Number of plans recorded.
+    pub(crate) plans: AtomicU32,
+    pub(crate) probe: Mutex<Option<Probe>>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Shared {
+    /// Never waits: an event that does not fit is counted and gone.
+    fn emit(&self, event: Event) {
+        let bytes = heap_bytes(&event);
+        // Most events own nothing, and leave the counter alone.
+        let fits =
+            bytes == 0 || self.ring_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= MAX_RING_BYTES;
+        let refused = if fits { self.ring.push(event).err() } else { Some(event) };
+        if let Some(event) = refused {
+            if bytes > 0 {
+                self.ring_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            }
+            self.lost[usize::from(event.kind().number())].fetch_add(1, Ordering::Relaxed);
+        }
+        if self.idle.load(Ordering::Relaxed) && self.idle.swap(false, Ordering::AcqRel) {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(thread) = self.drain_thread.get() {
+            thread.unpark();
+        }
+    }
+}
+
+/// Bytes an event owns beside its own.
+pub(crate) fn heap_bytes(event: &Event) -> usize {
+    match event {
+        Event::OpTimes { times, .. } => times.capacity() * size_of::<(u64, u64)>(),
+        Event::Windows { windows, .. } => windows.capacity() * size_of::<Window>(),
+        Event::DeviceAllocated { purpose: text, .. } | Event::Message { text, .. } => text.capacity(),
+        _ => 0,
+    }
+}
+
+/// Gives events to a recording from any thread. Cheap to clone.
+#[derive(Clone)]
+pub struct Emitter {
+    shared: Option<Arc<Shared>>,
+    level: Level,
+}
+
+impl Emitter {
+    /// Records an event. Never waits: if the ring is full, the event is lost and counted.
+    pub fn emit(&self, event: Event) {
+        if let Some(shared) = &self.shared {
+            shared.emit(event);
+        }
+    }
+
+    /// Nanoseconds since the session began; 0 when nothing is recorded.
+    pub fn now(&self) -> u64 {
+        self.shared.as_ref().map_or(0, |shared| shared.clock.now())
+    }
+
+    /// How much is recorded.
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    /// Whether events of this level are recorded.
+    pub fn records(&self, level: Level) -> bool {
+        self.level >= level && level != Level::Off
+    }
+}
+
+/// A recording being made.
+///
+/// Dropping it ends the recording as [`Recorder::finish`] does, without telling what became of it.
+pub struct Recorder {
+    emitter: Emitter,
+    running: Option<Running>,
+}
+
+struct Running {
+    drain: JoinHandle<Summary>,
+    id: String,
+    path: PathBuf,
+    descriptor: Option<PathBuf>,
+    discovery_error: Option<RecordError>,
+}
+
+impl Recorder {
+    /// Records nothing.
+    pub fn off() -> Self {
+        Self { emitter: Emitter { shared: None, level: Level::Off }, running: None }
+    }
+
+    /// Begins a recording with the session's first plan, which events name by the number 0.
+    ///
+    /// A run that cannot be listed among the live ones is recorded all the same: [`Recorder::discovery_error`].
+    ///
+    /// # Errors
+    /// The file or folder cannot be made or written.
+    pub fn create(options: RecordingOptions, plan: &PlanRecord) -> Result<Self, RecordError> {
+        if options.level == Level::Off {
+            return Ok(Self::off());
+        }
+        let pid = std::process::id();
+        let (id, path, mut segments) = make_segments(&options, pid)?;
+        let session = SessionInfo {
+            id: id.clone(),
+            model: options.model.clone(),
+            device: options.device.clone(),
+            driver: options.driver.clone(),
+            api: options.api.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            level: options.level,
+            pid,
+            start_unix_ns: options.clock.start_unix_ns(),
+        };
+        let mut writer = Writer::new(session);
+        writer.plan(plan);
+        let mut head = Vec::new();
+        writer.take(&mut head);
+        segments.append(&head).map_err(RecordError::io("write", &path))?;
+
+        let descriptor = Descriptor {
+            format: Descriptor::FORMAT,
+            id: id.clone(),
+            pid,
+            process_start: process::start_ticks(pid),
+            start_unix_ns: options.clock.start_unix_ns(),
+            model: options.model,
+            device: options.device,
+            recording: path.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let listed = options.places.make_live().and_then(|()| descriptor.write(&options.places.live));
+        let (descriptor, discovery_error) = match listed {
+            Ok(path) => (Some(path), None),
+            Err(error) => (None, Some(error)),
+        };
+        prune_recordings(&options.places, options.retention.keep_runs);
+
+        let shared = Arc::new(Shared {
+            ring: ArrayQueue::new(options.ring.max(1)),
+            ring_bytes: AtomicUsize::new(0),
+            lost: Default::default(),
+            finished: AtomicBool::new(false),
+            idle: AtomicBool::new(false),
+            drain_thread: OnceLock::new(),
+            new_plans: Mutex::new(Vec::new()),
+            plans: AtomicU32::new(1),
+            probe: Mutex::new(None),
+            clock: options.clock,
+        });
+        let drain = Drain::new(Arc::clone(&shared), writer, segments);
+        let spawned = thread::Builder::new().name("bayplan-record".to_owned()).spawn(move || drain.run());
+        let drain = spawned.map_err(RecordError::io("start the thread that writes", &path))?;
+        // The thread is the first to ask for this only after it has been set or while nothing waits.
+        let _ = shared.drain_thread.set(drain.thread().clone());
+        let emitter = Emitter { shared: Some(shared), level: options.level };
+        Ok(Self { emitter, running: Some(Running { drain, id, path, descriptor, discovery_error }) })
+    }
+
+    /// Records an event. Never waits: if the ring is full, the event is lost and counted.
+    pub fn emit(&self, event: Event) {
+        self.emitter.emit(event);
+    }
+
+    /// A handle for other threads.
+    pub fn emitter(&self) -> Emitter {
+        self.emitter.clone()
+    }
+
+    /// Nanoseconds since the session began; 0 when nothing is recorded.
+    pub fn now(&self) -> u64 {
+        self.emitter.now()
+    }
+
+    /// How much is recorded.
+    pub fn level(&self) -> Level {
+        self.emitter.level
+    }
+
+    /// Whether events of this level are recorded.
+    pub fn records(&self, level: Level) -> bool {
+        self.emitter.records(level)
+    }
+
+    /// Records another plan of the session; returns the number by which later events name it.
+    pub fn plan(&self, record: &PlanRecord) -> u32 {
+        let Some(shared) = &self.emitter.shared else { return 0 };
+        let mut waiting = shared.new_plans.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.push(record.clone());
+        shared.plans.fetch_add(1, Ordering::AcqRel)
+    }
+
+    /// Has the drain thread ask for the playhead while a run is open, at most 60 times a second.
+    /// The function must not wait; it returns an [`Event::Completed`] when there is something new.
+    pub fn set_probe(&self, probe: impl FnMut() -> Option<Event> + Send + 'static) {
+        if let Some(shared) = &self.emitter.shared {
+            *shared.probe.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(probe));
+        }
+    }
+
+    /// Takes the playhead function away. When this returns, it is not running and will not be called again.
+    pub fn clear_probe(&self) {
+        if let Some(shared) = &self.emitter.shared {
+            *shared.probe.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+
+    /// Name of the run; none when nothing is recorded.
+    pub fn id(&self) -> Option<&str> {
+        self.running.as_ref().map(|running| running.id.as_str())
+    }
+
+    /// The file or folder of the recording; none when nothing is recorded.
+    pub fn path(&self) -> Option<&Path> {
+        self.running.as_ref().map(|running| running.path.as_path())
+    }
+
+    /// Why the run is not listed among the live ones, if it is not.
+    pub fn discovery_error(&self) -> Option<&RecordError> {
+        self.running.as_ref()?.discovery_error.as_ref()
+    }
+
+    /// Writes what is left, ends the recording and takes the run off the list of live ones.
+    pub fn finish(mut self) -> Summary {
+        self.end()
+    }
+
+    fn end(&mut self) -> Summary {
+        self.clear_probe();
+        let (Some(running), Some(shared)) = (self.running.take(), &self.emitter.shared) else {
+            return Summary::default();
+        };
+        shared.finished.store(true, Ordering::Release);
+        shared.wake();
+        let died = Summary {
+            disk_error: Some("the thread that writes the recording died".into()),
+            ..Summary::default()
+        };
+        let summary = running.drain.join().unwrap_or(died);
+        if let Some(descriptor) = running.descriptor {
+            // It may be gone already; a reader takes one that stays for what it is, an ended run.
+            let _ = std::fs::remove_file(descriptor);
+        }
+        summary
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Makes the file or folder of a recording: the run's name, the path, and where to append.
+fn make_segments(options: &RecordingOptions, pid: u32) -> Result<(String, PathBuf, Segments), RecordError> {
+    let mut start = options.clock.start_unix_ns() / 1_000_000;
+    if let Destination::File(path) = &options.destination {
+        // Sessions of one process that began in the same millisecond need names of their own.
+        while Descriptor::path(&options.places, &format!("{pid}-{start}")).exists() {
+            start += 1;
+        }
+        let segments = Segments::in_file(path, options.retention)?;
+        let path = std::fs::canonicalize(path).map_err(RecordError::io("find", path))?;
+        return Ok((format!("{pid}-{start}"), path, segments));
+    }
+    make_private(&options.places.runs)?;
+    loop {
+        let id = format!("{pid}-{start}");
+        let folder = options.places.runs.join(&id);
+        match std::fs::create_dir(&folder) {
+            Ok(()) => {
+                let segments = Segments::in_folder(&folder, options.retention)?;
+                return Ok((id, folder, segments));
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => start += 1,
+            Err(error) => return Err(RecordError::io("create the folder", folder)(error)),
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Segment files: appending, beginning the next, dropping the oldest.
+
+use std::collections::VecDeque;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::error::RecordError;
+
+/// Ending of segment files.
+pub(crate) const EXTENSION: &str = "bptrace";
+
+/// How much of a recording is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// A segment that has reached this many bytes is followed by a new one.
+    pub segment_bytes: u64,
+    /// The oldest segments go when a recording in a folder is larger than this. A single file is not bounded.
+    pub total_bytes: u64,
+    /// How many recordings of ended runs are kept in the folder of runs; older ones go when a new run begins.
+    pub keep_runs: usize,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { segment_bytes: 16 << 20, total_bytes: 256 << 20, keep_runs: 64 }
+    }
+}
+
+/// Where a recording is appended to.
+pub(crate) struct Segments {
+    /// The folder of segments; none for a single file.
+    folder: Option<PathBuf>,
+    path: PathBuf,
+    file: File,
+    /// Bytes of sound frames in the open file.
+    len: u64,
+    /// Bytes since the segment in it began.
+    segment_len: u64,
+    number: u64,
+    /// Closed segments, oldest first: number and bytes.
+    closed: VecDeque<(u64, u64)>,
+    retention: Retention,
+}
+
+impl Segments {
+    /// Begins a recording in a new folder.
+    pub(crate) fn in_folder(folder: &Path, retention: Retention) -> Result<Self, RecordError> {
+        let path = segment_path(folder, 1);
+        let file = create(&path)?;
+        let folder = Some(folder.to_path_buf());
+        let closed = VecDeque::new();
+        Ok(Self { folder, path, file, len: 0, segment_len: 0, number: 1, closed, retention })
+    }
+
+    /// Begins a recording in one file, in place of what it held.
+    pub(crate) fn in_file(path: &Path, retention: Retention) -> Result<Self, RecordError> {
+        let file = create(path)?;
+        let path = path.to_path_buf();
+        let closed = VecDeque::new();
+        Ok(Self { folder: None, path, file, len: 0, segment_len: 0, number: 1, closed, retention })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Appends whole frames with one call to the system. When that fails, what it wrote of them is taken back, so
+    /// that the file still ends with a whole frame.
+    pub(crate) fn append(&mut self, frames: &[u8]) -> io::Result<()> {
+        let written = self.file.write_all(frames);
+        if written.is_err() {
+            self.file.set_len(self.len)?;
+            return written;
+        }
+        self.len += frames.len() as u64;
+        self.segment_len += frames.len() as u64;
+        Ok(())
+    }
+
+    /// Whether the next bytes should begin a new segment.
+    pub(crate) fn is_full(&self) -> bool {
+        self.segment_len >= self.retention.segment_bytes
+    }
+
+    /// Makes the next segment file; a single file goes on. The bytes that follow must begin a segment.
+    pub(crate) fn begin_next(&mut self) -> io::Result<()> {
+        self.segment_len = 0;
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let path = segment_path(folder, self.number + 1);
+        let file = OpenOptions::new().append(true).create_new(true).open(&path)?;
+        self.closed.push_back((self.number, self.len));
+        self.number += 1;
+        (self.path, self.file, self.len) = (path, file, 0);
+        self.drop_oldest();
+        Ok(())
+    }
+
+    /// Removes closed segments until those left, with a whole open one, are within the bound.
+    fn drop_oldest(&mut self) {
+        let Some(folder) = &self.folder else { return };
+        let bound = self.retention.total_bytes.saturating_sub(self.retention.segment_bytes);
+        let mut total: u64 = self.closed.iter().map(|(_, len)| len).sum();
+        while total > bound {
+            let Some((number, len)) = self.closed.pop_front() else { return };
+            // Whoever reads it keeps it open; if it cannot be removed, the next one can.
+            let _ = fs::remove_file(segment_path(folder, number));
+            total -= len;
+        }
+    }
+}
+
+fn create(path: &Path) -> Result<File, RecordError> {
+    // Appending, so that after a truncation the next bytes go to the new end.
+    let truncated = OpenOptions::new().write(true).create(true).truncate(true).open(path);
+    truncated
+        .and_then(|_| OpenOptions::new().append(true).open(path))
+        .map_err(RecordError::io("create", path))
+}
+
+pub(crate) fn segment_path(folder: &Path, number: u64) -> PathBuf {
+    folder.join(format!("{number:04}.{EXTENSION}"))
+}
+
+/// The number of a segment file, by its name.
+pub(crate) fn segment_number(path: &Path) -> Option<u64> {
+    let digits = path.file_stem()?.to_str()?;
+    let is_segment = path.extension()? == EXTENSION && digits.len() >= 4;
+    digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok()).flatten().filter(|_| is_segment)
+}
+
+/// The segments in a folder, oldest first.
+pub(crate) fn list_segments(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+    let mut segments = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        segments.extend(segment_number(&path).map(|number| (number, path)));
+    }
+    segments.sort_unstable();
+    Ok(segments)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_are_known_by_name() {
+        let cases = [
+            ("0001.bptrace", Some(1)),
+            ("12345.bptrace", Some(12345)),
+            ("1.bptrace", None),
+            ("0001.txt", None),
+        ];
+        for (name, expect) in cases.into_iter().chain([("00a1.bptrace", None), (".bptrace", None)]) {
+            assert_eq!(segment_number(Path::new(name)), expect, "{name}");
+        }
+        assert_eq!(segment_path(Path::new("f"), 12), Path::new("f/0012.bptrace"));
+    }
+
+    #[test]
+    fn oldest_segments_go_first_and_the_bound_holds() {
+        let temp = tempfile::tempdir().unwrap();
+        let retention = Retention { segment_bytes: 100, total_bytes: 350, keep_runs: 1 };
+        let mut segments = Segments::in_folder(temp.path(), retention).unwrap();
+        for round in 0..50 {
+            segments.append(&[7; 40]).unwrap();
+            if segments.is_full() {
+                segments.begin_next().unwrap();
+            }
+            let listed = list_segments(temp.path()).unwrap();
+            let total: u64 = listed.iter().map(|(_, path)| fs::metadata(path).unwrap().len()).sum();
+            assert!(total <= 350, "round {round}: {total} bytes");
+            assert!(listed.windows(2).all(|pair| pair[0].0 + 1 == pair[1].0));
+        }
+        assert_eq!(segments.path(), segment_path(temp.path(), 17));
+        assert_eq!(list_segments(temp.path()).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn single_file_replaces_what_was_there_and_has_no_bound() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("run.bptrace");
+        fs::write(&path, "old").unwrap();
+        let retention = Retention { segment_bytes: 10, total_bytes: 20, keep_runs: 1 };
+        let mut segments = Segments::in_file(&path, retention).unwrap();
+        for _ in 0..10 {
+            segments.append(&[1; 10]).unwrap();
+            segments.begin_next().unwrap();
+        }
+        assert_eq!(fs::read(&path).unwrap(), [1; 100]);
+    }
+}

@@ -1,0 +1,88 @@
+//! From what a person types to a recording.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::descriptor::Descriptor;
+use crate::discovery::{live_runs, recordings};
+use crate::error::RecordError;
+use crate::places::Places;
+use crate::segments::list_segments;
+
+/// A recording that can be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The file, or the folder of segments.
+    pub path: PathBuf,
+    /// The run's descriptor while it is live.
+    pub live: Option<Descriptor>,
+    /// Where that descriptor lies; it goes when the recording ends.
+    pub(crate) descriptor_path: Option<PathBuf>,
+}
+
+impl Source {
+    /// Whether the run still goes on and records.
+    pub fn is_live(&self) -> bool {
+        let listed = self.descriptor_path.as_ref().is_some_and(|path| path.exists());
+        listed && self.live.as_ref().is_some_and(Descriptor::is_alive)
+    }
+
+    /// The recording of a live run.
+    pub fn of_run(run: Descriptor, places: &Places) -> Self {
+        let descriptor_path = Some(Descriptor::path(places, &run.id));
+        Self { path: run.recording.clone(), live: Some(run), descriptor_path }
+    }
+
+    /// The recording at a path; nothing is known of who makes it.
+    pub fn of_path(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), live: None, descriptor_path: None }
+    }
+}
+
+/// Finds a recording by a file, a folder of segments, a process id, or the start of a run's name. A process that
+/// recorded several runs stands for its newest; among live runs and recordings, live ones come first.
+///
+/// # Errors
+/// Nothing or more than one run answers to the name, a folder holds no segments, or a folder cannot be read.
+pub fn open(name: &str, places: &Places) -> Result<Source, RecordError> {
+    let path = Path::new(name);
+    if !name.is_empty() && path.exists() {
+        return open_path(path, places);
+    }
+    let live = live_runs(places)?;
+    let ended = recordings(places)?;
+    let newest_of_process = |id: &str| id.split_once('-').is_some_and(|(pid, _)| pid == name);
+    let found = live.iter().find(|run| run.id == name || newest_of_process(&run.id));
+    if let Some(run) = found {
+        return Ok(Source::of_run(run.clone(), places));
+    }
+    if let Some(entry) = ended.iter().find(|entry| entry.id == name || newest_of_process(&entry.id)) {
+        return Ok(Source::of_path(&entry.path));
+    }
+    let live_matches = live.into_iter().filter(|run| run.id.starts_with(name));
+    let ended_matches = ended.into_iter().filter(|entry| entry.id.starts_with(name));
+    let matches = live_matches.map(|run| (run.id.clone(), Source::of_run(run, places)));
+    let mut matches: Vec<_> = matches.chain(ended_matches.map(|e| (e.id, Source::of_path(e.path)))).collect();
+    match matches.len() {
+        1 if !name.is_empty() => Ok(matches.swap_remove(0).1),
+        0 => Err(RecordError::NotFound { name: name.to_owned() }),
+        _ => {
+            let runs = matches.into_iter().map(|(id, _)| id).collect();
+            Err(RecordError::Ambiguous { name: name.to_owned(), runs })
+        }
+    }
+}
+
+fn open_path(path: &Path, places: &Places) -> Result<Source, RecordError> {
+    if path.is_dir() && list_segments(path).map_err(RecordError::io("list", path))?.is_empty() {
+        return Err(RecordError::EmptyFolder { path: path.to_path_buf() });
+    }
+    let whole = fs::canonicalize(path).map_err(RecordError::io("find", path))?;
+    // A path is read whether or not the list of live runs can be trusted.
+    let live = live_runs(places).unwrap_or_default();
+    let recorded_at = |run: &Descriptor| fs::canonicalize(&run.recording).is_ok_and(|at| at == whole);
+    match live.into_iter().find(recorded_at) {
+        Some(run) => Ok(Source::of_run(run, places)),
+        None => Ok(Source::of_path(path)),
+    }
+}
