@@ -33,6 +33,8 @@ pub(crate) struct BufferShared {
     pub(crate) name: String,
     pub(crate) id: BufferId,
     pub(crate) host: Mutex<HostAccess>,
+    #[cfg(feature = "controls")]
+    leaked: std::sync::atomic::AtomicBool,
 }
 
 /// Held by the host while it accesses a mapped buffer, and by a submission while it notes that it uses the buffer.
@@ -67,6 +69,8 @@ impl Device {
             name: name.to_owned(),
             id: BufferId(self.shared.add_object("buffer", name)),
             host: Mutex::new(HostAccess { last_use: 0 }),
+            #[cfg(feature = "controls")]
+            leaked: std::sync::atomic::AtomicBool::new(false),
         };
         Ok(Buffer { shared: Arc::new(shared) })
     }
@@ -101,6 +105,12 @@ impl Buffer {
     #[must_use]
     pub fn memory(&self) -> MemoryChoice {
         self.shared.choice
+    }
+
+    /// Forgets the buffer's handle, so that it outlives its device. Its memory is freed.
+    #[cfg(feature = "controls")]
+    pub fn leak(self) {
+        self.shared.leaked.store(true, std::sync::atomic::Ordering::Relaxed);
     }
 
     /// The buffer as the host sees it; `None` where it does not.
@@ -194,6 +204,13 @@ impl BufferShared {
         self.choice.mapped
     }
 
+    fn is_leaked(&self) -> bool {
+        #[cfg(feature = "controls")]
+        return self.leaked.load(std::sync::atomic::Ordering::Relaxed);
+        #[cfg(not(feature = "controls"))]
+        return false;
+    }
+
     fn flush(&self, offset: u64, len: u64) -> Result<(), Error> {
         let Some(range) = self.incoherent_range(offset, len) else { return Ok(()) };
         // SAFETY: the memory is mapped whole, and the range is of whole atoms or ends with the allocation
@@ -226,16 +243,18 @@ impl BufferShared {
 
 impl Drop for BufferShared {
     fn drop(&mut self) {
-        // SAFETY: recorded commands hold an Arc of this value and wait for their submissions before they let go, so no
-        // submission uses the buffer (VUID-vkDestroyBuffer-buffer-00922).
-        unsafe { self.device.raw.destroy_buffer(self.raw, None) };
+        if !self.is_leaked() {
+            // SAFETY: recorded commands hold an Arc of this value and wait for their submissions before they let go, so
+            // no submission uses the buffer (VUID-vkDestroyBuffer-buffer-00922).
+            unsafe { self.device.raw.destroy_buffer(self.raw, None) };
+            self.device.remove_object(self.id.0);
+        }
         // SAFETY: taken here only, and not used afterwards.
         let allocation = unsafe { ManuallyDrop::take(&mut self.allocation) };
         if let Some(allocator) = lock(&self.device.allocator).as_mut() {
             // Fails only for an allocation that is not this allocator's.
             let _ = allocator.free(allocation);
         }
-        self.device.remove_object(self.id.0);
     }
 }
 

@@ -1,0 +1,96 @@
+//! The validation layers are silent on a correct program and speak to each of the negative controls.
+
+mod common;
+
+use std::time::Duration;
+
+use bayplan_vulkan::{Barrier, BindingKind, Device, Instance, Location, Window, controls};
+use common::{SCALE, best, compile, download, increment, instance, limited, pipeline, upload, whole};
+
+/// Everything this crate can do, done right.
+fn correct_program(instance: &Instance) {
+    let device = Device::new(instance, &best(instance)).expect("the device opens");
+    let inc = increment(&device);
+    let scale =
+        pipeline(&device, SCALE, &[BindingKind::Storage, BindingKind::Uniform, BindingKind::Storage], 0);
+    let arena = device.create_buffer("arena", 1 << 16, Location::Device).expect("a buffer");
+    let factor = device.create_buffer("factor", 256, Location::Device).expect("a buffer");
+    let readback = device.create_buffer("readback", 1024, Location::Readback).expect("a buffer");
+    upload(&device, &factor, 0, &[3, 0, 0, 0]);
+    let pool = device.create_query_pool("times", 4).ok();
+    let window = |offset| Window { buffer: &arena, offset, len: 1024 };
+    let mut recorder = device.record("correct");
+    if let Some(pool) = &pool {
+        recorder.reset_queries(pool, 0..4).expect("a reset");
+        recorder.timestamp(pool, 0).expect("a timestamp");
+    }
+    recorder.fill(&arena, 0, 1 << 16, 1).expect("a fill");
+    recorder.barrier(Barrier::TransferToCompute);
+    recorder.dispatch(&inc, &[window(0), window(1024)], [4, 1, 1]).expect("a dispatch");
+    recorder.barrier(Barrier::ComputeToCompute);
+    recorder.dispatch(&scale, &[window(1024), whole(&factor), window(0)], [4, 1, 1]).expect("a dispatch");
+    recorder.barrier(Barrier::ComputeToTransfer);
+    recorder.copy(&arena, 0, &readback, 0, 1024).expect("a copy");
+    if let Some(pool) = &pool {
+        recorder.timestamp(pool, 1).expect("a timestamp");
+    }
+    let commands = recorder.finish().expect("commands");
+    for _ in 0..20 {
+        device.submit(&commands).expect("a submission");
+    }
+    let ticket = device.submit(&commands).expect("a submission");
+    assert!(device.wait(&ticket, Duration::from_secs(60)).expect("a wait"));
+    assert_eq!(download(&device, &readback, 0, 256), [6; 256]);
+    if let Some(pool) = &pool {
+        let times = pool.results_nowait(0..4).expect("results");
+        assert!(times[0].is_some() && times[1].is_some() && times[2].is_none());
+    }
+}
+
+#[test]
+fn silence_and_the_four_controls() {
+    limited(|| {
+        let instance = instance(true);
+        correct_program(&instance);
+        let messages = instance.messages();
+        assert!(messages.is_empty(), "{messages:#?}");
+        assert_eq!(instance.message_count(), 0);
+        let outcomes = controls::run_all(&best(&instance)).expect("the controls run");
+        assert_eq!(outcomes.len(), 4);
+        for outcome in &outcomes {
+            assert!(outcome.fired, "{outcome:#?}");
+        }
+        assert_eq!(instance.message_count(), 0, "the controls speak to instances of their own");
+    });
+}
+
+#[test]
+fn a_leak_is_told_by_name_without_a_layer_too() {
+    limited(|| {
+        let instance = instance(false);
+        let device = Device::new(&instance, &best(&instance)).expect("the device opens");
+        device.create_buffer("the lost arena", 4096, Location::Device).expect("a buffer").leak();
+        assert_eq!(instance.message_count(), 0);
+        drop(device);
+        let messages = instance.messages();
+        assert!(
+            messages.len() == 1
+                && messages[0].id == "bayplan-leaked-object"
+                && messages[0].text.contains("buffer the lost arena"),
+            "{messages:?}"
+        );
+    });
+}
+
+/// The committed code of the controls' kernel is what its source compiles to. To write it anew, run this test with
+/// BAYPLAN_BLESS=1.
+#[test]
+fn the_controls_kernel_is_its_source() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/controls/copy.spv");
+    let source = include_str!("../src/controls/copy.wgsl");
+    let bytes: Vec<u8> = compile(source).iter().flat_map(|w| w.to_le_bytes()).collect();
+    if std::env::var_os("BAYPLAN_BLESS").is_some() {
+        std::fs::write(path, &bytes).expect("written");
+    }
+    assert_eq!(std::fs::read(path).expect("committed"), bytes, "copy.spv is not what copy.wgsl compiles to");
+}
