@@ -349,6 +349,8 @@ write_environment() {
         # The older name serves loaders before 1.3.207.
         echo "export VK_DRIVER_FILES=$(quoted "$lavapipe") VK_ICD_FILENAMES=$(quoted "$lavapipe")"
         echo "export VK_LAYER_PATH=$(quoted "${layers%/*}")"
+        # onnxruntime reports its sessions over the network unless this is set.
+        echo "export ORT_DISABLE_TELEMETRY=1"
         echo "export BAYPLAN_TEST_PYTHON=$(quoted "$venv/bin/python")"
     } | write_file "$target/env-test.sh"
 }

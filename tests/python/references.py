@@ -28,6 +28,9 @@ import sys
 import zlib
 from pathlib import Path
 
+# onnxruntime reports its sessions over the network unless this is set before it is loaded.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 HERE = Path(__file__).resolve().parent
 STRUCTURES = HERE.parent / "models"
 DEFAULT_SEED = 20250711
@@ -239,8 +242,6 @@ def encoder(name, folder, seed):
 
 def session_of(model):
     import onnxruntime
-
-    onnxruntime.disable_telemetry_events()
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
