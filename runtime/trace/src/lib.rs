@@ -38,6 +38,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod alarms;
 mod chunk;
 mod event;
 mod event_codec;
@@ -47,11 +48,15 @@ mod plan_codec;
 mod plan_json;
 mod plan_record;
 mod reader;
+#[cfg(test)]
+mod recording_tests;
 mod session;
 mod state;
+mod timeline;
 mod wire;
 mod writer;
 
+pub use alarms::Alarm;
 pub use chunk::{FORMAT_MAJOR, FORMAT_MINOR};
 pub use event::{Event, EventKind, Nanos, Severity, UNPLANNED, Window};
 pub use plan_codec::{PLAN_MAJOR, PlanDecodeError};
@@ -61,4 +66,5 @@ pub use plan_record::{
 };
 pub use reader::{Damage, DamageCause, Reader};
 pub use session::{Keyframe, Level, Record, SessionInfo, UnknownLevel};
+pub use timeline::{Actual, Block, CurrentRun, FinishedRun, HISTORY, HeapState, OpTime, PlanState, Timeline};
 pub use writer::Writer;
