@@ -7,7 +7,6 @@ use bayplan_graph::DType;
 use crate::source::{Source, element};
 use crate::{Arg, Chain, Refusal, Repr, StepOp};
 
-#[path = "chain_ops.rs"]
 pub(crate) mod ops;
 
 /// How many elements a value in the text holds.

@@ -5,7 +5,7 @@ use core::fmt::Write as _;
 use crate::chain::{self, Width, from_storage, to_storage};
 use crate::source::{Source, element};
 use crate::strides;
-use crate::{Access, Chain, Refusal, Slot};
+use crate::{Access, Chain, Operand, Refusal, Repr, Slot};
 
 /// One coordinate of a kernel: a run of dimensions of the result's shape that it counts through together.
 pub(crate) struct Axis<'a> {
@@ -23,7 +23,10 @@ pub(crate) struct Epilogue<'a> {
     pub(crate) axes: Vec<Axis<'a>>,
     /// Number of the kernel's own operands.
     pub(crate) operands: u32,
-    /// Whether the result overwrites this kernel's operand 0 (a binding already made).
+    /// Whether four results at a time always start at a multiple of 4 of the last coordinate, whose size is one too: then
+    /// `vec4`s are loaded and stored. Excludes single results.
+    pub(crate) aligned: bool,
+    /// Whether the result overwrites this kernel's operand 0 (a binding already made, of `vec4`s if `aligned`).
     pub(crate) in_place: Option<String>,
 }
 
@@ -47,7 +50,12 @@ impl Epilogue<'_> {
             Some(name) => name.clone(),
             None => {
                 let words = strides::elements(&shape).saturating_mul(repr.words());
-                src.bind(Slot::Output, Access::Write, element(repr), words)?
+                let kind = if self.wide(repr) {
+                    format!("vec4<{}>", element(repr))
+                } else {
+                    element(repr).to_owned()
+                };
+                src.bind(Slot::Output, Access::Write, &kind, words)?
             }
         };
         let params: Vec<_> = self.axes.iter().map(|a| format!("{}: u32", a.name)).collect();
@@ -63,6 +71,11 @@ impl Epilogue<'_> {
             let mut text = format!("fn put4(v: vec4<{accumulator}>, {params}, at: u32, keep: u32) {{\n");
             let result = self.body(src, Width::Four, &names, &mut text)?;
             let stored = to_storage(self.chain.result, Width::Four, &result);
+            if self.wide(repr) {
+                let _ = writeln!(text, "{out}.d[at / 4u] = {stored};\n}}");
+                src.function("put4", text);
+                return Ok(());
+            }
             let _ = writeln!(text, "let r = {stored};\n{out}.d[at] = r.x;");
             for (j, c) in ["y", "z", "w"].iter().enumerate() {
                 let _ = writeln!(text, "if (keep > {}u) {{ {out}.d[at + {}u] = r.{c}; }}", j + 1, j + 1);
@@ -73,9 +86,23 @@ impl Epilogue<'_> {
         Ok(())
     }
 
+    /// Whether elements of this representation go four at a time.
+    fn wide(&self, repr: Repr) -> bool {
+        self.aligned && repr.words() == 1
+    }
+
+    /// Whether an operand is read as `vec4`s along the last coordinate.
+    fn reads_wide(&self, operand: &Operand, repr: Repr) -> bool {
+        let last = self.axes.last().map_or(0, |a| a.dims.len());
+        let (outer, inner) = operand.strides.split_at(operand.strides.len() - last);
+        let dims = self.axes.last().map_or(&[][..], |a| a.dims);
+        let merged = strides::merge(dims, &[strides::signed(inner)]);
+        self.wide(repr) && merged.strides[0] == [1] && outer.iter().all(|s| s.is_multiple_of(4))
+    }
+
     /// Binds the operands from 1 on; answers their names (the accumulator's is empty).
-    fn bind(&self, src: &mut Source<'_>, shape: &[u64]) -> Result<Vec<String>, Refusal> {
-        let mut names = vec![String::new()];
+    fn bind(&self, src: &mut Source<'_>, shape: &[u64]) -> Result<Vec<Bound>, Refusal> {
+        let mut names = vec![Bound { name: String::new(), wide: false }];
         for (i, operand) in self.chain.operands.iter().enumerate().skip(1) {
             if operand.strides.len() != shape.len() {
                 let (have, want) = (operand.strides.len(), shape.len());
@@ -86,7 +113,9 @@ impl Epilogue<'_> {
             let repr = src.arithmetic(operand.dtype)?;
             let words = strides::extent(shape, &operand.strides).saturating_mul(repr.words());
             let slot = Slot::Operand(self.operands + i as u32 - 1);
-            names.push(src.bind(slot, Access::Read, element(repr), words)?);
+            let wide = self.reads_wide(operand, repr);
+            let kind = if wide { format!("vec4<{}>", element(repr)) } else { element(repr).to_owned() };
+            names.push(Bound { name: src.bind(slot, Access::Read, &kind, words)?, wide });
         }
         Ok(names)
     }
@@ -96,15 +125,16 @@ impl Epilogue<'_> {
         &self,
         src: &mut Source<'_>,
         width: Width,
-        names: &[String],
+        names: &[Bound],
         text: &mut String,
     ) -> Result<String, Refusal> {
         let mut values = vec!["v".to_owned()];
         for (i, operand) in self.chain.operands.iter().enumerate().skip(1) {
             let repr = src.arithmetic(operand.dtype)?;
             let index = self.index(src, &operand.strides, text, i, width)?;
-            let name = &names[i];
+            let Bound { name, wide } = &names[i];
             let load = match (width, index) {
+                (Width::Four, Index { base, .. }) if *wide => format!("{name}.d[({base}) / 4u]"),
                 (Width::One, Index { base, .. }) => format!("{name}.d[{base}]"),
                 (Width::Four, Index { base, step: None }) => {
                     format!("{}({name}.d[{base}])", width.of(element(repr)))
@@ -164,6 +194,13 @@ impl Epilogue<'_> {
         let base = if terms.is_empty() { "0u".to_owned() } else { terms.join(" + ") };
         Ok(Index { base, step })
     }
+}
+
+/// An operand's binding.
+struct Bound {
+    name: String,
+    /// Whether it is an array of `vec4`s.
+    wide: bool,
 }
 
 /// An index of one element, and how far on the next along the last axis is (`None`: it is the same).

@@ -1,6 +1,8 @@
 //! The kernel table: which kernel does what on which device.
 
-use crate::kernels::{copy, elementwise, gather, matmul, matmul_gpu, range};
+use crate::kernels::{
+    copy, elementwise, gather, matmul, matmul_gpu, normalize, pool, range, reduce, softmax,
+};
 use crate::{Launch, Refusal, Spec, Target};
 
 /// One row: the first whose `accepts` holds is built.
@@ -64,6 +66,15 @@ pub const KERNELS: &[Row] = &[
         build: build!(MatMul, matmul::build),
     },
     Row { name: "matmul.gpu", family: "matmul", accepts: always, build: build!(MatMul, matmul_gpu::build) },
+    Row { name: "pool", family: "pool", accepts: always, build: build!(Pool, pool::build) },
+    Row { name: "reduce", family: "reduce", accepts: always, build: build!(Reduce, reduce::build) },
+    Row { name: "softmax", family: "softmax", accepts: always, build: build!(Softmax, softmax::build) },
+    Row {
+        name: "normalize",
+        family: "normalize",
+        accepts: always,
+        build: build!(Normalize, normalize::build),
+    },
     Row { name: "copy", family: "copy", accepts: always, build: build!(Copy, copy::build) },
     Row { name: "gather", family: "gather", accepts: always, build: build!(Gather, gather::build) },
     Row {

@@ -54,6 +54,7 @@ pub(crate) fn build(spec: &MatMulSpec, target: &Target) -> Result<Launch, Refusa
             Axis { name: "col", dims: &cols },
         ],
         operands: 2,
+        aligned: spec.n.is_multiple_of(4),
         in_place: None,
     }
     .write(&mut src, "f32", false, true)?;

@@ -256,7 +256,7 @@ const LIBRARY: &[(&str, &str)] = &[
 ];
 
 /// Adds an integer function and answers its name. Division by zero gives 0.
-fn integer(src: &mut Source<'_>, width: Width, op: BinaryOp, repr: Repr) -> String {
+pub(crate) fn integer(src: &mut Source<'_>, width: Width, op: BinaryOp, repr: Repr) -> String {
     let scalar = register(DType::I32, repr);
     let kind = width.of(scalar);
     let signed = matches!(repr, Repr::I32 | Repr::I64);

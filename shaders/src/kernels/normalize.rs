@@ -1,0 +1,68 @@
+//! Layer and RMS normalisation, in two passes over the row before it is written.
+
+use core::fmt::Write as _;
+
+use bayplan_graph::DType;
+
+use crate::epilogue::{Axis, Epilogue};
+use crate::kernels::rows::{Layout, Team};
+use crate::source::Source;
+use crate::strides::elements;
+use crate::{Access, Launch, NormalizeSpec, Refusal, Slot, Target, chain};
+
+/// Writes the kernel.
+pub(crate) fn build(spec: &NormalizeSpec, target: &Target) -> Result<Launch, Refusal> {
+    let mut src = Source::new("normalize", target);
+    if spec.in_place && spec.epilogue.result != DType::F32 {
+        return Err(src.refuse(format!("in place with a result of {}", spec.epilogue.result)));
+    }
+    let count = elements(&[spec.rows, spec.len]);
+    let team = Team::of(target, 1, 1);
+    let layout = Layout::new(&mut src, spec.len, 1, true)?;
+    let kind = layout.kind("f32");
+    let wide = layout.per == 4;
+    let access =
+        if spec.in_place { (Slot::Output, Access::ReadWrite) } else { (Slot::Operand(0), Access::Read) };
+    let x = src.bind(access.0, access.1, &kind, count)?;
+    let (rows, cols) = ([spec.rows], [spec.len]);
+    Epilogue {
+        chain: &spec.epilogue,
+        axes: vec![Axis { name: "row", dims: &rows }, Axis { name: "col", dims: &cols }],
+        operands: 1,
+        aligned: wide,
+        in_place: spec.in_place.then(|| x.clone()),
+    }
+    .write(&mut src, "f32", !wide, wide)?;
+    team.combine(&mut src, "team_add", "f32", "subgroupAdd", "x + y");
+    src.param("epsilon", spec.epsilon.to_bits());
+    src.param("count", (spec.len as f32).to_bits());
+    let mut body = team.begin(&mut src, spec.rows)?;
+    body.push_str(&layout.base);
+    let members = team.members();
+    let total = |name: &str| {
+        let sum =
+            if wide { format!("({name}.x + {name}.y) + ({name}.z + {name}.w)") } else { name.to_owned() };
+        format!("team_add({sum}, member) / bitcast<f32>(p.count)")
+    };
+    if spec.center {
+        let _ = writeln!(body, "var sums = {kind}();");
+        layout.each(&mut body, members, &format!("sums += {x}.d[i];\n"));
+        let _ = writeln!(body, "let mean = {};", total("sums"));
+    } else {
+        body.push_str("let mean = 0.0;\n");
+    }
+    let _ = writeln!(body, "var squares = {kind}();");
+    layout.each(&mut body, members, &format!("let d = {x}.d[i] - mean;\nsquares += d * d;\n"));
+    let _ = writeln!(body, "let scale = 1.0 / sqrt({} + bitcast<f32>(p.epsilon));", total("squares"));
+    let put = if wide {
+        "put4((X - mean) * scale, row, j * 4u, i * 4u, 4u);\n"
+    } else {
+        "put((X - mean) * scale, row, j, i);\n"
+    };
+    layout.each(&mut body, members, &put.replace('X', &format!("{x}.d[i]")));
+    let what = if spec.center { "layer" } else { "rms" };
+    let place = if spec.in_place { ".in_place" } else { "" };
+    let name = format!("normalize.{what}.{}.x{}{place}", team.name(), layout.per);
+    let flops = count.saturating_mul(6 + chain::flops(&spec.epilogue));
+    src.finish(name, &body, team.workgroup(), team.groups(spec.rows), flops)
+}

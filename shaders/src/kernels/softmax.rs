@@ -1,0 +1,56 @@
+//! Softmax and its logarithm, with the maximum subtracted.
+
+use core::fmt::Write as _;
+
+use crate::kernels::rows::{Layout, Team};
+use crate::source::Source;
+use crate::strides::elements;
+use crate::{Access, Launch, Refusal, Slot, SoftmaxSpec, Target};
+
+/// Writes the kernel.
+pub(crate) fn build(spec: &SoftmaxSpec, target: &Target) -> Result<Launch, Refusal> {
+    let mut src = Source::new("softmax", target);
+    let rows = elements(&[spec.outer, spec.inner]);
+    let count = elements(&[rows, spec.len]);
+    let team = Team::of(target, spec.inner, 1);
+    let layout = Layout::new(&mut src, spec.len, spec.inner, true)?;
+    let kind = layout.kind("f32");
+    let (x, out) = if spec.in_place {
+        let both = src.bind(Slot::Output, Access::ReadWrite, &kind, count)?;
+        (both.clone(), both)
+    } else {
+        let x = src.bind(Slot::Operand(0), Access::Read, &kind, count)?;
+        (x, src.bind(Slot::Output, Access::Write, &kind, count)?)
+    };
+    team.combine(&mut src, "team_max", "f32", "subgroupMax", "max(x, y)");
+    team.combine(&mut src, "team_add", "f32", "subgroupAdd", "x + y");
+    let mut body = team.begin(&mut src, rows)?;
+    body.push_str(&layout.base);
+    let members = team.members();
+    let wide = layout.per == 4;
+    let _ = writeln!(body, "var most = {kind}(bitcast<f32>(0xff7fffffu));");
+    layout.each(&mut body, members, &format!("most = max(most, {x}.d[i]);\n"));
+    let across = if wide { "max(max(most.x, most.y), max(most.z, most.w))" } else { "most" };
+    let _ = writeln!(body, "let top = team_max({across}, member);\nvar parts = {kind}();");
+    layout.each(&mut body, members, &format!("parts += exp({x}.d[i] - top);\n"));
+    let across = if wide { "(parts.x + parts.y) + (parts.z + parts.w)" } else { "parts" };
+    let _ = writeln!(body, "let sum = team_add({across}, member);");
+    let value = if spec.log {
+        body.push_str("let shift = top + log(sum);\n");
+        format!("{x}.d[i] - shift")
+    } else {
+        body.push_str("let scale = 1.0 / sum;\n");
+        format!("exp({x}.d[i] - top) * scale")
+    };
+    // The maximum starts from the least finite number: a row of nothing but negative infinities then sums to 0, and its
+    // quotient is told apart here, because shader compilers may assume that there are no NaNs.
+    body.push_str("let empty = sum == 0.0;\n");
+    let nan = format!("bitcast<{kind}>({})", if wide { "vec4<u32>(p.nan)" } else { "p.nan" });
+    src.param("nan", 0x7fc0_0000);
+    layout.each(&mut body, members, &format!("{out}.d[i] = select({value}, {nan}, empty);\n"));
+    let what = if spec.log { "log_softmax" } else { "softmax" };
+    let place = if spec.in_place { ".in_place" } else { "" };
+    let apart = if spec.inner == 1 { "" } else { ".apart" };
+    let name = format!("{what}.{}.x{}{apart}{place}", team.name(), layout.per);
+    src.finish(name, &body, team.workgroup(), team.groups(rows), count.saturating_mul(5))
+}
