@@ -12,7 +12,10 @@ use serde_json::Value;
 
 /// The folder of the workspace.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ has a parent").to_path_buf()
+    // Cargo and nextest set it for a running test; the path compiled in may be another checkout's, where several
+    // share a target folder.
+    let tests = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&tests).parent().expect("tests/ has a parent").to_path_buf()
 }
 
 /// A binary of the workspace (`bayplan`, `bayplan-tui`, `examples/digits`), built with the profile of this test.
