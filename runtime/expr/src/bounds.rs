@@ -1,7 +1,8 @@
 //! Bounds of expressions over a box, and what can be proved from them.
 //!
-//! Everything here is sound and none of it complete: a bound may be wider than the values are, a proof may fail of what is true. What is said
-//! holds wherever the expression has a value (divisors may be zero at some points).
+//! Everything here is sound and none of it complete: a bound may be wider than the values are, a proof may
+//! fail of what is true. What is said holds wherever the expression has a value (divisors may be zero at some
+//! points).
 //!
 //! The lower bound of e is the best of
 //!
@@ -64,10 +65,15 @@ fn tighter(a: Option<i128>, b: Option<i128>) -> Option<i128> {
     a.zip(b).map(|(a, b)| a.min(b)).or(a).or(b)
 }
 
-/// Whether `a ≤ b` is proved for all values of the symbols within the scope. Never true unless it holds wherever both have a value; it may be
-/// false of something true.
+/// Whether `a ≤ b` is proved for all values of the symbols within the scope. Never true unless it holds
+/// wherever both have a value; it may be false of something true.
 pub fn prove_le(a: &Expr, b: &Expr, scope: &Scope) -> bool {
-    prove_le_plainly(a, b, scope) || is_proved_simplified(&(b - a), scope, is_never_negative)
+    let difference = b - a;
+    if difference.as_undefined().is_some() {
+        return false;
+    }
+    is_never_negative(&difference, &scope.region(&difference))
+        || is_proved_simplified(&difference, scope, is_never_negative)
 }
 
 /// Whether `a = b` is proved for all values of the symbols within the scope; as careful as [`prove_le`].
@@ -82,14 +88,16 @@ pub fn prove_eq(a: &Expr, b: &Expr, scope: &Scope) -> bool {
     is_zero(&difference, &scope.region(&difference)) || is_proved_simplified(&difference, scope, is_zero)
 }
 
-/// As [`prove_le`], without simplifying, as simplification itself asks.
+/// As [`prove_le`], at one look at the box and without simplifying: what simplification itself asks many times.
 pub(crate) fn prove_le_plainly(a: &Expr, b: &Expr, scope: &Scope) -> bool {
     let difference = b - a;
-    difference.as_undefined().is_none() && is_never_negative(&difference, &scope.region(&difference))
+    let region = scope.region(&difference);
+    !is_negative_somewhere(&difference, &region)
+        && lower(&difference, &region, &mut MAX_STEPS.clone()).is_some_and(|v| v >= 0)
 }
 
 fn is_proved_simplified(e: &Expr, scope: &Scope, proof: impl Fn(&Expr, &Region) -> bool) -> bool {
-    if e.as_undefined().is_some() || e.0.size > MAX_REFINED_SIZE {
+    if e.0.size > MAX_REFINED_SIZE || is_negative_somewhere(e, &scope.region(e)) {
         return false;
     }
     let simple = e.simplify(scope);
@@ -97,11 +105,29 @@ fn is_proved_simplified(e: &Expr, scope: &Scope, proof: impl Fn(&Expr, &Region) 
 }
 
 fn is_never_negative(e: &Expr, region: &Region) -> bool {
-    if lower(e, region, &mut MAX_STEPS.clone()).is_some_and(|v| v >= 0) {
-        return true;
+    if is_negative_somewhere(e, region) {
+        return false;
     }
-    // Splitting the box decides what one look at it cannot; it ends at once if some corner is negative.
-    e.0.size <= MAX_REFINED_SIZE && maximum::is_never_positive(&-e, region)
+    // Splitting the box decides what one look at it cannot.
+    lower(e, region, &mut MAX_STEPS.clone()).is_some_and(|v| v >= 0)
+        || (e.0.size <= MAX_REFINED_SIZE && maximum::is_never_positive(&-e, region))
+}
+
+/// Looks at a few corners of the box, so that most of what is false is found out for the price of an evaluation.
+fn is_negative_somewhere(e: &Expr, region: &Region) -> bool {
+    const FAR: i128 = 1000;
+    let ends = |range: Range| {
+        let low = range.lower.or(range.upper.map(|u| u - FAR)).unwrap_or(-FAR);
+        [low, range.upper.unwrap_or(low + FAR)]
+    };
+    // Both ends of all symbols, then of one half of them against the other.
+    [|_: usize| 0, |_| 1, |i| i % 2, |i| 1 - i % 2].iter().any(|end| {
+        let value = |name: &str| {
+            let at = region.0.binary_search_by(|(n, _)| (**n).cmp(name)).ok()?;
+            i64::try_from(ends(region.0[at].1)[end(at)]).ok()
+        };
+        e.eval_with(&value).is_ok_and(|v| v < 0)
+    })
 }
 
 /// Interval arithmetic on the canonical form.
@@ -211,7 +237,8 @@ enum Split<'a> {
     FloorDiv(&'a Expr, &'a Expr, &'a Atom),
 }
 
-/// Minima and maxima first, wherever they stand and inner ones last, then remainders and quotients that are factors of terms.
+/// Minima and maxima first, wherever they stand and inner ones last, then remainders and quotients that are
+/// factors of terms.
 fn split_candidate(e: &Expr) -> Option<Split<'_>> {
     let mut extremum = None;
     e.visit(&mut |atom| {
@@ -240,8 +267,8 @@ pub(crate) fn replace_atom(e: &Expr, from: &Atom, to: &Expr) -> Expr {
     let inside = |e: &Expr| replace_atom(e, from, to);
     e.rebuild(&mut |atom| match atom {
         atom if atom == from => to.clone(),
-        Atom::FloorDiv(a, b) => inside(a).floor_div(&inside(b)),
-        Atom::Modulo(a, b) => inside(a).modulo(&inside(b)),
+        Atom::FloorDiv(a, b) => inside(a).floor_div(inside(b)),
+        Atom::Modulo(a, b) => inside(a).modulo(inside(b)),
         Atom::Min(args) => Expr::min_of(args.iter().map(inside)),
         Atom::Max(args) => Expr::max_of(args.iter().map(inside)),
         Atom::Group(inner) => poly::group_atom(&inside(inner)),
@@ -249,8 +276,8 @@ pub(crate) fn replace_atom(e: &Expr, from: &Atom, to: &Expr) -> Expr {
     })
 }
 
-/// An extremum has the value of one of its arguments, and is on one side of all: where `e` moves with it in a known direction each argument gives a bound,
-/// elsewhere the worst of them does.
+/// An extremum has the value of one of its arguments, and is on one side of all: where `e` moves with it in a
+/// known direction each argument gives a bound, elsewhere the worst of them does.
 fn by_cases(e: &Expr, atom: &Atom, region: &Region, steps: &mut u32) -> Option<i128> {
     let (Atom::Min(args) | Atom::Max(args)) = atom else { return None };
     let each_bounds = linear_in(e, atom).is_some_and(|(slope, _)| {
@@ -301,7 +328,8 @@ fn occurs_in(outer: &Atom, atom: &Atom) -> bool {
     })
 }
 
-/// With q = ⌊a/b⌋, b ≥ 1 and e = slope·q + rest: b·e = slope·(b·q) + b·rest, where b·q is at least a−b+1 and at most a.
+/// With q = ⌊a/b⌋, b ≥ 1 and e = slope·q + rest: b·e = slope·(b·q) + b·rest, where b·q is at least a−b+1 and
+/// at most a.
 fn by_relaxation(
     e: &Expr,
     (a, b): (&Expr, &Expr),

@@ -5,12 +5,14 @@ use crate::parse::is_identifier;
 use alloc::string::ToString;
 use core::fmt;
 
-/// Prints what [`Expr::parse`] (or, of a lone opaque symbol, [`Expr::parse_or_opaque`]) reads back as an equal expression. Undefined
-/// expressions print as `undefined(overflow)` or `undefined(too_large)`, which is read as an opaque symbol.
+/// Prints what [`Expr::parse`] (or, of a lone opaque symbol, [`Expr::parse_or_opaque`]) reads back as an
+/// equal expression. Undefined expressions print as `undefined(overflow)` or `undefined(too_large)`, which is
+/// read as an opaque symbol.
 impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.as_atom() {
-            // Alone, an opaque text may stand for itself if nothing in it needs an escape and it reads as nothing else.
+            // Alone, an opaque text may stand for itself if nothing in it needs an escape and it reads as
+            // nothing else.
             Some(Atom::Symbol(name)) if !is_identifier(name) && is_bare_opaque(name) => f.write_str(name),
             _ => write_sum(f, self),
         }

@@ -1,12 +1,13 @@
-//! Floor division and remainder, reduced by the rules that hold for all integers. With a divisor c > 0 that is a constant:
+//! Floor division and remainder, reduced by the rules that hold for all integers. With a divisor c > 0 that
+//! is a constant:
 //!
 //! - ⌊(c·q + r) / c⌋ = q + ⌊r / c⌋, so coefficients are reduced below c and the constant into 0..c;
 //! - ⌊(g·a + r) / (g·c)⌋ = ⌊(a + ⌊r / g⌋) / c⌋;
 //! - ⌊−a / c⌋ = −⌊(a + c − 1) / c⌋, so the leading coefficient is positive;
 //! - ⌊(⌊a / d⌋ + r) / c⌋ = ⌊(a + r·d) / (d·c)⌋ for a constant d > 0.
 //!
-//! With a divisor that is no constant only its sign and common constant factors are normalised: what needs it to be other than zero is left to
-//! [`Expr::simplify`](crate::Expr::simplify).
+//! With a divisor that is no constant only its sign and common constant factors are normalised: what needs it
+//! to be other than zero is left to [`Expr::simplify`](crate::Expr::simplify).
 
 use crate::expr::{Atom, Expr, Term, Undefined};
 use crate::poly::{common_factor, div_by_term, gcd, undefined_of};
@@ -43,7 +44,8 @@ pub(crate) fn modulo(a: &Expr, b: &Expr) -> Expr {
     }
 }
 
-/// ⌊g·a / g·b⌋ = ⌊a / b⌋ and g·a mod g·b = g·(a mod b) for a constant g > 0, wherever b is not zero. Gives a, b and g.
+/// ⌊g·a / g·b⌋ = ⌊a / b⌋ and g·a mod g·b = g·(a mod b) for a constant g > 0, wherever b is not zero. Gives a,
+/// b and g.
 fn without_common_constant(a: &Expr, b: &Expr) -> (Expr, Expr, i128) {
     let reduce = || {
         let coefficient = common_factor(a, b)?.coefficient;
@@ -57,8 +59,8 @@ fn leads_negative(e: &Expr) -> bool {
     e.terms().first().is_some_and(|t| t.coefficient < 0)
 }
 
-/// Splits `a` into `c·quotient + remainder`. Coefficients are rounded towards zero or, for the constant and where `euclid`
-/// says so, towards −∞.
+/// Splits `a` into `c·quotient + remainder`. Coefficients are rounded towards zero or, for the constant and
+/// where `euclid` says so, towards −∞.
 fn split(a: &Expr, c: i128, euclid: bool) -> (Expr, Vec<Term>) {
     let (mut quotient, mut remainder) = (Vec::new(), Vec::new());
     for term in a.terms() {
@@ -79,7 +81,8 @@ fn split(a: &Expr, c: i128, euclid: bool) -> (Expr, Vec<Term>) {
     (Expr::from_terms(quotient), remainder)
 }
 
-/// Takes the constant off a remainder, and divides the rest and `c` by their common divisor g: `(rest, r, c, g)`.
+/// Takes the constant off a remainder, and divides the rest and `c` by their common divisor g: `(rest, r, c,
+/// g)`.
 fn reduce(mut terms: Vec<Term>, c: i128) -> Option<(Vec<Term>, i128, i128, i128)> {
     let r = terms.pop_if(|t| t.factors.is_empty()).map_or(0, |t| t.coefficient);
     let mut g = c;

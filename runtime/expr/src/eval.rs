@@ -13,7 +13,8 @@ pub enum EvalError {
     Unbound(String),
     /// A divisor is zero; the text is the division.
     DivisionByZero(String),
-    /// The value of an expression, which the text gives, does not fit: 64 bits for the result, 128 for the parts.
+    /// The value of an expression, which the text gives, does not fit: 64 bits for the result, 128 for the
+    /// parts.
     Overflow(String),
     /// The expression is larger or deeper than this library keeps ([`MAX_SIZE`](crate::MAX_SIZE),
     /// [`MAX_DEPTH`](crate::MAX_DEPTH)).
@@ -50,8 +51,9 @@ pub(crate) enum Fault {
 impl Expr {
     /// The value with the symbols bound.
     ///
-    /// The canonical form is computed, in 128 bits. Where the form of the source needs smaller steps than the multiplied-out one, this may report an
-    /// overflow that the source would not have; it never gives another value.
+    /// The canonical form is computed, in 128 bits. Where the form of the source needs smaller steps than the
+    /// multiplied-out one, this may report an overflow that the source would not have; it never gives another
+    /// value.
     ///
     /// # Errors
     /// Names the symbol without value, the division by zero, or the expression that overflows.

@@ -8,23 +8,24 @@ use alloc::vec::Vec;
 use core::cmp::Ordering;
 use core::hash::{Hash, Hasher};
 
-/// The most terms a sum may have when it is multiplied out; beyond it, sums and products keep their operands whole
-/// (and are then no longer canonical, but still right).
+/// The most terms a sum may have when it is multiplied out; beyond it, sums and products keep their operands
+/// whole (and are then no longer canonical, but still right).
 pub const MAX_TERMS: usize = 256;
 
-/// The most nodes (terms and atoms, counted through every nested expression) of an expression. A size of 16,384 prints as some
-/// hundred kilobytes: far beyond any real shape, and evaluated within a millisecond.
+/// The most nodes (terms and atoms, counted through every nested expression) of an expression. A size of
+/// 16,384 prints as some hundred kilobytes: far beyond any real shape, and evaluated within a millisecond.
 pub const MAX_SIZE: u32 = 1 << 14;
 
-/// How deep divisions, remainders, minima and maxima may nest. Everything that walks an expression recurses once
-/// per level.
+/// How deep divisions, remainders, minima and maxima may nest. Everything that walks an expression recurses
+/// once per level.
 pub const MAX_DEPTH: u32 = 48;
 
 /// An integer expression over symbols, in canonical form; cheap to clone.
 ///
 /// Two expressions that are equal as polynomials (after the reductions by constant divisors that hold for all
-/// integers) compare equal. There is no `Ord`: an order of expressions would say nothing about their values, and its `min` and `max` would hide
-/// [`Expr::min`] and [`Expr::max`]. For sorting there is [`Expr::total_cmp`].
+/// integers) compare equal. There is no `Ord`: an order of expressions would say nothing about their values,
+/// and its `min` and `max` would hide [`Expr::min`] and [`Expr::max`]. For sorting there is
+/// [`Expr::total_cmp`].
 ///
 /// ```
 /// use bayplan_expr::Expr;
@@ -202,8 +203,8 @@ impl Expr {
     pub fn replace(&self, value: &dyn Fn(&str) -> Option<Self>) -> Self {
         self.rebuild(&mut |atom| match atom {
             Atom::Symbol(name) => value(name).unwrap_or_else(|| Self::from_atom(atom.clone())),
-            Atom::FloorDiv(a, b) => a.replace(value).floor_div(&b.replace(value)),
-            Atom::Modulo(a, b) => a.replace(value).modulo(&b.replace(value)),
+            Atom::FloorDiv(a, b) => a.replace(value).floor_div(b.replace(value)),
+            Atom::Modulo(a, b) => a.replace(value).modulo(b.replace(value)),
             Atom::Min(args) => Self::min_of(args.iter().map(|e| e.replace(value))),
             Atom::Max(args) => Self::max_of(args.iter().map(|e| e.replace(value))),
             Atom::Group(inner) => inner.replace(value),
@@ -217,7 +218,7 @@ impl Expr {
         for term in self.terms() {
             let mut product = Self::constant(term.coefficient);
             for factor in &term.factors {
-                product = product * map(&factor.atom).pow(factor.power);
+                product *= map(&factor.atom).pow(factor.power);
             }
             sum.push(product);
         }
@@ -238,8 +239,8 @@ impl Term {
         self.cmp_factors(other).then_with(|| self.coefficient.cmp(&other.coefficient))
     }
 
-    /// Compares the factors alone, graded lexicographic, higher degree first: an order that multiplication by a
-    /// monomial keeps, as division of polynomials needs it.
+    /// Compares the factors alone, graded lexicographic, higher degree first: an order that multiplication by
+    /// a monomial keeps, as division of polynomials needs it.
     pub(crate) fn cmp_factors(&self, other: &Self) -> Ordering {
         other.degree().cmp(&self.degree()).then_with(|| cmp_lists(&self.factors, &other.factors, Factor::cmp))
     }

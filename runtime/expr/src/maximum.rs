@@ -1,5 +1,5 @@
-//! The greatest value of an expression over a box, by branch and bound: the part with the highest bound is split
-//! first, parts whose bound is not above the best value found are dropped.
+//! The greatest value of an expression over a box, by branch and bound: the part with the highest bound is
+//! split first, parts whose bound is not above the best value found are dropped.
 
 use crate::bindings::Bindings;
 use crate::bounds;
@@ -31,7 +31,8 @@ pub struct Maximum {
     pub at: Bindings,
     /// The value at that point.
     pub attained: i64,
-    /// Whether `value` is attained. If not, the search was cut off at [`MAX_NODES`] and `value` is an upper bound.
+    /// Whether `value` is attained. If not, the search was cut off at [`MAX_NODES`] and `value` is an upper
+    /// bound.
     pub exact: bool,
 }
 
@@ -75,7 +76,8 @@ impl core::error::Error for MaximumError {}
 /// The greatest value of `e` over all values of its symbols within the scope, and where it is.
 ///
 /// # Errors
-/// [`MaximumError::Unbounded`] if a symbol without an upper bound may raise the value, and when values do not fit or do not exist.
+/// [`MaximumError::Unbounded`] if a symbol without an upper bound may raise the value, and when values do not
+/// fit or do not exist.
 ///
 /// ```
 /// use bayplan_expr::{Bounds, Expr, Scope, maximum};
@@ -212,7 +214,8 @@ impl<'a> Search<'a> {
         bound.zip(known).is_some_and(|(bound, known)| bound <= known)
     }
 
-    /// Shrinks a part to where its maximum lies, looks at a point in it, and bounds it. `None` if nothing is left to look for.
+    /// Shrinks a part to where its maximum lies, looks at a point in it, and bounds it. `None` if nothing is
+    /// left to look for.
     fn part(&mut self, mut region: Region) -> Result<Option<Part>, Overflow> {
         bounds::descend(&self.negated, &mut region);
         self.try_point(&region, &middle)?;

@@ -8,7 +8,8 @@ use core::iter;
 use core::ops::{Add, AddAssign, Mul, MulAssign, Neg, Sub, SubAssign};
 
 impl Expr {
-    /// The quotient rounded towards −∞. Division by an expression that is zero at some point has no value there.
+    /// The quotient rounded towards −∞. Division by an expression that is zero at some point has no value
+    /// there.
     pub fn floor_div(&self, divisor: impl Into<Self>) -> Self {
         division::floor_div(self, &divisor.into())
     }

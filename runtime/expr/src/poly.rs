@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::cmp::Ordering;
 
 /// The most pairs of terms that one multiplication writes out.
-const MAX_PRODUCTS: usize = 4096;
+const MAX_PRODUCTS: usize = 1024;
 
 /// The most powers of a sum that are written out; beyond it the sum is kept whole.
 const MAX_EXPANDED_POWER: u32 = 8;
@@ -209,8 +209,9 @@ pub(crate) fn div_by_term(a: &Expr, by: &Term) -> Option<Expr> {
     Some(Expr::from_terms(merge(terms)?))
 }
 
-/// Quotient and remainder of polynomials with whole coefficients: `a = quotient·b + remainder` always holds, and no term of
-/// the remainder is divisible by the leading term of `b`. `None` if `b` is zero or it takes too many steps.
+/// Quotient and remainder of polynomials with whole coefficients: `a = quotient·b + remainder` always holds,
+/// and no term of the remainder is divisible by the leading term of `b`. `None` if `b` is zero or it takes
+/// too many steps.
 pub(crate) fn div_rem(a: &Expr, b: &Expr) -> Option<(Expr, Expr)> {
     const MAX_STEPS: usize = 64;
     let lead = b.terms().first()?;

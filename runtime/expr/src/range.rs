@@ -1,4 +1,5 @@
-//! Interval arithmetic. A bound that would leave 128 bits is given up, never wrapped: every result encloses all values.
+//! Interval arithmetic. A bound that would leave 128 bits is given up, never wrapped: every result encloses
+//! all values.
 
 use crate::eval::{div_floor, mod_floor};
 
@@ -207,7 +208,8 @@ mod tests {
     use super::*;
     use std::vec::Vec;
 
-    /// Every operation on every pair of ranges within −4..=4, some of them open, encloses what its members give.
+    /// Every operation on every pair of ranges within −4..=4, some of them open, encloses what its members
+    /// give.
     #[test]
     fn encloses_every_value() {
         let ends = || (-4..=4).map(Some).chain([None]);

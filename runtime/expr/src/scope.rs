@@ -19,7 +19,8 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// What holds of a dim of which nothing else is known: it is not negative. It may be zero: tensors may be empty.
+    /// What holds of a dim of which nothing else is known: it is not negative. It may be zero: tensors may be
+    /// empty.
     pub const DIM: Self = Self { lower: 0, upper: None };
 
     /// From `lower` up.

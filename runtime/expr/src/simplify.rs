@@ -10,9 +10,10 @@ use alloc::vec::Vec;
 const MAX_COMPARED: usize = 32;
 
 impl Expr {
-    /// An expression that has the same value wherever the scope holds and this one has a value, with the divisions, remainders, minima and maxima
-    /// gone that the bounds decide: with `batch ≥ 1`, `(batch*total)//batch` is `total`. A dim may be zero unless the scope says
-    /// otherwise, so without it nothing cancels.
+    /// An expression that has the same value wherever the scope holds and this one has a value, with the
+    /// divisions, remainders, minima and maxima gone that the bounds decide: with `batch ≥ 1`,
+    /// `(batch*total)//batch` is `total`. A dim may be zero unless the scope says otherwise, so without it
+    /// nothing cancels.
     #[must_use]
     pub fn simplify(&self, scope: &Scope) -> Self {
         let simplified = self.rebuild(&mut |atom| simplify_atom(atom, scope));
@@ -75,7 +76,8 @@ fn remainder(a: &Expr, b: &Expr, scope: &Scope) -> Expr {
     if prove_le_plainly(&zero, &r, scope) && prove_le_plainly(&(&r + 1), b, scope) { r } else { r.modulo(b) }
 }
 
-/// Whether dividing out makes the expression simpler: always by a single term, by a sum only if it comes out even.
+/// Whether dividing out makes the expression simpler: always by a single term, by a sum only if it comes out
+/// even.
 fn is_worthwhile(a: &Expr, b: &Expr, r: &Expr) -> bool {
     r.as_constant().is_some() || (b.terms().len() == 1 && r.terms().len() < a.terms().len())
 }

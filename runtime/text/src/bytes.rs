@@ -29,9 +29,9 @@ impl fmt::Display for Bytes {
     }
 }
 
-/// Reads a size: a number, perhaps with a fraction, and a unit. `K`, `M`, `G`, `T`, `P`, `E` and `KiB`, `MiB`, … are powers of
-/// 1024; `kB`, `MB`, … are powers of 1000; no unit, or `B`, is bytes. Case and the space before the unit do not matter. A fraction
-/// of a byte is dropped.
+/// Reads a size: a number, perhaps with a fraction, and a unit. `K`, `M`, `G`, `T`, `P`, `E` and `KiB`,
+/// `MiB`, … are powers of 1024; `kB`, `MB`, … are powers of 1000; no unit, or `B`, is bytes. Case and the
+/// space before the unit do not matter. A fraction of a byte is dropped.
 ///
 /// # Errors
 /// Says what is wrong and gives an example.
@@ -126,22 +126,22 @@ mod tests {
 
     #[test]
     fn refuses() {
-        fn check(text: &str, problem: Problem, message: &str) {
+        fn check(text: &str, problem: &Problem, message: &str) {
             let error = parse_bytes(text).unwrap_err();
-            assert_eq!(error.problem, problem, "of {text:?}");
+            assert_eq!(error.problem, *problem, "of {text:?}");
             assert!(error.to_string().contains(message), "{error} of {text:?}");
         }
-        check("", Problem::Empty, "it is empty; write it like 512MiB");
-        check("GiB", Problem::NoNumber, "does not start with a number");
-        check("-1", Problem::Negative, "negative");
-        check("1.2.3", Problem::BadNumber, "malformed");
-        check("1.K", Problem::BadNumber, "malformed");
-        check("1._5K", Problem::BadNumber, "malformed");
-        check("12parsec", Problem::UnknownUnit("parsec".into()), "`parsec` is unknown");
-        check("12 K\u{1b}[1m", Problem::UnknownUnit("K\u{1b}[1m".into()), r"K\x1b[1m");
-        check("1KiBB", Problem::UnknownUnit("KiBB".into()), "unknown");
-        check("16EiB", Problem::TooLarge, "too large");
-        check("99999999999999999999999999999999999999999999", Problem::TooLarge, "too large");
+        check("", &Problem::Empty, "it is empty; write it like 512MiB");
+        check("GiB", &Problem::NoNumber, "does not start with a number");
+        check("-1", &Problem::Negative, "negative");
+        check("1.2.3", &Problem::BadNumber, "malformed");
+        check("1.K", &Problem::BadNumber, "malformed");
+        check("1._5K", &Problem::BadNumber, "malformed");
+        check("12parsec", &Problem::UnknownUnit("parsec".into()), "`parsec` is unknown");
+        check("12 K\u{1b}[1m", &Problem::UnknownUnit("K\u{1b}[1m".into()), r"K\x1b[1m");
+        check("1KiBB", &Problem::UnknownUnit("KiBB".into()), "unknown");
+        check("16EiB", &Problem::TooLarge, "too large");
+        check("99999999999999999999999999999999999999999999", &Problem::TooLarge, "too large");
     }
 
     proptest! {

@@ -6,8 +6,8 @@ use alloc::format;
 use core::fmt;
 use core::time::Duration;
 
-/// A duration in nanoseconds: three significant digits up to 100 s (`812 ns`, `3.10 ms`, `42.0 s`), whole seconds up to an hour (`2 min 05 s`), whole
-/// minutes beyond (`3 h 07 min`).
+/// A duration in nanoseconds: three significant digits up to 100 s (`812 ns`, `3.10 ms`, `42.0 s`), whole
+/// seconds up to an hour (`2 min 05 s`), whole minutes beyond (`3 h 07 min`).
 ///
 /// ```
 /// assert_eq!(bayplan_text::Nanos(3_100_000).to_string(), "3.10 ms");
@@ -46,8 +46,8 @@ impl From<Duration> for Nanos {
     }
 }
 
-/// Reads a duration: a number, perhaps with a fraction, and one of the units `ns`, `us` or `µs`, `ms`, `s`, `min` or `m`, `h`. A fraction of a
-/// nanosecond is dropped. Only a zero may go without a unit.
+/// Reads a duration: a number, perhaps with a fraction, and one of the units `ns`, `us` or `µs`, `ms`, `s`,
+/// `min` or `m`, `h`. A fraction of a nanosecond is dropped. Only a zero may go without a unit.
 ///
 /// # Errors
 /// Says what is wrong and gives an example.
@@ -128,17 +128,17 @@ mod tests {
 
     #[test]
     fn refuses() {
-        fn check(text: &str, problem: Problem) {
+        fn check(text: &str, problem: &Problem) {
             let error = parse_duration(text).unwrap_err();
-            assert_eq!(error.problem, problem, "of {text:?}");
+            assert_eq!(error.problem, *problem, "of {text:?}");
             assert!(error.to_string().ends_with("write it like 500ms, 1.5s or 2min"), "{error}");
         }
-        check("", Problem::Empty);
-        check("soon", Problem::NoNumber);
-        check("5", Problem::NoUnit);
-        check("-5s", Problem::Negative);
-        check("5 years", Problem::UnknownUnit("years".into()));
-        check("99999999h", Problem::TooLarge);
+        check("", &Problem::Empty);
+        check("soon", &Problem::NoNumber);
+        check("5", &Problem::NoUnit);
+        check("-5s", &Problem::Negative);
+        check("5 years", &Problem::UnknownUnit("years".into()));
+        check("99999999h", &Problem::TooLarge);
     }
 
     proptest! {

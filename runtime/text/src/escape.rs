@@ -7,13 +7,13 @@ use unicode_width::UnicodeWidthChar;
 /// two or three; stacks of dozens paint over the lines above and below.
 const MAX_MARKS: u32 = 3;
 
-/// Makes `text` visible and harmless: what it prints moves no cursor, sets no colour, reverses no line and hides
-/// no character.
+/// Makes `text` visible and harmless: what it prints moves no cursor, sets no colour, reverses no line and
+/// hides no character.
 ///
 /// Escaped are: control characters (C0, DEL, C1, ESC among them), every newline variant (LF, CR, VT, FF, NEL,
 /// U+2028, U+2029), bidirectional controls, characters of no width or no glyph, white space other than the
-/// ASCII space, private-use characters, noncharacters, and the backslash itself, so that no two texts print the same. Other
-/// text, in any script, is left as it is.
+/// ASCII space, private-use characters, noncharacters, and the backslash itself, so that no two texts print
+/// the same. Other text, in any script, is left as it is.
 ///
 /// ```
 /// assert_eq!(bayplan_text::escape("a\u{1b}[31mb\n").to_string(), r"a\x1b[31mb\n");
@@ -49,9 +49,9 @@ impl Display for Escape<'_> {
     }
 }
 
-/// Escapes `text` as [`escape`] does and cuts it to at most `columns` terminal columns; a cut text ends in `…`.
-/// An escape is never cut in two. With a width in the format string it is padded to that many columns (`{:12}`
-/// left, `{:>12}` right, `{:^12}` centred).
+/// Escapes `text` as [`escape`] does and cuts it to at most `columns` terminal columns; a cut text ends in
+/// `…`. An escape is never cut in two. With a width in the format string it is padded to that many columns
+/// (`{:12}` left, `{:>12}` right, `{:^12}` centred).
 ///
 /// ```
 /// assert_eq!(bayplan_text::ellipsis("encoder.layer.0", 8).to_string(), "encoder…");
@@ -152,8 +152,8 @@ impl Piece {
     }
 }
 
-/// Counts the marks of width zero in a row while a text is walked. A text may not begin with one either: it would
-/// join the character printed before it.
+/// Counts the marks of width zero in a row while a text is walked. A text may not begin with one either: it
+/// would join the character printed before it.
 struct Marks {
     run: u32,
 }
@@ -192,9 +192,9 @@ fn classify(c: char) -> Piece {
     }
 }
 
-/// Whether a character beyond ASCII has no glyph of its own, changes how its neighbours are laid out, or looks like
-/// an ordinary space. Sources: Unicode 16 `Default_Ignorable_Code_Point`, `Bidi_Control`, `White_Space`, general
-/// categories Cc, Cf, Co, Zl, Zp and the noncharacters.
+/// Whether a character beyond ASCII has no glyph of its own, changes how its neighbours are laid out, or
+/// looks like an ordinary space. Sources: Unicode 16 `Default_Ignorable_Code_Point`, `Bidi_Control`,
+/// `White_Space`, general categories Cc, Cf, Co, Zl, Zp and the noncharacters.
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || c.is_whitespace()

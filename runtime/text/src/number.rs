@@ -1,11 +1,12 @@
-//! Decimal numbers as integers: three significant digits out, exact fractions in. No float is used, so that every
-//! machine prints the same.
+//! Decimal numbers as integers: three significant digits out, exact fractions in. No float is used, so that
+//! every machine prints the same.
 
 use crate::error::Problem;
 use alloc::format;
 use alloc::string::String;
 
-/// `value / unit` with three significant digits, rounded half up. `None` when it rounds to `next` units or more, where the next unit says it better.
+/// `value / unit` with three significant digits, rounded half up. `None` when it rounds to `next` units or
+/// more, where the next unit says it better.
 pub(crate) fn three_digits(value: u64, unit: u64, next: u64) -> Option<String> {
     let unit = u128::from(unit);
     for (decimals, scale) in [(2_usize, 100_u128), (1, 10), (0, 1)] {
@@ -58,7 +59,8 @@ impl<'a> Decimal<'a> {
                 return Err(Problem::TooLarge);
             }
         }
-        // Digits beyond the twelfth are worth less than a byte of a TiB or a nanosecond of a quarter of an hour.
+        // Digits beyond the twelfth are worth less than a byte of a TiB or a nanosecond of a quarter of an
+        // hour.
         for c in fraction.chars().filter_map(|c| c.to_digit(10)).take(12) {
             digits = digits * 10 + u128::from(c);
             scale *= 10;

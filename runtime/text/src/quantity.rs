@@ -26,8 +26,8 @@ impl fmt::Display for Count {
     }
 }
 
-/// A ratio in percent with one decimal: `Percent(0.973)` prints `97.3 %`. What is not quite nothing or not quite all never prints as if it
-/// were (`<0.1 %`, `>99.9 %`); a ratio that is no number prints `n/a`.
+/// A ratio in percent with one decimal: `Percent(0.973)` prints `97.3 %`. What is not quite nothing or not
+/// quite all never prints as if it were (`<0.1 %`, `>99.9 %`); a ratio that is no number prints `n/a`.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Percent(pub f64);
 

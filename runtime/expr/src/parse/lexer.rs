@@ -43,10 +43,11 @@ fn name_length(text: &str) -> usize {
     while let Some((at, c)) = chars.next() {
         let joins = c == '.' && chars.peek().is_some_and(|(_, next)| is_inner(*next));
         // Some letters have no glyph of their own; they would make two names look alike.
-        if !joins && !(is_inner(c) && is_visible(c)) {
+        if joins || (is_inner(c) && is_visible(c)) {
+            end = at + c.len_utf8();
+        } else {
             break;
         }
-        end = at + c.len_utf8();
     }
     end
 }

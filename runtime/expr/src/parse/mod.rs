@@ -32,8 +32,9 @@ const MAX_NESTING: u32 = 3 * MAX_DEPTH + 4;
 const MAX_EXPONENT: i128 = u32::MAX as i128;
 
 impl Expr {
-    /// Reads an expression as torch and sympy write dims: `2*s0`, `(s0 - 1)//2 + 1`, `Min(512, seq)`, `Mod(a, b)`, `a % b`,
-    /// `floor(s/2)`, `ceiling(x/2)`, `FloorDiv(a, b)`, `CeilDiv(a, b)`, `x**2`. Any text between backticks is a symbol.
+    /// Reads an expression as torch and sympy write dims: `2*s0`, `(s0 - 1)//2 + 1`, `Min(512, seq)`, `Mod(a,
+    /// b)`, `a % b`, `floor(s/2)`, `ceiling(x/2)`, `FloorDiv(a, b)`, `CeilDiv(a, b)`, `x**2`. Any text
+    /// between backticks is a symbol.
     ///
     /// # Errors
     /// Says what is wrong and where.
