@@ -1,1 +1,82 @@
 //! Graph and target to a verified program with a memory plan.
+//!
+//! ```text
+//! Graph ─ bind ─ fold ─ lower ─ fuse ─┬─ stages ─ liveness ─ plan ─┬─ windows, barriers ─ verify ─ Program
+//!   symbols get     views and         │ what follows from          │ offsets, judged by
+//!   their values    operations        │ weights runs once          │ plan's own validator
+//! ```
+//!
+//! Weights are never read here: only constants of up to [`MAX_CONSTANT`] bytes are values, and what follows from larger
+//! ones becomes the *load program*, dispatches that run once when the weights are on the device. The result is plain
+//! data; the same graph, dims and target give the same bytes.
+#![forbid(unsafe_code)]
+
+mod assemble;
+mod barrier;
+mod error;
+mod fold;
+mod fuse;
+mod liveness;
+mod lower;
+mod lowered;
+mod program;
+mod record;
+mod verify;
+mod view;
+
+pub use error::{CompileError, Refused};
+pub use fold::{MAX_CONSTANT, ReadConstant};
+pub use program::{
+    Arena, Buffer, BufferId, BufferKind, Dispatch, KernelId, Port, Program, Stage, Upload, Window,
+};
+pub use record::{RecordIndex, record};
+pub use verify::verify;
+
+use bayplan_expr::Bindings;
+use bayplan_graph::Graph;
+use bayplan_plan::Effort;
+use bayplan_shaders::Target;
+
+/// How to compile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Whether elementwise operations join their neighbours.
+    pub fuse: bool,
+    /// Whether results may overwrite an operand that dies.
+    pub in_place: bool,
+    /// How long the planner may search.
+    pub effort: Effort,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { fuse: true, in_place: true, effort: Effort::Normal }
+    }
+}
+
+/// Compiles an inferred graph for a target, with every symbol bound by `dims`. `read` gives the bytes of small
+/// constants that lie in files (at most [`MAX_CONSTANT`] bytes each).
+///
+/// # Errors
+/// [`CompileError`]: symbols without a value, nodes that cannot run on the target (all at once), or a defect of bayplan
+/// found by its own verifier.
+pub fn compile(
+    graph: &Graph,
+    dims: &Bindings,
+    target: &Target,
+    options: Options,
+    read: &ReadConstant<'_>,
+) -> Result<Program, CompileError> {
+    let bound = graph.bind(dims).map_err(|e| CompileError::Bind(e.to_string()))?;
+    let known = fold::fold(&bound, read)?;
+    let (mut lowered, fixed) =
+        lower::lower(&bound, graph, &known, target).map_err(CompileError::Unsupported)?;
+    if options.fuse {
+        fuse::fuse(&mut lowered, &fixed);
+    }
+    let stages = liveness::stages(&lowered, &fixed);
+    let live = liveness::liveness(&mut lowered, &stages, options.in_place);
+    let program = assemble::assemble(&bound, &lowered, &stages, &live, target, dims, options.effort)?;
+    verify(&program).map_err(CompileError::Verify)?;
+    Ok(program)
+}

@@ -1,0 +1,293 @@
+//! Operations and lifespans to a program: launches, placement, windows, parameters.
+
+use std::collections::HashMap;
+
+use bayplan_expr::{Bindings, Expr};
+use bayplan_graph::Graph;
+use bayplan_plan::{Effort, Lifespan, Plan, Problem, solve, validate};
+use bayplan_shaders::{Access, Kernel, Launch, Slot, Target, launch};
+
+use crate::barrier;
+use crate::error::{CompileError, Refused};
+use crate::liveness::{Liveness, Stages};
+use crate::lowered::{Lowered, Operation, Origin, TensorId};
+use crate::program::{
+    Arena, Buffer, BufferId, BufferKind, Dispatch, KernelId, Port, Program, Stage, Upload, Window,
+};
+
+/// Windows and buffers are whole `vec4`s of 32-bit words.
+const VEC4: u64 = 16;
+
+/// Puts a program together.
+pub(crate) fn assemble(
+    graph: &Graph,
+    lowered: &Lowered,
+    stages: &Stages,
+    live: &Liveness,
+    target: &Target,
+    dims: &Bindings,
+    effort: Effort,
+) -> Result<Program, CompileError> {
+    let launches = launches(lowered, target)?;
+    let load_plan = plan(lowered, live, target, effort, |kind| kind == BufferKind::Load)?;
+    let run_plan =
+        plan(lowered, live, target, effort, |kind| !matches!(kind, BufferKind::Load | BufferKind::Weight))?;
+    let (buffers, weights) = buffers(lowered, live, target, &load_plan, &run_plan);
+    let mut maker = Maker {
+        lowered,
+        live,
+        target,
+        buffers: &buffers,
+        kernels: Vec::new(),
+        known: HashMap::new(),
+        params: Vec::new(),
+    };
+    let load = maker.stage(&stages.load, &launches);
+    let run = maker.stage(&stages.run, &launches);
+    let uploads = maker.uploads(stages);
+    let ports = |list: &[TensorId], values: &[bayplan_graph::ValueId]| {
+        list.iter().zip(values).map(|(&tensor, &value)| maker.port(graph, tensor, value)).collect::<Vec<_>>()
+    };
+    let (inputs, outputs) = (ports(&lowered.inputs, &graph.inputs), ports(&lowered.outputs, &graph.outputs));
+    let arena_bytes = [run_plan.peak.max(load_plan.peak), weights];
+    check_limits(&buffers, arena_bytes, target)?;
+    let (kernels, params) = (maker.kernels, maker.params);
+    Ok(Program {
+        name: graph.name.to_string(),
+        target: target.clone(),
+        dims: dims.clone(),
+        kernels,
+        buffers,
+        arena_bytes,
+        params,
+        files: graph.files.clone(),
+        uploads,
+        load: Stage { dispatches: load, plan: load_plan },
+        run: Stage { dispatches: run, plan: run_plan },
+        inputs,
+        outputs,
+    })
+}
+
+fn launches(lowered: &Lowered, target: &Target) -> Result<Vec<Launch>, CompileError> {
+    let mut refused = Vec::new();
+    let mut all = Vec::with_capacity(lowered.operations.len());
+    for operation in &lowered.operations {
+        match launch(&operation.spec, target) {
+            Ok(launch) => all.push(launch),
+            Err(why) => {
+                refused.push(Refused::new(&operation.source_node, &operation.source_op, why.to_string()))
+            }
+        }
+    }
+    if refused.is_empty() { Ok(all) } else { Err(CompileError::Unsupported(refused)) }
+}
+
+/// Bytes a storage needs: the largest of its tensors, rounded up to whole `vec4`s.
+fn bytes(lowered: &Lowered, tensors: &[TensorId]) -> u64 {
+    let largest = tensors.iter().map(|&tensor| lowered.tensor(tensor).bytes()).max().unwrap_or(0);
+    largest.next_multiple_of(VEC4)
+}
+
+/// Plans the storages of those kinds, in their order; the plan is validated by the planner's independent judge.
+fn plan(
+    lowered: &Lowered,
+    live: &Liveness,
+    target: &Target,
+    effort: Effort,
+    kinds: impl Fn(BufferKind) -> bool,
+) -> Result<Plan, CompileError> {
+    let buffers =
+        live.storages.iter().filter(|storage| kinds(storage.kind)).map(|storage| bayplan_plan::Buffer {
+            size: bytes(lowered, &storage.tensors),
+            align: target.storage_alignment,
+            lifespan: Lifespan::new(storage.lifespan.start, storage.lifespan.end),
+        });
+    let problem = Problem::new(buffers.collect()).map_err(|e| CompileError::Plan(e.to_string()))?;
+    let plan = solve(&problem, effort);
+    validate(&problem, &plan).map_err(|violation| CompileError::Verify(violation.to_string()))?;
+    Ok(plan)
+}
+
+/// The buffers in the order of the storages, and the bytes of the weights' arena.
+fn buffers(
+    lowered: &Lowered,
+    live: &Liveness,
+    target: &Target,
+    load: &Plan,
+    run: &Plan,
+) -> (Vec<Buffer>, u64) {
+    let (mut load, mut run) = (load.offsets.iter(), run.offsets.iter());
+    let mut weights = 0;
+    let mut all = Vec::with_capacity(live.storages.len());
+    for storage in &live.storages {
+        let size = bytes(lowered, &storage.tensors);
+        let offset = match storage.kind {
+            BufferKind::Load => load.next().copied(),
+            BufferKind::Weight => {
+                let offset = weights;
+                weights = (offset + size).next_multiple_of(target.storage_alignment);
+                Some(offset)
+            }
+            _ => run.next().copied(),
+        };
+        let first = lowered.tensor(storage.tensors[0]);
+        all.push(Buffer {
+            name: first.name.clone(),
+            kind: storage.kind,
+            dtype: first.dtype,
+            shape: first.shape.clone(),
+            size,
+            size_expr: first.elements_expr.clone() * Expr::from(first.repr.bytes() as i64),
+            align: target.storage_alignment,
+            arena: storage.arena(),
+            // Each plan has one offset per storage of its kinds.
+            offset: offset.unwrap_or(u64::MAX),
+            lifespan: storage.lifespan.clone(),
+            aliases: storage.tensors[1..].iter().map(|&tensor| lowered.tensor(tensor).name.clone()).collect(),
+        });
+    }
+    (all, weights)
+}
+
+fn check_limits(buffers: &[Buffer], arenas: [u64; 2], target: &Target) -> Result<(), CompileError> {
+    let mut refused = Vec::new();
+    for buffer in buffers.iter().filter(|buffer| buffer.size > target.max_storage_range) {
+        let reason = format!(
+            "it has {} bytes, and {} binds at most {} bytes at once (maxStorageBufferRange)",
+            buffer.size, target.name, target.max_storage_range
+        );
+        refused.push(Refused::new(&buffer.name, "tensor", reason));
+    }
+    for (arena, bytes) in Arena::ALL.into_iter().zip(arenas) {
+        if bytes > target.max_allocation {
+            let reason = format!(
+                "it needs {bytes} bytes, and {} allocates at most {} bytes at once (maxMemoryAllocationSize)",
+                target.name, target.max_allocation
+            );
+            refused.push(Refused::new(arena.name(), "arena", reason));
+        }
+    }
+    if refused.is_empty() { Ok(()) } else { Err(CompileError::Unsupported(refused)) }
+}
+
+struct Maker<'a> {
+    lowered: &'a Lowered,
+    live: &'a Liveness,
+    target: &'a Target,
+    buffers: &'a [Buffer],
+    kernels: Vec<Kernel>,
+    known: HashMap<Kernel, KernelId>,
+    params: Vec<u8>,
+}
+
+impl Maker<'_> {
+    fn stage(&mut self, operations: &[usize], launches: &[Launch]) -> Vec<Dispatch> {
+        let mut dispatches: Vec<Dispatch> = operations
+            .iter()
+            .map(|&index| self.dispatch(&self.lowered.operations[index], &launches[index]))
+            .collect();
+        barrier::place(&mut dispatches);
+        dispatches
+    }
+
+    fn dispatch(&mut self, operation: &Operation, launch: &Launch) -> Dispatch {
+        let windows: Vec<Window> = launch
+            .kernel
+            .bindings
+            .iter()
+            .map(|binding| match binding.slot {
+                Slot::Operand(index) => self.operand(operation, index as usize, binding.access),
+                Slot::Output => self.whole(operation.output, binding.access),
+            })
+            .collect();
+        Dispatch {
+            kernel: self.kernel(&launch.kernel),
+            params: self.store(&launch.params),
+            grid: launch.grid,
+            barrier_before: false,
+            name: self.lowered.tensor(operation.output).name.clone(),
+            source_node: operation.source_node.clone(),
+            source_op: operation.source_op.clone(),
+            flops: launch.flops,
+            bytes: windows.iter().map(|window| window.len).sum(),
+            windows,
+        }
+    }
+
+    fn kernel(&mut self, kernel: &Kernel) -> KernelId {
+        if let Some(&id) = self.known.get(kernel) {
+            return id;
+        }
+        let id = KernelId(self.kernels.len() as u32);
+        self.kernels.push(kernel.clone());
+        self.known.insert(kernel.clone(), id);
+        id
+    }
+
+    /// Appends parameters at a multiple of the target's alignment; equal ones are not shared, so that a new shape can
+    /// rewrite them one by one.
+    fn store(&mut self, words: &[u32]) -> std::ops::Range<u64> {
+        if words.is_empty() {
+            return 0..0;
+        }
+        let start = (self.params.len() as u64).next_multiple_of(self.target.uniform_alignment.max(VEC4));
+        self.params.resize(start as usize, 0);
+        self.params.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+        start..self.params.len() as u64
+    }
+
+    /// The window on what an operand's view touches.
+    fn operand(&self, operation: &Operation, index: usize, access: Access) -> Window {
+        let view = &operation.operands[index];
+        let width = self.lowered.tensor(view.tensor).repr.bytes();
+        let whole = self.whole(view.tensor, access);
+        let start = view.base * width;
+        let len = (view.extent() * width).next_multiple_of(VEC4).min(whole.len - start);
+        Window { offset: whole.offset + start, len, ..whole }
+    }
+
+    fn whole(&self, tensor: TensorId, access: Access) -> Window {
+        // Every tensor that an operation touches has a storage: liveness made it from the same list.
+        let id = self.live.of[tensor.0 as usize].unwrap_or(usize::MAX);
+        let buffer = &self.buffers[id];
+        let len = self.lowered.tensor(tensor).bytes().next_multiple_of(VEC4);
+        Window { buffer: BufferId(id as u32), arena: buffer.arena, offset: buffer.offset, len, access }
+    }
+
+    fn uploads(&self, stages: &Stages) -> Vec<Upload> {
+        let mut first = vec![stages.load.len() as u32; self.lowered.tensors.len()];
+        for (position, &index) in stages.load.iter().enumerate().rev() {
+            for view in &self.lowered.operations[index].operands {
+                first[view.tensor.0 as usize] = position as u32;
+            }
+        }
+        let mut uploads = Vec::new();
+        for (index, tensor) in self.lowered.tensors.iter().enumerate() {
+            let Origin::Constant(data) = &tensor.origin else { continue };
+            if self.live.of[index].is_none() || tensor.bytes() == 0 {
+                continue;
+            }
+            uploads.push(Upload {
+                before: first[index],
+                name: tensor.name.clone(),
+                data: data.clone(),
+                dtype: tensor.dtype,
+                elements: tensor.shape.iter().product(),
+                window: self.whole(TensorId(index as u32), Access::Write),
+            });
+        }
+        uploads.sort_by_key(|upload| upload.before);
+        uploads
+    }
+
+    fn port(&self, graph: &Graph, tensor: TensorId, value: bayplan_graph::ValueId) -> Port {
+        let own = self.lowered.tensor(tensor);
+        Port {
+            name: graph.value(value).name.to_string(),
+            dtype: own.dtype,
+            shape: own.shape.clone(),
+            window: self.whole(tensor, Access::Read),
+        }
+    }
+}

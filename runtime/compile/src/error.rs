@@ -1,0 +1,72 @@
+//! What can go wrong while compiling, told to people.
+
+use core::fmt;
+
+use bayplan_text::escape;
+
+/// A node (or input or output) that cannot be computed on the target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Its name in the model.
+    pub node: String,
+    /// Its operator type in the model.
+    pub op: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl Refused {
+    pub(crate) fn new(node: &str, op: &str, reason: impl Into<String>) -> Self {
+        Self { node: node.into(), op: op.into(), reason: reason.into() }
+    }
+}
+
+/// Why a graph did not become a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CompileError {
+    /// Symbols without a value, values that no symbol takes, or dimensions that do not fit together.
+    Bind(String),
+    /// A small constant could not be read.
+    Constant {
+        /// Its name.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// Nodes that cannot run on the target, all of them.
+    Unsupported(Vec<Refused>),
+    /// The problem of placing buffers is beyond what can be planned.
+    Plan(String),
+    /// The finished program did not pass the verifier. This is a defect of bayplan.
+    Verify(String),
+}
+
+impl fmt::Display for CompileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bind(reason) => f.write_str(reason),
+            Self::Constant { name, reason } => {
+                write!(f, "the constant {} cannot be read: {reason}", escape(name))
+            }
+            Self::Unsupported(nodes) => {
+                writeln!(f, "the model has parts that cannot run on this device:")?;
+                for node in nodes {
+                    writeln!(f, "  {} ({}): {}", escape(&node.node), escape(&node.op), node.reason)?;
+                }
+                let mut ops: Vec<&str> = nodes.iter().map(|node| node.op.as_str()).collect();
+                ops.sort_unstable();
+                ops.dedup();
+                write!(f, "unsupported: {}", escape(&ops.join(", ")))
+            }
+            Self::Plan(reason) => write!(f, "the buffers cannot be planned: {reason}"),
+            Self::Verify(reason) => write!(
+                f,
+                "the compiled program did not pass verification: {reason}; this is a defect of bayplan, please report it \
+                 with the model"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for CompileError {}

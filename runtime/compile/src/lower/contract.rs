@@ -1,0 +1,243 @@
+//! Contractions: matrix products, convolutions and pooling.
+
+use bayplan_graph::op::{Pads, Window};
+use bayplan_graph::{DType, Node, Op};
+use bayplan_shaders::{ConvSpec, ElementwiseSpec, MatMulSpec, PoolSpec, Spec};
+
+use super::elementwise::{constant, identity};
+use super::{Lowerer, Lowering};
+use crate::view::View;
+
+pub(crate) fn lower(lowerer: &mut Lowerer<'_>, node: &Node) -> Lowering {
+    match &node.op {
+        Op::MatMul => Some(matmul(lowerer, node)),
+        Op::Conv(window, groups) => Some(conv(lowerer, node, window, *groups)),
+        Op::Pool(kind, window) => Some(pool(lowerer, node, *kind, window)),
+        _ => None,
+    }
+}
+
+/// Only 32-bit floats have kernels here.
+pub(crate) fn need_f32(lowerer: &Lowerer<'_>, node: &Node) -> Result<(), String> {
+    match lowerer.dtype(node.inputs[0]) {
+        DType::F32 => Ok(()),
+        other => Err(format!("there is a kernel for f32 only, not for {other}; convert the operands to f32")),
+    }
+}
+
+fn matmul(lowerer: &mut Lowerer<'_>, node: &Node) -> Result<Vec<View>, String> {
+    need_f32(lowerer, node)?;
+    let (mut a, mut b) = (lowerer.view(node.inputs[0])?, lowerer.view(node.inputs[1])?);
+    let out_shape = lowerer.shape(node.outputs[0])?;
+    // numpy's rule: a vector on the left is a row, on the right a column; that dimension leaves the result.
+    if a.shape.len() == 1 {
+        a = lowerer.reshaped(&a, &[1, a.shape[0]]);
+    }
+    if b.shape.len() == 1 {
+        b = lowerer.reshaped(&b, &[b.shape[0], 1]);
+    }
+    let (m, k) = (a.shape[a.shape.len() - 2], a.shape[a.shape.len() - 1]);
+    let n = b.shape[b.shape.len() - 1];
+    let batch = broadcast(&a.shape[..a.shape.len() - 2], &b.shape[..b.shape.len() - 2])?;
+    if k == 0 {
+        let spec =
+            ElementwiseSpec { shape: out_shape.clone(), chain: constant(DType::F32, 0), in_place: None };
+        return Ok(vec![lowerer.emit(Spec::Elementwise(spec), Vec::new(), DType::F32, out_shape)?]);
+    }
+    a = lowerer.strided(&a.expand(&[&batch[..], &[m, k]].concat()));
+    b = lowerer.strided(&b.expand(&[&batch[..], &[k, n]].concat()));
+    let spec = merged(&a, &b, batch, [m, n, k]);
+    Ok(vec![lowerer.emit(Spec::MatMul(spec), vec![a, b], DType::F32, out_shape)?])
+}
+
+/// The product with as few batch dimensions as the strides allow: with one matrix on the right for the whole batch,
+/// the batch becomes rows.
+fn merged(a: &View, b: &View, batch: Vec<u64>, [m, n, k]: [u64; 3]) -> MatMulSpec {
+    let rank = batch.len();
+    let (a_strides, b_strides) =
+        (a.forward_strides().unwrap_or_default(), b.forward_strides().unwrap_or_default());
+    let shared = (0..rank).all(|axis| batch[axis] == 1 || b_strides[axis] == 0);
+    if shared && rank > 0 {
+        let rows = batch.iter().product::<u64>() * m;
+        let folded = a.reshape(&[rows, k]).and_then(|view| view.forward_strides());
+        if let Some(strides) = folded {
+            let shape = [rows, n];
+            return MatMulSpec {
+                batch: Vec::new(),
+                m: rows,
+                n,
+                k,
+                a_strides: strides,
+                b_strides: b_strides[rank..].to_vec(),
+                epilogue: identity(DType::F32, &shape),
+            };
+        }
+    }
+    let mut spec = MatMulSpec {
+        batch: Vec::new(),
+        m,
+        n,
+        k,
+        a_strides: Vec::new(),
+        b_strides: Vec::new(),
+        epilogue: identity(DType::F32, &[]),
+    };
+    for axis in 0..rank {
+        if batch[axis] == 1 {
+            continue;
+        }
+        // Two neighbours merge where both operands step through them evenly.
+        let inner_even = |strides: &[u64], last: Option<&u64>| {
+            last.is_some_and(|&outer| outer == batch[axis] * strides[axis])
+        };
+        if inner_even(&a_strides, spec.a_strides.last()) && inner_even(&b_strides, spec.b_strides.last()) {
+            if let (Some(size), Some(x), Some(y)) =
+                (spec.batch.last_mut(), spec.a_strides.last_mut(), spec.b_strides.last_mut())
+            {
+                *size *= batch[axis];
+                *x = a_strides[axis];
+                *y = b_strides[axis];
+            }
+            continue;
+        }
+        spec.batch.push(batch[axis]);
+        spec.a_strides.push(a_strides[axis]);
+        spec.b_strides.push(b_strides[axis]);
+    }
+    spec.a_strides.extend(&a_strides[rank..]);
+    spec.b_strides.extend(&b_strides[rank..]);
+    spec.epilogue = identity(DType::F32, &[&spec.batch[..], &[m, n]].concat());
+    spec
+}
+
+fn broadcast(a: &[u64], b: &[u64]) -> Result<Vec<u64>, String> {
+    let rank = a.len().max(b.len());
+    let at = |shape: &[u64], axis: usize| (axis + shape.len()).checked_sub(rank).map_or(1, |own| shape[own]);
+    (0..rank)
+        .map(|axis| match (at(a, axis), at(b, axis)) {
+            (x, y) if x == y || y == 1 => Ok(x),
+            (1, y) => Ok(y),
+            _ => Err(format!("the batch dimensions {a:?} and {b:?} do not broadcast")),
+        })
+        .collect()
+}
+
+/// A window with two spatial axes (a one-dimensional one gets an axis of height 1) and its padding in numbers.
+struct Planar {
+    input: [u64; 2],
+    output: [u64; 2],
+    kernel: [u64; 2],
+    strides: [u64; 2],
+    dilations: [u64; 2],
+    pads: [u64; 2],
+    pads_end: [u64; 2],
+}
+
+fn planar(window: &Window, x: &[u64], out: &[u64]) -> Result<Planar, String> {
+    let spatial = x.len() - 2;
+    if !(1..=2).contains(&spatial) {
+        return Err(format!("windows over {spatial} axes have no kernel; 1 and 2 do"));
+    }
+    let two = |list: &mut dyn Iterator<Item = u64>, fill: u64| {
+        let list: Vec<u64> = list.collect();
+        if spatial == 1 { [fill, list[0]] } else { [list[0], list[1]] }
+    };
+    let input = two(&mut x[2..].iter().copied(), 1);
+    let output = two(&mut out[2..].iter().copied(), 1);
+    let kernel = two(&mut window.kernel.iter().map(|&v| v as u64), 1);
+    let strides = two(&mut window.strides.iter().map(|&v| v as u64), 1);
+    let dilations = two(&mut window.dilations.iter().map(|&v| v as u64), 1);
+    let (mut pads, mut pads_end) = ([0; 2], [0; 2]);
+    match &window.pads {
+        Pads::Explicit(list) => {
+            let number = |pad: i64| {
+                u64::try_from(pad).map_err(|_| format!("the negative padding {pad} has no kernel"))
+            };
+            for axis in 0..spatial {
+                let at = axis + 2 - spatial;
+                pads[at] = number(list[axis])?;
+                pads_end[at] = number(list[axis + spatial])?;
+            }
+        }
+        Pads::Same { upper } => {
+            for axis in 0..2 {
+                let reach = (output[axis] - 1) * strides[axis] + (kernel[axis] - 1) * dilations[axis] + 1;
+                let total = reach.saturating_sub(input[axis]);
+                let (small, large) = (total / 2, total - total / 2);
+                (pads[axis], pads_end[axis]) = if *upper { (small, large) } else { (large, small) };
+            }
+        }
+    }
+    Ok(Planar { input, output, kernel, strides, dilations, pads, pads_end })
+}
+
+fn conv(lowerer: &mut Lowerer<'_>, node: &Node, window: &Window, groups: usize) -> Result<Vec<View>, String> {
+    need_f32(lowerer, node)?;
+    let x = lowerer.view(node.inputs[0])?;
+    let x = lowerer.packed(&x);
+    let w = lowerer.view(node.inputs[1])?;
+    let out = lowerer.shape(node.outputs[0])?;
+    let p = planar(window, &x.shape, &out)?;
+    let mut spec = ConvSpec {
+        batch: out[0],
+        channels: x.shape[1],
+        filters: out[1],
+        groups: groups as u64,
+        input: p.input,
+        output: p.output,
+        kernel: p.kernel,
+        strides: p.strides,
+        dilations: p.dilations,
+        pads: p.pads,
+        packed: false,
+        epilogue: identity(DType::F32, &[out[0], out[1], p.output[0], p.output[1]]),
+    };
+    let w = packed_weights(lowerer, &mut spec, &w)?;
+    Ok(vec![lowerer.emit(Spec::Conv(spec), vec![x, w], DType::F32, out)?])
+}
+
+/// The weights as the kernel wants them; rearranged once while loading if they come from constants alone.
+fn packed_weights(lowerer: &mut Lowerer<'_>, spec: &mut ConvSpec, w: &View) -> Result<View, String> {
+    let w = lowerer.packed(w);
+    let Some(packing) = spec.packing(lowerer.target) else { return Ok(w) };
+    if !lowerer.is_static(w.tensor) {
+        return Ok(w);
+    }
+    let packed = lowerer.fresh(DType::F32, vec![packing.elements])?;
+    if packing.zero_fill {
+        let fill =
+            ElementwiseSpec { shape: vec![packing.elements], chain: constant(DType::F32, 0), in_place: None };
+        lowerer.push(Spec::Elementwise(fill), Vec::new(), &packed, true);
+    }
+    for copy in packing.copies {
+        lowerer.push(Spec::Copy(copy), vec![w.clone()], &packed, true);
+    }
+    lowerer.rename(packed.tensor, w.tensor, "packed");
+    spec.packed = true;
+    Ok(packed)
+}
+
+fn pool(
+    lowerer: &mut Lowerer<'_>,
+    node: &Node,
+    kind: bayplan_graph::op::PoolKind,
+    window: &Window,
+) -> Result<Vec<View>, String> {
+    need_f32(lowerer, node)?;
+    let x = lowerer.view(node.inputs[0])?;
+    let x = lowerer.packed(&x);
+    let out = lowerer.shape(node.outputs[0])?;
+    let p = planar(window, &x.shape, &out)?;
+    let spec = PoolSpec {
+        kind,
+        planes: out[0] * out[1],
+        input: p.input,
+        output: p.output,
+        kernel: p.kernel,
+        strides: p.strides,
+        dilations: p.dilations,
+        pads: p.pads,
+        pads_end: p.pads_end,
+    };
+    Ok(vec![lowerer.emit(Spec::Pool(spec), vec![x], DType::F32, out)?])
+}

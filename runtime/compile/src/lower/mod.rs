@@ -1,0 +1,391 @@
+//! Graph to device work: each node becomes views and operations.
+//!
+//! Layout operators (reshape, transpose, expand, slice, split) make strided views and no work; whoever needs the
+//! elements in a row asks for [`Lowerer::packed`], which copies once and remembers it.
+
+mod contract;
+mod elementwise;
+mod movement;
+mod reduce;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bayplan_expr::Expr;
+use bayplan_graph::{ConstData, DType, Graph, Node, Tensor as HostTensor, ValueId, ValueSource};
+use bayplan_shaders::{CopySpec, Repr, Spec, Target};
+
+use crate::error::Refused;
+use crate::lowered::{Lowered, Operation, Origin, Tensor, TensorId};
+use crate::view::{View, contiguous};
+
+/// What a lowering function answers: `None` if the operator is not its own.
+type Lowering = Option<Result<Vec<View>, String>>;
+
+/// One row per family of operators.
+const FAMILIES: [fn(&mut Lowerer<'_>, &Node) -> Lowering; 4] =
+    [elementwise::lower, contract::lower, reduce::lower, movement::lower];
+
+/// Lowers a graph whose symbols are bound. `known` are the values that folding has computed; `symbolic` is the same
+/// graph before binding, for sizes as expressions.
+///
+/// # Errors
+/// Every node that cannot be lowered, at once.
+pub(crate) fn lower(
+    graph: &Graph,
+    symbolic: &Graph,
+    known: &[Option<Arc<HostTensor>>],
+    target: &Target,
+) -> Result<(Lowered, Vec<bool>), Vec<Refused>> {
+    let mut lowerer = Lowerer {
+        graph,
+        symbolic,
+        known,
+        target,
+        out: Lowered::default(),
+        views: vec![None; graph.values.len()],
+        copies: HashMap::new(),
+        fixed: Vec::new(),
+        node: None,
+        value: None,
+    };
+    let mut refused = Vec::new();
+    lowerer.inputs(&mut refused);
+    let live = live_nodes(graph, known);
+    for (node, _) in graph.nodes.iter().zip(live).filter(|(_, live)| *live) {
+        lowerer.node(node, &mut refused);
+    }
+    if refused.is_empty() {
+        lowerer.outputs(&mut refused);
+    }
+    if refused.is_empty() { Ok((lowerer.out, lowerer.fixed)) } else { Err(refused) }
+}
+
+/// Which nodes make something that an output needs and that is not known already.
+fn live_nodes(graph: &Graph, known: &[Option<Arc<HostTensor>>]) -> Vec<bool> {
+    let mut wanted = vec![false; graph.values.len()];
+    for output in &graph.outputs {
+        wanted[output.0 as usize] = true;
+    }
+    let mut live = vec![false; graph.nodes.len()];
+    for (index, node) in graph.nodes.iter().enumerate().rev() {
+        live[index] =
+            node.outputs.iter().any(|value| wanted[value.0 as usize] && known[value.0 as usize].is_none());
+        if live[index] {
+            for (operand, input) in node.inputs.iter().enumerate() {
+                wanted[input.0 as usize] |= !movement::says_shape(&node.op, operand);
+            }
+        }
+    }
+    live
+}
+
+pub(crate) struct Lowerer<'a> {
+    graph: &'a Graph,
+    symbolic: &'a Graph,
+    known: &'a [Option<Arc<HostTensor>>],
+    pub(crate) target: &'a Target,
+    out: Lowered,
+    views: Vec<Option<View>>,
+    /// Contiguous copies made of views so far.
+    copies: HashMap<(TensorId, u64, Vec<u64>, Vec<i64>), View>,
+    /// For each tensor, whether it follows from constants alone.
+    fixed: Vec<bool>,
+    node: Option<&'a Node>,
+    value: Option<ValueId>,
+}
+
+impl<'a> Lowerer<'a> {
+    fn inputs(&mut self, refused: &mut Vec<Refused>) {
+        for &id in &self.graph.inputs {
+            let value = self.graph.value(id);
+            match self.value_tensor(id, Origin::Input) {
+                Ok(view) => {
+                    self.out.inputs.push(view.tensor);
+                    self.views[id.0 as usize] = Some(view);
+                }
+                Err(reason) => refused.push(Refused::new(&value.name, "graph input", reason)),
+            }
+        }
+    }
+
+    fn node(&mut self, node: &'a Node, refused: &mut Vec<Refused>) {
+        let ready = node.inputs.iter().enumerate().all(|(operand, &input)| {
+            movement::says_shape(&node.op, operand)
+                || self.views[input.0 as usize].is_some()
+                || !matches!(self.graph.value(input).source, ValueSource::Node { .. })
+                || self.known[input.0 as usize].is_some()
+        });
+        // What it reads was refused and reported already.
+        if !ready {
+            return;
+        }
+        self.node = Some(node);
+        self.value = node.outputs.first().copied();
+        let lowered = FAMILIES.iter().find_map(|family| family(self, node));
+        match lowered.unwrap_or_else(|| Err("no kernel computes this operator".into())) {
+            Ok(views) => {
+                for (output, view) in node.outputs.iter().zip(views) {
+                    self.views[output.0 as usize] = Some(view);
+                }
+            }
+            Err(reason) => refused.push(Refused::new(&node.name, &node.source_op, reason)),
+        }
+    }
+
+    /// Gives every output storage of its own: a view, an input, a constant or another output is copied.
+    fn outputs(&mut self, refused: &mut Vec<Refused>) {
+        for &id in &self.graph.outputs {
+            let name = self.graph.value(id).name.clone();
+            self.value = Some(id);
+            match self.view(id) {
+                Ok(view) => {
+                    let tensor = self.out.tensor(view.tensor);
+                    let own = tensor.origin == Origin::Computed
+                        && view.base == 0
+                        && view.is_contiguous()
+                        && view.elements() == tensor.shape.iter().product::<u64>()
+                        && !self.out.outputs.contains(&view.tensor);
+                    let tensor = if own { view.tensor } else { self.copy(&view).tensor };
+                    self.out.tensors[tensor.0 as usize].name = name.to_string();
+                    self.out.outputs.push(tensor);
+                }
+                Err(reason) => refused.push(Refused::new(&name, "graph output", reason)),
+            }
+        }
+    }
+
+    /// The view of a value; constants become tensors when they are first used.
+    pub(crate) fn view(&mut self, id: ValueId) -> Result<View, String> {
+        if let Some(view) = &self.views[id.0 as usize] {
+            return Ok(view.clone());
+        }
+        let value = self.graph.value(id);
+        let data = match (&self.known[id.0 as usize], &value.source) {
+            (Some(tensor), _) => ConstData::Inline(tensor.bytes().into()),
+            (None, ValueSource::Constant(data)) => data.clone(),
+            _ => return Err(format!("{} is used before it is made", value.name)),
+        };
+        let view = self.value_tensor(id, Origin::Constant(data))?;
+        self.views[id.0 as usize] = Some(view.clone());
+        Ok(view)
+    }
+
+    /// A tensor for a value of the graph.
+    fn value_tensor(&mut self, id: ValueId, origin: Origin) -> Result<View, String> {
+        let (dtype, shape) = (self.dtype(id), self.shape(id)?);
+        let name = self.graph.value(id).name.to_string();
+        let elements = self.elements_expr(id, &shape);
+        self.tensor(name, dtype, shape, elements, origin)
+    }
+
+    fn tensor(
+        &mut self,
+        name: String,
+        dtype: DType,
+        shape: Vec<u64>,
+        elements_expr: Expr,
+        origin: Origin,
+    ) -> Result<View, String> {
+        let repr =
+            Repr::of(dtype).ok_or_else(|| format!("{dtype} has no representation on the device yet"))?;
+        let elements = shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size));
+        if elements.is_none_or(|elements| elements > u64::from(u32::MAX)) {
+            return Err(format!("{name} has more than {} elements", u32::MAX));
+        }
+        let id = TensorId(self.out.tensors.len() as u32);
+        self.fixed.push(origin != Origin::Input);
+        self.out.tensors.push(Tensor { name, dtype, repr, shape: shape.clone(), elements_expr, origin });
+        Ok(View::whole(id, dtype, shape))
+    }
+
+    /// Element type of a value.
+    pub(crate) fn dtype(&self, id: ValueId) -> DType {
+        // Inference has given every value a type before lowering begins.
+        self.graph.value(id).ty.as_ref().map_or(DType::F32, |ty| ty.dtype)
+    }
+
+    /// Concrete shape of a value.
+    pub(crate) fn shape(&self, id: ValueId) -> Result<Vec<u64>, String> {
+        let value = self.graph.value(id);
+        let ty = value.ty.as_ref().ok_or_else(|| format!("{} has no type", value.name))?;
+        ty.shape
+            .iter()
+            .map(|dim| {
+                let size = dim
+                    .as_const()
+                    .ok_or_else(|| format!("{} has the unknown dimension {dim}", value.name))?;
+                u64::try_from(size).map_err(|_| format!("{} has the negative dimension {size}", value.name))
+            })
+            .collect()
+    }
+
+    /// The elements of an operand that says a shape or position.
+    pub(crate) fn ints(&self, id: ValueId) -> Result<Vec<i64>, String> {
+        if let Some(tensor) = &self.known[id.0 as usize] {
+            return tensor.to_i64().map_err(|e| e.to_string());
+        }
+        let value = self.graph.value(id);
+        let contents = value.contents.as_ref().and_then(|list| list.iter().map(Expr::as_const).collect());
+        contents.ok_or_else(|| {
+            format!("{} must be known before the model runs, but it depends on the inputs' data", value.name)
+        })
+    }
+
+    /// The bits of a value that is one known element, as [`bayplan_shaders::Arg::Const`] holds them.
+    pub(crate) fn scalar_bits(&self, id: ValueId) -> Option<u64> {
+        let tensor = match (&self.known[id.0 as usize], &self.graph.value(id).source) {
+            (Some(tensor), _) => tensor.bytes(),
+            (None, ValueSource::Constant(ConstData::Inline(bytes))) => bytes,
+            _ => return None,
+        };
+        let dtype = self.dtype(id);
+        if tensor.len() != dtype.size() {
+            return None;
+        }
+        let mut bits = [0; 8];
+        bits[..tensor.len()].copy_from_slice(tensor);
+        let bits = u64::from_le_bytes(bits);
+        // Narrow signed integers are widened as the device holds them.
+        Some(match dtype {
+            DType::I8 => u64::from(bits as u8 as i8 as i32 as u32),
+            DType::I16 => u64::from(bits as u16 as i16 as i32 as u32),
+            _ => bits,
+        })
+    }
+
+    fn elements_expr(&self, id: ValueId, shape: &[u64]) -> Expr {
+        let symbolic = self.symbolic.values.get(id.0 as usize).and_then(|value| value.ty.as_ref());
+        match symbolic {
+            Some(ty) => ty.shape.iter().fold(Expr::from(1), |product, dim| product * dim.clone()),
+            None => Expr::from(shape.iter().product::<u64>() as i64),
+        }
+    }
+
+    /// Adds an operation that makes the current value's next tensor.
+    pub(crate) fn emit(
+        &mut self,
+        spec: Spec,
+        operands: Vec<View>,
+        dtype: DType,
+        shape: Vec<u64>,
+    ) -> Result<View, String> {
+        let view = self.fresh(dtype, shape)?;
+        self.push(spec, operands, &view, false);
+        Ok(view)
+    }
+
+    /// A new tensor for the current value, written by operations pushed next.
+    pub(crate) fn fresh(&mut self, dtype: DType, shape: Vec<u64>) -> Result<View, String> {
+        let (name, elements) = match self.value {
+            Some(id) => (self.graph.value(id).name.to_string(), self.elements_expr(id, &shape)),
+            None => ("constant".into(), Expr::from(shape.iter().product::<u64>() as i64)),
+        };
+        let same = self
+            .value
+            .and_then(|id| self.shape(id).ok())
+            .is_some_and(|own| own.iter().product::<u64>() == shape.iter().product::<u64>());
+        let elements = if same { elements } else { Expr::from(shape.iter().product::<u64>() as i64) };
+        self.tensor(name, dtype, shape, elements, Origin::Computed)
+    }
+
+    /// Adds an operation that writes a tensor, wholly or (`partial`) in part.
+    pub(crate) fn push(&mut self, spec: Spec, operands: Vec<View>, output: &View, partial: bool) {
+        if output.elements() == 0 {
+            return;
+        }
+        let fixed = operands.iter().all(|view| self.is_static(view.tensor));
+        self.fixed[output.tensor.0 as usize] &= fixed;
+        let (source_node, source_op) = match self.node {
+            Some(node) => (node.name.to_string(), node.source_op.to_string()),
+            None => (String::new(), String::new()),
+        };
+        self.out.operations.push(Operation {
+            spec,
+            operands,
+            output: output.tensor,
+            partial,
+            source_node,
+            source_op,
+        });
+    }
+
+    /// The view with elements in a row at an offset that can be bound: itself, or a copy.
+    pub(crate) fn packed(&mut self, view: &View) -> View {
+        if view.is_contiguous() && self.bindable(view) { view.clone() } else { self.copy(view) }
+    }
+
+    /// The view with strides that kernels can follow from an offset that can be bound: itself, or a copy.
+    pub(crate) fn strided(&mut self, view: &View) -> View {
+        if view.forward_strides().is_some() && self.bindable(view) { view.clone() } else { self.copy(view) }
+    }
+
+    /// The view in another shape, copied if the elements do not lie so.
+    pub(crate) fn reshaped(&mut self, view: &View, shape: &[u64]) -> View {
+        let direct = view.reshape(shape);
+        direct.unwrap_or_else(|| {
+            let packed = self.copy(view);
+            View { strides: contiguous(shape), shape: shape.to_vec(), ..packed }
+        })
+    }
+
+    /// Whether a tensor follows from constants alone, so that what is computed from it can be computed while loading.
+    pub(crate) fn is_static(&self, tensor: TensorId) -> bool {
+        self.fixed[tensor.0 as usize]
+    }
+
+    /// Names a tensor after another it was made from.
+    pub(crate) fn rename(&mut self, tensor: TensorId, after: TensorId, suffix: &str) {
+        self.out.tensors[tensor.0 as usize].name = format!("{}.{suffix}", self.out.tensor(after).name);
+    }
+
+    fn bindable(&self, view: &View) -> bool {
+        let bytes = Repr::of(view.dtype).map_or(1, Repr::bytes);
+        (view.base * bytes).is_multiple_of(self.target.storage_alignment)
+    }
+
+    /// A contiguous copy of a view; the same one if asked again.
+    fn copy(&mut self, view: &View) -> View {
+        let key = (view.tensor, view.base, view.shape.clone(), view.strides.clone());
+        if let Some(copy) = self.copies.get(&key) {
+            return copy.clone();
+        }
+        let id = TensorId(self.out.tensors.len() as u32);
+        let source = self.out.tensor(view.tensor);
+        let whole = view.elements() == source.shape.iter().product::<u64>();
+        let elements_expr =
+            if whole { source.elements_expr.clone() } else { Expr::from(view.elements() as i64) };
+        let tensor = Tensor {
+            name: format!("{}.copy", source.name),
+            dtype: view.dtype,
+            repr: source.repr,
+            shape: view.shape.clone(),
+            elements_expr,
+            origin: Origin::Computed,
+        };
+        self.fixed.push(true);
+        self.out.tensors.push(tensor);
+        let copy = View::whole(id, view.dtype, view.shape.clone());
+        self.copy_into(view, &copy, 0, contiguous(&view.shape), false);
+        self.copies.insert(key, copy.clone());
+        copy
+    }
+
+    /// Copies a view to `out`, from its element `base` on with these strides; `partial` if others write the rest.
+    pub(crate) fn copy_into(&mut self, view: &View, out: &View, base: u64, strides: Vec<i64>, partial: bool) {
+        if view.elements() == 0 {
+            return;
+        }
+        let spec = Spec::Copy(CopySpec {
+            shape: view.shape.clone(),
+            dtype: view.dtype,
+            x_base: view.base,
+            x_strides: view.strides.clone(),
+            out_base: base,
+            out_strides: strides.iter().map(|stride| stride.unsigned_abs()).collect(),
+        });
+        let source = self.out.tensor(view.tensor);
+        let whole = View::whole(view.tensor, view.dtype, source.shape.clone());
+        self.push(spec, vec![whole], out, partial);
+    }
+}

@@ -1,0 +1,199 @@
+//! What compiling makes: everything a session needs, as plain data.
+
+use std::ops::Range;
+
+use bayplan_expr::{Bindings, Expr};
+use bayplan_graph::{ConstData, DType, FileRef};
+use bayplan_plan::Plan;
+use bayplan_shaders::{Access, Kernel, Target};
+
+/// A storage of the plan, by its index in [`Program::buffers`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BufferId(pub u32);
+
+/// A kernel, by its index in [`Program::kernels`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KernelId(pub u32);
+
+/// The arenas of a program. Each is one range of device memory with offsets of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Arena {
+    /// Inputs, activations, outputs and scratch; while weights are loaded, what the load program needs for a moment.
+    Activations,
+    /// Weights as the run program reads them; written once when the session is built.
+    Weights,
+}
+
+impl Arena {
+    /// All arenas, in the order of [`Program::arena_bytes`].
+    pub const ALL: [Self; 2] = [Self::Activations, Self::Weights];
+
+    /// The name used in traces and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Activations => "activations",
+            Self::Weights => "weights",
+        }
+    }
+
+    /// Its position in [`Arena::ALL`].
+    pub const fn index(self) -> usize {
+        match self {
+            Self::Activations => 0,
+            Self::Weights => 1,
+        }
+    }
+}
+
+/// What a buffer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BufferKind {
+    /// A graph input: written by the caller before each run.
+    Input,
+    /// A graph output: alive to the end of the run.
+    Output,
+    /// Anything between.
+    Activation,
+    /// Read by the run program, never written by it.
+    Weight,
+    /// Exists only while weights are loaded.
+    Load,
+}
+
+/// A storage: a range of one arena for part of one stage.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Buffer {
+    /// Name of the value that gave it its size.
+    pub name: String,
+    /// What it is for.
+    pub kind: BufferKind,
+    /// Element type of that value.
+    pub dtype: DType,
+    /// Shape of that value.
+    pub shape: Vec<u64>,
+    /// Bytes in device memory, room for whole `vec4`s included (a multiple of 16).
+    pub size: u64,
+    /// The bytes as an expression over the model's symbols, before that rounding.
+    pub size_expr: Expr,
+    /// Bytes that the offset is a multiple of.
+    pub align: u64,
+    /// Where it lies.
+    pub arena: Arena,
+    /// First byte within the arena.
+    pub offset: u64,
+    /// Half-open lifespan in dispatches of its stage (load for [`BufferKind::Load`], else run). Weights live throughout.
+    pub lifespan: Range<u32>,
+    /// Names of values that live in it after the first, by an in-place result or a view.
+    pub aliases: Vec<String>,
+}
+
+/// A byte range bound to a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Window {
+    /// The buffer whose bytes these are.
+    pub buffer: BufferId,
+    /// The buffer's arena.
+    pub arena: Arena,
+    /// First byte within the arena.
+    pub offset: u64,
+    /// Bytes, rounded up to 16.
+    pub len: u64,
+    /// How the kernel uses it.
+    pub access: Access,
+}
+
+/// One dispatch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dispatch {
+    /// The kernel.
+    pub kernel: KernelId,
+    /// One window per storage binding, in order.
+    pub windows: Vec<Window>,
+    /// Where its parameters lie in [`Program::params`]; empty if the kernel has none.
+    pub params: Range<u64>,
+    /// Workgroups.
+    pub grid: [u32; 3],
+    /// Whether everything before must be finished and visible first.
+    pub barrier_before: bool,
+    /// Name of the first value it makes.
+    pub name: String,
+    /// Name of the model's node it came from; of the first, if several were fused.
+    pub source_node: String,
+    /// Operator types it came from, joined by `+` where several were fused.
+    pub source_op: String,
+    /// Arithmetic operations.
+    pub flops: u64,
+    /// Bytes read and written, each window counted once.
+    pub bytes: u64,
+}
+
+/// A sequence of dispatches.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stage {
+    /// In order.
+    pub dispatches: Vec<Dispatch>,
+    /// The plan of its buffers in [`Arena::Activations`].
+    pub plan: Plan,
+}
+
+/// Bytes of the model that go to device memory before a dispatch of the load program (or, with the number of its
+/// dispatches, after them all).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upload {
+    /// Uploaded before the load dispatch with this index.
+    pub before: u32,
+    /// The constant's name.
+    pub name: String,
+    /// Its bytes in the model.
+    pub data: ConstData,
+    /// Its element type, which decides how it is widened (see `Repr`).
+    pub dtype: DType,
+    /// Elements.
+    pub elements: u64,
+    /// Where it goes.
+    pub window: Window,
+}
+
+/// A graph input or output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// Its name in the model.
+    pub name: String,
+    /// Its element type in the model (host side).
+    pub dtype: DType,
+    /// Its shape for the program's dims.
+    pub shape: Vec<u64>,
+    /// Where its elements lie, in the representation of its type.
+    pub window: Window,
+}
+
+/// A compiled program: kernels, buffers with offsets, a load stage and a run stage.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Program {
+    /// The model's name.
+    pub name: String,
+    /// What it was compiled for.
+    pub target: Target,
+    /// The values its symbols were bound to.
+    pub dims: Bindings,
+    /// Distinct kernels.
+    pub kernels: Vec<Kernel>,
+    /// Buffers of both stages.
+    pub buffers: Vec<Buffer>,
+    /// Bytes of each arena, in the order of [`Arena::ALL`].
+    pub arena_bytes: [u64; 2],
+    /// Parameters of all dispatches, each at a multiple of the target's uniform alignment.
+    pub params: Vec<u8>,
+    /// Files that uploads refer to.
+    pub files: Vec<FileRef>,
+    /// What is uploaded when.
+    pub uploads: Vec<Upload>,
+    /// Runs once, when the session is built.
+    pub load: Stage,
+    /// Runs at every run.
+    pub run: Stage,
+    /// Inputs, in the model's order.
+    pub inputs: Vec<Port>,
+    /// Outputs, in the model's order.
+    pub outputs: Vec<Port>,
+}

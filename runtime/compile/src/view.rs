@@ -1,0 +1,202 @@
+//! Strided views: how a value lies in the tensor that stores it.
+
+use bayplan_graph::DType;
+
+use crate::lowered::TensorId;
+
+/// A value as a strided window on a stored tensor. Base and strides count elements.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct View {
+    /// The tensor whose elements these are.
+    pub(crate) tensor: TensorId,
+    /// Element type.
+    pub(crate) dtype: DType,
+    /// The element at index 0 of every dimension.
+    pub(crate) base: u64,
+    /// Dimensions.
+    pub(crate) shape: Vec<u64>,
+    /// Distance between neighbours in each dimension; 0 repeats, negative runs backwards.
+    pub(crate) strides: Vec<i64>,
+}
+
+impl View {
+    /// The whole of a tensor of that shape.
+    pub(crate) fn whole(tensor: TensorId, dtype: DType, shape: Vec<u64>) -> Self {
+        Self { tensor, dtype, base: 0, strides: contiguous(&shape), shape }
+    }
+
+    /// Number of elements.
+    pub(crate) fn elements(&self) -> u64 {
+        self.shape.iter().product()
+    }
+
+    /// Whether the elements lie one after the other, row-major.
+    pub(crate) fn is_contiguous(&self) -> bool {
+        let mut expected = 1;
+        for (&size, &stride) in self.shape.iter().zip(&self.strides).rev() {
+            if size != 1 && stride != expected {
+                return self.elements() == 0;
+            }
+            expected *= size as i64;
+        }
+        true
+    }
+
+    /// The same elements in another shape, if that needs no movement.
+    pub(crate) fn reshape(&self, shape: &[u64]) -> Option<Self> {
+        let strides = restride(&self.shape, &self.strides, shape)?;
+        Some(Self { strides, shape: shape.to_vec(), ..self.clone() })
+    }
+
+    /// Output axis `i` is axis `perm[i]`.
+    pub(crate) fn permute(&self, perm: &[usize]) -> Self {
+        Self {
+            shape: perm.iter().map(|&axis| self.shape[axis]).collect(),
+            strides: perm.iter().map(|&axis| self.strides[axis]).collect(),
+            ..self.clone()
+        }
+    }
+
+    /// Broadcasts to a shape of at least this rank, as numpy does.
+    pub(crate) fn expand(&self, shape: &[u64]) -> Self {
+        let lead = shape.len() - self.shape.len();
+        let strides = (0..shape.len())
+            .map(|axis| match axis.checked_sub(lead) {
+                Some(own) if self.shape[own] == shape[axis] => self.strides[own],
+                _ => 0,
+            })
+            .collect();
+        Self { shape: shape.to_vec(), strides, ..self.clone() }
+    }
+
+    /// `len` elements of one axis from `start` on, every `step`-th.
+    pub(crate) fn slice(&self, axis: usize, start: u64, step: i64, len: u64) -> Self {
+        let mut view = self.clone();
+        if len > 0 {
+            view.base = view.base.wrapping_add_signed(start as i64 * self.strides[axis]);
+        }
+        view.strides[axis] *= step;
+        view.shape[axis] = len;
+        view
+    }
+
+    /// Elements from the base to the last one touched, both included; 0 for an empty view. Strides must not be negative.
+    pub(crate) fn extent(&self) -> u64 {
+        if self.elements() == 0 {
+            return 0;
+        }
+        1 + self
+            .shape
+            .iter()
+            .zip(&self.strides)
+            .map(|(&size, &stride)| (size - 1) * stride.unsigned_abs())
+            .sum::<u64>()
+    }
+
+    /// The strides as unsigned numbers, if none runs backwards.
+    pub(crate) fn forward_strides(&self) -> Option<Vec<u64>> {
+        self.strides.iter().map(|&stride| u64::try_from(stride).ok()).collect()
+    }
+}
+
+/// Row-major strides of a shape.
+pub(crate) fn contiguous(shape: &[u64]) -> Vec<i64> {
+    let mut strides = vec![1i64; shape.len()];
+    for axis in (1..shape.len()).rev() {
+        strides[axis - 1] = strides[axis] * shape[axis].max(1) as i64;
+    }
+    strides
+}
+
+/// The strides that read the same elements in the same order in shape `to` (as many elements), if there are any.
+///
+/// Dimensions of both shapes are matched in groups of equal extent; a group must be mergeable into one run with one
+/// stride before it can be split again.
+pub(crate) fn restride(from: &[u64], strides: &[i64], to: &[u64]) -> Option<Vec<i64>> {
+    if from.iter().product::<u64>() == 0 {
+        return Some(contiguous(to));
+    }
+    let old: Vec<(u64, i64)> =
+        from.iter().zip(strides).filter(|(size, _)| **size != 1).map(|(&s, &t)| (s, t)).collect();
+    let mut result = vec![0; to.len()];
+    let (mut next_old, mut axis) = (0, 0);
+    while axis < to.len() {
+        if to[axis] == 1 {
+            axis += 1;
+            continue;
+        }
+        let (first_old, first_axis) = (next_old, axis);
+        let (mut extent_old, mut extent_new) = (old.get(next_old)?.0, to[axis]);
+        next_old += 1;
+        axis += 1;
+        while extent_old != extent_new {
+            if extent_old < extent_new {
+                extent_old *= old.get(next_old)?.0;
+                next_old += 1;
+            } else {
+                extent_new *= *to.get(axis)?;
+                axis += 1;
+            }
+        }
+        let group = &old[first_old..next_old];
+        if group.windows(2).any(|pair| pair[0].1 != pair[1].0 as i64 * pair[1].1) {
+            return None;
+        }
+        let mut stride = group.last()?.1;
+        for position in (first_axis..axis).rev() {
+            result[position] = stride;
+            stride *= to[position] as i64;
+        }
+    }
+    Some(result)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(shape: &[u64]) -> View {
+        View::whole(TensorId(0), DType::F32, shape.to_vec())
+    }
+
+    /// Every element's position, in row-major order of the view.
+    fn positions(view: &View) -> Vec<i64> {
+        let mut all = vec![view.base as i64];
+        for (&size, &stride) in view.shape.iter().zip(&view.strides) {
+            all = all.iter().flat_map(|&at| (0..size as i64).map(move |i| at + i * stride)).collect();
+        }
+        all
+    }
+
+    #[test]
+    fn reshaping_keeps_the_order_of_elements() {
+        let cases: [(View, &[u64], bool); 8] = [
+            (view(&[2, 3, 4]), &[6, 4], true),
+            (view(&[2, 3, 4]), &[24], true),
+            (view(&[2, 3, 4]).permute(&[1, 0, 2]), &[3, 8], false),
+            (view(&[2, 3, 4]).permute(&[1, 0, 2]), &[3, 2, 2, 2], true),
+            (view(&[1, 3]).expand(&[4, 3]), &[2, 2, 3], true),
+            (view(&[1, 3]).expand(&[4, 3]), &[12], false),
+            (view(&[6, 4]).slice(1, 1, 2, 2), &[2, 3, 2, 1], true),
+            (view(&[5, 1, 1]), &[1, 5], true),
+        ];
+        for (from, to, possible) in cases {
+            let reshaped = from.reshape(to);
+            assert_eq!(reshaped.is_some(), possible, "{from:?} to {to:?}");
+            if let Some(reshaped) = reshaped {
+                assert_eq!(positions(&reshaped), positions(&from), "{from:?} to {to:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn slices_and_extents() {
+        let backwards = view(&[5]).slice(0, 4, -2, 3);
+        assert_eq!(positions(&backwards), [4, 2, 0]);
+        assert!(backwards.forward_strides().is_none());
+        assert_eq!(view(&[4, 6]).slice(1, 2, 1, 3).extent(), 3 * 6 + 3);
+        assert_eq!(view(&[4, 0]).extent(), 0);
+        assert!(view(&[1, 4]).expand(&[1, 4]).is_contiguous());
+        assert!(!view(&[1, 4]).expand(&[2, 4]).is_contiguous());
+    }
+}

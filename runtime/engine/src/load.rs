@@ -1,0 +1,90 @@
+//! Weights to the device, and the load program.
+
+use std::time::Duration;
+
+use bayplan_compile::{Program, Upload};
+use bayplan_graph::ConstData;
+use bayplan_vulkan::Device;
+use bayplan_weights::Store;
+
+use crate::commands::{Objects, arena, record};
+use crate::error::EngineError;
+use crate::transfer::{CHUNK, Transfer};
+use crate::widen::{device_size, same, widen};
+
+/// Uploads every constant when the load program needs it, and runs the load program between.
+pub(crate) fn load(
+    device: &Device,
+    program: &Program,
+    objects: &Objects,
+    transfer: &Transfer,
+    weights: &Store,
+) -> Result<(), EngineError> {
+    let dispatches = &program.load.dispatches;
+    let mut done = 0;
+    for upload in &program.uploads {
+        let before = upload.before as usize;
+        if before > done {
+            run(device, objects, &dispatches[done..before])?;
+            done = before;
+        }
+        copy(objects, transfer, weights, upload)?;
+    }
+    run(device, objects, &dispatches[done..])
+}
+
+fn run(
+    device: &Device,
+    objects: &Objects,
+    dispatches: &[bayplan_compile::Dispatch],
+) -> Result<(), EngineError> {
+    if dispatches.is_empty() {
+        return Ok(());
+    }
+    let commands = record(device, "load program", objects, dispatches, None)?;
+    let ticket = device.submit(&commands)?;
+    device.wait(&ticket, Duration::MAX)?;
+    Ok(())
+}
+
+/// Uploads one constant, a chunk at a time; straight into mapped memory where no element changes.
+fn copy(objects: &Objects, transfer: &Transfer, weights: &Store, upload: &Upload) -> Result<(), EngineError> {
+    let fail = |reason: String| EngineError::Weights { name: upload.name.clone(), reason };
+    let buffer = arena(objects, upload.window.arena)?;
+    let host_size = upload.dtype.size() as u64;
+    let per_chunk = CHUNK / device_size(upload.dtype);
+    let mut bytes = Vec::new();
+    let mut first = 0;
+    while first < upload.elements {
+        let count = per_chunk.min(upload.elements - first);
+        let at = upload.window.offset + first * device_size(upload.dtype);
+        let (from, len) = (first * host_size, count * host_size);
+        if let Some(mapped) = buffer.mapped().filter(|_| same(upload.dtype)) {
+            mapped.write_with(at, len, |target| read(weights, &upload.data, from, target))?.map_err(fail)?;
+        } else {
+            bytes.resize(len as usize, 0);
+            read(weights, &upload.data, from, &mut bytes).map_err(fail)?;
+            transfer.write(buffer, at, &widen(upload.dtype, &bytes))?;
+        }
+        first += count;
+    }
+    Ok(())
+}
+
+/// Reads part of a constant.
+fn read(weights: &Store, data: &ConstData, from: u64, target: &mut [u8]) -> Result<(), String> {
+    match data {
+        ConstData::Inline(bytes) => {
+            let start = from as usize;
+            let part =
+                bytes.get(start..start + target.len()).ok_or("it has fewer bytes than its shape says")?;
+            target.copy_from_slice(part);
+            Ok(())
+        }
+        ConstData::Range(range) => {
+            let part =
+                bayplan_graph::ByteRange { offset: range.offset + from, len: target.len() as u64, ..*range };
+            weights.read(&ConstData::Range(part), target).map_err(|e| e.to_string())
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Results, lent in place until the next run.
+
+use bayplan_compile::Port;
+use bayplan_graph::Tensor;
+
+use crate::error::EngineError;
+use crate::session::Session;
+use crate::widen::{device_size, narrow};
+
+/// The outputs of the last run. They lie in the session's arena and are lent: the borrow checker keeps the session from
+/// running again while they are held. [`Output::to_tensor`] takes a copy.
+///
+/// ```compile_fail
+/// # fn twice(session: &mut bayplan_engine::Session) -> Result<(), bayplan_engine::EngineError> {
+/// let first = session.run(&[])?;
+/// let second = session.run(&[])?; // the first outputs are still held
+/// drop(first);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy)]
+pub struct Outputs<'s> {
+    session: &'s Session,
+}
+
+/// One output, in place.
+#[derive(Clone, Copy)]
+pub struct Output<'s> {
+    session: &'s Session,
+    port: &'s Port,
+}
+
+impl<'s> Outputs<'s> {
+    pub(crate) fn new(session: &'s Session) -> Self {
+        Self { session }
+    }
+
+    /// The output of that name.
+    pub fn get(&self, name: &str) -> Option<Output<'s>> {
+        self.iter().find(|output| output.name() == name)
+    }
+
+    /// All outputs, in the model's order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Output<'s>> + use<'s> {
+        let session = self.session;
+        session.program().outputs.iter().map(move |port| Output { session, port })
+    }
+}
+
+impl<'s> Output<'s> {
+    /// Its name in the model.
+    pub fn name(&self) -> &'s str {
+        &self.port.name
+    }
+
+    /// Its dimensions in elements.
+    pub fn shape(&self) -> &'s [u64] {
+        &self.port.shape
+    }
+
+    /// A copy in host memory.
+    ///
+    /// # Errors
+    /// The device is lost, or the tensor does not fit host memory.
+    pub fn to_tensor(&self) -> Result<Tensor, EngineError> {
+        let elements: u64 = self.port.shape.iter().product();
+        let mut bytes = vec![0; (elements * device_size(self.port.dtype)) as usize];
+        self.session.read(self.port, &mut bytes)?;
+        let shape = self.port.shape.iter().map(|&dim| dim as usize).collect();
+        // The byte count follows from the shape, so this cannot fail but by size.
+        Tensor::new(self.port.dtype, shape, narrow(self.port.dtype, bytes)).map_err(|e| {
+            EngineError::WrongInput {
+                name: self.port.name.clone(),
+                expected: "a tensor that fits host memory".into(),
+                actual: e.to_string(),
+            }
+        })
+    }
+}

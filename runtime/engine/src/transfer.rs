@@ -1,0 +1,81 @@
+//! Bytes between host and device: in place where device memory is mapped, else through a staging buffer.
+
+use std::time::Duration;
+
+use bayplan_vulkan::{Buffer, Device, Location};
+
+use crate::error::EngineError;
+
+/// Bytes moved at once: large enough that the cost of a submission does not show, small beside any model.
+pub(crate) const CHUNK: u64 = 8 << 20;
+
+/// Moves bytes to and from a device's buffers. Everything it allocates, it allocates when it is made.
+pub(crate) struct Transfer {
+    device: Device,
+    staging: Option<Staging>,
+}
+
+struct Staging {
+    upload: Buffer,
+    readback: Buffer,
+}
+
+impl Transfer {
+    /// For buffers of which the largest transfer has `largest` bytes; `mapped` if all of them are.
+    pub(crate) fn new(device: &Device, mapped: bool, largest: u64) -> Result<Self, EngineError> {
+        let size = largest.clamp(16, CHUNK);
+        let staging = if mapped {
+            None
+        } else {
+            Some(Staging {
+                upload: device.create_buffer("staging upload", size, Location::Upload)?,
+                readback: device.create_buffer("staging readback", size, Location::Readback)?,
+            })
+        };
+        Ok(Self { device: device.clone(), staging })
+    }
+
+    /// Writes bytes to a buffer.
+    pub(crate) fn write(&self, buffer: &Buffer, offset: u64, bytes: &[u8]) -> Result<(), EngineError> {
+        if let Some(mapped) = buffer.mapped() {
+            return Ok(mapped.write(offset, bytes)?);
+        }
+        let Some(staging) = &self.staging else {
+            return Err(bayplan_vulkan::Error::NotMapped { name: buffer.name().into() }.into());
+        };
+        for (index, chunk) in bytes.chunks(staging.upload.size() as usize).enumerate() {
+            let at = offset + index as u64 * staging.upload.size();
+            if let Some(mapped) = staging.upload.mapped() {
+                mapped.write(0, chunk)?;
+            }
+            self.copy((&staging.upload, 0), (buffer, at), chunk.len() as u64)?;
+        }
+        Ok(())
+    }
+
+    /// Reads bytes from a buffer.
+    pub(crate) fn read(&self, buffer: &Buffer, offset: u64, bytes: &mut [u8]) -> Result<(), EngineError> {
+        if let Some(mapped) = buffer.mapped() {
+            return Ok(mapped.read(offset, bytes)?);
+        }
+        let Some(staging) = &self.staging else {
+            return Err(bayplan_vulkan::Error::NotMapped { name: buffer.name().into() }.into());
+        };
+        for (index, chunk) in bytes.chunks_mut(staging.readback.size() as usize).enumerate() {
+            let at = offset + index as u64 * staging.readback.size();
+            self.copy((buffer, at), (&staging.readback, 0), chunk.len() as u64)?;
+            if let Some(mapped) = staging.readback.mapped() {
+                mapped.read(0, chunk)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn copy(&self, from: (&Buffer, u64), to: (&Buffer, u64), len: u64) -> Result<(), EngineError> {
+        let mut recorder = self.device.record("transfer");
+        recorder.copy(from.0, from.1, to.0, to.1, len)?;
+        let ticket = self.device.submit(&recorder.finish()?)?;
+        self.device.wait(&ticket, Duration::MAX)?;
+        Ok(())
+    }
+}
