@@ -27,6 +27,9 @@ pub(crate) const PACKET_KEY: u8 = 0x0a;
 /// Number of the private field of `TracePacket` that holds a chunk. Perfetto skips fields it does not know.
 pub(crate) const PRIVATE_FIELD: u32 = 90_001;
 
+/// A chunk begins at less than this in its packet, behind the private field's key and length.
+const KEY_ROOM: usize = 12;
+
 /// Flag: the item goes on in the next chunk of the same kind.
 pub(crate) const FLAG_MORE: u8 = 1;
 /// Flag: the chunk restates what earlier segments said.
@@ -178,6 +181,11 @@ pub(crate) fn parse_frame(bytes: &[u8]) -> Frame {
         return Frame::Damaged;
     }
     let Some(packet) = bytes.get(content..content + len) else { return Frame::Incomplete };
+    // A chunk behind a damaged key would pass for a field that is not ours. In a packet that Perfetto shows, the time,
+    // the sequence and numbers of tracks lie here, never a text that someone could have chosen.
+    if (0..KEY_ROOM).any(|at| packet.get(at..).and_then(Header::from_bytes).is_some()) {
+        return Frame::Damaged;
+    }
     let mut fields = Cursor::new(packet);
     while !fields.is_empty() {
         if fields.field().is_err() {
