@@ -65,6 +65,23 @@ fn tighter(a: Option<i128>, b: Option<i128>) -> Option<i128> {
     a.zip(b).map(|(a, b)| a.min(b)).or(a).or(b)
 }
 
+/// An expression that is at least `e` everywhere in the scope, made by putting each symbol at the end of its
+/// range towards which `e` only rises. What remains are the symbols that raise it without an upper bound, and
+/// those along which it both rises and falls (for these see [`maximum`](crate::maximum)). If only symbols of
+/// the first kind remain, no smaller expression of them will do.
+///
+/// ```
+/// use bayplan_expr::{Bounds, Expr, Scope, upper_envelope};
+/// let mut scope = Scope::new();
+/// scope.declare("n", Bounds::between(0, 20)).unwrap();
+/// assert_eq!(upper_envelope(&Expr::parse("8*n*m").unwrap(), &scope).to_string(), "160*m");
+/// ```
+pub fn upper_envelope(e: &Expr, scope: &Scope) -> Expr {
+    let mut region = scope.region(e);
+    descend(&-e, &mut region);
+    fix(e, &region).unwrap_or_else(|| e.clone())
+}
+
 /// Whether `a ≤ b` is proved for all values of the symbols within the scope. Never true unless it holds
 /// wherever both have a value; it may be false of something true.
 pub fn prove_le(a: &Expr, b: &Expr, scope: &Scope) -> bool {
@@ -88,7 +105,8 @@ pub fn prove_eq(a: &Expr, b: &Expr, scope: &Scope) -> bool {
     is_zero(&difference, &scope.region(&difference)) || is_proved_simplified(&difference, scope, is_zero)
 }
 
-/// As [`prove_le`], at one look at the box and without simplifying: what simplification itself asks many times.
+/// As [`prove_le`], at one look at the box and without simplifying: what simplification itself asks many
+/// times.
 pub(crate) fn prove_le_plainly(a: &Expr, b: &Expr, scope: &Scope) -> bool {
     let difference = b - a;
     let region = scope.region(&difference);
@@ -113,7 +131,8 @@ fn is_never_negative(e: &Expr, region: &Region) -> bool {
         || (e.0.size <= MAX_REFINED_SIZE && maximum::is_never_positive(&-e, region))
 }
 
-/// Looks at a few corners of the box, so that most of what is false is found out for the price of an evaluation.
+/// Looks at a few corners of the box, so that most of what is false is found out for the price of an
+/// evaluation.
 fn is_negative_somewhere(e: &Expr, region: &Region) -> bool {
     const FAR: i128 = 1000;
     let ends = |range: Range| {

@@ -95,7 +95,11 @@ impl Expr {
         Self(Arc::new(Poly { terms: vec![Term { factors, coefficient: 1 }], size: 1, depth: 0 }))
     }
 
+    /// The atom as an expression; undefined if one of its parts is.
     pub(crate) fn from_atom(atom: Atom) -> Self {
+        if let Some(undefined) = poly::undefined_of(atom.inner()) {
+            return undefined;
+        }
         Self::from_terms(vec![Term { factors: vec![Factor { atom, power: 1 }], coefficient: 1 }])
     }
 

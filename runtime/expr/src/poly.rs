@@ -72,10 +72,10 @@ fn has_group(e: &Expr) -> bool {
     e.terms().iter().flat_map(|t| &t.factors).any(|f| matches!(f.atom, Atom::Group(_)))
 }
 
-/// The product of two expressions of at most one term each.
+/// The product of two expressions of at most one term each, just made by [`grouped`], which may have left the limits.
 fn mul_single(a: &Expr, b: &Expr) -> Expr {
     debug_assert!(a.terms().len() <= 1 && b.terms().len() <= 1);
-    mul_out(a, b)
+    undefined_of([a, b]).unwrap_or_else(|| mul_out(a, b))
 }
 
 fn mul_out(a: &Expr, b: &Expr) -> Expr {

@@ -1,6 +1,6 @@
 //! Properties of random expressions, against an evaluator that knows nothing of canonical forms.
 
-use bayplan_expr::{Bindings, Bounds, Expr, Scope, bounds, maximum, prove_eq, prove_le};
+use bayplan_expr::{Bindings, Bounds, Expr, Scope, bounds, maximum, prove_eq, prove_le, upper_envelope};
 use proptest::prelude::*;
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
@@ -205,6 +205,18 @@ proptest! {
         for at in sampled(&within, open, &picks) {
             if let Some(value) = tree.value(&at).and_then(|v| i64::try_from(v).ok()) {
                 prop_assert!(interval.contains(value), "{} = {} at {:?}, not in {:?}", e, value, at, interval);
+            }
+        }
+    }
+
+    #[test]
+    fn the_upper_envelope_is_never_below(
+        tree in trees(4), within in boxes(6, 9), open in any::<[bool; 3]>(), picks in picks(),
+    ) {
+        let envelope = upper_envelope(&tree.build(), &scope(&within, open));
+        for at in sampled(&within, open, &picks) {
+            if let (Some(value), Ok(above)) = (tree.value(&at), envelope.eval(&bindings(&at))) {
+                prop_assert!(value <= i128::from(above), "{} above {} at {:?}", envelope, tree.text(), at);
             }
         }
     }

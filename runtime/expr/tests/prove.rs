@@ -2,6 +2,7 @@
 
 use bayplan_expr::{
     Bindings, Bounds, Expr, MaximumError, Scope, ScopeError, bounds, maximum, prove_eq, prove_le,
+    upper_envelope,
 };
 
 fn parse(text: &str) -> Expr {
@@ -150,6 +151,23 @@ fn finds_the_maximum() {
     check("Max(n*(10 - n), m)", "n=0..10 m=0..24", 25, "m=24, n=5");
     check("10//(n - 3)", "n=0..10", 10, "n=4");
     check("Min(n, 100 - n)*m", "n=0..100 m=0..1000000", 50_000_000, "m=1000000, n=50");
+}
+
+#[test]
+fn envelopes() {
+    fn check(text: &str, within: &str, expect: &str) {
+        assert_eq!(
+            upper_envelope(&parse(text), &scope(within)).to_string(),
+            expect,
+            "of {text} within {within}"
+        );
+    }
+    check("4*n*m", "n=0..20", "80*m");
+    check("4*n*m + m//n", "n=1..20", "4*m*n + m//n");
+    check("n - m", "n=0..20", "20");
+    check("n*m*Max(n - m, 1)", "n=1..20 m=1..5", "20*m*Max(1, 20 - m)");
+    check("64*((n*k + 63)//64)", "n=0..20", "64*((5*k + 15)//16)");
+    check("n", "", "n");
 }
 
 #[test]
