@@ -182,7 +182,7 @@ impl Mapped<'_> {
             return Err(Error::BufferInUse { name: buffer.name.clone() });
         }
         let not_mapped = || Error::NotMapped { name: buffer.name.clone() };
-        let base = buffer.allocation.mapped_ptr().ok_or_else(not_mapped)?.cast::<u8>();
+        let base = buffer.address().ok_or_else(not_mapped)?;
         let (Ok(offset), Ok(count)) = (usize::try_from(offset), usize::try_from(len)) else {
             return Err(not_mapped());
         };
@@ -209,6 +209,16 @@ impl BufferShared {
         return self.leaked.load(std::sync::atomic::Ordering::Relaxed);
         #[cfg(not(feature = "controls"))]
         return false;
+    }
+
+    /// Where the host sees the buffer.
+    pub(crate) fn address(&self) -> Option<std::ptr::NonNull<u8>> {
+        Some(self.allocation.mapped_ptr().filter(|_| self.choice.mapped)?.cast())
+    }
+
+    /// Lets the host see what the device has written so far.
+    pub(crate) fn invalidate_all(&self) -> Result<(), Error> {
+        self.invalidate(0, self.size)
     }
 
     fn flush(&self, offset: u64, len: u64) -> Result<(), Error> {
@@ -310,6 +320,11 @@ fn allocate(
     // The decision is ours: the allocator is left one type to choose from.
     requirements.memory_type_bits = 1 << choice.index;
     let bytes = requirements.size;
+    // Software drivers promise more than their heap holds, and fail at the first touch: the heap's size is kept here.
+    let heap = device.info.heaps.get(choice.heap).map_or(0, |h| h.size);
+    if device.own_usage(choice.heap).saturating_add(bytes) > heap {
+        return Err(out_of_memory(device, name, bytes, Some(choice.heap)));
+    }
     let mut guard = lock(&device.allocator);
     let allocator = guard.as_mut().ok_or(Error::DeviceLost)?;
     let _ = device.allocations.take_failure(); // of a library's own attempt, long over

@@ -10,6 +10,7 @@ use crate::buffer::{BufferId, BufferShared};
 use crate::descriptors::Sets;
 use crate::device::DeviceShared;
 use crate::error::Error;
+use crate::lock;
 use crate::pipeline::PipelineShared;
 use crate::queries::QueryPoolShared;
 use crate::recorder::{Op, Recording};
@@ -40,12 +41,12 @@ pub struct Commands {
     id: u64,
     windows: Vec<BoundWindow>,
     /// Mapped buffers: a submission tells them that it uses them.
-    pub(crate) mapped: Vec<Arc<BufferShared>>,
+    mapped: Vec<Arc<BufferShared>>,
     /// The last submission; 0 where there was none.
-    pub(crate) last_submission: AtomicU64,
+    last_submission: AtomicU64,
     _buffers: Vec<Arc<BufferShared>>,
     _pipelines: Vec<Arc<PipelineShared>>,
-    _pools: Vec<Arc<QueryPoolShared>>,
+    pools: Vec<Arc<QueryPoolShared>>,
 }
 
 impl Commands {
@@ -76,7 +77,7 @@ impl Commands {
             last_submission: AtomicU64::new(0),
             _buffers: buffers,
             _pipelines: recording.pipelines.list().to_vec(),
-            _pools: recording.pools.list().to_vec(),
+            pools: recording.pools.list().to_vec(),
         };
         // From here an error drops `commands`, which destroys what was made.
         let sets = Sets::new(&recording)?;
@@ -230,6 +231,16 @@ impl Drop for Commands {
 }
 
 impl Commands {
+    /// Keeps the host away from every mapped buffer and query pool until submission `number` is done.
+    pub(crate) fn hold(&self, number: u64) {
+        for buffer in &self.mapped {
+            lock(&buffer.host).last_use = number;
+        }
+        for pool in &self.pools {
+            pool.use_in(number);
+        }
+    }
+
     /// Notes that submission `number` uses these commands.
     pub(crate) fn submitted(&self, number: u64) {
         self.last_submission.fetch_max(number, Ordering::AcqRel);

@@ -1,6 +1,6 @@
 //! Decisions that depend on what a device is: pure functions over [`DeviceInfo`], with no device behind them.
 
-use crate::info::{DeviceInfo, MemoryType};
+use crate::info::{DeviceInfo, DeviceKind, MemoryType};
 
 /// What a buffer is for, and so where it lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -91,6 +91,13 @@ pub fn timestamps(device: &DeviceInfo) -> Option<TimestampScale> {
     let period_ns = f64::from(device.limits.timestamp_period_ns);
     (valid_bits > 0 && period_ns > 0.0)
         .then_some(TimestampScale { period_ns, valid_bits: valid_bits.min(64) })
+}
+
+/// Whether queries can be asked for while commands run. Software drivers first wait until the device is idle, and may
+/// read a query that a command resets at that moment.
+#[must_use]
+pub fn polls_queries(device: &DeviceInfo) -> bool {
+    device.kind != DeviceKind::Cpu
 }
 
 /// Nanoseconds per tick of a device's timestamps, and how many of their bits count.
@@ -226,6 +233,12 @@ mod tests {
         let mut silent = fake::lavapipe();
         silent.queue_families[0].timestamp_valid_bits = 0;
         assert_eq!(timestamps(&silent), None);
+    }
+
+    #[test]
+    fn polling() {
+        assert!(polls_queries(&fake::discrete()) && polls_queries(&fake::integrated()));
+        assert!(!polls_queries(&fake::lavapipe()) && !polls_queries(&fake::swiftshader()));
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub struct Device {
 }
 
 pub(crate) struct DeviceShared {
+    /// Tells devices of this process apart.
+    pub(crate) serial: u64,
     pub(crate) raw: ash::Device,
     pub(crate) physical: vk::PhysicalDevice,
     pub(crate) info: DeviceInfo,
@@ -56,6 +58,8 @@ pub(crate) struct DeviceShared {
     next_object: AtomicU64,
     pub(crate) instance: Arc<InstanceShared>,
 }
+
+static NEXT_SERIAL: AtomicU64 = AtomicU64::new(0);
 
 struct Object {
     kind: &'static str,
@@ -92,6 +96,7 @@ impl Device {
         let debug =
             instance.shared.debug_utils.then(|| ext::debug_utils::Device::new(&instance.shared.raw, &raw));
         let mut shared = DeviceShared {
+            serial: NEXT_SERIAL.fetch_add(1, Ordering::Relaxed),
             raw,
             physical,
             info: info.clone(),
@@ -248,8 +253,10 @@ fn find(instance: &Instance, info: &DeviceInfo) -> Result<vk::PhysicalDevice, Er
     let devices = instance.physical_devices()?;
     let gone = || Error::DeviceGone { device: info.name.clone() };
     let &physical = devices.get(info.index).ok_or_else(gone)?;
-    let now = probe::describe(&instance.shared, info.index, physical)?;
-    // Every feature and limit is relied on later, so the description must hold to the letter.
+    let mut now = probe::describe(&instance.shared, info.index, physical)?;
+    // Every feature and limit is relied on later, so the description must hold to the letter. Only the size of a heap
+    // may follow the memory that is free at the moment.
+    now.heaps.clone_from(&info.heaps);
     if now == *info { Ok(physical) } else { Err(gone()) }
 }
 

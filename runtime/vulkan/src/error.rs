@@ -3,7 +3,7 @@
 use std::fmt;
 
 use ash::vk;
-use bayplan_text::escape;
+use bayplan_text::{Bytes, escape};
 
 use crate::require::Missing;
 
@@ -185,10 +185,11 @@ impl fmt::Display for Error {
                 write!(f, "the device {} is not there any more; list the devices again", escape(device))
             }
             Error::OutOfDeviceMemory { name, bytes, available, heap } => {
-                write!(f, "no device memory for {}: {bytes} bytes asked for, ", escape(name))?;
+                write!(f, "no device memory for {}: {} asked for, ", escape(name), Bytes(*bytes))?;
+                let heap = Bytes(*heap);
                 match available {
-                    Some(available) => write!(f, "{available} of {heap} bytes available")?,
-                    None => write!(f, "the heap has {heap} bytes")?,
+                    Some(available) => write!(f, "{} of {heap} available", Bytes(*available))?,
+                    None => write!(f, "the heap has {heap}")?,
                 }
                 f.write_str("; free memory on the device or use smaller shapes")
             }
@@ -229,7 +230,11 @@ impl fmt::Display for Error {
             Error::DeviceLost => f.write_str(
                 "the device was lost: it reset or its driver failed; what it held is gone, so make a new session",
             ),
-            Error::Vulkan { call, result } => write!(f, "{call} failed with {result}"),
+            Error::Vulkan { call, result } => write!(
+                f,
+                "{call} failed with {result}; this is a fault of the driver or of this program: update the driver, or \
+                 run with validation to see which"
+            ),
         }
     }
 }

@@ -50,7 +50,7 @@ impl DeviceShared {
     }
 
     /// Bytes allocated from `heap` through this device.
-    fn own_usage(&self, heap: usize) -> u64 {
+    pub(crate) fn own_usage(&self, heap: usize) -> u64 {
         let types = &self.info.memory_types;
         self.allocations.live_bytes(|t| types.get(t as usize).is_some_and(|t| t.heap == heap))
     }

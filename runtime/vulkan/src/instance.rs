@@ -157,18 +157,16 @@ fn extensions(entry: &ash::Entry, validation: bool) -> Result<Vec<String>, Error
     let sources: &[Option<&CStr>] = if validation { &[None, Some(VALIDATION_LAYER)] } else { &[None] };
     for &layer in sources {
         // SAFETY: the layer was enumerated (VUID-vkEnumerateInstanceExtensionProperties-pLayerName-parameter).
-        match unsafe { entry.enumerate_instance_extension_properties(layer) } {
-            Ok(found) => {
-                names.extend(found.iter().filter_map(|e| {
-                    e.extension_name_as_c_str().ok().map(|n| n.to_string_lossy().into_owned())
-                }))
-            }
+        let found = match unsafe { entry.enumerate_instance_extension_properties(layer) } {
+            Ok(found) => found,
             // Loaders of some ages fail here, not later, where there is no driver.
             Err(vk::Result::ERROR_INITIALIZATION_FAILED | vk::Result::ERROR_INCOMPATIBLE_DRIVER) => {
                 return Err(Error::NoDriver);
             }
             Err(e) => return Err(Error::call("vkEnumerateInstanceExtensionProperties", e)),
-        }
+        };
+        let read = found.iter().filter_map(|e| e.extension_name_as_c_str().ok());
+        names.extend(read.map(|name| name.to_string_lossy().into_owned()));
     }
     Ok(names)
 }

@@ -22,6 +22,7 @@ mod instance;
 mod messages;
 mod pipeline;
 mod probe;
+mod progress;
 mod queries;
 mod recorder;
 mod require;
@@ -34,7 +35,7 @@ pub use buffer::{Buffer, BufferId, Mapped};
 pub use commands::{BoundWindow, Commands};
 pub use decide::{
     Location, MemoryChoice, SubgroupSize, TimestampScale, atom_range, compute_family, memory_type,
-    needs_staging, subgroup_size, timestamps,
+    needs_staging, polls_queries, subgroup_size, timestamps,
 };
 pub use device::{Device, DeviceOptions};
 pub use error::Error;
@@ -46,6 +47,7 @@ pub use info::{
 pub use instance::{Instance, InstanceOptions};
 pub use messages::{Message, Severity};
 pub use pipeline::{BindingKind, Pipeline, PipelineDesc};
+pub use progress::Progress;
 pub use queries::QueryPool;
 pub use recorder::{Recorder, Window};
 pub use require::{MIN_API_VERSION, Missing, Requirements, missing};

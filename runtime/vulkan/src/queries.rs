@@ -1,14 +1,15 @@
 //! Timestamp queries.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ash::vk;
 
-use crate::decide::TimestampScale;
+use crate::decide::{TimestampScale, polls_queries};
 use crate::device::{Device, DeviceShared};
 use crate::error::Error;
+use crate::lock;
 
 /// Most queries of one pool: 1 Mi, 16 MiB of results.
 const MAX_QUERIES: u32 = 1 << 20;
@@ -24,6 +25,9 @@ pub(crate) struct QueryPoolShared {
     pub(crate) raw: vk::QueryPool,
     pub(crate) name: String,
     pub(crate) id: u64,
+    /// The last submission that uses the pool. Held while the driver is asked, on devices where a submission must not
+    /// come between.
+    last_use: Mutex<u64>,
     count: u32,
     scale: TimestampScale,
 }
@@ -54,6 +58,7 @@ impl Device {
             raw,
             name: name.to_owned(),
             id: device.add_object("query pool", name),
+            last_use: Mutex::new(0),
             count,
             scale,
         };
@@ -80,7 +85,9 @@ impl QueryPool {
         self.shared.scale
     }
 
-    /// The timestamps in `range` in ticks, `None` for those not written yet, without waiting: also while commands run.
+    /// The timestamps in `range` in ticks, `None` for those not written yet, without waiting: also while commands run. On
+    /// devices that cannot be asked then ([`polls_queries`]) all are `None` until the last submission that uses the pool
+    /// is done; [`Progress`](crate::Progress) tells of those how far they are.
     ///
     /// # Errors
     /// [`Error::OutOfBounds`], [`Error::DeviceLost`], or a failed call.
@@ -90,22 +97,35 @@ impl QueryPool {
         if raw.is_empty() {
             return Ok(Vec::new());
         }
+        let device = &self.shared.device;
+        let mut exclusive = None;
+        if !polls_queries(&device.info) {
+            let last_use = exclusive.insert(lock(&self.shared.last_use));
+            if !device.has_completed(**last_use)? {
+                return Ok(vec![None; range.len()]);
+            }
+        }
         let flags = vk::QueryResultFlags::TYPE_64 | vk::QueryResultFlags::WITH_AVAILABILITY;
         // SAFETY: the queries are the pool's and were reset when it was made; each result is two u64, the second of
         // them its availability (VUID-vkGetQueryPoolResults-firstQuery-09436, -09437, -dataSize-00817, -None-09401).
-        let result = unsafe {
-            self.shared.device.raw.get_query_pool_results(self.shared.raw, range.start, &mut raw, flags)
-        };
+        let result =
+            unsafe { device.raw.get_query_pool_results(self.shared.raw, range.start, &mut raw, flags) };
         match result {
             Ok(()) | Err(vk::Result::NOT_READY) => {}
             Err(e) => return Err(Error::call("vkGetQueryPoolResults", e)),
         }
+        drop(exclusive);
         let scale = self.shared.scale;
         Ok(raw.iter().map(|&[ticks, available]| (available != 0).then(|| scale.mask(ticks))).collect())
     }
 }
 
 impl QueryPoolShared {
+    /// Notes that submission `number` uses the pool.
+    pub(crate) fn use_in(&self, number: u64) {
+        *lock(&self.last_use) = number;
+    }
+
     /// Checks that `range` lies in the pool.
     pub(crate) fn check(&self, range: &Range<u32>) -> Result<(), Error> {
         if range.start <= range.end && range.end <= self.count {

@@ -23,9 +23,13 @@ impl Queue {
     }
 }
 
+/// Submissions in progress at once; one more waits for the oldest. Drivers keep a record of each.
+const MAX_IN_FLIGHT: u64 = 1024;
+
 /// One submission of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket {
+    device: u64,
     number: u64,
 }
 
@@ -39,7 +43,7 @@ impl Ticket {
 
 impl Device {
     /// Submits commands. Submissions run one after another: each sees all that those before it wrote, and all that the
-    /// host wrote before the call.
+    /// host wrote before the call. With 1,024 of them in progress it waits for the oldest.
     ///
     /// # Errors
     /// [`Error::ForeignObject`], [`Error::DeviceLost`], or a failed call; then nothing was submitted.
@@ -50,27 +54,29 @@ impl Device {
         }
         let mut queue = lock(&device.queue);
         let number = queue.last + 1;
-        // From here on the host keeps away from the buffers; where it is busy with one, this waits. After a failed
-        // submission the number goes to the next one, so a buffer is held until that is done: longer, never shorter.
-        for buffer in &commands.mapped {
-            lock(&buffer.host).last_use = number;
-        }
-        commands.submitted(number);
-        let result = device.submit_raw(&queue, commands.raw, number);
-        match result {
+        device.wait_for(number.saturating_sub(MAX_IN_FLIGHT), u64::MAX)?;
+        // From here on the host keeps away from the buffers; where it is busy with one, this waits.
+        commands.hold(number);
+        match device.submit_raw(&queue, commands.raw, number) {
             Ok(()) => {
                 queue.last = number;
-                Ok(Ticket { number })
+                commands.submitted(number);
+                Ok(Ticket { device: device.serial, number })
             }
-            Err(e) => Err(Error::call("vkQueueSubmit", e)),
+            Err(e) => {
+                // Nothing will reach this number; the one before is no earlier than the buffers' last use.
+                commands.hold(queue.last);
+                Err(Error::call("vkQueueSubmit", e))
+            }
         }
     }
 
     /// Waits until a submission is done, at most `timeout`; says whether it is.
     ///
     /// # Errors
-    /// [`Error::DeviceLost`], or a failed call.
+    /// [`Error::DeviceLost`], [`Error::ForeignObject`], or a failed call.
     pub fn wait(&self, ticket: &Ticket, timeout: Duration) -> Result<bool, Error> {
+        self.check(ticket)?;
         let timeout = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
         self.shared.wait_for(ticket.number, timeout)
     }
@@ -78,9 +84,19 @@ impl Device {
     /// Whether a submission is done.
     ///
     /// # Errors
-    /// [`Error::DeviceLost`], or a failed call.
+    /// [`Error::DeviceLost`], [`Error::ForeignObject`], or a failed call.
     pub fn is_complete(&self, ticket: &Ticket) -> Result<bool, Error> {
+        self.check(ticket)?;
         self.shared.has_completed(ticket.number)
+    }
+
+    /// A number means nothing on another device: waiting for it might never end.
+    fn check(&self, ticket: &Ticket) -> Result<(), Error> {
+        if ticket.device == self.shared.serial {
+            Ok(())
+        } else {
+            Err(Error::ForeignObject { name: format!("submission {}", ticket.number) })
+        }
     }
 }
 

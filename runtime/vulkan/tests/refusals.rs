@@ -32,19 +32,26 @@ fn buffers_that_cannot_be() {
 fn a_full_heap_is_told_by_name_and_budget() {
     limited(|| {
         let device = open();
-        let size = device.info().limits.max_memory_allocation_size;
         let heap = device.info().heaps.iter().map(|h| h.size).max().unwrap_or(0);
-        // One block as large as an allocation may be, where that is more than the heap holds.
-        if size <= heap {
+        // Two buffers of a little more than half the heap; nothing touches their memory.
+        let size = heap / 2 + (1 << 20);
+        let limits = &device.info().limits;
+        if size > limits.max_memory_allocation_size.min(limits.max_buffer_size.unwrap_or(u64::MAX)) {
             return;
         }
-        match device.create_buffer("arena", size, Location::Device).map(drop) {
-            Err(Error::OutOfDeviceMemory { name, bytes, heap: told, .. }) => {
-                assert_eq!((&*name, told), ("arena", heap));
-                assert!(bytes >= size);
+        let _first = device.create_buffer("first", size, Location::Device).expect("half the heap");
+        let before = device.allocations();
+        match device.create_buffer("second", size, Location::Device).map(drop) {
+            Err(error @ Error::OutOfDeviceMemory { .. }) => {
+                let text = error.to_string();
+                assert!(text.contains("no device memory for second") && text.contains("GiB"), "{text}");
+                let Error::OutOfDeviceMemory { bytes, heap: told, .. } = error else { return };
+                assert!(bytes >= size && told == heap, "{text}");
             }
             other => panic!("{other:?}"),
         }
+        assert_eq!(device.allocations().live_bytes, before.live_bytes);
+        assert_eq!(device.live_objects(), ["buffer first"]);
     });
 }
 
@@ -108,6 +115,15 @@ fn commands_that_cannot_be() {
         assert!(matches!(other.submit(&commands), Err(Error::ForeignObject { .. })));
         let ticket = device.submit(&commands).expect("no commands are commands");
         assert!(device.wait(&ticket, Duration::from_secs(60)).expect("a wait"));
+        assert!(matches!(other.wait(&ticket, Duration::ZERO), Err(Error::ForeignObject { .. })));
+        assert!(matches!(other.is_complete(&ticket), Err(Error::ForeignObject { .. })));
+        let progress = device.create_progress("marks", 4).expect("marks");
+        let mut recorder = device.record("wrong");
+        assert!(text(recorder.mark(&progress, 4)).contains("reach past marks"));
+        let mut recorder = other.record("elsewhere");
+        assert!(text(recorder.mark(&progress, 0)).contains("another device"));
+        assert!(text(device.create_progress("marks", u32::MAX).map(drop)).contains("exceeds"));
+        assert!(text(device.create_query_pool("times", u32::MAX).map(drop)).contains("exceeds"));
     });
 }
 

@@ -18,18 +18,22 @@ fn correct_program(instance: &Instance) {
     let readback = device.create_buffer("readback", 1024, Location::Readback).expect("a buffer");
     upload(&device, &factor, 0, &[3, 0, 0, 0]);
     let pool = device.create_query_pool("times", 4).ok();
+    let progress = device.create_progress("playhead", 2).expect("marks");
     let window = |offset| Window { buffer: &arena, offset, len: 1024 };
     let mut recorder = device.record("correct");
     if let Some(pool) = &pool {
         recorder.reset_queries(pool, 0..4).expect("a reset");
         recorder.timestamp(pool, 0).expect("a timestamp");
     }
+    recorder.reset_progress(&progress).expect("a reset");
     recorder.fill(&arena, 0, 1 << 16, 1).expect("a fill");
     recorder.barrier(Barrier::TransferToCompute);
     recorder.dispatch(&inc, &[window(0), window(1024)], [4, 1, 1]).expect("a dispatch");
     recorder.barrier(Barrier::ComputeToCompute);
+    recorder.mark(&progress, 0).expect("a mark");
     recorder.dispatch(&scale, &[window(1024), whole(&factor), window(0)], [4, 1, 1]).expect("a dispatch");
     recorder.barrier(Barrier::ComputeToTransfer);
+    recorder.mark(&progress, 1).expect("a mark");
     recorder.copy(&arena, 0, &readback, 0, 1024).expect("a copy");
     if let Some(pool) = &pool {
         recorder.timestamp(pool, 1).expect("a timestamp");
@@ -41,6 +45,7 @@ fn correct_program(instance: &Instance) {
     let ticket = device.submit(&commands).expect("a submission");
     assert!(device.wait(&ticket, Duration::from_secs(60)).expect("a wait"));
     assert_eq!(download(&device, &readback, 0, 256), [6; 256]);
+    assert_eq!(progress.reached(), Ok(2));
     if let Some(pool) = &pool {
         let times = pool.results_nowait(0..4).expect("results");
         assert!(times[0].is_some() && times[1].is_some() && times[2].is_none());
