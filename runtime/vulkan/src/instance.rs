@@ -22,6 +22,8 @@ const MAX_API_VERSION: u32 = vk::API_VERSION_1_3;
 pub struct InstanceOptions {
     /// Run under the Khronos validation layer, with synchronization validation. Costs much time.
     pub validation: bool,
+    /// Use nothing newer than this Vulkan, at least 1.1: shows what a program does on older drivers.
+    pub max_version: Option<ApiVersion>,
     /// The loader library, where it is not the system's.
     pub loader: Option<PathBuf>,
 }
@@ -58,7 +60,8 @@ impl Instance {
         if version < vk::API_VERSION_1_1 {
             return Err(Error::OldLoader);
         }
-        let wanted = version.min(MAX_API_VERSION);
+        let max = options.max_version.map_or(MAX_API_VERSION, probe::packed).max(vk::API_VERSION_1_1);
+        let wanted = version.min(MAX_API_VERSION).min(max);
         if options.validation && !has_layer(&entry)? {
             return Err(Error::MissingLayer { layer: VALIDATION_LAYER_NAME });
         }

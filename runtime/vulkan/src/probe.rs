@@ -37,6 +37,11 @@ pub(crate) fn version(packed: u32) -> ApiVersion {
     }
 }
 
+/// A version as Vulkan packs it.
+pub(crate) fn packed(version: ApiVersion) -> u32 {
+    vk::make_api_version(0, version.major, version.minor, version.patch)
+}
+
 /// What the device offers of the things behind [`EXTENSIONS`], in core or by extension.
 #[derive(Clone, Copy)]
 pub(crate) struct Offered {
@@ -344,5 +349,62 @@ fn memory_type(memory: &vk::MemoryType) -> MemoryType {
         host_coherent: flags.contains(vk::MemoryPropertyFlags::HOST_COHERENT),
         host_cached: flags.contains(vk::MemoryPropertyFlags::HOST_CACHED),
         special: !(flags & !ordinary).is_empty(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_go_there_and_back() {
+        let v = ApiVersion { major: 1, minor: 3, patch: 230 };
+        assert_eq!(version(packed(v)), v);
+        assert_eq!(packed(ApiVersion::new(1, 1)), vk::API_VERSION_1_1);
+    }
+
+    #[test]
+    fn what_is_offered_comes_from_the_version_or_an_extension() {
+        let check = |minor, extensions: &[&str], expect: [bool; 3]| {
+            let o = Offered::new(ApiVersion::new(1, minor), |name| extensions.contains(&name));
+            assert_eq!([o.timeline, o.storage8, o.size_control], expect, "1.{minor} {extensions:?}");
+        };
+        check(1, &[], [false, false, false]);
+        check(1, &["VK_KHR_timeline_semaphore"], [true, false, false]);
+        check(1, &["VK_KHR_8bit_storage", "VK_EXT_subgroup_size_control"], [false, true, true]);
+        check(2, &[], [true, true, false]);
+        check(2, &["VK_EXT_subgroup_size_control"], [true, true, true]);
+        check(3, &[], [true, true, true]);
+    }
+
+    #[test]
+    fn features_go_into_the_chain_and_back() {
+        let some = Features {
+            shader_int64: true,
+            storage_8bit: true,
+            timeline_semaphore: true,
+            ..Features::default()
+        };
+        let all = crate::fake::lavapipe().features;
+        for features in [Features::default(), some, all] {
+            let chain = FeatureChain::enabling(&features, &Subgroup::default(), true);
+            assert_eq!(chain.features(), features);
+        }
+        let chain = FeatureChain::enabling(&all, &Subgroup::default(), false);
+        assert!(!chain.features().robust_buffer_access, "robust access only on request");
+    }
+
+    #[test]
+    fn special_memory_is_seen() {
+        let check = |flags, expect| {
+            let memory = vk::MemoryType { property_flags: flags, heap_index: 1 };
+            let memory = memory_type(&memory);
+            assert_eq!((memory.special, memory.heap), (expect, 1), "{flags:?}");
+        };
+        let ordinary = vk::MemoryPropertyFlags::DEVICE_LOCAL | vk::MemoryPropertyFlags::HOST_VISIBLE;
+        check(ordinary, false);
+        check(ordinary | vk::MemoryPropertyFlags::PROTECTED, true);
+        check(ordinary | vk::MemoryPropertyFlags::LAZILY_ALLOCATED, true);
+        check(ordinary | vk::MemoryPropertyFlags::DEVICE_COHERENT_AMD, true);
     }
 }

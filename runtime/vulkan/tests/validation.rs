@@ -4,7 +4,9 @@ mod common;
 
 use std::time::Duration;
 
-use bayplan_vulkan::{Barrier, BindingKind, Device, Instance, Location, Window, controls};
+use bayplan_vulkan::{
+    ApiVersion, Barrier, BindingKind, Device, Instance, InstanceOptions, Location, Window, controls,
+};
 use common::{SCALE, best, compile, download, increment, instance, limited, pipeline, upload, whole};
 
 /// Everything this crate can do, done right.
@@ -66,6 +68,23 @@ fn silence_and_the_four_controls() {
             assert!(outcome.fired, "{outcome:#?}");
         }
         assert_eq!(instance.message_count(), 0, "the controls speak to instances of their own");
+    });
+}
+
+/// On older Vulkan the same things come from extensions, under other names.
+#[test]
+fn silence_on_older_versions() {
+    limited(|| {
+        for minor in [1, 2] {
+            let max_version = Some(ApiVersion::new(1, minor));
+            let options = InstanceOptions { validation: true, max_version, ..Default::default() };
+            let instance = Instance::new(&options).expect("an instance");
+            let info = best(&instance);
+            assert_eq!((info.api_version.major, info.api_version.minor), (1, minor));
+            correct_program(&instance);
+            let messages = instance.messages();
+            assert!(messages.is_empty(), "1.{minor}: {messages:#?}");
+        }
     });
 }
 
