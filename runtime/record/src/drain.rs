@@ -265,3 +265,60 @@ fn measure_emit(clock: &dyn Clock) -> f64 {
     }
     clock.now().saturating_sub(start) as f64 / f64::from(EVENTS)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::OpenOptions;
+
+    use bayplan_trace::{PlanRecord, Record, SessionInfo};
+
+    use super::*;
+    use crate::clock::MonotonicClock;
+    use crate::segments::Retention;
+    use crate::source::Source;
+
+    fn emit(shared: &Shared, runs: std::ops::Range<u64>) {
+        runs.for_each(|run| shared.emit(Event::RunStart { run, plan: 0, t: run }));
+    }
+
+    #[test]
+    fn what_a_full_disk_refuses_is_counted_and_the_rest_reads_on() {
+        let Ok(full) = OpenOptions::new().write(true).open("/dev/full") else { return };
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("run.bptrace");
+        let shared = Arc::new(Shared::new(1000, Arc::new(MonotonicClock::new())));
+        let mut writer = Writer::new(SessionInfo::default());
+        writer.plan(&PlanRecord::default());
+        let segments = Segments::in_file(&path, Retention::default()).unwrap();
+        let mut drain = Drain::new(Arc::clone(&shared), writer, segments);
+        emit(&shared, 0..10);
+        drain.round();
+        let sound = drain.segments.replace_file(full);
+        // Two rounds fail, one with a loss of the ring in it.
+        emit(&shared, 10..15);
+        drain.round();
+        emit(&shared, 15..1015 + 8);
+        drain.round();
+        drain.segments.replace_file(sound);
+        emit(&shared, 2000..2003);
+        drain.round();
+        drain.round();
+        shared.finished.store(true, Ordering::Release);
+        let summary = drain.run();
+        assert_eq!((summary.written, summary.lost), (13, 5 + 1000 + 8));
+        assert!(summary.disk_error.is_some_and(|error| error.contains("could not write")));
+
+        let (mut runs, mut lost) = (Vec::new(), 0);
+        let (_, damages) = crate::read(Source::of_path(&path), |record| match record {
+            Record::Event(Event::RunStart { run, .. }) => runs.push(run),
+            Record::Event(Event::Dropped { count, .. }) => lost += count,
+            // Behind the gap the totals so far are said anew.
+            Record::Keyframe(keyframe) => lost = keyframe.dropped.iter().map(|(_, count)| count).sum(),
+            _ => {}
+        })
+        .unwrap();
+        assert_eq!(runs, (0..10).chain(2000..2003).collect::<Vec<_>>());
+        assert_eq!(lost, summary.lost);
+        assert_eq!(damages.len(), 1, "the gap: {damages:?}");
+    }
+}

@@ -112,8 +112,23 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    pub(crate) fn new(ring: usize, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            ring: ArrayQueue::new(ring.max(1)),
+            ring_bytes: AtomicUsize::new(0),
+            lost: Default::default(),
+            finished: AtomicBool::new(false),
+            idle: AtomicBool::new(false),
+            drain_thread: OnceLock::new(),
+            new_plans: Mutex::new(Vec::new()),
+            plans: AtomicU32::new(1),
+            probe: Mutex::new(None),
+            clock,
+        }
+    }
+
     /// Never waits: an event that does not fit is counted and gone.
-    fn emit(&self, event: Event) {
+    pub(crate) fn emit(&self, event: Event) {
         let bytes = heap_bytes(&event);
         // Most events own nothing, and leave the counter alone.
         let fits =
@@ -229,36 +244,13 @@ impl Recorder {
         writer.take(&mut head);
         segments.append(&head).map_err(RecordError::io("write", &path))?;
 
-        let descriptor = Descriptor {
-            format: Descriptor::FORMAT,
-            id: id.clone(),
-            pid,
-            process_start: process::start_ticks(pid),
-            start_unix_ns: options.clock.start_unix_ns(),
-            model: options.model,
-            device: options.device,
-            recording: path.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        };
-        let listed = options.places.make_live().and_then(|()| descriptor.write(&options.places.live));
-        let (descriptor, discovery_error) = match listed {
+        let (descriptor, discovery_error) = match list_as_live(&options, &id, &path) {
             Ok(path) => (Some(path), None),
             Err(error) => (None, Some(error)),
         };
         prune_recordings(&options.places, options.retention.keep_runs);
 
-        let shared = Arc::new(Shared {
-            ring: ArrayQueue::new(options.ring.max(1)),
-            ring_bytes: AtomicUsize::new(0),
-            lost: Default::default(),
-            finished: AtomicBool::new(false),
-            idle: AtomicBool::new(false),
-            drain_thread: OnceLock::new(),
-            new_plans: Mutex::new(Vec::new()),
-            plans: AtomicU32::new(1),
-            probe: Mutex::new(None),
-            clock: options.clock,
-        });
+        let shared = Arc::new(Shared::new(options.ring, options.clock));
         let drain = Drain::new(Arc::clone(&shared), writer, segments);
         let spawned = thread::Builder::new().name("bayplan-record".to_owned()).spawn(move || drain.run());
         let drain = spawned.map_err(RecordError::io("start the thread that writes", &path))?;
@@ -360,6 +352,24 @@ impl Drop for Recorder {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// Puts the run on the list of live ones; returns its descriptor's path.
+fn list_as_live(options: &RecordingOptions, id: &str, path: &Path) -> Result<PathBuf, RecordError> {
+    let pid = std::process::id();
+    let descriptor = Descriptor {
+        format: Descriptor::FORMAT,
+        id: id.to_owned(),
+        pid,
+        process_start: process::start_ticks(pid),
+        start_unix_ns: options.clock.start_unix_ns(),
+        model: options.model.clone(),
+        device: options.device.clone(),
+        recording: path.to_path_buf(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    options.places.make_live()?;
+    descriptor.write(&options.places.live)
 }
 
 /// Makes the file or folder of a recording: the run's name, the path, and where to append.

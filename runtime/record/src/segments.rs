@@ -70,12 +70,21 @@ impl Segments {
     pub(crate) fn append(&mut self, frames: &[u8]) -> io::Result<()> {
         let written = self.file.write_all(frames);
         if written.is_err() {
-            self.file.set_len(self.len)?;
+            if self.file.set_len(self.len).is_err() {
+                // What is torn stays; readers find the next whole chunk behind it.
+                self.len = self.file.metadata().map_or(self.len, |about| about.len());
+            }
             return written;
         }
         self.len += frames.len() as u64;
         self.segment_len += frames.len() as u64;
         Ok(())
+    }
+
+    /// Sends the next bytes to another file.
+    #[cfg(test)]
+    pub(crate) fn replace_file(&mut self, file: File) -> File {
+        std::mem::replace(&mut self.file, file)
     }
 
     /// Whether the next bytes should begin a new segment.
