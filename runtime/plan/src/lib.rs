@@ -44,6 +44,7 @@ mod bound;
 pub mod csv;
 mod plan;
 mod problem;
+mod search;
 mod sections;
 mod solve;
 mod strategy;

@@ -12,6 +12,9 @@ use crate::validate::{Violation, validate};
 pub enum Status {
     /// The peak equals a lower bound: no plan for these sizes and lifespans is smaller.
     Optimal,
+    /// The peak is above the bound, but an exhaustive search found that no plan is smaller. Unlike
+    /// `Optimal` this rests on the search alone: a validator cannot see it from the plan.
+    OptimalBySearch,
     /// No strategy reached the bound; a smaller plan may or may not exist.
     BoundNotReached,
 }
@@ -21,6 +24,7 @@ impl Status {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Optimal => "optimal",
+            Self::OptimalBySearch => "optimal, by exhaustive search",
             Self::BoundNotReached => "bound not reached",
         }
     }

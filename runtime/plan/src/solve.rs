@@ -3,8 +3,12 @@
 use crate::bound::{LowerBound, aligned_max_live, max_live};
 use crate::plan::{Plan, Status};
 use crate::problem::Problem;
+use crate::search::improve;
 use crate::sections::Sections;
 use crate::strategy::{Context, STRATEGIES, Strategy};
+
+/// The name of plans that the exact search found.
+const SEARCH: &str = "canonical search";
 
 /// How much work [`solve`] may do. Work is counted, never timed, so a plan is the same everywhere.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -13,8 +17,11 @@ pub enum Effort {
     /// number of live buffers are left out where they would take longer.
     #[default]
     Normal,
-    /// Seconds: a wider range of strategies on large problems.
+    /// Seconds: every strategy on problems with hundreds of millions of pairs of live buffers, then the exact
+    /// search with 2 billion steps.
     High,
+    /// As `High`, with this many steps of the exact search; a step takes 3 to 10 ns.
+    Steps(u64),
 }
 
 impl Effort {
@@ -22,7 +29,16 @@ impl Effort {
     const fn pair_budget(self) -> u64 {
         match self {
             Self::Normal => 2_000_000,
-            Self::High => 400_000_000,
+            Self::High | Self::Steps(_) => 400_000_000,
+        }
+    }
+
+    /// Steps of the exact search.
+    const fn search_work(self) -> u64 {
+        match self {
+            Self::Normal => 0,
+            Self::High => 2_000_000_000,
+            Self::Steps(steps) => steps,
         }
     }
 }
@@ -45,6 +61,9 @@ pub fn solve(problem: &Problem, effort: Effort) -> Plan {
         if plan.peak < best.peak {
             best = plan;
         }
+    }
+    if best.status != Status::Optimal {
+        portfolio.search(&mut best, effort.search_work());
     }
     best
 }
@@ -72,10 +91,26 @@ impl<'a> Portfolio<'a> {
 
     fn run(&self, strategy: &Strategy) -> Plan {
         let placed = (strategy.place)(&self.context);
+        self.plan(&placed, strategy.name)
+    }
+
+    /// Replaces the plan by a smaller one if a search finds it, and notes a proof that there is none.
+    fn search(&self, best: &mut Plan, work: u64) {
+        let improved = improve(self.context.sections, best.peak, work);
+        if let Some(placed) = improved.offsets {
+            *best = self.plan(&placed, SEARCH);
+        }
+        if improved.proved && best.status != Status::Optimal {
+            best.status = Status::OptimalBySearch;
+        }
+    }
+
+    /// The plan of offsets in the order of the sections' jobs.
+    fn plan(&self, placed: &[u64], maker: &'static str) -> Plan {
         let mut offsets = alloc::vec![0; self.problem.len()];
-        for (job, offset) in self.context.sections.jobs.iter().zip(placed) {
+        for (job, &offset) in self.context.sections.jobs.iter().zip(placed) {
             offsets[job.buffer as usize] = offset;
         }
-        Plan::assemble(self.problem, offsets, self.lower_bound, self.aligned_bound, strategy.name)
+        Plan::assemble(self.problem, offsets, self.lower_bound, self.aligned_bound, maker)
     }
 }

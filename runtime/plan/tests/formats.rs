@@ -44,10 +44,7 @@ fn errors_name_the_line_and_the_remedy() {
     let row = |row: &str| format!("id,lower,upper,size\nx,0,1,1\n\n{row}\n");
     check_error(&row("x,0,1"), "line 4: 3 fields, the header has 4");
     check_error(&row("x,0,1,1,2,3,4"), "line 4: more than 6 fields");
-    check_error(
-        &row("x,0,-1,1"),
-        "line 4: upper is \"-1\", expected a whole number from 0 to 4294967295",
-    );
+    check_error(&row("x,0,-1,1"), "line 4: upper is \"-1\", expected a whole number from 0 to 4294967295");
     check_error(
         &row("x,0,1,1.5"),
         "line 4: size is \"1.5\", expected a whole number from 0 to 18446744073709551615",
@@ -60,10 +57,7 @@ fn errors_name_the_line_and_the_remedy() {
         &row("x,4294967296,1,1"),
         "line 4: lower is \"4294967296\", expected a whole number from 0 to 4294967295",
     );
-    check_error(
-        &row("x,5,5,1"),
-        "line 4: lifespan [5, 5) is empty; the end must be greater than the start",
-    );
+    check_error(&row("x,5,5,1"), "line 4: lifespan [5, 5) is empty; the end must be greater than the start");
     check_error(
         &row("x,0,1,18446744073709551615"),
         "line 4: sizes and alignment paddings up to here exceed 4611686018427387904 bytes in total",

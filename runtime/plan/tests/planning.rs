@@ -6,7 +6,7 @@ use bayplan_plan::{
     Buffer, Effort, Plan, Problem, Status, aligned_lower_bound, lower_bound, solve, solve_with, strategies,
     validate,
 };
-use instances::{KINDS, SplitMix};
+use instances::{KINDS, SplitMix, cut_rectangle};
 use proptest::prelude::*;
 
 const K: u64 = 1024;
@@ -70,7 +70,7 @@ fn every_strategy_makes_valid_plans() {
                 let problem = generate(seed, n);
                 let bound = lower_bound(&problem);
                 assert!(aligned_lower_bound(&problem).bytes >= bound.bytes);
-                let best = solve(&problem, Effort::High);
+                let best = solve(&problem, Effort::Steps(300_000));
                 for strategy in strategies() {
                     let plan = solve_with(&problem, strategy).unwrap();
                     if let Err(violation) = validate(&problem, &plan) {
@@ -85,19 +85,45 @@ fn every_strategy_makes_valid_plans() {
     }
 }
 
-/// Chains, UNets and transformer layers are what models are made of: there the bound must be met, or
-/// nearly so.
+/// UNets and transformer layers, which models are made of, are planned at the bound; chains of random
+/// sizes nearly so (their optimum may lie above it).
 #[test]
-fn model_like_graphs_waste_at_most_two_percent() {
-    for &(kind, generate) in &KINDS[..3] {
+fn model_like_graphs_waste_little() {
+    for (kind, most) in [("chain", 0.02), ("unet", 0.0), ("transformer", 0.0)] {
+        let generate = KINDS.iter().find(|row| row.0 == kind).unwrap().1;
         for n in [30, 200, 1000] {
-            for seed in 0..10 {
-                let problem = generate(seed, n);
-                let plan = solve(&problem, Effort::Normal);
-                assert!(plan.waste() <= 0.02, "{kind} n {n} seed {seed}: waste {}", plan.waste());
-            }
+            let waste: f64 = (0..30).map(|seed| solve(&generate(seed, n), Effort::Normal).waste()).sum();
+            assert!(waste / 30.0 <= most, "{kind} n {n}: mean waste {}", waste / 30.0);
         }
     }
+}
+
+/// The optimum of a cut rectangle is its bound; the strategies rarely meet it, the search does.
+#[test]
+fn the_search_reassembles_a_cut_rectangle() {
+    let mut by_strategies = 0;
+    for seed in 0..20 {
+        let problem = cut_rectangle(seed, 60);
+        let quick = solve(&problem, Effort::Normal);
+        by_strategies += u32::from(quick.status == Status::Optimal);
+        let plan = solve(&problem, Effort::Steps(50_000_000));
+        validate(&problem, &plan).unwrap();
+        assert_eq!((plan.peak, plan.status), (1 << 20, Status::Optimal), "seed {seed}");
+        assert_eq!(plan, solve(&problem, Effort::Steps(50_000_000)));
+    }
+    assert!(by_strategies < 15, "too easy: {by_strategies} of 20 need no search");
+}
+
+/// Two buffers of one byte on even offsets need three bytes: above the bound, which counts only padding that
+/// all buffers share, and proved by trying everything.
+#[test]
+fn a_bound_that_cannot_be_met_is_proved_so() {
+    let odd = Buffer::new(1, 0, 2).aligned(2);
+    let problem = Problem::new(vec![odd, odd, Buffer::new(1, 2, 3)]).unwrap();
+    let plan = solve(&problem, Effort::Steps(1000));
+    validate(&problem, &plan).unwrap();
+    assert_eq!((plan.peak, plan.aligned_bound.bytes, plan.status), (3, 2, Status::OptimalBySearch));
+    assert_eq!(solve(&problem, Effort::Normal).status, Status::BoundNotReached);
 }
 
 #[test]
@@ -147,14 +173,14 @@ fn least_peak(buffers: &[Buffer], placed: &mut Vec<(usize, u64)>, peak: u64, bes
     }
 }
 
-/// Up to six buffers; sizes and alignments are small so that ties and exact fits are common.
+/// Up to seven buffers; sizes and alignments are small so that ties and exact fits are common.
 fn few_buffers() -> impl Strategy<Value = Vec<Buffer>> {
-    let buffer = (1u64..12, 0u32..6, 1u32..5, 0u32..3);
+    let buffer = (1u64..12, 0u32..8, 1u32..6, 0u32..3);
     prop::collection::vec(
         buffer.prop_map(|(size, first, length, align)| {
             Buffer::new(size, first, first + length).aligned(1 << align)
         }),
-        1..=6,
+        1..=7,
     )
 }
 
@@ -169,17 +195,22 @@ fn some_buffers() -> impl Strategy<Value = Vec<Buffer>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn small_plans_against_brute_force(buffers in few_buffers()) {
         let problem = Problem::new(buffers).unwrap();
         let mut best = u64::MAX;
         least_peak(problem.buffers(), &mut vec![], 0, &mut best);
-        let plan = solve(&problem, Effort::High);
+        let plan = solve(&problem, Effort::Steps(10_000_000));
+        prop_assert_eq!(validate(&problem, &plan), Ok(()));
         prop_assert!(plan.aligned_bound.bytes <= best, "bound {} above {best}", plan.aligned_bound.bytes);
         prop_assert!(plan.peak >= best);
-        prop_assert!(plan.status != Status::Optimal || plan.peak == best);
+        prop_assert!(plan.status == Status::BoundNotReached || plan.peak == best);
+        // The search rounds sizes up to the common alignment, and without one it leaves nothing open.
+        let grain = problem.buffers().iter().map(|b| b.align).min().unwrap_or(1);
+        prop_assert!(plan.peak - best < grain, "{} instead of {best}", plan.peak);
+        prop_assert!(grain > 1 || plan.status != Status::BoundNotReached);
     }
 
     #[test]

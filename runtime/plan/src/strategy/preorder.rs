@@ -8,7 +8,7 @@ use crate::sections::Sections;
 
 /// What jobs are compared by; larger goes first.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Key {
+pub(crate) enum Key {
     /// Size x width.
     Area,
     /// Largest load of any section the job is live in: how contended its time is.
@@ -21,7 +21,7 @@ pub(super) enum Key {
 
 /// Job numbers sorted by the keys in turn, descending; the earlier job first when all are equal.
 /// The letters of minimalloc's preorders (Moffitt, ASPLOS 2023): `[Width, Area, Total]` is its `WAT`.
-pub(super) fn preorder(sections: &Sections, totals: &[u64], keys: &[Key]) -> Vec<u32> {
+pub(crate) fn preorder(sections: &Sections, totals: &[u64], keys: &[Key]) -> Vec<u32> {
     let value = |job: usize, at: usize| {
         let (item, key) = (&sections.jobs[job], keys.get(at));
         match key {
@@ -39,7 +39,7 @@ pub(super) fn preorder(sections: &Sections, totals: &[u64], keys: &[Key]) -> Vec
 }
 
 /// The largest load of any section each job is live in.
-pub(super) fn totals(sections: &Sections) -> Vec<u64> {
+pub(crate) fn totals(sections: &Sections) -> Vec<u64> {
     // A binary tree of maxima: leaf i is section i, node k has children 2k and 2k+1.
     let count = sections.loads.len();
     let mut tree = vec![0; 2 * count];

@@ -3,10 +3,10 @@
 use bayplan_plan::{Buffer, Problem};
 
 /// The splitmix64 generator (Steele, Lea, Flood, OOPSLA 2014).
-pub struct SplitMix(pub u64);
+pub(crate) struct SplitMix(pub(crate) u64);
 
 impl SplitMix {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -15,7 +15,7 @@ impl SplitMix {
     }
 
     /// A number in `low..=high`.
-    pub fn range(&mut self, low: u64, high: u64) -> u64 {
+    pub(crate) fn range(&mut self, low: u64, high: u64) -> u64 {
         low + self.next() % (high - low + 1)
     }
 
@@ -25,9 +25,9 @@ impl SplitMix {
 }
 
 /// A kind of problem: its name and a generator of about `n` buffers from a seed.
-pub type Kind = (&'static str, fn(u64, usize) -> Problem);
+pub(crate) type Kind = (&'static str, fn(u64, usize) -> Problem);
 
-pub const KINDS: &[Kind] = &[
+pub(crate) const KINDS: &[Kind] = &[
     ("chain", chain),
     ("unet", unet),
     ("transformer", transformer),
@@ -37,6 +37,7 @@ pub const KINDS: &[Kind] = &[
     ("common alignment", common_alignment),
     ("empty buffers", empty_buffers),
     ("best-fit trap", best_fit_trap),
+    ("cut rectangle", cut_rectangle),
 ];
 
 fn problem(buffers: Vec<Buffer>) -> Problem {
@@ -167,4 +168,24 @@ fn best_fit_trap(seed: u64, n: usize) -> Problem {
         buffers.push(Buffer::new(size - r.range(1, 16), 3 * t + 2, 3 * t + r.point(3, 9)));
     }
     problem(buffers)
+}
+
+/// A rectangle of time and bytes cut into buffers without a gap: the optimum is the bound, and hard to find.
+pub(crate) fn cut_rectangle(seed: u64, n: usize) -> Problem {
+    let mut r = SplitMix(seed);
+    let mut parts = vec![(1u64 << 20, 0u32, 4 * n as u32)];
+    while parts.len() < n {
+        let at = r.range(0, parts.len() as u64 - 1) as usize;
+        let (size, first, last) = parts[at];
+        if r.range(0, 1) == 0 && size > 1024 {
+            let cut = r.range(1, size / 1024 - 1) * 1024;
+            parts[at].0 = cut;
+            parts.push((size - cut, first, last));
+        } else if last - first > 1 {
+            let cut = r.point(u64::from(first) + 1, u64::from(last) - 1);
+            parts[at].2 = cut;
+            parts.push((size, cut, last));
+        }
+    }
+    problem(parts.into_iter().map(|(size, first, last)| Buffer::new(size, first, last)).collect())
 }
