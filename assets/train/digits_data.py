@@ -17,7 +17,6 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
-from sklearn.datasets import load_digits
 
 TEST_SHARE = 5
 """One distinct image in this many is for testing."""
@@ -37,6 +36,8 @@ def split_rows(hashes):
 
 def load_images():
     """Images and labels as u8, checked to be exactly the floats that scikit-learn hands out."""
+    from sklearn.datasets import load_digits  # here, because check.py uses the rest of this file without it
+
     digits = load_digits()
     images = digits.images.astype(np.uint8)
     labels = digits.target.astype(np.uint8)
