@@ -41,7 +41,7 @@ pub fn compute_family(device: &DeviceInfo) -> Option<u32> {
 /// (`VkMemoryRequirements::memoryTypeBits`), or `None` where no type can serve.
 #[must_use]
 pub fn memory_type(device: &DeviceInfo, location: Location, allowed: u32) -> Option<MemoryChoice> {
-    let unified = device.kind.is_unified();
+    let unified = device.unified_memory;
     let heap_size = |t: &MemoryType| device.heaps.get(t.heap).map_or(0, |h| h.size);
     let usable = |t: &MemoryType| {
         !t.special
@@ -216,8 +216,10 @@ mod tests {
     #[test]
     fn staging() {
         assert!(needs_staging(&fake::discrete()));
-        for device in [fake::integrated(), fake::lavapipe(), fake::swiftshader()] {
+        for mut device in [fake::integrated(), fake::lavapipe(), fake::swiftshader()] {
             assert!(!needs_staging(&device), "{}", device.name);
+            device.unified_memory = false;
+            assert!(needs_staging(&device), "{}", device.name);
         }
     }
 

@@ -25,6 +25,9 @@ use crate::submit::Queue;
 pub struct DeviceOptions {
     /// Have the device check every access of a shader against its window. For kernels that are not trusted.
     pub robust_buffer_access: bool,
+    /// Treat device and host memory as apart even where they are one, so that buffers of the device are reached by
+    /// staging copies: shows on any machine what a discrete GPU does.
+    pub separate_memory: bool,
     /// What [`Device::pipeline_cache_data`] gave in an earlier run. Data of another device or driver is ignored; keep
     /// a checksum with it, since drivers may trust what follows the header.
     pub pipeline_cache: Vec<u8>,
@@ -99,7 +102,10 @@ impl Device {
             serial: NEXT_SERIAL.fetch_add(1, Ordering::Relaxed),
             raw,
             physical,
-            info: info.clone(),
+            info: DeviceInfo {
+                unified_memory: info.unified_memory && !options.separate_memory,
+                ..info.clone()
+            },
             family,
             timestamps: timestamps(info),
             queue: Mutex::new(Queue::new(queue)),
@@ -120,7 +126,7 @@ impl Device {
         Ok(Device { shared: Arc::new(shared) })
     }
 
-    /// What the device is.
+    /// What the device is, as it was opened.
     #[must_use]
     pub fn info(&self) -> &DeviceInfo {
         &self.shared.info

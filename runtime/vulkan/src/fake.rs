@@ -24,6 +24,7 @@ pub(crate) fn lavapipe() -> DeviceInfo {
         name: "llvmpipe (LLVM 15.0.6, 256 bits)".into(),
         uuid: Uuid(*b"mesa22.3.6\0\0\0\0\0\0"),
         kind: DeviceKind::Cpu,
+        unified_memory: true,
         vendor_id: 0x10005,
         device_id: 0,
         driver: "llvmpipe Mesa 22.3.6 (LLVM 15.0.6)".into(),
@@ -56,6 +57,7 @@ pub(crate) fn discrete() -> DeviceInfo {
     device.name = "AMD Radeon RX 6800 XT (RADV NAVI21)".into();
     device.uuid = Uuid([1; 16]);
     device.kind = DeviceKind::Discrete;
+    device.unified_memory = false;
     device.vendor_id = 0x1002;
     device.limits.max_memory_allocation_size = 4 * GIB;
     device.limits.max_storage_buffer_range = 4 * GIB - 1;

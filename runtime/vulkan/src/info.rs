@@ -232,6 +232,8 @@ pub struct DeviceInfo {
     pub uuid: Uuid,
     /// Sort of device.
     pub kind: DeviceKind,
+    /// Whether device and host share memory, so that buffers of the device can be written in place.
+    pub unified_memory: bool,
     /// PCI vendor number, or a Khronos vendor number.
     pub vendor_id: u32,
     /// The vendor's number of the device.

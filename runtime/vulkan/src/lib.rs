@@ -2,6 +2,37 @@
 //!
 //! The only room with `unsafe` in it. It knows no tensor and no plan: what it is told to bind it checks, binds and
 //! reports back as bound.
+//!
+//! ```no_run
+//! use bayplan_vulkan::{Device, Instance, InstanceOptions, Location, Selector, Window, select};
+//! # fn kernel(_: &Device) -> bayplan_vulkan::Pipeline { unreachable!() }
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let instance = Instance::new(&InstanceOptions::default())?;
+//! let devices = instance.devices()?;
+//! let device = Device::new(&instance, &devices[select(&devices, &Selector::Best)?])?;
+//! let arena = device.create_buffer("arena", 1 << 20, Location::Device)?;
+//! let kernel = kernel(&device);
+//! let mut recorder = device.record("one dispatch");
+//! recorder.dispatch(&kernel, &[Window { buffer: &arena, offset: 0, len: 4096 }], [16, 1, 1])?;
+//! let commands = recorder.finish()?;
+//! let ticket = device.submit(&commands)?;
+//! device.wait(&ticket, std::time::Duration::from_secs(10))?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What is decided on ([`select()`], [`missing`], [`memory_type`] and the like) is a plain [`DeviceInfo`], so every decision
+//! is tested on devices that nobody owns. What is recorded is described and checked first, and turned into Vulkan's
+//! commands in one go.
+//!
+//! # Why safe code cannot break Vulkan's rules
+//! - Owners keep what they were made from alive: an instance outlives its devices, a device its objects, buffers and
+//!   pipelines the commands that use them, and commands their submissions.
+//! - The host reaches a mapped buffer only while no submission uses it, one access at a time.
+//! - Submissions of a device run one after another, with a memory dependency between.
+//! - Ranges, alignments and counts are checked against the object and the device's limits before Vulkan sees them.
+//!
+//! Two things are trusted: the loader library that is named, and the SPIR-V of a pipeline.
 #![allow(unsafe_code)]
 #![deny(unsafe_op_in_unsafe_fn)]
 

@@ -243,6 +243,7 @@ pub(crate) fn describe(
         name: core.device_name_as_c_str().map_or_else(|_| "unnamed".into(), text),
         uuid: Uuid(properties.id.device_uuid),
         kind: kind(core.device_type),
+        unified_memory: kind(core.device_type).is_unified(),
         vendor_id: core.vendor_id,
         device_id: core.device_id,
         driver: driver(&core, &properties.driver),

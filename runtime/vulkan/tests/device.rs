@@ -9,8 +9,8 @@ use bayplan_vulkan::{
     needs_staging,
 };
 use common::{
-    ADD_PUSHED, LANES, SCALE, best, compile, download, increment, instance, limited, open, pipeline, run,
-    upload, whole,
+    ADD_PUSHED, LANES, SCALE, best, compile, download, increment, instance, limited, open, open_separate,
+    pipeline, run, upload, whole,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -18,19 +18,36 @@ const MINUTE: Duration = Duration::from_secs(60);
 #[test]
 fn write_dispatch_read_back() {
     limited(|| {
-        let device = open();
-        let kernel = increment(&device);
-        let arena = device.create_buffer("arena", 64 << 10, Location::Device).expect("a buffer");
-        let input: Vec<u32> = (0..1000).collect();
-        upload(&device, &arena, 1024, &input);
-        let mut recorder = device.record("increment");
-        let window = |offset| Window { buffer: &arena, offset, len: 4000 };
-        recorder.dispatch(&kernel, &[window(1024), window(8192)], [16, 1, 1]).expect("a dispatch");
-        run(&device, recorder);
-        let expect: Vec<u32> = (1..=1000).collect();
-        assert_eq!(download(&device, &arena, 8192, 1000), expect);
-        assert_eq!(download(&device, &arena, 1024, 1000), input);
+        for device in [open(), open_separate()] {
+            let kernel = increment(&device);
+            let arena = device.create_buffer("arena", 64 << 10, Location::Device).expect("a buffer");
+            assert_eq!(arena.mapped().is_none(), needs_staging(device.info()));
+            let input: Vec<u32> = (0..1000).collect();
+            upload(&device, &arena, 1024, &input);
+            let mut recorder = device.record("increment");
+            let window = |offset| Window { buffer: &arena, offset, len: 4000 };
+            recorder.dispatch(&kernel, &[window(1024), window(8192)], [16, 1, 1]).expect("a dispatch");
+            run(&device, recorder);
+            let expect: Vec<u32> = (1..=1000).collect();
+            assert_eq!(download(&device, &arena, 8192, 1000), expect);
+            assert_eq!(download(&device, &arena, 1024, 1000), input);
+        }
+        assert!(needs_staging(open_separate().info()));
     });
+}
+
+/// Sessions move between threads.
+#[test]
+fn objects_are_shared_between_threads() {
+    fn check<T: Send + Sync>() {}
+    check::<bayplan_vulkan::Instance>();
+    check::<Device>();
+    check::<bayplan_vulkan::Buffer>();
+    check::<bayplan_vulkan::Pipeline>();
+    check::<bayplan_vulkan::QueryPool>();
+    check::<bayplan_vulkan::Progress>();
+    check::<bayplan_vulkan::Recorder>();
+    check::<bayplan_vulkan::Commands>();
 }
 
 #[test]
@@ -315,7 +332,7 @@ fn the_pipeline_cache_goes_out_and_in() {
         let mut foreign = data.clone();
         foreign[16] ^= 1;
         for pipeline_cache in [data, foreign, vec![0xff; 100], vec![]] {
-            let options = DeviceOptions { pipeline_cache, robust_buffer_access: true };
+            let options = DeviceOptions { pipeline_cache, robust_buffer_access: true, ..Default::default() };
             let device = Device::with_options(&instance, &info, &options).expect("a device");
             let _kernel = increment(&device);
         }

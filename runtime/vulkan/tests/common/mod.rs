@@ -5,8 +5,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use bayplan_vulkan::{
-    BindingKind, Buffer, Device, DeviceInfo, Instance, InstanceOptions, Location, Pipeline, PipelineDesc,
-    Selector, Window, select,
+    BindingKind, Buffer, Device, DeviceInfo, DeviceOptions, Instance, InstanceOptions, Location, Pipeline,
+    PipelineDesc, Selector, Window, select,
 };
 use naga::back::spv;
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
@@ -109,6 +109,13 @@ pub(crate) fn best(instance: &Instance) -> DeviceInfo {
 pub(crate) fn open() -> Device {
     let instance = instance(false);
     Device::new(&instance, &best(&instance)).expect("the device opens")
+}
+
+/// Opens the device as if it had memory of its own.
+pub(crate) fn open_separate() -> Device {
+    let instance = instance(false);
+    let options = DeviceOptions { separate_memory: true, ..Default::default() };
+    Device::with_options(&instance, &best(&instance), &options).expect("the device opens")
 }
 
 pub(crate) fn pipeline(
