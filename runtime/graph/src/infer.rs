@@ -7,7 +7,7 @@ use bayplan_expr::Expr;
 
 use crate::rule::{Context, Inferred, MAX_CONTENTS, Operand, ShapeError};
 use crate::tensor::{Elements, Tensor};
-use crate::{ConstData, Constraint, Graph, TensorType, Value, ValueId, ValueSource, dims};
+use crate::{ConstData, Constraint, Graph, NodeId, TensorType, Value, ValueId, ValueSource, dims};
 
 /// Why the types of a graph cannot be inferred.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +97,60 @@ struct Known {
     tensor: Option<Tensor>,
 }
 
+/// Inference node by node, for whoever builds a graph and wants to know types on the way.
+#[derive(Clone, Default)]
+pub struct Inference {
+    known: Vec<Known>,
+    constraints: Vec<Constraint>,
+}
+
+impl Inference {
+    /// Nothing inferred.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes in a value that no node makes: an input or a constant.
+    ///
+    /// # Errors
+    /// If it has no type, or bytes that do not fit it.
+    pub fn value(&mut self, graph: &mut Graph, ValueId(id): ValueId) -> Result<(), InferError> {
+        self.known.resize(graph.values.len().max(self.known.len()), Known::default());
+        let value = &mut graph.values[id as usize];
+        if value.ty.is_none() {
+            return Err(InferError::Untyped { value: value.name.clone() });
+        }
+        let known = constant(value)?;
+        value.contents = published(value.ty.as_ref(), known.contents.as_ref());
+        self.known[id as usize] = known;
+        Ok(())
+    }
+
+    /// Gives the outputs of a node their types; its operands must have theirs.
+    ///
+    /// # Errors
+    /// If the node does not accept its operands.
+    pub fn node(&mut self, graph: &mut Graph, NodeId(index): NodeId) -> Result<(), InferError> {
+        self.known.resize(graph.values.len().max(self.known.len()), Known::default());
+        let outputs = infer_node(graph, index as usize, &self.known, &mut self.constraints)?;
+        let node = &graph.nodes[index as usize];
+        for (&ValueId(id), inferred) in node.outputs.iter().zip(outputs) {
+            let slot = graph.values.get_mut(id as usize);
+            let value = slot.ok_or_else(|| InferError::Index { node: node.name.clone() })?;
+            let contents: Option<Arc<[Expr]>> = inferred.contents.map(Into::into);
+            value.contents = published(Some(&inferred.ty), contents.as_ref());
+            value.ty = Some(inferred.ty);
+            self.known[id as usize].contents = contents;
+        }
+        Ok(())
+    }
+
+    /// The dimensions assumed equal so far.
+    pub fn into_constraints(self) -> Vec<Constraint> {
+        self.constraints
+    }
+}
+
 impl Graph {
     /// Gives every value its type, and the elements of shape arithmetic where they follow from constants and input
     /// shapes; fills [`Graph::constraints`].
@@ -104,69 +158,52 @@ impl Graph {
     /// # Errors
     /// The first node that does not accept its operands, with their types and what to do.
     pub fn infer(&mut self) -> Result<(), InferError> {
-        let mut known = vec![Known::default(); self.values.len()];
-        for (value, known) in self.values.iter_mut().zip(&mut known) {
-            match &value.source {
-                ValueSource::Node { .. } => (value.ty, value.contents) = (None, None),
-                ValueSource::Input | ValueSource::Constant(_) => {
-                    if value.ty.is_none() {
-                        return Err(InferError::Untyped { value: value.name.clone() });
-                    }
-                    *known = constant(value)?;
-                    value.contents = published(value.ty.as_ref(), known.contents.as_ref());
-                }
+        let mut inference = Inference::new();
+        for id in 0..self.values.len() {
+            match self.values[id].source {
+                ValueSource::Node { .. } => (self.values[id].ty, self.values[id].contents) = (None, None),
+                ValueSource::Input | ValueSource::Constant(_) => inference.value(self, ValueId(id as u32))?,
             }
         }
-        let mut constraints = Vec::new();
         for node in 0..self.nodes.len() {
-            let outputs = self.infer_node(node, &known, &mut constraints)?;
-            for (&ValueId(id), inferred) in self.nodes[node].outputs.iter().zip(outputs) {
-                let slot = self.values.get_mut(id as usize);
-                let value = slot.ok_or_else(|| InferError::Index { node: self.nodes[node].name.clone() })?;
-                let contents: Option<Arc<[Expr]>> = inferred.contents.map(Into::into);
-                value.contents = published(Some(&inferred.ty), contents.as_ref());
-                value.ty = Some(inferred.ty);
-                known[id as usize].contents = contents;
-            }
+            inference.node(self, NodeId(node as u32))?;
         }
-        self.constraints = constraints;
+        self.constraints = inference.into_constraints();
         Ok(())
     }
+}
 
-    fn infer_node(
-        &self,
-        index: usize,
-        known: &[Known],
-        constraints: &mut Vec<Constraint>,
-    ) -> Result<Vec<Inferred>, InferError> {
-        let node = &self.nodes[index];
-        let mut operands = Vec::with_capacity(node.inputs.len());
-        for &ValueId(id) in &node.inputs {
-            let value =
-                self.values.get(id as usize).ok_or_else(|| InferError::Index { node: node.name.clone() })?;
-            let ty = value
-                .ty
-                .as_ref()
-                .ok_or_else(|| InferError::Order { node: node.name.clone(), value: value.name.clone() })?;
-            let Known { contents, tensor } = &known[id as usize];
-            operands.push(Operand { ty, contents: contents.as_deref(), tensor: tensor.as_ref() });
-        }
-        let rule = node.op.rule();
-        let mut ctx = Context::new(&operands, node.outputs.len(), &self.symbols);
-        let outputs = rule.infer(&mut ctx).and_then(|outputs| check(outputs, node.outputs.len()));
-        for (a, b) in ctx.assumed {
-            if !constraints.iter().any(|c| (c.a == a && c.b == b) || (c.a == b && c.b == a)) {
-                constraints.push(Constraint { a, b, node: node.name.clone() });
-            }
-        }
-        outputs.map_err(|error| InferError::Node {
-            node: node.name.clone(),
-            source_op: node.source_op.clone(),
-            op: rule.name(),
-            operands: operands.iter().map(|o| o.ty.clone()).collect(),
-            error,
-        })
+fn infer_node(
+    graph: &Graph,
+    index: usize,
+    known: &[Known],
+    constraints: &mut Vec<Constraint>,
+) -> Result<Vec<Inferred>, InferError> {
+    let node = &graph.nodes[index];
+    let mut operands = Vec::with_capacity(node.inputs.len());
+    for &ValueId(id) in &node.inputs {
+        let value =
+            graph.values.get(id as usize).ok_or_else(|| InferError::Index { node: node.name.clone() })?;
+        let order = || InferError::Order { node: node.name.clone(), value: value.name.clone() };
+        let ty = value.ty.as_ref().ok_or_else(order)?;
+        let Known { contents, tensor } = &known[id as usize];
+        operands.push(Operand { ty, contents: contents.as_deref(), tensor: tensor.as_ref() });
     }
+    let rule = node.op.rule();
+    let mut ctx = Context::new(&operands, node.outputs.len(), &graph.symbols);
+    let outputs = rule.infer(&mut ctx).and_then(|outputs| check(outputs, node.outputs.len()));
+    for (a, b) in ctx.assumed {
+        if !constraints.iter().any(|c| (c.a == a && c.b == b) || (c.a == b && c.b == a)) {
+            constraints.push(Constraint { a, b, node: node.name.clone() });
+        }
+    }
+    outputs.map_err(|error| InferError::Node {
+        node: node.name.clone(),
+        source_op: node.source_op.clone(),
+        op: rule.name(),
+        operands: operands.iter().map(|o| o.ty.clone()).collect(),
+        error,
+    })
 }
 
 /// What every rule must keep: as many results as the node has outputs, no dimension negative or out of range.

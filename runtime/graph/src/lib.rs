@@ -30,7 +30,7 @@ pub use bytes::{ByteRange, ByteSource, FileId, FileRef, ReadError};
 pub use dtype::DType;
 pub use eval::{Constants, GraphEvalError, NoFiles, eval, eval_node};
 pub use graph::{ConstData, Constraint, Graph, Node, NodeId, TensorType, Value, ValueId, ValueSource};
-pub use infer::InferError;
+pub use infer::{InferError, Inference};
 pub use op::Op;
 pub use rule::{
     Context, EvalError, HostType, Inferred, Kind, MAX_CONTENTS, MAX_RANK, Operand, Output, Rule, Set,

@@ -1,1 +1,23 @@
 //! ONNX models to graphs.
+//!
+//! [`import`] first walks the file's wire format and copies everything but large tensor payloads, which stay ranges of
+//! their file: weights never pass through the parser. The rest is decoded and translated node by node through a table
+//! with one row per operator; most operators break down into a few primitives.
+//!
+//! This room reads no file: bytes come through [`bayplan_graph::ByteSource`]. What the file says is checked against
+//! limits ([`limits`]) before it is believed.
+#![forbid(unsafe_code)]
+
+mod attributes;
+mod builder;
+mod error;
+mod generated;
+mod import;
+pub mod limits;
+mod ops;
+mod tensor;
+mod wire;
+
+pub use error::{ImportError, UnsupportedOp};
+pub use import::{IR_VERSIONS, ImportOptions, OPSETS, import};
+pub use ops::supported;

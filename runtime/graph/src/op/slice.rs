@@ -89,7 +89,13 @@ fn extent(
         let from = first(dim, start, step);
         let end = if end < 0 { end.saturating_add(dim) } else { end };
         // Going backward, −1 stands for "past the first element" after clamping.
-        let span = if step > 0 { end.clamp(0, dim) - from } else { from - end.clamp(-1, (dim - 1).max(-1)) };
+        let span = if dim == 0 {
+            0
+        } else if step > 0 {
+            end.clamp(0, dim) - from
+        } else {
+            from - end.clamp(-1, dim - 1)
+        };
         let by = i128::from(step).abs();
         let len = (i128::from(span.max(0)) + by - 1) / by;
         return Ok((dims::int(from), dims::int(i64::try_from(len).unwrap_or(dim))));

@@ -1,0 +1,277 @@
+//! Building the graph: values by their names in the model, types inferred on the way.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bayplan_expr::Expr;
+use bayplan_graph::{
+    ConstData, DType, Graph, Inference, Node, NodeId, Op, Tensor, TensorType, Value, ValueId, ValueSource,
+};
+
+use crate::attributes::Attributes;
+use crate::error::ImportError;
+use crate::generated::onnx::NodeProto;
+use crate::limits::MAX_NODES;
+use crate::tensor::Tensors;
+
+/// The graph under construction.
+pub(crate) struct Builder<'a> {
+    pub(crate) graph: Graph,
+    pub(crate) tensors: Tensors<'a>,
+    /// Version of ONNX's operator set.
+    pub(crate) opset: i64,
+    /// Values by their names in the model; several names may stand for one value.
+    by_name: BTreeMap<String, ValueId>,
+    /// Names in use.
+    names: BTreeSet<Arc<str>>,
+    /// Constants that the importer made, by type, shape and bytes.
+    made: BTreeMap<(DType, Vec<usize>, Vec<u8>), ValueId>,
+    inference: Inference,
+}
+
+impl<'a> Builder<'a> {
+    pub(crate) fn new(name: &str, opset: i64, tensors: Tensors<'a>) -> Self {
+        let graph = Graph { name: name.into(), ..Graph::default() };
+        let (by_name, names, made) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+        Self { graph, tensors, opset, by_name, names, made, inference: Inference::new() }
+    }
+
+    /// Keeps names of the model from being taken by values that the importer makes.
+    pub(crate) fn reserve<'n>(&mut self, names: impl Iterator<Item = &'n str>) {
+        self.names.extend(names.map(Arc::from));
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<ValueId> {
+        self.by_name.get(name).copied()
+    }
+
+    /// Lets a name of the model stand for a value.
+    pub(crate) fn bind(&mut self, name: &str, id: ValueId) -> Result<(), ImportError> {
+        match self.by_name.insert(name.to_owned(), id) {
+            None => Ok(()),
+            Some(_) => Err(ImportError::tensor(name, "it is made twice; names of values must be unique")),
+        }
+    }
+
+    pub(crate) fn add_value(
+        &mut self,
+        name: Arc<str>,
+        source: ValueSource,
+        ty: Option<TensorType>,
+    ) -> ValueId {
+        let id = ValueId(self.graph.values.len() as u32);
+        self.graph.values.push(Value { name, source, ty, contents: None });
+        id
+    }
+
+    /// A value of the model that no node makes.
+    pub(crate) fn given(
+        &mut self,
+        name: &str,
+        source: ValueSource,
+        ty: TensorType,
+    ) -> Result<ValueId, ImportError> {
+        let id = self.add_value(name.into(), source, Some(ty));
+        self.bind(name, id)?;
+        let inferred = self.inference.value(&mut self.graph, id);
+        inferred.map_err(|e| ImportError::tensor(name, e.to_string()))?;
+        Ok(id)
+    }
+
+    fn unique(&mut self, base: &str) -> Arc<str> {
+        let mut name: Arc<str> = base.into();
+        let mut n = 1_usize;
+        while self.names.contains(&name) {
+            n += 1;
+            name = format!("{base}.{n}").into();
+        }
+        self.names.insert(name.clone());
+        name
+    }
+
+    /// A constant that the importer needs; equal ones are one value.
+    pub(crate) fn constant(&mut self, tensor: &Tensor) -> Result<ValueId, String> {
+        let key = (tensor.dtype(), tensor.shape().to_vec(), tensor.bytes().to_vec());
+        if let Some(&id) = self.made.get(&key) {
+            return Ok(id);
+        }
+        let name = self.unique(&format!("constant.{}", self.made.len() + 1));
+        let shape = tensor.shape().iter().map(|&d| Expr::from(d)).collect();
+        let ty = TensorType { dtype: tensor.dtype(), shape };
+        let data = ConstData::Inline(tensor.bytes().into());
+        let id = self.add_value(name, ValueSource::Constant(data), Some(ty));
+        self.inference.value(&mut self.graph, id).map_err(|e| e.to_string())?;
+        self.made.insert(key, id);
+        Ok(id)
+    }
+
+    pub(crate) fn finish(mut self) -> Graph {
+        self.graph.files = self.tensors.files;
+        self.graph.constraints = self.inference.into_constraints();
+        self.graph
+    }
+}
+
+/// One node of the model while it is built.
+pub(crate) struct Call<'b, 'a> {
+    pub(crate) builder: &'b mut Builder<'a>,
+    pub(crate) node: &'b NodeProto,
+    pub(crate) name: Arc<str>,
+    pub(crate) source_op: Arc<str>,
+}
+
+/// What a builder of an operator gives: the values of the node's outputs, or a reason.
+pub(crate) type Built = Result<Vec<ValueId>, String>;
+
+impl<'b> Call<'b, '_> {
+    pub(crate) fn attributes(&self) -> Attributes<'b> {
+        Attributes(self.node)
+    }
+
+    pub(crate) fn opset(&self) -> i64 {
+        self.builder.opset
+    }
+
+    /// Number of inputs, trailing absent ones included.
+    pub(crate) fn inputs(&self) -> usize {
+        self.node.input.len()
+    }
+
+    /// Number of outputs that the node names.
+    pub(crate) fn outputs(&self) -> usize {
+        self.node.output.len()
+    }
+
+    pub(crate) fn optional(&self, index: usize) -> Result<Option<ValueId>, String> {
+        match self.node.input.get(index).map(String::as_str) {
+            None | Some("") => Ok(None),
+            Some(name) => match self.builder.find(name) {
+                Some(id) => Ok(Some(id)),
+                None => Err(format!("it reads `{name}`, which nothing before it makes")),
+            },
+        }
+    }
+
+    pub(crate) fn input(&self, index: usize) -> Result<ValueId, String> {
+        self.optional(index)?.ok_or_else(|| format!("input {index} is missing"))
+    }
+
+    /// Refuses named outputs beyond the first `count`.
+    pub(crate) fn only_outputs(&self, count: usize) -> Result<(), String> {
+        match self.node.output.iter().skip(count).find(|name| !name.is_empty()) {
+            Some(name) => Err(format!("its output `{name}` is not supported; export the model without it")),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn dtype(&self, id: ValueId) -> Result<DType, String> {
+        let value = self.builder.graph.value(id);
+        value.ty.as_ref().map(|ty| ty.dtype).ok_or_else(|| unknown(&value.name, "element type"))
+    }
+
+    pub(crate) fn shape(&self, id: ValueId) -> Result<Vec<Expr>, String> {
+        let value = self.builder.graph.value(id);
+        value.ty.as_ref().map(|ty| ty.shape.clone()).ok_or_else(|| unknown(&value.name, "rank"))
+    }
+
+    pub(crate) fn rank(&self, id: ValueId) -> Result<usize, String> {
+        self.shape(id).map(|shape| shape.len())
+    }
+
+    /// Elements of an integer list known as numbers.
+    pub(crate) fn known(&self, id: ValueId) -> Option<Vec<i64>> {
+        self.builder.graph.value(id).contents.as_ref()?.iter().map(Expr::as_const).collect()
+    }
+
+    /// Length of a list.
+    pub(crate) fn len(&self, id: ValueId) -> Result<usize, String> {
+        match self.shape(id)?.as_slice() {
+            [] => Ok(1),
+            [n] => n
+                .as_const()
+                .and_then(|n| usize::try_from(n).ok())
+                .filter(|&n| n <= bayplan_graph::MAX_CONTENTS)
+                .ok_or_else(|| {
+                    format!("a list of {n} elements cannot be followed; its length must be known")
+                }),
+            shape => Err(format!("a list must have rank 1, but has rank {}", shape.len())),
+        }
+    }
+
+    /// Adds a node; gives its outputs. Its types are inferred where they can be: what cannot be known with symbols
+    /// may be known once they are bound, so a failure shows when the whole graph is inferred.
+    pub(crate) fn emit_many(&mut self, op: Op, inputs: &[ValueId], outputs: usize) -> Built {
+        let index = self.builder.graph.nodes.len();
+        if index >= MAX_NODES {
+            return Err(format!("the graph would have more than {MAX_NODES} nodes"));
+        }
+        let id = NodeId(index as u32);
+        let base =
+            self.node.output.iter().find(|o| !o.is_empty()).map_or(&*self.name, String::as_str).to_owned();
+        let mut made = Vec::with_capacity(outputs);
+        for output in 0..outputs as u32 {
+            let name = self.builder.unique(&format!("{base}.{}", op.name().to_lowercase()));
+            made.push(self.builder.add_value(name, ValueSource::Node { node: id, output }, None));
+        }
+        let (name, source_op) = (self.name.clone(), self.source_op.clone());
+        let node = Node { op, inputs: inputs.to_vec(), outputs: made.clone(), name, source_op };
+        self.builder.graph.nodes.push(node);
+        let _ = self.builder.inference.node(&mut self.builder.graph, id);
+        Ok(made)
+    }
+
+    pub(crate) fn emit(&mut self, op: Op, inputs: &[ValueId]) -> Result<ValueId, String> {
+        self.emit_many(op, inputs, 1).map(|made| made[0])
+    }
+
+    pub(crate) fn ints(&mut self, list: &[i64]) -> Result<ValueId, String> {
+        let tensor = Tensor::from_i64(vec![list.len()], list).map_err(|e| e.to_string())?;
+        self.builder.constant(&tensor)
+    }
+
+    /// A rank-0 constant.
+    pub(crate) fn scalar(&mut self, dtype: DType, value: f64) -> Result<ValueId, String> {
+        let tensor = Tensor::from_f64(dtype, vec![], &[value]).map_err(|e| e.to_string())?;
+        self.builder.constant(&tensor)
+    }
+
+    /// A rank-0 constant of the type of another value.
+    pub(crate) fn scalar_like(&mut self, like: ValueId, value: f64) -> Result<ValueId, String> {
+        let dtype = self.dtype(like)?;
+        self.scalar(dtype, value)
+    }
+}
+
+fn unknown(name: &str, what: &str) -> String {
+    format!(
+        "the {what} of `{name}` cannot be inferred; give the symbolic dimensions names or values, or simplify the model"
+    )
+}
+
+/// Builds one node and lets its output names stand for what was built.
+pub(crate) fn build(
+    builder: &mut Builder<'_>,
+    node: &NodeProto,
+    name: &str,
+    function: fn(&mut Call<'_, '_>) -> Built,
+) -> Result<(), ImportError> {
+    let (first_new, op) = (builder.graph.values.len() as u32, node.op_type.as_deref().unwrap_or_default());
+    let fail = |reason| ImportError::Node { node: name.to_owned(), op: op.to_owned(), reason };
+    let mut call = Call { builder, node, name: name.into(), source_op: op.into() };
+    let values = function(&mut call).map_err(fail)?;
+    let named = node.output.iter().enumerate().filter(|(_, o)| !o.is_empty());
+    for (index, output) in named {
+        let Some(&id) = values.get(index) else {
+            return Err(fail(format!("its output `{output}` is not supported; export the model without it")));
+        };
+        builder.bind(output, id)?;
+        // What this node made takes the name that the model gives it; what it only passes on keeps its own.
+        let value = &mut builder.graph.values[id.0 as usize];
+        let fresh = id.0 >= first_new && matches!(value.source, ValueSource::Node { .. });
+        if fresh && !values[..index].contains(&id) {
+            builder.names.remove(&value.name);
+            value.name = output.as_str().into();
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,251 @@
+//! A model file to a graph.
+
+use std::collections::BTreeMap;
+
+use bayplan_expr::{Bounds, Expr};
+use bayplan_graph::{ByteSource, Graph, Op, Tensor, TensorType, ValueSource, op::ViewOp};
+use prost::Message;
+
+use crate::builder::{Builder, Call, build};
+use crate::error::{ImportError, UnsupportedOp};
+use crate::generated::onnx::{
+    GraphProto, ModelProto, NodeProto, ValueInfoProto, tensor_shape_proto::dimension, type_proto,
+};
+use crate::limits::{MAX_ELEMENTS, MAX_NAME};
+use crate::ops::{self, Row};
+use crate::tensor::{Tensors, dtype};
+use crate::wire;
+
+/// Oldest and newest version of ONNX's operator set that is understood.
+pub const OPSETS: core::ops::RangeInclusive<i64> = 7..=23;
+
+/// Oldest and newest version of the file format (IR) that is understood.
+pub const IR_VERSIONS: core::ops::RangeInclusive<i64> = 3..=14;
+
+/// How to import.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImportOptions {
+    /// Bounds of symbolic dimensions, by name; what has none is at least 0.
+    pub bounds: BTreeMap<String, Bounds>,
+}
+
+/// Reads a model: its structure is parsed, its weights stay where they are, as ranges of files
+/// ([`Graph::files`]; file 0 is the model itself).
+///
+/// Types are inferred as far as they can be; call [`Graph::infer`] to infer them all, or [`Graph::bind`] to give the
+/// symbols values.
+///
+/// # Errors
+/// [`ImportError`]: what is wrong, where, and what to do. Unsupported operators are listed all at once.
+pub fn import(source: &dyn ByteSource, options: &ImportOptions) -> Result<Graph, ImportError> {
+    let skeleton = wire::skeleton(source)?;
+    let model =
+        ModelProto::decode(skeleton.bytes.as_slice()).map_err(|e| ImportError::Decode(e.to_string()))?;
+    let opset = check_versions(&model)?;
+    let graph = model
+        .graph
+        .as_ref()
+        .ok_or_else(|| ImportError::Model("the file holds no graph; it is no ONNX model".to_owned()))?;
+    let rows = rows(&model, graph, opset)?;
+    let name = graph.name.as_deref().unwrap_or("model");
+    let mut builder = Builder::new(name, opset, Tensors::new(&skeleton.payloads));
+    builder.reserve(names(graph));
+    initializers(&mut builder, graph)?;
+    inputs(&mut builder, graph, options)?;
+    for (index, (node, row)) in graph.node.iter().zip(rows).enumerate() {
+        build(&mut builder, node, &node_name(node, index), row.build)?;
+    }
+    outputs(&mut builder, graph)?;
+    Ok(builder.finish())
+}
+
+fn check_versions(model: &ModelProto) -> Result<i64, ImportError> {
+    let fail = |reason| Err(ImportError::Model(reason));
+    let ir = model.ir_version.unwrap_or(0);
+    if model.graph.is_none() && model.opset_import.is_empty() {
+        return fail("the file holds no graph; it is no ONNX model".to_owned());
+    }
+    if !IR_VERSIONS.contains(&ir) {
+        return fail(format!(
+            "the model's IR version is {ir}; {} to {} are supported, export the model again",
+            IR_VERSIONS.start(),
+            IR_VERSIONS.end()
+        ));
+    }
+    let own = model.opset_import.iter().find(|o| is_own(o.domain.as_deref().unwrap_or_default()));
+    match own.map(|o| o.version.unwrap_or(0)) {
+        Some(version) if OPSETS.contains(&version) => Ok(version),
+        Some(version) => fail(format!(
+            "the model uses opset {version}; {} to {} are supported, convert it with onnx.version_converter or export it again",
+            OPSETS.start(),
+            OPSETS.end()
+        )),
+        None => fail(
+            "the model names no version of ONNX's operator set (opset_import); export it again".to_owned(),
+        ),
+    }
+}
+
+fn is_own(domain: &str) -> bool {
+    matches!(domain, "" | "ai.onnx")
+}
+
+/// Name of a node; those without one are named by what they are and where they stand.
+fn node_name(node: &NodeProto, index: usize) -> String {
+    match node.name.as_deref() {
+        None | Some("") => format!("{}_{index}", node.op_type.as_deref().unwrap_or("node")),
+        Some(name) => name.to_owned(),
+    }
+}
+
+/// The table row of every node, or all operators that have none.
+fn rows(model: &ModelProto, graph: &GraphProto, opset: i64) -> Result<Vec<&'static Row>, ImportError> {
+    let mut rows = Vec::with_capacity(graph.node.len());
+    let mut missing: BTreeMap<(String, String), UnsupportedOp> = BTreeMap::new();
+    for (index, node) in graph.node.iter().enumerate() {
+        let (domain, op) =
+            (node.domain.as_deref().unwrap_or_default(), node.op_type.as_deref().unwrap_or_default());
+        match if is_own(domain) { ops::find(op, opset) } else { None } {
+            Some(row) => rows.push(row),
+            None => {
+                let version = match is_own(domain) {
+                    true => opset,
+                    false => model
+                        .opset_import
+                        .iter()
+                        .find(|o| o.domain.as_deref() == Some(domain))
+                        .and_then(|o| o.version)
+                        .unwrap_or(0),
+                };
+                let domain = if is_own(domain) { "" } else { domain };
+                let entry =
+                    missing.entry((domain.to_owned(), op.to_owned())).or_insert_with(|| UnsupportedOp {
+                        domain: domain.to_owned(),
+                        op: op.to_owned(),
+                        opset: version,
+                        count: 0,
+                        example: node_name(node, index),
+                    });
+                entry.count += 1;
+            }
+        }
+    }
+    if missing.is_empty() { Ok(rows) } else { Err(ImportError::Unsupported(missing.into_values().collect())) }
+}
+
+fn names(graph: &GraphProto) -> impl Iterator<Item = &str> {
+    let outputs = graph.node.iter().flat_map(|n| &n.output).map(String::as_str);
+    let inputs = graph.input.iter().filter_map(|v| v.name.as_deref());
+    outputs.chain(inputs).chain(graph.initializer.iter().filter_map(|t| t.name.as_deref()))
+}
+
+fn initializers(builder: &mut Builder<'_>, graph: &GraphProto) -> Result<(), ImportError> {
+    for tensor in &graph.initializer {
+        let name = tensor.name.as_deref().unwrap_or_default();
+        if name.is_empty() {
+            return Err(ImportError::tensor("", "an initializer has no name; export the model again"));
+        }
+        let (ty, data) = builder.tensors.constant(name, tensor)?;
+        builder.given(name, ValueSource::Constant(data), ty)?;
+    }
+    Ok(())
+}
+
+fn inputs(builder: &mut Builder<'_>, graph: &GraphProto, options: &ImportOptions) -> Result<(), ImportError> {
+    for info in &graph.input {
+        let name = info.name.as_deref().unwrap_or_default();
+        if name.is_empty() {
+            return Err(ImportError::tensor("", "an input has no name; export the model again"));
+        }
+        // Before IR version 4 every initializer had to be listed as an input too; later it is a default. Both are
+        // constants here.
+        if builder.find(name).is_some() && graph.initializer.iter().any(|t| t.name.as_deref() == Some(name)) {
+            continue;
+        }
+        let ty = input_type(name, info)?;
+        for symbol in ty.shape.iter().flat_map(Expr::symbols) {
+            let bounds = options.bounds.get(symbol).copied().unwrap_or_default();
+            let declared = builder.graph.symbols.declare(symbol, bounds);
+            declared.map_err(|e| ImportError::tensor(name, e.to_string()))?;
+        }
+        let id = builder.given(name, ValueSource::Input, ty)?;
+        builder.graph.inputs.push(id);
+    }
+    Ok(())
+}
+
+fn input_type(name: &str, info: &ValueInfoProto) -> Result<TensorType, ImportError> {
+    let fail = |reason: String| ImportError::tensor(name, reason);
+    let tensor = match info.r#type.as_ref().and_then(|t| t.value.as_ref()) {
+        Some(type_proto::Value::TensorType(tensor)) => tensor,
+        Some(_) => {
+            return Err(fail(
+                "the input is no tensor (a sequence, map or optional); only tensors are supported".to_owned(),
+            ));
+        }
+        None => return Err(fail("the input has no type; export the model again".to_owned())),
+    };
+    let dtype = dtype(tensor.elem_type.unwrap_or(0)).map_err(fail)?;
+    let shape = tensor
+        .shape
+        .as_ref()
+        .ok_or_else(|| fail("the input has no rank; export the model with a shape".to_owned()))?;
+    if shape.dim.len() > bayplan_graph::MAX_RANK {
+        return Err(fail(format!(
+            "rank {} is above the limit of {}",
+            shape.dim.len(),
+            bayplan_graph::MAX_RANK
+        )));
+    }
+    let dims = shape.dim.iter().enumerate().map(|(axis, dim)| match &dim.value {
+        Some(dimension::Value::DimValue(v)) if *v < 0 || *v as u64 > MAX_ELEMENTS => Err(fail(format!(
+            "dimension {axis} is {v}; it must be from 0 to {MAX_ELEMENTS}, or a name if it is not fixed"
+        ))),
+        Some(dimension::Value::DimValue(v)) => Ok(Expr::from(*v)),
+        Some(dimension::Value::DimParam(text)) if text.len() > MAX_NAME => {
+            Err(fail(format!("the name of dimension {axis} is longer than {MAX_NAME} bytes")))
+        }
+        Some(dimension::Value::DimParam(text)) if !text.is_empty() => Ok(Expr::parse_or_opaque(text)),
+        // A dimension of which nothing is said is a symbol of its own.
+        _ => Ok(Expr::symbol(&format!("{name}_dim_{axis}"))),
+    });
+    Ok(TensorType { dtype, shape: dims.collect::<Result<_, _>>()? })
+}
+
+fn outputs(builder: &mut Builder<'_>, graph: &GraphProto) -> Result<(), ImportError> {
+    if graph.output.is_empty() {
+        return Err(ImportError::Model("the model has no outputs; there is nothing to compute".to_owned()));
+    }
+    for info in &graph.output {
+        let name = info.name.as_deref().unwrap_or_default();
+        let Some(mut id) = builder.find(name) else {
+            return Err(ImportError::tensor(name, "the model names it as an output, but nothing makes it"));
+        };
+        let value = builder.graph.value(id);
+        // An output that only passes on another value (Identity) becomes a view with its own name.
+        let passes_on = *value.name != *name || !matches!(value.source, ValueSource::Node { .. });
+        if passes_on || builder.graph.outputs.contains(&id) {
+            id = alias(builder, name, id).map_err(|reason| ImportError::tensor(name, reason))?;
+        }
+        builder.graph.outputs.push(id);
+    }
+    Ok(())
+}
+
+/// A view that drops no axis: the same tensor by another name.
+fn alias(
+    builder: &mut Builder<'_>,
+    name: &str,
+    id: bayplan_graph::ValueId,
+) -> Result<bayplan_graph::ValueId, String> {
+    let taken = builder.graph.values.iter().any(|v| *v.name == *name);
+    let axes = Tensor::from_i64(vec![0], &[]).map_err(|e| e.to_string())?;
+    let node = NodeProto { output: vec![name.to_owned()], ..NodeProto::default() };
+    let mut call = Call { builder, node: &node, name: name.into(), source_op: "Identity".into() };
+    let axes = call.builder.constant(&axes)?;
+    let copy = call.emit(Op::View(ViewOp::Squeeze), &[id, axes])?;
+    if !taken {
+        builder.graph.values[copy.0 as usize].name = name.into();
+    }
+    Ok(copy)
+}

@@ -1,0 +1,29 @@
+//! Limits on what a model file may hold. They are far above real models and keep a broken or hostile file from
+//! taking memory or time; each is named in the error that it causes.
+
+/// Bytes of structure (everything but tensor payloads) that are kept: the largest exports have a few MiB.
+pub const MAX_SKELETON: usize = 64 << 20;
+
+/// Payloads up to this many bytes stay in the structure; larger ones are only remembered as ranges of the file.
+pub const MAX_INLINE: u64 = 4096;
+
+/// Nodes, initializers, attributes and value descriptions together.
+pub const MAX_MESSAGES: usize = 1 << 20;
+
+/// Bytes of a name.
+pub const MAX_NAME: usize = 4096;
+
+/// Depth of messages within messages.
+pub const MAX_DEPTH: usize = 16;
+
+/// Bytes of one type description.
+pub const MAX_TYPE: u64 = 1 << 16;
+
+/// Elements of a constant given as a list of numbers in the structure.
+pub const MAX_LIST: usize = 1 << 20;
+
+/// Largest dimension and number of elements of a tensor: what a 48-bit address space holds.
+pub const MAX_ELEMENTS: u64 = 1 << 48;
+
+/// Nodes of the graph that is built.
+pub const MAX_NODES: usize = 1 << 21;

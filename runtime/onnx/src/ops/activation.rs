@@ -1,0 +1,183 @@
+//! Activation functions, most of them made of arithmetic.
+
+use bayplan_graph::op::{BinaryOp, UnaryOp};
+use bayplan_graph::{Op, ValueId};
+
+use super::Row;
+use crate::builder::{Built, Call};
+
+pub(super) const ROWS: &[Row] = &[
+    Row::new("Relu", 7, |c| apply(c, UnaryOp::Relu)),
+    Row::new("Sigmoid", 7, |c| apply(c, UnaryOp::Sigmoid)),
+    Row::new("Softplus", 7, |c| apply(c, UnaryOp::Softplus)),
+    Row::new("Tanh", 7, |c| apply(c, UnaryOp::Tanh)),
+    Row::new("Celu", 12, celu),
+    Row::new("Elu", 7, elu),
+    Row::new("Gelu", 20, gelu),
+    Row::new("HardSigmoid", 7, hard_sigmoid),
+    Row::new("HardSwish", 14, hard_swish),
+    Row::new("LeakyRelu", 7, leaky_relu),
+    Row::new("LogSoftmax", 7, |c| softmax(c, true)),
+    Row::new("Mish", 18, mish),
+    Row::new("PRelu", 7, prelu),
+    Row::new("Selu", 7, selu),
+    Row::new("Softmax", 7, |c| softmax(c, false)),
+    Row::new("Softsign", 7, softsign),
+    Row::new("ThresholdedRelu", 10, thresholded_relu),
+];
+
+type Step = Result<ValueId, String>;
+
+/// Arithmetic in the notation of the formulas below; numbers become constants of the type of `x`.
+impl Call<'_, '_> {
+    pub(super) fn unary(&mut self, op: UnaryOp, x: ValueId) -> Step {
+        self.emit(Op::Unary(op), &[x])
+    }
+
+    pub(super) fn binary(&mut self, op: BinaryOp, a: ValueId, b: ValueId) -> Step {
+        self.emit(Op::Binary(op), &[a, b])
+    }
+
+    pub(super) fn with(&mut self, op: BinaryOp, x: ValueId, number: f64) -> Step {
+        let number = self.scalar_like(x, number)?;
+        self.binary(op, x, number)
+    }
+}
+
+fn apply(c: &mut Call<'_, '_>, op: UnaryOp) -> Built {
+    let x = c.input(0)?;
+    Ok(vec![c.unary(op, x)?])
+}
+
+/// max(x, 0) + slope · min(x, 0)
+fn sloped(c: &mut Call<'_, '_>, x: ValueId, slope: ValueId) -> Built {
+    let positive = c.unary(UnaryOp::Relu, x)?;
+    let negative = c.with(BinaryOp::Min, x, 0.0)?;
+    let scaled = c.binary(BinaryOp::Mul, negative, slope)?;
+    Ok(vec![c.binary(BinaryOp::Add, positive, scaled)?])
+}
+
+fn leaky_relu(c: &mut Call<'_, '_>) -> Built {
+    let x = c.input(0)?;
+    let slope = c.attributes().float_or("alpha", 0.01)?;
+    let slope = c.scalar_like(x, slope.into())?;
+    sloped(c, x, slope)
+}
+
+fn prelu(c: &mut Call<'_, '_>) -> Built {
+    let (x, slope) = (c.input(0)?, c.input(1)?);
+    sloped(c, x, slope)
+}
+
+/// scale · (max(x, 0) + alpha · (exp(min(x, 0) / width) − 1))
+fn exponential(c: &mut Call<'_, '_>, alpha: f64, width: f64, scale: f64) -> Built {
+    let x = c.input(0)?;
+    let positive = c.unary(UnaryOp::Relu, x)?;
+    let mut negative = c.with(BinaryOp::Min, x, 0.0)?;
+    if width != 1.0 {
+        negative = c.with(BinaryOp::Div, negative, width)?;
+    }
+    let exp = c.unary(UnaryOp::Exp, negative)?;
+    let less = c.with(BinaryOp::Sub, exp, 1.0)?;
+    let tail = c.with(BinaryOp::Mul, less, alpha)?;
+    let sum = c.binary(BinaryOp::Add, positive, tail)?;
+    Ok(vec![if scale == 1.0 { sum } else { c.with(BinaryOp::Mul, sum, scale)? }])
+}
+
+fn elu(c: &mut Call<'_, '_>) -> Built {
+    let alpha = c.attributes().float_or("alpha", 1.0)?;
+    exponential(c, alpha.into(), 1.0, 1.0)
+}
+
+fn celu(c: &mut Call<'_, '_>) -> Built {
+    let alpha = c.attributes().float_or("alpha", 1.0)?;
+    exponential(c, alpha.into(), alpha.into(), 1.0)
+}
+
+fn selu(c: &mut Call<'_, '_>) -> Built {
+    let alpha = c.attributes().float_or("alpha", 1.673_263_2)?;
+    let gamma = c.attributes().float_or("gamma", 1.050_701)?;
+    exponential(c, alpha.into(), 1.0, gamma.into())
+}
+
+/// min(max(alpha · x + beta, 0), 1)
+fn hard(c: &mut Call<'_, '_>, x: ValueId, alpha: f64, beta: f64) -> Step {
+    let scaled = c.with(BinaryOp::Mul, x, alpha)?;
+    let moved = c.with(BinaryOp::Add, scaled, beta)?;
+    let low = c.with(BinaryOp::Max, moved, 0.0)?;
+    c.with(BinaryOp::Min, low, 1.0)
+}
+
+fn hard_sigmoid(c: &mut Call<'_, '_>) -> Built {
+    let x = c.input(0)?;
+    let (alpha, beta) = (c.attributes().float_or("alpha", 0.2)?, c.attributes().float_or("beta", 0.5)?);
+    Ok(vec![hard(c, x, alpha.into(), beta.into())?])
+}
+
+fn hard_swish(c: &mut Call<'_, '_>) -> Built {
+    let x = c.input(0)?;
+    let gate = hard(c, x, 1.0 / 6.0, 0.5)?;
+    Ok(vec![c.binary(BinaryOp::Mul, x, gate)?])
+}
+
+fn mish(c: &mut Call<'_, '_>) -> Built {
+    let x = c.input(0)?;
+    let soft = c.unary(UnaryOp::Softplus, x)?;
+    let gate = c.unary(UnaryOp::Tanh, soft)?;
+    Ok(vec![c.binary(BinaryOp::Mul, x, gate)?])
+}
+
+fn softsign(c: &mut Call<'_, '_>) -> Built {
+    let x = c.input(0)?;
+    let size = c.unary(UnaryOp::Abs, x)?;
+    let below = c.with(BinaryOp::Add, size, 1.0)?;
+    Ok(vec![c.binary(BinaryOp::Div, x, below)?])
+}
+
+fn thresholded_relu(c: &mut Call<'_, '_>) -> Built {
+    let x = c.input(0)?;
+    let alpha = c.attributes().float_or("alpha", 1.0)?;
+    let above = c.with(BinaryOp::Greater, x, alpha.into())?;
+    let zero = c.scalar_like(x, 0.0)?;
+    Ok(vec![c.emit(Op::Select, &[above, x, zero])?])
+}
+
+/// x/2 · (1 + erf(x/√2)), or its approximation x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³)))
+fn gelu(c: &mut Call<'_, '_>) -> Built {
+    use core::f64::consts::{FRAC_1_SQRT_2, FRAC_2_PI};
+    let x = c.input(0)?;
+    let curve = match c.attributes().text("approximate")? {
+        None | Some("none") => {
+            let scaled = c.with(BinaryOp::Mul, x, FRAC_1_SQRT_2)?;
+            c.unary(UnaryOp::Erf, scaled)?
+        }
+        Some("tanh") => {
+            let square = c.binary(BinaryOp::Mul, x, x)?;
+            let cube = c.binary(BinaryOp::Mul, square, x)?;
+            let small = c.with(BinaryOp::Mul, cube, 0.044_715)?;
+            let sum = c.binary(BinaryOp::Add, x, small)?;
+            let scaled = c.with(BinaryOp::Mul, sum, FRAC_2_PI.sqrt())?;
+            c.unary(UnaryOp::Tanh, scaled)?
+        }
+        Some(other) => return Err(format!("approximation `{other}` is not supported; use none or tanh")),
+    };
+    let gate = c.with(BinaryOp::Add, curve, 1.0)?;
+    let half = c.with(BinaryOp::Mul, x, 0.5)?;
+    Ok(vec![c.binary(BinaryOp::Mul, half, gate)?])
+}
+
+/// Before opset 13 everything from `axis` on was one long axis.
+fn softmax(c: &mut Call<'_, '_>, log: bool) -> Built {
+    let x = c.input(0)?;
+    if c.opset() >= 13 {
+        let axis = c.attributes().int_or("axis", -1)?;
+        return Ok(vec![c.emit(Op::Softmax { axis, log }, &[x])?]);
+    }
+    let (axis, rank) = (c.attributes().int_or("axis", 1)?, c.rank(x)?);
+    if axis == -1 || axis == rank as i64 - 1 {
+        return Ok(vec![c.emit(Op::Softmax { axis: -1, log }, &[x])?]);
+    }
+    let flat = c.emit(Op::View(bayplan_graph::op::ViewOp::Flatten(axis)), &[x])?;
+    let y = c.emit(Op::Softmax { axis: -1, log }, &[flat])?;
+    Ok(vec![c.like(y, x)?])
+}

@@ -1,0 +1,136 @@
+//! Elementwise operators: arithmetic, comparison, logic, conversion.
+
+use bayplan_graph::op::{BinaryOp, UnaryOp};
+use bayplan_graph::{DType, Op, ValueId};
+
+use super::Row;
+use crate::builder::{Built, Call};
+
+pub(super) const ROWS: &[Row] = &[
+    Row::new("Abs", 7, |c| unary(c, UnaryOp::Abs)),
+    Row::new("Ceil", 7, |c| unary(c, UnaryOp::Ceil)),
+    Row::new("Cos", 7, |c| unary(c, UnaryOp::Cos)),
+    Row::new("Erf", 9, |c| unary(c, UnaryOp::Erf)),
+    Row::new("Exp", 7, |c| unary(c, UnaryOp::Exp)),
+    Row::new("Floor", 7, |c| unary(c, UnaryOp::Floor)),
+    Row::new("IsInf", 10, is_inf),
+    Row::new("IsNaN", 9, |c| unary(c, UnaryOp::IsNaN)),
+    Row::new("Log", 7, |c| unary(c, UnaryOp::Log)),
+    Row::new("Neg", 7, |c| unary(c, UnaryOp::Neg)),
+    Row::new("Not", 7, |c| unary(c, UnaryOp::Not)),
+    Row::new("Reciprocal", 7, |c| unary(c, UnaryOp::Reciprocal)),
+    Row::new("Round", 11, |c| unary(c, UnaryOp::Round)),
+    Row::new("Sign", 9, |c| unary(c, UnaryOp::Sign)),
+    Row::new("Sin", 7, |c| unary(c, UnaryOp::Sin)),
+    Row::new("Sqrt", 7, |c| unary(c, UnaryOp::Sqrt)),
+    Row::new("Add", 7, |c| binary(c, BinaryOp::Add)),
+    Row::new("Sub", 7, |c| binary(c, BinaryOp::Sub)),
+    Row::new("Mul", 7, |c| binary(c, BinaryOp::Mul)),
+    Row::new("Div", 7, |c| binary(c, BinaryOp::Div)),
+    Row::new("Mod", 10, modulo),
+    Row::new("Pow", 7, pow),
+    Row::new("And", 7, |c| binary(c, BinaryOp::And)),
+    Row::new("Or", 7, |c| binary(c, BinaryOp::Or)),
+    Row::new("Xor", 7, |c| binary(c, BinaryOp::Xor)),
+    Row::new("Equal", 7, |c| binary(c, BinaryOp::Equal)),
+    Row::new("Greater", 7, |c| binary(c, BinaryOp::Greater)),
+    Row::new("GreaterOrEqual", 12, |c| binary(c, BinaryOp::GreaterOrEqual)),
+    Row::new("Less", 7, |c| binary(c, BinaryOp::Less)),
+    Row::new("LessOrEqual", 12, |c| binary(c, BinaryOp::LessOrEqual)),
+    Row::new("Max", 7, |c| fold(c, BinaryOp::Max)),
+    Row::new("Min", 7, |c| fold(c, BinaryOp::Min)),
+    Row::new("Sum", 7, |c| fold(c, BinaryOp::Add)),
+    Row::new("Mean", 7, mean),
+    Row::new("Clip", 7, clip),
+    Row::new("Where", 9, select),
+    Row::new("Cast", 7, cast),
+    Row::new("CastLike", 15, cast_like),
+];
+
+fn unary(c: &mut Call<'_, '_>, op: UnaryOp) -> Built {
+    let x = c.input(0)?;
+    Ok(vec![c.emit(Op::Unary(op), &[x])?])
+}
+
+fn binary(c: &mut Call<'_, '_>, op: BinaryOp) -> Built {
+    let (a, b) = (c.input(0)?, c.input(1)?);
+    Ok(vec![c.emit(Op::Binary(op), &[a, b])?])
+}
+
+fn fold(c: &mut Call<'_, '_>, op: BinaryOp) -> Built {
+    let mut all = c.input(0)?;
+    for i in 1..c.inputs() {
+        let next = c.input(i)?;
+        all = c.emit(Op::Binary(op), &[all, next])?;
+    }
+    Ok(vec![all])
+}
+
+fn mean(c: &mut Call<'_, '_>) -> Built {
+    let sum = fold(c, BinaryOp::Add)?[0];
+    let count = c.scalar_like(sum, c.inputs() as f64)?;
+    Ok(vec![c.emit(Op::Binary(BinaryOp::Div), &[sum, count])?])
+}
+
+fn is_inf(c: &mut Call<'_, '_>) -> Built {
+    if !c.attributes().flag("detect_negative", true)? || !c.attributes().flag("detect_positive", true)? {
+        return Err("only IsInf of both signs is supported".to_owned());
+    }
+    unary(c, UnaryOp::IsInf)
+}
+
+fn modulo(c: &mut Call<'_, '_>) -> Built {
+    let (fmod, float) = (c.attributes().flag("fmod", false)?, c.dtype(c.input(0)?)?.is_float());
+    if fmod != float {
+        return Err("only fmod=1 on floats and fmod=0 on integers are supported".to_owned());
+    }
+    binary(c, BinaryOp::Mod)
+}
+
+/// The exponent may have another type than the base (from opset 12).
+fn pow(c: &mut Call<'_, '_>) -> Built {
+    let (base, exponent) = (c.input(0)?, c.input(1)?);
+    let dtype = c.dtype(base)?;
+    let exponent = convert(c, exponent, dtype)?;
+    Ok(vec![c.emit(Op::Binary(BinaryOp::Pow), &[base, exponent])?])
+}
+
+/// Bounds are attributes before opset 11, then optional inputs.
+fn clip(c: &mut Call<'_, '_>) -> Built {
+    let mut x = c.input(0)?;
+    let bounds = if c.opset() < 11 {
+        let (min, max) = (c.attributes().float("min")?, c.attributes().float("max")?);
+        let mut scalar = |v: Option<f32>| v.map(|v| c.scalar_like(x, v.into())).transpose();
+        [scalar(min)?, scalar(max)?]
+    } else {
+        [c.optional(1)?, c.optional(2)?]
+    };
+    for (bound, op) in bounds.into_iter().zip([BinaryOp::Max, BinaryOp::Min]) {
+        if let Some(bound) = bound {
+            x = c.emit(Op::Binary(op), &[x, bound])?;
+        }
+    }
+    Ok(vec![x])
+}
+
+fn select(c: &mut Call<'_, '_>) -> Built {
+    let operands = [c.input(0)?, c.input(1)?, c.input(2)?];
+    Ok(vec![c.emit(Op::Select, &operands)?])
+}
+
+fn convert(c: &mut Call<'_, '_>, x: ValueId, to: DType) -> Result<ValueId, String> {
+    if c.dtype(x).is_ok_and(|from| from == to) { Ok(x) } else { c.emit(Op::Cast(to), &[x]) }
+}
+
+fn cast(c: &mut Call<'_, '_>) -> Built {
+    let to = c.attributes().int("to")?.ok_or("attribute `to` is missing")?;
+    let to = crate::tensor::dtype(i32::try_from(to).unwrap_or(-1))?;
+    let x = c.input(0)?;
+    Ok(vec![convert(c, x, to)?])
+}
+
+fn cast_like(c: &mut Call<'_, '_>) -> Built {
+    let (x, like) = (c.input(0)?, c.input(1)?);
+    let to = c.dtype(like)?;
+    Ok(vec![convert(c, x, to)?])
+}

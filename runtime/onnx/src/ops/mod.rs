@@ -1,0 +1,65 @@
+//! The table of builders: one row per ONNX operator.
+
+use crate::builder::{Built, Call};
+
+mod activation;
+mod elementwise;
+mod linear;
+mod normalize;
+mod pool;
+mod reduce;
+mod shape;
+mod tensor;
+
+/// How one ONNX operator is built.
+pub(crate) struct Row {
+    /// Operator type.
+    pub(crate) op: &'static str,
+    /// First opset that has it (7 also stands for "before 7").
+    pub(crate) since: i64,
+    /// Makes its nodes and gives the values of its outputs.
+    pub(crate) build: fn(&mut Call<'_, '_>) -> Built,
+}
+
+impl Row {
+    const fn new(op: &'static str, since: i64, build: fn(&mut Call<'_, '_>) -> Built) -> Self {
+        Self { op, since, build }
+    }
+}
+
+const TABLES: [&[Row]; 8] = [
+    elementwise::ROWS,
+    activation::ROWS,
+    linear::ROWS,
+    pool::ROWS,
+    normalize::ROWS,
+    reduce::ROWS,
+    shape::ROWS,
+    tensor::ROWS,
+];
+
+/// The row of an operator of ONNX's own domain, if it exists in that opset.
+pub(crate) fn find(op: &str, opset: i64) -> Option<&'static Row> {
+    TABLES.iter().flat_map(|rows| rows.iter()).find(|row| row.op == op && row.since <= opset)
+}
+
+/// The supported operators of ONNX's own domain with the opset from which on they exist (7: or before), sorted.
+pub fn supported() -> Vec<(&'static str, i64)> {
+    let mut list: Vec<_> =
+        TABLES.iter().flat_map(|rows| rows.iter()).map(|row| (row.op, row.since)).collect();
+    list.sort_unstable();
+    list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operator_has_one_row() {
+        let list = supported();
+        assert!(list.windows(2).all(|pair| pair[0].0 != pair[1].0), "an operator has two rows");
+        assert!(list.iter().all(|(_, since)| crate::OPSETS.contains(since)));
+        assert!(find("Gelu", 19).is_none() && find("Gelu", 20).is_some());
+    }
+}

@@ -1,0 +1,137 @@
+//! Shapes and views.
+
+use bayplan_graph::op::{BinaryOp, Keep, ReduceOp, ViewOp};
+use bayplan_graph::{Op, ValueId};
+
+use super::Row;
+use crate::builder::{Built, Call};
+
+pub(super) const ROWS: &[Row] = &[
+    Row::new("Dropout", 7, dropout),
+    Row::new("Expand", 8, expand),
+    Row::new("Flatten", 7, flatten),
+    Row::new("Identity", 7, |c| Ok(vec![c.input(0)?])),
+    Row::new("Reshape", 7, reshape),
+    Row::new("Shape", 7, shape),
+    Row::new("Size", 7, size),
+    Row::new("Squeeze", 7, |c| axes_view(c, ViewOp::Squeeze)),
+    Row::new("Tile", 7, tile),
+    Row::new("Transpose", 7, transpose),
+    Row::new("Unsqueeze", 7, |c| axes_view(c, ViewOp::Unsqueeze)),
+];
+
+impl Call<'_, '_> {
+    /// `x` in the shape of `like`.
+    pub(super) fn like(&mut self, x: ValueId, like: ValueId) -> Result<ValueId, String> {
+        let shape = self.emit(Op::Shape { start: 0, end: None }, &[like])?;
+        self.emit(Op::View(ViewOp::Reshape { allow_zero: true }), &[x, shape])
+    }
+
+    /// Element `i` of a list, as a list.
+    pub(super) fn element(&mut self, list: ValueId, i: usize) -> Result<ValueId, String> {
+        let operands = [i as i64, i as i64 + 1, 0, 1].map(|v| self.ints(&[v]));
+        let [start, end, axis, step] = operands;
+        self.emit(Op::Slice, &[list, start?, end?, axis?, step?])
+    }
+
+    /// Lists joined.
+    pub(super) fn join(&mut self, lists: &[ValueId]) -> Result<ValueId, String> {
+        self.emit(Op::Concat { axis: 0 }, lists)
+    }
+}
+
+/// Nothing, outside training; the mask is not supported.
+fn dropout(c: &mut Call<'_, '_>) -> Built {
+    c.only_outputs(1)?;
+    if let Some(training) = c.optional(2)? {
+        if c.known(training) != Some(vec![0]) {
+            return Err(
+                "dropout in training mode is not supported; export the model in evaluation mode".to_owned()
+            );
+        }
+    }
+    Ok(vec![c.input(0)?])
+}
+
+fn expand(c: &mut Call<'_, '_>) -> Built {
+    let (x, shape) = (c.input(0)?, c.input(1)?);
+    Ok(vec![c.emit(Op::Expand, &[x, shape])?])
+}
+
+fn flatten(c: &mut Call<'_, '_>) -> Built {
+    let x = c.input(0)?;
+    let axis = c.attributes().int_or("axis", 1)?;
+    Ok(vec![c.emit(Op::View(ViewOp::Flatten(axis)), &[x])?])
+}
+
+fn reshape(c: &mut Call<'_, '_>) -> Built {
+    let (x, shape) = (c.input(0)?, c.input(1)?);
+    let allow_zero = c.opset() >= 14 && c.attributes().flag("allowzero", false)?;
+    Ok(vec![c.emit(Op::View(ViewOp::Reshape { allow_zero }), &[x, shape])?])
+}
+
+fn shape(c: &mut Call<'_, '_>) -> Built {
+    let x = c.input(0)?;
+    let (start, end) = match c.opset() {
+        15.. => (c.attributes().int_or("start", 0)?, c.attributes().int("end")?),
+        _ => (0, None),
+    };
+    Ok(vec![c.emit(Op::Shape { start, end }, &[x])?])
+}
+
+/// The product of the dimensions, as a scalar.
+fn size(c: &mut Call<'_, '_>) -> Built {
+    let x = c.input(0)?;
+    let shape = c.emit(Op::Shape { start: 0, end: None }, &[x])?;
+    if c.rank(x)? == 0 {
+        return Ok(vec![c.scalar(bayplan_graph::DType::I64, 1.0)?]);
+    }
+    let axes = c.ints(&[0])?;
+    Ok(vec![c.emit(Op::Reduce(ReduceOp::Prod, Keep::None), &[shape, axes])?])
+}
+
+/// Axes are an attribute before opset 13, then an input (optional for Squeeze).
+fn axes_view(c: &mut Call<'_, '_>, op: ViewOp) -> Built {
+    let x = c.input(0)?;
+    let axes = match (c.opset() >= 13, c.attributes().ints("axes")?) {
+        (true, _) => c.optional(1)?,
+        (false, Some(list)) => Some(c.ints(list)?),
+        (false, None) => None,
+    };
+    match (op, axes) {
+        (_, Some(axes)) => Ok(vec![c.emit(Op::View(op), &[x, axes])?]),
+        (ViewOp::Squeeze, None) => Ok(vec![c.emit(Op::View(op), &[x])?]),
+        (_, None) => Err("its axes are missing".to_owned()),
+    }
+}
+
+fn transpose(c: &mut Call<'_, '_>) -> Built {
+    let x = c.input(0)?;
+    let perm = match c.attributes().sizes("perm", 0)? {
+        Some(perm) => perm,
+        None => (0..c.rank(x)?).rev().collect(),
+    };
+    Ok(vec![c.emit(Op::Transpose(perm), &[x])?])
+}
+
+/// [d₀, d₁, …] viewed as [1, d₀, 1, d₁, …], broadcast to [r₀, d₀, r₁, d₁, …], viewed as [r₀·d₀, r₁·d₁, …].
+fn tile(c: &mut Call<'_, '_>) -> Built {
+    let (x, repeats) = (c.input(0)?, c.input(1)?);
+    let rank = c.rank(x)?;
+    if rank == 0 {
+        return Ok(vec![x]);
+    }
+    let dims = c.emit(Op::Shape { start: 0, end: None }, &[x])?;
+    let mut interleaved = Vec::with_capacity(2 * rank);
+    for i in 0..rank {
+        interleaved.push(c.element(repeats, i)?);
+        interleaved.push(c.element(dims, i)?);
+    }
+    let interleaved = c.join(&interleaved)?;
+    let axes: Vec<i64> = (0..rank as i64).map(|i| 2 * i).collect();
+    let axes = c.ints(&axes)?;
+    let spread = c.emit(Op::View(ViewOp::Unsqueeze), &[x, axes])?;
+    let broadcast = c.emit(Op::Expand, &[spread, interleaved])?;
+    let target = c.binary(BinaryOp::Mul, repeats, dims)?;
+    Ok(vec![c.emit(Op::View(ViewOp::Reshape { allow_zero: true }), &[broadcast, target])?])
+}

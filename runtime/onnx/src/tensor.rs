@@ -1,0 +1,211 @@
+//! ONNX tensors to types and bytes.
+
+use bayplan_expr::Expr;
+use bayplan_graph::{ByteRange, ConstData, DType, FileId, FileRef, TensorType};
+
+use crate::error::ImportError;
+use crate::generated::onnx::TensorProto;
+use crate::limits::{MAX_ELEMENTS, MAX_LIST};
+use crate::wire::{DOUBLE_DATA, FLOAT_DATA, Payload};
+
+/// The element type of a `TensorProto.DataType` number.
+pub(crate) fn dtype(number: i32) -> Result<DType, String> {
+    Ok(match number {
+        1 => DType::F32,
+        2 => DType::U8,
+        3 => DType::I8,
+        4 => DType::U16,
+        5 => DType::I16,
+        6 => DType::I32,
+        7 => DType::I64,
+        9 => DType::Bool,
+        10 => DType::F16,
+        11 => DType::F64,
+        12 => DType::U32,
+        13 => DType::U64,
+        16 => DType::BF16,
+        0 => return Err("it has no element type".to_owned()),
+        8 => return Err("strings are not supported; move text processing out of the model".to_owned()),
+        other => {
+            return Err(format!(
+                "element type number {other} of ONNX is not supported; convert it to a wider type"
+            ));
+        }
+    })
+}
+
+/// Turns tensors into constants; collects the files they lie in.
+pub(crate) struct Tensors<'a> {
+    pub(crate) payloads: &'a [Payload],
+    pub(crate) files: Vec<FileRef>,
+}
+
+impl<'a> Tensors<'a> {
+    pub(crate) fn new(payloads: &'a [Payload]) -> Self {
+        Self { payloads, files: vec![FileRef::Model] }
+    }
+
+    /// Type and bytes of a tensor.
+    pub(crate) fn constant(
+        &mut self,
+        name: &str,
+        tensor: &TensorProto,
+    ) -> Result<(TensorType, ConstData), ImportError> {
+        let fail = |reason: String| ImportError::tensor(name, reason);
+        let dtype = dtype(tensor.data_type.unwrap_or(0)).map_err(fail)?;
+        let len = byte_len(dtype, &tensor.dims).map_err(fail)?;
+        let ty = TensorType { dtype, shape: tensor.dims.iter().map(|&d| Expr::from(d)).collect() };
+        let data = if tensor.data_location == Some(1) {
+            ConstData::Range(self.external(tensor, len).map_err(fail)?)
+        } else if let Some(segment) = &tensor.segment {
+            let index = segment.begin.and_then(|i| usize::try_from(i).ok());
+            let payload = index.and_then(|i| self.payloads.get(i)).copied();
+            let payload = payload.ok_or_else(|| fail("its payload is missing".to_owned()))?;
+            ConstData::Range(in_model(payload, dtype, len).map_err(fail)?)
+        } else {
+            ConstData::Inline(inline(tensor, dtype, len).map_err(fail)?.into())
+        };
+        Ok((ty, data))
+    }
+
+    fn external(&mut self, tensor: &TensorProto, len: u64) -> Result<ByteRange, String> {
+        let entry = |key: &str| {
+            tensor
+                .external_data
+                .iter()
+                .find(|e| e.key.as_deref() == Some(key))
+                .and_then(|e| e.value.as_deref())
+        };
+        let number = |key: &str| match entry(key) {
+            None => Ok(None),
+            Some(text) => {
+                text.parse::<u64>().map(Some).map_err(|_| format!("its external {key} `{text}` is no number"))
+            }
+        };
+        let location =
+            entry("location").ok_or("its external data has no location; export the model again")?;
+        check_location(location)?;
+        let offset = number("offset")?.unwrap_or(0);
+        let given = number("length")?.unwrap_or(len);
+        if given != len {
+            return Err(format!(
+                "its external data has {given} bytes, but its type needs {len}; export the model again"
+            ));
+        }
+        if offset.checked_add(len).is_none() {
+            return Err(format!("its external offset {offset} is beyond any file"));
+        }
+        let file = FileRef::External(location.into());
+        let index = self.files.iter().position(|f| *f == file).unwrap_or_else(|| {
+            self.files.push(file);
+            self.files.len() - 1
+        });
+        Ok(ByteRange { file: FileId(index as u32), offset, len })
+    }
+}
+
+/// Only files beside the model or below: a model must not reach elsewhere.
+fn check_location(location: &str) -> Result<(), String> {
+    let parts = || location.split(['/', '\\']);
+    let reason = if location.is_empty() {
+        "is empty"
+    } else if location.contains('\0') {
+        "contains a zero byte"
+    } else if location.starts_with(['/', '\\']) || location.get(1..2) == Some(":") {
+        "is absolute"
+    } else if parts().any(|part| part == "..") {
+        "leads out of the model's folder"
+    } else if parts().all(|part| part.is_empty() || part == ".") {
+        "names no file"
+    } else {
+        return Ok(());
+    };
+    Err(format!(
+        "its external location `{location}` {reason}; it must be a path relative to the model's folder, without `..`"
+    ))
+}
+
+/// Bytes of a tensor, checked against the limits.
+pub(crate) fn byte_len(dtype: DType, dims: &[i64]) -> Result<u64, String> {
+    if dims.len() > bayplan_graph::MAX_RANK {
+        return Err(format!("rank {} is above the limit of {}", dims.len(), bayplan_graph::MAX_RANK));
+    }
+    let mut count = Some(1_u64);
+    for &dim in dims {
+        let dim = u64::try_from(dim).map_err(|_| format!("dimension {dim} is negative"))?;
+        if dim > MAX_ELEMENTS {
+            return Err(format!("dimension {dim} is above the limit of {MAX_ELEMENTS}"));
+        }
+        count = if dim == 0 { Some(0) } else { count.and_then(|n| n.checked_mul(dim)) };
+        if count == Some(0) {
+            return Ok(0);
+        }
+    }
+    count
+        .filter(|&n| n <= MAX_ELEMENTS)
+        .map(|n| n * dtype.size() as u64)
+        .ok_or_else(|| format!("it has more than {MAX_ELEMENTS} elements"))
+}
+
+fn in_model(payload: Payload, dtype: DType, len: u64) -> Result<ByteRange, String> {
+    // Packed floats lie in the file exactly as raw ones do.
+    match (payload.field, dtype) {
+        (FLOAT_DATA, DType::F32) | (DOUBLE_DATA, DType::F64) => {}
+        (FLOAT_DATA | DOUBLE_DATA, _) => {
+            return Err(format!("its elements are {dtype}, but stored as floats"));
+        }
+        _ => {}
+    }
+    if payload.len != len {
+        return Err(format!(
+            "its payload at byte {} has {} bytes, but its type needs {len}; export the model again",
+            payload.offset, payload.len
+        ));
+    }
+    Ok(ByteRange { file: FileId(0), offset: payload.offset, len })
+}
+
+fn inline(tensor: &TensorProto, dtype: DType, len: u64) -> Result<Vec<u8>, String> {
+    let lists = [
+        tensor.float_data.len(),
+        tensor.int32_data.len(),
+        tensor.int64_data.len(),
+        tensor.double_data.len(),
+        tensor.uint64_data.len(),
+    ];
+    if let Some(n) = lists.iter().find(|&&n| n > MAX_LIST) {
+        return Err(format!(
+            "a list of {n} elements is above the limit of {MAX_LIST}; store the tensor as raw data"
+        ));
+    }
+    let bytes = match &tensor.raw_data {
+        Some(raw) if lists.iter().all(|&n| n == 0) => raw.clone(),
+        Some(raw) if raw.is_empty() => from_lists(tensor, dtype),
+        Some(_) => return Err("it is stored twice; export the model again".to_owned()),
+        None => from_lists(tensor, dtype),
+    };
+    if bytes.len() as u64 == len {
+        Ok(bytes)
+    } else {
+        Err(format!(
+            "it has {} bytes of elements, but its type needs {len}; export the model again",
+            bytes.len()
+        ))
+    }
+}
+
+/// The typed lists: `int32_data` also holds all narrower types (floats by their bits), `uint64_data` also u32.
+fn from_lists(tensor: &TensorProto, dtype: DType) -> Vec<u8> {
+    match dtype {
+        DType::F32 => tensor.float_data.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        DType::F64 => tensor.double_data.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        DType::I64 => tensor.int64_data.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        DType::U64 => tensor.uint64_data.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        DType::U32 => tensor.uint64_data.iter().flat_map(|&v| (v as u32).to_le_bytes()).collect(),
+        DType::Bool => tensor.int32_data.iter().map(|&v| u8::from(v != 0)).collect(),
+        _ => {
+            let size = dtype.size();
+            tensor.int32_data.iter().flat_map(|v| v.to_le_bytes().into_iter().take(size)).collect()
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Why weights cannot be read.
+
+use core::fmt;
+use std::path::PathBuf;
+
+use bayplan_graph::ReadError;
+use bayplan_text::escape;
+
+/// Why weights cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WeightsError {
+    /// A file cannot be opened.
+    Open {
+        /// Its path.
+        path: PathBuf,
+        /// A tensor that needs it; `None` for the model itself.
+        tensor: Option<String>,
+        /// The system's reason.
+        reason: String,
+    },
+    /// A file is too short for a tensor.
+    Short {
+        /// Its path.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// Byte at which the tensor ends.
+        end: u64,
+        /// Bytes in the file.
+        len: u64,
+    },
+    /// A tensor whose place makes no sense: a file that the graph does not name, or an end beyond 2^64.
+    Place {
+        /// The tensor.
+        tensor: String,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// Reading failed.
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: ReadError,
+    },
+    /// The buffer given is not as long as the constant.
+    Buffer {
+        /// Bytes of the constant.
+        expected: u64,
+        /// Bytes of the buffer.
+        actual: u64,
+    },
+}
+
+impl fmt::Display for WeightsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let show = |path: &PathBuf| escape(&path.to_string_lossy()).to_string();
+        match self {
+            Self::Open { path, tensor: None, reason } => {
+                write!(f, "cannot open the model `{}`: {reason}", show(path))
+            }
+            Self::Open { path, tensor: Some(tensor), reason } => write!(
+                f,
+                "cannot open `{}`, which holds tensor `{}`: {reason}; put the file beside the model",
+                show(path),
+                escape(tensor)
+            ),
+            Self::Short { path, tensor, end, len } => write!(
+                f,
+                "`{}` has {len} bytes, but tensor `{}` ends at byte {end}; the file is incomplete or belongs to \
+                 another model, copy or download it again",
+                show(path),
+                escape(tensor)
+            ),
+            Self::Place { tensor, reason } => {
+                write!(f, "tensor `{}`: {reason}; export the model again", escape(tensor))
+            }
+            Self::Read { path, error } => write!(f, "`{}`: {error}", show(path)),
+            Self::Buffer { expected, actual } => {
+                write!(f, "a constant of {expected} bytes does not fit a buffer of {actual}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for WeightsError {}
