@@ -12,6 +12,7 @@ mod chain;
 mod epilogue;
 mod kernel;
 mod kernels;
+mod packing;
 mod source;
 mod spec;
 mod spirv;
@@ -20,6 +21,7 @@ mod table;
 mod target;
 
 pub use kernel::{Access, Binding, Kernel, Launch, Refusal, Slot};
+pub use packing::Packing;
 pub use spec::{
     Arg, Chain, ConvSpec, CopySpec, ElementwiseSpec, GatherNdSpec, GatherSpec, MatMulSpec, NormalizeSpec,
     Operand, PoolSpec, RangeSpec, ReduceSpec, SoftmaxSpec, Spec, Step, StepOp,

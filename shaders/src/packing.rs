@@ -1,5 +1,6 @@
 //! How a kernel wants its weights to lie.
 
+use crate::kernels::conv_block;
 use crate::spec::{ConvSpec, CopySpec};
 use crate::target::Target;
 
@@ -15,8 +16,9 @@ pub struct Packing {
 }
 
 impl ConvSpec {
-    /// How this convolution wants its weights on a target; `None` if it takes them as they are.
-    pub fn packing(&self, _target: &Target) -> Option<Packing> {
-        None
+    /// How this convolution wants its weights on a target; `None` if it takes them as they are. Whether
+    /// they already were rearranged makes no difference.
+    pub fn packing(&self, target: &Target) -> Option<Packing> {
+        conv_block::serves(self, target).then(|| conv_block::packing(self))
     }
 }

@@ -1,7 +1,7 @@
 //! The kernel table: which kernel does what on which device.
 
 use crate::kernels::{
-    copy, elementwise, gather, matmul, matmul_gpu, normalize, pool, range, reduce, softmax,
+    conv, conv_block, copy, elementwise, gather, matmul, matmul_gpu, normalize, pool, range, reduce, softmax,
 };
 use crate::{Launch, Refusal, Spec, Target};
 
@@ -66,6 +66,20 @@ pub const KERNELS: &[Row] = &[
         build: build!(MatMul, matmul::build),
     },
     Row { name: "matmul.gpu", family: "matmul", accepts: always, build: build!(MatMul, matmul_gpu::build) },
+    Row {
+        name: "conv.block",
+        family: "conv",
+        accepts: conv::block_fits,
+        build: build!(Conv, conv_block::build),
+    },
+    Row {
+        name: "conv.window",
+        family: "conv",
+        accepts: conv::window_fits,
+        build: build!(Conv, conv::build_window),
+    },
+    Row { name: "conv.cpu", family: "conv", accepts: conv::cpu_fits, build: build!(Conv, conv::build_cpu) },
+    Row { name: "conv.gpu", family: "conv", accepts: conv::gpu_fits, build: build!(Conv, conv::build_gpu) },
     Row { name: "pool", family: "pool", accepts: always, build: build!(Pool, pool::build) },
     Row { name: "reduce", family: "reduce", accepts: always, build: build!(Reduce, reduce::build) },
     Row { name: "softmax", family: "softmax", accepts: always, build: build!(Softmax, softmax::build) },

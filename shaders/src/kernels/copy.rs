@@ -41,24 +41,24 @@ pub(crate) fn build(spec: &CopySpec, target: &Target) -> Result<Launch, Refusal>
     let out = src.bind(Slot::Output, Access::Write, kind(out4), out_words)?;
     let from = side(&mut src, "x", &merged.strides[0], x_base, four, x4)?;
     let to = side(&mut src, "out", &merged.strides[1], out_base, four, out4)?;
-    let _ = writeln!(body, "let from = {};\nlet to = {};", from.base, to.base);
+    let _ = writeln!(body, "let at_x = {};\nlet at_out = {};", from.base, to.base);
     if four {
         let at = |s: &Side, name: &str, index: &str, j: u32| format!("{name}.d[{index} + {j}u * {}]", s.step);
         let value = if x4 {
-            format!("{x}.d[from]")
+            format!("{x}.d[at_x]")
         } else {
-            format!("vec4<u32>({})", [0, 1, 2, 3].map(|j| at(&from, &x, "from", j)).join(", "))
+            format!("vec4<u32>({})", [0, 1, 2, 3].map(|j| at(&from, &x, "at_x", j)).join(", "))
         };
         let _ = writeln!(body, "let v = {value};");
         if out4 {
-            let _ = writeln!(body, "{out}.d[to] = v;");
+            let _ = writeln!(body, "{out}.d[at_out] = v;");
         } else {
             for (j, c) in (0u32..).zip(["x", "y", "z", "w"]) {
-                let _ = writeln!(body, "{} = v.{c};", at(&to, &out, "to", j));
+                let _ = writeln!(body, "{} = v.{c};", at(&to, &out, "at_out", j));
             }
         }
     } else {
-        let _ = writeln!(body, "{out}.d[to] = {x}.d[from];");
+        let _ = writeln!(body, "{out}.d[at_out] = {x}.d[at_x];");
     }
     let side = |wide: bool| if wide { "4" } else { "1" };
     let name = format!("copy.{}to{}.{}d", side(x4), side(out4), merged.shape.len());

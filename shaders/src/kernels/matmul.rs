@@ -1,4 +1,4 @@
-//! Matrix products on CPU drivers.
+//! Matrix products, and convolutions as such, on CPU drivers.
 //!
 //! One subgroup computes `rows × (4 · lanes)` results: every lane keeps `rows` `vec4` accumulators for its own four
 //! columns. Elements of `a` are loaded once per subgroup, each lane holding some, and spread with `subgroupShuffle` at
@@ -7,10 +7,9 @@
 
 use core::fmt::Write as _;
 
-use crate::epilogue::{Axis, Epilogue};
+use crate::kernels::product::{Problem, is_padded};
 use crate::source::{Source, Workgroup};
-use crate::strides;
-use crate::{Access, Class, Launch, MatMulSpec, Refusal, Slot, Spec, Target, chain};
+use crate::{Class, Launch, MatMulSpec, Refusal, Spec, Target};
 
 /// Whether this row serves the device.
 pub(crate) fn block_fits(_: &Spec, target: &Target) -> bool {
@@ -26,6 +25,11 @@ enum Loads {
     AlongN,
     /// One by one, at any strides.
     Single,
+    /// Taps of an image (b).
+    Image {
+        /// Whether some lie outside it.
+        padded: bool,
+    },
 }
 
 /// The shape of the block and how it is fed.
@@ -45,32 +49,35 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(spec: &MatMulSpec, target: &Target, lanes: Option<u32>) -> Self {
-        let rows: u32 = match spec.m {
+    fn new(problem: &Problem<'_>, target: &Target, lanes: Option<u32>) -> Self {
+        let image = problem.image.is_some();
+        let rows: u32 = match problem.m {
             0..=1 => 1,
             2 => 2,
             3..=4 => 4,
             5..=8 => 8,
+            // Taps of an image are dear to load, and more rows share them.
+            m if image && m > 32 && lanes.is_some() => 32,
             _ => 16,
         };
         let share = lanes.unwrap_or(1);
         let depth = 4 * (share / rows).max(1);
         let lanes = lanes.unwrap_or_else(|| Workgroup::flat(target, 32).invocations);
-        let (am, ak) = split(&spec.a_strides);
-        let (bk, bn) = split(&spec.b_strides);
-        let whole = |n: u64, other: &[u64]| n.is_multiple_of(4) && other.iter().all(|s| s.is_multiple_of(4));
-        let outer = |strides: &[u64]| strides[..strides.len().saturating_sub(2)].to_vec();
-        let (a_outer, b_outer) = (outer(&spec.a_strides), outer(&spec.b_strides));
-        let along = |n, inner, other, outer: &[u64]| inner == 1 && whole(n, &[other]) && whole(0, outer);
-        let a = if along(spec.k, ak, am, &a_outer) { Loads::AlongK } else { Loads::Single };
-        let b = if along(spec.n, bn, bk, &b_outer) {
-            Loads::AlongN
-        } else if along(spec.k, bk, bn, &b_outer) {
-            Loads::AlongK
-        } else {
-            Loads::Single
+        let [am, ak, bk, bn] = problem.inner();
+        let rank = problem.batch.len();
+        let along = |size: u64, inner, other: u64, outer: &[u64]| {
+            let steps = [&[size, other], outer].concat();
+            inner == 1 && steps.iter().all(|s| s.is_multiple_of(4))
         };
-        Self { rows, lanes, share, depth, ragged: !spec.k.is_multiple_of(u64::from(depth)), a, b }
+        let (a_outer, b_outer) = (&problem.a_strides[..rank], &problem.b_strides[..rank]);
+        let a = if along(problem.k, ak, am, a_outer) { Loads::AlongK } else { Loads::Single };
+        let b = match problem.image {
+            Some(spec) => Loads::Image { padded: is_padded(spec) },
+            None if along(problem.n, bn, bk, b_outer) => Loads::AlongN,
+            None if along(problem.k, bk, bn, b_outer) => Loads::AlongK,
+            None => Loads::Single,
+        };
+        Self { rows, lanes, share, depth, ragged: !problem.k.is_multiple_of(u64::from(depth)), a, b }
     }
 
     /// Loads of `a` per lane and turn.
@@ -78,125 +85,47 @@ impl Plan {
         self.rows.div_ceil(self.share)
     }
 
-    fn name(&self) -> String {
+    fn name(&self, what: &str) -> String {
         let load = |l| match l {
             Loads::AlongK => "k4",
             Loads::AlongN => "n4",
             Loads::Single => "1",
+            Loads::Image { padded: true } => "padded",
+            Loads::Image { padded: false } => "image",
         };
         let share = if self.share > 1 { "" } else { ".alone" };
         let ragged = if self.ragged { ".ragged" } else { "" };
         let (rows, cols) = (self.rows, self.lanes * 4);
-        format!("matmul.cpu.{rows}x{cols}.a{}b{}{share}{ragged}", load(self.a), load(self.b))
+        format!("{what}.cpu.{rows}x{cols}.a{}b{}{share}{ragged}", load(self.a), load(self.b))
     }
 }
 
-/// The last two strides.
-fn split(strides: &[u64]) -> (u64, u64) {
-    match strides {
-        [.., x, y] => (*x, *y),
-        _ => (0, 0),
-    }
-}
-
-/// Checks the lengths of the strides.
-pub(crate) fn check(spec: &MatMulSpec, src: &Source<'_>) -> Result<(), Refusal> {
-    let want = spec.batch.len() + 2;
-    for (name, strides) in [("a", &spec.a_strides), ("b", &spec.b_strides)] {
-        if strides.len() != want {
-            return Err(
-                src.refuse(format!("{name} has {} strides, the product {want} dimensions", strides.len()))
-            );
-        }
-    }
-    Ok(())
-}
-
-/// Words of an operand: batch dimensions, then two more.
-pub(crate) fn words(spec: &MatMulSpec, strides: &[u64], rows: u64, cols: u64) -> u64 {
-    let mut shape = spec.batch.clone();
-    shape.extend([rows, cols]);
-    strides::extent(&shape, strides)
-}
-
-/// Statements for `a_at` and `b_at`, the first elements of batch `z`.
-pub(crate) fn batch_bases(spec: &MatMulSpec, src: &mut Source<'_>, body: &mut String) -> Result<(), Refusal> {
-    let rank = spec.batch.len();
-    let (a, b) = (strides::signed(&spec.a_strides[..rank]), strides::signed(&spec.b_strides[..rank]));
-    let merged = strides::merge(&spec.batch, &[a, b]);
-    strides::take_apart(src, body, "z", &merged.shape, "z")?;
-    let a = strides::dot(src, "z", &merged.strides[0])?;
-    let b = strides::dot(src, "z", &merged.strides[1])?;
-    let _ = writeln!(body, "let a_at = {a};\nlet b_at = {b};");
-    Ok(())
-}
-
-/// Arithmetic of the product with its epilogue.
-pub(crate) fn flops(spec: &MatMulSpec) -> u64 {
-    let results = strides::elements(&spec.batch).saturating_mul(spec.m).saturating_mul(spec.n);
-    results.saturating_mul(spec.k.saturating_mul(2).saturating_add(chain::flops(&spec.epilogue)))
+/// Writes the kernel of a matrix product.
+pub(crate) fn build(spec: &MatMulSpec, target: &Target) -> Result<Launch, Refusal> {
+    let src = Source::new("matmul", target);
+    let problem = Problem::matmul(spec, &src)?;
+    build_problem(&problem, src)
 }
 
 /// Writes the kernel.
-pub(crate) fn build(spec: &MatMulSpec, target: &Target) -> Result<Launch, Refusal> {
-    let mut src = Source::new("matmul", target);
-    check(spec, &src)?;
+pub(crate) fn build_problem(problem: &Problem<'_>, mut src: Source<'_>) -> Result<Launch, Refusal> {
+    let target = src.target();
     let lanes = target.subgroup.filter(|s| s.shuffle && usable(s.size)).map(|s| s.size);
-    let plan = Plan::new(spec, target, lanes);
-    let kind = |l| if l == Loads::Single { "f32" } else { "vec4<f32>" };
-    src.bind(Slot::Operand(0), Access::Read, kind(plan.a), words(spec, &spec.a_strides, spec.m, spec.k))?;
-    src.bind(Slot::Operand(1), Access::Read, kind(plan.b), words(spec, &spec.b_strides, spec.k, spec.n))?;
-    for (name, value) in [("m", spec.m), ("n", spec.n), ("k", spec.k)] {
-        src.size(name, value)?;
-    }
-    let (am, ak) = split(&spec.a_strides);
-    let (bk, bn) = split(&spec.b_strides);
-    for (name, value) in [("am", am), ("ak", ak), ("bk", bk), ("bn", bn)] {
-        src.size(name, value)?;
-    }
-    let (rows, cols) = ([spec.m], [spec.n]);
-    let epilogue = Epilogue {
-        chain: &spec.epilogue,
-        axes: vec![
-            Axis { name: "z", dims: &spec.batch },
-            Axis { name: "row", dims: &rows },
-            Axis { name: "col", dims: &cols },
-        ],
-        operands: 2,
-        aligned: spec.n.is_multiple_of(4),
-        in_place: None,
-    };
-    epilogue.write(&mut src, "f32", false, true)?;
-    let down = spec.m.div_ceil(u64::from(plan.rows));
-    let across = spec.n.div_ceil(u64::from(plan.lanes * 4));
-    let groups = strides::elements(&spec.batch).saturating_mul(down).saturating_mul(across);
-    let mut body = begin(&plan, &mut src, down, across, groups)?;
-    batch_bases(spec, &mut src, &mut body)?;
+    let plan = Plan::new(problem, target, lanes);
+    let kind = |l| if matches!(l, Loads::AlongK | Loads::AlongN) { "vec4<f32>" } else { "f32" };
+    problem.begin(&mut src, kind(plan.a), kind(plan.b))?;
+    let (mut body, groups) = problem.grid(&mut src, plan.rows, plan.lanes * 4)?;
+    let lane = if plan.share > 1 { "sublane" } else { "lane" };
+    let _ = writeln!(body, "let col = col0 + {lane} * 4u;");
     block(&plan, &mut body);
     end(&plan, &mut body);
     let shape = Workgroup { invocations: plan.lanes, subgroup: lanes };
-    src.finish(plan.name(), &body, shape, groups, flops(spec))
+    src.finish(plan.name(problem.what), &body, shape, groups, problem.flops())
 }
 
 /// Subgroup sizes that the block is written for.
 pub(crate) fn usable(size: u32) -> bool {
     matches!(size, 4 | 8 | 16 | 32)
-}
-
-/// Which block this is. Blocks of one stripe of columns follow each other, so that `b` stays in a cache.
-fn begin(plan: &Plan, src: &mut Source<'_>, down: u64, across: u64, groups: u64) -> Result<String, Refusal> {
-    let down = src.size("down", down)?;
-    let across = src.size("across", across)?;
-    let groups = src.size("groups", groups)?;
-    let (rows, cols) = (plan.rows, plan.lanes * 4);
-    let lane = if plan.share > 1 { "sublane" } else { "lane" };
-    Ok(format!(
-        "if (group >= {groups}) {{ return; }}\n\
-         let row0 = (group % {down}) * {rows}u;\n\
-         let stripe = group / {down};\n\
-         let col = (stripe % {across}) * {cols}u + {lane} * 4u;\n\
-         let z = stripe / {across};\n"
-    ))
 }
 
 /// The sum over k.
@@ -245,6 +174,7 @@ fn a_places(plan: &Plan, body: &mut String) {
 fn b_places(plan: &Plan, body: &mut String) {
     match plan.b {
         Loads::AlongN => body.push_str("let bp = (b_at + min(col, p.n - 4u)) / 4u;\nlet bk = p.bk / 4u;\n"),
+        Loads::Image { .. } => image_places(body),
         Loads::AlongK | Loads::Single => {
             let unit = if plan.b == Loads::AlongK { " / 4u" } else { "" };
             for j in 0..4 {
@@ -252,6 +182,46 @@ fn b_places(plan: &Plan, body: &mut String) {
             }
         }
     }
+}
+
+/// Of the four pixels of this lane: the first tap's coordinates, and its index (which may lie outside: it wraps).
+fn image_places(body: &mut String) {
+    body.push_str(
+        "let px = min(vec4<u32>(col, col + 1u, col + 2u, col + 3u), vec4<u32>(p.n - 1u));\n\
+         let y0 = (px / p.out_x) * p.step_y - p.pad_y;\nlet x0 = (px % p.out_x) * p.step_x - p.pad_x;\n\
+         let bp = b_at + y0 * p.in_x + x0;\nlet plane = p.in_y * p.in_x;\n\
+         var c = 0u;\nvar ky = 0u;\nvar kx = 0u;\n",
+    );
+}
+
+/// Loads the tap at (`c`, `ky`, `kx`) of each pixel, 0 outside the image, and moves on to the next tap. A coordinate
+/// before the image has wrapped to a great number.
+fn load_tap(plan: &Plan, body: &mut String, padded: bool, step: &str, k: &str) {
+    let _ = writeln!(body, "let i{step} = bp + (c * plane + ky * p.gap_y * p.in_x + kx * p.gap_x);");
+    let mut inside = Vec::new();
+    if padded {
+        let _ = writeln!(body, "let y{step} = y0 + ky * p.gap_y;\nlet x{step} = x0 + kx * p.gap_x;");
+        inside.push(format!("(y{step} < vec4<u32>(p.in_y)) & (x{step} < vec4<u32>(p.in_x))"));
+    }
+    if plan.ragged {
+        inside.push(format!("vec4<bool>({k} < p.k)"));
+    }
+    let load =
+        |i: &str| format!("vec4<f32>({})", ["x", "y", "z", "w"].map(|c| format!("b1.d[{i}.{c}]")).join(", "));
+    if inside.is_empty() {
+        let _ = writeln!(body, "let b{step} = {};", load(&format!("i{step}")));
+    } else {
+        let _ = writeln!(
+            body,
+            "let in{step} = {};\nlet j{step} = select(vec4<u32>(), i{step}, in{step});\n\
+             let b{step} = select(vec4<f32>(), {}, in{step});",
+            inside.join(" & "),
+            load(&format!("j{step}"))
+        );
+    }
+    body.push_str(
+        "kx += 1u;\nif (kx == p.taps_x) { kx = 0u; ky += 1u; }\nif (ky == p.taps_y) { ky = 0u; c += 1u; }\n",
+    );
 }
 
 fn load_a(plan: &Plan, body: &mut String) {
@@ -306,6 +276,9 @@ fn load_b_along_k(plan: &Plan, body: &mut String, quad: u32) {
 fn load_b(plan: &Plan, body: &mut String, quad: u32, step: u32) {
     let c = ["x", "y", "z", "w"][step as usize];
     let k = format!("k + {}u", quad * 4 + step);
+    if let Loads::Image { padded } = plan.b {
+        return load_tap(plan, body, padded, &format!("{quad}_{step}"), &k);
+    }
     let at = if plan.ragged { format!("min({k}, p.k - 1u)") } else { format!("({k})") };
     let load = match plan.b {
         Loads::AlongK => {
@@ -313,7 +286,7 @@ fn load_b(plan: &Plan, body: &mut String, quad: u32, step: u32) {
             format!("vec4<f32>({})", parts.join(", "))
         }
         Loads::AlongN => format!("b1.d[bp + {at} * bk]"),
-        Loads::Single => {
+        Loads::Single | Loads::Image { .. } => {
             let parts = [0, 1, 2, 3].map(|j| format!("b1.d[bp{j} + {at} * p.bk]"));
             format!("vec4<f32>({})", parts.join(", "))
         }

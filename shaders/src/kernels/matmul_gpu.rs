@@ -1,12 +1,10 @@
-//! Matrix products on everything else: tiles in shared memory, four by four results per invocation, any strides.
+//! Matrix products, and convolutions as such, on everything but CPU drivers: tiles in shared memory, four by four results per invocation, any strides.
 
 use core::fmt::Write as _;
 
-use crate::epilogue::{Axis, Epilogue};
-use crate::kernels::matmul::{batch_bases, check, flops, words};
+use crate::kernels::product::Problem;
 use crate::source::{Source, Workgroup};
-use crate::strides;
-use crate::{Access, Launch, MatMulSpec, Refusal, Slot, Target};
+use crate::{Launch, MatMulSpec, Refusal, Target};
 
 /// Steps of k per tile.
 pub(crate) const DEPTH: u32 = 16;
@@ -22,58 +20,31 @@ pub(crate) fn edge(target: &Target) -> Option<u32> {
     })
 }
 
-/// Writes the kernel.
+/// Writes the kernel of a matrix product.
 pub(crate) fn build(spec: &MatMulSpec, target: &Target) -> Result<Launch, Refusal> {
-    let mut src = Source::new("matmul", target);
-    check(spec, &src)?;
+    let src = Source::new("matmul", target);
+    let problem = Problem::matmul(spec, &src)?;
+    build_problem(&problem, src)
+}
+
+/// Writes the kernel.
+pub(crate) fn build_problem(problem: &Problem<'_>, mut src: Source<'_>) -> Result<Launch, Refusal> {
+    let target = src.target();
     let Some(edge) = edge(target) else {
         let (invocations, shared) = (target.max_workgroup_invocations, target.max_shared_memory);
         return Err(src.refuse(format!(
             "workgroups of {invocations} with {shared} bytes of shared memory are too small"
         )));
     };
-    src.bind(Slot::Operand(0), Access::Read, "f32", words(spec, &spec.a_strides, spec.m, spec.k))?;
-    src.bind(Slot::Operand(1), Access::Read, "f32", words(spec, &spec.b_strides, spec.k, spec.n))?;
-    let rank = spec.batch.len();
-    let sizes = [("m", spec.m), ("n", spec.n), ("k", spec.k)];
-    let steps = [
-        ("am", spec.a_strides[rank]),
-        ("ak", spec.a_strides[rank + 1]),
-        ("bk", spec.b_strides[rank]),
-        ("bn", spec.b_strides[rank + 1]),
-    ];
-    for (name, value) in sizes.into_iter().chain(steps) {
-        src.size(name, value)?;
+    problem.begin(&mut src, "f32", "f32")?;
+    let (mut body, groups) = problem.grid(&mut src, edge, edge)?;
+    let [_, ak, _, bn] = problem.inner();
+    let image = problem.image.is_some();
+    let b_load =
+        if image { "image_at(kk, col0 + r, b_at)" } else { "b1.d[b_at + (col0 + r) * p.bn + kk * p.bk]" };
+    if image {
+        src.function("image_at", IMAGE_AT.to_owned());
     }
-    let (rows, cols) = ([spec.m], [spec.n]);
-    Epilogue {
-        chain: &spec.epilogue,
-        axes: vec![
-            Axis { name: "z", dims: &spec.batch },
-            Axis { name: "row", dims: &rows },
-            Axis { name: "col", dims: &cols },
-        ],
-        operands: 2,
-        aligned: spec.n.is_multiple_of(4),
-        in_place: None,
-    }
-    .write(&mut src, "f32", false, true)?;
-    let down = spec.m.div_ceil(u64::from(edge));
-    let across = spec.n.div_ceil(u64::from(edge));
-    let groups = strides::elements(&spec.batch).saturating_mul(down).saturating_mul(across);
-    for (name, value) in [("down", down), ("across", across), ("groups", groups)] {
-        src.size(name, value)?;
-    }
-    let invocations = (edge / 4).pow(2);
-    let mut body = String::new();
-    let _ = write!(
-        body,
-        "if (group >= p.groups) {{ return; }}\n\
-         let row0 = (group % p.down) * {edge}u;\nlet stripe = group / p.down;\n\
-         let col0 = (stripe % p.across) * {edge}u;\nlet z = stripe / p.across;\n"
-    );
-    batch_bases(spec, &mut src, &mut body)?;
-    let (ak, bn) = (spec.a_strides[rank + 1], spec.b_strides[rank + 1]);
     let a = Side {
         array: "sa",
         load: "b0.d[a_at + (row0 + r) * p.am + kk * p.ak]",
@@ -81,13 +52,7 @@ pub(crate) fn build(spec: &MatMulSpec, target: &Target) -> Result<Launch, Refusa
         size: "p.m",
         along_k: ak == 1,
     };
-    let b = Side {
-        array: "sb",
-        load: "b1.d[b_at + (col0 + r) * p.bn + kk * p.bk]",
-        first: "col0",
-        size: "p.n",
-        along_k: bn != 1,
-    };
+    let b = Side { array: "sb", load: b_load, first: "col0", size: "p.n", along_k: bn != 1 && !image };
     tile(&mut src, &mut body, edge, &[a, b]);
     let _ = write!(
         body,
@@ -100,13 +65,27 @@ pub(crate) fn build(spec: &MatMulSpec, target: &Target) -> Result<Launch, Refusa
             "if (row + {r}u < p.m) {{ put4(acc{r}, z, row + {r}u, col, out + {r}u * p.n, keep); }}"
         );
     }
-    let name = format!(
-        "matmul.gpu.{edge}x{edge}.{}{}",
-        if ak == 1 { "k" } else { "m" },
-        if bn == 1 { "n" } else { "k" }
-    );
-    src.finish(name, &body, Workgroup { invocations, subgroup: None }, groups, flops(spec))
+    let b = if image {
+        "image"
+    } else if bn == 1 {
+        "n"
+    } else {
+        "k"
+    };
+    let name = format!("{}.gpu.{edge}x{edge}.a{}b{b}", problem.what, if ak == 1 { "k" } else { "m" });
+    let shape = Workgroup { invocations: (edge / 4).pow(2), subgroup: None };
+    src.finish(name, &body, shape, groups, problem.flops())
 }
+
+/// Tap `kk` of pixel `px`, 0 outside the image. A coordinate before the image has wrapped to a great number.
+const IMAGE_AT: &str = "fn image_at(kk: u32, px: u32, at: u32) -> f32 {
+let kx = kk % p.taps_x;
+let rest = kk / p.taps_x;
+let y = (px / p.out_x) * p.step_y - p.pad_y + (rest % p.taps_y) * p.gap_y;
+let x = (px % p.out_x) * p.step_x - p.pad_x + kx * p.gap_x;
+if (y >= p.in_y || x >= p.in_x) { return 0.0; }
+return b1.d[at + ((rest / p.taps_y) * p.in_y + y) * p.in_x + x];
+}";
 
 /// One operand of a tile.
 pub(crate) struct Side<'a> {

@@ -1,5 +1,7 @@
 //! The kernel families.
 
+pub(crate) mod conv;
+pub(crate) mod conv_block;
 pub(crate) mod copy;
 pub(crate) mod elementwise;
 pub(crate) mod gather;
@@ -7,6 +9,7 @@ pub(crate) mod matmul;
 pub(crate) mod matmul_gpu;
 pub(crate) mod normalize;
 pub(crate) mod pool;
+pub(crate) mod product;
 pub(crate) mod range;
 pub(crate) mod reduce;
 pub(crate) mod rows;

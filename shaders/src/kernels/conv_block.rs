@@ -1,0 +1,210 @@
+//! 3×3 convolutions of stride 1 on CPU drivers.
+//!
+//! Every lane computes four neighbouring pixels of eight filters. The 72 weights of a channel are loaded once per subgroup,
+//! each lane holding those of one filter, and spread by shuffles at constant lanes. For that the weights are rearranged to
+//! `[filters / 8, channels, 8, 12]`: nine taps and three words of room, so that they load as `vec4`s.
+
+use core::fmt::Write as _;
+
+use bayplan_graph::DType;
+
+use crate::epilogue::{Axis, Epilogue};
+use crate::kernels::conv::check;
+use crate::kernels::matmul::usable;
+use crate::kernels::product::{Problem, image_params};
+use crate::source::{Source, Workgroup};
+use crate::strides::elements;
+use crate::{Access, Class, ConvSpec, CopySpec, Launch, Packing, Refusal, Slot, Target};
+
+/// Filters per lane.
+const FILTERS: u32 = 8;
+/// Words of a filter's taps in one channel, with room.
+const ROOM: u64 = 12;
+
+/// Whether the kernel serves a convolution.
+pub(crate) fn serves(spec: &ConvSpec, target: &Target) -> bool {
+    let shuffles = target.subgroup.is_some_and(|s| s.shuffle && usable(s.size));
+    let fits = spec.filters.div_ceil(u64::from(FILTERS)) * u64::from(FILTERS) * ROOM * 4;
+    target.class == Class::Cpu
+        && shuffles
+        && spec.kernel == [3, 3]
+        && spec.strides == [1, 1]
+        && spec.dilations == [1, 1]
+        && spec.groups == 1
+        && spec.filters >= u64::from(FILTERS)
+        && fits.saturating_mul(spec.channels) <= target.max_storage_range
+}
+
+/// The weights as the kernel wants them.
+pub(crate) fn packing(spec: &ConvSpec) -> Packing {
+    let lanes = u64::from(FILTERS);
+    let (filters, channels) = (spec.filters, spec.channels);
+    let (whole, rest) = (filters / lanes, filters % lanes);
+    let block = channels * lanes * ROOM;
+    let signed = |v: u64| i64::try_from(v).unwrap_or(i64::MAX);
+    let mut copies = vec![CopySpec {
+        shape: vec![whole, lanes, channels, 9],
+        dtype: DType::F32,
+        x_base: 0,
+        x_strides: vec![signed(lanes * channels * 9), signed(channels * 9), 9, 1],
+        out_base: 0,
+        out_strides: vec![block, ROOM, lanes * ROOM, 1],
+    }];
+    if rest > 0 {
+        copies.push(CopySpec {
+            shape: vec![rest, channels, 9],
+            dtype: DType::F32,
+            x_base: whole * lanes * channels * 9,
+            x_strides: vec![signed(channels * 9), 9, 1],
+            out_base: whole * block,
+            out_strides: vec![ROOM, lanes * ROOM, 1],
+        });
+    }
+    // What is not written belongs to taps and filters that are never stored.
+    Packing { copies, elements: filters.div_ceil(lanes) * block, zero_fill: false }
+}
+
+/// Writes the kernel.
+pub(crate) fn build(spec: &ConvSpec, target: &Target) -> Result<Launch, Refusal> {
+    let mut src = Source::new("conv", target);
+    check(spec, &src)?;
+    let Some(lanes) = target.subgroup.map(|s| s.size) else {
+        return Err(src.refuse("the blocked kernel needs subgroups"));
+    };
+    let flops = Problem::conv(spec, &src)?.flops();
+    // Rows of the image then start at multiples of 4, and so do a lane's four pixels in them.
+    let aligned = spec.input[1].is_multiple_of(4) && spec.output[1] == spec.input[1] && spec.pads[1] == 1;
+    let x_kind = if aligned { "vec4<f32>" } else { "f32" };
+    let input = elements(&[spec.batch, spec.channels, spec.input[0], spec.input[1]]);
+    src.bind(Slot::Operand(0), Access::Read, x_kind, input)?;
+    src.bind(Slot::Operand(1), Access::Read, "vec4<f32>", packing(spec).elements)?;
+    image_params(spec, &mut src)?;
+    let strips_x = spec.output[1].div_ceil(4);
+    let strips = elements(&[spec.batch, spec.output[0], strips_x]);
+    let across = strips.div_ceil(u64::from(lanes));
+    let groups = across.saturating_mul(spec.filters.div_ceil(u64::from(FILTERS)));
+    let sizes = [
+        ("channels", spec.channels),
+        ("filters", spec.filters),
+        ("strips_x", strips_x),
+        ("strips", strips),
+        ("across", across),
+        ("groups", groups),
+    ];
+    for (name, value) in sizes {
+        src.size(name, value)?;
+    }
+    let (batch, filters) = ([spec.batch], [spec.filters]);
+    Epilogue {
+        chain: &spec.epilogue,
+        axes: vec![
+            Axis { name: "z", dims: &batch },
+            Axis { name: "row", dims: &filters },
+            Axis { name: "col", dims: &spec.output },
+        ],
+        operands: 2,
+        aligned: spec.output[1].is_multiple_of(4),
+        in_place: None,
+    }
+    .write(&mut src, "f32", false, true)?;
+    let body = body(lanes, aligned);
+    let name = format!("conv.block3x3.{FILTERS}x{}{}", lanes * 4, if aligned { ".aligned" } else { "" });
+    src.finish(name, &body, Workgroup::subgroup(lanes), groups, flops)
+}
+
+fn body(lanes: u32, aligned: bool) -> String {
+    let mut body = format!(
+        "if (group >= p.groups) {{ return; }}\n\
+         let row0 = (group / p.across) * {FILTERS}u;\nlet strip = (group % p.across) * {lanes}u + sublane;\n\
+         let s = min(strip, p.strips - 1u);\nlet ox = (s % p.strips_x) * 4u;\nlet rest = s / p.strips_x;\n\
+         let oy = rest % p.out_y;\nlet z = rest / p.out_y;\nlet plane = p.in_y * p.in_x;\n\
+         let x0 = ox - p.pad_x;\nlet y0 = oy - p.pad_y;\n\
+         var x_at = z * p.channels * plane;\nvar w_at = (row0 / {FILTERS}u) * p.channels * {}u;\n",
+        u64::from(FILTERS) * ROOM / 4
+    );
+    for f in 0..FILTERS {
+        let _ = writeln!(body, "var acc{f} = vec4<f32>();");
+    }
+    places(&mut body, aligned);
+    body.push_str("for (var c = 0u; c < p.channels; c += 1u) {\n");
+    let loads = FILTERS.div_ceil(lanes);
+    for i in 0..loads {
+        let _ = writeln!(body, "let wp{i} = w_at + ((sublane + {}u) % {FILTERS}u) * 3u;", i * lanes);
+        for q in 0..3 {
+            let _ = writeln!(body, "let w{i}_{q} = b1.d[wp{i} + {q}u];");
+        }
+    }
+    for ky in 0..3 {
+        load_row(&mut body, ky, aligned);
+        for kx in 0..3 {
+            let v = [0, 1, 2, 3].map(|j| format!("v{ky}_{}", kx + j)).join(", ");
+            let _ = writeln!(body, "let t{ky}_{kx} = vec4<f32>({v});");
+            let tap = ky * 3 + kx;
+            let c = ["x", "y", "z", "w"][tap % 4];
+            for f in 0..FILTERS {
+                let (load, lane) = (f / lanes, f % lanes);
+                let _ = writeln!(
+                    body,
+                    "acc{f} += subgroupShuffle(w{load}_{}.{c}, {lane}u) * t{ky}_{kx};",
+                    tap / 4
+                );
+            }
+        }
+    }
+    let _ = write!(
+        body,
+        "x_at += plane;\nw_at += {}u;\n}}\n\
+         if (strip >= p.strips) {{ return; }}\nlet col = oy * p.out_x + ox;\nlet pixels = p.out_y * p.out_x;\n\
+         let keep = min(p.out_x - ox, 4u);\nlet out = (z * p.filters + row0) * pixels + col;\n",
+        u64::from(FILTERS) * ROOM / 4
+    );
+    for f in 0..FILTERS {
+        let _ = writeln!(
+            body,
+            "if (row0 + {f}u < p.filters) {{ put4(acc{f}, z, row0 + {f}u, col, out + {f}u * pixels, keep); }}"
+        );
+    }
+    body
+}
+
+/// Before the loop: where the three rows of taps are in a channel's plane, and which of their columns are inside.
+fn places(body: &mut String, aligned: bool) {
+    for ky in 0..3 {
+        let _ = writeln!(
+            body,
+            "let in{ky} = y0 + {ky}u < p.in_y;\nlet r{ky} = select(0u, (y0 + {ky}u) * p.in_x, in{ky});"
+        );
+    }
+    if aligned {
+        body.push_str("let left = ox > 0u;\nlet right = ox + 4u < p.in_x;\n");
+        body.push_str("let l = select(0u, ox - 1u, left);\nlet r = select(0u, ox + 4u, right);\n");
+    } else {
+        for j in 0..6 {
+            let _ =
+                writeln!(body, "let ok{j} = x0 + {j}u < p.in_x;\nlet at{j} = select(0u, x0 + {j}u, ok{j});");
+        }
+    }
+}
+
+/// The six values of a row of taps, `vKY_0` to `vKY_5`, 0 outside the image.
+fn load_row(body: &mut String, ky: usize, aligned: bool) {
+    if !aligned {
+        for j in 0..6 {
+            let _ =
+                writeln!(body, "let v{ky}_{j} = select(0.0, b0.d[x_at + r{ky} + at{j}], in{ky} && ok{j});");
+        }
+        return;
+    }
+    let _ = writeln!(body, "let m{ky} = select(vec4<f32>(), b0.d[(x_at + r{ky} + ox) / 4u], in{ky});");
+    for (j, c) in (1..5).zip(["x", "y", "z", "w"]) {
+        let _ = writeln!(body, "let v{ky}_{j} = m{ky}.{c};");
+    }
+    for (j, (at, ok)) in [(0, ("l", "left")), (5, ("r", "right"))] {
+        let index = format!("x_at + r{ky} + {at}");
+        let _ = writeln!(
+            body,
+            "let e{ky}_{j} = {index};\n\
+             let v{ky}_{j} = select(0.0, b0.d[e{ky}_{j} / 4u][e{ky}_{j} % 4u], in{ky} && {ok});"
+        );
+    }
+}
