@@ -111,6 +111,26 @@ fn a_thousand_replays() {
 }
 
 #[test]
+fn submissions_in_progress_are_bounded() {
+    limited(|| {
+        let device = open();
+        let kernel = increment(&device);
+        let x = device.create_buffer("x", 1 << 17, Location::Device).expect("a buffer");
+        let y = device.create_buffer("y", 1 << 17, Location::Device).expect("a buffer");
+        let mut recorder = device.record("slower than its submission");
+        recorder.dispatch(&kernel, &[whole(&x), whole(&y)], [512, 1, 1]).expect("a dispatch");
+        let commands = recorder.finish().expect("commands");
+        let mut tickets = Vec::new();
+        for i in 0..1500 {
+            tickets.push(device.submit(&commands).expect("a submission"));
+            if i >= 1024 {
+                assert!(device.is_complete(&tickets[i - 1024]).expect("an answer"), "submission {i}");
+            }
+        }
+    });
+}
+
+#[test]
 fn timestamps_rise() {
     limited(|| {
         let device = open();
@@ -144,6 +164,29 @@ fn timestamps_rise() {
         }
         assert!(matches!(pool.results_nowait(20..22), Err(Error::OutOfBounds { .. })));
         assert!(pool.results_nowait(3..3).expect("nothing").is_empty());
+    });
+}
+
+#[test]
+fn windows_end_where_they_say() {
+    limited(|| {
+        let device = open();
+        let kernel = increment(&device);
+        let x = device.create_buffer("x", 4096, Location::Device).expect("a buffer");
+        let y = device.create_buffer("y", 4096, Location::Device).expect("a buffer");
+        upload(&device, &x, 0, &[6; 1024]);
+        upload(&device, &y, 0, &[0; 1024]);
+        let mut recorder = device.record("ends");
+        // The same pipeline and buffers each time: only offset or length differ.
+        for (offset, len) in [(0, 64), (0, 128), (1024, 256), (2048, 256), (2048, 64)] {
+            let target = Window { buffer: &y, offset, len };
+            recorder.dispatch(&kernel, &[whole(&x), target], [16, 1, 1]).expect("a dispatch");
+            recorder.barrier(Barrier::ComputeToCompute);
+        }
+        run(&device, recorder);
+        let written = |i: usize| [0..32, 256..320, 512..576].iter().any(|r| r.contains(&i));
+        let expect: Vec<u32> = (0..1024).map(|i| if written(i) { 7 } else { 0 }).collect();
+        assert_eq!(download(&device, &y, 0, 1024), expect);
     });
 }
 
