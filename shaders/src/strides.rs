@@ -5,8 +5,8 @@ use core::fmt::Write as _;
 use crate::Refusal;
 use crate::source::Source;
 
-/// Most dimensions left after merging that kernels take apart.
-pub(crate) const MAX_RANK: usize = 8;
+/// Most dimensions left after merging that kernels take apart: eight, and the words of an element.
+pub(crate) const MAX_RANK: usize = 9;
 
 /// Number of elements of a shape; saturates.
 pub(crate) fn elements(shape: &[u64]) -> u64 {

@@ -147,6 +147,11 @@ fn cast(src: &mut Source<'_>, width: Width, x: &Value, to: DType) -> Result<Stri
         return Ok(t.clone());
     }
     let kind = width.of(register(to, repr));
+    if to == DType::Bool && from == Repr::F32 {
+        // By the bits, so that NaNs are true.
+        let u = width.of("u32");
+        return Ok(format!("((bitcast<{u}>({t}) & {u}(0x7fffffffu)) != {u}())"));
+    }
     if to == DType::Bool {
         return Ok(format!("({t} != {})", zero(width, x.dtype, from)));
     }

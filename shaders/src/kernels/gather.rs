@@ -6,9 +6,11 @@ use core::fmt::Write as _;
 use bayplan_graph::DType;
 
 use crate::source::{Source, Workgroup};
-use crate::strides::{MAX_RANK, elements};
+use crate::strides::elements;
 use crate::{Access, GatherNdSpec, GatherSpec, Launch, Refusal, Repr, Slot, Target};
 
+/// Most dimensions that a tuple indexes.
+const MAX_TUPLE: usize = 8;
 /// Longest axis: indices are compared as `i32`.
 const MAX_AXIS: u64 = i32::MAX as u64;
 
@@ -43,8 +45,8 @@ pub(crate) fn build_nd(spec: &GatherNdSpec, target: &Target) -> Result<Launch, R
     let mut src = Source::new("gather_nd", target);
     let words = src.repr(spec.dtype)?.words();
     let tuple = spec.dims.len();
-    if tuple > MAX_RANK {
-        return Err(src.refuse(format!("index tuples of {tuple}; at most {MAX_RANK} are served")));
+    if tuple > MAX_TUPLE {
+        return Err(src.refuse(format!("index tuples of {tuple}; at most {MAX_TUPLE} are served")));
     }
     let rows = elements(&[spec.batch, spec.count]);
     let Row { per, row, kind } = row(spec.inner.saturating_mul(words));
