@@ -8,7 +8,7 @@ use bayplan_trace::{Reader, Record, SessionInfo};
 
 use crate::descriptor::Descriptor;
 use crate::error::RecordError;
-use crate::places::{Places, make_private};
+use crate::places::Places;
 use crate::process;
 use crate::segments::{list_segments, segment_number};
 
@@ -96,7 +96,7 @@ fn retire(places: &Places, path: &Path, descriptor: &Descriptor) {
     let elsewhere = !descriptor.recording.starts_with(&places.runs);
     if elsewhere && descriptor.recording.exists() {
         // The folder of runs does not hold this recording; the descriptor there says where it is.
-        if make_private(&places.runs).and_then(|()| descriptor.write(&places.runs)).is_err() {
+        if places.make_runs().and_then(|()| descriptor.write(&places.runs)).is_err() {
             return;
         }
     }

@@ -45,12 +45,13 @@ pub(crate) struct Drain {
 }
 
 impl Drain {
+    /// Goes on with a recording whose head has been written to `segments`.
     pub(crate) fn new(shared: Arc<Shared>, writer: Writer, segments: Segments) -> Self {
         Self {
             shared,
             writer,
+            summary: Summary { bytes: segments.len(), ..Summary::default() },
             segments,
-            summary: Summary::default(),
             bytes: Vec::new(),
             unwritten: Counts::default(),
             refused: Counts::default(),
@@ -153,6 +154,9 @@ impl Drain {
             if count > 0 {
                 self.summary.lost += count;
                 let t = self.shared.clock.now();
+                if matches!(kind, EventKind::RunStart | EventKind::RunEnd) {
+                    self.cost.forget_open_runs(t);
+                }
                 self.record(&Event::Dropped { t, count, kind });
             }
         }
@@ -198,6 +202,7 @@ impl Drain {
         self.bytes.clear();
         if self.segments.is_full() && self.segments.begin_next().is_ok() {
             self.writer.begin_segment();
+            self.segments.set_head_len(self.writer.ready_len());
         }
     }
 
@@ -243,6 +248,14 @@ impl Cost {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Called when starts or ends of runs were lost: which runs are open is not known any more.
+    fn forget_open_runs(&mut self, now: u64) {
+        if self.open_runs > 0 {
+            self.open_runs = 0;
+            self.run_ns += now.saturating_sub(self.open_since);
         }
     }
 

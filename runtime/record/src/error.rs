@@ -68,8 +68,8 @@ impl fmt::Display for RecordError {
             }
             Self::NotPrivate { path, reason } => write!(
                 f,
-                "{} is not used for the list of live runs, because {reason}: remove it, or set XDG_RUNTIME_DIR to a \
-                 folder of your own",
+                "{} is not used for recordings and live runs, because {reason}: remove it, or set XDG_RUNTIME_DIR \
+                 and XDG_STATE_HOME to folders of your own",
                 shown(path)
             ),
             Self::NotFound { name } => write!(

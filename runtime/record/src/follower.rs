@@ -25,7 +25,7 @@ pub enum Start {
     /// At the oldest segment that is there.
     #[default]
     Beginning,
-    /// At the newest segment, whose keyframe says what holds.
+    /// At the newest segment, whose keyframe says what holds. A single file is read from its beginning.
     Latest,
 }
 

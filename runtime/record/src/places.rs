@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 use crate::error::RecordError;
 
+/// Start of the name of a user's folder under the temporary directory.
+const USER_FOLDER: &str = "bayplan-";
+
 /// The folders bayplan uses. Environment variables are read in [`Places::from_env`] and nowhere else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Places {
@@ -34,7 +37,7 @@ impl Places {
     fn resolve(var: impl Fn(&str) -> Option<OsString>, temp: &Path, user: u32) -> Self {
         // The specification says that relative paths are to be ignored.
         let folder = |name| var(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let own = temp.join(format!("bayplan-{user}"));
+        let own = temp.join(format!("{USER_FOLDER}{user}"));
         let state = folder("XDG_STATE_HOME").or_else(|| folder("HOME").map(|home| home.join(".local/state")));
         Self {
             live: folder("XDG_RUNTIME_DIR").map_or_else(|| own.join("live"), |path| path.join("bayplan")),
@@ -44,25 +47,32 @@ impl Places {
 
     /// Makes the folder of live runs, for this user alone, and checks that it is.
     pub(crate) fn make_live(&self) -> Result<(), RecordError> {
-        // The folder above may be this user's folder under the temporary directory, where anyone may have made it.
-        if let Some(above) = self.live.parent().filter(|above| !above.exists()) {
-            make_private(above)?;
-        }
         make_private(&self.live)?;
         self.check_live()
     }
 
     /// Checks that the folder of live runs is this user's own, so that nobody else can put descriptors there.
     pub(crate) fn check_live(&self) -> Result<(), RecordError> {
-        let above = self.live.parent().filter(|above| {
-            above.file_name().is_some_and(|name| name.to_string_lossy().starts_with("bayplan-"))
-        });
-        above.into_iter().chain([self.live.as_path()]).try_for_each(check_private)
+        check_above(&self.live)?;
+        check_private(&self.live)
+    }
+
+    /// Makes the folder of recordings.
+    pub(crate) fn make_runs(&self) -> Result<(), RecordError> {
+        make_private(&self.runs)?;
+        check_above(&self.runs)
     }
 }
 
+/// Checks this user's folder under the temporary directory, where anyone may have made it first.
+fn check_above(path: &Path) -> Result<(), RecordError> {
+    let named_for_a_user =
+        |above: &Path| above.file_name().is_some_and(|name| name.to_string_lossy().starts_with(USER_FOLDER));
+    path.parent().filter(|above| named_for_a_user(above)).map_or(Ok(()), check_private)
+}
+
 /// Makes a folder, and those above it, for this user alone.
-pub(crate) fn make_private(path: &Path) -> Result<(), RecordError> {
+fn make_private(path: &Path) -> Result<(), RecordError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(RecordError::io("create the folder", path))
 }
@@ -124,5 +134,15 @@ mod tests {
         std::os::unix::fs::symlink(temp.path(), &places.live).unwrap();
         let error = places.make_live().unwrap_err();
         assert!(matches!(error, RecordError::NotPrivate { .. }), "{error}");
+
+        // The same one level up, where the temporary directory is everyone's.
+        let elsewhere = temp.path().join("elsewhere");
+        fs::create_dir(&elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, temp.path().join("bayplan-7")).unwrap();
+        let places = Places::resolve(|_| None, temp.path(), 7);
+        for made in [places.make_live(), places.make_runs()] {
+            let error = made.unwrap_err();
+            assert!(matches!(error, RecordError::NotPrivate { .. }), "{error}");
+        }
     }
 }

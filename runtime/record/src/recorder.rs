@@ -13,7 +13,7 @@ use crate::descriptor::Descriptor;
 use crate::discovery::prune_recordings;
 use crate::drain::Drain;
 use crate::error::RecordError;
-use crate::places::{Places, make_private};
+use crate::places::Places;
 use crate::process;
 use crate::segments::{Retention, Segments};
 
@@ -83,7 +83,7 @@ pub struct Summary {
     pub written: u64,
     /// Events lost, because the ring was full or the disk refused them.
     pub lost: u64,
-    /// Bytes written.
+    /// Bytes written, the recording's head included.
     pub bytes: u64,
     /// Why bytes could not be written, if that happened.
     pub disk_error: Option<String>,
@@ -243,6 +243,7 @@ impl Recorder {
         let mut head = Vec::new();
         writer.take(&mut head);
         segments.append(&head).map_err(RecordError::io("write", &path))?;
+        segments.set_head_len(head.len());
 
         let (descriptor, discovery_error) = match list_as_live(&options, &id, &path) {
             Ok(path) => (Some(path), None),
@@ -384,7 +385,7 @@ fn make_segments(options: &RecordingOptions, pid: u32) -> Result<(String, PathBu
         let path = std::fs::canonicalize(path).map_err(RecordError::io("find", path))?;
         return Ok((format!("{pid}-{start}"), path, segments));
     }
-    make_private(&options.places.runs)?;
+    options.places.make_runs()?;
     loop {
         let id = format!("{pid}-{start}");
         let folder = options.places.runs.join(&id);

@@ -37,6 +37,8 @@ pub(crate) struct Segments {
     len: u64,
     /// Bytes since the segment in it began.
     segment_len: u64,
+    /// Bytes at the segment's start that restate what earlier segments said.
+    head_len: u64,
     number: u64,
     /// Closed segments, oldest first: number and bytes.
     closed: VecDeque<(u64, u64)>,
@@ -50,7 +52,7 @@ impl Segments {
         let file = create(&path)?;
         let folder = Some(folder.to_path_buf());
         let closed = VecDeque::new();
-        Ok(Self { folder, path, file, len: 0, segment_len: 0, number: 1, closed, retention })
+        Ok(Self { folder, path, file, len: 0, segment_len: 0, head_len: 0, number: 1, closed, retention })
     }
 
     /// Begins a recording in one file, in place of what it held.
@@ -58,7 +60,22 @@ impl Segments {
         let file = create(path)?;
         let path = path.to_path_buf();
         let closed = VecDeque::new();
-        Ok(Self { folder: None, path, file, len: 0, segment_len: 0, number: 1, closed, retention })
+        Ok(Self {
+            folder: None,
+            path,
+            file,
+            len: 0,
+            segment_len: 0,
+            head_len: 0,
+            number: 1,
+            closed,
+            retention,
+        })
+    }
+
+    /// Bytes of sound frames in the open file.
+    pub(crate) fn len(&self) -> u64 {
+        self.len
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -87,9 +104,18 @@ impl Segments {
         std::mem::replace(&mut self.file, file)
     }
 
-    /// Whether the next bytes should begin a new segment.
+    /// Says how many of the segment's first bytes are its head.
+    pub(crate) fn set_head_len(&mut self, len: usize) {
+        self.head_len = len as u64;
+    }
+
+    /// Whether the next bytes should begin a new segment. However large a plan is, heads are at most half of all.
     pub(crate) fn is_full(&self) -> bool {
-        self.segment_len >= self.retention.segment_bytes
+        self.segment_len >= self.segment_bytes()
+    }
+
+    fn segment_bytes(&self) -> u64 {
+        self.retention.segment_bytes.max(self.head_len.saturating_mul(2))
     }
 
     /// Makes the next segment file; a single file goes on. The bytes that follow must begin a segment.
@@ -108,7 +134,7 @@ impl Segments {
     /// Removes closed segments until those left, with a whole open one, are within the bound.
     fn drop_oldest(&mut self) {
         let Some(folder) = &self.folder else { return };
-        let bound = self.retention.total_bytes.saturating_sub(self.retention.segment_bytes);
+        let bound = self.retention.total_bytes.saturating_sub(self.segment_bytes());
         let mut total: u64 = self.closed.iter().map(|(_, len)| len).sum();
         while total > bound {
             let Some((number, len)) = self.closed.pop_front() else { return };
@@ -184,6 +210,19 @@ mod tests {
         }
         assert_eq!(segments.path(), segment_path(temp.path(), 17));
         assert_eq!(list_segments(temp.path()).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn a_large_head_makes_segments_larger() {
+        let temp = tempfile::tempdir().unwrap();
+        let retention = Retention { segment_bytes: 100, total_bytes: 1 << 20, keep_runs: 1 };
+        let mut segments = Segments::in_folder(temp.path(), retention).unwrap();
+        segments.append(&[1; 300]).unwrap();
+        assert!(segments.is_full());
+        segments.set_head_len(300);
+        assert!(!segments.is_full());
+        segments.append(&[1; 300]).unwrap();
+        assert!(segments.is_full());
     }
 
     #[test]

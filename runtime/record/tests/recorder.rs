@@ -95,6 +95,9 @@ fn a_follower_sees_everything_while_it_is_written() {
     assert_eq!(follower.damages(), []);
     assert!(live_polls > 3, "{live_polls} polls saw something before the end");
     assert!(fs::read_dir(&path).unwrap().count() > 3, "several segments");
+    let on_disk: u64 =
+        fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
+    assert_eq!(summary.bytes, on_disk);
     assert_eq!(own_events(&seen), sent);
     assert!(seen.iter().all(|record| !matches!(record, Record::Keyframe(_))), "nothing was missed");
     assert_eq!(read_all(&path), (seen, RunState::Ended));

@@ -170,3 +170,115 @@ impl Packets {
         [self.packet(Some(start), 11, &begin), self.packet(Some(end.max(start)), 11, &finish)]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::collections::BTreeSet;
+    use alloc::string::ToString;
+    use alloc::vec;
+
+    use super::*;
+    use crate::chunk::{Frame, parse_frame};
+    use crate::recording_tests::chain;
+    use crate::wire::Cursor;
+    use crate::{Event, Level, Writer};
+
+    /// What Perfetto finds in the packets of some bytes.
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct Found {
+        begins: u64,
+        ends: u64,
+        instants: u64,
+        /// Number of counter values, and the largest.
+        counters: (u64, u64),
+    }
+
+    fn find(bytes: &[u8]) -> Found {
+        let mut found = Found::default();
+        let mut described = BTreeSet::new();
+        let mut at = 0;
+        while at < bytes.len() {
+            match parse_frame(&bytes[at..]) {
+                Frame::Chunk(header, body) => at += body + header.len as usize,
+                Frame::Visible(len) => {
+                    let mut frame = Cursor::new(&bytes[at..at + len]);
+                    let packet = frame.field().unwrap().1.bytes().unwrap();
+                    look_at(packet, &mut found, &mut described);
+                    at += len;
+                }
+                frame => panic!("{frame:?} at {at}"),
+            }
+        }
+        found
+    }
+
+    fn look_at(packet: &[u8], found: &mut Found, described: &mut BTreeSet<u64>) {
+        let mut fields = Cursor::new(packet);
+        while !fields.is_empty() {
+            let (number, field) = fields.field().unwrap();
+            let Ok(message) = field.bytes() else { continue };
+            let (mut uuid, mut parent, mut kind, mut value) = (0, None, 0, 0);
+            let mut inner = Cursor::new(message);
+            while !inner.is_empty() {
+                match (number, inner.field().unwrap()) {
+                    (60, (1, field)) | (11, (11, field)) => uuid = field.number().unwrap(),
+                    (60, (5, field)) => parent = Some(field.number().unwrap()),
+                    (11, (9, field)) => kind = field.number().unwrap(),
+                    (11, (30, field)) => value = field.number().unwrap(),
+                    _ => {}
+                }
+            }
+            if number == 60 {
+                assert!(parent.is_none_or(|parent| described.contains(&parent)), "a parent comes later");
+                described.insert(uuid);
+                continue;
+            }
+            assert!(described.contains(&uuid), "an event on a track that is not described");
+            match kind {
+                SLICE_BEGIN => found.begins += 1,
+                SLICE_END => found.ends += 1,
+                INSTANT => found.instants += 1,
+                COUNTER => found.counters = (found.counters.0 + 1, found.counters.1.max(value)),
+                _ => panic!("kind {kind}"),
+            }
+        }
+    }
+
+    fn recording(level: Level) -> [Vec<u8>; 2] {
+        let mut writer = Writer::new(SessionInfo { id: "1-2".to_string(), level, ..SessionInfo::default() });
+        let mut plan = chain(4);
+        plan.buffers[1].first = 1;
+        writer.plan(&plan);
+        [0, 1].map(|segment| {
+            for run in segment * 5..segment * 5 + 5 {
+                let t = 1000 * run;
+                writer.event(&Event::RunStart { run, plan: 0, t });
+                writer.event(&Event::RunEnd { run, t: t + 500, ok: run != 3 });
+                if level == Level::Op {
+                    let times = vec![(t, t + 1), (t + 2, t + 3), (t + 4, t + 5), (t + 6, t + 7)];
+                    writer.event(&Event::OpTimes { run, plan: 0, first_op: 0, times });
+                }
+            }
+            // A run that has not ended shows no half slice.
+            writer.event(&Event::RunStart { run: 100 + segment, plan: 0, t: 9000 });
+            writer.flush();
+            let mut bytes = Vec::new();
+            writer.take(&mut bytes);
+            writer.begin_segment();
+            bytes
+        })
+    }
+
+    #[test]
+    fn every_segment_shows_its_runs_and_the_peak() {
+        // At level op a curve: it begins at 256 bytes, rises to 512 and ends at 0; else the peak and 0.
+        for (level, counters) in [(Level::Op, 3), (Level::Run, 2)] {
+            for segment in recording(level) {
+                let expect = Found { begins: 5, ends: 5, instants: 1, counters: (counters, 512) };
+                assert_eq!(find(&segment), expect, "{level}");
+            }
+            let expect = Found { begins: 10, ends: 10, instants: 2, counters: (2 * counters, 512) };
+            assert_eq!(find(&recording(level).concat()), expect, "{level}");
+        }
+    }
+}
