@@ -21,14 +21,18 @@ pub(crate) struct Improved {
 }
 
 /// Orders of preference, taken in turn: which one leads to a plan soon differs between problems.
-const ORDERS: [[Key; 3]; 3] = [
+const ORDERS: [[Key; 3]; 4] = [
     [Key::Width, Key::Area, Key::Total],
     [Key::Total, Key::Area, Key::Width],
     [Key::Total, Key::Width, Key::Area],
+    [Key::Area, Key::Width, Key::Total],
 ];
 
 /// Work of each order in the first round; each round doubles it.
 const FIRST_SLICE: u64 = 200_000;
+
+/// Halvings of the distance between bound and peak; closer to the bound only the bound itself is tried.
+const DEEPEST: u32 = 2;
 
 /// Pairs of jobs that live together, and sections that jobs cover, beyond which the tables of a search
 /// would be too large (32 MiB) and its steps too slow to get anywhere.
@@ -37,9 +41,9 @@ const MAX_ENTRIES: u64 = 4_000_000;
 /// Looks for plans smaller than `peak` with at most `work` steps.
 ///
 /// Whether a search ends soon is no monotone function of the capacity: close to the bound it is often
-/// quick, in between it may take forever. So each round tries the bound itself and then capacities from just
-/// below the incumbent down to the bound, at half the distance each time, and the next round does so with
-/// twice the work.
+/// quick, in between it may take forever. So each round tries the bound itself, then capacities just below the
+/// best plan for as long as that finds smaller ones, then at a half and a quarter of the distance to the
+/// bound; the next round does so with twice the work.
 pub(crate) fn improve(sections: &Sections, peak: u64, work: u64) -> Improved {
     let covered: u64 = sections.jobs.iter().map(|job| u64::from(job.last - job.first)).sum();
     let mut improved = Improved { offsets: None, proved: false };
@@ -60,7 +64,11 @@ pub(crate) fn improve(sections: &Sections, peak: u64, work: u64) -> Improved {
         let mut shift = u32::MAX;
         while let Some(capacity) = descent.capacity(shift) {
             match descent.attempt(capacity, slice) {
-                Some(Some(offsets)) => improved.offsets = Some(offsets),
+                Some(Some(offsets)) => {
+                    improved.offsets = Some(offsets);
+                    shift = 0;
+                    continue;
+                }
                 Some(None) => descent.low = capacity + instance.unit,
                 None => {}
             }
@@ -107,9 +115,10 @@ impl Descent<'_> {
         match shift {
             u32::MAX => Some(self.low),
             0 => Some(high),
-            _ => Some(steps.checked_shr(shift).unwrap_or(0))
+            1..=DEEPEST => Some(steps.checked_shr(shift).unwrap_or(0))
                 .filter(|&steps| steps > 0)
                 .map(|steps| self.low + steps * unit),
+            _ => None,
         }
     }
 
