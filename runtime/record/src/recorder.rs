@@ -23,6 +23,9 @@ const DEFAULT_RING: usize = 1 << 16;
 /// disk that hangs, must not let the ring grow into the memory of the run.
 const MAX_RING_BYTES: usize = 64 << 20;
 
+/// Most characters of a name in a descriptor.
+const MAX_NAME: usize = 1024;
+
 /// Where a recording goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Destination {
@@ -364,8 +367,9 @@ fn list_as_live(options: &RecordingOptions, id: &str, path: &Path) -> Result<Pat
         pid,
         process_start: process::start_ticks(pid),
         start_unix_ns: options.clock.start_unix_ns(),
-        model: options.model.clone(),
-        device: options.device.clone(),
+        // Longer names are cut: a descriptor is small.
+        model: options.model.chars().take(MAX_NAME).collect(),
+        device: options.device.chars().take(MAX_NAME).collect(),
         recording: path.to_path_buf(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };

@@ -229,6 +229,21 @@ fn live_runs_become_recordings() {
 }
 
 #[test]
+fn a_run_with_an_endless_name_is_listed() {
+    let temp = tempfile::tempdir().unwrap();
+    let places = Places::under(temp.path());
+    let model = "\u{7}".repeat(1 << 20);
+    let recorder =
+        Recorder::create(RecordingOptions { model: model.clone(), ..options(&places) }, &plan()).unwrap();
+    let live = live_runs(&places).unwrap();
+    assert!(live.len() == 1 && model.starts_with(&live[0].model));
+    let path = recorder.path().unwrap().to_owned();
+    recorder.finish();
+    assert_eq!(recordings(&places).unwrap().len(), 1);
+    assert_eq!(read_all(&path).1, RunState::Ended);
+}
+
+#[test]
 fn names_find_runs() {
     let temp = tempfile::tempdir().unwrap();
     let places = Places::under(temp.path());

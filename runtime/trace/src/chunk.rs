@@ -19,8 +19,10 @@ pub(crate) const HEADER_LEN: usize = 40;
 pub(crate) const MAX_BODY: usize = 1 << 20;
 /// Most bytes in a packet that is not ours. The writer's own are below 64 KiB; a longer length is damage.
 pub(crate) const MAX_VISIBLE: usize = 1 << 16;
-/// Most bytes of a plan or keyframe put together from its pieces.
-pub(crate) const MAX_ASSEMBLED: usize = 1 << 28;
+/// Most bytes of a plan put together from its pieces: some two million buffers and their ops.
+const MAX_PLAN: usize = 1 << 28;
+/// Most bytes of a keyframe: the descriptor windows of some three million ops.
+const MAX_KEYFRAME: usize = 1 << 27;
 
 /// Key of `Trace.packet`: every frame begins with it.
 pub(crate) const PACKET_KEY: u8 = 0x0a;
@@ -56,6 +58,15 @@ pub(crate) enum ChunkKind {
 impl ChunkKind {
     pub(crate) fn from_number(number: u8) -> Option<Self> {
         [Self::Session, Self::Plan, Self::Keyframe, Self::Events].into_iter().find(|k| *k as u8 == number)
+    }
+
+    /// Most bytes of such an item, put together from its pieces.
+    pub(crate) fn max_len(self) -> usize {
+        match self {
+            Self::Plan => MAX_PLAN,
+            Self::Keyframe => MAX_KEYFRAME,
+            Self::Session | Self::Events => MAX_BODY,
+        }
     }
 }
 

@@ -27,7 +27,7 @@ use alloc::vec::Vec;
 use crate::event::{Event, EventKind, Nanos, Severity, Window};
 use crate::wire::{Cursor, WireError, put_bytes, put_delta, put_signed, put_varint, utf8};
 
-/// Most bytes of a text in an event; a longer one is cut.
+/// Most bytes of a text in an event or about a session; a longer one is cut.
 pub(crate) const MAX_TEXT: usize = 4096;
 /// Most op times or windows in one event. Longer lists are written as several events.
 pub(crate) const MAX_LIST: usize = 2048;
@@ -158,12 +158,17 @@ fn put_plain(out: &mut Vec<u8>, context: &mut Context, event: &Event) {
     }
 }
 
-fn put_text(out: &mut Vec<u8>, text: &str) {
+/// The first [`MAX_TEXT`] bytes of a text, or a little less where that would cut a character.
+pub(crate) fn clip(text: &str) -> &str {
     let mut end = text.len().min(MAX_TEXT);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    put_bytes(out, &text.as_bytes()[..end]);
+    &text[..end]
+}
+
+fn put_text(out: &mut Vec<u8>, text: &str) {
+    put_bytes(out, clip(text).as_bytes());
 }
 
 fn put_op_times(out: &mut Vec<u8>, context: &mut Context, head: (u64, u32, u32), times: &[(Nanos, Nanos)]) {

@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::chunk::{
-    ChunkKind, FLAG_MORE, FLAG_RESTATED, FORMAT_MAJOR, Frame, HEADER_LEN, Header, MAX_ASSEMBLED, MAX_BODY,
-    crc32c, find_header, parse_frame,
+    ChunkKind, FLAG_MORE, FLAG_RESTATED, FORMAT_MAJOR, Frame, HEADER_LEN, Header, MAX_BODY, crc32c,
+    find_header, parse_frame,
 };
 use crate::event::{Event, UNPLANNED};
 use crate::event_codec::{Context, take_event};
@@ -335,7 +335,7 @@ impl Reader {
         if restated && !missed {
             return Step::Again;
         }
-        if let Err(reason) = self.add_piece(header, body) {
+        if let Err(reason) = self.add_piece(header, kind.max_len(), body) {
             return Step::Item(Err(Damage { offset: at, cause: DamageCause::Content { reason } }));
         }
         if header.flags & FLAG_MORE != 0 {
@@ -353,17 +353,22 @@ impl Reader {
     }
 
     /// Adds a chunk to the item of several chunks it belongs to; its count says which piece it is.
-    fn add_piece(&mut self, header: Header, body: core::ops::Range<usize>) -> Result<(), String> {
+    fn add_piece(
+        &mut self,
+        header: Header,
+        max_len: usize,
+        body: core::ops::Range<usize>,
+    ) -> Result<(), String> {
         if header.count == 0 {
             self.pieces.clear();
         } else if header.count != self.next_piece {
             self.next_piece = 0;
             return Err(String::from("it goes on with an item whose start is missing"));
         }
-        if self.pieces.len() + body.len() > MAX_ASSEMBLED {
+        if self.pieces.len() + body.len() > max_len {
             self.pieces = Vec::new();
             self.next_piece = 0;
-            return Err(String::from("its pieces are larger together than a plan or keyframe may be"));
+            return Err(String::from("its pieces are larger together than such an item may be"));
         }
         self.pieces.extend_from_slice(&self.buf[body]);
         self.next_piece = header.count.saturating_add(1);

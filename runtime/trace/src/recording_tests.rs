@@ -335,6 +335,28 @@ fn versions_and_unknown_kinds() {
 }
 
 #[test]
+fn long_names_are_cut_where_they_are_shown() {
+    let long = "é".repeat(100_000);
+    let mut writer = Writer::new(SessionInfo { model: long.clone(), device: long.clone(), ..session() });
+    let mut plan = chain(1);
+    plan.arenas[0].name = long.clone();
+    writer.plan(&plan);
+    writer.event(&run(0)[0]);
+    writer.event(&Event::RunEnd { run: 0, t: 5000, ok: true });
+    writer.event(&Event::OpTimes { run: 0, plan: 0, first_op: 0, times: vec![(1, 2)] });
+    writer.flush();
+    let mut bytes = Vec::new();
+    writer.take(&mut bytes);
+    let (records, damages) = read(&bytes, 4096);
+    assert_eq!(damages, []);
+    assert_eq!(records[1], Record::Plan { plan: 0, record: plan });
+    assert!(
+        matches!(&records[0], Record::Session(session) if long.starts_with(&session.model) && session.model.len() == 4096)
+    );
+    assert_eq!(records.len(), 5);
+}
+
+#[test]
 fn damage_inside_a_chunk_is_named() {
     let cases: [(&[u8], u32, &str); 3] = [
         (&[13, 0], 2, "1 events are missing"),

@@ -15,6 +15,9 @@ use crate::event_codec::{Context, put_event, take_event};
 use crate::session::{Keyframe, Level, SessionInfo};
 use crate::wire::{Cursor, WireError, field_bytes, field_nonzero, field_text, put_varint};
 
+/// Most events of a keyframe: device blocks, heaps, and parts of window lists. A device allows some thousand blocks.
+const MAX_STATE: usize = 1 << 20;
+
 /// What holds now, folded from the events so far.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LiveState {
@@ -185,6 +188,9 @@ pub(crate) fn keyframe_from_bytes(bytes: &[u8]) -> Result<Keyframe, WireError> {
                 let mut events = Cursor::new(field.bytes()?);
                 let mut context = Context::default();
                 while !events.is_empty() {
+                    if keyframe.state.len() >= MAX_STATE {
+                        return Err(WireError::Value("a keyframe restates too many events"));
+                    }
                     keyframe.state.extend(take_event(&mut events, &mut context)?);
                 }
             }

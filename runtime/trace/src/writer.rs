@@ -10,7 +10,7 @@ use crate::chunk::{
     put_packet,
 };
 use crate::event::{Event, Nanos};
-use crate::event_codec::{Context, cut, put_event};
+use crate::event_codec::{Context, clip, cut, put_event};
 use crate::live_curve::{live_curves, thin};
 use crate::perfetto::{Counter, Packets};
 use crate::plan_record::{ArenaRecord, PlanRecord};
@@ -58,6 +58,7 @@ pub struct Writer {
 impl Writer {
     /// Begins a recording with its first segment.
     pub fn new(session: SessionInfo) -> Self {
+        let session = clip_texts(session);
         let mut writer = Self {
             out: Vec::new(),
             body: Vec::new(),
@@ -274,7 +275,7 @@ impl Writer {
     fn arena_counter_name(&self, plan: u32, arena: u32) -> String {
         let arenas = self.plans.get(plan as usize).map(|plan| &plan.arenas);
         let name = arenas.and_then(|arenas| arenas.get(arena as usize)).map_or("", |arena| &arena.name);
-        format!("planned live bytes, {name}")
+        format!("planned live bytes, {}", clip(name))
     }
 
     fn count(&mut self, counter: Counter, name: &str, t: Nanos, value: u64) {
@@ -285,4 +286,13 @@ impl Writer {
         let packet = self.packets.counter(counter, t, value);
         put_packet(&mut self.visible, &packet);
     }
+}
+
+/// Cuts texts that no one would read to their end, so that they fit the packets Perfetto shows.
+fn clip_texts(mut session: SessionInfo) -> SessionInfo {
+    let SessionInfo { id, model, device, driver, api, version, .. } = &mut session;
+    for text in [id, model, device, driver, api, version] {
+        text.truncate(clip(text).len());
+    }
+    session
 }
