@@ -59,6 +59,7 @@ mod writer;
 pub use alarms::Alarm;
 pub use chunk::{FORMAT_MAJOR, FORMAT_MINOR};
 pub use event::{Event, EventKind, Nanos, Severity, UNPLANNED, Window};
+pub use live_curve::live_curves;
 pub use plan_codec::{PLAN_MAJOR, PlanDecodeError};
 pub use plan_record::{
     ArenaKind, ArenaRecord, BufferKind, BufferRecord, DimBinding, MAX_PLAN_ITEMS, OpRecord, PlanRecord,

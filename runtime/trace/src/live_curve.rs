@@ -9,7 +9,7 @@ use crate::plan_record::PlanRecord;
 ///
 /// Views add nothing to the buffer they look at. A buffer computed in place counts from the moment its predecessor's
 /// bytes are no longer counted.
-pub(crate) fn live_curves(plan: &PlanRecord) -> Vec<Vec<u64>> {
+pub fn live_curves(plan: &PlanRecord) -> Vec<Vec<u64>> {
     let ops = plan.ops.len();
     // Differences first, then their running sums; wrapping, since a sum of u64 differences comes out right.
     let mut curves = vec![vec![0u64; ops + 1]; plan.arenas.len()];
