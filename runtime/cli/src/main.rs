@@ -1,3 +1,26 @@
-//! The `bayplan` binary.
+//! The `bayplan` binary: arguments, files, printing.
+#![forbid(unsafe_code)]
 
-fn main() {}
+mod args;
+mod commands;
+mod exit;
+mod inputs;
+mod tensors;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Arguments, Command};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match arguments.command {
+        Command::Run(options) => commands::run::run(&options),
+        Command::Plan(options) => commands::plan::plan(&options),
+        Command::Report(options) => commands::report::report(&options),
+        Command::Top(options) => commands::top::top(&options),
+        Command::Devices(options) => commands::devices::devices(&options),
+    };
+    result.unwrap_or_else(|failure| failure.report())
+}

@@ -81,7 +81,7 @@ impl Session {
         };
         let vulkan = &device.vulkan;
         // What was allocated on the device before belongs to others.
-        vulkan.drain_allocation_events();
+        let _ = vulkan.drain_allocation_events();
         let mut trace = Trace::begin(options.recording, &program, vulkan)?;
         let objects = allocate(device, &program)?;
         let transfer = transfer(device, &program, &objects)?;

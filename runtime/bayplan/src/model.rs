@@ -1,0 +1,75 @@
+//! A model file, imported.
+
+use std::path::Path;
+
+use bayplan_compile::{Options, Program};
+use bayplan_engine::{Device, Session, SessionOptions};
+use bayplan_expr::Bindings;
+use bayplan_graph::{ByteRange, ConstData, Graph};
+use bayplan_shaders::Target;
+use bayplan_weights::{FileSource, Store};
+
+use crate::error::Error;
+
+/// A model: its graph with inferred types, and access to its weights. No weight is read until a session is built.
+pub struct Model {
+    graph: Graph,
+    weights: Store,
+}
+
+impl Model {
+    /// Imports an ONNX file and infers the types of all its values.
+    ///
+    /// # Errors
+    /// The file or one it refers to cannot be read or is too short, is no ONNX model, uses operators that bayplan does not
+    /// know (all of them named), or its shapes do not fit together.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let source = FileSource::open(path)?;
+        let mut graph = bayplan_onnx::import(&source, &bayplan_onnx::ImportOptions::default())?;
+        if graph.name.is_empty() {
+            graph.name = path.file_stem().unwrap_or_default().to_string_lossy().into();
+        }
+        graph.infer()?;
+        bayplan_graph::verify(&graph)?;
+        let weights = Store::open(path, &graph)?;
+        Ok(Self { graph, weights })
+    }
+
+    /// The graph.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Where its weights are read from.
+    pub fn weights(&self) -> &Store {
+        &self.weights
+    }
+
+    /// Compiles it for a target, with every symbolic dimension bound.
+    ///
+    /// # Errors
+    /// Symbols without a value (all of them named), or operators that cannot run on the target.
+    pub fn compile(&self, dims: &Bindings, target: &Target, options: Options) -> Result<Program, Error> {
+        let read = |range: &ByteRange| {
+            let mut bytes = vec![0; usize::try_from(range.len).map_err(|e| e.to_string())?];
+            self.weights.read(&ConstData::Range(*range), &mut bytes).map_err(|e| e.to_string())?;
+            Ok(bytes)
+        };
+        Ok(bayplan_compile::compile(&self.graph, dims, target, options, &read)?)
+    }
+
+    /// Compiles it for a device and builds a session on it.
+    ///
+    /// # Errors
+    /// As [`Model::compile`] and [`Session::new`].
+    pub fn session(
+        &self,
+        device: &Device,
+        dims: &Bindings,
+        options: SessionOptions,
+    ) -> Result<Session, Error> {
+        let program = self.compile(dims, device.target(), Options::default())?;
+        Ok(Session::new(device, program, &self.weights, options)?)
+    }
+}
