@@ -134,12 +134,18 @@ impl Epilogue<'_> {
             let index = self.index(src, &operand.strides, text, i, width)?;
             let Bound { name, wide } = &names[i];
             let load = match (width, index) {
+                (Width::Four, Index { base, uneven: Some(place), .. }) => {
+                    let last = self.axes.last().map_or("0u", |a| a.name);
+                    let parts = [0, 1, 2, 3]
+                        .map(|j| format!("{name}.d[{base} + {place}({last} + min({j}u, keep - 1u))]"));
+                    format!("{}({})", width.of(element(repr)), parts.join(", "))
+                }
                 (Width::Four, Index { base, .. }) if *wide => format!("{name}.d[({base}) / 4u]"),
                 (Width::One, Index { base, .. }) => format!("{name}.d[{base}]"),
-                (Width::Four, Index { base, step: None }) => {
+                (Width::Four, Index { base, step: None, .. }) => {
                     format!("{}({name}.d[{base}])", width.of(element(repr)))
                 }
-                (Width::Four, Index { base, step: Some(step) }) => {
+                (Width::Four, Index { base, step: Some(step), .. }) => {
                     let parts =
                         [0, 1, 2, 3].map(|j| format!("{name}.d[{base} + min({j}u, keep - 1u) * {step}]"));
                     format!("{}({})", width.of(element(repr)), parts.join(", "))
@@ -162,6 +168,7 @@ impl Epilogue<'_> {
     ) -> Result<Index, Refusal> {
         let mut terms = Vec::new();
         let mut step = None;
+        let mut uneven = None;
         let mut from = 0;
         for (a, axis) in self.axes.iter().enumerate() {
             let own = strides::signed(&all[from..from + axis.dims.len()]);
@@ -180,9 +187,7 @@ impl Epilogue<'_> {
                     terms.push(text);
                 }
                 (dims, steps) if last && width == Width::Four => {
-                    return Err(src.refuse(format!(
-                        "epilogue operand {number} steps unevenly through the innermost coordinate ({dims:?}, {steps:?})"
-                    )));
+                    uneven = Some(self.uneven(src, number, dims, steps)?);
                 }
                 (dims, steps) => {
                     let prefix = format!("o{number}a{a}i");
@@ -192,7 +197,24 @@ impl Epilogue<'_> {
             }
         }
         let base = if terms.is_empty() { "0u".to_owned() } else { terms.join(" + ") };
-        Ok(Index { base, step })
+        Ok(Index { base, step, uneven })
+    }
+
+    /// Adds a function for the index part along the innermost coordinate, where that steps unevenly; answers its name.
+    fn uneven(
+        &self,
+        src: &mut Source<'_>,
+        number: usize,
+        dims: &[u64],
+        steps: &[i64],
+    ) -> Result<String, Refusal> {
+        let name = format!("place{number}");
+        let mut text = format!("fn {name}(at: u32) -> u32 {{\n");
+        strides::take_apart(src, &mut text, "at", dims, "i")?;
+        let index = strides::dot(src, "i", steps)?;
+        let _ = writeln!(text, "return {index};\n}}");
+        src.function(&name, text);
+        Ok(name)
     }
 }
 
@@ -207,6 +229,8 @@ struct Bound {
 struct Index {
     base: String,
     step: Option<String>,
+    /// A function for the last axis' part of the index, where no step says it.
+    uneven: Option<String>,
 }
 
 fn scaled(src: &mut Source<'_>, name: &str, stride: i64) -> Result<String, Refusal> {

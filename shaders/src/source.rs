@@ -87,9 +87,9 @@ impl<'a> Source<'a> {
             return Err(self
                 .refuse(format!("{tensor} takes {bytes} bytes, the device binds at most {limit} at once")));
         }
-        // Words are counted in u32 by kernels, with room for a workgroup's overhang.
-        if words > u64::from(u32::MAX) - (1 << 20) {
-            return Err(self.refuse(format!("{tensor} has {words} words, kernels count at most 2^32")));
+        // Words are counted in u32 by kernels, with room for what the grid has too many.
+        if words > 1 << 31 {
+            return Err(self.refuse(format!("{tensor} has {words} words, kernels count at most 2^31")));
         }
         let i = self.bindings.len();
         self.bindings.push(Binding { slot, access });

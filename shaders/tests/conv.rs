@@ -157,6 +157,33 @@ fn other_windows() {
     check(&dilated, true);
 }
 
+/// Epilogue operands that vary along one side of the image only.
+#[test]
+fn uneven_epilogues() {
+    for (strides, extent) in [([0, 0, 1, 0], 6), ([0, 6, 1, 0], 60), ([0, 0, 0, 1], 8), ([0, 8, 0, 1], 80)] {
+        for input in [[6, 8], [6, 7]] {
+            let mut spec = conv(3, 10, input, [3, 3], 1, 1);
+            let (mut random, pixels) = (Random::new(extent), input[0] * input[1]);
+            let (x, w, extra) = (random.floats(3 * pixels), random.floats(270), random.floats(extent));
+            let mut want = reference(&spec, &x, &w);
+            for (i, v) in (0..).zip(&mut want) {
+                let at =
+                    i / pixels * strides[1] + i % pixels / input[1] * strides[2] + i % input[1] * strides[3];
+                *v += f64::from(extra[at as usize]);
+            }
+            spec.epilogue.operands.push(Operand { dtype: DType::F32, strides: strides.to_vec() });
+            let args = vec![Arg::Operand(0), Arg::Operand(1)];
+            spec.epilogue.steps.push(Step { op: StepOp::Binary(BinaryOp::Add), args, dtype: DType::F32 });
+            for target in targets() {
+                let mut spec = spec.clone();
+                let operands = [words(&x), pack(&mut spec, &target, &w), words(&extra)];
+                let got = run(&Spec::Conv(spec), &target, &operands, want.len() as u64, None);
+                close(&format!("{} {strides:?} {input:?}", target.name), &got, &want, 1e-6, 1e-5);
+            }
+        }
+    }
+}
+
 #[test]
 fn groups() {
     check(&ConvSpec { groups: 6, ..conv(6, 6, [9, 7], [3, 3], 1, 1) }, true);

@@ -101,6 +101,13 @@ fn every_block_height() {
 }
 
 #[test]
+fn few_rows_of_many_columns() {
+    for (m, n, k) in [(1, 128, 32), (1, 300, 40), (2, 516, 7)] {
+        check(1, m, n, k, PLAIN, true);
+    }
+}
+
+#[test]
 fn odd_shapes_and_epilogues() {
     for (m, n, k) in [(1, 1, 1), (5, 3, 7), (17, 33, 5), (16, 4, 8), (20, 130, 66), (3, 129, 31)] {
         for with_epilogue in [false, true] {

@@ -25,7 +25,11 @@ const ROOM: u64 = 12;
 pub(crate) fn serves(spec: &ConvSpec, target: &Target) -> bool {
     let shuffles = target.subgroup.is_some_and(|s| s.shuffle && usable(s.size));
     let fits = spec.filters.div_ceil(u64::from(FILTERS)) * u64::from(FILTERS) * ROOM * 4;
+    // Rows of the image then start at multiples of 4, and so do a lane's four pixels in them; otherwise a product over
+    // the taps is as fast.
+    let aligned = spec.input[1].is_multiple_of(4) && spec.output[1] == spec.input[1] && spec.pads[1] == 1;
     target.class == Class::Cpu
+        && aligned
         && shuffles
         && spec.kernel == [3, 3]
         && spec.strides == [1, 1]
@@ -72,11 +76,8 @@ pub(crate) fn build(spec: &ConvSpec, target: &Target) -> Result<Launch, Refusal>
         return Err(src.refuse("the blocked kernel needs subgroups"));
     };
     let flops = Problem::conv(spec, &src)?.flops();
-    // Rows of the image then start at multiples of 4, and so do a lane's four pixels in them.
-    let aligned = spec.input[1].is_multiple_of(4) && spec.output[1] == spec.input[1] && spec.pads[1] == 1;
-    let x_kind = if aligned { "vec4<f32>" } else { "f32" };
     let input = elements(&[spec.batch, spec.channels, spec.input[0], spec.input[1]]);
-    src.bind(Slot::Operand(0), Access::Read, x_kind, input)?;
+    src.bind(Slot::Operand(0), Access::Read, "vec4<f32>", input)?;
     src.bind(Slot::Operand(1), Access::Read, "vec4<f32>", packing(spec).elements)?;
     image_params(spec, &mut src)?;
     let strips_x = spec.output[1].div_ceil(4);
@@ -103,29 +104,29 @@ pub(crate) fn build(spec: &ConvSpec, target: &Target) -> Result<Launch, Refusal>
             Axis { name: "col", dims: &spec.output },
         ],
         operands: 2,
-        aligned: spec.output[1].is_multiple_of(4),
+        aligned: true,
         in_place: None,
     }
     .write(&mut src, "f32", false, true)?;
-    let body = body(lanes, aligned);
-    let name = format!("conv.block3x3.{FILTERS}x{}{}", lanes * 4, if aligned { ".aligned" } else { "" });
+    let body = body(lanes);
+    let name = format!("conv.block3x3.{FILTERS}x{}", lanes * 4);
     src.finish(name, &body, Workgroup::subgroup(lanes), groups, flops)
 }
 
-fn body(lanes: u32, aligned: bool) -> String {
+fn body(lanes: u32) -> String {
     let mut body = format!(
         "if (group >= p.groups) {{ return; }}\n\
          let row0 = (group / p.across) * {FILTERS}u;\nlet strip = (group % p.across) * {lanes}u + sublane;\n\
          let s = min(strip, p.strips - 1u);\nlet ox = (s % p.strips_x) * 4u;\nlet rest = s / p.strips_x;\n\
          let oy = rest % p.out_y;\nlet z = rest / p.out_y;\nlet plane = p.in_y * p.in_x;\n\
-         let x0 = ox - p.pad_x;\nlet y0 = oy - p.pad_y;\n\
+         let y0 = oy - p.pad_y;\n\
          var x_at = z * p.channels * plane;\nvar w_at = (row0 / {FILTERS}u) * p.channels * {}u;\n",
         u64::from(FILTERS) * ROOM / 4
     );
     for f in 0..FILTERS {
         let _ = writeln!(body, "var acc{f} = vec4<f32>();");
     }
-    places(&mut body, aligned);
+    places(&mut body);
     body.push_str("for (var c = 0u; c < p.channels; c += 1u) {\n");
     let loads = FILTERS.div_ceil(lanes);
     for i in 0..loads {
@@ -135,7 +136,7 @@ fn body(lanes: u32, aligned: bool) -> String {
         }
     }
     for ky in 0..3 {
-        load_row(&mut body, ky, aligned);
+        load_row(&mut body, ky);
         for kx in 0..3 {
             let v = [0, 1, 2, 3].map(|j| format!("v{ky}_{}", kx + j)).join(", ");
             let _ = writeln!(body, "let t{ky}_{kx} = vec4<f32>({v});");
@@ -167,43 +168,29 @@ fn body(lanes: u32, aligned: bool) -> String {
     body
 }
 
-/// Before the loop: where the three rows of taps are in a channel's plane, and which of their columns are inside.
-fn places(body: &mut String, aligned: bool) {
+/// Before the loop: where the three rows of taps are in a channel's plane, and whether the columns beside the lane's four
+/// are inside.
+fn places(body: &mut String) {
     for ky in 0..3 {
         let _ = writeln!(
             body,
             "let in{ky} = y0 + {ky}u < p.in_y;\nlet r{ky} = select(0u, (y0 + {ky}u) * p.in_x, in{ky});"
         );
     }
-    if aligned {
-        body.push_str("let left = ox > 0u;\nlet right = ox + 4u < p.in_x;\n");
-        body.push_str("let l = select(0u, ox - 1u, left);\nlet r = select(0u, ox + 4u, right);\n");
-    } else {
-        for j in 0..6 {
-            let _ =
-                writeln!(body, "let ok{j} = x0 + {j}u < p.in_x;\nlet at{j} = select(0u, x0 + {j}u, ok{j});");
-        }
-    }
+    body.push_str("let left = ox > 0u;\nlet right = ox + 4u < p.in_x;\n");
+    body.push_str("let l = select(0u, ox - 1u, left);\nlet r = select(0u, ox + 4u, right);\n");
 }
 
 /// The six values of a row of taps, `vKY_0` to `vKY_5`, 0 outside the image.
-fn load_row(body: &mut String, ky: usize, aligned: bool) {
-    if !aligned {
-        for j in 0..6 {
-            let _ =
-                writeln!(body, "let v{ky}_{j} = select(0.0, b0.d[x_at + r{ky} + at{j}], in{ky} && ok{j});");
-        }
-        return;
-    }
+fn load_row(body: &mut String, ky: usize) {
     let _ = writeln!(body, "let m{ky} = select(vec4<f32>(), b0.d[(x_at + r{ky} + ox) / 4u], in{ky});");
     for (j, c) in (1..5).zip(["x", "y", "z", "w"]) {
         let _ = writeln!(body, "let v{ky}_{j} = m{ky}.{c};");
     }
     for (j, (at, ok)) in [(0, ("l", "left")), (5, ("r", "right"))] {
-        let index = format!("x_at + r{ky} + {at}");
         let _ = writeln!(
             body,
-            "let e{ky}_{j} = {index};\n\
+            "let e{ky}_{j} = x_at + r{ky} + {at};\n\
              let v{ky}_{j} = select(0.0, b0.d[e{ky}_{j} / 4u][e{ky}_{j} % 4u], in{ky} && {ok});"
         );
     }
