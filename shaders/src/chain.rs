@@ -60,6 +60,23 @@ pub(crate) fn flops(chain: &Chain) -> u64 {
     chain.steps.len() as u64
 }
 
+/// The chain in a kernel's name: `.add+relu`, nothing for a chain without steps.
+pub(crate) fn label(chain: &Chain) -> String {
+    const SHOWN: usize = 4;
+    let names = chain.steps.iter().take(SHOWN).map(|s| match s.op {
+        StepOp::Unary(op) => format!("{op:?}").to_lowercase(),
+        StepOp::Binary(op) => format!("{op:?}").to_lowercase(),
+        StepOp::Select => "select".into(),
+        StepOp::Cast => s.dtype.to_string(),
+    });
+    let names: Vec<_> = names.collect();
+    match (names.len(), chain.steps.len().saturating_sub(SHOWN)) {
+        (0, _) => String::new(),
+        (_, 0) => format!(".{}", names.join("+")),
+        (_, more) => format!(".{}+{more}", names.join("+")),
+    }
+}
+
 /// Writes the chain's steps to `out`; `operands` are the operands' values as text (as computed with). Returns the
 /// text of the result.
 pub(crate) fn emit(

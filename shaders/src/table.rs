@@ -113,3 +113,6 @@ pub fn launch(spec: &Spec, target: &Target) -> Result<Launch, Refusal> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

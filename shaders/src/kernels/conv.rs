@@ -131,7 +131,6 @@ pub(crate) fn build_window(spec: &ConvSpec, target: &Target) -> Result<Launch, R
         shape.invocations
     );
     let aligned = if pixels.is_multiple_of(4) { "4" } else { "1" };
-    let steps = chain::flops(&spec.epilogue);
-    let name = format!("conv.window.x{aligned}{}", if steps > 0 { ".fused" } else { "" });
+    let name = format!("conv.window.x{aligned}{}", chain::label(&spec.epilogue));
     src.finish(name, &body, shape, total.div_ceil(u64::from(shape.invocations)), flops)
 }

@@ -8,6 +8,7 @@ use core::fmt::Write as _;
 
 use bayplan_graph::DType;
 
+use crate::chain;
 use crate::epilogue::{Axis, Epilogue};
 use crate::kernels::conv::check;
 use crate::kernels::matmul::usable;
@@ -109,7 +110,7 @@ pub(crate) fn build(spec: &ConvSpec, target: &Target) -> Result<Launch, Refusal>
     }
     .write(&mut src, "f32", false, true)?;
     let body = body(lanes);
-    let name = format!("conv.block3x3.{FILTERS}x{}", lanes * 4);
+    let name = format!("conv.block3x3.{FILTERS}x{}{}", lanes * 4, chain::label(&spec.epilogue));
     src.finish(name, &body, Workgroup::subgroup(lanes), groups, flops)
 }
 

@@ -31,6 +31,7 @@ pub(crate) fn build(spec: &ElementwiseSpec, target: &Target) -> Result<Launch, R
     let stored = to_storage(spec.chain.result, width, &result);
     let _ = writeln!(body, "{out}.d[i] = {stored};");
     let name = format!("elementwise.{}{}", if per == 4 { "x4" } else { "x1" }, suffix(spec, &merged));
+    let name = name + &chain::label(&spec.chain);
     let flops = count.saturating_mul(chain::flops(&spec.chain));
     src.finish(name, &body, shape, invocations.div_ceil(u64::from(shape.invocations)), flops)
 }

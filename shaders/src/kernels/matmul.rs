@@ -7,6 +7,7 @@
 
 use core::fmt::Write as _;
 
+use crate::chain;
 use crate::kernels::product::{Problem, is_padded};
 use crate::source::{Source, Workgroup};
 use crate::{Class, Launch, MatMulSpec, Refusal, Spec, Target};
@@ -120,7 +121,13 @@ pub(crate) fn build_problem(problem: &Problem<'_>, mut src: Source<'_>) -> Resul
     block(&plan, &mut body);
     end(&plan, &mut body);
     let shape = Workgroup { invocations: plan.lanes, subgroup: lanes };
-    src.finish(plan.name(problem.what), &body, shape, groups, problem.flops())
+    src.finish(
+        plan.name(problem.what) + &chain::label(&problem.epilogue),
+        &body,
+        shape,
+        groups,
+        problem.flops(),
+    )
 }
 
 /// Subgroup sizes that the block is written for.

@@ -2,6 +2,7 @@
 
 use core::fmt::Write as _;
 
+use crate::chain;
 use crate::kernels::product::Problem;
 use crate::source::{Source, Workgroup};
 use crate::{Launch, MatMulSpec, Refusal, Target};
@@ -73,6 +74,7 @@ pub(crate) fn build_problem(problem: &Problem<'_>, mut src: Source<'_>) -> Resul
         "k"
     };
     let name = format!("{}.gpu.{edge}x{edge}.a{}b{b}", problem.what, if ak == 1 { "k" } else { "m" });
+    let name = name + &chain::label(&problem.epilogue);
     let shape = Workgroup { invocations: (edge / 4).pow(2), subgroup: None };
     src.finish(name, &body, shape, groups, problem.flops())
 }

@@ -62,7 +62,8 @@ pub(crate) fn build(spec: &NormalizeSpec, target: &Target) -> Result<Launch, Ref
     layout.each(&mut body, members, &put.replace('X', &format!("{x}.d[i]")));
     let what = if spec.center { "layer" } else { "rms" };
     let place = if spec.in_place { ".in_place" } else { "" };
-    let name = format!("normalize.{what}.{}.x{}{place}", team.name(), layout.per);
+    let name =
+        format!("normalize.{what}.{}.x{}{place}", team.name(), layout.per) + &chain::label(&spec.epilogue);
     let flops = count.saturating_mul(6 + chain::flops(&spec.epilogue));
     src.finish(name, &body, team.workgroup(), team.groups(spec.rows), flops)
 }

@@ -112,7 +112,8 @@ pub(crate) fn build(spec: &ReduceSpec, target: &Target) -> Result<Launch, Refusa
     let _ = writeln!(body, "if (member == 0u) {{ put(r, {place}, row); }}");
     let apart = if spec.inner == 1 { "" } else { ".apart" };
     let op = format!("{:?}", spec.op).to_lowercase();
-    let name = format!("reduce.{op}.{kind}.{}.x{}{apart}", team.name(), layout.per);
+    let name =
+        format!("reduce.{op}.{kind}.{}.x{}{apart}", team.name(), layout.per) + &chain::label(&spec.epilogue);
     let flops = elements(&[rows, spec.len + chain::flops(&spec.epilogue)]);
     src.finish(name, &body, team.workgroup(), team.groups(rows), flops)
 }

@@ -1,0 +1,398 @@
+//! Every family on devices of several makes, and the refusals.
+
+use std::collections::BTreeSet;
+
+use bayplan_graph::DType;
+use bayplan_graph::op::{BinaryOp, PoolKind, ReduceOp, UnaryOp};
+
+use super::{KERNELS, family, launch};
+use crate::{
+    Arg, Chain, Class, ConvSpec, CopySpec, ElementwiseSpec, Features, GatherNdSpec, GatherSpec, MatMulSpec,
+    Mode, NormalizeSpec, Operand, PoolSpec, RangeSpec, ReduceSpec, SoftmaxSpec, Spec, Step, StepOp, Subgroup,
+    Target, compile_wgsl_as,
+};
+
+fn lavapipe() -> Target {
+    Target {
+        name: "lavapipe-like".into(),
+        class: Class::Cpu,
+        subgroup: Some(Subgroup { size: 8, shuffle: true, arithmetic: true }),
+        features: Features { int64: true, float64: true, ..Features::default() },
+        max_workgroup_invocations: 1024,
+        max_workgroup_size: [1024; 3],
+        max_workgroup_count: [65_535; 3],
+        max_shared_memory: 32_768,
+        storage_alignment: 16,
+        uniform_alignment: 16,
+        max_storage_range: 128 << 20,
+        max_allocation: 2 << 30,
+    }
+}
+
+fn swiftshader() -> Target {
+    Target {
+        name: "SwiftShader-like".into(),
+        subgroup: Some(Subgroup { size: 4, shuffle: true, arithmetic: true }),
+        features: Features::default(),
+        max_workgroup_invocations: 256,
+        max_workgroup_size: [256, 256, 64],
+        max_shared_memory: 16_384,
+        storage_alignment: 256,
+        uniform_alignment: 256,
+        ..lavapipe()
+    }
+}
+
+fn wide_gpu() -> Target {
+    Target {
+        name: "GPU with subgroups of 32".into(),
+        class: Class::Gpu,
+        subgroup: Some(Subgroup { size: 32, shuffle: true, arithmetic: true }),
+        ..lavapipe()
+    }
+}
+
+fn targets() -> Vec<Target> {
+    let sized = |size| Target {
+        name: format!("CPU with subgroups of {size}"),
+        subgroup: Some(Subgroup { size, shuffle: true, arithmetic: true }),
+        ..lavapipe()
+    };
+    let alone = Target { name: "CPU without subgroups".into(), subgroup: None, ..lavapipe() };
+    vec![Target::generic(), lavapipe(), swiftshader(), wide_gpu(), sized(16), sized(32), alone]
+}
+
+fn operand(dtype: DType, strides: &[u64]) -> Operand {
+    Operand { dtype, strides: strides.to_vec() }
+}
+
+fn none(dtype: DType, rank: usize) -> Chain {
+    Chain { operands: vec![operand(dtype, &vec![0; rank])], steps: Vec::new(), result: dtype }
+}
+
+fn elementwise(op: StepOp, from: DType, to: DType, operands: usize, n: u64) -> Spec {
+    let args = (0..operands as u32).map(Arg::Operand).collect();
+    let chain = Chain {
+        operands: vec![operand(from, &[1]); operands],
+        steps: vec![Step { op, args, dtype: to }],
+        result: to,
+    };
+    Spec::Elementwise(ElementwiseSpec { shape: vec![n], chain, in_place: None })
+}
+
+fn matmul(m: u64, n: u64, k: u64) -> Spec {
+    Spec::MatMul(MatMulSpec {
+        batch: vec![2, 3],
+        m,
+        n,
+        k,
+        a_strides: vec![3 * m * k, m * k, k, 1],
+        b_strides: vec![0, k * n, n, 1],
+        epilogue: none(DType::F32, 4),
+    })
+}
+
+fn conv(kernel: u64, stride: u64, groups: u64) -> ConvSpec {
+    ConvSpec {
+        batch: 1,
+        channels: 16,
+        filters: 32,
+        groups,
+        input: [16, 16],
+        output: [16 / stride; 2],
+        kernel: [kernel; 2],
+        strides: [stride; 2],
+        dilations: [1, 1],
+        pads: [kernel / 2; 2],
+        packed: false,
+        epilogue: none(DType::F32, 4),
+    }
+}
+
+fn reduce(op: ReduceOp, dtype: DType, inner: u64) -> Spec {
+    Spec::Reduce(ReduceSpec { op, dtype, outer: 4, len: 20, inner, epilogue: none(dtype, 2) })
+}
+
+/// Specs of every family that need no ability.
+fn plain() -> Vec<Spec> {
+    let mut specs = vec![
+        elementwise(StepOp::Binary(BinaryOp::Add), DType::F32, DType::F32, 2, 1000),
+        elementwise(StepOp::Cast, DType::F32, DType::Bool, 1, 1000),
+        matmul(40, 40, 40),
+        matmul(3, 7, 5),
+        matmul(1, 64, 64),
+        Spec::Softmax(SoftmaxSpec { outer: 4, len: 100, inner: 1, log: false, in_place: true }),
+        Spec::Softmax(SoftmaxSpec { outer: 4, len: 10, inner: 7, log: true, in_place: false }),
+        Spec::Normalize(NormalizeSpec {
+            rows: 4,
+            len: 10,
+            epsilon: 1e-5,
+            center: true,
+            epilogue: none(DType::F32, 2),
+            in_place: false,
+        }),
+        Spec::Copy(CopySpec {
+            shape: vec![4, 6],
+            dtype: DType::I64,
+            x_base: 0,
+            x_strides: vec![1, 4],
+            out_base: 0,
+            out_strides: vec![6, 1],
+        }),
+        Spec::Gather(GatherSpec {
+            dtype: DType::I64,
+            index: DType::I64,
+            outer: 2,
+            axis: 9,
+            count: 4,
+            inner: 3,
+        }),
+        Spec::GatherNd(GatherNdSpec {
+            dtype: DType::F32,
+            index: DType::I64,
+            batch: 1,
+            count: 5,
+            dims: vec![3, 4],
+            inner: 4,
+        }),
+        Spec::Range(RangeSpec { dtype: DType::I32, count: 9 }),
+    ];
+    for (kernel, stride, groups) in [(1, 1, 1), (1, 2, 1), (3, 1, 1), (3, 2, 1), (5, 1, 2), (3, 1, 16)] {
+        specs.push(Spec::Conv(conv(kernel, stride, groups)));
+    }
+    for kind in [PoolKind::Max, PoolKind::Average { count_pad: true }, PoolKind::Average { count_pad: false }]
+    {
+        specs.push(Spec::Pool(PoolSpec {
+            kind,
+            planes: 4,
+            input: [8, 8],
+            output: [4, 4],
+            kernel: [2, 2],
+            strides: [2, 2],
+            dilations: [1, 1],
+            pads: [0, 0],
+            pads_end: [0, 0],
+        }));
+    }
+    for op in [ReduceOp::Sum, ReduceOp::Mean, ReduceOp::Max, ReduceOp::Min, ReduceOp::Prod] {
+        specs.extend([reduce(op, DType::F32, 1), reduce(op, DType::F32, 5), reduce(op, DType::I32, 1)]);
+    }
+    specs
+}
+
+/// Specs that compute with 64-bit integers.
+fn wide() -> Vec<Spec> {
+    vec![
+        elementwise(StepOp::Binary(BinaryOp::Div), DType::I64, DType::I64, 2, 10),
+        elementwise(StepOp::Binary(BinaryOp::Mod), DType::U64, DType::U64, 2, 10),
+        elementwise(StepOp::Binary(BinaryOp::Pow), DType::I64, DType::I64, 2, 10),
+        elementwise(StepOp::Cast, DType::F32, DType::I64, 1, 10),
+        reduce(ReduceOp::Max, DType::I64, 1),
+        reduce(ReduceOp::Min, DType::I64, 1),
+        reduce(ReduceOp::Min, DType::U64, 3),
+        reduce(ReduceOp::Mean, DType::I64, 1),
+        Spec::Range(RangeSpec { dtype: DType::I64, count: 9 }),
+    ]
+}
+
+/// Launches, checks the launch against the device, and compiles in both modes.
+fn check(spec: &Spec, target: &Target) {
+    let launch = launch(spec, target).unwrap_or_else(|e| panic!("{}: {e}", target.name));
+    let name = format!("{} on {}", launch.kernel.name, target.name);
+    for mode in [Mode::Production, Mode::Checked] {
+        let spirv = compile_wgsl_as(&launch.kernel, mode).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert_eq!(spirv[0], 0x0723_0203, "{name}");
+    }
+    let [x, y, z] = launch.kernel.workgroup;
+    assert!(x * y * z <= target.max_workgroup_invocations && x <= target.max_workgroup_size[0], "{name}");
+    assert!(launch.grid.iter().zip(target.max_workgroup_count).all(|(g, max)| *g <= max && *g > 0), "{name}");
+    assert!(launch.params.len().is_multiple_of(4), "{name}");
+    assert_eq!(launch.kernel.has_params, !launch.params.is_empty(), "{name}");
+    assert!(!launch.kernel.wgsl.contains("var<storage, read> b0: array"), "{name}: storage goes in structs");
+    if let Some(size) = launch.kernel.subgroup {
+        assert_eq!(Some(size), target.subgroup.map(|s| s.size), "{name}");
+    }
+}
+
+#[test]
+fn every_family_runs_on_every_device() {
+    for target in targets() {
+        let mut families = BTreeSet::new();
+        for spec in plain() {
+            check(&spec, &target);
+            families.insert(family(&spec));
+        }
+        assert_eq!(families.len(), 11, "every family is tried");
+        for row in KERNELS {
+            assert!(families.contains(row.family), "row {} serves a family that exists", row.name);
+        }
+    }
+}
+
+#[test]
+fn elementwise_operations_compile_at_both_widths() {
+    use BinaryOp::{
+        Add, And, Div, Equal, Greater, GreaterOrEqual, Less, LessOrEqual, Max, Min, Mod, Mul, Or, Pow, Sub,
+        Xor,
+    };
+    use UnaryOp::{
+        Abs, Ceil, Cos, Erf, Exp, Floor, IsInf, IsNaN, Log, Neg, Not, Reciprocal, Relu, Round, Sigmoid, Sign,
+        Sin, Softplus, Sqrt, Tanh,
+    };
+    let float = [
+        Neg, Abs, Exp, Log, Sqrt, Reciprocal, Relu, Sigmoid, Tanh, Erf, Floor, Ceil, Round, Sign, Sin, Cos,
+        Softplus,
+    ];
+    let narrow = [DType::F32, DType::I8, DType::I16, DType::I32, DType::U8, DType::U16, DType::U32];
+    let numbers = [&narrow[..], &[DType::I64, DType::U64]].concat();
+    let mut specs = Vec::new();
+    for op in float {
+        specs.push(elementwise(StepOp::Unary(op), DType::F32, DType::F32, 1, 8));
+    }
+    for op in [IsNaN, IsInf] {
+        specs.push(elementwise(StepOp::Unary(op), DType::F32, DType::Bool, 1, 8));
+    }
+    specs.push(elementwise(StepOp::Unary(Not), DType::Bool, DType::Bool, 1, 8));
+    for &dtype in &numbers {
+        for op in [Neg, Abs, Sign, Relu] {
+            specs.push(elementwise(StepOp::Unary(op), dtype, dtype, 1, 8));
+        }
+        for op in [Add, Sub, Mul, Div, Mod, Pow, Min, Max] {
+            specs.push(elementwise(StepOp::Binary(op), dtype, dtype, 2, 8));
+        }
+        for op in [Equal, Less, LessOrEqual, Greater, GreaterOrEqual] {
+            specs.push(elementwise(StepOp::Binary(op), dtype, DType::Bool, 2, 8));
+        }
+        for &to in numbers.iter().chain(&[DType::Bool]) {
+            specs.push(elementwise(StepOp::Cast, dtype, to, 1, 8));
+            specs.push(elementwise(StepOp::Cast, to, dtype, 1, 8));
+        }
+    }
+    for op in [And, Or, Xor, Equal] {
+        specs.push(elementwise(StepOp::Binary(op), DType::Bool, DType::Bool, 2, 8));
+    }
+    for spec in specs {
+        check(&spec, &lavapipe());
+        // Rows of 7 keep to single elements.
+        let Spec::Elementwise(mut spec) = spec else { unreachable!() };
+        spec.shape = vec![2, 7];
+        for (i, operand) in spec.chain.operands.iter_mut().enumerate() {
+            operand.strides = vec![if i == 0 { 8 } else { 0 }, 1];
+        }
+        check(&Spec::Elementwise(spec), &lavapipe());
+    }
+}
+
+#[test]
+fn packed_weights_go_to_the_blocked_kernel() {
+    let mut spec = conv(3, 1, 1);
+    let packing = spec.packing(&lavapipe()).expect("this shape packs");
+    assert_eq!(packing.elements, 32 * 16 * 12);
+    spec.packed = true;
+    for target in [lavapipe(), swiftshader()] {
+        check(&Spec::Conv(spec.clone()), &target);
+    }
+    assert_eq!(spec.packing(&Target::generic()), None);
+    let refusal = launch(&Spec::Conv(spec), &Target::generic()).unwrap_err();
+    assert_eq!(refusal.to_string(), "conv: no kernel serves device `generic`");
+    for other in [conv(3, 2, 1), conv(1, 1, 1), conv(3, 1, 2)] {
+        assert_eq!(other.packing(&lavapipe()), None);
+    }
+}
+
+#[test]
+fn wide_integers_need_the_ability() {
+    for spec in wide() {
+        check(&spec, &lavapipe());
+        check(&spec, &Target::generic());
+        let refusal = launch(&spec, &swiftshader()).unwrap_err();
+        assert_eq!(refusal.what, family(&spec));
+        assert_eq!(refusal.reason, "device `SwiftShader-like` has no 64-bit integers in shaders");
+    }
+}
+
+#[test]
+fn what_exceeds_a_limit_is_refused_by_name() {
+    let check = |spec: &Spec, target: &Target, want: &str| {
+        let refusal = launch(spec, target).unwrap_err();
+        assert_eq!(refusal.to_string(), want);
+    };
+    let add = |n| elementwise(StepOp::Binary(BinaryOp::Add), DType::F32, DType::F32, 2, n);
+    check(
+        &add(1 << 26),
+        &lavapipe(),
+        "elementwise: operand 0 takes 268435456 bytes, the device binds at most 134217728 at once",
+    );
+    let roomy = Target { max_storage_range: u64::MAX, ..lavapipe() };
+    check(&add(1 << 32), &roomy, "elementwise: operand 0 has 4294967296 words, kernels count at most 2^31");
+    let tiny = Target { max_shared_memory: 1024, ..Target::generic() };
+    check(
+        &matmul(8, 8, 8),
+        &tiny,
+        "matmul: workgroups of 128 with 1024 bytes of shared memory are too small",
+    );
+    let strings = elementwise(StepOp::Cast, DType::F16, DType::F32, 1, 8);
+    check(&strings, &lavapipe(), "elementwise: f16 has no representation on devices");
+    let shape = elementwise(StepOp::Unary(UnaryOp::Exp), DType::I32, DType::I32, 1, 8);
+    check(&shape, &lavapipe(), "elementwise: Exp is not defined for i32");
+    let few = Target { max_workgroup_count: [2, 2, 2], ..lavapipe() };
+    check(&add(1 << 20), &few, "elementwise: 1024 workgroups are more than the device's grid holds");
+}
+
+#[test]
+fn malformed_specs_are_refused() {
+    let chain = |steps: Vec<Step>| {
+        let chain = Chain { operands: vec![operand(DType::F32, &[1])], steps, result: DType::F32 };
+        Spec::Elementwise(ElementwiseSpec { shape: vec![4], chain, in_place: None })
+    };
+    let step = |op, args: Vec<Arg>| Step { op, args, dtype: DType::F32 };
+    let add = StepOp::Binary(BinaryOp::Add);
+    for (spec, want) in [
+        (chain(vec![step(add, vec![Arg::Operand(0), Arg::Operand(1)])]), "a step reads operand 1"),
+        (
+            chain(vec![step(add, vec![Arg::Operand(0), Arg::Step(0)])]),
+            "a step reads step 0, which is not before it",
+        ),
+        (chain(vec![step(add, vec![Arg::Operand(0)])]), "takes 2 arguments, the step has 1"),
+        (chain(vec![step(add, vec![Arg::Operand(0), Arg::Const(DType::I32, 1)])]), "the types differ"),
+    ] {
+        let refusal = launch(&spec, &lavapipe()).unwrap_err();
+        assert!(refusal.reason.contains(want), "{refusal}");
+    }
+    let Spec::Elementwise(mut strange) = chain(vec![]) else { unreachable!() };
+    strange.chain.operands[0].strides = vec![1, 1];
+    assert!(launch(&Spec::Elementwise(strange.clone()), &lavapipe()).is_err());
+    strange.chain.operands[0].strides = vec![0];
+    strange.in_place = Some(0);
+    assert!(launch(&Spec::Elementwise(strange), &lavapipe()).is_err());
+}
+
+#[test]
+fn shapes_travel_in_parameters() {
+    let same = |a: &Spec, b: &Spec| {
+        let (a, b) = (launch(a, &lavapipe()).unwrap(), launch(b, &lavapipe()).unwrap());
+        assert_eq!(a.kernel, b.kernel);
+        assert_ne!(a.params, b.params);
+    };
+    same(&matmul(64, 64, 64), &matmul(128, 256, 512));
+    let (small, mut large) = (conv(3, 2, 1), conv(3, 2, 1));
+    (large.channels, large.input, large.output) = (64, [32, 20], [16, 10]);
+    same(&Spec::Conv(small), &Spec::Conv(large));
+    let add = |n| elementwise(StepOp::Binary(BinaryOp::Add), DType::F32, DType::F32, 2, n);
+    same(&add(2), &add(77_777));
+    // Constants too.
+    let scale = |c: f32| {
+        let args = vec![Arg::Operand(0), Arg::Const(DType::F32, u64::from(c.to_bits()))];
+        let steps = vec![Step { op: StepOp::Binary(BinaryOp::Mul), args, dtype: DType::F32 }];
+        let chain = Chain { operands: vec![operand(DType::F32, &[1])], steps, result: DType::F32 };
+        Spec::Elementwise(ElementwiseSpec { shape: vec![9], chain, in_place: None })
+    };
+    same(&scale(1.0), &scale(2.0));
+}
+
+#[test]
+fn nothing_to_do_is_an_empty_grid() {
+    let launch =
+        launch(&elementwise(StepOp::Binary(BinaryOp::Add), DType::F32, DType::F32, 2, 0), &lavapipe());
+    assert_eq!(launch.unwrap().grid, [0, 0, 0]);
+}
