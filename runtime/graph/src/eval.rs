@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bayplan_expr::{Expr, Scope};
 
-use crate::infer::{check, contents_of};
+use crate::infer::{check, contents_of, host_type};
 use crate::rule::{Context, EvalError, HostType, Operand, ShapeError};
 use crate::tensor::Tensor;
 use crate::{
@@ -121,13 +121,6 @@ pub fn eval_node(op: &Op, inputs: &[&Tensor], outputs: usize) -> Result<Vec<Tens
     let inferred = check(rule.infer(&mut Context::new(&operands, outputs, &scope))?, outputs)?;
     let types: Result<Vec<HostType>, ShapeError> = inferred.into_iter().map(|i| host_type(&i.ty)).collect();
     rule.eval(inputs, &types?)
-}
-
-fn host_type(ty: &TensorType) -> Result<HostType, ShapeError> {
-    let shape: Option<Vec<usize>> =
-        ty.shape.iter().map(|dim| dims::as_int(dim).and_then(|v| usize::try_from(v).ok())).collect();
-    let shape = shape.ok_or_else(|| ShapeError::Invalid(format!("the result {ty} has no definite shape")))?;
-    Ok(HostType { dtype: ty.dtype, shape })
 }
 
 /// Evaluates a whole graph on `inputs` (in the order of [`Graph::inputs`]); gives its outputs in their order.

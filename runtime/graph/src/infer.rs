@@ -1,12 +1,13 @@
 //! Inference: the type of every value, and the elements of shape arithmetic.
 
 use core::fmt;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bayplan_expr::Expr;
 
-use crate::rule::{Context, Inferred, MAX_CONTENTS, Operand, ShapeError};
-use crate::tensor::{Elements, Tensor};
+use crate::rule::{Context, HostType, Inferred, MAX_CONTENTS, Operand, ShapeError};
+use crate::tensor::{Elements, Tensor, count};
 use crate::{ConstData, Constraint, Graph, NodeId, TensorType, Value, ValueId, ValueSource, dims};
 
 /// Why the types of a graph cannot be inferred.
@@ -89,6 +90,9 @@ impl std::error::Error for InferError {}
 /// Constants up to this many bytes are given to shape rules whole.
 const SMALL: usize = 4096;
 
+/// Floats are computed only in small numbers: scalars that sizes are scaled by, not weights.
+const SMALL_FLOATS: usize = 16;
+
 /// What is known of a value beyond its type. Elements of float tensors are followed too (exporters compute shapes
 /// in floats), but only whole numbers, and they are not published.
 #[derive(Clone, Default)]
@@ -133,16 +137,44 @@ impl Inference {
     pub fn node(&mut self, graph: &mut Graph, NodeId(index): NodeId) -> Result<(), InferError> {
         self.known.resize(graph.values.len().max(self.known.len()), Known::default());
         let outputs = infer_node(graph, index as usize, &self.known, &mut self.constraints)?;
+        let computed = self.compute(graph, index as usize, &outputs);
         let node = &graph.nodes[index as usize];
-        for (&ValueId(id), inferred) in node.outputs.iter().zip(outputs) {
+        for (i, (&ValueId(id), inferred)) in node.outputs.iter().zip(outputs).enumerate() {
             let slot = graph.values.get_mut(id as usize);
             let value = slot.ok_or_else(|| InferError::Index { node: node.name.clone() })?;
-            let contents: Option<Arc<[Expr]>> = inferred.contents.map(Into::into);
+            let tensor = computed.as_ref().and_then(|list| list.get(i)).cloned();
+            let contents = inferred.contents.or_else(|| contents_of(tensor.as_ref()?));
+            let contents: Option<Arc<[Expr]>> = contents.map(Into::into);
             value.contents = published(Some(&inferred.ty), contents.as_ref());
             value.ty = Some(inferred.ty);
-            self.known[id as usize].contents = contents;
+            self.known[id as usize] = Known { contents, tensor };
         }
         Ok(())
+    }
+
+    /// The outputs of a node as numbers, where its operands are small and known: lists that exporters compute by way
+    /// of matrices (the pads of TorchScript) are followed so. `None` where that is not so or there are no such numbers.
+    fn compute(&self, graph: &Graph, index: usize, outputs: &[Inferred]) -> Option<Vec<Tensor>> {
+        let types: Vec<HostType> = outputs.iter().map(|o| host_type(&o.ty)).collect::<Result<_, _>>().ok()?;
+        let small = types.iter().all(|ty| {
+            let most = if ty.dtype.is_float() { SMALL_FLOATS } else { MAX_CONTENTS };
+            count(&ty.shape).is_some_and(|n| n <= most)
+        });
+        if !small {
+            return None;
+        }
+        let node = &graph.nodes[index];
+        let operands = node.inputs.iter().map(|&ValueId(id)| {
+            let known = self.known.get(id as usize)?;
+            match &known.tensor {
+                Some(tensor) => Some(Cow::Borrowed(tensor)),
+                None => numbers(graph.values[id as usize].ty.as_ref()?, known.contents.as_deref()?)
+                    .map(Cow::Owned),
+            }
+        });
+        let operands: Vec<Cow<'_, Tensor>> = operands.collect::<Option<_>>()?;
+        let operands: Vec<&Tensor> = operands.iter().map(AsRef::as_ref).collect();
+        node.op.rule().eval(&operands, &types).ok()
     }
 
     /// The dimensions assumed equal so far.
@@ -245,6 +277,21 @@ fn constant(value: &Value) -> Result<Known, InferError> {
     let shape = shape.ok_or_else(|| error("its shape must be numbers".to_owned()))?;
     let tensor = Tensor::new(ty.dtype, shape, bytes.to_vec()).map_err(|e| error(e.to_string()))?;
     Ok(Known { contents: contents_of(&tensor).map(Into::into), tensor: Some(tensor) })
+}
+
+/// A tensor of known elements.
+fn numbers(ty: &TensorType, contents: &[Expr]) -> Option<Tensor> {
+    let list: Vec<i128> = contents.iter().map(|e| dims::as_int(e).map(i128::from)).collect::<Option<_>>()?;
+    let ty = host_type(ty).ok()?;
+    Tensor::from_ints(ty.dtype, ty.shape, &list).ok()
+}
+
+/// A type whose dimensions are all numbers.
+pub(crate) fn host_type(ty: &TensorType) -> Result<HostType, ShapeError> {
+    let shape: Option<Vec<usize>> =
+        ty.shape.iter().map(|dim| dims::as_int(dim).and_then(|v| usize::try_from(v).ok())).collect();
+    let shape = shape.ok_or_else(|| ShapeError::Invalid(format!("the result {ty} has no definite shape")))?;
+    Ok(HostType { dtype: ty.dtype, shape })
 }
 
 /// The elements of a short list of whole numbers.

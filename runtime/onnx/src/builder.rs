@@ -26,14 +26,29 @@ pub(crate) struct Builder<'a> {
     names: BTreeSet<Arc<str>>,
     /// Constants that the importer made, by type, shape and bytes.
     made: BTreeMap<(DType, Vec<usize>, Vec<u8>), ValueId>,
+    /// Names that something reads.
+    read: BTreeSet<String>,
     inference: Inference,
 }
 
 impl<'a> Builder<'a> {
     pub(crate) fn new(name: &str, opset: i64, tensors: Tensors<'a>) -> Self {
         let graph = Graph { name: name.into(), ..Graph::default() };
-        let (by_name, names, made) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
-        Self { graph, tensors, opset, by_name, names, made, inference: Inference::new() }
+        Self {
+            graph,
+            tensors,
+            opset,
+            by_name: BTreeMap::new(),
+            names: BTreeSet::new(),
+            made: BTreeMap::new(),
+            read: BTreeSet::new(),
+            inference: Inference::new(),
+        }
+    }
+
+    /// Says which names nodes or the caller read: an output that nobody reads need not be made.
+    pub(crate) fn reads<'n>(&mut self, names: impl Iterator<Item = &'n str>) {
+        self.read.extend(names.map(str::to_owned));
     }
 
     /// Keeps names of the model from being taken by values that the importer makes.
@@ -156,14 +171,6 @@ impl<'b> Call<'b, '_> {
         self.optional(index)?.ok_or_else(|| format!("input {index} is missing"))
     }
 
-    /// Refuses named outputs beyond the first `count`.
-    pub(crate) fn only_outputs(&self, count: usize) -> Result<(), String> {
-        match self.node.output.iter().skip(count).find(|name| !name.is_empty()) {
-            Some(name) => Err(format!("its output `{name}` is not supported; export the model without it")),
-            None => Ok(()),
-        }
-    }
-
     pub(crate) fn dtype(&self, id: ValueId) -> Result<DType, String> {
         let value = self.builder.graph.value(id);
         value.ty.as_ref().map(|ty| ty.dtype).ok_or_else(|| unknown(&value.name, "element type"))
@@ -262,6 +269,9 @@ pub(crate) fn build(
     let named = node.output.iter().enumerate().filter(|(_, o)| !o.is_empty());
     for (index, output) in named {
         let Some(&id) = values.get(index) else {
+            if !builder.read.contains(output) {
+                continue;
+            }
             return Err(fail(format!("its output `{output}` is not supported; export the model without it")));
         };
         builder.bind(output, id)?;

@@ -50,6 +50,8 @@ pub fn import(source: &dyn ByteSource, options: &ImportOptions) -> Result<Graph,
     let name = graph.name.as_deref().unwrap_or("model");
     let mut builder = Builder::new(name, opset, Tensors::new(&skeleton.payloads));
     builder.reserve(names(graph));
+    let read = graph.node.iter().flat_map(|n| &n.input).map(String::as_str);
+    builder.reads(read.chain(graph.output.iter().filter_map(|v| v.name.as_deref())));
     initializers(&mut builder, graph)?;
     inputs(&mut builder, graph, options)?;
     for (index, (node, row)) in graph.node.iter().zip(rows).enumerate() {

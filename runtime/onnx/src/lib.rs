@@ -21,3 +21,6 @@ mod wire;
 pub use error::{ImportError, UnsupportedOp};
 pub use import::{IR_VERSIONS, ImportOptions, OPSETS, import};
 pub use ops::supported;
+
+#[cfg(test)]
+mod tests;

@@ -34,10 +34,8 @@ impl Rule for Range {
                 return Err(ShapeError::Rank { operand, actual: ctx.rank(operand), expected });
             }
         }
-        if dtype.is_float() {
-            if let Some(n) = float_len(ctx)? {
-                return Ok(vec![Inferred::new(dtype, vec![dims::int(n)])]);
-            }
+        if let (true, Some(n)) = (dtype.is_float(), float_len(ctx)?) {
+            return Ok(vec![Inferred::new(dtype, vec![dims::int(n)])]);
         }
         let get = |operand: usize| -> Result<Expr, ShapeError> {
             let list = ctx.known(operand, WHAT[operand])?;
@@ -80,7 +78,9 @@ impl Rule for Range {
 
 /// Length of a sequence of known floats.
 fn float_len(ctx: &Context<'_>) -> Result<Option<i64>, ShapeError> {
-    let get = |operand| ctx.tensor(operand).and_then(|t| t.to_f64().first().copied());
+    let get = |operand: usize| {
+        ctx.tensor(operand).filter(|t| t.dtype().is_float()).and_then(|t| t.to_f64().first().copied())
+    };
     let (Some(start), Some(limit), Some(delta)) = (get(0), get(1), get(2)) else { return Ok(None) };
     let len = ((limit - start) / delta).ceil();
     if delta == 0.0 || !len.is_finite() || len > 1e15 {

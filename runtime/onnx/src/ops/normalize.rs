@@ -23,7 +23,6 @@ fn batch(c: &mut Call<'_, '_>) -> Built {
     {
         return Err("only inference per channel is supported; export the model in evaluation mode".to_owned());
     }
-    c.only_outputs(1)?;
     let (x, scale, bias, mean, variance) = (c.input(0)?, c.input(1)?, c.input(2)?, c.input(3)?, c.input(4)?);
     let epsilon = c.attributes().float_or("epsilon", 1e-5)?;
     let spread = c.with(BinaryOp::Add, variance, epsilon.into())?;
@@ -48,7 +47,6 @@ fn core(c: &mut Call<'_, '_>, x: ValueId, axis: i64, center: bool) -> Result<Val
 }
 
 fn layer(c: &mut Call<'_, '_>, center: bool) -> Built {
-    c.only_outputs(1)?;
     let (x, scale) = (c.input(0)?, c.input(1)?);
     let axis = c.attributes().int_or("axis", -1)?;
     let y = core(c, x, axis, center)?;

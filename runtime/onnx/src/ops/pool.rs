@@ -14,7 +14,6 @@ pub(super) const ROWS: &[Row] = &[
 ];
 
 fn pool(c: &mut Call<'_, '_>, kind: PoolKind) -> Built {
-    c.only_outputs(1)?;
     let x = c.input(0)?;
     let kernel = c.attributes().sizes("kernel_shape", 1)?.ok_or("attribute `kernel_shape` is missing")?;
     let mut window = c.window(kernel)?;

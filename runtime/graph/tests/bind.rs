@@ -1,0 +1,135 @@
+//! Binding symbols, verifying, evaluating and printing graphs.
+
+mod common;
+
+use bayplan_expr::{Bindings, Bounds};
+use bayplan_graph::op::{BinaryOp, Keep, ReduceOp, UnaryOp, ViewOp};
+use bayplan_graph::{
+    ByteRange, ConstData, DType, FileId, Graph, NoFiles, NodeId, Op, Tensor, ValueId, ValueSource, eval,
+    verify,
+};
+use common::Build;
+
+/// softmax(x + mask), summed over the last axis, and x reshaped to one row.
+fn sample() -> Build {
+    let mut b = Build::default();
+    let x = b.input(DType::F32, &["batch", "past + seq"]);
+    let mask = b.input(DType::F32, &["total"]);
+    let sum = b.node(Op::Binary(BinaryOp::Add), &[x, mask]);
+    let soft = b.node(Op::Softmax { axis: -1, log: false }, &[sum]);
+    let axes = b.ints(&[-1]);
+    let total = b.node(Op::Reduce(ReduceOp::Sum, Keep::None), &[soft, axes]);
+    let row = b.ints(&[1, -1]);
+    let flat = b.node(Op::View(ViewOp::Reshape { allow_zero: false }), &[x, row]);
+    b.output(total);
+    b.output(flat);
+    b.0.symbols.declare("batch", Bounds::between(1, 64)).unwrap();
+    b.0.infer().unwrap();
+    b
+}
+
+fn bindings(list: &[(&str, i64)]) -> Bindings {
+    list.iter().copied().collect()
+}
+
+#[test]
+fn binding_makes_every_type_concrete() {
+    let graph = sample().0;
+    let bound = graph.bind(&bindings(&[("batch", 2), ("past", 3), ("seq", 4), ("total", 7)])).unwrap();
+    assert!(bound.values.iter().all(|v| v.ty.as_ref().unwrap().shape.iter().all(|d| d.as_const().is_some())));
+    assert_eq!(bound.value(bound.outputs[1]).ty.as_ref().unwrap().to_string(), "f32[1, 14]");
+    assert!(bound.free_symbols().is_empty());
+    verify(&bound).unwrap();
+    let empty = graph.bind(&bindings(&[("batch", 1), ("past", 0), ("seq", 0), ("total", 0)])).unwrap();
+    assert_eq!(empty.value(empty.outputs[1]).ty.as_ref().unwrap().to_string(), "f32[1, 0]");
+}
+
+#[test]
+fn bad_bindings_are_named() {
+    let graph = sample().0;
+    let check = |list: &[(&str, i64)], expected: &[&str]| {
+        let message = graph.bind(&bindings(list)).unwrap_err().to_string();
+        assert!(expected.iter().all(|text| message.contains(text)), "{message}");
+    };
+    check(&[("batch", 2)], &["`past`, `seq`, `total`", "give each a value"]);
+    check(
+        &[("batch", 2), ("past", 1), ("seq", 1), ("total", 2), ("sequence", 5)],
+        &["`sequence`", "it has `batch`"],
+    );
+    check(&[("batch", 0), ("past", 1), ("seq", 1), ("total", 2)], &["`batch` is 0", "1..=64"]);
+    check(&[("batch", 2), ("past", -3), ("seq", 1), ("total", 2)], &["`past` is -3"]);
+    check(&[("batch", 2), ("past", 1), ("seq", 1), ("total", 5)], &["`n0`", "past + seq = total", "2 and 5"]);
+}
+
+#[test]
+fn evaluation_agrees_with_inference() {
+    let graph = sample().0;
+    let x = Tensor::from_f32(vec![2, 2], &[0.0, 0.0, 1.0, 2.0]).unwrap();
+    let mask = Tensor::from_f32(vec![2], &[0.0, 0.0]).unwrap();
+    let y = eval(&graph, &[x.clone(), mask.clone()], &NoFiles).unwrap();
+    assert_eq!(y[0].to_f32().unwrap(), [1.0, 1.0]);
+    assert_eq!(y[1], x.reshaped(vec![1, 4]).unwrap());
+    let message = eval(&graph, &[x.clone()], &NoFiles).unwrap_err().to_string();
+    assert!(message.contains("2 inputs, but 1"), "{message}");
+    let message = eval(&graph, &[mask.clone(), mask], &NoFiles).unwrap_err().to_string();
+    assert!(message.contains("`v0` must be f32[batch, past + seq]"), "{message}");
+}
+
+#[test]
+fn printing_shows_one_node_per_line() {
+    let text = sample().0.to_string();
+    assert!(text.contains("  input v0: f32[batch, past + seq]\n"), "{text}");
+    assert!(text.contains("  v2: f32[batch, past + seq] = Binary(Add)(v0, v1)  # Add n0\n"), "{text}");
+    assert!(text.contains("  constant v4: i64[1] (8 bytes)\n"), "{text}");
+}
+
+/// Every rule of the verifier is broken once.
+#[test]
+fn the_verifier_finds_every_planted_defect() {
+    let check = |what: &str, break_it: fn(&mut Graph), expected: &str| {
+        let mut graph = sample().0;
+        verify(&graph).expect("the graph is whole before");
+        break_it(&mut graph);
+        let message = verify(&graph).expect_err(what).to_string();
+        assert!(message.contains(expected), "{what}: {message}");
+    };
+    check("operand beyond the values", |g| g.nodes[0].inputs[0] = ValueId(99), "index 99");
+    check("order", |g| g.nodes[0].inputs[1] = ValueId(3), "before it is made");
+    check("own output", |g| g.nodes[0].inputs[1] = ValueId(2), "before it is made");
+    check("swapped nodes", |g| g.nodes.swap(0, 1), "does not");
+    check("arity", |g| g.nodes[0].inputs.truncate(1), "does not take 1");
+    check("too many operands", |g| g.nodes[1].inputs.push(ValueId(0)), "does not take 2");
+    check("type", |g| g.values[1].ty.as_mut().unwrap().dtype = DType::F64, "f64");
+    check("type of an output", |g| g.values[2].ty.as_mut().unwrap().dtype = DType::I64, "i64");
+    check("set of types", |g| g.nodes[1].op = Op::Unary(UnaryOp::Not), "bool");
+    check("names", |g| g.values[1].name = "v0".into(), "same name");
+    check("output index", |g| g.outputs[0] = ValueId(99), "index 99");
+    check(
+        "output never made",
+        |g| g.values[3].source = ValueSource::Node { node: NodeId(9), output: 0 },
+        "index 9",
+    );
+    check("maker", |g| g.values[3].source = ValueSource::Node { node: NodeId(0), output: 0 }, "does not");
+    check("input list", |g| g.inputs.truncate(1), "every input once");
+    check("input twice", |g| g.inputs[1] = ValueId(0), "every input once");
+    check("input made by a node", |g| g.inputs[1] = ValueId(2), "made by the graph");
+    check("untyped input", |g| g.values[0].ty = None, "no type");
+    check("constant's length", |g| g.values[4].source = constant(&[0; 7]), "7 bytes where its type needs 8");
+    check("file", |g| g.values[4].source = range(3, 8), "index 3");
+    check(
+        "range's length",
+        |g| {
+            g.files.push(bayplan_graph::FileRef::Model);
+            g.values[4].source = range(0, 9);
+        },
+        "9 bytes",
+    );
+}
+
+fn constant(bytes: &[u8]) -> ValueSource {
+    ValueSource::Constant(ConstData::Inline(bytes.into()))
+}
+
+fn range(file: u32, len: u64) -> ValueSource {
+    ValueSource::Constant(ConstData::Range(ByteRange { file: FileId(file), offset: 0, len }))
+}

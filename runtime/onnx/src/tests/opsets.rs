@@ -1,0 +1,112 @@
+//! What is refused, and how it is said.
+
+use bayplan_graph::DType;
+
+use super::{A, bytes, f32s, graph, info, model, node, tensor};
+use crate::generated::onnx::{ModelProto, NodeProto, OperatorSetIdProto};
+use crate::{ImportError, ImportOptions, import};
+
+fn message(model: &ModelProto) -> String {
+    import(&bytes(model), &ImportOptions::default()).expect_err("it is refused").to_string()
+}
+
+fn refuse(model: &ModelProto, expected: &[&str]) {
+    let message = message(model);
+    assert!(expected.iter().all(|text| message.contains(text)), "{message}");
+}
+
+fn one(opset: i64, node: NodeProto) -> ModelProto {
+    model(opset, graph(vec![node], vec![info("x", DType::F32, &["n", "4"])], &["y"]))
+}
+
+#[test]
+fn unsupported_operators_are_listed_all_at_once() {
+    let mut nodes = vec![
+        node("FlexAttention", &["x"], &["a"], &[]),
+        node("If", &["a"], &["b"], &[]),
+        node("If", &["b"], &["c"], &[]),
+        node("Relu", &["c"], &["y"], &[]),
+    ];
+    nodes[0].domain = Some("com.microsoft".to_owned());
+    nodes[0].name = Some("block/attention".to_owned());
+    let mut m = model(20, graph(nodes, vec![info("x", DType::F32, &["n"])], &["y"]));
+    m.opset_import.push(OperatorSetIdProto { domain: Some("com.microsoft".to_owned()), version: Some(1) });
+    let e = import(&bytes(&m), &ImportOptions::default()).unwrap_err();
+    let ImportError::Unsupported(list) = &e else { panic!("{e}") };
+    assert_eq!(
+        list.iter().map(|u| (u.op.as_str(), u.count, u.opset)).collect::<Vec<_>>(),
+        [("If", 2, 20), ("FlexAttention", 1, 1)]
+    );
+    let text = e.to_string();
+    assert!(text.contains("ai.onnx.If (opset 20): 2 nodes, such as `If_1`"), "{text}");
+    assert!(
+        text.contains("com.microsoft.FlexAttention (opset 1): 1 node, such as `block/attention`"),
+        "{text}"
+    );
+    refuse(&one(19, node("Gelu", &["x"], &["y"], &[])), &["ai.onnx.Gelu (opset 19)"]);
+}
+
+#[test]
+fn versions_are_checked() {
+    let relu = || node("Relu", &["x"], &["y"], &[]);
+    refuse(&one(6, relu()), &["opset 6", "7 to 23"]);
+    refuse(&one(24, relu()), &["opset 24", "version_converter"]);
+    let mut m = one(20, relu());
+    m.ir_version = Some(99);
+    refuse(&m, &["IR version is 99"]);
+    m = one(20, relu());
+    m.opset_import[0].domain = Some("ai.onnx.ml".to_owned());
+    refuse(&m, &["names no version"]);
+    m.opset_import[0].domain = None;
+    m.graph = None;
+    refuse(&m, &["no graph"]);
+    refuse(&ModelProto::default(), &["no ONNX model"]);
+}
+
+#[test]
+fn nodes_say_what_is_wrong_with_them() {
+    let with = |op: &str, attributes: &[(&str, A)]| one(20, node(op, &["x"], &["y"], attributes));
+    refuse(
+        &one(20, node("Relu", &["z"], &["y"], &[])),
+        &["`Relu_0` (Relu)", "reads `z`", "nothing before it makes"],
+    );
+    refuse(&one(20, node("Relu", &[], &["y"], &[])), &["input 0 is missing"]);
+    refuse(&with("Softmax", &[("axis", A::S("one"))]), &["attribute `axis`", "INT is needed"]);
+    refuse(&with("Cast", &[]), &["attribute `to` is missing"]);
+    refuse(&with("Cast", &[("to", A::I(8))]), &["strings are not supported"]);
+    refuse(&with("Cast", &[("to", A::I(17))]), &["number 17"]);
+    refuse(&with("MaxPool", &[]), &["`kernel_shape` is missing"]);
+    refuse(&with("MaxPool", &[("kernel_shape", A::Is(vec![0]))]), &["holds 0", "at least 1"]);
+    refuse(
+        &with("MaxPool", &[("kernel_shape", A::Is(vec![2])), ("pads", A::Is(vec![1]))]),
+        &["`pads` has 1 entries"],
+    );
+    refuse(
+        &with("MaxPool", &[("kernel_shape", A::Is(vec![2])), ("auto_pad", A::S("SOME"))]),
+        &["`SOME` is not known"],
+    );
+    refuse(&with("Split", &[("axis", A::I(5))]), &["axis 5"]);
+    refuse(&with("Constant", &[]), &["missing or sparse"]);
+    refuse(&with("Gelu", &[("approximate", A::S("fast"))]), &["`fast`"]);
+    let indices = node("MaxPool", &["x"], &["m", "y"], &[("kernel_shape", A::Is(vec![2]))]);
+    refuse(&one(20, indices), &["output `y` is not supported"]);
+    let training =
+        node("BatchNormalization", &["x", "x", "x", "x", "x"], &["y"], &[("training_mode", A::I(1))]);
+    refuse(&one(20, training), &["evaluation mode"]);
+}
+
+#[test]
+fn values_are_made_once_and_exist() {
+    let twice = vec![node("Relu", &["x"], &["y"], &[]), node("Relu", &["x"], &["y"], &[])];
+    refuse(&model(20, graph(twice, vec![info("x", DType::F32, &[])], &["y"])), &["`y`", "made twice"]);
+    refuse(&model(20, graph(vec![], vec![info("x", DType::F32, &[])], &["y"])), &["`y`", "nothing makes it"]);
+    refuse(&model(20, graph(vec![], vec![info("x", DType::F32, &[])], &[])), &["no outputs"]);
+    let mut g = graph(vec![], vec![info("x", DType::F32, &["-2"])], &["x"]);
+    refuse(&model(20, g.clone()), &["`x`", "dimension 0 is -2"]);
+    g.input = vec![info("x", DType::F32, &["2"]); 2];
+    refuse(&model(20, g.clone()), &["`x`", "made twice"]);
+    g.input.clear();
+    g.initializer = vec![tensor("x", &f32s(&[2], &[1.0, 2.0]))];
+    g.initializer[0].dims = vec![3];
+    refuse(&model(20, g), &["`x`", "8 bytes", "12"]);
+}
