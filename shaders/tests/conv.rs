@@ -191,3 +191,11 @@ fn groups() {
     check(&ConvSpec { groups: 2, batch: 2, ..conv(6, 20, [8, 5], [3, 3], 1, 1) }, true);
     check(&ConvSpec { groups: 2, ..conv(8, 24, [6, 6], [1, 1], 1, 0) }, true);
 }
+
+#[test]
+fn other_subgroup_sizes() {
+    common::with_other_lanes("other_subgroup_sizes", || {
+        check(&conv(5, 19, [6, 8], [3, 3], 1, 1), true);
+        check(&conv(6, 40, [9, 8], [3, 3], 2, 1), true);
+    });
+}

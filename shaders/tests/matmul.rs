@@ -153,3 +153,12 @@ fn infinities_beyond_the_end_of_k_do_not_leak() {
         close(&target.name, &got, &vec![f64::INFINITY; 32], 0.0, 0.0);
     }
 }
+
+#[test]
+fn other_subgroup_sizes() {
+    common::with_other_lanes("other_subgroup_sizes", || {
+        for (m, n, k) in [(1, 40, 36), (3, 30, 70), (8, 64, 32), (40, 70, 24), (40, 68, 23)] {
+            check(1, m, n, k, PLAIN, false);
+        }
+    });
+}

@@ -51,19 +51,6 @@ struct Plan {
 
 impl Plan {
     fn new(problem: &Problem<'_>, target: &Target, lanes: Option<u32>) -> Self {
-        let image = problem.image.is_some();
-        let rows: u32 = match problem.m {
-            0..=1 => 1,
-            2 => 2,
-            3..=4 => 4,
-            5..=8 => 8,
-            // Taps of an image are dear to load, and more rows share them.
-            m if image && m > 32 && lanes.is_some() => 32,
-            _ => 16,
-        };
-        let share = lanes.unwrap_or(1);
-        let depth = 4 * (share / rows).max(1);
-        let lanes = lanes.unwrap_or_else(|| Workgroup::flat(target, 32).invocations);
         let [am, ak, bk, bn] = problem.inner();
         let rank = problem.batch.len();
         let along = |size: u64, inner, other: u64, outer: &[u64]| {
@@ -78,6 +65,19 @@ impl Plan {
             None if along(problem.k, bk, bn, b_outer) => Loads::AlongK,
             None => Loads::Single,
         };
+        // Elements that are loaded one by one are dear, and more rows share them.
+        let dear = matches!(b, Loads::Single | Loads::Image { .. });
+        let rows: u32 = match problem.m {
+            0..=1 => 1,
+            2 => 2,
+            3..=4 => 4,
+            5..=8 => 8,
+            m if dear && m > 32 && lanes.is_some() => 32,
+            _ => 16,
+        };
+        let share = lanes.unwrap_or(1);
+        let depth = 4 * (share / rows).max(1);
+        let lanes = lanes.unwrap_or_else(|| Workgroup::flat(target, 32).invocations);
         Self { rows, lanes, share, depth, ragged: !problem.k.is_multiple_of(u64::from(depth)), a, b }
     }
 

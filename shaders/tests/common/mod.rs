@@ -257,3 +257,26 @@ pub fn close(name: &str, got: &[u32], want: &[f64], relative: f64, absolute: f64
         assert!(same, "{name}: element {i} is {g}, should be {w}");
     }
 }
+
+/// Runs the test of that name again in a process of its own where the CPU driver has subgroups of other sizes, and has it
+/// do `checks` there. Drivers that do not know the setting run it with the size they have.
+pub fn with_other_lanes(test: &str, checks: impl Fn()) {
+    const SETTING: &str = "LP_NATIVE_VECTOR_WIDTH";
+    if let Ok(bits) = std::env::var(SETTING) {
+        let size = device().info().subgroup.size;
+        if device().info().name.contains("llvmpipe") {
+            assert_eq!(size.to_string(), (bits.parse::<u32>().expect("a number") / 32).to_string());
+        }
+        return checks();
+    }
+    for bits in ["128", "512"] {
+        let program = std::env::current_exe().expect("this program");
+        let output = std::process::Command::new(program)
+            .args(["--exact", test])
+            .env(SETTING, bits)
+            .output()
+            .expect("the program runs");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains("1 passed"), "{bits} bits: {text}");
+    }
+}
