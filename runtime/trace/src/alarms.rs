@@ -1,12 +1,16 @@
 //! What is wrong: windows that are not where the plan says, lives that overlap, memory nobody planned.
 
-use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
+use bayplan_text::escape;
+
 use crate::event::{UNPLANNED, Window};
+use crate::overlaps::overlaps;
 use crate::plan_record::{BufferKind, PlanRecord};
-use crate::timeline::Actual;
+use crate::plan_state::{Actual, Stray};
 
 /// One thing that is not as planned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,8 +21,10 @@ pub enum Alarm {
         op: u32,
         /// The binding.
         binding: u32,
-        /// The buffer it is bound for.
+        /// The buffer it is bound for ([`UNPLANNED`] for none of the plan's).
         buffer: u32,
+        /// The arenas: planned, and bound ([`UNPLANNED`] for none of the plan's).
+        arenas: (u32, u32),
         /// Where the plan has the buffer.
         planned: (u64, u64),
         /// Where the window was bound: first byte and one past the last.
@@ -39,6 +45,8 @@ pub enum Alarm {
         a: u32,
         /// The other.
         b: u32,
+        /// The arena.
+        arena: u32,
         /// The shared bytes: first, and one past the last.
         bytes: (u64, u64),
         /// The ops at which both live, half-open.
@@ -62,140 +70,140 @@ impl Alarm {
             Self::Unplanned { .. } => "unplanned",
         }
     }
+
+    /// What is wrong, for people: buffers and ops by their names (escaped) where the plan is given.
+    pub fn text(&self, plan: Option<&PlanRecord>) -> String {
+        let names = Names(plan);
+        match self {
+            Self::Moved { op, binding, buffer, arenas, planned, actual } => {
+                let (op, range) = (names.op(*op), format!("{}..{}", actual.0, actual.1));
+                let place = names.place(arenas.1);
+                if *buffer == UNPLANNED {
+                    return format!(
+                        "{op} binding {binding} reaches bytes {range} of {place} for no buffer of the plan"
+                    );
+                }
+                let mut text =
+                    format!("{op} binding {binding}: {} is bound at bytes {range}", names.buffer(*buffer));
+                if arenas.0 != arenas.1 {
+                    text += &format!(" of {place}");
+                }
+                text += &format!(", planned at {}..{}", planned.0, planned.1);
+                if arenas.0 != arenas.1 {
+                    text += &format!(" of {}", names.place(arenas.0));
+                }
+                text
+            }
+            Self::Late { op, buffer, planned } => format!(
+                "{} touches {}, planned to live during ops {}..{}",
+                names.op(*op),
+                names.buffer(*buffer),
+                planned.0,
+                planned.1
+            ),
+            Self::Overlap { a, b, arena, bytes, ops } => format!(
+                "{} and {} share bytes {}..{} of {} while both live during ops {}..{}",
+                names.buffer(*a),
+                names.buffer(*b),
+                bytes.0,
+                bytes.1,
+                names.place(*arena),
+                ops.0,
+                ops.1
+            ),
+            Self::Unplanned { block, bytes } => {
+                format!("block {block} of {bytes} bytes was allocated outside the plan")
+            }
+        }
+    }
 }
 
 impl fmt::Display for Alarm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Moved { op, binding, buffer, planned, actual } => write!(
-                f,
-                "op {op} binding {binding}: buffer {buffer} is bound at bytes {}..{}, planned at {}..{}",
-                actual.0, actual.1, planned.0, planned.1
-            ),
-            Self::Late { op, buffer, planned } => {
-                write!(
-                    f,
-                    "op {op} touches buffer {buffer}, planned to live during ops {}..{}",
-                    planned.0, planned.1
-                )
-            }
-            Self::Overlap { a, b, bytes, ops } => write!(
-                f,
-                "buffers {a} and {b} share bytes {}..{} while both live during ops {}..{}",
-                bytes.0, bytes.1, ops.0, ops.1
-            ),
-            Self::Unplanned { block, bytes } => {
-                write!(f, "block {block} of {bytes} bytes was allocated outside the plan")
-            }
-        }
+        f.write_str(&self.text(None))
     }
 }
 
-/// Alarms kept per plan: one broken buffer can break every window.
-const MAX_ALARMS: usize = 1000;
+/// What ops, buffers and arenas are called: by number, and by name where it is known.
+struct Names<'a>(Option<&'a PlanRecord>);
 
-/// Compares the windows of a plan with the plan.
-pub(crate) fn alarms(plan: &PlanRecord, windows: &[Window], actual: &[Option<Actual>]) -> Vec<Alarm> {
-    let mut found: Vec<Alarm> =
-        windows.iter().flat_map(|window| deviations(plan, window)).take(MAX_ALARMS).collect();
-    overlaps(plan, actual, &mut found);
-    found.truncate(MAX_ALARMS);
-    found
-}
+impl Names<'_> {
+    fn op(&self, op: u32) -> String {
+        let name = self.0.and_then(|plan| plan.ops.get(op as usize)).map(|op| op.name.as_str());
+        name.filter(|name| !name.is_empty())
+            .map_or_else(|| format!("op {op}"), |name| format!("op {op} ({})", escape(name)))
+    }
 
-fn deviations(plan: &PlanRecord, window: &Window) -> impl Iterator<Item = Alarm> {
-    let buffer = plan.buffers.get(window.buffer as usize);
-    let end = window.offset.saturating_add(window.len);
-    let moved = buffer.and_then(|buffer| {
-        let inside = window.arena == buffer.arena && window.offset >= buffer.offset && end <= buffer.end();
-        (!inside).then_some(Alarm::Moved {
-            op: window.op,
-            binding: window.binding,
-            buffer: window.buffer,
-            planned: (buffer.offset, buffer.end()),
-            actual: (window.offset, end),
-        })
-    });
-    let late = buffer.and_then(|buffer| {
-        let resident = matches!(buffer.kind, BufferKind::Weight | BufferKind::Constant);
-        (!resident && !buffer.lives_at(window.op)).then_some(Alarm::Late {
-            op: window.op,
-            buffer: window.buffer,
-            planned: (buffer.first, buffer.last),
-        })
-    });
-    // A window on memory that is no arena of the plan, for no buffer of it.
-    let stray = (buffer.is_none() && window.arena != UNPLANNED).then_some(Alarm::Moved {
-        op: window.op,
-        binding: window.binding,
-        buffer: window.buffer,
-        planned: (0, 0),
-        actual: (window.offset, end),
-    });
-    [moved, late, stray].into_iter().flatten()
-}
+    fn buffer(&self, buffer: u32) -> String {
+        let name =
+            self.0.and_then(|plan| plan.buffers.get(buffer as usize)).map(|record| record.name.as_str());
+        name.filter(|name| !name.is_empty())
+            .map_or_else(|| format!("buffer {buffer}"), |name| format!("buffer {buffer} ({})", escape(name)))
+    }
 
-/// A buffer as it was: seen bytes during its life.
-#[derive(Clone, Copy)]
-struct Life {
-    buffer: u32,
-    first: u32,
-    last: u32,
-    offset: u64,
-    end: u64,
-}
-
-/// Sweeps over the ops with the live buffers ordered by offset: only neighbours need comparing while there is no
-/// overlap, and every overlap is reported once per pair found.
-fn overlaps(plan: &PlanRecord, actual: &[Option<Actual>], found: &mut Vec<Alarm>) {
-    for arena in 0..plan.arenas.len() as u32 {
-        let mut lives: Vec<Life> = actual
-            .iter()
-            .enumerate()
-            .filter_map(|(index, seen)| Some((index, seen.filter(|seen| seen.arena == arena)?)))
-            .map(|(index, seen)| life(plan, index as u32, seen))
-            .collect();
-        lives.sort_unstable_by_key(|life| (life.first, life.offset));
-        let mut live: BTreeMap<(u64, u32), Life> = BTreeMap::new();
-        for new in lives {
-            live.retain(|_, old| old.last > new.first);
-            for old in live.values().take_while(|old| old.offset < new.end).filter(|old| old.end > new.offset)
-            {
-                if found.len() >= MAX_ALARMS {
-                    return;
-                }
-                if !in_place(plan, old.buffer, new.buffer) {
-                    found.push(Alarm::Overlap {
-                        a: old.buffer,
-                        b: new.buffer,
-                        bytes: (old.offset.max(new.offset), old.end.min(new.end)),
-                        ops: (new.first, old.last.min(new.last)),
-                    });
-                }
-            }
-            live.insert((new.offset, new.buffer), new);
+    fn place(&self, arena: u32) -> String {
+        if arena == UNPLANNED {
+            return "memory outside the plan".to_string();
         }
+        let name = self.0.and_then(|plan| plan.arenas.get(arena as usize)).map(|record| record.name.as_str());
+        name.filter(|name| !name.is_empty())
+            .map_or_else(|| format!("arena {arena}"), |name| format!("arena {}", escape(name)))
     }
 }
 
-/// The life of a buffer as seen; what the caller gives or takes, and weights, live on beyond the ops that touch them.
-fn life(plan: &PlanRecord, index: u32, seen: Actual) -> Life {
-    let ops = plan.ops.len() as u32;
-    let buffer = &plan.buffers[index as usize];
-    let (first, last) = match buffer.kind {
-        BufferKind::Input => (0, seen.last),
-        BufferKind::Output => (seen.first, ops),
-        BufferKind::Weight | BufferKind::Constant => (0, ops),
-        BufferKind::Activation | BufferKind::Scratch => (seen.first, seen.last),
-    };
-    Life { buffer: index, first, last, offset: seen.offset, end: seen.end }
+/// Alarms of each kind listed per plan: one broken buffer can break every window.
+pub(crate) const MAX_ALARMS: usize = 1000;
+
+/// What is wrong with the windows of a plan.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Alarms {
+    /// The first deviations, then overlaps.
+    pub(crate) list: Vec<Alarm>,
+    /// All deviations.
+    pub(crate) deviations: u64,
+    /// Overlaps found before the search ended.
+    pub(crate) overlaps: u64,
 }
 
-/// Whether two buffers are meant to share bytes: a view, or a result computed in place.
-fn in_place(plan: &PlanRecord, a: u32, b: u32) -> bool {
-    let linked = |from: u32, to: u32| {
-        let buffer = &plan.buffers[from as usize];
-        buffer.in_place_of == Some(to) || buffer.alias_of == Some(to)
+impl Alarms {
+    /// Compares the windows of a plan with the plan.
+    pub(crate) fn find(
+        plan: &PlanRecord,
+        windows: &[Window],
+        actual: &[Option<Actual>],
+        strays: &[Stray],
+    ) -> Self {
+        let (mut list, mut deviations) = (Vec::new(), 0);
+        for alarm in windows.iter().flat_map(|window| deviations_of(plan, window)) {
+            deviations += 1;
+            if list.len() < MAX_ALARMS {
+                list.push(alarm);
+            }
+        }
+        let overlaps = overlaps(plan, actual, strays, MAX_ALARMS);
+        let count = overlaps.len() as u64;
+        list.extend(overlaps);
+        Self { list, deviations, overlaps: count }
+    }
+}
+
+fn deviations_of(plan: &PlanRecord, window: &Window) -> impl Iterator<Item = Alarm> + use<> {
+    let Window { op, binding, buffer: number, arena, offset, len, .. } = *window;
+    let actual = (offset, offset.saturating_add(len));
+    let moved = |arenas, planned| Alarm::Moved { op, binding, buffer: number, arenas, planned, actual };
+    let Some(buffer) = plan.buffers.get(number as usize) else {
+        // Memory of the plan for no buffer of it.
+        let stray = (arena != UNPLANNED && len > 0).then(|| moved((UNPLANNED, arena), (0, 0)));
+        return [stray, None].into_iter().flatten();
     };
-    linked(a, b) || linked(b, a)
+    let planned = (buffer.offset, buffer.end());
+    let inside = arena == buffer.arena && offset >= planned.0 && actual.1 <= planned.1;
+    let resident = matches!(buffer.kind, BufferKind::Weight | BufferKind::Constant);
+    let late = !resident && !buffer.lives_at(op);
+    let life = (buffer.first, buffer.last);
+    let alarms = [
+        (!inside).then(|| moved((buffer.arena, arena), planned)),
+        late.then_some(Alarm::Late { op, buffer: number, planned: life }),
+    ];
+    alarms.into_iter().flatten()
 }

@@ -43,15 +43,24 @@ mod chunk;
 mod event;
 mod event_codec;
 mod live_curve;
+mod metrics;
+mod metrics_deviation;
+mod overlaps;
 mod perfetto;
 mod plan_codec;
 mod plan_json;
 mod plan_record;
+mod plan_state;
+mod raster;
+mod raster_axis;
+mod raster_colour;
+mod raster_grid;
 mod reader;
 #[cfg(test)]
 mod recording_tests;
 mod session;
 mod state;
+mod storage;
 mod timeline;
 mod wire;
 mod writer;
@@ -60,12 +69,20 @@ pub use alarms::Alarm;
 pub use chunk::{FORMAT_MAJOR, FORMAT_MINOR};
 pub use event::{Event, EventKind, Nanos, Severity, UNPLANNED, Window};
 pub use live_curve::live_curves;
+pub use metrics::{
+    ArenaMetrics, Fragmentation, Loss, Peak, WhyNotSmaller, arena_metrics, fragmentation, live_at, loss_at,
+    waste, why_not_smaller, why_peak,
+};
+pub use metrics_deviation::{Deviation, Lateness, deviation, reserved_unused};
 pub use plan_codec::{PLAN_MAJOR, PlanDecodeError};
 pub use plan_record::{
     ArenaKind, ArenaRecord, BufferKind, BufferRecord, DimBinding, MAX_PLAN_ITEMS, OpRecord, PlanRecord,
     PlanRecordError,
 };
+pub use plan_state::{Actual, OpTime, PlanState, Stray};
+pub use raster::{Cell, CellState, Edges, Raster, RasterOptions, glyph, glyph_ascii};
+pub use raster_colour::colours;
 pub use reader::{Damage, DamageCause, Reader};
 pub use session::{Keyframe, Level, Record, SessionInfo, UnknownLevel};
-pub use timeline::{Actual, Block, CurrentRun, FinishedRun, HISTORY, HeapState, OpTime, PlanState, Timeline};
+pub use timeline::{AlarmCounts, Block, CurrentRun, FinishedRun, HISTORY, HeapState, Timeline};
 pub use writer::Writer;

@@ -4,6 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::plan_record::PlanRecord;
+use crate::storage::counted;
 
 /// For each arena of the plan, the bytes that live at each op.
 ///
@@ -13,12 +14,11 @@ pub fn live_curves(plan: &PlanRecord) -> Vec<Vec<u64>> {
     let ops = plan.ops.len();
     // Differences first, then their running sums; wrapping, since a sum of u64 differences comes out right.
     let mut curves = vec![vec![0u64; ops + 1]; plan.arenas.len()];
-    for buffer in plan.buffers.iter().filter(|buffer| buffer.alias_of.is_none()) {
-        let predecessor = buffer.in_place_of.and_then(|at| plan.buffers.get(at as usize));
-        let first = predecessor.map_or(buffer.first, |before| before.last.clamp(buffer.first, buffer.last));
+    for buffer in &plan.buffers {
         let Some(curve) = curves.get_mut(buffer.arena as usize) else { continue };
-        let (first, last) = (first as usize, buffer.last as usize);
-        if first < last && last <= ops {
+        let life = counted(plan, buffer);
+        let (first, last) = (life.start as usize, life.end as usize);
+        if first < last {
             curve[first] = curve[first].wrapping_add(buffer.size);
             curve[last] = curve[last].wrapping_sub(buffer.size);
         }

@@ -4,9 +4,10 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::alarms::{Alarm, alarms};
-use crate::event::{Event, EventKind, Nanos, Severity, Window};
+use crate::alarms::Alarm;
+use crate::event::{Event, EventKind, Nanos, Severity};
 use crate::plan_record::PlanRecord;
+use crate::plan_state::PlanState;
 use crate::session::{Keyframe, Record, SessionInfo};
 
 /// Runs, heap samples and messages that are kept for drawing; older ones are forgotten, not their sums.
@@ -49,49 +50,22 @@ pub struct Timeline {
     pub messages: VecDeque<(Nanos, Severity, String)>,
 }
 
-/// A plan and what was seen of it.
-#[derive(Clone, Debug, Default)]
-pub struct PlanState {
-    /// The plan.
-    pub record: PlanRecord,
-    /// The windows of the newest command buffer, as they were bound.
-    pub windows: Vec<Window>,
-    /// Which recording they belong to.
-    pub recording: Option<u32>,
-    /// Where each buffer was seen, by buffer.
-    pub actual: Vec<Option<Actual>>,
-    /// What is wrong with the windows.
-    pub alarms: Vec<Alarm>,
-    /// Device times of each op, by op.
-    pub op_times: Vec<OpTime>,
-    /// Runs of this plan that ended.
-    pub runs: u64,
-}
-
-/// Where and when a buffer was seen in the recorded commands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Actual {
-    /// First op whose window touches it.
-    pub first: u32,
-    /// One past the last such op.
-    pub last: u32,
-    /// Arena it was seen in ([`crate::UNPLANNED`] for none of the plan's).
-    pub arena: u32,
-    /// First byte seen.
-    pub offset: u64,
-    /// One past the last byte seen.
-    pub end: u64,
-}
-
-/// Device time of one op.
+/// How many things are wrong.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OpTime {
-    /// Nanoseconds in the latest run.
-    pub latest: Nanos,
-    /// Sum over all runs seen.
-    pub total: Nanos,
-    /// Runs seen.
-    pub count: u64,
+pub struct AlarmCounts {
+    /// Windows that are not where or when the plan has their buffer.
+    pub deviation: u64,
+    /// Pairs of buffers that share bytes while both are alive.
+    pub overlap: u64,
+    /// Blocks of device memory that no plan knows of.
+    pub unplanned: u64,
+}
+
+impl AlarmCounts {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.deviation.saturating_add(self.overlap).saturating_add(self.unplanned)
+    }
 }
 
 /// The run in progress.
@@ -174,12 +148,34 @@ impl Timeline {
         Some((number, self.plans.get(number as usize)?))
     }
 
-    /// What is wrong: of every plan's windows, then allocations outside the plan.
-    pub fn alarms(&self) -> impl Iterator<Item = Alarm> + '_ {
-        let windows = self.plans.iter().flat_map(|plan| plan.alarms.iter().cloned());
-        let blocks =
-            self.unplanned.iter().map(|block| Alarm::Unplanned { block: block.id, bytes: block.bytes });
+    /// What is wrong: of every plan's windows, with the plan's number, then allocations outside the plan.
+    pub fn alarms(&self) -> impl Iterator<Item = (Option<u32>, Alarm)> + '_ {
+        let plans = (0..).zip(&self.plans);
+        let windows = plans
+            .flat_map(|(number, plan)| plan.alarms().iter().map(move |alarm| (Some(number), alarm.clone())));
+        let blocks = self.unplanned.iter();
+        let blocks = blocks.map(|block| (None, Alarm::Unplanned { block: block.id, bytes: block.bytes }));
         windows.chain(blocks)
+    }
+
+    /// How many things are wrong, by their sort; all are counted, even where [`Timeline::alarms`] lists only some.
+    pub fn alarm_counts(&self) -> AlarmCounts {
+        let sum = |count: fn(&PlanState) -> u64| self.plans.iter().map(count).fold(0, u64::saturating_add);
+        AlarmCounts {
+            deviation: sum(PlanState::deviations),
+            overlap: sum(PlanState::overlaps),
+            unplanned: self.unplanned.len() as u64,
+        }
+    }
+
+    /// How far a plan has run: ops below the number are reached, all of them if it is `None`. While a run of the plan
+    /// is in progress that is one past the last op seen complete; else all if it ran, and none if it never did.
+    pub fn reached(&self, plan: u32) -> Option<u32> {
+        if let Some(run) = self.current.filter(|run| run.plan == plan) {
+            return Some(run.playhead.map_or(0, |op| op.saturating_add(1)));
+        }
+        let ran = self.plans.get(plan as usize).is_some_and(|plan| plan.runs > 0);
+        if ran { None } else { Some(0) }
     }
 
     /// Events lost so far.
@@ -195,9 +191,7 @@ impl Timeline {
         }
         let plan = &mut self.plans[number];
         if plan.record.ops.is_empty() && plan.record.buffers.is_empty() {
-            plan.op_times = alloc::vec![OpTime::default(); record.ops.len()];
-            plan.actual = alloc::vec![None; record.buffers.len()];
-            plan.record = record;
+            *plan = PlanState::new(record);
         }
     }
 
@@ -228,14 +222,20 @@ impl Timeline {
                 self.current = Some(CurrentRun { run, plan, start: t, playhead: None });
             }
             Event::RunEnd { run, t, ok } => self.run_ended(run, t, ok),
-            Event::OpTimes { plan, first_op, times, .. } => self.op_times(plan, first_op, &times),
+            Event::OpTimes { plan, first_op, times, .. } => {
+                if let Some(plan) = self.plans.get_mut(plan as usize) {
+                    plan.add_op_times(first_op, &times);
+                }
+            }
             Event::Completed { run, op, .. } => {
                 if let Some(current) = self.current.as_mut().filter(|current| current.run == run) {
                     current.playhead = Some(current.playhead.map_or(op, |before| before.max(op)));
                 }
             }
             Event::Windows { recording, plan, part, windows, .. } => {
-                self.windows(plan, recording, part, windows);
+                if let Some(plan) = self.plans.get_mut(plan as usize) {
+                    plan.add_windows(recording, part, windows);
+                }
             }
             Event::DeviceAllocated { t, id, bytes, memory_type, purpose, planned } => {
                 let block = Block { id, t, bytes, memory_type, purpose, planned };
@@ -277,46 +277,6 @@ impl Timeline {
         }
         keep(&mut self.runs, FinishedRun { run, start: current.start, end: t, ok });
     }
-
-    fn op_times(&mut self, plan: u32, first_op: u32, times: &[(Nanos, Nanos)]) {
-        let Some(plan) = self.plans.get_mut(plan as usize) else { return };
-        for (op, (start, end)) in plan.op_times.iter_mut().skip(first_op as usize).zip(times) {
-            op.latest = end.saturating_sub(*start);
-            op.total = op.total.saturating_add(op.latest);
-            op.count += 1;
-        }
-    }
-
-    fn windows(&mut self, plan: u32, recording: u32, part: u32, windows: Vec<Window>) {
-        let Some(plan) = self.plans.get_mut(plan as usize) else { return };
-        if part == 0 {
-            plan.windows.clear();
-            plan.recording = Some(recording);
-        } else if plan.recording != Some(recording) {
-            return;
-        }
-        plan.windows.extend(windows);
-        plan.actual = actual(&plan.record, &plan.windows);
-        plan.alarms = alarms(&plan.record, &plan.windows, &plan.actual);
-    }
-}
-
-/// The span of each buffer over the windows bound for it.
-fn actual(plan: &PlanRecord, windows: &[Window]) -> Vec<Option<Actual>> {
-    let mut seen: Vec<Option<Actual>> = alloc::vec![None; plan.buffers.len()];
-    for window in windows {
-        let Some(slot) = seen.get_mut(window.buffer as usize) else { continue };
-        let (op, end) = (window.op, window.offset.saturating_add(window.len));
-        let new = Actual { first: op, last: op + 1, arena: window.arena, offset: window.offset, end };
-        *slot = Some(slot.map_or(new, |old| Actual {
-            first: old.first.min(op),
-            last: old.last.max(op + 1),
-            arena: window.arena,
-            offset: old.offset.min(window.offset),
-            end: old.end.max(end),
-        }));
-    }
-    seen
 }
 
 /// Appends to a bounded history.
