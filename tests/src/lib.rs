@@ -4,6 +4,7 @@
 //! fails a test with the command that brings it.
 
 pub mod npy;
+pub mod session;
 
 use std::collections::BTreeMap;
 use std::env;
@@ -97,7 +98,11 @@ pub fn reference_cases(name: &str) -> Vec<Case> {
     cases
 }
 
-fn read_case(folder: &Path) -> Case {
+/// The case in a folder.
+///
+/// # Panics
+/// When it cannot be read.
+pub fn read_case(folder: &Path) -> Case {
     let file = folder.join("case.json");
     let text = fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
     let json: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", file.display()));

@@ -1,0 +1,101 @@
+//! Whole models against onnxruntime: what they compute, what memory they take, and that runs allocate none.
+//!
+//! Every figure is printed (`--nocapture` shows them).
+
+use bayplan::{AllocationCounts, Model};
+use bayplan_tests::{Case, reference_cases, reference_model, session};
+
+/// ‖out − reference‖ / ‖reference‖ allowed of an output.
+const MAX_ERROR: f64 = 1e-4;
+
+/// (arena − lower bound) / lower bound allowed of a plan.
+const MAX_WASTE: f64 = 0.02;
+
+/// Runs a model on each of its cases, in a session per binding of its dims, and compares every output.
+fn check(name: &str) {
+    let model = Model::open(reference_model(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let device = session::device(false);
+    let mut wrong = Vec::new();
+    for case in reference_cases(name) {
+        let mut built = session::session(&device, &model, &case);
+        let plan = session::validated(built.program());
+        let (waste, arena) = (plan.waste(), built.program().arena_bytes[0]);
+        println!(
+            "{name} {}: arena {arena}, peak {}, lower bound {}, waste {:.3} %, {}, {} dispatches",
+            case.name,
+            plan.peak,
+            plan.lower_bound.bytes,
+            waste * 100.0,
+            plan.status.name(),
+            built.program().run.dispatches.len(),
+        );
+        if waste > MAX_WASTE {
+            wrong.push(format!("{}: waste {:.3} %", case.name, waste * 100.0));
+        }
+        for (output, error) in session::errors(session::run(&mut built, &session::inputs(&case)), &case) {
+            println!("{name} {}: {output} {error:.3e}", case.name);
+            // Not `error > MAX_ERROR`, which holds for no NaN.
+            if error.is_nan() || error > MAX_ERROR {
+                wrong.push(format!("{}: {output} {error:.3e}", case.name));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{name}:\n  {}", wrong.join("\n  "));
+}
+
+#[test]
+fn squeezenet() {
+    check("squeezenet");
+}
+
+#[test]
+fn resnet50() {
+    check("resnet50");
+}
+
+#[test]
+fn encoder() {
+    check("encoder_l6");
+}
+
+#[test]
+fn encoder_of_the_torchscript_exporter() {
+    check("encoder_l6_ts");
+}
+
+/// Builds a session, runs it so often, and looks at the device's allocations before, between and after.
+fn allocations(name: &str, model: &Model, case: &Case, runs: usize) {
+    let device = session::device(false);
+    let before = device.allocations();
+    let mut built = session::session(&device, model, case);
+    let ready = device.allocations();
+    assert!(ready.allocations > before.allocations, "{name}: the build's allocations were not counted");
+    let planned: u64 = built.program().arena_bytes.iter().sum();
+    assert!(ready.live_bytes >= planned, "{name}: {ready:?} where the plan has {planned} bytes");
+    let inputs = session::inputs(case);
+    for _ in 0..runs {
+        session::run(&mut built, &inputs);
+    }
+    let AllocationCounts { allocations, live_bytes, .. } = device.allocations();
+    println!(
+        "{name}: {} allocations of {live_bytes} bytes while built, {} in {runs} runs",
+        ready.allocations - before.allocations,
+        allocations - ready.allocations
+    );
+    assert_eq!(device.allocations(), ready, "{name}: device memory changed during the runs");
+}
+
+#[test]
+fn runs_allocate_no_device_memory() {
+    for (name, case, runs) in [
+        ("squeezenet", "random0", 20),
+        ("resnet50", "random0", 20),
+        ("encoder_l6", "1x1", 1000),
+        ("encoder_l6_ts", "2x7", 20),
+    ] {
+        let model = Model::open(reference_model(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let cases = reference_cases(name);
+        let case = cases.iter().find(|c| c.name == case).expect("a case of that name");
+        allocations(name, &model, case, runs);
+    }
+}
