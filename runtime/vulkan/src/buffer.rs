@@ -221,7 +221,7 @@ impl BufferShared {
         self.invalidate(0, self.size)
     }
 
-    fn flush(&self, offset: u64, len: u64) -> Result<(), Error> {
+    pub(crate) fn flush(&self, offset: u64, len: u64) -> Result<(), Error> {
         let Some(range) = self.incoherent_range(offset, len) else { return Ok(()) };
         // SAFETY: the memory is mapped whole, and the range is of whole atoms or ends with the allocation
         // (VUID-VkMappedMemoryRange-memory-00684, -size-00685, -offset-00687, -size-01390).

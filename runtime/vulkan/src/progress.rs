@@ -11,7 +11,9 @@ use crate::buffer::Buffer;
 use crate::decide::Location;
 use crate::device::Device;
 use crate::error::Error;
+use crate::lock;
 use crate::recorder::Recorder;
+use crate::shim::AllocationId;
 
 /// Most marks of one list: 1 Mi, 4 MiB.
 const MAX_MARKS: u32 = 1 << 20;
@@ -66,13 +68,41 @@ impl Progress {
         Ok(low)
     }
 
+    /// Takes all marks away at once, from the host: who asks later never sees a mark of commands that were submitted
+    /// before. Other threads may count at the same time.
+    ///
+    /// # Errors
+    /// [`Error::BufferInUse`] while commands that make marks run, or a failed flush.
+    pub fn clear(&self) -> Result<(), Error> {
+        let buffer = &self.words.shared;
+        let access = lock(&buffer.host);
+        if !buffer.device.has_completed(access.last_use)? {
+            return Err(Error::BufferInUse { name: buffer.name.clone() });
+        }
+        for index in 0..self.count {
+            if let Some(word) = self.address(index) {
+                word.store(0, Ordering::Release);
+            }
+        }
+        buffer.flush(0, buffer.size)
+    }
+
+    /// The device allocation behind the marks, as the allocation events name it.
+    #[must_use]
+    pub fn allocation(&self) -> Option<AllocationId> {
+        self.words.allocation()
+    }
+
     fn word(&self, index: u32) -> u32 {
-        debug_assert!(index < self.count, "the search stays inside the list");
-        let Some(base) = self.words.shared.address() else { return 0 };
-        // SAFETY: the buffer has `count` words, so the address is inside the mapping and aligned; the host reads it
-        // atomically here and writes it nowhere once the list is made, the device writes it whole.
-        unsafe { AtomicU32::from_ptr(base.cast::<u32>().add(index as usize).as_ptr()) }
-            .load(Ordering::Acquire)
+        self.address(index).map_or(0, |word| word.load(Ordering::Acquire))
+    }
+
+    fn address(&self, index: u32) -> Option<&AtomicU32> {
+        debug_assert!(index < self.count, "callers stay inside the list");
+        let base = self.words.shared.address()?;
+        // SAFETY: the buffer has `count` words, so the address is inside the mapping and aligned, and the mapping lives
+        // as long as `self`; once the list is made the host reaches it atomically only, the device writes it whole.
+        Some(unsafe { AtomicU32::from_ptr(base.cast::<u32>().add(index as usize).as_ptr()) })
     }
 }
 

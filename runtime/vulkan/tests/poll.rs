@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bayplan_vulkan::{Barrier, Commands, Device, Location, Progress, QueryPool, polls_queries};
@@ -38,15 +38,22 @@ fn marks_and_results_while_commands_run() {
         let progress = device.create_progress("playhead", OPS).expect("marks");
         assert_eq!(progress.reached(), Ok(0));
         let commands = long_commands(&device, pool.as_ref(), &progress);
-        let stop = AtomicBool::new(false);
+        let (stop, refused) = (AtomicBool::new(false), AtomicU64::new(0));
         let (mut partial_marks, mut partial_results, mut longest) = (0u64, 0u64, Duration::ZERO);
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 let begin = Instant::now();
                 while begin.elapsed() < Duration::from_secs(2) {
                     let ticket = device.submit(&commands).expect("a submission");
+                    let early = progress.clear();
+                    if early.is_err() {
+                        refused.fetch_add(1, Ordering::Relaxed);
+                    }
                     assert!(device.wait(&ticket, Duration::from_secs(60)).expect("a wait"));
-                    assert_eq!(progress.reached(), Ok(OPS));
+                    // Marks are taken away by the commands' end or not at all.
+                    assert_eq!(progress.reached(), Ok(if early.is_ok() { 0 } else { OPS }), "{early:?}");
+                    assert_eq!(progress.clear(), Ok(()));
+                    assert_eq!(progress.reached(), Ok(0));
                     if let Some(pool) = &pool {
                         let results = pool.results_nowait(0..OPS).expect("results");
                         assert!(results.iter().all(Option::is_some), "all are written when the run is done");
@@ -68,6 +75,7 @@ fn marks_and_results_while_commands_run() {
             }
         });
         println!("in mid-run: {partial_marks} marks, {partial_results} results; longest look {longest:?}");
+        assert!(refused.into_inner() > 0, "marks cannot be taken away while commands run");
         assert!(partial_marks > 0, "the marks are never seen on the way");
         if !polls_queries(device.info()) {
             assert_eq!(partial_results, 0, "this driver must not be asked while commands run");
