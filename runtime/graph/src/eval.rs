@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bayplan_expr::{Expr, Scope};
 
 use crate::infer::{check, contents_of, host_type};
-use crate::rule::{Context, EvalError, HostType, Operand, ShapeError};
-use crate::tensor::Tensor;
+use crate::rule::{Context, EvalError, HostType, Operand, Rule, ShapeError};
+use crate::tensor::{Tensor, byte_len};
 use crate::{
     ByteRange, ConstData, Graph, Op, ReadError, TensorError, TensorType, Value, ValueId, ValueSource, dims,
 };
@@ -120,7 +120,23 @@ pub fn eval_node(op: &Op, inputs: &[&Tensor], outputs: usize) -> Result<Vec<Tens
     let (rule, scope) = (op.rule(), Scope::default());
     let inferred = check(rule.infer(&mut Context::new(&operands, outputs, &scope))?, outputs)?;
     let types: Result<Vec<HostType>, ShapeError> = inferred.into_iter().map(|i| host_type(&i.ty)).collect();
-    rule.eval(inputs, &types?)
+    apply(&*rule, inputs, &types?)
+}
+
+/// Evaluates a rule whose output types are known: sizes are checked before anything is computed.
+pub(crate) fn apply(
+    rule: &dyn Rule,
+    inputs: &[&Tensor],
+    types: &[HostType],
+) -> Result<Vec<Tensor>, EvalError> {
+    let empty = types.iter().map(|ty| ty.shape.contains(&0)).collect::<Vec<_>>();
+    if !empty.is_empty() && empty.iter().all(|&e| e) {
+        return types.iter().map(|ty| Ok(Tensor::zeros(ty.dtype, ty.shape.clone())?)).collect();
+    }
+    for ty in types {
+        byte_len(ty.dtype, &ty.shape)?;
+    }
+    rule.eval(inputs, types)
 }
 
 /// Evaluates a whole graph on `inputs` (in the order of [`Graph::inputs`]); gives its outputs in their order.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bayplan_expr::Expr;
 
+use crate::eval::apply;
 use crate::rule::{Context, HostType, Inferred, MAX_CONTENTS, Operand, ShapeError};
 use crate::tensor::{Elements, Tensor, count};
 use crate::{ConstData, Constraint, Graph, NodeId, TensorType, Value, ValueId, ValueSource, dims};
@@ -37,6 +38,11 @@ pub enum InferError {
         /// Why.
         reason: String,
     },
+    /// More pairs of dimensions would have to be assumed equal than the limit (1024).
+    Constraints {
+        /// The node at which it is reached.
+        node: Arc<str>,
+    },
     /// A node does not accept its operands.
     Node {
         /// Name of the node.
@@ -67,6 +73,12 @@ impl fmt::Display for InferError {
             Self::Index { node } => {
                 write!(f, "node `{}` names a value that does not exist", bayplan_text::escape(node))
             }
+            Self::Constraints { node } => write!(
+                f,
+                "at node `{}` more than {MAX_CONSTRAINTS} pairs of symbolic dimensions would have to be equal; give equal \
+                 dimensions one name",
+                bayplan_text::escape(node)
+            ),
             Self::Constant { value, reason } => {
                 write!(f, "constant `{}`: {reason}", bayplan_text::escape(value))
             }
@@ -76,8 +88,11 @@ impl fmt::Display for InferError {
                     write!(f, ", as {op}")?;
                 }
                 f.write_str(") of ")?;
-                for (i, ty) in operands.iter().enumerate() {
+                for (i, ty) in operands.iter().take(SHOWN).enumerate() {
                     write!(f, "{}{ty}", if i > 0 { ", " } else { "" })?;
+                }
+                if operands.len() > SHOWN {
+                    write!(f, " and {} more", operands.len() - SHOWN)?;
                 }
                 write!(f, ": {error}")
             }
@@ -87,11 +102,17 @@ impl fmt::Display for InferError {
 
 impl std::error::Error for InferError {}
 
+/// Operands shown in a message.
+const SHOWN: usize = 8;
+
 /// Constants up to this many bytes are given to shape rules whole.
 const SMALL: usize = 4096;
 
 /// Floats are computed only in small numbers: scalars that sizes are scaled by, not weights.
 const SMALL_FLOATS: usize = 16;
+
+/// Most pairs of dimensions assumed equal: models have one or two, and each new one is compared with all before.
+const MAX_CONSTRAINTS: usize = 1024;
 
 /// What is known of a value beyond its type. Elements of float tensors are followed too (exporters compute shapes
 /// in floats), but only whole numbers, and they are not published.
@@ -174,7 +195,7 @@ impl Inference {
         });
         let operands: Vec<Cow<'_, Tensor>> = operands.collect::<Option<_>>()?;
         let operands: Vec<&Tensor> = operands.iter().map(AsRef::as_ref).collect();
-        node.op.rule().eval(&operands, &types).ok()
+        apply(&*node.op.rule(), &operands, &types).ok()
     }
 
     /// The dimensions assumed equal so far.
@@ -225,6 +246,9 @@ fn infer_node(
     let mut ctx = Context::new(&operands, node.outputs.len(), &graph.symbols);
     let outputs = rule.infer(&mut ctx).and_then(|outputs| check(outputs, node.outputs.len()));
     for (a, b) in ctx.assumed {
+        if constraints.len() >= MAX_CONSTRAINTS {
+            return Err(InferError::Constraints { node: node.name.clone() });
+        }
         if !constraints.iter().any(|c| (c.a == a && c.b == b) || (c.a == b && c.b == a)) {
             constraints.push(Constraint { a, b, node: node.name.clone() });
         }

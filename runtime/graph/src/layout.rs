@@ -83,9 +83,14 @@ pub(crate) fn gather_strided(
     Tensor::new(x.dtype(), shape.to_vec(), out)
 }
 
+/// Number of elements of a shape or a part of one; saturates, which only a shape without elements can reach.
+pub(crate) fn product(shape: &[usize]) -> usize {
+    count(shape).unwrap_or(usize::MAX)
+}
+
 /// `shape` split at `axis`: (elements before, that dimension, elements after).
 pub(crate) fn around(shape: &[usize], axis: usize) -> (usize, usize, usize) {
-    (shape[..axis].iter().product(), shape[axis], shape[axis + 1..].iter().product())
+    (product(&shape[..axis]), shape[axis], product(&shape[axis + 1..]))
 }
 
 #[cfg(test)]

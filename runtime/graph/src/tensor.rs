@@ -84,7 +84,8 @@ pub(crate) fn count(shape: &[usize]) -> Option<usize> {
     shape.iter().try_fold(1_usize, |product, &dim| product.checked_mul(dim))
 }
 
-fn byte_len(dtype: DType, shape: &[usize]) -> Result<usize, TensorError> {
+/// Bytes of a tensor, if the host holds that many.
+pub(crate) fn byte_len(dtype: DType, shape: &[usize]) -> Result<usize, TensorError> {
     count(shape)
         .and_then(|n| n.checked_mul(dtype.size()))
         .filter(|&n| n <= MAX_TENSOR_BYTES)

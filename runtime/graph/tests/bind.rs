@@ -69,7 +69,7 @@ fn evaluation_agrees_with_inference() {
     let y = eval(&graph, &[x.clone(), mask.clone()], &NoFiles).unwrap();
     assert_eq!(y[0].to_f32().unwrap(), [1.0, 1.0]);
     assert_eq!(y[1], x.reshaped(vec![1, 4]).unwrap());
-    let message = eval(&graph, &[x.clone()], &NoFiles).unwrap_err().to_string();
+    let message = eval(&graph, std::slice::from_ref(&x), &NoFiles).unwrap_err().to_string();
     assert!(message.contains("2 inputs, but 1"), "{message}");
     let message = eval(&graph, &[mask.clone(), mask], &NoFiles).unwrap_err().to_string();
     assert!(message.contains("`v0` must be f32[batch, past + seq]"), "{message}");

@@ -24,6 +24,8 @@ pub(crate) struct Builder<'a> {
     by_name: BTreeMap<String, ValueId>,
     /// Names in use.
     names: BTreeSet<Arc<str>>,
+    /// How often each base of a made-up name was asked for.
+    bases: BTreeMap<String, usize>,
     /// Constants that the importer made, by type, shape and bytes.
     made: BTreeMap<(DType, Vec<usize>, Vec<u8>), ValueId>,
     /// Names that something reads.
@@ -40,6 +42,7 @@ impl<'a> Builder<'a> {
             opset,
             by_name: BTreeMap::new(),
             names: BTreeSet::new(),
+            bases: BTreeMap::new(),
             made: BTreeMap::new(),
             read: BTreeSet::new(),
             inference: Inference::new(),
@@ -95,10 +98,10 @@ impl<'a> Builder<'a> {
 
     fn unique(&mut self, base: &str) -> Arc<str> {
         let mut name: Arc<str> = base.into();
-        let mut n = 1_usize;
+        let n = self.bases.entry(base.to_owned()).or_default();
         while self.names.contains(&name) {
-            n += 1;
-            name = format!("{base}.{n}").into();
+            *n += 1;
+            name = format!("{base}.{}", *n + 1).into();
         }
         self.names.insert(name.clone());
         name

@@ -1,6 +1,6 @@
 //! A model file to a graph.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bayplan_expr::{Bounds, Expr};
 use bayplan_graph::{ByteSource, Graph, Op, Tensor, TensorType, ValueSource, op::ViewOp};
@@ -11,7 +11,7 @@ use crate::error::{ImportError, UnsupportedOp};
 use crate::generated::onnx::{
     GraphProto, ModelProto, NodeProto, ValueInfoProto, tensor_shape_proto::dimension, type_proto,
 };
-use crate::limits::{MAX_ELEMENTS, MAX_NAME};
+use crate::limits::{MAX_ELEMENTS, MAX_INTERFACE, MAX_NAME};
 use crate::ops::{self, Row};
 use crate::tensor::{Tensors, dtype};
 use crate::wire;
@@ -154,6 +154,9 @@ fn initializers(builder: &mut Builder<'_>, graph: &GraphProto) -> Result<(), Imp
 }
 
 fn inputs(builder: &mut Builder<'_>, graph: &GraphProto, options: &ImportOptions) -> Result<(), ImportError> {
+    interface("the number of inputs", graph.input.len())?;
+    let initial: BTreeSet<&str> = graph.initializer.iter().filter_map(|t| t.name.as_deref()).collect();
+    let mut seen = BTreeSet::new();
     for info in &graph.input {
         let name = info.name.as_deref().unwrap_or_default();
         if name.is_empty() {
@@ -161,7 +164,7 @@ fn inputs(builder: &mut Builder<'_>, graph: &GraphProto, options: &ImportOptions
         }
         // Before IR version 4 every initializer had to be listed as an input too; later it is a default. Both are
         // constants here.
-        if builder.find(name).is_some() && graph.initializer.iter().any(|t| t.name.as_deref() == Some(name)) {
+        if initial.contains(name) && seen.insert(name) {
             continue;
         }
         let ty = input_type(name, info)?;
@@ -174,6 +177,13 @@ fn inputs(builder: &mut Builder<'_>, graph: &GraphProto, options: &ImportOptions
         builder.graph.inputs.push(id);
     }
     Ok(())
+}
+
+fn interface(what: &'static str, count: usize) -> Result<(), ImportError> {
+    if count <= MAX_INTERFACE {
+        return Ok(());
+    }
+    Err(ImportError::Limit { what, limit: MAX_INTERFACE as u64, place: "the graph".to_owned() })
 }
 
 fn input_type(name: &str, info: &ValueInfoProto) -> Result<TensorType, ImportError> {
@@ -215,6 +225,7 @@ fn input_type(name: &str, info: &ValueInfoProto) -> Result<TensorType, ImportErr
 }
 
 fn outputs(builder: &mut Builder<'_>, graph: &GraphProto) -> Result<(), ImportError> {
+    interface("the number of outputs", graph.output.len())?;
     if graph.output.is_empty() {
         return Err(ImportError::Model("the model has no outputs; there is nothing to compute".to_owned()));
     }

@@ -25,5 +25,11 @@ pub const MAX_LIST: usize = 1 << 20;
 /// Largest dimension and number of elements of a tensor: what a 48-bit address space holds.
 pub const MAX_ELEMENTS: u64 = 1 << 48;
 
+/// Files that one model may be spread over.
+pub const MAX_FILES: usize = 4096;
+
+/// Inputs, and outputs, of a model.
+pub const MAX_INTERFACE: usize = 1 << 14;
+
 /// Nodes of the graph that is built.
 pub const MAX_NODES: usize = 1 << 21;

@@ -5,7 +5,7 @@ use bayplan_graph::{ByteRange, ConstData, DType, FileId, FileRef, TensorType};
 
 use crate::error::ImportError;
 use crate::generated::onnx::TensorProto;
-use crate::limits::{MAX_ELEMENTS, MAX_LIST};
+use crate::limits::{MAX_ELEMENTS, MAX_FILES, MAX_LIST};
 use crate::wire::{DOUBLE_DATA, FLOAT_DATA, Payload};
 
 /// The element type of a `TensorProto.DataType` number.
@@ -96,10 +96,18 @@ impl<'a> Tensors<'a> {
             return Err(format!("its external offset {offset} is beyond any file"));
         }
         let file = FileRef::External(location.into());
-        let index = self.files.iter().position(|f| *f == file).unwrap_or_else(|| {
-            self.files.push(file);
-            self.files.len() - 1
-        });
+        let index = match self.files.iter().position(|f| *f == file) {
+            Some(index) => index,
+            None if self.files.len() >= MAX_FILES => {
+                return Err(format!(
+                    "the model is spread over more than {MAX_FILES} files; store the weights in one"
+                ));
+            }
+            None => {
+                self.files.push(file);
+                self.files.len() - 1
+            }
+        };
         Ok(ByteRange { file: FileId(index as u32), offset, len })
     }
 }

@@ -3,7 +3,8 @@
 use crate::dims;
 use crate::layout::around;
 use crate::rule::{
-    self, Context, EvalError, HostType, Inferred, Kind, Output, Rule, Set, ShapeError, Signature,
+    self, Context, EvalError, HostType, Inferred, Kind, MAX_CONTENTS, Output, Rule, Set, ShapeError,
+    Signature,
 };
 use crate::tensor::Tensor;
 
@@ -39,7 +40,9 @@ impl Rule for Concat {
                 };
             }
         }
-        let lists: Option<Vec<_>> = (0..ctx.len()).map(|operand| ctx.contents(operand)).collect();
+        let known = shape.len() == 1 && dims::as_int(&shape[0]).is_some_and(|n| n <= MAX_CONTENTS as i64);
+        let lists: Option<Vec<_>> =
+            (0..ctx.len()).map(|operand| ctx.contents(operand).filter(|_| known)).collect();
         Ok(vec![Inferred::new(dtype, shape).with(lists.map(|lists| lists.concat()))])
     }
 

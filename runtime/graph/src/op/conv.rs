@@ -3,6 +3,7 @@
 use super::Window;
 use super::window::{AxisWindow, indices, taps};
 use crate::dims;
+use crate::layout::product;
 use crate::rule::{Context, EvalError, HostType, Inferred, Kind, Output, Rule, Set, ShapeError, Signature};
 use crate::tensor::Tensor;
 
@@ -60,14 +61,16 @@ impl Rule for Conv<'_> {
     fn eval(&self, inputs: &[&Tensor], outputs: &[HostType]) -> Result<Vec<Tensor>, EvalError> {
         let HostType { dtype, shape } = &outputs[0];
         let (x_shape, w_shape) = (inputs[0].shape(), inputs[1].shape());
+        if inputs.iter().any(|t| t.count() == 0) {
+            return Ok(vec![Tensor::zeros(*dtype, shape.clone())?]);
+        }
         let axes = self.window.resolve(&x_shape[2..], &shape[2..]);
         let (x, w) = (inputs[0].to_f64(), inputs[1].to_f64());
         let (c, per_group) = (x_shape[1], w_shape[1]);
-        let (m, in_area, area) =
-            (shape[1], x_shape[2..].iter().product::<usize>(), shape[2..].iter().product::<usize>());
-        let window_size: usize = w_shape[2..].iter().product();
+        let (m, in_area, area) = (shape[1], product(&x_shape[2..]), product(&shape[2..]));
+        let window_size: usize = product(&w_shape[2..]);
         let plan = tap_plan(&axes, &shape[2..], window_size);
-        let mut out = vec![0.0; shape.iter().product()];
+        let mut out = vec![0.0; product(shape)];
         if area > 0 {
             for (plane, out) in out.chunks_exact_mut(area).enumerate() {
                 let (n, channel) = (plane / m, plane % m);

@@ -2,7 +2,7 @@
 
 use super::gather::position;
 use crate::dims;
-use crate::layout::strides;
+use crate::layout::{product, strides};
 use crate::rule::{Context, EvalError, HostType, Inferred, Kind, Output, Rule, Set, ShapeError, Signature};
 use crate::tensor::Tensor;
 
@@ -51,10 +51,10 @@ impl Rule for GatherNd {
         let (x, i_shape, batch) = (inputs[0], inputs[1].shape(), self.batch_dims);
         let tuple = i_shape[i_shape.len() - 1];
         let by = strides(x.shape());
-        let size = x.shape()[batch + tuple..].iter().product::<usize>() * x.dtype().size();
-        let batches: usize = x.shape()[..batch].iter().product();
-        let per_batch: usize = i_shape[batch..i_shape.len() - 1].iter().product();
-        let batch_size = x.shape()[batch..].iter().product::<usize>();
+        let size = product(&x.shape()[batch + tuple..]) * x.dtype().size();
+        let batches: usize = product(&x.shape()[..batch]);
+        let per_batch: usize = product(&i_shape[batch..i_shape.len() - 1]);
+        let batch_size = product(&x.shape()[batch..]);
         let indices = inputs[1].to_ints().unwrap_or_default();
         let mut out = Vec::new();
         for row in 0..batches * per_batch {

@@ -1,5 +1,6 @@
 //! Normalisation over the last axes: the common core of layer and RMS normalisation.
 
+use crate::layout::product;
 use crate::rule::{
     self, Context, EvalError, HostType, Inferred, Kind, Output, Rule, Set, ShapeError, Signature,
 };
@@ -29,7 +30,7 @@ impl Rule for Normalize {
 
     fn eval(&self, inputs: &[&Tensor], outputs: &[HostType]) -> Result<Vec<Tensor>, EvalError> {
         let HostType { dtype, shape } = &outputs[0];
-        let len: usize = shape[rule::axis(self.axis, shape.len())?..].iter().product();
+        let len: usize = product(&shape[rule::axis(self.axis, shape.len())?..]);
         let mut v = inputs[0].to_f64();
         for row in v.chunks_exact_mut(len.max(1)) {
             let mean = if self.center { row.iter().sum::<f64>() / len as f64 } else { 0.0 };

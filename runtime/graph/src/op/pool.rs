@@ -2,6 +2,7 @@
 
 use super::window::{indices, taps};
 use super::{PoolKind, Window};
+use crate::layout::product;
 use crate::rule::{Context, EvalError, HostType, Inferred, Kind, Output, Rule, Set, ShapeError, Signature};
 use crate::tensor::Tensor;
 
@@ -39,8 +40,8 @@ impl Rule for Pool<'_> {
         let HostType { dtype, shape } = &outputs[0];
         let axes = self.window.resolve(&inputs[0].shape()[2..], &shape[2..]);
         let x = inputs[0].to_f64();
-        let area: usize = inputs[0].shape()[2..].iter().product();
-        let mut out = Vec::with_capacity(shape.iter().product());
+        let area: usize = product(&inputs[0].shape()[2..]);
+        let mut out = Vec::with_capacity(product(shape));
         for plane in 0..shape[0] * shape[1] {
             let x = &x[plane * area..][..area];
             indices(&shape[2..], |index| {

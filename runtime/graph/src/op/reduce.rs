@@ -2,7 +2,7 @@
 
 use super::{Keep, ReduceOp};
 use crate::dims;
-use crate::layout::walk;
+use crate::layout::{product, walk};
 use crate::rule::{
     self, Context, EvalError, HostType, Inferred, Kind, Output, Rule, Set, ShapeError, Signature,
 };
@@ -73,7 +73,7 @@ impl Rule for Reduce {
             step *= dim as isize;
         }
         let outs = count(shape).unwrap_or(0);
-        let reduced: usize = axes.iter().map(|&a| x.shape()[a]).product();
+        let reduced = product(&axes.iter().map(|&a| x.shape()[a]).collect::<Vec<_>>());
         if reduced == 0 && outs > 0 && matches!(self.op, ReduceOp::Max | ReduceOp::Min) && dtype.is_int() {
             return Err(EvalError::Value("the maximum or minimum of no integers does not exist".to_owned()));
         }

@@ -4,6 +4,7 @@ use bayplan_expr::Expr;
 
 use super::{Pads, Window};
 use crate::dims;
+use crate::layout::product;
 use crate::rule::{Context, ShapeError};
 
 /// One spatial axis of a window with everything resolved to numbers.
@@ -148,7 +149,7 @@ pub(super) fn taps(axes: &[AxisWindow], output: &[usize], visit: &mut impl FnMut
 /// Calls `visit` with every index of a shape in row-major order.
 pub(super) fn indices(shape: &[usize], mut visit: impl FnMut(&[usize])) {
     let mut index = vec![0; shape.len()];
-    let total: usize = shape.iter().product();
+    let total: usize = product(shape);
     for _ in 0..total {
         visit(&index);
         for axis in (0..shape.len()).rev() {

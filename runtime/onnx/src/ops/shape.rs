@@ -42,12 +42,10 @@ impl Call<'_, '_> {
 
 /// Nothing, outside training; the mask is not made.
 fn dropout(c: &mut Call<'_, '_>) -> Built {
-    if let Some(training) = c.optional(2)? {
-        if c.known(training) != Some(vec![0]) {
-            return Err(
-                "dropout in training mode is not supported; export the model in evaluation mode".to_owned()
-            );
-        }
+    if c.optional(2)?.is_some_and(|training| c.known(training) != Some(vec![0])) {
+        return Err(
+            "dropout in training mode is not supported; export the model in evaluation mode".to_owned()
+        );
     }
     Ok(vec![c.input(0)?])
 }

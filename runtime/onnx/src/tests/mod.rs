@@ -1,5 +1,6 @@
 //! Models built in memory: what is imported, what it computes, what is refused.
 
+mod cases;
 mod damage;
 mod import;
 mod operators;
