@@ -440,15 +440,32 @@ impl<'a> Context<'a> {
         (0..rank)
             .map(|axis| {
                 let (x, y) = (at(a, axis), at(b, axis));
-                if x == one || x == y {
-                    return Ok(y);
-                }
-                if y == one {
-                    return Ok(x);
-                }
-                self.unify("broadcast dimensions", &x, &y)
+                self.broadcast_dim(&x, &y)
             })
             .collect()
+    }
+}
+
+impl Context<'_> {
+    /// One dimension of [`Self::broadcast`].
+    fn broadcast_dim(&mut self, x: &Expr, y: &Expr) -> Result<Expr, ShapeError> {
+        let (scope, one) = (self.scope, dims::int(1));
+        if x == y || dims::equal(scope, x, &one) {
+            return Ok(y.clone());
+        }
+        if dims::equal(scope, y, &one) {
+            return Ok(x.clone());
+        }
+        if dims::differ(scope, x, y) {
+            // Then one of them is 1, if the model runs at all.
+            for (a, b) in [(x, y), (y, x)] {
+                if !dims::differ(scope, a, &one) {
+                    self.assumed.push((a.clone(), one));
+                    return Ok(b.clone());
+                }
+            }
+        }
+        self.unify("broadcast dimensions", x, y)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod common;
 
+use bayplan_expr::Bounds;
 use bayplan_graph::op::{BinaryOp, Keep, Pads, PoolKind, ReduceOp, UnaryOp, ViewOp, Window};
 use bayplan_graph::{DType, Op, Tensor};
 use common::Build;
@@ -143,6 +144,25 @@ fn what_cannot_be_proved_is_assumed_once() {
     let constraints: Vec<String> =
         b.0.constraints.iter().map(|c| format!("{} = {} by {}", c.a, c.b, c.node)).collect();
     assert_eq!(constraints, ["past + seq = total by n0"]);
+}
+
+/// A dimension that cannot be equal to the other may still be 1.
+#[test]
+fn bounds_decide_broadcasting() {
+    let check = |bounds: Bounds, expected: &str, assumed: &[&str]| {
+        let mut b = Build::default();
+        b.0.symbols.declare("s", bounds).unwrap();
+        let (x, y) = (b.input(DType::F32, &["s"]), b.input(DType::F32, &["5"]));
+        let sum = b.node(Op::Binary(BinaryOp::Add), &[x, y]);
+        assert!(b.infer(sum).contains(expected), "{bounds}: {}", b.infer(sum));
+        let made: Vec<String> = b.0.constraints.iter().map(|c| format!("{} = {}", c.a, c.b)).collect();
+        assert_eq!(made, assumed, "{bounds}");
+    };
+    check(Bounds::DIM, "f32[5]", &["s = 5"]);
+    check(Bounds::exactly(1), "f32[5]", &[]);
+    check(Bounds::exactly(5), "f32[5]", &[]);
+    check(Bounds::between(1, 4), "f32[5]", &["s = 1"]);
+    check(Bounds::between(2, 4), "must be equal", &[]);
 }
 
 #[test]
