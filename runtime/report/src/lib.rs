@@ -1,1 +1,41 @@
 //! Reports on a recording for people and programs.
+//!
+//! Three reports are made from a [`Timeline`](bayplan_trace::Timeline): [`text`] for people, [`json`] for programs, and
+//! [`map`], the picture of an arena in characters. All text that comes from the recording is escaped.
+//!
+//! # The JSON report
+//! An object with these keys. Keys may be added; a change of meaning raises `version`. Sizes are bytes, times
+//! nanoseconds since the session began unless said otherwise, lifespans half-open ranges of op numbers, and what is not
+//! known is `null`.
+//!
+//! | key | value |
+//! |---|---|
+//! | `format`, `version` | `"bayplan-report"`, `1` |
+//! | `live` | whether the recorded process was still running |
+//! | `session` | `id`, `model`, `device`, `driver`, `api`, `version`, `level`, `pid`, `start_unix_ns` |
+//! | `deviation`, `overlap`, `unplanned` | how many alarms of each sort there are |
+//! | `alarms` | the alarms, at most 1,000 of each sort per plan: `kind`, `plan`, `text`, and what the sort has: `op`, `binding`, `buffer`, `buffers`, `arena`, `planned_arena`, `planned`, `actual`, `bytes`, `ops`, `block` |
+//! | `runs` | `started`, `ok`, `failed`, `latest_ns`, `median_ns`, `recent` (runs that the times are taken from), `current` (`run`, `plan`, `playhead`) |
+//! | `plans` | `number`, `model`, `target`, `strategy`, `notes`, `dims` (an object), `ops`, `buffers`, `runs`, `windows_seen`, `windows_incomplete`, `arenas`, `deviations`, `op_times` |
+//! | `plans[].arenas` | `name`, `kind`, `size`, `alignment`, `lower_bound`, `witness_op`, `witness_node`, `gap`, `optimal`, `waste`, `peak_op`, `peak_live`, `utilisation` (live / size at the peak), `loss`, `live_at_peak` |
+//! | `…loss` | `live`, `padding`, `holes`, `tail` (their sum is `size`), `hole_count`, `largest_hole` |
+//! | `…live_at_peak` | the largest 20, with `buffer`, `name`, `shape`, `kind`, `size`, `size_expr`, `offset`, `first`, `last`; `live_at_peak_count` counts all |
+//! | `plans[].deviations` | `null` before windows were seen; else `max_excess` (most bytes at one op that the plan does not have), `largest_op`, `largest_bytes` (the largest symmetric difference of live sets), `reserved_unused`, `late` (`buffer`, `name`, `planned`, `seen`) |
+//! | `plans[].op_times` | ops that were timed, the slowest first: `op`, `name`, `kernel`, `source_node`, `source_op`, `count`, `mean_ns`, `latest_ns`, `share`, `bytes`, `flops` |
+//! | `blocks` | live blocks of device memory: `id`, `bytes`, `memory_type`, `purpose`, `planned`, `t` |
+//! | `unplanned_blocks` | every block allocated outside the plan, freed or not |
+//! | `heaps` | `heap`, `size`, `usage`, `budget` |
+//! | `dropped` | events lost, by kind |
+//! | `trace_cost` | `ns`, `run_ns`, `share` |
+//! | `messages` | the latest: `t`, `level`, `text` |
+//! | `damage` | what is damaged in the recording, in words |
+#![forbid(unsafe_code)]
+
+mod json;
+mod map;
+mod summary;
+mod text;
+
+pub use json::json;
+pub use map::map;
+pub use text::text;

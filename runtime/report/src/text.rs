@@ -1,0 +1,325 @@
+//! The report for people.
+
+use std::fmt::{self, Write as _};
+
+use bayplan_text::{Bytes, Count, Nanos, Percent, columns, ellipsis, escape};
+use bayplan_trace::{ArenaMetrics, PlanState, Timeline, arena_metrics, deviation, why_not_smaller, why_peak};
+
+use crate::json::severity;
+use crate::summary::{op_shares, run_times};
+
+/// Lines of a list before the rest is only counted.
+const TOP: usize = 10;
+
+/// Columns of the names at the left.
+const LABEL: usize = 10;
+
+/// The report for people, in lines of text. Alarms and damage come first, if there are any.
+pub fn text(timeline: &Timeline, damages: &[String], live: bool) -> String {
+    let mut page = Page(String::new());
+    page.session(timeline, live);
+    page.alarms(timeline);
+    page.damage(timeline, damages);
+    page.runs(timeline);
+    for (number, plan) in timeline.plans.iter().enumerate() {
+        page.plan(number, plan);
+    }
+    page.memory(timeline);
+    page.messages(timeline);
+    page.0
+}
+
+struct Page(String);
+
+impl Page {
+    /// A line with a name at the left.
+    fn line(&mut self, label: &str, value: impl fmt::Display) {
+        // Writing to a string does not fail.
+        let _ = writeln!(self.0, "{label:LABEL$} {value}");
+    }
+
+    /// A line of a list.
+    fn item(&mut self, value: impl fmt::Display) {
+        let _ = writeln!(self.0, "  {value}");
+    }
+
+    fn more(&mut self, all: u64, shown: usize) {
+        if let Some(rest) = all.checked_sub(shown as u64).filter(|&rest| rest > 0) {
+            self.item(format_args!("… and {} more", Count(rest)));
+        }
+    }
+
+    fn session(&mut self, timeline: &Timeline, live: bool) {
+        let state = match (live, timeline.ended) {
+            (true, _) => "running".to_owned(),
+            (false, Some(t)) => format!("ended after {}", Nanos(t)),
+            (false, None) => format!("ended without notice; last seen after {}", Nanos(timeline.now)),
+        };
+        let Some(session) = &timeline.session else {
+            self.line("session", format_args!("unknown; {state}"));
+            return;
+        };
+        self.line("model", escape(&session.model));
+        self.line("session", format_args!("{} · {state}", escape(&session.id)));
+        self.line(
+            "device",
+            format_args!(
+                "{} · {} · driver {}",
+                escape(&session.device),
+                escape(&session.api),
+                escape(&session.driver)
+            ),
+        );
+        self.line(
+            "recorded",
+            format_args!("by bayplan {}, level {}", escape(&session.version), session.level),
+        );
+    }
+
+    fn alarms(&mut self, timeline: &Timeline) {
+        let counts = timeline.alarm_counts();
+        if counts.total() == 0 {
+            let seen = timeline.plans.iter().any(|plan| plan.recording.is_some());
+            self.line(
+                "alarms",
+                if seen { "none" } else { "none; no windows were recorded to compare with the plan" },
+            );
+            return;
+        }
+        self.line(
+            "ALARMS",
+            format_args!(
+                "{}: deviation {}, overlap {}, unplanned {}",
+                Count(counts.total()),
+                Count(counts.deviation),
+                Count(counts.overlap),
+                Count(counts.unplanned)
+            ),
+        );
+        // A few of each sort: one broken buffer may raise a thousand of the first.
+        let kinds =
+            [("deviation", counts.deviation), ("overlap", counts.overlap), ("unplanned", counts.unplanned)];
+        for (kind, count) in kinds {
+            let alarms = timeline.alarms().filter(|(_, alarm)| alarm.kind() == kind).take(TOP);
+            let mut shown = 0;
+            for (number, alarm) in alarms {
+                let plan = number.and_then(|number| timeline.plans.get(number as usize));
+                self.item(format_args!("{kind}: {}", alarm.text(plan.map(|plan| &plan.record))));
+                shown += 1;
+            }
+            self.more(count, shown);
+        }
+    }
+
+    fn damage(&mut self, timeline: &Timeline, damages: &[String]) {
+        if !damages.is_empty() {
+            self.line(
+                "DAMAGE",
+                format_args!("{} in the recording; the rest of it was read", Count(damages.len() as u64)),
+            );
+            damages.iter().take(TOP).for_each(|damage| self.item(escape(damage)));
+            self.more(damages.len() as u64, TOP);
+        }
+        if timeline.dropped_total() > 0 {
+            let kinds =
+                timeline.dropped.iter().map(|(kind, count)| format!("{} × {}", Count(*count), kind.name()));
+            let kinds = kinds.collect::<Vec<_>>().join(", ");
+            self.line("LOST", format_args!("{} events: {kinds}", Count(timeline.dropped_total())));
+        }
+        for (number, _) in timeline.plans.iter().enumerate().filter(|(_, plan)| plan.incomplete) {
+            self.line("LOST", format_args!("some windows of plan {number}: alarms may be missing"));
+        }
+    }
+
+    fn runs(&mut self, timeline: &Timeline) {
+        let mut value = format!("{} done", Count(timeline.runs_ok));
+        if timeline.runs_failed > 0 {
+            value += &format!(", {} FAILED", Count(timeline.runs_failed));
+        }
+        if let Some(run) = timeline.current {
+            let ops = timeline.plans.get(run.plan as usize).map_or(0, |plan| plan.record.ops.len());
+            let seen = run.playhead.map_or(0, |op| u64::from(op) + 1);
+            let ops = Count(ops as u64);
+            value += &format!(", run {} in progress: {} of {ops} ops seen complete", run.run, Count(seen));
+        }
+        if let Some(times) = run_times(timeline) {
+            let (median, latest) = (Nanos(times.median), Nanos(times.latest));
+            value +=
+                &format!(" · median {median} over the latest {}, last {latest}", Count(times.count as u64));
+        }
+        self.line("runs", value);
+        if let Some((ns, run_ns)) = timeline.trace_cost.filter(|(_, run_ns)| *run_ns > 0) {
+            let share = Percent(ns as f64 / run_ns as f64);
+            self.line("tracing", format_args!("{} of processor time, {share} of the runs' time", Nanos(ns)));
+        }
+    }
+
+    fn plan(&mut self, number: usize, state: &PlanState) {
+        let plan = &state.record;
+        let _ = writeln!(self.0);
+        let dims = plan
+            .dims
+            .iter()
+            .map(|dim| format!(" · {} = {}", escape(&dim.name), dim.value))
+            .collect::<String>();
+        self.line(
+            &format!("plan {number}"),
+            format_args!(
+                "{} ops, {} buffers for {}{dims} · by {}",
+                Count(plan.ops.len() as u64),
+                Count(plan.buffers.len() as u64),
+                escape(&plan.target),
+                escape(if plan.strategy.is_empty() { "an unnamed strategy" } else { &plan.strategy })
+            ),
+        );
+        for note in plan.notes.iter().take(TOP) {
+            self.item(escape(note));
+        }
+        for (number, metrics) in arena_metrics(plan).iter().enumerate() {
+            self.arena(state, number, metrics);
+        }
+        self.deviations(state);
+        self.ops(state);
+    }
+
+    fn arena(&mut self, state: &PlanState, number: usize, metrics: &ArenaMetrics) {
+        let plan = &state.record;
+        let arena = &plan.arenas[number];
+        let why = why_not_smaller(arena);
+        let mut value = format!("{} · bound {}", Bytes(arena.size), Bytes(arena.lower_bound));
+        if let Some(op) = arena.witness_op {
+            value += &format!(" at {}", op_name(state, op));
+        }
+        match metrics.waste {
+            _ if why.optimal => value += " · optimal, no plan for this order is smaller",
+            Some(waste) => value += &format!(" · waste {} ({})", Percent(waste), Bytes(why.gap)),
+            None => value += &format!(" · {} above the bound", Bytes(why.gap)),
+        }
+        let _ = writeln!(self.0, "arena {} {value}", escape(&arena.name));
+        let Some(peak) = why_peak(plan, number as u32, metrics) else { return };
+        // What always lives together has no peak to explain.
+        let flat = metrics.live.iter().all(|&live| live == metrics.peak_live);
+        let loss = metrics.loss;
+        self.item(format_args!(
+            "{}: {} live + {} padding + {} in {} + {} tail",
+            if flat { "throughout".into() } else { format!("peak at {}", op_name(state, peak.op)) },
+            Bytes(loss.live),
+            Bytes(loss.padding),
+            Bytes(loss.holes),
+            plural(loss.hole_count, "hole"),
+            Bytes(loss.tail)
+        ));
+        self.live(state, &peak.buffers);
+    }
+
+    fn live(&mut self, state: &PlanState, buffers: &[u32]) {
+        let buffers: Vec<_> = buffers.iter().map(|&index| &state.record.buffers[index as usize]).collect();
+        let shown = &buffers[..buffers.len().min(TOP)];
+        let width = shown.iter().map(|buffer| columns(&buffer.name)).max().unwrap_or(0).min(40);
+        for buffer in shown {
+            let place = format!("at {}", buffer.offset);
+            self.item(format_args!(
+                "  {:>9}  {:width$}  {} {place}, ops {}..{}",
+                Bytes(buffer.size),
+                ellipsis(&buffer.name, width),
+                escape(&buffer.shape),
+                buffer.first,
+                buffer.last
+            ));
+        }
+        if let Some(rest) = buffers.get(TOP..).filter(|rest| !rest.is_empty()) {
+            let bytes = rest.iter().fold(0, |sum: u64, buffer| sum.saturating_add(buffer.size));
+            self.item(format_args!("  {:>9}  in {} more", Bytes(bytes), Count(rest.len() as u64)));
+        }
+    }
+
+    fn deviations(&mut self, state: &PlanState) {
+        let Some(found) = deviation(state) else { return };
+        if found.max_excess() > 0 {
+            self.line(
+                "deviation",
+                format_args!("up to {} beside the plan at one op", Bytes(found.max_excess())),
+            );
+        }
+        for late in found.late.iter().take(TOP) {
+            let name = &state.record.buffers[late.buffer as usize].name;
+            self.item(format_args!("{} is released {} late", escape(name), plural(late.ops().into(), "op")));
+        }
+    }
+
+    fn ops(&mut self, state: &PlanState) {
+        let times = op_shares(state);
+        if times.is_empty() {
+            return;
+        }
+        let total = times.iter().fold(0, |sum: u64, time| sum.saturating_add(time.mean));
+        let _ = writeln!(self.0, "ops by device time, {} in all", Nanos(total));
+        for time in times.iter().take(TOP) {
+            let op = &state.record.ops[time.op];
+            self.item(format_args!(
+                "  {:>9}  {:>6}  op {} {} ({})",
+                Nanos(time.mean),
+                Percent(time.share),
+                time.op,
+                ellipsis(&op.name, 40),
+                escape(&op.source_op)
+            ));
+        }
+        self.more(times.len() as u64, TOP);
+    }
+
+    fn memory(&mut self, timeline: &Timeline) {
+        if timeline.blocks.is_empty() && timeline.heaps.is_empty() {
+            return;
+        }
+        let _ = writeln!(self.0);
+        let bytes = timeline.blocks.values().fold(0, |sum: u64, block| sum.saturating_add(block.bytes));
+        let count = plural(timeline.blocks.len() as u64, "block");
+        self.line("memory", format_args!("{} in {count} on the device", Bytes(bytes)));
+        for block in timeline.blocks.values().take(TOP) {
+            let outside = if block.planned { "" } else { " · outside the plan" };
+            self.item(format_args!(
+                "  {:>9}  {} · memory type {}{outside}",
+                Bytes(block.bytes),
+                escape(&block.purpose),
+                block.memory_type
+            ));
+        }
+        self.more(timeline.blocks.len() as u64, TOP);
+        for (heap, state) in &timeline.heaps {
+            let budget =
+                state.budget.map_or_else(String::new, |budget| format!(", budget {}", Bytes(budget)));
+            self.line(
+                &format!("heap {heap}"),
+                format_args!("{} used of {}{budget}", Bytes(state.usage), Bytes(state.size)),
+            );
+        }
+    }
+
+    fn messages(&mut self, timeline: &Timeline) {
+        let from = timeline.messages.len().saturating_sub(TOP);
+        for (t, level, text) in timeline.messages.iter().skip(from) {
+            self.line(severity(*level), format_args!("{} · {}", Nanos(*t), escape(text)));
+        }
+    }
+}
+
+/// `op 97 (layer.3/attention, MatMul)`.
+fn op_name(state: &PlanState, op: u32) -> String {
+    let record = state.record.ops.get(op as usize);
+    let name = record.map(|record| {
+        let name = if record.source_node.is_empty() { &record.name } else { &record.source_node };
+        [name.as_str(), record.source_op.as_str()]
+    });
+    let known: Vec<String> = name
+        .into_iter()
+        .flatten()
+        .filter(|part| !part.is_empty())
+        .map(|part| escape(part).to_string())
+        .collect();
+    if known.is_empty() { format!("op {op}") } else { format!("op {op} ({})", known.join(", ")) }
+}
+
+fn plural(count: u64, what: &str) -> String {
+    format!("{} {what}{}", Count(count), if count == 1 { "" } else { "s" })
+}
