@@ -96,7 +96,10 @@ pub(crate) fn take_apart(
         } else {
             let name = src.fresh("d");
             let size = src.size(&name, size)?;
-            let _ = writeln!(out, "let {prefix}{d} = {rest} % {size};\nlet {prefix}r{d} = {rest} / {size};");
+            let _ = writeln!(
+                out,
+                "let {prefix}r{d} = {rest} / {size};\nlet {prefix}{d} = {rest} - {prefix}r{d} * {size};"
+            );
             rest = format!("{prefix}r{d}");
         }
     }

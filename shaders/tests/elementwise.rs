@@ -249,6 +249,7 @@ fn broadcast(shape: &[u64], a: &[u64], b: &[u64], c: &[u64], in_place: bool) {
 fn broadcasts() {
     broadcast(&[13], &[1], &[0], &[1], false);
     broadcast(&[13], &[1], &[1], &[0], true);
+    broadcast(&[13], &[2], &[1], &[3], false);
     broadcast(&[3, 8], &[8, 1], &[0, 1], &[1, 0], true);
     broadcast(&[3, 7], &[7, 1], &[0, 1], &[1, 0], false);
     broadcast(&[2, 3, 4], &[12, 4, 1], &[0, 1, 0], &[1, 0, 2], false);

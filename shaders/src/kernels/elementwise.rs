@@ -1,7 +1,7 @@
 //! Elementwise chains.
 //!
-//! Every invocation computes four neighbouring results if all values are 32 bits wide and the innermost dimension (after
-//! merging) allows it, otherwise one. Merging makes the common cases linear: no index is taken apart then.
+//! Every invocation computes four neighbouring results if all values are 32 bits wide, otherwise one. Merging makes the
+//! common cases linear: no index is taken apart then.
 
 use core::fmt::Write as _;
 
@@ -17,20 +17,21 @@ pub(crate) fn build(spec: &ElementwiseSpec, target: &Target) -> Result<Launch, R
     let count = strides::elements(&spec.shape);
     let tensors: Vec<_> = spec.chain.operands.iter().map(|o| strides::signed(&o.strides)).collect();
     let merged = strides::merge(&spec.shape, &tensors);
-    let width = width(spec, &merged);
+    let way = Way::of(spec, &merged);
+    let width = way.width();
     let per = if width == Width::Four { 4 } else { 1 };
     let shape = Workgroup::flat(target, 256);
     let invocations = count.div_ceil(per);
     let total = src.size("n", invocations)?;
     let mut body =
         format!("let i = group * {}u + lane;\nif (i >= {total}) {{ return; }}\n", shape.invocations);
-    let values = operands(spec, &merged, width, &mut src, &mut body)?;
+    let values = operands(spec, &merged, way, &mut src, &mut body)?;
     let out = output(spec, &values, width, &mut src, count)?;
     let texts: Vec<_> = values.into_iter().map(|v| v.value).collect();
     let result = chain::emit(&spec.chain, &mut src, width, &texts, &mut body)?;
     let stored = to_storage(spec.chain.result, width, &result);
     let _ = writeln!(body, "{out}.d[i] = {stored};");
-    let name = format!("elementwise.{}{}", if per == 4 { "x4" } else { "x1" }, suffix(spec, &merged));
+    let name = format!("elementwise.{}{}", way.name(), suffix(spec, &merged));
     let name = name + &chain::label(&spec.chain);
     let flops = count.saturating_mul(chain::flops(&spec.chain));
     src.finish(name, &body, shape, invocations.div_ceil(u64::from(shape.invocations)), flops)
@@ -60,11 +61,39 @@ fn suffix(spec: &ElementwiseSpec, merged: &Merged) -> String {
     if merged.shape.len() > 1 { format!(".{}d{place}", merged.shape.len()) } else { place.to_owned() }
 }
 
-/// Four at a time if four neighbours share all coordinates but the innermost, and that one starts at a multiple of 4.
-fn width(spec: &ElementwiseSpec, merged: &Merged) -> Width {
-    let linear = merged.shape.len() <= 1 && merged.strides.iter().all(|s| matches!(s[..], [] | [0 | 1]));
-    let rows = merged.shape.last().is_some_and(|d| d.is_multiple_of(4));
-    if !chain::has_64bit(&spec.chain) && (linear || rows) { Width::Four } else { Width::One }
+/// How many results an invocation computes, and how it finds its operands' elements.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// One.
+    Single,
+    /// Four that share all coordinates but the innermost, which starts at a multiple of 4.
+    Quad,
+    /// Four, each with coordinates of its own.
+    Scattered,
+}
+
+impl Way {
+    fn of(spec: &ElementwiseSpec, merged: &Merged) -> Self {
+        let linear = merged.shape.len() <= 1 && merged.strides.iter().all(|s| matches!(s[..], [] | [0 | 1]));
+        let rows = merged.shape.last().is_some_and(|d| d.is_multiple_of(4));
+        match chain::has_64bit(&spec.chain) {
+            true => Self::Single,
+            false if linear || rows => Self::Quad,
+            false => Self::Scattered,
+        }
+    }
+
+    fn width(self) -> Width {
+        if self == Self::Single { Width::One } else { Width::Four }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Single => "x1",
+            Self::Quad => "x4",
+            Self::Scattered => "x4.scattered",
+        }
+    }
 }
 
 /// An operand in the text.
@@ -79,17 +108,20 @@ struct Loaded {
 fn operands(
     spec: &ElementwiseSpec,
     merged: &Merged,
-    width: Width,
+    way: Way,
     src: &mut Source<'_>,
     body: &mut String,
 ) -> Result<Vec<Loaded>, Refusal> {
-    let rank = merged.shape.len();
-    let apart = rank > 1;
-    if apart {
-        let mut dims = merged.shape.clone();
-        if let (Width::Four, Some(last)) = (width, dims.last_mut()) {
-            *last /= 4;
-        }
+    let width = way.width();
+    let mut dims = merged.shape.clone();
+    if let (Way::Quad, Some(last)) = (way, dims.last_mut()) {
+        *last /= 4;
+    }
+    if way == Way::Scattered {
+        let count = src.size("count", strides::elements(&spec.shape))?;
+        let _ = writeln!(body, "let e = min(vec4<u32>(0u, 1u, 2u, 3u) + 4u * i, vec4<u32>({count} - 1u));");
+        strides::take_apart(src, body, "e", &dims, "i")?;
+    } else if dims.len() > 1 {
         strides::take_apart(src, body, "i", &dims, "i")?;
     } else {
         body.push_str("let i0 = i;\n");
@@ -98,11 +130,45 @@ fn operands(
     for (number, operand) in spec.chain.operands.iter().enumerate() {
         let steps = &merged.strides[number];
         let extent = strides::extent(&spec.shape, &operand.strides);
+        if way == Way::Scattered && spec.in_place != Some(number as u32) {
+            let linear = *steps == strides::signed(&strides::contiguous(&merged.shape));
+            let text = scattered(number as u32, operand, steps, linear, extent, src)?;
+            let _ = writeln!(body, "{text}");
+            values.push(Loaded {
+                value: from_storage(operand.dtype, width, &format!("x{number}")),
+                binding: None,
+            });
+            continue;
+        }
         let (load, binding) = load(spec, number as u32, operand, steps, width, extent, src)?;
         let _ = writeln!(body, "let x{number} = {load};");
         values.push(Loaded { value: from_storage(operand.dtype, width, &format!("x{number}")), binding });
     }
     Ok(values)
+}
+
+/// Statements that load four elements of an operand one by one, unless it is laid out as the result or has one element.
+fn scattered(
+    number: u32,
+    operand: &Operand,
+    steps: &[i64],
+    linear: bool,
+    extent: u64,
+    src: &mut Source<'_>,
+) -> Result<String, Refusal> {
+    let repr = src.arithmetic(operand.dtype)?;
+    let kind = Width::Four.of(element(repr));
+    let name =
+        src.bind(Slot::Operand(number), Access::Read, if linear { &kind } else { element(repr) }, extent)?;
+    Ok(if linear {
+        format!("let x{number} = {name}.d[i];")
+    } else if steps.iter().all(|s| *s == 0) {
+        format!("let x{number} = {kind}({name}.d[0]);")
+    } else {
+        let at = strides::dot(src, "i", steps)?;
+        let parts = ["x", "y", "z", "w"].map(|c| format!("{name}.d[at{number}.{c}]"));
+        format!("let at{number} = {at};\nlet x{number} = {kind}({});", parts.join(", "))
+    })
 }
 
 /// The text that loads one operand, and its binding.

@@ -32,7 +32,7 @@ pub(crate) fn build(spec: &GatherSpec, target: &Target) -> Result<Launch, Refusa
     let _ = write!(
         body,
         "let o = line / {count};\n\
-         let k = index_at(line % {count}, {axis});\n\
+         let k = index_at(line - o * {count}, {axis});\n\
          var v = {kind}();\n\
          if (k >= 0) {{ v = {x}.d[(o * {axis} + u32(k)) * p.row + c]; }}\n\
          {out}.d[i] = v;\n"
@@ -101,7 +101,7 @@ fn begin(src: &mut Source<'_>, shape: Workgroup, total: u64, row: u64) -> Result
     let n = src.size("n", total)?;
     let row = src.size("row", row)?;
     Ok(format!(
-        "let i = group * {}u + lane;\nif (i >= {n}) {{ return; }}\nlet line = i / {row};\nlet c = i % {row};\n",
+        "let i = group * {}u + lane;\nif (i >= {n}) {{ return; }}\nlet line = i / {row};\nlet c = i - line * {row};\n",
         shape.invocations
     ))
 }

@@ -54,8 +54,8 @@ pub(crate) fn build(spec: &PoolSpec, target: &Target) -> Result<Launch, Refusal>
     let _ = write!(
         body,
         "let i = group * {}u + lane;\nif (i >= p.n) {{ return; }}\n\
-         let ox = i % p.out_x;\nlet rest = i / p.out_x;\nlet oy = rest % p.out_y;\n\
-         let plane = (rest / p.out_y) * p.in_y * p.in_x;\n\
+         let rest = i / p.out_x;\nlet ox = i - rest * p.out_x;\nlet plane_no = rest / p.out_y;\nlet oy = rest - plane_no * p.out_y;\n\
+         let plane = plane_no * p.in_y * p.in_x;\n\
          let y0 = i32(oy * p.step_y) - i32(p.pad_y);\nlet x0 = i32(ox * p.step_x) - i32(p.pad_x);\n\
          {start}\nvar taken = 0u;\n\
          for (var ky = 0u; ky < p.taps_y; ky += 1u) {{\nlet y = y0 + i32(ky * p.gap_y);\n\
