@@ -51,6 +51,9 @@ impl fmt::Display for Graph {
                 ConstData::Range(r) => writeln!(f, " (file {}, bytes {}+{})", r.file.0, r.offset, r.len)?,
             }
         }
+        for constraint in &self.constraints {
+            writeln!(f, "  needs {} = {}  # {}", constraint.a, constraint.b, escape(&constraint.node))?;
+        }
         for node in &self.nodes {
             f.write_str("  ")?;
             for (i, &id) in node.outputs.iter().enumerate() {

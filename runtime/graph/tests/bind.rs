@@ -80,6 +80,7 @@ fn printing_shows_one_node_per_line() {
     let text = sample().0.to_string();
     assert!(text.contains("  input v0: f32[batch, past + seq]\n"), "{text}");
     assert!(text.contains("  v2: f32[batch, past + seq] = Binary(Add)(v0, v1)  # Add n0\n"), "{text}");
+    assert!(text.contains("  needs past + seq = total  # n0\n"), "{text}");
     assert!(text.contains("  constant v4: i64[1] (8 bytes)\n"), "{text}");
 }
 

@@ -96,7 +96,7 @@ pub enum Op {
     Conv(Window, Groups),
     /// Maximum or mean over a window; operand `x` [n, c, spatial..].
     Pool(PoolKind, Window),
-    /// Reduction over axes; operands `x`, and `axes` (i64[k], known contents).
+    /// Reduction over axes; operands `x`, and `axes` (`i64[k]`, known contents).
     Reduce(ReduceOp, Keep),
     /// Softmax along one axis (`log`: its logarithm).
     Softmax {
@@ -120,9 +120,9 @@ pub enum Op {
     Transpose(Vec<usize>),
     /// Broadcasts to a shape (bidirectionally, as ONNX Expand); operands `x`, `shape`.
     Expand,
-    /// Operands `x`, `starts`, `ends`, `axes`, `steps` (each i64[k], ONNX's clamping rules).
+    /// Operands `x`, `starts`, `ends`, `axes`, `steps` (each `i64[k]`, ONNX's clamping rules).
     Slice,
-    /// Cuts one axis into as many pieces as there are outputs; operands `x`, `sizes` (i64[outputs]).
+    /// Cuts one axis into as many pieces as there are outputs; operands `x`, `sizes` (`i64[outputs]`).
     Split {
         /// The axis; may be negative.
         axis: i64,
@@ -132,7 +132,7 @@ pub enum Op {
         /// The axis; may be negative.
         axis: i64,
     },
-    /// Operands `x`, `pads` (i64[2 * rank]: begins, then ends), `value` (scalar of x's type).
+    /// Operands `x`, `pads` (`i64[2 * rank]`: begins, then ends), `value` (scalar of x's type).
     Pad(PadMode),
     /// Selects along an axis by index; operands `x`, `indices` (i32 or i64; negative counts from the end).
     Gather {
@@ -153,7 +153,7 @@ pub enum Op {
     },
     /// `start, start + delta, …` below `limit`; operands `start`, `limit`, `delta` (scalars of one type).
     Range,
-    /// A tensor filled with one value; operands `shape` (i64[rank]), `value` (one element).
+    /// A tensor filled with one value; operands `shape` (`i64[rank]`), `value` (one element).
     Fill,
 }
 
@@ -273,14 +273,14 @@ pub type Groups = usize;
 /// Views.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ViewOp {
-    /// Operands `x`, `shape` (i64[rank]; -1 infers one dimension; 0 copies a dimension unless `allow_zero`).
+    /// Operands `x`, `shape` (`i64[rank]`; -1 infers one dimension; 0 copies a dimension unless `allow_zero`).
     Reshape {
         /// Whether 0 means a dimension of size 0.
         allow_zero: bool,
     },
-    /// Operands `x`, and optionally `axes` (i64[k]); without axes every dimension of size 1 goes.
+    /// Operands `x`, and optionally `axes` (`i64[k]`); without axes every dimension of size 1 goes.
     Squeeze,
-    /// Operands `x`, `axes` (i64[k]), counted in the result.
+    /// Operands `x`, `axes` (`i64[k]`), counted in the result.
     Unsqueeze,
     /// To two dimensions, split before `axis` (may be negative).
     Flatten(i64),
