@@ -1,4 +1,4 @@
-//! Pooling: one result per invocation.
+//! Pooling: four pixels of one plane per invocation. NaNs never win a maximum.
 
 use core::fmt::Write as _;
 
@@ -15,10 +15,15 @@ const MAX_EXTENT: u64 = 1 << 30;
 pub(crate) fn build(spec: &PoolSpec, target: &Target) -> Result<Launch, Refusal> {
     let mut src = Source::new("pool", target);
     let plane = elements(&spec.input);
+    let pixels = elements(&spec.output);
     let results = elements(&[spec.planes, spec.output[0], spec.output[1]]);
+    let aligned = pixels.is_multiple_of(4);
     let x = src.bind(Slot::Operand(0), Access::Read, "f32", elements(&[spec.planes, plane]))?;
-    let out = src.bind(Slot::Output, Access::Write, "f32", results)?;
-    src.size("n", results)?;
+    let out = src.bind(Slot::Output, Access::Write, if aligned { "vec4<f32>" } else { "f32" }, results)?;
+    let total = elements(&[spec.planes, pixels.div_ceil(4)]);
+    for (name, value) in [("total", total), ("n", pixels), ("quads", pixels.div_ceil(4))] {
+        src.size(name, value)?;
+    }
     for (d, axis) in ["y", "x"].iter().enumerate() {
         let values = [
             ("in", spec.input[d]),
@@ -27,7 +32,7 @@ pub(crate) fn build(spec: &PoolSpec, target: &Target) -> Result<Launch, Refusal>
             ("step", spec.strides[d]),
             ("gap", spec.dilations[d]),
             ("pad", spec.pads[d]),
-            ("end", spec.input[d].saturating_add(spec.pads_end[d])),
+            ("end", spec.input[d].saturating_add(spec.pads[d]).saturating_add(spec.pads_end[d])),
         ];
         for (name, value) in values {
             if value > MAX_EXTENT {
@@ -37,40 +42,55 @@ pub(crate) fn build(spec: &PoolSpec, target: &Target) -> Result<Launch, Refusal>
         }
     }
     let shape = Workgroup::flat(target, 256);
+    // A mean counts either the taps on the image, or all up to the end of the padding, which is counted from its start.
     let (start, take, finish) = match spec.kind {
         PoolKind::Max => {
-            ("var r = bitcast<f32>(p.least);", "r = select(max(r, v), v, op_isnan(v) || op_isnan(r));", "r")
+            src.param("least", f32::NEG_INFINITY.to_bits());
+            ("vec4<f32>(bitcast<f32>(p.least))", "r = select(r, v, inside & (v > r));", "r")
         }
-        PoolKind::Average { .. } => ("var r = 0.0;", "r += v;", "r / f32(taken)"),
+        PoolKind::Average { count_pad: false } => (
+            "vec4<f32>()",
+            "r += select(vec4<f32>(), v, inside);\ntaken += select(vec4<f32>(), vec4<f32>(1.0), inside);",
+            "r / taken",
+        ),
+        PoolKind::Average { count_pad: true } => (
+            "vec4<f32>()",
+            "r += select(vec4<f32>(), v, inside);\n\
+             let padded = (y + p.pad_y < vec4<u32>(p.end_y)) & (x + p.pad_x < vec4<u32>(p.end_x));\n\
+             taken += select(vec4<f32>(), vec4<f32>(1.0), padded);",
+            "r / taken",
+        ),
     };
-    if spec.kind == PoolKind::Max {
-        src.param("least", f32::NEG_INFINITY.to_bits());
-        crate::chain::ops::require(&mut src, crate::chain::Width::One, "op_isnan");
-    }
-    // A mean counts either the taps on the image, or all up to the end of the padding.
-    let count_pad = spec.kind == PoolKind::Average { count_pad: true };
-    let (padded, inside) = if count_pad { ("taken += 1u;", "") } else { ("", "taken += 1u;") };
     let mut body = String::new();
     let _ = write!(
         body,
-        "let i = group * {}u + lane;\nif (i >= p.n) {{ return; }}\n\
-         let rest = i / p.out_x;\nlet ox = i - rest * p.out_x;\nlet plane_no = rest / p.out_y;\nlet oy = rest - plane_no * p.out_y;\n\
-         let plane = plane_no * p.in_y * p.in_x;\n\
-         let y0 = i32(oy * p.step_y) - i32(p.pad_y);\nlet x0 = i32(ox * p.step_x) - i32(p.pad_x);\n\
-         {start}\nvar taken = 0u;\n\
-         for (var ky = 0u; ky < p.taps_y; ky += 1u) {{\nlet y = y0 + i32(ky * p.gap_y);\n\
-         for (var kx = 0u; kx < p.taps_x; kx += 1u) {{\nlet x = x0 + i32(kx * p.gap_x);\n\
-         if (y < i32(p.end_y) && x < i32(p.end_x)) {{ {padded} }}\n\
-         if (y >= 0 && y < i32(p.in_y) && x >= 0 && x < i32(p.in_x)) {{\n\
-         let v = {x}.d[plane + u32(y) * p.in_x + u32(x)];\n{take}\n{inside}\n}}\n}}\n}}\n\
-         {out}.d[i] = {finish};\n",
+        "let i = group * {}u + lane;\nif (i >= p.total) {{ return; }}\n\
+         let z = i / p.quads;\nlet col = (i - z * p.quads) * 4u;\nlet plane = z * p.in_y * p.in_x;\n\
+         let px = min(vec4<u32>(col, col + 1u, col + 2u, col + 3u), vec4<u32>(p.n - 1u));\n\
+         let oy = px / p.out_x;\nlet y0 = oy * p.step_y - p.pad_y;\n\
+         let x0 = (px - oy * p.out_x) * p.step_x - p.pad_x;\n\
+         var r = {start};\nvar taken = vec4<f32>();\n\
+         for (var ky = 0u; ky < p.taps_y; ky += 1u) {{\nlet y = y0 + ky * p.gap_y;\n\
+         for (var kx = 0u; kx < p.taps_x; kx += 1u) {{\nlet x = x0 + kx * p.gap_x;\n\
+         let inside = (y < vec4<u32>(p.in_y)) & (x < vec4<u32>(p.in_x));\n\
+         let j = select(vec4<u32>(), plane + y * p.in_x + x, inside);\n\
+         let v = vec4<f32>({x}.d[j.x], {x}.d[j.y], {x}.d[j.z], {x}.d[j.w]);\n{take}\n}}\n}}\n\
+         let f = {finish};\nlet at = z * p.n + col;\n",
         shape.invocations
     );
+    if aligned {
+        let _ = writeln!(body, "{out}.d[at / 4u] = f;");
+    } else {
+        for (j, c) in ["x", "y", "z", "w"].iter().enumerate() {
+            let _ = writeln!(body, "if (col + {j}u < p.n) {{ {out}.d[at + {j}u] = f.{c}; }}");
+        }
+    }
     let name = match spec.kind {
         PoolKind::Max => "pool.max",
         PoolKind::Average { count_pad: true } => "pool.mean.padded",
         PoolKind::Average { count_pad: false } => "pool.mean",
     };
+    let name = format!("{name}.x{}", if aligned { 4 } else { 1 });
     let flops = elements(&[results, spec.kernel[0], spec.kernel[1]]);
-    src.finish(name, &body, shape, results.div_ceil(u64::from(shape.invocations)), flops)
+    src.finish(name, &body, shape, total.div_ceil(u64::from(shape.invocations)), flops)
 }
