@@ -34,6 +34,8 @@
 mod json;
 mod map;
 mod summary;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub use json::json;
