@@ -239,6 +239,10 @@ impl Bytes {
     }
 
     fn set(&mut self, window: &Window, state: State) {
+        // A tensor without elements (a cache before the first token) owns no byte, not even the one where it lies.
+        if window.len == 0 {
+            return;
+        }
         self.cut(window.offset);
         self.cut(window.offset + window.len);
         let gone: Vec<u64> =
