@@ -13,10 +13,10 @@ writes
 
 Models: squeezenet (weights inside the file), resnet50 (external data), both from the onnx package, whose "light"
 files hold one constant per weight; encoder_l6 and encoder_l6_ts (external data) from tests/models. The networks
-end before their softmax: random weights saturate it, which would hide errors.
+end before their softmax: random weights saturate it, which would hide errors. digits and chars are the trained
+models in assets as they are, with drawn inputs.
 
-A folder whose stamp matches the seed, this script, the pinned requirements and the model structures is kept as it
-is. Needs the packages in requirements.txt.
+A folder whose stamp matches the seed, this script, the pinned requirements and the models is kept as it is. Needs the packages in requirements.txt.
 """
 
 import argparse
@@ -33,6 +33,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 HERE = Path(__file__).resolve().parent
 STRUCTURES = HERE.parent / "models"
+ASSETS = HERE.parent.parent / "assets"
 DEFAULT_SEED = 20250711
 
 # Logits of a trained ImageNet classifier have a standard deviation of about 2.
@@ -48,10 +49,21 @@ ENCODER_CASES = [
     (5, 64, True),
 ]
 
+# Batch, sequence and past of the decoder's cases, and whether rows are padded to different lengths: prompts without
+# a cache, single characters and a piece of a prompt with one.
+DECODER_CASES = [
+    (1, 1, 0, False),
+    (2, 17, 0, True),
+    (1, 64, 0, False),
+    (3, 1, 40, True),
+    (1, 1, 127, False),
+    (2, 5, 11, False),
+]
+
 
 def stamp_of(seed):
     """What the output depends on, as plain values."""
-    sources = [Path(__file__).resolve(), HERE / "requirements.txt", *sorted(STRUCTURES.glob("*.onnx"))]
+    sources = [Path(__file__).resolve(), HERE / "requirements.txt", *sorted(STRUCTURES.glob("*.onnx")), *sorted(ASSETS.glob("*.onnx"))]
     digest = hashlib.sha256()
     for path in sources:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
@@ -317,6 +329,45 @@ def encoder_cases(name, model, folder, seed):
         write_case(session, folder / case, {"batch": batch, "seq": seq}, inputs)
 
 
+def copied(name, folder):
+    """Copies an asset to `folder`: trained weights are not drawn anew."""
+    return Path(shutil.copyfile(ASSETS / f"{name}.onnx", folder / "model.onnx"))
+
+
+def digits_cases(model, folder, seed):
+    import numpy as np
+
+    session = session_of(model)
+    images = np.load(ASSETS / "digits" / "images.npy", allow_pickle=False).reshape(-1, 1, 8, 8)
+    for batch in (1, 8, 13):
+        rng = generator(seed, "digits", f"{batch}")
+        chosen = images[rng.integers(len(images), size=batch)].astype(np.float32)
+        write_case(session, folder / f"{batch}", {"batch": batch}, {"images": chosen})
+
+
+def chars_cases(model, folder, seed):
+    import numpy as np
+
+    session = session_of(model)
+    caches = [i.name for i in session.get_inputs() if i.name.startswith("past_key_values.")]
+    vocabulary = session.get_outputs()[0].shape[-1]
+    for batch, seq, past, padded in DECODER_CASES:
+        case = f"{batch}x{seq}+{past}"
+        rng, total = generator(seed, "chars", case), past + seq
+        # Prompts of different lengths are padded on the left; positions count from the first character.
+        mask = attention_mask(rng, batch, total, padded)[:, ::-1]
+        positions = np.maximum(mask.cumsum(axis=1) - 1, 0)[:, past:]
+        inputs = {
+            "input_ids": rng.integers(0, vocabulary, (batch, seq), dtype=np.int64),
+            "attention_mask": np.ascontiguousarray(mask),
+            "position_ids": np.ascontiguousarray(positions),
+        }
+        for name in caches:
+            inputs[name] = rng.standard_normal((batch, 4, past, 32), np.float32)
+        dims = {"batch": batch, "seq": seq, "past": past, "total": total}
+        write_case(session, folder / case, dims, inputs)
+
+
 def make_all(out, seed):
     for name, external in (("squeezenet", False), ("resnet50", True)):
         folder = out / name
@@ -326,6 +377,10 @@ def make_all(out, seed):
         folder = out / name
         folder.mkdir()
         encoder_cases(name, encoder(name, folder, seed), folder, seed)
+    for name, cases in (("digits", digits_cases), ("chars", chars_cases)):
+        folder = out / name
+        folder.mkdir()
+        cases(copied(name, folder), folder, seed)
 
 
 def main():

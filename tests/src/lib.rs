@@ -4,6 +4,7 @@
 //! fails a test with the command that brings it.
 
 pub mod npy;
+pub mod program;
 pub mod session;
 
 use std::collections::BTreeMap;
@@ -71,7 +72,7 @@ pub fn references() -> PathBuf {
     path
 }
 
-/// The reference model `name`: `squeezenet`, `resnet50`, `encoder_l6` or `encoder_l6_ts`.
+/// The reference model `name`: `squeezenet`, `resnet50`, `encoder_l6`, `encoder_l6_ts`, `digits` or `chars`.
 ///
 /// # Panics
 /// When there is no such reference.
@@ -96,6 +97,14 @@ pub fn reference_cases(name: &str) -> Vec<Case> {
     cases.sort_by(|a, b| a.name.cmp(&b.name));
     assert!(!cases.is_empty(), "{} has no cases: remove it and run `make references`", folder.display());
     cases
+}
+
+/// One case of reference model `name`.
+///
+/// # Panics
+/// When it cannot be read.
+pub fn reference_case(name: &str, case: &str) -> Case {
+    read_case(&references().join(name).join(case))
 }
 
 /// The case in a folder.

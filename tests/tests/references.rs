@@ -3,11 +3,13 @@
 use bayplan_tests::{Case, npy, reference_cases, reference_model};
 
 /// Model, and its cases' names.
-const MODELS: [(&str, &[&str]); 4] = [
+const MODELS: [(&str, &[&str]); 6] = [
     ("squeezenet", &["random0", "random1"]),
     ("resnet50", &["random0", "random1"]),
     ("encoder_l6", &["1x1", "1x128", "2x7", "3x33", "4x32", "5x64"]),
     ("encoder_l6_ts", &["1x1", "1x128", "2x7", "3x33", "4x32", "5x64"]),
+    ("digits", &["1", "13", "8"]),
+    ("chars", &["1x1+0", "1x1+127", "1x64+0", "2x17+0", "2x5+11", "3x1+40"]),
 ];
 
 fn first_output(case: &Case) -> npy::Array {
@@ -26,7 +28,7 @@ fn every_case_is_there() {
             assert_eq!(wrong, 0, "{model}/{}", case.name);
             for (symbol, extent) in &case.dims {
                 let has = |path| npy::read(path).shape.contains(&(*extent as usize));
-                assert!(case.inputs.values().all(|path| has(path)), "{model}/{}: {symbol}", case.name);
+                assert!(case.inputs.values().any(|path| has(path)), "{model}/{}: {symbol}", case.name);
             }
         }
     }
