@@ -1,0 +1,255 @@
+//! The loop: wait for something, react to all that has come, draw once.
+
+use std::io::IsTerminal;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bayplan_record::{Places, Source};
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use notify::RecommendedWatcher;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use signal_hook::consts::SIGTSTP;
+
+use crate::error::TuiError;
+use crate::events::{self, Message};
+use crate::feed;
+use crate::picker::Picker;
+use crate::terminal::Screen;
+use crate::theme::{self, Theme};
+use crate::watch::{Outcome, Watch};
+
+/// Time between two looks at the files, for file systems that do not tell of changes.
+const POLL: Duration = Duration::from_millis(500);
+/// Shortest time between two pictures.
+const FRAME: Duration = Duration::from_millis(34);
+
+/// Why the loop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The viewer was asked to quit.
+    Quit,
+    /// A signal asks the process to end.
+    Signal(i32),
+}
+
+/// What is on the screen.
+enum Stage {
+    Picker(Picker),
+    Watch(Box<Watch>),
+}
+
+struct App {
+    stage: Stage,
+    places: Places,
+    theme: Theme,
+    view: usize,
+    from_picker: bool,
+    area: Rect,
+    tell: Sender<Message>,
+    /// Tells of new runs.
+    _runs: Vec<RecommendedWatcher>,
+    last_look: Instant,
+    dirty: bool,
+}
+
+/// Shows a recording, or the list of runs, until the viewer has enough.
+///
+/// # Errors
+/// There is no terminal, or it cannot be used; the recording cannot be opened.
+pub(crate) fn run(
+    source: Option<Source>,
+    places: Places,
+    theme: Theme,
+    view: usize,
+) -> Result<End, TuiError> {
+    if !std::io::stdout().is_terminal() {
+        return Err(TuiError::NoTerminal);
+    }
+    let (tell, messages) = events::start()?;
+    let mut app = App::new(source, places, theme, view, tell)?;
+    let mut screen = Screen::take()?;
+    app.run(&messages, &mut screen)
+}
+
+impl App {
+    fn new(
+        source: Option<Source>,
+        places: Places,
+        theme: Theme,
+        view: usize,
+        tell: Sender<Message>,
+    ) -> Result<Self, TuiError> {
+        let from_picker = source.is_none();
+        let stage = match source {
+            Some(source) => Stage::Watch(Box::new(Watch::open(source, view, Some(&tell))?)),
+            None => Stage::Picker(Picker::default()),
+        };
+        let folders = [&places.live, &places.runs].map(|folder| feed::watch(folder, &tell));
+        Ok(Self {
+            stage,
+            theme,
+            view,
+            from_picker,
+            area: Rect::default(),
+            tell,
+            _runs: folders.into_iter().flatten().filter(|_| from_picker).collect(),
+            places,
+            last_look: Instant::now(),
+            dirty: true,
+        })
+    }
+
+    fn run(&mut self, messages: &Receiver<Message>, screen: &mut Screen) -> Result<End, TuiError> {
+        let mut drawn: Option<Instant> = None;
+        self.look();
+        loop {
+            let behind = matches!(&self.stage, Stage::Watch(watch) if watch.is_behind());
+            let frame_due = drawn.map_or(Duration::ZERO, |at| FRAME.saturating_sub(at.elapsed()));
+            if self.dirty && frame_due.is_zero() {
+                screen.draw(|buffer| self.draw(buffer))?;
+                (drawn, self.dirty) = (Some(Instant::now()), false);
+            }
+            let wait = match (behind, self.dirty) {
+                (true, _) => Duration::ZERO,
+                (false, true) => frame_due,
+                (false, false) => POLL.saturating_sub(self.last_look.elapsed()),
+            };
+            let mut next = match messages.recv_timeout(wait) {
+                Ok(message) => Some(message),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return Ok(End::Quit),
+            };
+            let mut changed = behind || self.last_look.elapsed() >= POLL;
+            while let Some(message) = next {
+                changed |= matches!(message, Message::Changed);
+                if let Some(end) = self.react(message, screen)? {
+                    return Ok(end);
+                }
+                next = messages.try_recv().ok();
+            }
+            if changed {
+                self.look();
+            }
+        }
+    }
+
+    /// Looks at the files.
+    fn look(&mut self) {
+        self.last_look = Instant::now();
+        self.dirty |= match &mut self.stage {
+            Stage::Picker(picker) => picker.look(&self.places),
+            Stage::Watch(watch) => watch.pump(),
+        };
+    }
+
+    fn draw(&mut self, buffer: &mut Buffer) {
+        self.area = buffer.area;
+        match &mut self.stage {
+            Stage::Picker(picker) => picker.draw(buffer, self.area, unix_now(), &self.theme),
+            Stage::Watch(watch) => watch.draw(buffer, self.area, &self.theme),
+        }
+        if self.theme.ascii {
+            theme::to_ascii(buffer);
+        }
+    }
+
+    fn react(&mut self, message: Message, screen: &mut Screen) -> Result<Option<End>, TuiError> {
+        let outcome = match message {
+            Message::Changed => return Ok(None),
+            Message::InputEnded(error) => return Err(TuiError::Terminal(error)),
+            Message::Signal(SIGTSTP) => Outcome::Suspend,
+            Message::Signal(signal) => return Ok(Some(End::Signal(signal))),
+            Message::Input(event) => {
+                self.dirty = true;
+                self.input(&event)
+            }
+        };
+        match outcome {
+            Outcome::Stay => {}
+            Outcome::Quit => return Ok(Some(End::Quit)),
+            Outcome::Leave => self.leave(),
+            Outcome::Redraw => screen.redraw()?,
+            Outcome::Suspend => screen.suspend()?,
+        }
+        self.dirty |= outcome != Outcome::Stay;
+        Ok(None)
+    }
+
+    fn input(&mut self, event: &Event) -> Outcome {
+        match event {
+            Event::Key(key) if key.kind != KeyEventKind::Release => match &mut self.stage {
+                Stage::Watch(watch) => watch.key(*key),
+                Stage::Picker(_) => self.picker_key(*key),
+            },
+            Event::Mouse(mouse) => match &mut self.stage {
+                Stage::Watch(watch) => {
+                    watch.mouse(*mouse, self.area);
+                    Outcome::Stay
+                }
+                Stage::Picker(_) => self.picker_mouse(*mouse),
+            },
+            _ => Outcome::Stay,
+        }
+    }
+
+    /// Back to the list, if the session came from there.
+    fn leave(&mut self) {
+        if self.from_picker {
+            let mut picker = Picker::default();
+            picker.look(&self.places);
+            self.stage = Stage::Picker(picker);
+        }
+    }
+
+    fn open_chosen(&mut self) -> Outcome {
+        let Stage::Picker(picker) = &mut self.stage else { return Outcome::Stay };
+        let Some(source) = picker.chosen().cloned() else { return Outcome::Stay };
+        match Watch::open(source, self.view, Some(&self.tell)) {
+            Ok(watch) => {
+                self.stage = Stage::Watch(Box::new(watch));
+                self.look();
+            }
+            Err(error) => picker.fail(error.to_string()),
+        }
+        Outcome::Stay
+    }
+
+    fn picker_key(&mut self, key: KeyEvent) -> Outcome {
+        let control = key.modifiers.contains(KeyModifiers::CONTROL);
+        let Stage::Picker(picker) = &mut self.stage else { return Outcome::Stay };
+        match key.code {
+            KeyCode::Char('c') if control => return Outcome::Quit,
+            KeyCode::Char('z') if control => return Outcome::Suspend,
+            KeyCode::Char('l') if control => return Outcome::Redraw,
+            KeyCode::Char('q') | KeyCode::Esc => return Outcome::Quit,
+            KeyCode::Up | KeyCode::Char('k') => picker.step(-1),
+            KeyCode::Down | KeyCode::Char('j') => picker.step(1),
+            KeyCode::PageUp => picker.step(-10),
+            KeyCode::PageDown => picker.step(10),
+            KeyCode::Home | KeyCode::Char('g') => picker.step(i64::from(i32::MIN)),
+            KeyCode::End | KeyCode::Char('G') => picker.step(i64::from(i32::MAX)),
+            KeyCode::Enter | KeyCode::Char('l') | KeyCode::Right => return self.open_chosen(),
+            _ => {}
+        }
+        Outcome::Stay
+    }
+
+    fn picker_mouse(&mut self, mouse: MouseEvent) -> Outcome {
+        let Stage::Picker(picker) = &mut self.stage else { return Outcome::Stay };
+        match mouse.kind {
+            MouseEventKind::ScrollUp => picker.step(-1),
+            MouseEventKind::ScrollDown => picker.step(1),
+            MouseEventKind::Down(MouseButton::Left) if picker.choose_at(self.area, mouse.row) => {
+                return self.open_chosen();
+            }
+            _ => {}
+        }
+        Outcome::Stay
+    }
+}
+
+fn unix_now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}

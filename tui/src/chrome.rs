@@ -1,0 +1,218 @@
+//! What stands around every view: header, tabs, the line at the foot, the help.
+
+use bayplan_text::{Count, Nanos, Percent, escape};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Clear, Widget};
+
+use crate::draw;
+use crate::keys;
+use crate::model::{Life, Model, explain};
+use crate::theme::Theme;
+use crate::views::VIEWS;
+
+/// Smallest picture that is drawn; below it a word says so.
+pub(crate) const SMALLEST: (u16, u16) = (40, 12);
+
+/// The lines above and below the view, and the area between.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Areas {
+    pub(crate) header: Rect,
+    pub(crate) tabs: Rect,
+    pub(crate) view: Rect,
+    pub(crate) foot: Rect,
+}
+
+impl Areas {
+    /// Divides the screen; none if it is too small.
+    pub(crate) fn of(screen: Rect) -> Option<Self> {
+        if screen.width < SMALLEST.0 || screen.height < SMALLEST.1 {
+            return None;
+        }
+        let row = |y: u16, height: u16| Rect { y: screen.y + y, height, ..screen };
+        Some(Self {
+            header: row(0, 1),
+            tabs: row(1, 1),
+            view: row(2, screen.height - 3),
+            foot: row(screen.height - 1, 1),
+        })
+    }
+}
+
+/// Says that there is too little room.
+pub(crate) fn too_small(buffer: &mut Buffer, screen: Rect, theme: &Theme) {
+    let (width, height) = SMALLEST;
+    let lines =
+        [format!("bayplan needs {width}×{height}"), format!("here: {}×{}", screen.width, screen.height), "q quits".into()];
+    let top = screen.height.saturating_sub(lines.len() as u16) / 2;
+    for (row, line) in lines.into_iter().enumerate() {
+        draw::put_line(buffer, screen, top + row as u16, &Line::styled(line, theme.text()).centered());
+    }
+}
+
+/// Who runs, on what, how far, and what is wrong.
+pub(crate) fn header(buffer: &mut Buffer, area: Rect, model: &Model, theme: &Theme) {
+    draw::fill_row(buffer, area, 0, theme.bar());
+    let timeline = &model.timeline;
+    let plain = |text: String| vec![Span::styled(text, theme.bar())];
+    let mut parts = Vec::new();
+    let session = timeline.session.as_ref();
+    let name = session.map(|session| escape(&session.model).to_string()).filter(|name| !name.is_empty());
+    let short = bayplan_text::columns(name.as_deref().unwrap_or_default()) <= 40;
+    let name = if short { name } else { name.map(|name| name.chars().take(39).chain(['…']).collect()) };
+    let title = format!(" bayplan ▸ {}", name.as_deref().unwrap_or("…"));
+    parts.push((9, vec![Span::styled(title, theme.bar().patch(theme.strong()))]));
+    if let Some(session) = session {
+        let device = [&session.device, &session.api].map(|text| escape(text).to_string());
+        let shown: Vec<String> = device.into_iter().filter(|text| !text.is_empty()).collect();
+        if !shown.is_empty() {
+            parts.push((3, plain(format!("   {}", shown.join(" · ")))));
+        }
+    }
+    if timeline.runs_started > 0 {
+        parts.push((6, plain(format!("   run {}", Count(timeline.runs_started)))));
+    }
+    if let Some(run) = timeline.runs.back() {
+        parts.push((5, plain(format!("  {}", Nanos(run.end.saturating_sub(run.start))))));
+    }
+    parts.push((8, state(model, theme)));
+    let counts = explain::alarm_counts(timeline);
+    if !counts.is_empty() {
+        let words: Vec<String> = counts.iter().map(|(kind, count)| format!("{} {kind}", Count(*count))).collect();
+        parts.push((10, vec![
+            Span::styled("  ", theme.bar()),
+            Span::styled(format!(" ▲ {} ", words.join(" · ")), theme.alarm()),
+        ]));
+    }
+    if model.damages > 0 {
+        let words = format!("   damaged {}", Count(model.damages));
+        parts.push((7, vec![Span::styled(words, theme.bar().patch(theme.warning()))]));
+    }
+    if model.failure.is_some() {
+        parts.push((7, vec![Span::styled("   unreadable", theme.bar().patch(theme.alarm_text()))]));
+    }
+    let dropped = timeline.dropped_total();
+    let style = if dropped > 0 { theme.bar().patch(theme.warning()) } else { theme.bar() };
+    let weight = if dropped > 0 { 7 } else { 2 };
+    parts.push((weight, vec![Span::styled(format!("   dropped {}", Count(dropped)), style)]));
+    if let Some((ns, run_ns)) = timeline.trace_cost.filter(|(_, run_ns)| *run_ns > 0) {
+        parts.push((1, plain(format!("   trace cost {}", Percent(ns as f64 / run_ns as f64)))));
+    }
+    draw::put_line(buffer, area, 0, &draw::fitting(parts, usize::from(area.width)));
+}
+
+fn state(model: &Model, theme: &Theme) -> Vec<Span<'static>> {
+    let (words, style) = match model.life {
+        _ if model.paused => ("‖ paused", theme.warning()),
+        _ if !model.caught_up => ("… reading", theme.warning()),
+        Life::Live => ("● live", theme.good()),
+        Life::Ended => ("○ ended", theme.strong()),
+        Life::Killed => ("✝ killed", theme.alarm_text()),
+    };
+    vec![Span::styled(format!("   {words}"), theme.bar().patch(style))]
+}
+
+/// The views to choose from.
+pub(crate) fn tabs(buffer: &mut Buffer, area: Rect, chosen: usize, theme: &Theme) {
+    let mut spans = vec![Span::raw(" ")];
+    for (at, view) in VIEWS.iter().enumerate() {
+        let style = if at == chosen { theme.chosen() } else { theme.text() };
+        spans.push(Span::styled(format!(" {} {} ", at + 1, view.title()), style));
+        spans.push(Span::raw(" "));
+    }
+    draw::put_line(buffer, area, 0, &Line::from(spans));
+    let help = Line::from(vec![Span::styled("?", theme.accent()), Span::styled(" help ", theme.faint())]);
+    if area.width > 60 {
+        draw::put_line(buffer, area, 0, &help.right_aligned());
+    }
+}
+
+/// Which tab is at a column.
+pub(crate) fn tab_at(column: u16) -> Option<usize> {
+    let mut start = 1;
+    for (at, view) in VIEWS.iter().enumerate() {
+        let width = view.title().len() as u16 + 4;
+        if (start..start + width).contains(&column) {
+            return Some(at);
+        }
+        start += width + 1;
+    }
+    None
+}
+
+/// What was just said, else the keys that are used most.
+pub(crate) fn foot(buffer: &mut Buffer, area: Rect, status: Option<&str>, theme: &Theme) {
+    if let Some(status) = status {
+        draw::put_line(buffer, area, 0, &Line::styled(format!(" {status}"), theme.warning()));
+        return;
+    }
+    let parts = keys::BINDINGS.iter().filter(|binding| !binding.short.is_empty()).enumerate().map(|(at, binding)| {
+        let spans = vec![
+            Span::styled(format!(" {}", binding.label), theme.accent()),
+            Span::styled(format!(" {} ", binding.short), theme.faint()),
+        ];
+        (100 - at.min(100) as u8, spans)
+    });
+    draw::put_line(buffer, area, 0, &draw::fitting(parts.collect(), usize::from(area.width)));
+}
+
+/// The search being typed.
+pub(crate) fn prompt(buffer: &mut Buffer, area: Rect, text: &str, found: usize, theme: &Theme) {
+    let room = usize::from(area.width).saturating_sub(24);
+    let skipped = text.chars().count().saturating_sub(room);
+    let shown: String = text.chars().skip(skipped).collect();
+    let line = Line::from(vec![
+        Span::styled(" /", theme.cursor()),
+        Span::styled(escape(&shown).to_string(), theme.text()),
+        Span::styled("▏", theme.cursor()),
+        Span::styled(format!("  {} found", Count(found as u64)), theme.faint()),
+    ]);
+    draw::put_line(buffer, area, 0, &line);
+}
+
+/// A window over the view with a title and lines.
+pub(crate) fn window(buffer: &mut Buffer, screen: Rect, title: &str, lines: &[Line<'_>], theme: &Theme) {
+    let widest = lines.iter().map(Line::width).max().unwrap_or(0).max(title.len() + 2) as u16;
+    let width = (widest + 4).min(screen.width);
+    let height = (lines.len() as u16 + 2).min(screen.height);
+    let area = Rect {
+        x: screen.x + (screen.width - width) / 2,
+        y: screen.y + (screen.height - height) / 2,
+        width,
+        height,
+    };
+    Clear.render(area, buffer);
+    let inner = draw::frame(buffer, area, &Line::styled(title.to_owned(), theme.accent()), theme);
+    let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
+    for (row, line) in lines.iter().enumerate() {
+        draw::put_line(buffer, inner, row as u16, line);
+    }
+}
+
+/// The help, made of the table of keys; in two columns where there are too few lines.
+pub(crate) fn help(buffer: &mut Buffer, screen: Rect, theme: &Theme) {
+    let entry = |binding: &keys::Binding| {
+        vec![
+            Span::styled(format!("{:<14}", binding.label), theme.accent()),
+            Span::styled(format!("{:<38}", binding.help), theme.text()),
+        ]
+    };
+    let all: Vec<Vec<Span<'static>>> = keys::BINDINGS
+        .iter()
+        .map(entry)
+        .chain(keys::MOUSE.iter().map(|(what, help)| {
+            vec![Span::styled(format!("{what:<14}"), theme.accent()), Span::styled(format!("{help:<38}"), theme.text())]
+        }))
+        .collect();
+    let one_column = all.len() + 2 <= usize::from(screen.height);
+    let lines: Vec<Line<'static>> = if one_column || screen.width < 110 {
+        all.into_iter().map(Line::from).collect()
+    } else {
+        let half = all.len().div_ceil(2);
+        (0..half)
+            .map(|row| Line::from(all[row].iter().chain(all.get(row + half).into_iter().flatten()).cloned().collect::<Vec<_>>()))
+            .collect()
+    };
+    window(buffer, screen, "keys", &lines, theme);
+}

@@ -1,0 +1,154 @@
+//! Small things that every view draws: lines of text, frames, bars, sparklines.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use crate::theme::Theme;
+
+/// Writes text from a column on, cut at the right edge of `area`; returns the column after it.
+pub(crate) fn put(buffer: &mut Buffer, area: Rect, x: u16, y: u16, text: &str, style: Style) -> u16 {
+    let inside = y >= area.top() && y < area.bottom() && x >= area.left() && x < area.right();
+    if !inside {
+        return x;
+    }
+    buffer.set_stringn(x, y, text, usize::from(area.right() - x), style).0
+}
+
+/// Writes a line at a row of `area`, cut at its right edge.
+pub(crate) fn put_line(buffer: &mut Buffer, area: Rect, row: u16, line: &Line<'_>) {
+    if row < area.height && area.width > 0 {
+        buffer.set_line(area.x, area.y + row, line, area.width);
+    }
+}
+
+/// Fills a row of `area` with a style, text and all.
+pub(crate) fn fill_row(buffer: &mut Buffer, area: Rect, row: u16, style: Style) {
+    if row < area.height {
+        buffer.set_style(Rect { y: area.y + row, height: 1, ..area }, style);
+    }
+}
+
+/// Draws a frame with a title set into its upper edge; returns the area inside.
+pub(crate) fn frame(buffer: &mut Buffer, area: Rect, title: &Line<'_>, theme: &Theme) -> Rect {
+    if area.width < 2 || area.height < 2 {
+        return Rect { width: 0, height: 0, ..area };
+    }
+    rule(buffer, area, 0, ("┌", "┐"), title, theme);
+    rule(buffer, area, area.height - 1, ("└", "┘"), &Line::default(), theme);
+    for row in 1..area.height - 1 {
+        put(buffer, area, area.x, area.y + row, "│", theme.line());
+        put(buffer, area, area.right() - 1, area.y + row, "│", theme.line());
+    }
+    Rect { x: area.x + 1, y: area.y + 1, width: area.width - 2, height: area.height - 2 }
+}
+
+/// Draws a horizontal line of a frame with text set into it.
+pub(crate) fn rule(
+    buffer: &mut Buffer,
+    area: Rect,
+    row: u16,
+    (left, right): (&str, &str),
+    text: &Line<'_>,
+    theme: &Theme,
+) {
+    if row >= area.height || area.width < 2 {
+        return;
+    }
+    let y = area.y + row;
+    for x in area.x + 1..area.right() - 1 {
+        put(buffer, area, x, y, "─", theme.line());
+    }
+    put(buffer, area, area.x, y, left, theme.line());
+    put(buffer, area, area.right() - 1, y, right, theme.line());
+    if text.width() > 0 && area.width > 6 {
+        let inner = Rect { x: area.x + 1, width: area.width - 3, y, height: 1 };
+        let end = buffer.set_line(inner.x + 1, y, text, inner.width.saturating_sub(1)).0;
+        put(buffer, area, inner.x, y, " ", theme.line());
+        put(buffer, area, end, y, " ", theme.line());
+    }
+}
+
+/// A bar of `width` columns, filled to a ratio from 0 to 1, in eighths of a column.
+pub(crate) fn bar(ratio: f64, width: usize, full: Style, rest: Style) -> Vec<Span<'static>> {
+    const PARTS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    let ratio = if ratio.is_finite() { ratio.clamp(0.0, 1.0) } else { 0.0 };
+    // What is not nothing shows.
+    let eighths = ((ratio * width as f64 * 8.0).round() as usize).max(usize::from(ratio > 0.0)).min(width * 8);
+    let part = PARTS[eighths % 8];
+    let used = eighths / 8 + usize::from(!part.is_empty());
+    vec![
+        Span::styled(format!("{}{part}", "█".repeat(eighths / 8)), full),
+        Span::styled("·".repeat(width - used), rest),
+    ]
+}
+
+/// The latest values as columns of eight heights, the largest one full.
+pub(crate) fn sparkline(values: impl ExactSizeIterator<Item = u64>, width: usize) -> String {
+    const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let skipped = values.len().saturating_sub(width);
+    let shown: Vec<u64> = values.skip(skipped).collect();
+    let most = shown.iter().copied().max().unwrap_or(0).max(1);
+    let height = |value: u64| HEIGHTS[(u128::from(value) * 7).div_ceil(u128::from(most)) as usize];
+    shown.into_iter().map(height).collect()
+}
+
+/// A size in as few columns as axes leave: `12.4M`, `812B`.
+pub(crate) fn short_bytes(bytes: u64) -> String {
+    bayplan_text::Bytes(bytes).to_string().replace("iB", "").replace(' ', "")
+}
+
+/// Puts parts side by side, leaving out the least important ones until the rest fits; the order stays.
+pub(crate) fn fitting<'a>(mut parts: Vec<(u8, Vec<Span<'a>>)>, width: usize) -> Line<'a> {
+    let columns = |spans: &[Span<'_>]| spans.iter().map(Span::width).sum::<usize>();
+    while parts.len() > 1 && parts.iter().map(|(_, spans)| columns(spans)).sum::<usize>() > width {
+        let least = parts.iter().enumerate().min_by_key(|(at, (weight, _))| (*weight, std::cmp::Reverse(*at)));
+        let Some((at, _)) = least else { break };
+        parts.remove(at);
+    }
+    Line::from(parts.into_iter().flat_map(|(_, spans)| spans).collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_fill_exactly_their_width() {
+        for (ratio, expect) in [
+            (0.0, "····"),
+            (0.001, "▏···"),
+            (0.5, "██··"),
+            (0.56, "██▎·"),
+            (1.0, "████"),
+            (7.0, "████"),
+            (f64::NAN, "····"),
+        ] {
+            let spans = bar(ratio, 4, Style::new(), Style::new());
+            assert_eq!(spans.iter().map(|span| span.content.as_ref()).collect::<String>(), expect, "{ratio}");
+        }
+    }
+
+    #[test]
+    fn sparklines_show_the_latest() {
+        assert_eq!(sparkline([9, 9, 0, 7, 1].into_iter(), 3), "▁█▂");
+        assert_eq!(sparkline([0, 0].into_iter(), 3), "▁▁");
+        assert_eq!(sparkline([u64::MAX, 0].into_iter(), 3), "█▁");
+    }
+
+    #[test]
+    fn sizes_are_short() {
+        for (bytes, expect) in [(0, "0B"), (1023, "1023B"), (13_002_342, "12.4M"), (1 << 40, "1.00T")] {
+            assert_eq!(short_bytes(bytes), expect);
+        }
+    }
+
+    #[test]
+    fn the_least_important_parts_go_first() {
+        let parts = || vec![(9, vec![Span::raw("aaaa")]), (1, vec![Span::raw("bbbb")]), (5, vec![Span::raw("cc")])];
+        for (width, expect) in [(10, "aaaabbbbcc"), (9, "aaaacc"), (5, "aaaa"), (1, "aaaa")] {
+            assert_eq!(fitting(parts(), width).to_string(), expect);
+        }
+    }
+}

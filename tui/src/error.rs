@@ -1,0 +1,53 @@
+//! Errors for people.
+
+use std::fmt;
+use std::io;
+
+use bayplan_record::RecordError;
+
+/// Why the viewer could not do what was asked.
+#[derive(Debug)]
+pub(crate) enum TuiError {
+    /// The recording could not be found or read.
+    Record(RecordError),
+    /// Nothing was named, and this way of looking needs a name.
+    NoRecording,
+    /// Standard output is no terminal.
+    NoTerminal,
+    /// The terminal refused something.
+    Terminal(io::Error),
+    /// The signals could not be caught.
+    Signals(io::Error),
+}
+
+impl fmt::Display for TuiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Record(error) => error.fmt(f),
+            Self::NoRecording => f.write_str(
+                "no run is live: name a recording, or start a run with `bayplan run MODEL` in another terminal",
+            ),
+            Self::NoTerminal => f.write_str(
+                "this is not a terminal: use --text for a summary, or --snapshot 120x40 for a picture as text",
+            ),
+            Self::Terminal(error) => write!(f, "the terminal cannot be used: {error}; --text needs none"),
+            Self::Signals(error) => write!(f, "could not catch signals: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for TuiError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Record(error) => Some(error),
+            Self::Terminal(error) | Self::Signals(error) => Some(error),
+            Self::NoRecording | Self::NoTerminal => None,
+        }
+    }
+}
+
+impl From<RecordError> for TuiError {
+    fn from(error: RecordError) -> Self {
+        Self::Record(error)
+    }
+}

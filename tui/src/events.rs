@@ -1,0 +1,67 @@
+//! What wakes the viewer: keys and mouse, files that change, signals; from threads of their own into one channel.
+
+use std::io;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
+
+use crossterm::event::{self, Event};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
+use signal_hook::iterator::Signals;
+
+use crate::error::TuiError;
+use crate::terminal;
+
+/// One thing to react to.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// Keys, mouse, a new size.
+    Input(Event),
+    /// The terminal is gone, or cannot be read any more.
+    InputEnded(io::Error),
+    /// A file or folder that is watched has changed.
+    Changed,
+    /// A signal came.
+    Signal(i32),
+}
+
+/// Starts the threads.
+///
+/// # Errors
+/// Signals cannot be caught, or threads not be started.
+pub(crate) fn start() -> Result<(Sender<Message>, Receiver<Message>), TuiError> {
+    let (sender, receiver) = mpsc::channel();
+    let mut signals =
+        Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP]).map_err(TuiError::Signals)?;
+    let tell = sender.clone();
+    spawn("signals", move || {
+        let mut ends = 0;
+        for signal in signals.forever() {
+            ends += u32::from(signal != SIGTSTP);
+            // The main thread may hang on a terminal that takes nothing more: the second request is met here.
+            if ends > 1 {
+                terminal::restore();
+                std::process::exit(128 + signal);
+            }
+            if tell.send(Message::Signal(signal)).is_err() {
+                return;
+            }
+        }
+    })?;
+    let tell = sender.clone();
+    spawn("input", move || {
+        loop {
+            let (message, ended) = match event::read() {
+                Ok(event) => (Message::Input(event), false),
+                Err(error) => (Message::InputEnded(error), true),
+            };
+            if tell.send(message).is_err() || ended {
+                return;
+            }
+        }
+    })?;
+    Ok((sender, receiver))
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), TuiError> {
+    thread::Builder::new().name(name.to_owned()).spawn(work).map(drop).map_err(TuiError::Signals)
+}

@@ -1,0 +1,92 @@
+//! Sentences about a plan: why its peak is what it is, and what is wrong.
+
+use bayplan_text::{Bytes, Count, Percent, escape};
+use bayplan_trace::{BufferKind, BufferRecord, PlanRecord, Timeline, why_not_smaller};
+
+use super::ArenaView;
+
+/// A name out of a model, made safe to show; what has none is named by its number.
+pub(crate) fn name_of(name: &str, kind: &str, number: u32) -> String {
+    if name.is_empty() { format!("{kind} {number}") } else { escape(name).to_string() }
+}
+
+/// The name of a buffer, made safe to show.
+pub(crate) fn buffer_name(plan: &PlanRecord, number: u32) -> String {
+    plan.buffers.get(number as usize).map_or_else(
+        || format!("buffer {number}"),
+        |buffer| name_of(&buffer.name, "buffer", number),
+    )
+}
+
+/// An op by its number and operator: `op 141 Softmax`.
+pub(crate) fn op_name(plan: &PlanRecord, op: u32) -> String {
+    let about = plan.ops.get(op as usize);
+    let word = about.map(|op| if op.source_op.is_empty() { &op.name } else { &op.source_op });
+    match word.filter(|word| !word.is_empty()) {
+        Some(word) => format!("op {op} {}", escape(word)),
+        None => format!("op {op}"),
+    }
+}
+
+/// The type of a buffer: `f32[1,12]`, or what is known of it.
+pub(crate) fn type_of(buffer: &BufferRecord) -> String {
+    let shown = if buffer.shape.is_empty() { &buffer.dtype } else { &buffer.shape };
+    escape(shown).to_string()
+}
+
+/// Where a buffer's life begins and ends, in words.
+pub(crate) fn life_of(plan: &PlanRecord, buffer: &BufferRecord) -> String {
+    let born = match buffer.kind {
+        BufferKind::Input => "given by the caller".to_owned(),
+        BufferKind::Weight | BufferKind::Constant => return "resident for the session".to_owned(),
+        _ => format!("born {}", op_name(plan, buffer.first)),
+    };
+    let dies = match (buffer.kind, buffer.last.checked_sub(1)) {
+        (BufferKind::Output, _) => "kept for the caller".to_owned(),
+        (_, Some(last)) => format!("dies {}", op_name(plan, last)),
+        (_, None) => "never used".to_owned(),
+    };
+    format!("{born}, {dies}")
+}
+
+/// How many of the arena's buffers live at its peak, and how large they are: `8 tensors, 12.4 MiB at op 97`.
+pub(crate) fn peak_summary(arena: &ArenaView<'_>) -> String {
+    let count = arena.index.peak.buffers.len();
+    let plural = if count == 1 { "" } else { "s" };
+    let (count, bytes) = (Count(count as u64), Bytes(arena.index.peak.live));
+    format!("{count} tensor{plural}, {bytes} at {}", op_name(&arena.plan.record, arena.index.peak.op))
+}
+
+/// Whether a better plan could exist, and where the proof is.
+pub(crate) fn bound_summary(arena: &ArenaView<'_>) -> String {
+    let why = why_not_smaller(&arena.plan.record.arenas[arena.arena as usize]);
+    if why.lower_bound == 0 {
+        return "no lower bound was recorded".to_owned();
+    }
+    let place = why.witness_op.map_or_else(String::new, |op| format!(" at {}", op_name(&arena.plan.record, op)));
+    let bound = format!("lower bound {}{place}", Bytes(why.lower_bound));
+    match (why.optimal, why.witness_op) {
+        (true, Some(_)) => format!("{bound}: the plan is optimal; only another order or fusion can lower it"),
+        (true, None) => format!("{bound}: nothing in it can be left out"),
+        (false, _) => format!(
+            "{bound}: the plan is {} ({}) above it; no other placement can save more",
+            Bytes(why.gap),
+            arena.index.metrics.waste.map_or_else(|| "n/a".to_owned(), |waste| Percent(waste).to_string())
+        ),
+    }
+}
+
+/// Every alarm of a session in words, with its kind.
+pub(crate) fn alarms(timeline: &Timeline) -> impl Iterator<Item = (&'static str, String)> {
+    timeline.alarms().map(|(plan, alarm)| {
+        let plan = plan.and_then(|plan| timeline.plans.get(plan as usize));
+        (alarm.kind(), alarm.text(plan.map(|plan| &plan.record)))
+    })
+}
+
+/// How many alarms there are, by kind; kinds without any are left out.
+pub(crate) fn alarm_counts(timeline: &Timeline) -> Vec<(&'static str, u64)> {
+    let counts = timeline.alarm_counts();
+    let all = [("deviation", counts.deviation), ("overlap", counts.overlap), ("unplanned", counts.unplanned)];
+    all.into_iter().filter(|(_, count)| *count > 0).collect()
+}

@@ -1,0 +1,337 @@
+//! What is looked at: the timeline of a session, and where in it the viewer stands. Knows no view, no terminal, no
+//! file.
+
+pub(crate) mod explain;
+pub(crate) mod filter;
+pub(crate) mod index;
+pub(crate) mod place;
+pub(crate) mod viewport;
+
+use bayplan_trace::{BufferRecord, PlanState, Record, Timeline};
+
+use filter::Filter;
+use index::{ArenaIndex, PlanIndex};
+use place::AlarmPlace;
+use viewport::Viewport;
+
+/// How far a run has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Playhead {
+    /// No op was seen complete yet.
+    Before,
+    /// The last op seen complete.
+    At(u32),
+    /// The last run came to its end.
+    Done,
+}
+
+impl Playhead {
+    /// The first op that is not reached; none if all are.
+    pub(crate) fn reached(self) -> Option<u32> {
+        match self {
+            Self::Before => Some(0),
+            Self::At(op) => Some(op.saturating_add(1)),
+            Self::Done => None,
+        }
+    }
+}
+
+/// Whether more of the recording is to come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// The run goes on.
+    #[default]
+    Live,
+    /// The run ended in order.
+    Ended,
+    /// The recording stops without an end.
+    Killed,
+}
+
+/// A session and where in it the viewer stands.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Model {
+    /// The session as far as it was read.
+    pub(crate) timeline: Timeline,
+    /// Whether more is to come.
+    pub(crate) life: Life,
+    /// Whether all that was there has been read.
+    pub(crate) caught_up: bool,
+    /// Places in the recording that are damaged.
+    pub(crate) damages: u64,
+    /// Why reading stopped, if it had to.
+    pub(crate) failure: Option<String>,
+    /// Whether reading is held.
+    pub(crate) paused: bool,
+    /// Whether what is in view follows the playhead.
+    pub(crate) follow: bool,
+    /// What is searched for.
+    pub(crate) filter: Filter,
+    place: Option<Place>,
+    indexes: Vec<PlanIndex>,
+}
+
+/// Where the viewer stands: a plan, an arena of it, and a part of that.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    plan: u32,
+    arena: usize,
+    view: Viewport,
+    /// Cells that the map had when it was drawn last: columns and rows.
+    cells: (u64, u64),
+}
+
+/// A plan, one arena of it and the part in view: what a map is drawn from.
+#[derive(Clone, Copy)]
+pub(crate) struct ArenaView<'a> {
+    /// The plan and what was seen of it.
+    pub(crate) plan: &'a PlanState,
+    /// Number of the arena.
+    pub(crate) arena: u32,
+    /// What is known of the arena beforehand.
+    pub(crate) index: &'a ArenaIndex,
+    /// The part in view.
+    pub(crate) view: &'a Viewport,
+}
+
+impl Model {
+    /// A model that knows nothing and follows.
+    pub(crate) fn new() -> Self {
+        Self { follow: true, ..Self::default() }
+    }
+
+    /// Takes one record in. Call [`Model::settle`] after the last of a portion.
+    pub(crate) fn apply(&mut self, record: Record) {
+        if let Record::Session(_) = &record {
+            self.begin_session(&record);
+        }
+        self.timeline.apply(record);
+    }
+
+    /// Another session's recording follows in the same file: what the former one left is not its own. Segments of one
+    /// session restate it.
+    fn begin_session(&mut self, record: &Record) {
+        let Record::Session(new) = record else { return };
+        if self.timeline.session.as_ref().is_some_and(|old| old.id != new.id) {
+            self.timeline = Timeline::new();
+            self.indexes.clear();
+            self.place = None;
+        }
+    }
+
+    /// Brings what depends on the timeline up to date.
+    pub(crate) fn settle(&mut self) {
+        for plan in self.timeline.plans.iter().skip(self.indexes.len()) {
+            self.indexes.push(PlanIndex::of(plan));
+        }
+        // A plan that was missing when its number was first named has come after all.
+        for (index, plan) in self.indexes.iter_mut().zip(&self.timeline.plans) {
+            if index.arenas.len() != plan.record.arenas.len() {
+                *index = PlanIndex::of(plan);
+            }
+        }
+        let current = self.timeline.current_plan().map(|(number, plan)| (number, plan.record.arenas.len()));
+        let Some((number, arenas)) = current.filter(|(_, arenas)| *arenas > 0) else { return };
+        let stays = self.place.is_some_and(|place| place.plan == number && place.arena < arenas);
+        if !stays {
+            let arena = self.main_arena(number);
+            self.place = Some(self.enter(number, arena));
+            self.filter.changed(self.timeline.plans.get(number as usize));
+        }
+        self.follow_playhead();
+    }
+
+    /// The arena that people want to see first: the largest one of activations, else the largest.
+    fn main_arena(&self, plan: u32) -> usize {
+        let arenas = &self.timeline.plans[plan as usize].record.arenas;
+        let wanted = |at: &usize| (arenas[*at].kind == bayplan_trace::ArenaKind::Activations, arenas[*at].size);
+        (0..arenas.len()).rev().max_by_key(wanted).unwrap_or(0)
+    }
+
+    fn enter(&self, plan: u32, arena: usize) -> Place {
+        let record = &self.timeline.plans[plan as usize].record;
+        let (size, alignment) = (record.arenas[arena].size, record.arenas[arena].alignment);
+        let cells = self.place.map_or((80, 24), |place| place.cells);
+        Place { plan, arena, view: Viewport::whole(record.ops.len(), size, alignment), cells }
+    }
+
+    /// Keeps the playhead in view, and the cursor on it until the viewer has moved it.
+    fn follow_playhead(&mut self) {
+        if !self.follow {
+            return;
+        }
+        let Playhead::At(op) = self.playhead() else { return };
+        let Some(place) = &mut self.place else { return };
+        let axis = &mut place.view.ops;
+        if u64::from(op) < axis.start || u64::from(op) >= axis.end() {
+            axis.start = u64::from(op).min(axis.total - axis.len);
+            axis.cursor = axis.cursor.clamp(axis.start, axis.end() - 1);
+        }
+    }
+
+    /// The plan that is looked at.
+    pub(crate) fn plan(&self) -> Option<&PlanState> {
+        self.timeline.plans.get(self.place?.plan as usize)
+    }
+
+    /// What is known beforehand of the plan that is looked at.
+    pub(crate) fn index(&self) -> Option<&PlanIndex> {
+        self.indexes.get(self.place?.plan as usize)
+    }
+
+    /// The arena that is looked at.
+    pub(crate) fn arena(&self) -> Option<ArenaView<'_>> {
+        let place = self.place.as_ref()?;
+        let index = self.index()?.arenas.get(place.arena)?;
+        Some(ArenaView { plan: self.plan()?, arena: place.arena as u32, index, view: &place.view })
+    }
+
+    /// How far the run in progress has come. Between two runs, and until the next one's first op, the last one counts:
+    /// a session of short runs would flicker otherwise.
+    pub(crate) fn playhead(&self) -> Playhead {
+        let ran = self.timeline.runs_ok + self.timeline.runs_failed > 0;
+        match self.timeline.current {
+            Some(run) if self.place.is_none_or(|place| place.plan == run.plan) => match run.playhead {
+                Some(op) => Playhead::At(op),
+                None if ran => Playhead::Done,
+                None => Playhead::Before,
+            },
+            _ if ran => Playhead::Done,
+            _ => Playhead::Before,
+        }
+    }
+
+    /// Tells how many cells the map has.
+    pub(crate) fn set_cells(&mut self, cols: u16, rows: u16) {
+        if let Some(place) = &mut self.place {
+            place.cells = (u64::from(cols.max(1)), u64::from(rows.max(1)));
+        }
+    }
+
+    /// Changes the part in view; the cells of the map are given along.
+    pub(crate) fn look(&mut self, change: impl FnOnce(&mut Viewport, (u64, u64))) {
+        if let Some(place) = &mut self.place {
+            change(&mut place.view, place.cells);
+        }
+    }
+
+    /// Goes on to the next arena that holds anything.
+    pub(crate) fn next_arena(&mut self) {
+        let Some((place, index)) = self.place.zip(self.index()) else { return };
+        let count = index.arenas.len();
+        let holds = |at: &usize| !index.arenas[*at].buffers.is_empty();
+        let next = (1..=count).map(|step| (place.arena + step) % count).find(holds);
+        if let Some(next) = next.filter(|next| *next != place.arena) {
+            self.place = Some(self.enter(place.plan, next));
+        }
+    }
+
+    /// Puts the cursor on a buffer and shows it.
+    pub(crate) fn select(&mut self, number: u32) {
+        let Some((place, plan)) = self.place.zip(self.plan()) else { return };
+        let Some(buffer) = plan.record.buffers.get(number as usize) else { return };
+        let (ops, bytes) = ((buffer.first, buffer.last), (buffer.offset, buffer.end()));
+        if buffer.arena as usize != place.arena {
+            self.place = Some(self.enter(place.plan, buffer.arena as usize));
+        }
+        self.look(|view, _| {
+            view.ops.show(ops.0.into(), ops.1.into());
+            view.bytes.show(bytes.0, bytes.1);
+        });
+    }
+
+    /// Goes to the next (or former) buffer that the filter keeps.
+    pub(crate) fn next_match(&mut self, forward: bool) {
+        let here = self.selected().map(|(number, _)| number);
+        if let Some(number) = self.filter.neighbour(here, forward) {
+            self.select(number);
+        }
+    }
+
+    /// Sets what is searched for.
+    pub(crate) fn search(&mut self, text: &str) {
+        let plan = self.place.and_then(|place| self.timeline.plans.get(place.plan as usize));
+        self.filter.set(text, plan);
+    }
+
+    /// The buffer under the cursor: one whose life and bytes hold it, else one that shares its cell.
+    pub(crate) fn selected(&self) -> Option<(u32, &BufferRecord)> {
+        let arena = self.arena()?;
+        let (op, byte) = (arena.view.ops.cursor, arena.view.bytes.cursor);
+        let record = &arena.plan.record;
+        let inside = |ops: (u64, u64), bytes: (u64, u64)| {
+            let hit = |number: &&u32| {
+                let buffer = &record.buffers[**number as usize];
+                u64::from(buffer.first) < ops.1
+                    && u64::from(buffer.last) > ops.0
+                    && buffer.offset < bytes.1
+                    && buffer.end() > bytes.0
+            };
+            arena.index.buffers.iter().find(hit).copied()
+        };
+        let (cols, rows) = self.place?.cells;
+        let cell = |axis: &viewport::Axis, at: u64, cells: u64| {
+            axis.cell(at, cells).map_or((at, at + 1), |cell| axis.span(cell, cells))
+        };
+        let number = inside((op, op + 1), (byte, byte + 1))
+            .or_else(|| inside(cell(&arena.view.ops, op, cols), cell(&arena.view.bytes, byte, rows)))?;
+        Some((number, &record.buffers[number as usize]))
+    }
+
+    /// What is wrong under the cursor, if anything: numbers of alarms of the plan.
+    pub(crate) fn alarms_at_cursor(&self) -> Vec<usize> {
+        let Some(arena) = self.arena() else { return Vec::new() };
+        let (op, byte) = (arena.view.ops.cursor, arena.view.bytes.cursor);
+        let touches = |place: AlarmPlace| place.arena == arena.arena && place.holds(op, byte);
+        let alarms = arena.plan.alarms().iter().enumerate();
+        alarms.filter(|(_, alarm)| AlarmPlace::of(arena.plan, alarm).is_some_and(touches)).map(|(at, _)| at).collect()
+    }
+
+    /// Goes to the next alarm on the map after the cursor, in the order in which they were found.
+    pub(crate) fn next_alarm(&mut self) {
+        let Some(plan) = self.plan() else { return };
+        let here = self.alarms_at_cursor().last().copied();
+        let alarms = plan.alarms().iter().enumerate();
+        let places: Vec<(usize, AlarmPlace)> =
+            alarms.filter_map(|(at, alarm)| Some((at, AlarmPlace::of(plan, alarm)?))).collect();
+        let later = places.iter().find(|(at, _)| here.is_none_or(|here| *at > here));
+        let Some((_, place)) = later.or(places.first()).copied() else { return };
+        let Some(at) = self.place else { return };
+        if at.arena != place.arena as usize {
+            self.place = Some(self.enter(at.plan, place.arena as usize));
+        }
+        self.look(|view, _| {
+            view.ops.show(place.ops.0, place.ops.1);
+            view.bytes.show(place.bytes.0, place.bytes.1);
+        });
+    }
+
+    /// Goes to the start.
+    pub(crate) fn go_to_start(&mut self) {
+        self.follow = false;
+        self.look(|view, _| view.ops.put(0));
+    }
+
+    /// Goes to the playhead and follows it; reading goes on if it was held.
+    pub(crate) fn go_live(&mut self) {
+        (self.follow, self.paused) = (true, false);
+        let op = match self.playhead() {
+            Playhead::At(op) => u64::from(op),
+            Playhead::Done => u64::MAX,
+            Playhead::Before => 0,
+        };
+        self.look(|view, _| view.ops.put(op));
+    }
+
+    /// Goes to the moment at which most bytes live, and to the largest tensor of it.
+    pub(crate) fn go_to_peak(&mut self) {
+        let Some(arena) = self.arena() else { return };
+        let op = arena.index.peak.op;
+        let largest = arena.index.peak.buffers.first().map(|at| arena.plan.record.buffers[*at as usize].offset);
+        self.follow = false;
+        self.look(|view, _| {
+            view.ops.put(op.into());
+            view.bytes.put(largest.unwrap_or(0));
+        });
+    }
+}

@@ -1,0 +1,169 @@
+//! The list of live runs and recordings to choose from.
+
+use bayplan_record::{Places, Source, live_runs, recordings};
+use bayplan_text::{Nanos, ellipsis};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use crate::draw;
+use crate::theme::Theme;
+
+/// One line of the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    id: String,
+    model: String,
+    device: String,
+    start_unix_ns: u64,
+    source: Source,
+}
+
+/// The list, and what is chosen in it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Picker {
+    entries: Vec<Entry>,
+    chosen: usize,
+    /// Why there is no list, if it cannot be had.
+    failure: Option<String>,
+    /// Why the entry chosen last could not be opened.
+    refused: Option<String>,
+}
+
+impl Picker {
+    /// Looks again; returns whether the list has changed. What is chosen stays chosen.
+    pub(crate) fn look(&mut self, places: &Places) -> bool {
+        let found = live_runs(places).and_then(|live| Ok((live, recordings(places)?)));
+        let (entries, failure) = match found {
+            Ok((live, ended)) => {
+                let live = live.into_iter().map(|run| Entry {
+                    id: run.id.clone(),
+                    model: run.model.clone(),
+                    device: run.device.clone(),
+                    start_unix_ns: run.start_unix_ns,
+                    source: Source::of_run(run, places),
+                });
+                let ended = ended.into_iter().map(|entry| Entry {
+                    id: entry.id,
+                    model: entry.model,
+                    device: entry.device,
+                    start_unix_ns: entry.start_unix_ns,
+                    source: Source::of_path(entry.path),
+                });
+                (live.chain(ended).collect(), None)
+            }
+            Err(error) => (Vec::new(), Some(error.to_string())),
+        };
+        if entries == self.entries && failure == self.failure {
+            return false;
+        }
+        let former = self.entries.get(self.chosen).map(|entry| entry.id.clone());
+        // A run that has just begun is what the viewer waits for, until something was chosen by hand.
+        let same = former.filter(|_| self.chosen > 0);
+        let at = same.and_then(|id| entries.iter().position(|entry: &Entry| entry.id == id));
+        (self.entries, self.failure) = (entries, failure);
+        self.chosen = at.unwrap_or(self.chosen).min(self.entries.len().saturating_sub(1));
+        true
+    }
+
+    /// Says why what was chosen could not be opened.
+    pub(crate) fn fail(&mut self, why: String) {
+        self.refused = Some(why);
+    }
+
+    /// Moves the choice.
+    pub(crate) fn step(&mut self, by: i64) {
+        self.refused = None;
+        let last = self.entries.len().saturating_sub(1);
+        self.chosen = self.chosen.saturating_add_signed(by as isize).min(last);
+    }
+
+    /// The recording that is chosen.
+    pub(crate) fn chosen(&self) -> Option<&Source> {
+        self.entries.get(self.chosen).map(|entry| &entry.source)
+    }
+
+    /// Chooses the entry at a row of the screen, if there is one.
+    pub(crate) fn choose_at(&mut self, screen: Rect, row: u16) -> bool {
+        let Some(line) = row.checked_sub(screen.y + FIRST_ROW) else { return false };
+        let at = usize::from(line) + self.first_shown(screen);
+        let hit = at < self.entries.len() && row + 1 < screen.bottom();
+        if hit {
+            self.chosen = at;
+        }
+        hit
+    }
+
+    fn first_shown(&self, screen: Rect) -> usize {
+        let rows = usize::from(screen.height.saturating_sub(FIRST_ROW + 1)).max(1);
+        (self.chosen + 1).saturating_sub(rows)
+    }
+
+    /// Draws the list. `now` is the wall-clock time in nanoseconds since the Unix epoch.
+    pub(crate) fn draw(&self, buffer: &mut Buffer, screen: Rect, now: u64, theme: &Theme) {
+        draw::fill_row(buffer, screen, 0, theme.bar());
+        let live = self.entries.iter().filter(|entry| entry.source.live.is_some()).count();
+        let title = format!(" bayplan ▸ runs   {live} live, {} recorded", self.entries.len() - live);
+        draw::put_line(buffer, screen, 0, &Line::styled(title, theme.bar().patch(theme.strong())));
+        let foot = screen.height.saturating_sub(1);
+        let keys = [("↑↓", "choose"), ("enter", "open"), ("q", "quit")];
+        let spans = keys.iter().flat_map(|(key, word)| {
+            [Span::styled(format!(" {key}"), theme.accent()), Span::styled(format!(" {word} "), theme.faint())]
+        });
+        match &self.refused {
+            Some(why) => draw::put_line(buffer, screen, foot, &Line::styled(format!(" {why}"), theme.alarm_text())),
+            None => draw::put_line(buffer, screen, foot, &Line::from(spans.collect::<Vec<_>>())),
+        }
+        if let Some(failure) = &self.failure {
+            draw::put_line(buffer, screen, 2, &Line::styled(format!(" {failure}"), theme.alarm_text()));
+            return;
+        }
+        if self.entries.is_empty() {
+            self.draw_empty(buffer, screen, theme);
+            return;
+        }
+        let heading = row(["", "model", "device", "begun", "run"], usize::from(screen.width));
+        draw::put_line(buffer, screen, 1, &Line::styled(heading, theme.faint()));
+        let rows = usize::from(screen.height.saturating_sub(FIRST_ROW + 1));
+        for (line, entry) in self.entries.iter().enumerate().skip(self.first_shown(screen)).take(rows) {
+            let y = FIRST_ROW + (line - self.first_shown(screen)) as u16;
+            let live = entry.source.live.is_some();
+            let ago = format!("{} ago", Nanos(now.saturating_sub(entry.start_unix_ns) / 1_000_000_000 * 1_000_000_000));
+            let state = if live { "● live" } else { "○" };
+            let text = row([state, &entry.model, &entry.device, &ago, &entry.id], usize::from(screen.width));
+            let style = match (line == self.chosen, live) {
+                (true, _) => theme.chosen(),
+                (false, true) => theme.good(),
+                (false, false) => theme.text(),
+            };
+            draw::put_line(buffer, screen, y, &Line::styled(text, style));
+        }
+    }
+
+    fn draw_empty(&self, buffer: &mut Buffer, screen: Rect, theme: &Theme) {
+        let lines = [
+            ("no run is live, and none was recorded", theme.strong()),
+            ("", theme.text()),
+            ("start one in another terminal:", theme.text()),
+            ("bayplan run model.onnx --runs 1000000", theme.accent()),
+            ("", theme.text()),
+            ("it will be listed here within a second", theme.faint()),
+        ];
+        let top = screen.height.saturating_sub(lines.len() as u16) / 2;
+        for (at, (text, style)) in lines.into_iter().enumerate() {
+            draw::put_line(buffer, screen, top + at as u16, &Line::styled(text, style).centered());
+        }
+    }
+}
+
+/// Row of the first entry.
+const FIRST_ROW: u16 = 2;
+
+/// Texts side by side in columns that share the width; what a column cannot hold is cut.
+fn row(texts: [&str; 5], width: usize) -> String {
+    let rest = width.saturating_sub(8 + 16 + 22 + 3);
+    let widths = [7, rest * 2 / 5, rest - rest * 2 / 5, 15, 22];
+    let cells = texts.into_iter().zip(widths).filter(|(_, width)| *width > 1);
+    let shown: Vec<String> = cells.map(|(text, width)| format!("{:<width$}", ellipsis(text, width - 1))).collect();
+    format!(" {}", shown.join(" "))
+}

@@ -1,0 +1,88 @@
+//! A session in plain sentences, for terminals that cannot place a cursor and for people who listen.
+
+use std::fmt::Write;
+
+use bayplan_text::{Bytes, Count, Nanos, Percent, escape};
+
+use crate::model::{Life, Model, Playhead, explain};
+
+/// Most alarms and tensors that are told one by one.
+const MOST: usize = 10;
+
+/// The summary.
+pub(crate) fn text(model: &Model) -> String {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = write(&mut out, model);
+    out
+}
+
+fn write(out: &mut String, model: &Model) -> std::fmt::Result {
+    let timeline = &model.timeline;
+    if let Some(session) = &timeline.session {
+        writeln!(out, "model {}, on {}, {}", escape(&session.model), escape(&session.device), escape(&session.api))?;
+    }
+    let life = match model.life {
+        Life::Live => "the run is live",
+        Life::Ended => "the run has ended",
+        Life::Killed => "the run stopped without an end: it was killed, or could not write any more",
+    };
+    writeln!(out, "{life}")?;
+    write!(out, "{} runs done, {} failed", Count(timeline.runs_ok), Count(timeline.runs_failed))?;
+    if let Some(run) = timeline.runs.back() {
+        write!(out, ", the latest took {}", Nanos(run.end.saturating_sub(run.start)))?;
+    }
+    writeln!(out)?;
+    if let (Playhead::At(op), Some(plan)) = (model.playhead(), model.plan()) {
+        writeln!(out, "last seen complete: {} of {}", explain::op_name(&plan.record, op), plan.record.ops.len())?;
+    }
+    for (number, heap) in &timeline.heaps {
+        write!(out, "heap {number}: {} of {} in use", Bytes(heap.usage), Bytes(heap.size))?;
+        match heap.budget {
+            Some(budget) => writeln!(out, ", budget {}", Bytes(budget))?,
+            None => writeln!(out)?,
+        }
+    }
+    arenas(out, model)?;
+    alarms(out, model)?;
+    writeln!(out, "{} events dropped, {} places in the recording damaged", timeline.dropped_total(), model.damages)?;
+    if let Some((ns, run_ns)) = timeline.trace_cost.filter(|(_, run_ns)| *run_ns > 0) {
+        writeln!(out, "trace cost {}", Percent(ns as f64 / run_ns as f64))?;
+    }
+    if let Some(failure) = &model.failure {
+        writeln!(out, "{failure}")?;
+    }
+    Ok(())
+}
+
+fn arenas(out: &mut String, model: &Model) -> std::fmt::Result {
+    let (Some(plan), Some(index)) = (model.plan(), model.index()) else {
+        return writeln!(out, "no plan was recorded yet");
+    };
+    for (arena, known) in plan.record.arenas.iter().zip(&index.arenas) {
+        let waste = known.metrics.waste.map_or_else(|| "n/a".to_owned(), |waste| Percent(waste).to_string());
+        let (name, size, bound) = (escape(&arena.name), Bytes(arena.size), Bytes(arena.lower_bound));
+        writeln!(out, "arena {name}: {size}, lower bound {bound}, waste {waste}, {} tensors", known.buffers.len())?;
+    }
+    let Some(arena) = model.arena() else { return Ok(()) };
+    writeln!(out, "why this peak? {}", explain::peak_summary(&arena))?;
+    for number in arena.index.peak.buffers.iter().take(MOST) {
+        let buffer = &plan.record.buffers[*number as usize];
+        let name = explain::buffer_name(&plan.record, *number);
+        writeln!(out, "  {name} {} {}", explain::type_of(buffer), Bytes(buffer.size))?;
+    }
+    writeln!(out, "why not smaller? {}", explain::bound_summary(&arena))
+}
+
+fn alarms(out: &mut String, model: &Model) -> std::fmt::Result {
+    let counts = explain::alarm_counts(&model.timeline);
+    if counts.is_empty() {
+        return writeln!(out, "no alarm");
+    }
+    let words: Vec<String> = counts.iter().map(|(kind, count)| format!("{} {kind}", Count(*count))).collect();
+    writeln!(out, "alarms: {}", words.join(", "))?;
+    for (kind, text) in explain::alarms(&model.timeline).take(MOST) {
+        writeln!(out, "  {kind}: {text}")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,315 @@
+//! Colours and glyphs.
+//!
+//! The colours are those of Okabe and Ito, which people with any form of colour blindness tell apart. Vermilion is for
+//! alarms alone and yellow for the cursor and the search, so that neither is ever a tensor's colour. Where there are
+//! few colours or none, a ramp of glyphs says what the shade would say.
+
+use ratatui::buffer::Buffer;
+use ratatui::style::{Color, Modifier, Style};
+
+/// How many colours the terminal has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Colours {
+    /// 24 bits.
+    True,
+    /// The 256 of xterm.
+    Indexed,
+    /// The first 16.
+    Basic,
+    /// None, by wish or by lack.
+    None,
+}
+
+impl Colours {
+    /// Judges by the environment: `NO_COLOR`, `COLORTERM`, `TERM`.
+    pub(crate) fn detect(var: impl Fn(&str) -> Option<String>) -> Self {
+        let set = |name: &str| var(name).filter(|value| !value.is_empty());
+        let term = set("TERM").unwrap_or_default();
+        if set("NO_COLOR").is_some() || term.is_empty() || term == "dumb" || term.starts_with("vt") {
+            return Self::None;
+        }
+        if set("COLORTERM").is_some_and(|value| value == "truecolor" || value == "24bit") || term.contains("direct")
+        {
+            return Self::True;
+        }
+        if term.contains("256color") { Self::Indexed } else { Self::Basic }
+    }
+}
+
+/// A colour as 24 bits and as one of the basic 16.
+struct Ink(u8, u8, u8, Color);
+
+const GREY: Ink = Ink(138, 143, 152, Color::DarkGray);
+const LINE: Ink = Ink(88, 94, 106, Color::DarkGray);
+const BRIGHT: Ink = Ink(236, 239, 244, Color::White);
+const BAR: Ink = Ink(38, 43, 54, Color::Black);
+const GREEN: Ink = Ink(0, 158, 115, Color::Green);
+const SKY: Ink = Ink(86, 180, 233, Color::LightCyan);
+const ORANGE: Ink = Ink(230, 159, 0, Color::Yellow);
+const YELLOW: Ink = Ink(240, 228, 66, Color::LightYellow);
+const VERMILION: Ink = Ink(213, 94, 0, Color::LightRed);
+
+/// The colours of tensors: neighbours get different ones.
+const HUES: [Ink; HUE_COUNT] = [
+    Ink(86, 180, 233, Color::Cyan),
+    Ink(0, 158, 115, Color::Green),
+    Ink(204, 121, 167, Color::Magenta),
+    Ink(60, 110, 200, Color::Blue),
+];
+
+const HUE_COUNT: usize = crate::model::index::HUES as usize;
+
+/// How strongly a tensor is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shade {
+    /// Planned, not reached or not seen.
+    Dim,
+    /// Seen in its place.
+    Medium,
+    /// Alive at the playhead.
+    Bright,
+}
+
+/// What things look like on this terminal.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Theme {
+    /// How many colours there are.
+    pub(crate) colours: Colours,
+    /// Whether only ASCII may be shown.
+    pub(crate) ascii: bool,
+}
+
+impl Theme {
+    /// Whether maps are drawn by shades of colour, two pixels in a cell; by a ramp of glyphs otherwise.
+    pub(crate) fn has_shades(&self) -> bool {
+        matches!(self.colours, Colours::True | Colours::Indexed) && !self.ascii
+    }
+
+    fn color(&self, ink: &Ink) -> Color {
+        match self.colours {
+            Colours::True => Color::Rgb(ink.0, ink.1, ink.2),
+            Colours::Indexed => Color::Indexed(nearest_indexed(ink.0, ink.1, ink.2)),
+            Colours::Basic => ink.3,
+            Colours::None => Color::Reset,
+        }
+    }
+
+    fn ink(&self, ink: &Ink) -> Style {
+        Style::new().fg(self.color(ink))
+    }
+
+    /// Ordinary text.
+    pub(crate) fn text(&self) -> Style {
+        Style::new()
+    }
+
+    /// Headings, and what matters most.
+    pub(crate) fn strong(&self) -> Style {
+        Style::new().add_modifier(Modifier::BOLD)
+    }
+
+    /// What matters least.
+    pub(crate) fn faint(&self) -> Style {
+        match self.colours {
+            Colours::None => Style::new().add_modifier(Modifier::DIM),
+            _ => self.ink(&GREY),
+        }
+    }
+
+    /// Frames and axes.
+    pub(crate) fn line(&self) -> Style {
+        match self.colours {
+            Colours::None => Style::new().add_modifier(Modifier::DIM),
+            _ => self.ink(&LINE),
+        }
+    }
+
+    /// The header line.
+    pub(crate) fn bar(&self) -> Style {
+        match self.colours {
+            Colours::True | Colours::Indexed => Style::new().fg(self.color(&BRIGHT)).bg(self.color(&BAR)),
+            _ => Style::new().add_modifier(Modifier::REVERSED),
+        }
+    }
+
+    /// What goes well.
+    pub(crate) fn good(&self) -> Style {
+        self.ink(&GREEN).add_modifier(Modifier::BOLD)
+    }
+
+    /// What should be looked at.
+    pub(crate) fn warning(&self) -> Style {
+        self.ink(&ORANGE).add_modifier(Modifier::BOLD)
+    }
+
+    /// Alarms.
+    pub(crate) fn alarm(&self) -> Style {
+        match self.colours {
+            Colours::True | Colours::Indexed => {
+                Style::new().fg(Color::Black).bg(self.color(&VERMILION)).add_modifier(Modifier::BOLD)
+            }
+            _ => self.ink(&VERMILION).add_modifier(Modifier::BOLD | Modifier::REVERSED),
+        }
+    }
+
+    /// Alarms in running text.
+    pub(crate) fn alarm_text(&self) -> Style {
+        self.ink(&VERMILION).add_modifier(Modifier::BOLD)
+    }
+
+    /// Keys, names of sections, the chosen view.
+    pub(crate) fn accent(&self) -> Style {
+        self.ink(&SKY).add_modifier(Modifier::BOLD)
+    }
+
+    /// The cursor and what the search found.
+    pub(crate) fn cursor(&self) -> Style {
+        self.ink(&YELLOW).add_modifier(Modifier::BOLD)
+    }
+
+    /// A chosen line of a list.
+    pub(crate) fn chosen(&self) -> Style {
+        Style::new().add_modifier(Modifier::REVERSED | Modifier::BOLD)
+    }
+
+    /// Bars and sparklines.
+    pub(crate) fn gauge(&self) -> Style {
+        self.ink(&SKY)
+    }
+
+    /// A tensor as text or glyph.
+    pub(crate) fn tensor(&self, hue: u8) -> Style {
+        self.ink(&HUES[usize::from(hue) % HUE_COUNT])
+    }
+
+    /// A tensor's colour in a shade; meant for terminals with shades.
+    pub(crate) fn shade(&self, hue: u8, shade: Shade) -> Color {
+        let Ink(r, g, b, basic) = HUES[usize::from(hue) % HUE_COUNT];
+        // Towards the dark of the map's ground, in percent of the full colour.
+        let strength = match shade {
+            Shade::Dim => 30u16,
+            Shade::Medium => 62,
+            Shade::Bright => 100,
+        };
+        let mix = |full: u8, ground: u16| {
+            ((u16::from(full) * strength + ground * (100 - strength)) / 100) as u8
+        };
+        self.color(&Ink(mix(r, 18), mix(g, 20), mix(b, 26), basic))
+    }
+
+    /// The colour of what is not where it should be.
+    pub(crate) fn deviant(&self) -> Color {
+        self.color(&VERMILION)
+    }
+
+    /// Text that is laid over a tensor in this shade.
+    pub(crate) fn label(&self, shade: Shade) -> Color {
+        match shade {
+            Shade::Dim => self.color(&Ink(176, 184, 196, Color::Gray)),
+            Shade::Medium => self.color(&BRIGHT),
+            Shade::Bright => Color::Black,
+        }
+    }
+}
+
+/// The nearest of xterm's colours 16 to 255: a cube of 6 steps, then 24 greys.
+fn nearest_indexed(r: u8, g: u8, b: u8) -> u8 {
+    const STEPS: [u8; 6] = [0, 95, 135, 175, 215, 255];
+    let step = |value: u8| (0..6u8).min_by_key(|at| STEPS[usize::from(*at)].abs_diff(value)).unwrap_or(0);
+    let distance = |x: (u8, u8, u8)| {
+        let square = |a: u8, b: u8| u32::from(a.abs_diff(b)).pow(2);
+        square(x.0, r) + square(x.1, g) + square(x.2, b)
+    };
+    let (cr, cg, cb) = (step(r), step(g), step(b));
+    let cube = (STEPS[usize::from(cr)], STEPS[usize::from(cg)], STEPS[usize::from(cb)]);
+    let mean = ((u16::from(r) + u16::from(g) + u16::from(b)) / 3) as u8;
+    let grey = (mean.saturating_sub(3) / 10).min(23);
+    let shade = 8 + grey * 10;
+    if distance((shade, shade, shade)) < distance(cube) { 232 + grey } else { 16 + 36 * cr + 6 * cg + cb }
+}
+
+/// Stand-ins for the glyphs that views use, for terminals that show ASCII only.
+const ASCII: &[(&str, char)] = &[
+    ("─━┄╌", '-'),
+    ("│┃┆▏▕╎", '|'),
+    ("┌┐└┘├┤┬┴┼╭╮╰╯╞╡", '+'),
+    ("░▁", '.'),
+    ("▒▂▃", ':'),
+    ("▓▄▅▀", '='),
+    ("█▆▇▌▐▉▊▋▍▎", '#'),
+    ("╳✝×", 'x'),
+    ("●◉", '*'),
+    ("○", 'o'),
+    ("▸▶►→", '>'),
+    ("◂◀◄←", '<'),
+    ("▲↑", '^'),
+    ("▼↓", 'v'),
+    ("·…", '.'),
+    ("‖", '='),
+    ("—–", '-'),
+    ("µ", 'u'),
+    ("▣", '#'),
+    ("⚠", '!'),
+];
+
+/// Replaces what is not ASCII in a picture.
+pub(crate) fn to_ascii(buffer: &mut Buffer) {
+    for cell in &mut buffer.content {
+        if !cell.symbol().is_ascii() {
+            let stand_in = ASCII.iter().find(|(glyphs, _)| glyphs.contains(cell.symbol()));
+            cell.set_char(stand_in.map_or('?', |(_, c)| *c));
+        }
+    }
+}
+
+/// As [`to_ascii`], for plain text.
+pub(crate) fn ascii_text(text: &str) -> String {
+    let plain = |c: char| {
+        let stand_in = ASCII.iter().find(|(glyphs, _)| glyphs.contains(c));
+        if c.is_ascii() { c } else { stand_in.map_or('?', |(_, ascii)| *ascii) }
+    };
+    text.chars().map(plain).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_follow_the_environment() {
+        let check = |vars: &[(&str, &str)], expect: Colours| {
+            let var = |name: &str| vars.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
+            assert_eq!(Colours::detect(var), expect, "{vars:?}");
+        };
+        check(&[], Colours::None);
+        check(&[("TERM", "dumb")], Colours::None);
+        check(&[("TERM", "xterm")], Colours::Basic);
+        check(&[("TERM", "tmux-256color")], Colours::Indexed);
+        check(&[("TERM", "xterm-256color"), ("COLORTERM", "truecolor")], Colours::True);
+        check(&[("TERM", "xterm-direct")], Colours::True);
+        check(&[("TERM", "xterm-256color"), ("NO_COLOR", "1")], Colours::None);
+        check(&[("TERM", "xterm-256color"), ("NO_COLOR", "")], Colours::Indexed);
+    }
+
+    #[test]
+    fn nearest_colours() {
+        for (rgb, index) in [((0, 0, 0), 16), ((255, 255, 255), 231), ((255, 0, 0), 196), ((128, 128, 128), 244)] {
+            assert_eq!(nearest_indexed(rgb.0, rgb.1, rgb.2), index, "{rgb:?}");
+        }
+    }
+
+    #[test]
+    fn shades_of_tensors_and_alarms_are_all_different() {
+        for colours in [Colours::True, Colours::Indexed] {
+            let theme = Theme { colours, ascii: false };
+            let mut all = vec![theme.deviant()];
+            for hue in 0..HUE_COUNT as u8 {
+                all.extend([Shade::Dim, Shade::Medium, Shade::Bright].map(|shade| theme.shade(hue, shade)));
+            }
+            let count = all.len();
+            all.sort_by_key(|color| format!("{color:?}"));
+            all.dedup();
+            assert_eq!(all.len(), count, "{colours:?}");
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! Bay plan: the map of an arena, bytes over ops, with what was seen laid over what was planned.
+
+use bayplan_text::{Bytes, Count};
+use bayplan_trace::BufferRecord;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::{bay_plan_map, inspector};
+use crate::draw;
+use crate::model::{ArenaView, Model, Playhead, explain};
+use crate::theme::Theme;
+use crate::view::View;
+
+/// The map of an arena.
+pub(crate) struct BayPlan;
+
+/// Columns of the byte axis, with its line.
+const AXIS: u16 = 8;
+/// Columns of the inspector beside the map.
+const PANEL: u16 = 38;
+/// From this width on there is room for it.
+const PANEL_FROM: u16 = 112;
+
+/// The areas of the view.
+struct Places {
+    /// The frame around map and notes.
+    frame: Rect,
+    /// The map's cells.
+    map: Rect,
+    /// Lines of notes under the map.
+    notes: u16,
+    /// Whether the live curve stands above the map.
+    curve: bool,
+    /// The inspector.
+    panel: Option<Rect>,
+}
+
+impl Places {
+    fn of(area: Rect) -> Self {
+        let panel = (area.width >= PANEL_FROM && area.height >= 12).then(|| Rect {
+            x: area.right() - PANEL,
+            width: PANEL,
+            ..area
+        });
+        let frame = Rect { width: area.width - panel.map_or(0, |panel| panel.width), ..area };
+        let notes = match area.height {
+            0..=8 => 0,
+            9..=12 => 1,
+            _ => 3,
+        };
+        let curve = area.height >= 18;
+        // Above: the title and the curve. Below: the axis, its labels, the notes; the last line closes the frame.
+        let above = 1 + u16::from(curve);
+        let below = 2 + notes.max(1);
+        let map = Rect {
+            x: frame.x + 1 + AXIS,
+            y: frame.y + above,
+            width: frame.width.saturating_sub(AXIS + 2),
+            height: frame.height.saturating_sub(above + below),
+        };
+        Self { frame, map, notes, curve, panel }
+    }
+}
+
+impl View for BayPlan {
+    fn title(&self) -> &'static str {
+        "Bay plan"
+    }
+
+    fn map(&self, area: Rect, _: &Model) -> Option<Rect> {
+        let map = Places::of(area).map;
+        (map.width > 0 && map.height > 0).then_some(map)
+    }
+
+    fn draw(&self, buffer: &mut Buffer, area: Rect, model: &Model, theme: &Theme) {
+        let places = Places::of(area);
+        let Some(arena) = model.arena() else {
+            let title = Line::styled("bay plan", theme.accent());
+            let inner = draw::frame(buffer, area, &title, theme);
+            let words = "waiting for the plan: the recording has not told it yet";
+            draw::put_line(buffer, inner, inner.height / 2, &Line::styled(words, theme.faint()).centered());
+            return;
+        };
+        let frame = places.frame;
+        draw::frame(buffer, frame, &title(&arena, model, theme, frame.width), theme);
+        if places.map.width > 0 && places.map.height > 0 {
+            if places.curve {
+                curve(buffer, &places, &arena, theme);
+            }
+            bay_plan_map::draw(buffer, places.map, model, &arena, theme);
+            byte_axis(buffer, &places, &arena, theme);
+            op_axis(buffer, &places, &arena, model, theme);
+        }
+        notes(buffer, &places, &arena, model, theme);
+        if let Some(panel) = places.panel {
+            let inner = draw::frame(buffer, panel, &Line::styled("at the cursor", theme.accent()), theme);
+            let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(1), ..inner };
+            let lines = inspector::details(model, theme, usize::from(inner.width));
+            for (row, line) in lines.iter().take(usize::from(inner.height)).enumerate() {
+                draw::put_line(buffer, inner, row as u16, line);
+            }
+        }
+    }
+}
+
+fn title(arena: &ArenaView<'_>, model: &Model, theme: &Theme, width: u16) -> Line<'static> {
+    let record = &arena.plan.record;
+    let about = &record.arenas[arena.arena as usize];
+    let factor = about.size as f64 / about.lower_bound.max(1) as f64;
+    let bound = if about.lower_bound == 0 {
+        "no bound".to_owned()
+    } else if about.size == about.lower_bound {
+        "peak = bound (1.000×)".to_owned()
+    } else {
+        format!("bound {} ({factor:.3}×)", Bytes(about.lower_bound))
+    };
+    let now = match model.playhead() {
+        Playhead::At(op) => format!("now op {}/{}", Count(u64::from(op) + 1), Count(record.ops.len() as u64)),
+        Playhead::Done => format!("all {} ops done", Count(record.ops.len() as u64)),
+        Playhead::Before => "not run yet".to_owned(),
+    };
+    let part = (!arena.view.ops.is_whole() || !arena.view.bytes.is_whole()).then(|| {
+        let (ops, bytes) = (&arena.view.ops, &arena.view.bytes);
+        format!("   in view: {} of ops, {} of bytes", share(ops.len, ops.total), share(bytes.len, bytes.total))
+    });
+    let name = format!("arena \"{}\"", explain::name_of(&about.name, "arena", arena.arena));
+    let parts = vec![
+        (9, vec![Span::styled(name, theme.accent())]),
+        (8, vec![Span::styled(format!("  {}", Bytes(about.size)), theme.strong())]),
+        (6, vec![Span::styled(format!("   {bound}"), theme.text())]),
+        (7, vec![Span::styled(format!("   {now}"), theme.text())]),
+        (4, vec![Span::styled(part.unwrap_or_default(), theme.cursor())]),
+        (3, vec![Span::styled(search_note(model), theme.cursor())]),
+    ];
+    draw::fitting(parts, usize::from(width.saturating_sub(6)))
+}
+
+fn search_note(model: &Model) -> String {
+    if !model.filter.is_on() {
+        return String::new();
+    }
+    format!("   /{}: {}", bayplan_text::ellipsis(model.filter.text(), 16), Count(model.filter.count() as u64))
+}
+
+fn share(len: u64, total: u64) -> bayplan_text::Percent {
+    bayplan_text::Percent(len as f64 / total.max(1) as f64)
+}
+
+/// The live bytes of each op in view, as one line of columns.
+fn curve(buffer: &mut Buffer, places: &Places, arena: &ArenaView<'_>, theme: &Theme) {
+    const HEIGHTS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
+    let (map, y) = (places.map, places.map.y - 1);
+    let cols = u64::from(map.width);
+    draw::put(buffer, places.frame, places.frame.x + 1, y, &format!("{:>7}", "live"), theme.faint());
+    let size = arena.plan.record.arenas[arena.arena as usize].size.max(1);
+    for col in 0..cols {
+        let (first, last) = arena.view.ops.span(col, cols);
+        let live = arena.index.metrics.live.get(first as usize..(last as usize).min(arena.index.metrics.live.len()));
+        let most = live.unwrap_or_default().iter().copied().max().unwrap_or(0);
+        if most == 0 {
+            continue;
+        }
+        let height = (u128::from(most.min(size)) * 7).div_ceil(u128::from(size)) as usize;
+        let at_peak = (first..last).contains(&u64::from(arena.index.peak.op));
+        let style = if at_peak { theme.warning() } else { theme.line() };
+        draw::put(buffer, map_row(map, y), map.x + col as u16, y, HEIGHTS[height.min(7)], style);
+    }
+}
+
+fn map_row(map: Rect, y: u16) -> Rect {
+    Rect { y, height: 1, ..map }
+}
+
+fn byte_axis(buffer: &mut Buffer, places: &Places, arena: &ArenaView<'_>, theme: &Theme) {
+    let (map, bytes) = (places.map, &arena.view.bytes);
+    let rows = u64::from(map.height);
+    let every = if map.height >= 24 { 4 } else { 3 };
+    let cursor = bytes.cell(bytes.cursor, rows);
+    for row in 0..map.height {
+        let from_bottom = rows - 1 - u64::from(row);
+        let y = map.y + row;
+        let labelled = from_bottom.is_multiple_of(every) || row == 0;
+        // A label too close under the top one would read as its value.
+        let labelled = labelled && (row == 0 || u64::from(row) >= every - 1);
+        let (label, tick) = if cursor == Some(from_bottom) {
+            (Some(bytes.cursor), "►")
+        } else if row == 0 {
+            (Some(bytes.span(from_bottom, rows).1), "┤")
+        } else if labelled {
+            (Some(bytes.span(from_bottom, rows).0), "┤")
+        } else {
+            (None, "│")
+        };
+        let style = if cursor == Some(from_bottom) { theme.cursor() } else { theme.line() };
+        if let Some(label) = label {
+            let text = format!("{:>7}", draw::short_bytes(label));
+            let text_style = if cursor == Some(from_bottom) { theme.cursor() } else { theme.faint() };
+            draw::put(buffer, places.frame, map.x - AXIS, y, &text, text_style);
+        }
+        draw::put(buffer, places.frame, map.x - 1, y, tick, style);
+    }
+}
+
+fn op_axis(buffer: &mut Buffer, places: &Places, arena: &ArenaView<'_>, model: &Model, theme: &Theme) {
+    let (map, ops) = (places.map, &arena.view.ops);
+    let (cols, y) = (u64::from(map.width), map.bottom());
+    draw::put(buffer, places.frame, map.x - 1, y, "└", theme.line());
+    for col in 0..map.width {
+        draw::put(buffer, places.frame, map.x + col, y, "─", theme.line());
+    }
+    let labels = Rect { y: y + 1, height: 1, ..map };
+    let mut marks = vec![(ops.start, "┴", theme.line(), theme.faint(), String::new())];
+    let playhead = match model.playhead() {
+        Playhead::At(op) => Some(u64::from(op)),
+        _ => None,
+    };
+    marks.push((ops.cursor, "▲", theme.cursor(), theme.cursor(), "op ".to_owned()));
+    if let Some(op) = playhead {
+        marks.push((op, "▲", theme.good(), theme.good(), "now ".to_owned()));
+    }
+    marks.push((ops.end() - 1, "┴", theme.line(), theme.faint(), String::new()));
+    marks.push((u64::from(arena.index.peak.op), "┴", theme.warning(), theme.warning(), "peak ".to_owned()));
+    let mut taken: Vec<(u16, u16)> = Vec::new();
+    for (op, glyph, glyph_style, style, word) in marks {
+        let Some(col) = ops.cell(op, cols) else { continue };
+        let text = format!("{word}{}", Count(op));
+        let width = text.chars().count() as u16;
+        let start = (col as u16).saturating_sub(width / 2).min(map.width.saturating_sub(width));
+        draw::put(buffer, places.frame, map.x + col as u16, y, glyph, glyph_style);
+        let free = taken.iter().all(|(from, to)| start >= to + 1 || start + width + 1 <= *from);
+        if free && width <= map.width {
+            draw::put(buffer, labels, map.x + start, labels.y, &text, style);
+            taken.push((start, start + width));
+        }
+    }
+    legend(buffer, places, labels, &taken, theme);
+}
+
+/// What the shades mean, where the labels of the axis leave room.
+fn legend(buffer: &mut Buffer, places: &Places, labels: Rect, taken: &[(u16, u16)], theme: &Theme) {
+    let spans = bay_plan_map::legend(theme);
+    let width: u16 = spans.iter().map(|span| span.width() as u16).sum();
+    let gaps = taken.iter().map(|(_, to)| to + 2).chain([0]);
+    let fits = |start: &u16| {
+        start + width <= labels.width
+            && taken.iter().all(|(from, to)| *start >= to + 2 || start + width + 2 <= *from)
+    };
+    if let Some(start) = gaps.filter(fits).max() {
+        let end = taken.iter().map(|(from, _)| *from).filter(|from| *from > start).min().unwrap_or(labels.width + 2);
+        let start = end.saturating_sub(2 + width).max(start);
+        let area = Rect { x: labels.x + start, width, ..labels };
+        draw::put_line(buffer, area.intersection(places.frame), 0, &Line::from(spans));
+    }
+}
+
+fn notes(buffer: &mut Buffer, places: &Places, arena: &ArenaView<'_>, model: &Model, theme: &Theme) {
+    let frame = places.frame;
+    let Some(first) = frame.height.checked_sub(places.notes).filter(|_| places.notes > 0) else { return };
+    let ends = |row: u16| if row + 1 == frame.height { ("└", "┘") } else { ("├", "┤") };
+    let mut rule = |row: u16, line: &Line<'_>| draw::rule(buffer, frame, row, ends(row), line, theme);
+    rule(first, &at_cursor(arena, model, theme));
+    if places.notes >= 3 {
+        rule(first + 1, &why_peak(arena, model, theme));
+        rule(
+            first + 2,
+            &Line::from(vec![
+                Span::styled("why not smaller?  ", theme.accent()),
+                Span::styled(explain::bound_summary(arena), theme.text()),
+            ]),
+        );
+    }
+}
+
+fn at_cursor(arena: &ArenaView<'_>, model: &Model, theme: &Theme) -> Line<'static> {
+    let heading = Span::styled("at the cursor: ", theme.accent());
+    if let Some(alarm) = model.alarms_at_cursor().first().and_then(|at| arena.plan.alarms().get(*at)) {
+        let kind = Span::styled(format!(" {} ", alarm.kind()), theme.alarm());
+        let words = Span::styled(format!(" {}", alarm.text(Some(&arena.plan.record))), theme.text());
+        return Line::from(vec![heading, kind, words]);
+    }
+    match model.selected() {
+        Some((number, buffer)) => {
+            let record = &arena.plan.record;
+            let hue = model.index().map_or(0, |index| index.hue(number));
+            Line::from(vec![
+                heading,
+                Span::styled("▣ ", theme.tensor(hue)),
+                Span::styled(explain::name_of(&buffer.name, "buffer", number), theme.strong()),
+                Span::styled(format!("  {}", summary(buffer)), theme.text()),
+                Span::styled(format!("  {}", explain::life_of(record, buffer)), theme.faint()),
+            ])
+        }
+        None => {
+            let (op, byte) = (arena.view.ops.cursor as u32, arena.view.bytes.cursor);
+            let words = format!("free, at {} and byte {}", explain::op_name(&arena.plan.record, op), Bytes(byte));
+            Line::from(vec![heading, Span::styled(words, theme.faint())])
+        }
+    }
+}
+
+fn summary(buffer: &BufferRecord) -> String {
+    format!("{} {} @ {}", explain::type_of(buffer), Bytes(buffer.size), Bytes(buffer.offset))
+}
+
+fn why_peak(arena: &ArenaView<'_>, model: &Model, theme: &Theme) -> Line<'static> {
+    let mut spans = vec![
+        Span::styled("why this peak?  ", theme.accent()),
+        Span::styled(format!("{}:  ", explain::peak_summary(arena)), theme.strong()),
+    ];
+    for (at, number) in arena.index.peak.buffers.iter().take(12).enumerate() {
+        let buffer = &arena.plan.record.buffers[*number as usize];
+        let hue = model.index().map_or(0, |index| index.hue(*number));
+        let dot = if at == 0 { "▣ " } else { " ▣ " };
+        spans.push(Span::styled(dot, theme.tensor(hue)));
+        let name = explain::name_of(&buffer.name, "buffer", *number);
+        spans.push(Span::styled(format!("{name} {}", Bytes(buffer.size)), theme.text()));
+    }
+    Line::from(spans)
+}

@@ -1,0 +1,290 @@
+//! The cells of the map: shades of colour with two pixels in a cell, or a ramp of glyphs with one.
+
+use bayplan_text::ellipsis;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::Span;
+
+use bayplan_trace::{Cell, CellState, Raster, RasterOptions};
+
+use crate::model::{ArenaView, Model, Playhead};
+use crate::theme::{Shade, Theme};
+
+/// Draws the map of an arena.
+pub(crate) fn draw(buffer: &mut Buffer, map: Rect, model: &Model, arena: &ArenaView<'_>, theme: &Theme) {
+    let per_cell = if theme.has_shades() { 2 } else { 1 };
+    let (ops, bytes) = (&arena.view.ops, &arena.view.bytes);
+    let options = RasterOptions {
+        arena: arena.arena,
+        ops: ops.start as u32..ops.end() as u32,
+        bytes: bytes.start..bytes.end(),
+        cols: map.width,
+        rows: map.height * per_cell,
+        playhead: model.playhead().reached(),
+    };
+    let raster = Raster::new(arena.plan, &options);
+    let selected = model.selected().map(|(number, _)| number);
+    let ink = Ink { model, arena, theme, selected, playhead: model.playhead() };
+    for row in 0..map.height {
+        for col in 0..map.width {
+            let Some(cell) = buffer.cell_mut((map.x + col, map.y + row)) else { continue };
+            if theme.has_shades() {
+                let (top, bottom) = (raster.cell(col, row * 2), raster.cell(col, row * 2 + 1));
+                ink.shades(cell, ink.pixel(top), ink.pixel(bottom));
+            } else {
+                ink.glyph(cell, ink.pixel(raster.cell(col, row)));
+            }
+        }
+    }
+    lines(buffer, map, model, arena, theme);
+    names(buffer, map, model, arena, theme);
+}
+
+/// What a pixel of the map shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Free,
+    Planned,
+    Seen,
+    /// Seen, and alive at the playhead.
+    Live,
+    Deviant,
+}
+
+/// A pixel: what it shows, and of which buffer, if of one of the plan's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Pixel {
+    owner: Option<u32>,
+    state: State,
+}
+
+/// How pixels become cells.
+struct Ink<'a> {
+    model: &'a Model,
+    arena: &'a ArenaView<'a>,
+    playhead: Playhead,
+    theme: &'a Theme,
+    selected: Option<u32>,
+}
+
+impl Ink<'_> {
+    fn pixel(&self, cell: Cell) -> Pixel {
+        let lives = |op: u32| {
+            let buffer = cell.buffer.and_then(|owner| self.arena.plan.record.buffers.get(owner as usize));
+            buffer.is_some_and(|buffer| buffer.lives_at(op))
+        };
+        let state = match (cell.state, self.playhead) {
+            (CellState::Free, _) => State::Free,
+            (CellState::Planned, _) => State::Planned,
+            (CellState::Actual, Playhead::At(op)) if lives(op) => State::Live,
+            (CellState::Actual, _) => State::Seen,
+            (CellState::Deviant, _) => State::Deviant,
+        };
+        Pixel { owner: cell.buffer, state }
+    }
+
+    fn hue(&self, owner: u32) -> u8 {
+        self.model.index().map_or(0, |index| index.hue(owner))
+    }
+
+    fn color(&self, pixel: Pixel) -> Option<Color> {
+        if pixel.state == State::Deviant {
+            return Some(self.theme.deviant());
+        }
+        let owner = pixel.owner.filter(|_| pixel.state != State::Free)?;
+        let found = self.model.filter.keeps(owner);
+        let shade = match pixel.state {
+            _ if !found => Shade::Dim,
+            _ if self.model.filter.is_on() || self.selected == Some(owner) => Shade::Bright,
+            state => shade_of(state),
+        };
+        Some(self.theme.shade(self.hue(owner), shade))
+    }
+
+    fn shades(&self, cell: &mut ratatui::buffer::Cell, top: Pixel, bottom: Pixel) {
+        let style = match (self.color(top), self.color(bottom)) {
+            (None, None) => return,
+            (Some(one), Some(other)) if one == other => {
+                // A colour alone would leave an alarm to those who see it.
+                let deviant = top.state == State::Deviant;
+                cell.set_symbol(if deviant { "╳" } else { " " });
+                Style::new().bg(one).fg(Color::Black)
+            }
+            (Some(top), Some(bottom)) => {
+                cell.set_symbol("▀");
+                Style::new().fg(top).bg(bottom)
+            }
+            (Some(top), None) => {
+                cell.set_symbol("▀");
+                Style::new().fg(top)
+            }
+            (None, Some(bottom)) => {
+                cell.set_symbol("▄");
+                Style::new().fg(bottom)
+            }
+        };
+        cell.set_style(style);
+    }
+
+    fn glyph(&self, cell: &mut ratatui::buffer::Cell, pixel: Pixel) {
+        cell.set_symbol(glyph_of(pixel.state));
+        if pixel.state == State::Deviant {
+            cell.set_style(self.theme.alarm_text());
+            return;
+        }
+        let Some(owner) = pixel.owner.filter(|_| pixel.state != State::Free) else { return };
+        let mut style = self.theme.tensor(self.hue(owner));
+        if self.selected == Some(owner) || self.model.filter.is_on() && self.model.filter.keeps(owner) {
+            style = style.add_modifier(Modifier::BOLD | Modifier::REVERSED);
+        }
+        cell.set_style(style);
+    }
+}
+
+fn shade_of(state: State) -> Shade {
+    match state {
+        State::Live => Shade::Bright,
+        State::Seen => Shade::Medium,
+        State::Free | State::Planned | State::Deviant => Shade::Dim,
+    }
+}
+
+fn glyph_of(state: State) -> &'static str {
+    match state {
+        State::Free => " ",
+        State::Planned => "░",
+        State::Seen => "▒",
+        State::Live => "█",
+        State::Deviant => "╳",
+    }
+}
+
+/// What shades and glyphs mean.
+pub(crate) fn legend(theme: &Theme) -> Vec<Span<'static>> {
+    let words = [
+        (State::Planned, " planned  "),
+        (State::Seen, " seen  "),
+        (State::Live, " live  "),
+        (State::Deviant, " not as planned"),
+    ];
+    let mut spans = Vec::new();
+    for (state, word) in words {
+        let glyph = match (theme.has_shades(), state) {
+            (_, State::Deviant) => Span::styled("╳", theme.alarm()),
+            (true, state) => Span::styled("  ", Style::new().bg(theme.shade(0, shade_of(state)))),
+            (false, state) => Span::styled(glyph_of(state), theme.tensor(0)),
+        };
+        spans.push(glyph);
+        spans.push(Span::styled(word, theme.faint()));
+    }
+    spans
+}
+
+/// The playhead and the cursor's cross-hair, as lines over the cells.
+fn lines(buffer: &mut Buffer, map: Rect, model: &Model, arena: &ArenaView<'_>, theme: &Theme) {
+    let (cols, rows) = (u64::from(map.width), u64::from(map.height));
+    if let Playhead::At(op) = model.playhead() {
+        if let Some(col) = arena.view.ops.cell(u64::from(op), cols) {
+            column(buffer, map, col as u16, "┃", theme.good());
+        }
+    }
+    let col = arena.view.ops.cell(arena.view.ops.cursor, cols);
+    let row = arena.view.bytes.cell(arena.view.bytes.cursor, rows);
+    let (Some(col), Some(row)) = (col, row) else { return };
+    let (col, row) = (col as u16, map.height - 1 - row as u16);
+    let faint = if theme.has_shades() { theme.cursor().remove_modifier(Modifier::BOLD) } else { theme.cursor() };
+    column(buffer, map, col, "╎", faint);
+    for x in 0..map.width {
+        over(buffer, map.x + x, map.y + row, "╌", faint);
+    }
+    over(buffer, map.x + col, map.y + row, "┼", theme.cursor());
+}
+
+fn column(buffer: &mut Buffer, map: Rect, col: u16, glyph: &str, style: Style) {
+    for y in map.y..map.bottom() {
+        over(buffer, map.x + col, y, glyph, style);
+    }
+}
+
+/// Draws a line's glyph over a cell whose colour stays: the background's, or of half-filled cells the lower half's.
+fn over(buffer: &mut Buffer, x: u16, y: u16, glyph: &str, style: Style) {
+    let Some(cell) = buffer.cell_mut((x, y)) else { return };
+    // An alarm is not to be hidden by a line.
+    if cell.symbol() == "╳" {
+        return;
+    }
+    if cell.symbol() == "▄" {
+        cell.bg = cell.fg;
+    }
+    cell.modifier = Modifier::empty();
+    cell.set_symbol(glyph).set_style(style);
+}
+
+/// Names of the tensors that have room for one, in the middle of their rectangles.
+fn names(buffer: &mut Buffer, map: Rect, model: &Model, arena: &ArenaView<'_>, theme: &Theme) {
+    let (cols, rows) = (u64::from(map.width), u64::from(map.height));
+    let (ops, bytes) = (&arena.view.ops, &arena.view.bytes);
+    for &number in &arena.index.buffers {
+        let record = &arena.plan.record.buffers[number as usize];
+        let (left, right) = (ops.edge(record.first.into(), cols), ops.edge(record.last.into(), cols));
+        if right < left + 6 {
+            continue;
+        }
+        // Twice the rows, as the pixels of the map: a cell is whole only if both of its halves are.
+        let (low, high) = (bytes.edge(record.offset, rows * 2), bytes.edge(record.end(), rows * 2));
+        let (low, high) = (low.div_ceil(2), high / 2);
+        if high <= low {
+            continue;
+        }
+        let width = (right - left - 2) as usize;
+        let row = rows - 1 - (low + high - 1) / 2;
+        let text = short_name(&record.name, width);
+        let x = map.x + left as u16 + 1;
+        let y = map.y + row as u16;
+        label(buffer, (x, y), &text, model, number, theme);
+    }
+}
+
+/// The end of a name says more than its beginning, where there is room for one only.
+fn short_name(name: &str, width: usize) -> String {
+    if bayplan_text::columns(name) <= width {
+        return bayplan_text::escape(name).to_string();
+    }
+    let last = name.trim_matches('/').rsplit('/').next().unwrap_or(name);
+    ellipsis(last, width).to_string()
+}
+
+fn label(
+    buffer: &mut Buffer,
+    (x, y): (u16, u16),
+    text: &str,
+    model: &Model,
+    number: u32,
+    theme: &Theme,
+) {
+    let kept = model.filter.keeps(number);
+    let mut at = x;
+    for c in text.chars() {
+        let Some(cell) = buffer.cell_mut((at, y)) else { return };
+        // Lines, alarms and half cells of neighbours are not written over.
+        let plain = matches!(cell.symbol(), " " | "░" | "▒" | "▓" | "█");
+        if plain {
+            let background = cell.bg;
+            let style = if theme.has_shades() {
+                let hue = model.index().map_or(0, |index| index.hue(number));
+                let shades = [Shade::Dim, Shade::Medium, Shade::Bright];
+                let shade = shades.into_iter().find(|shade| theme.shade(hue, *shade) == background);
+                Style::new().fg(theme.label(shade.unwrap_or(Shade::Dim)))
+            } else {
+                theme.text().remove_modifier(Modifier::REVERSED)
+            };
+            cell.set_style(style);
+            cell.set_char(c);
+            if kept && model.filter.is_on() {
+                cell.modifier.insert(Modifier::BOLD);
+            }
+        }
+        at += 1;
+    }
+}

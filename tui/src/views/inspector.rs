@@ -1,0 +1,161 @@
+//! Everything known of the tensor under the cursor.
+
+use bayplan_text::{Bytes, Count, Nanos, Percent, ellipsis, escape};
+use bayplan_trace::{BufferRecord, PlanState};
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use crate::model::{ArenaView, Model, explain};
+use crate::theme::Theme;
+
+/// The details as lines of at most `width` columns.
+pub(crate) fn details(model: &Model, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+    let Some(arena) = model.arena() else {
+        return vec![Line::styled("waiting for the plan …", theme.faint())];
+    };
+    let mut page = Page { lines: Vec::new(), theme, width };
+    let record = &arena.plan.record;
+    if let Some((number, buffer)) = model.selected() {
+        let hue = model.index().map_or(0, |index| index.hue(number));
+        page.wrapped(&explain::name_of(&buffer.name, "buffer", number), theme.tensor(hue), theme.strong());
+        tensor(&mut page, &arena, number, buffer);
+        seen(&mut page, arena.plan, number);
+    } else {
+        page.text("free", theme.faint());
+    }
+    for at in model.alarms_at_cursor() {
+        let alarm = &arena.plan.alarms()[at];
+        page.gap();
+        page.text(alarm.kind(), theme.alarm_text());
+        page.wrapped(&alarm.text(Some(record)), theme.text(), theme.text());
+    }
+    page.gap();
+    op(&mut page, arena.plan, arena.view.ops.cursor as usize);
+    let live = arena.index.metrics.live.get(arena.view.ops.cursor as usize).copied().unwrap_or(0);
+    let size = record.arenas[arena.arena as usize].size.max(1);
+    page.pair("live here", &format!("{} ({})", Bytes(live), Percent(live as f64 / size as f64)));
+    page.lines
+}
+
+/// Lines of labels and values.
+struct Page<'a> {
+    lines: Vec<Line<'static>>,
+    theme: &'a Theme,
+    width: usize,
+}
+
+impl Page<'_> {
+    fn text(&mut self, text: &str, style: Style) {
+        self.lines.push(Line::styled(text.to_owned(), style));
+    }
+
+    fn gap(&mut self) {
+        self.lines.push(Line::default());
+    }
+
+    fn pair(&mut self, label: &str, value: &str) {
+        if value.is_empty() {
+            return;
+        }
+        let mut rest = value.to_owned();
+        let mut shown_label = format!("{label:<10} ");
+        let room = self.width.saturating_sub(11).max(4);
+        loop {
+            let (line, more) = cut(&rest, room);
+            self.lines.push(Line::from(vec![
+                Span::styled(shown_label, self.theme.faint()),
+                Span::styled(line, self.theme.text()),
+            ]));
+            if more.is_empty() {
+                return;
+            }
+            (rest, shown_label) = (more, " ".repeat(11));
+        }
+    }
+
+    fn wrapped(&mut self, text: &str, first: Style, rest: Style) {
+        let (mut left, mut style) = (text.to_owned(), first);
+        loop {
+            let (line, more) = cut(&left, self.width.max(4));
+            self.lines.push(Line::styled(line, style));
+            if more.is_empty() || self.lines.len() > MAX_LINES {
+                return;
+            }
+            (left, style) = (more, rest);
+        }
+    }
+}
+
+/// Lines that names may fill.
+const MAX_LINES: usize = 60;
+
+/// Cuts text that is escaped already, at a space if one is near the end.
+fn cut(text: &str, width: usize) -> (String, String) {
+    if text.chars().count() <= width {
+        return (text.to_owned(), String::new());
+    }
+    let head: String = text.chars().take(width).collect();
+    let at = head.rfind(' ').filter(|at| *at * 3 > width).unwrap_or(head.len());
+    (text[..at].to_owned(), text[at..].trim_start().to_owned())
+}
+
+fn tensor(page: &mut Page<'_>, arena: &ArenaView<'_>, number: u32, buffer: &BufferRecord) {
+    let record = &arena.plan.record;
+    let kind = format!("{:?}", buffer.kind).to_lowercase();
+    page.pair("type", &explain::type_of(buffer));
+    page.pair("kind", &kind);
+    page.pair("size", &format!("{} = {} B", Bytes(buffer.size), Count(buffer.size)));
+    if !buffer.size_expr.is_empty() && buffer.size_expr != buffer.size.to_string() {
+        page.pair("", &format!("= {}", ellipsis(&buffer.size_expr, 200)));
+    }
+    page.pair("offset", &format!("{} = {}", Bytes(buffer.offset), Count(buffer.offset)));
+    page.pair("align", &Bytes(buffer.alignment).to_string());
+    page.pair("life", &explain::life_of(record, buffer));
+    if let Some(node) = record.ops.get(buffer.first as usize).filter(|op| !op.source_node.is_empty()) {
+        page.pair("node", &escape(&node.source_node).to_string());
+    }
+    let place = match buffer.in_place_of {
+        Some(of) => format!("yes, of {}", explain::buffer_name(record, of)),
+        None => "no".to_owned(),
+    };
+    page.pair("in place", &place);
+    let mut views = record.buffers.iter().enumerate().filter(|(_, other)| other.alias_of == Some(number));
+    if let Some((first, _)) = views.next() {
+        let more = views.count();
+        let name = explain::buffer_name(record, first as u32);
+        page.pair("views", &if more > 0 { format!("{name} and {more} more") } else { name });
+    }
+    let at_peak = arena.index.peak.buffers.iter().position(|at| *at == number);
+    let share = Percent(buffer.size as f64 / arena.index.peak.live.max(1) as f64);
+    page.pair("at peak", &at_peak.map_or("no".to_owned(), |rank| format!("{share}, number {}", rank + 1)));
+}
+
+fn seen(page: &mut Page<'_>, plan: &PlanState, number: u32) {
+    let text = match plan.actual.get(number as usize).copied().flatten() {
+        Some(seen) => format!(
+            "ops {}..{}, bytes {}..{}",
+            Count(seen.first.into()),
+            Count(seen.last.into()),
+            Count(seen.offset),
+            Count(seen.end)
+        ),
+        None if plan.windows.is_empty() => "no windows yet".to_owned(),
+        None => "in no window".to_owned(),
+    };
+    page.pair("seen", &text);
+}
+
+fn op(page: &mut Page<'_>, plan: &PlanState, number: usize) {
+    let Some(op) = plan.record.ops.get(number) else { return };
+    page.text(&explain::op_name(&plan.record, number as u32), page.theme.accent());
+    page.pair("name", &escape(&op.name).to_string());
+    if op.source_node != op.name {
+        page.pair("node", &escape(&op.source_node).to_string());
+    }
+    page.pair("kernel", &escape(&op.kernel).to_string());
+    let flops = if op.flops > 0 { format!(", {} flop", Count(op.flops)) } else { String::new() };
+    page.pair("moves", &format!("{}{flops}", Bytes(op.bytes)));
+    if let Some(time) = plan.op_times.get(number).filter(|time| time.count > 0) {
+        page.pair("takes", &format!("{}, mean {}", Nanos(time.latest), Nanos(time.total / time.count)));
+    }
+}

@@ -1,0 +1,274 @@
+//! Overview: where the memory is, how the runs go, what makes the peak, what is wrong.
+
+use bayplan_text::{Bytes, Count, Nanos, Percent, ellipsis, escape};
+use bayplan_trace::{ArenaKind, Severity};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use crate::draw;
+use crate::model::{Model, explain};
+use crate::theme::Theme;
+use crate::view::View;
+
+/// The overview.
+pub(crate) struct Overview;
+
+/// A framed list of lines.
+struct Section {
+    title: &'static str,
+    lines: Vec<Line<'static>>,
+    /// Lines it should have at least, as far as there are any.
+    least: u16,
+}
+
+impl View for Overview {
+    fn title(&self) -> &'static str {
+        "Overview"
+    }
+
+    fn draw(&self, buffer: &mut Buffer, area: Rect, model: &Model, theme: &Theme) {
+        let wide = area.width >= 76;
+        let left = if wide { area.width / 2 } else { area.width };
+        let width = usize::from(left.saturating_sub(4));
+        let other = usize::from(if wide { area.width - left } else { left }.saturating_sub(4));
+        let mut first = vec![
+            heaps(model, theme, width),
+            purposes(model, theme, width),
+            arenas(model, theme, width),
+            runs(model, theme, width),
+        ];
+        let second = vec![alarms(model, theme, other), peak(model, theme, other), messages(model, theme, other)];
+        if wide {
+            stack(buffer, Rect { width: left, ..area }, first, theme);
+            stack(buffer, Rect { x: area.x + left, width: area.width - left, ..area }, second, theme);
+        } else {
+            let at = first.len().min(1);
+            first.splice(at..at, second);
+            stack(buffer, area, first, theme);
+        }
+    }
+}
+
+/// Stacks sections in a column: each gets what it needs, or its least where there is too little; the last one takes
+/// what is left.
+fn stack(buffer: &mut Buffer, area: Rect, sections: Vec<Section>, theme: &Theme) {
+    let sections: Vec<Section> = sections.into_iter().filter(|section| !section.lines.is_empty()).collect();
+    let mut heights: Vec<u16> = sections.iter().map(|section| section.least.min(section.lines.len() as u16) + 2).collect();
+    let mut left = area.height.saturating_sub(heights.iter().sum());
+    for (height, section) in heights.iter_mut().zip(&sections) {
+        let wanted = (section.lines.len() as u16 + 2).saturating_sub(*height).min(left);
+        *height += wanted;
+        left -= wanted;
+    }
+    if let Some(last) = heights.last_mut() {
+        *last += left;
+    }
+    let mut y = area.y;
+    for (section, height) in sections.iter().zip(heights) {
+        let height = height.min(area.bottom().saturating_sub(y));
+        if height < 3 {
+            return;
+        }
+        let title = Line::styled(section.title, theme.accent());
+        let inner = draw::frame(buffer, Rect { y, height, ..area }, &title, theme);
+        let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
+        let cut = section.lines.len() > usize::from(inner.height);
+        for (row, line) in section.lines.iter().take(usize::from(inner.height)).enumerate() {
+            if cut && row + 1 == usize::from(inner.height) {
+                let more = format!("… and {} more", section.lines.len() - row);
+                draw::put_line(buffer, inner, row as u16, &Line::styled(more, theme.faint()));
+            } else {
+                draw::put_line(buffer, inner, row as u16, line);
+            }
+        }
+        y += height;
+    }
+}
+
+fn heaps(model: &Model, theme: &Theme, width: usize) -> Section {
+    let mut lines = Vec::new();
+    for (number, heap) in &model.timeline.heaps {
+        let limit = heap.budget.unwrap_or(heap.size);
+        let ratio = heap.usage as f64 / limit.max(1) as f64;
+        let of = if heap.budget.is_some() { "budget" } else { "heap" };
+        let figures = format!(" {} of {} {of}", Bytes(heap.usage), Bytes(limit));
+        let label = format!("heap {number} ");
+        let room = width.saturating_sub(label.len() + figures.len());
+        let style = if ratio > 0.9 { theme.alarm_text() } else { theme.gauge() };
+        let mut spans = vec![Span::styled(label, theme.text())];
+        if room >= 4 {
+            spans.extend(draw::bar(ratio, room, style, theme.line()));
+        }
+        spans.push(Span::styled(figures, theme.text()));
+        lines.push(Line::from(spans));
+    }
+    if lines.is_empty() {
+        lines.push(Line::styled("no samples of the device's heaps yet", theme.faint()));
+    }
+    Section { title: "device memory", lines, least: 1 }
+}
+
+/// What the memory is for, in the order in which it is listed.
+const PURPOSES: [(&str, &[ArenaKind]); 6] = [
+    ("weights", &[ArenaKind::Weights, ArenaKind::Constants]),
+    ("activations", &[ArenaKind::Activations]),
+    ("in and out", &[ArenaKind::Inputs, ArenaKind::Outputs]),
+    ("KV", &[ArenaKind::Kv]),
+    ("staging", &[ArenaKind::Staging]),
+    ("other", &[ArenaKind::Other]),
+];
+
+fn purposes(model: &Model, theme: &Theme, width: usize) -> Section {
+    let Some(plan) = model.plan() else { return Section { title: "memory", lines: Vec::new(), least: 0 } };
+    let size = |kinds: &[ArenaKind]| {
+        let arenas = plan.record.arenas.iter().filter(|arena| kinds.contains(&arena.kind));
+        arenas.map(|arena| arena.size).fold(0, u64::saturating_add)
+    };
+    let mut rows: Vec<(&str, u64)> = PURPOSES.iter().map(|(name, kinds)| (*name, size(kinds))).collect();
+    let planned: u64 = rows.iter().map(|(_, bytes)| *bytes).fold(0, u64::saturating_add);
+    let blocks = model.timeline.blocks.values().map(|block| block.bytes).fold(0, u64::saturating_add);
+    // Blocks hold more than the arenas in them: rounding, and what the runtime allocates for itself.
+    rows.push(("not in arenas", blocks.saturating_sub(planned)));
+    let total = planned.max(blocks).max(1);
+    let line = |(name, bytes): (&str, u64)| {
+        let room = width.saturating_sub(25).min(60);
+        let mut spans = vec![Span::styled(format!("{name:<13} "), theme.text())];
+        if room >= 4 {
+            spans.extend(draw::bar(bytes as f64 / total as f64, room, theme.gauge(), theme.line()));
+        }
+        spans.push(Span::styled(format!("{:>10}", Bytes(bytes).to_string()), theme.strong()));
+        Line::from(spans)
+    };
+    let lines = rows.into_iter().filter(|(_, bytes)| *bytes > 0).map(line).collect();
+    Section { title: "what it is for", lines, least: 2 }
+}
+
+fn arenas(model: &Model, theme: &Theme, width: usize) -> Section {
+    let (Some(plan), Some(index)) = (model.plan(), model.index()) else {
+        let lines = vec![Line::styled("waiting for the plan …", theme.faint())];
+        return Section { title: "arenas", lines, least: 1 };
+    };
+    let name_width = width.saturating_sub(30).clamp(6, 24);
+    let mut lines = vec![Line::styled(
+        format!("{:<name_width$}{:>10}{:>11}{:>8}", "arena", "size", "bound", "waste"),
+        theme.faint(),
+    )];
+    for (arena, known) in plan.record.arenas.iter().zip(&index.arenas) {
+        let waste = known.metrics.waste;
+        let chosen = model.arena().is_some_and(|view| std::ptr::eq(view.index, known));
+        let style = if chosen { theme.strong() } else { theme.text() };
+        let waste_style = if waste.is_some_and(|waste| waste > 0.02) { theme.warning() } else { style };
+        lines.push(Line::from(vec![
+            Span::styled(format!("{:<name_width$}", ellipsis(&arena.name, name_width - 1)), style),
+            Span::styled(format!("{:>10}", Bytes(arena.size)), style),
+            Span::styled(format!("{:>11}", Bytes(arena.lower_bound)), theme.faint()),
+            Span::styled(format!("{:>8}", waste.map_or("n/a".to_owned(), |waste| Percent(waste).to_string())), waste_style),
+        ]));
+    }
+    Section { title: "arenas", lines, least: 3 }
+}
+
+fn runs(model: &Model, theme: &Theme, width: usize) -> Section {
+    let timeline = &model.timeline;
+    let took = |run: &bayplan_trace::FinishedRun| run.end.saturating_sub(run.start);
+    let mut lines = Vec::new();
+    let failed = timeline.runs_failed;
+    let mut counts = vec![Span::styled(format!("{} done", Count(timeline.runs_ok)), theme.strong())];
+    if failed > 0 {
+        counts.push(Span::styled(format!("  {} failed", Count(failed)), theme.alarm_text()));
+    }
+    if let Some(run) = timeline.current {
+        counts.push(Span::styled(format!("  run {} in progress", Count(run.run)), theme.faint()));
+    }
+    lines.push(Line::from(counts));
+    if timeline.runs.is_empty() {
+        lines.push(Line::styled("no run has ended yet", theme.faint()));
+    } else {
+        let mut times: Vec<u64> = timeline.runs.iter().map(took).collect();
+        lines.push(Line::styled(draw::sparkline(times.iter().copied(), width), theme.gauge()));
+        let latest = times.last().copied().unwrap_or(0);
+        times.sort_unstable();
+        let at = |percent: usize| Nanos(times[(times.len() - 1) * percent / 100]);
+        lines.push(Line::from(vec![
+            Span::styled(format!("latest {}  ", Nanos(latest)), theme.text()),
+            Span::styled(format!("median {}  99th {}", at(50), at(99)), theme.faint()),
+        ]));
+    }
+    Section { title: "runs", lines, least: 2 }
+}
+
+fn alarms(model: &Model, theme: &Theme, width: usize) -> Section {
+    let all = explain::alarms(&model.timeline);
+    let mut lines = Vec::new();
+    for (kind, text) in all.take(200) {
+        lines.push(Line::from(vec![
+            Span::styled(format!(" {kind} "), theme.alarm()),
+            Span::styled(format!(" {}", ellipsis_shown(&text, width.saturating_sub(kind.len() + 3))), theme.text()),
+        ]));
+    }
+    if lines.is_empty() {
+        let seen = model.plan().is_some_and(|plan| !plan.windows.is_empty());
+        let words = if seen { "none: every window was seen where the plan has it" } else { "none; no window was seen yet" };
+        lines.push(Line::styled(words, if seen { theme.good() } else { theme.faint() }));
+    }
+    Section { title: "alarms", lines, least: 3 }
+}
+
+/// Cuts text that is escaped already.
+fn ellipsis_shown(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(width.saturating_sub(1)).collect();
+    format!("{kept}…")
+}
+
+fn peak(model: &Model, theme: &Theme, width: usize) -> Section {
+    let mut lines = Vec::new();
+    if let (Some(arena), Some(index)) = (model.arena(), model.index()) {
+        let record = &arena.plan.record;
+        lines.push(Line::styled(explain::peak_summary(&arena), theme.strong()));
+        for number in &arena.index.peak.buffers {
+            let buffer = &record.buffers[*number as usize];
+            let size = format!("{:>10} ", Bytes(buffer.size).to_string());
+            let room = (width / 4).min(24);
+            let ratio = buffer.size as f64 / arena.index.peak.live.max(1) as f64;
+            let name_width = width.saturating_sub(size.len() + room + 1);
+            let name = explain::name_of(&buffer.name, "buffer", *number);
+            let mut spans = vec![Span::styled(size, theme.text())];
+            spans.extend(draw::bar(ratio, room, theme.tensor(index.hue(*number)), theme.line()));
+            spans.push(Span::styled(format!(" {}", ellipsis_shown(&name, name_width)), theme.text()));
+            lines.push(Line::from(spans));
+        }
+    }
+    Section { title: "why this peak?", lines, least: 4 }
+}
+
+fn messages(model: &Model, theme: &Theme, width: usize) -> Section {
+    let style = |level: &Severity| match level {
+        Severity::Error => theme.alarm_text(),
+        Severity::Warning => theme.warning(),
+        Severity::Info => theme.text(),
+    };
+    let all = model.timeline.messages.iter().rev().take(50);
+    let mut lines: Vec<Line<'static>> = all
+        .map(|(t, level, text)| {
+            let time = format!("{:>9}  ", Nanos(*t).to_string());
+            let room = width.saturating_sub(time.len());
+            Line::from(vec![
+                Span::styled(time, theme.faint()),
+                Span::styled(ellipsis(text, room).to_string(), style(level)),
+            ])
+        })
+        .collect();
+    if lines.is_empty() {
+        if let Some(session) = &model.timeline.session {
+            let version = escape(&session.version).to_string();
+            let about = format!("recorded by bayplan {version}, process {}, level {}", session.pid, session.level);
+            lines.push(Line::styled(about, theme.faint()));
+            lines.push(Line::styled(format!("driver {}", escape(&session.driver)), theme.faint()));
+        }
+    }
+    Section { title: "messages", lines, least: 1 }
+}
