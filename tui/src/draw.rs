@@ -1,7 +1,7 @@
 //! Small things that every view draws: lines of text, frames, bars, sparklines.
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Alignment, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
@@ -16,10 +16,21 @@ pub(crate) fn put(buffer: &mut Buffer, area: Rect, x: u16, y: u16, text: &str, s
     buffer.set_stringn(x, y, text, usize::from(area.right() - x), style).0
 }
 
-/// Writes a line at a row of `area`, cut at its right edge.
+/// Writes a line at a row of `area` where its alignment says; what does not fit is cut, and the cut marked.
 pub(crate) fn put_line(buffer: &mut Buffer, area: Rect, row: u16, line: &Line<'_>) {
-    if row < area.height && area.width > 0 {
-        buffer.set_line(area.x, area.y + row, line, area.width);
+    if row >= area.height || area.width == 0 {
+        return;
+    }
+    let (y, width) = (area.y + row, line.width());
+    let free = usize::from(area.width).saturating_sub(width) as u16;
+    let indent = match line.alignment {
+        Some(Alignment::Center) => free / 2,
+        Some(Alignment::Right) => free,
+        _ => 0,
+    };
+    buffer.set_line(area.x + indent, y, line, area.width - indent);
+    if width > usize::from(area.width) {
+        put(buffer, area, area.right() - 1, y, "…", line.spans.last().map_or(Style::new(), |span| span.style));
     }
 }
 
@@ -63,9 +74,15 @@ pub(crate) fn rule(
     put(buffer, area, area.x, y, left, theme.line());
     put(buffer, area, area.right() - 1, y, right, theme.line());
     if text.width() > 0 && area.width > 6 {
-        let inner = Rect { x: area.x + 1, width: area.width - 3, y, height: 1 };
-        let end = buffer.set_line(inner.x + 1, y, text, inner.width.saturating_sub(1)).0;
-        put(buffer, area, inner.x, y, " ", theme.line());
+        let inner = Rect { x: area.x + 2, width: area.width - 4, y, height: 1 };
+        let end = inner.x + (text.width() as u16).min(inner.width);
+        for x in inner.x..end {
+            if let Some(cell) = buffer.cell_mut((x, y)) {
+                cell.reset();
+            }
+        }
+        put_line(buffer, inner, 0, text);
+        put(buffer, area, area.x + 1, y, " ", theme.line());
         put(buffer, area, end, y, " ", theme.line());
     }
 }
@@ -97,6 +114,21 @@ pub(crate) fn sparkline(values: impl ExactSizeIterator<Item = u64>, width: usize
 /// A size in as few columns as axes leave: `12.4M`, `812B`.
 pub(crate) fn short_bytes(bytes: u64) -> String {
     bayplan_text::Bytes(bytes).to_string().replace("iB", "").replace(' ', "")
+}
+
+/// Cuts text that is escaped already to a number of columns; its beginning goes, since the ends of names differ more.
+pub(crate) fn tail(text: &str, width: usize) -> String {
+    let columns = Span::raw(text).width();
+    if columns <= width {
+        return text.to_owned();
+    }
+    let mut left = columns;
+    let mut kept = text.chars();
+    while left + 1 > width {
+        let Some(c) = kept.next() else { break };
+        left = left.saturating_sub(Span::raw(c.to_string()).width());
+    }
+    if width == 0 { String::new() } else { format!("…{}", kept.as_str()) }
 }
 
 /// Puts parts side by side, leaving out the least important ones until the rest fits; the order stays.
@@ -135,6 +167,15 @@ mod tests {
         assert_eq!(sparkline([9, 9, 0, 7, 1].into_iter(), 3), "▁█▂");
         assert_eq!(sparkline([0, 0].into_iter(), 3), "▁▁");
         assert_eq!(sparkline([u64::MAX, 0].into_iter(), 3), "█▁");
+    }
+
+    #[test]
+    fn the_ends_of_names_are_kept() {
+        for (width, expect) in [(9, "layer/qkv"), (5, "…/qkv"), (1, "…"), (0, "")] {
+            assert_eq!(tail("layer/qkv", width), expect);
+        }
+        assert_eq!(tail("中文字", 5), "…文字");
+        assert_eq!(tail("中文字", 4), "…字");
     }
 
     #[test]

@@ -167,6 +167,11 @@ impl Theme {
         self.ink(&YELLOW).add_modifier(Modifier::BOLD)
     }
 
+    /// The playhead: over any tensor's colour.
+    pub(crate) fn playhead(&self) -> Style {
+        self.ink(&BRIGHT).add_modifier(Modifier::BOLD)
+    }
+
     /// A chosen line of a list.
     pub(crate) fn chosen(&self) -> Style {
         Style::new().add_modifier(Modifier::REVERSED | Modifier::BOLD)

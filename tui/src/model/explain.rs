@@ -18,6 +18,13 @@ pub(crate) fn buffer_name(plan: &PlanRecord, number: u32) -> String {
     )
 }
 
+/// The end of a buffer's name, which tells more than its beginning where many stand side by side.
+pub(crate) fn short_name(plan: &PlanRecord, number: u32) -> String {
+    let name = plan.buffers.get(number as usize).map_or("", |buffer| buffer.name.trim_matches('/'));
+    let parts = name.rmatch_indices('/').nth(1).map_or(name, |(at, _)| &name[at + 1..]);
+    name_of(parts, "buffer", number)
+}
+
 /// An op by its number and operator: `op 141 Softmax`.
 pub(crate) fn op_name(plan: &PlanRecord, op: u32) -> String {
     let about = plan.ops.get(op as usize);
@@ -63,13 +70,13 @@ pub(crate) fn bound_summary(arena: &ArenaView<'_>) -> String {
     if why.lower_bound == 0 {
         return "no lower bound was recorded".to_owned();
     }
-    let place = why.witness_op.map_or_else(String::new, |op| format!(" at {}", op_name(&arena.plan.record, op)));
+    let place = why.witness_op.map_or_else(String::new, |op| format!(" at op {op}"));
     let bound = format!("lower bound {}{place}", Bytes(why.lower_bound));
     match (why.optimal, why.witness_op) {
-        (true, Some(_)) => format!("{bound}: the plan is optimal; only another order or fusion can lower it"),
+        (true, Some(_)) => format!("{bound}: optimal; only another order or fusion can lower it"),
         (true, None) => format!("{bound}: nothing in it can be left out"),
         (false, _) => format!(
-            "{bound}: the plan is {} ({}) above it; no other placement can save more",
+            "{bound}, {} ({}) below; no other placement can save more",
             Bytes(why.gap),
             arena.index.metrics.waste.map_or_else(|| "n/a".to_owned(), |waste| Percent(waste).to_string())
         ),

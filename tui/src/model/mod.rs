@@ -136,6 +136,7 @@ impl Model {
         if !stays {
             let arena = self.main_arena(number);
             self.place = Some(self.enter(number, arena));
+            self.cursor_to_peak();
             self.filter.changed(self.timeline.plans.get(number as usize));
         }
         self.follow_playhead();
@@ -325,13 +326,18 @@ impl Model {
 
     /// Goes to the moment at which most bytes live, and to the largest tensor of it.
     pub(crate) fn go_to_peak(&mut self) {
+        self.follow = false;
+        self.cursor_to_peak();
+    }
+
+    fn cursor_to_peak(&mut self) {
         let Some(arena) = self.arena() else { return };
         let op = arena.index.peak.op;
-        let largest = arena.index.peak.buffers.first().map(|at| arena.plan.record.buffers[*at as usize].offset);
-        self.follow = false;
+        let largest = arena.index.peak.buffers.first().map(|at| &arena.plan.record.buffers[*at as usize]);
+        let byte = largest.map_or(0, |buffer| buffer.offset + buffer.size / 2);
         self.look(|view, _| {
             view.ops.put(op.into());
-            view.bytes.put(largest.unwrap_or(0));
+            view.bytes.put(byte);
         });
     }
 }

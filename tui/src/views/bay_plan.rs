@@ -217,7 +217,7 @@ fn op_axis(buffer: &mut Buffer, places: &Places, arena: &ArenaView<'_>, model: &
     };
     marks.push((ops.cursor, "▲", theme.cursor(), theme.cursor(), "op ".to_owned()));
     if let Some(op) = playhead {
-        marks.push((op, "▲", theme.good(), theme.good(), "now ".to_owned()));
+        marks.push((op, "▲", theme.playhead(), theme.playhead(), "now ".to_owned()));
     }
     marks.push((ops.end() - 1, "┴", theme.line(), theme.faint(), String::new()));
     marks.push((u64::from(arena.index.peak.op), "┴", theme.warning(), theme.warning(), "peak ".to_owned()));
@@ -313,7 +313,7 @@ fn why_peak(arena: &ArenaView<'_>, model: &Model, theme: &Theme) -> Line<'static
         let hue = model.index().map_or(0, |index| index.hue(*number));
         let dot = if at == 0 { "▣ " } else { " ▣ " };
         spans.push(Span::styled(dot, theme.tensor(hue)));
-        let name = explain::name_of(&buffer.name, "buffer", *number);
+        let name = draw::tail(&explain::short_name(&arena.plan.record, *number), 32);
         spans.push(Span::styled(format!("{name} {}", Bytes(buffer.size)), theme.text()));
     }
     Line::from(spans)

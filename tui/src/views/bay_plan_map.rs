@@ -9,7 +9,7 @@ use ratatui::text::Span;
 use bayplan_trace::{Cell, CellState, Raster, RasterOptions};
 
 use crate::model::{ArenaView, Model, Playhead};
-use crate::theme::{Shade, Theme};
+use crate::theme::{Colours, Shade, Theme};
 
 /// Draws the map of an arena.
 pub(crate) fn draw(buffer: &mut Buffer, map: Rect, model: &Model, arena: &ArenaView<'_>, theme: &Theme) {
@@ -34,11 +34,12 @@ pub(crate) fn draw(buffer: &mut Buffer, map: Rect, model: &Model, arena: &ArenaV
                 ink.shades(cell, ink.pixel(top), ink.pixel(bottom));
             } else {
                 ink.glyph(cell, ink.pixel(raster.cell(col, row)));
+                border(cell, &raster, (col, row), theme);
             }
         }
     }
-    lines(buffer, map, model, arena, theme);
     names(buffer, map, model, arena, theme);
+    lines(buffer, map, model, arena, theme);
 }
 
 /// What a pixel of the map shows.
@@ -142,6 +143,17 @@ impl Ink<'_> {
     }
 }
 
+/// Without colours, neighbours are told apart by a line between them, where there is room beside it.
+fn border(cell: &mut ratatui::buffer::Cell, raster: &Raster, (col, row): (u16, u16), theme: &Theme) {
+    let own = raster.cell(col, row).buffer;
+    let beside = col.checked_sub(1).and_then(|left| raster.cell(left, row).buffer);
+    let wide = own == raster.cell(col + 1, row).buffer && own == raster.cell(col + 2, row).buffer;
+    let between = theme.colours == Colours::None && own.is_some() && beside.is_some() && own != beside;
+    if between && wide && cell.symbol() != "╳" {
+        cell.set_symbol("│");
+    }
+}
+
 fn shade_of(state: State) -> Shade {
     match state {
         State::Live => Shade::Bright,
@@ -186,7 +198,9 @@ fn lines(buffer: &mut Buffer, map: Rect, model: &Model, arena: &ArenaView<'_>, t
     let (cols, rows) = (u64::from(map.width), u64::from(map.height));
     if let Playhead::At(op) = model.playhead() {
         if let Some(col) = arena.view.ops.cell(u64::from(op), cols) {
-            column(buffer, map, col as u16, "┃", theme.good());
+            for y in map.y..map.bottom() {
+                over(buffer, map.x + col as u16, y, "┃", theme.playhead());
+            }
         }
     }
     let col = arena.view.ops.cell(arena.view.ops.cursor, cols);
@@ -194,24 +208,29 @@ fn lines(buffer: &mut Buffer, map: Rect, model: &Model, arena: &ArenaView<'_>, t
     let (Some(col), Some(row)) = (col, row) else { return };
     let (col, row) = (col as u16, map.height - 1 - row as u16);
     let faint = if theme.has_shades() { theme.cursor().remove_modifier(Modifier::BOLD) } else { theme.cursor() };
-    column(buffer, map, col, "╎", faint);
-    for x in 0..map.width {
-        over(buffer, map.x + x, map.y + row, "╌", faint);
+    // Where glyphs are all there is, the cross-hair leaves them alone.
+    let free = |buffer: &Buffer, x: u16, y: u16| {
+        theme.has_shades() || buffer.cell((x, y)).is_some_and(|cell| cell.symbol() == " ")
+    };
+    for y in map.y..map.bottom() {
+        if free(buffer, map.x + col, y) {
+            over(buffer, map.x + col, y, "╎", faint);
+        }
+    }
+    for x in map.x..map.right() {
+        if free(buffer, x, map.y + row) {
+            over(buffer, x, map.y + row, "╌", faint);
+        }
     }
     over(buffer, map.x + col, map.y + row, "┼", theme.cursor());
-}
-
-fn column(buffer: &mut Buffer, map: Rect, col: u16, glyph: &str, style: Style) {
-    for y in map.y..map.bottom() {
-        over(buffer, map.x + col, y, glyph, style);
-    }
 }
 
 /// Draws a line's glyph over a cell whose colour stays: the background's, or of half-filled cells the lower half's.
 fn over(buffer: &mut Buffer, x: u16, y: u16, glyph: &str, style: Style) {
     let Some(cell) = buffer.cell_mut((x, y)) else { return };
-    // An alarm is not to be hidden by a line.
-    if cell.symbol() == "╳" {
+    // Alarms and names are not to be hidden by a line.
+    let plain = [" ", "▀", "▄", "░", "▒", "▓", "█", "│", "╎", "╌"].contains(&cell.symbol());
+    if !plain {
         return;
     }
     if cell.symbol() == "▄" {
@@ -267,7 +286,7 @@ fn label(
     let mut at = x;
     for c in text.chars() {
         let Some(cell) = buffer.cell_mut((at, y)) else { return };
-        // Lines, alarms and half cells of neighbours are not written over.
+        // Alarms, borders and half cells of neighbours are not written over.
         let plain = matches!(cell.symbol(), " " | "░" | "▒" | "▓" | "█");
         if plain {
             let background = cell.bg;

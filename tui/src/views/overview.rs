@@ -38,7 +38,7 @@ impl View for Overview {
             arenas(model, theme, width),
             runs(model, theme, width),
         ];
-        let second = vec![alarms(model, theme, other), peak(model, theme, other), messages(model, theme, other)];
+        let second = vec![alarms(model, theme), peak(model, theme, other), messages(model, theme, other)];
         if wide {
             stack(buffer, Rect { width: left, ..area }, first, theme);
             stack(buffer, Rect { x: area.x + left, width: area.width - left, ..area }, second, theme);
@@ -94,6 +94,7 @@ fn heaps(model: &Model, theme: &Theme, width: usize) -> Section {
         let of = if heap.budget.is_some() { "budget" } else { "heap" };
         let figures = format!(" {} of {} {of}", Bytes(heap.usage), Bytes(limit));
         let label = format!("heap {number} ");
+        let figures = if width < 44 { format!(" {} of {}", Bytes(heap.usage), Bytes(limit)) } else { figures };
         let room = width.saturating_sub(label.len() + figures.len());
         let style = if ratio > 0.9 { theme.alarm_text() } else { theme.gauge() };
         let mut spans = vec![Span::styled(label, theme.text())];
@@ -149,21 +150,23 @@ fn arenas(model: &Model, theme: &Theme, width: usize) -> Section {
         let lines = vec![Line::styled("waiting for the plan …", theme.faint())];
         return Section { title: "arenas", lines, least: 1 };
     };
-    let name_width = width.saturating_sub(30).clamp(6, 24);
-    let mut lines = vec![Line::styled(
-        format!("{:<name_width$}{:>10}{:>11}{:>8}", "arena", "size", "bound", "waste"),
-        theme.faint(),
-    )];
+    // The bound is the first to go: the waste says it.
+    let bound_width = if width >= 46 { 12 } else { 0 };
+    let name_width = width.saturating_sub(20 + bound_width).clamp(4, 40);
+    let bound = |text: String| if bound_width > 0 { format!("{text:>bound_width$}") } else { String::new() };
+    let heading = format!("{:<name_width$}{:>11}{}{:>9}", "", "size", bound("bound".to_owned()), "waste");
+    let mut lines = vec![Line::styled(heading, theme.faint())];
     for (arena, known) in plan.record.arenas.iter().zip(&index.arenas) {
         let waste = known.metrics.waste;
         let chosen = model.arena().is_some_and(|view| std::ptr::eq(view.index, known));
         let style = if chosen { theme.strong() } else { theme.text() };
         let waste_style = if waste.is_some_and(|waste| waste > 0.02) { theme.warning() } else { style };
+        let waste = waste.map_or("n/a".to_owned(), |waste| Percent(waste).to_string());
         lines.push(Line::from(vec![
             Span::styled(format!("{:<name_width$}", ellipsis(&arena.name, name_width - 1)), style),
-            Span::styled(format!("{:>10}", Bytes(arena.size)), style),
-            Span::styled(format!("{:>11}", Bytes(arena.lower_bound)), theme.faint()),
-            Span::styled(format!("{:>8}", waste.map_or("n/a".to_owned(), |waste| Percent(waste).to_string())), waste_style),
+            Span::styled(format!("{:>11}", Bytes(arena.size)), style),
+            Span::styled(bound(Bytes(arena.lower_bound).to_string()), theme.faint()),
+            Span::styled(format!("{waste:>9}"), waste_style),
         ]));
     }
     Section { title: "arenas", lines, least: 3 }
@@ -198,30 +201,21 @@ fn runs(model: &Model, theme: &Theme, width: usize) -> Section {
     Section { title: "runs", lines, least: 2 }
 }
 
-fn alarms(model: &Model, theme: &Theme, width: usize) -> Section {
+fn alarms(model: &Model, theme: &Theme) -> Section {
     let all = explain::alarms(&model.timeline);
     let mut lines = Vec::new();
     for (kind, text) in all.take(200) {
         lines.push(Line::from(vec![
             Span::styled(format!(" {kind} "), theme.alarm()),
-            Span::styled(format!(" {}", ellipsis_shown(&text, width.saturating_sub(kind.len() + 3))), theme.text()),
+            Span::styled(format!(" {text}"), theme.text()),
         ]));
     }
     if lines.is_empty() {
         let seen = model.plan().is_some_and(|plan| !plan.windows.is_empty());
-        let words = if seen { "none: every window was seen where the plan has it" } else { "none; no window was seen yet" };
+        let words = if seen { "none: all windows are where planned" } else { "none; no window was seen yet" };
         lines.push(Line::styled(words, if seen { theme.good() } else { theme.faint() }));
     }
     Section { title: "alarms", lines, least: 3 }
-}
-
-/// Cuts text that is escaped already.
-fn ellipsis_shown(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return text.to_owned();
-    }
-    let kept: String = text.chars().take(width.saturating_sub(1)).collect();
-    format!("{kept}…")
 }
 
 fn peak(model: &Model, theme: &Theme, width: usize) -> Section {
@@ -232,13 +226,13 @@ fn peak(model: &Model, theme: &Theme, width: usize) -> Section {
         for number in &arena.index.peak.buffers {
             let buffer = &record.buffers[*number as usize];
             let size = format!("{:>10} ", Bytes(buffer.size).to_string());
-            let room = (width / 4).min(24);
+            let room = (width / 6).min(24);
             let ratio = buffer.size as f64 / arena.index.peak.live.max(1) as f64;
             let name_width = width.saturating_sub(size.len() + room + 1);
-            let name = explain::name_of(&buffer.name, "buffer", *number);
+            let name = explain::buffer_name(record, *number);
             let mut spans = vec![Span::styled(size, theme.text())];
             spans.extend(draw::bar(ratio, room, theme.tensor(index.hue(*number)), theme.line()));
-            spans.push(Span::styled(format!(" {}", ellipsis_shown(&name, name_width)), theme.text()));
+            spans.push(Span::styled(format!(" {}", draw::tail(&name, name_width)), theme.text()));
             lines.push(Line::from(spans));
         }
     }
