@@ -3,20 +3,37 @@
 use std::collections::HashMap;
 
 use bayplan_expr::{Bindings, Expr};
-use bayplan_graph::Graph;
+use bayplan_graph::{Graph, ValueId};
 use bayplan_plan::{Effort, Lifespan, Plan, Problem, solve, validate};
 use bayplan_shaders::{Access, Kernel, Launch, Slot, Target, launch};
 
 use crate::barrier;
 use crate::error::{CompileError, Refused};
-use crate::liveness::{Liveness, Stages};
+use crate::liveness::{Liveness, Place, Stages};
 use crate::lowered::{Lowered, Operation, Origin, TensorId};
 use crate::program::{
-    Arena, Buffer, BufferId, BufferKind, Dispatch, KernelId, Port, Program, Stage, Upload, Window,
+    Arena, Buffer, BufferId, BufferKind, Dispatch, KernelId, Port, Program, Stage, Upload, VEC4, Window,
 };
 
-/// Windows and buffers are whole `vec4`s of 32-bit words.
-const VEC4: u64 = 16;
+/// Where the storages of both stages lie.
+pub(crate) struct Placement {
+    pub(crate) load: Plan,
+    pub(crate) run: Plan,
+}
+
+/// Plans the storages of both stages.
+pub(crate) fn place(
+    lowered: &Lowered,
+    live: &Liveness,
+    target: &Target,
+    effort: Effort,
+) -> Result<Placement, CompileError> {
+    let of_run = |kind| !matches!(kind, BufferKind::Load | BufferKind::Weight);
+    Ok(Placement {
+        load: plan(lowered, live, target, effort, |kind| kind == BufferKind::Load)?,
+        run: plan(lowered, live, target, effort, of_run)?,
+    })
+}
 
 /// Puts a program together.
 pub(crate) fn assemble(
@@ -24,15 +41,12 @@ pub(crate) fn assemble(
     lowered: &Lowered,
     stages: &Stages,
     live: &Liveness,
+    placement: Placement,
     target: &Target,
     dims: &Bindings,
-    effort: Effort,
 ) -> Result<Program, CompileError> {
     let launches = launches(lowered, target)?;
-    let load_plan = plan(lowered, live, target, effort, |kind| kind == BufferKind::Load)?;
-    let run_plan =
-        plan(lowered, live, target, effort, |kind| !matches!(kind, BufferKind::Load | BufferKind::Weight))?;
-    let (buffers, weights) = buffers(lowered, live, target, &load_plan, &run_plan);
+    let (buffers, weights) = buffers(lowered, live, target, &placement);
     let mut maker = Maker {
         lowered,
         live,
@@ -45,11 +59,11 @@ pub(crate) fn assemble(
     let load = maker.stage(&stages.load, &launches);
     let run = maker.stage(&stages.run, &launches);
     let uploads = maker.uploads(stages);
-    let ports = |list: &[TensorId], values: &[bayplan_graph::ValueId]| {
+    let ports = |list: &[TensorId], values: &[ValueId]| {
         list.iter().zip(values).map(|(&tensor, &value)| maker.port(graph, tensor, value)).collect::<Vec<_>>()
     };
     let (inputs, outputs) = (ports(&lowered.inputs, &graph.inputs), ports(&lowered.outputs, &graph.outputs));
-    let arena_bytes = [run_plan.peak.max(load_plan.peak), weights];
+    let arena_bytes = [placement.run.peak.max(placement.load.peak), weights];
     check_limits(&buffers, arena_bytes, target)?;
     let (kernels, params) = (maker.kernels, maker.params);
     Ok(Program {
@@ -62,8 +76,8 @@ pub(crate) fn assemble(
         params,
         files: graph.files.clone(),
         uploads,
-        load: Stage { dispatches: load, plan: load_plan },
-        run: Stage { dispatches: run, plan: run_plan },
+        load: Stage { dispatches: load, plan: placement.load },
+        run: Stage { dispatches: run, plan: placement.run },
         inputs,
         outputs,
     })
@@ -110,14 +124,8 @@ fn plan(
 }
 
 /// The buffers in the order of the storages, and the bytes of the weights' arena.
-fn buffers(
-    lowered: &Lowered,
-    live: &Liveness,
-    target: &Target,
-    load: &Plan,
-    run: &Plan,
-) -> (Vec<Buffer>, u64) {
-    let (mut load, mut run) = (load.offsets.iter(), run.offsets.iter());
+fn buffers(lowered: &Lowered, live: &Liveness, target: &Target, placement: &Placement) -> (Vec<Buffer>, u64) {
+    let (mut load, mut run) = (placement.load.offsets.iter(), placement.run.offsets.iter());
     let mut weights = 0;
     let mut all = Vec::with_capacity(live.storages.len());
     for storage in &live.storages {
@@ -248,18 +256,23 @@ impl Maker<'_> {
     }
 
     fn whole(&self, tensor: TensorId, access: Access) -> Window {
-        // Every tensor that an operation touches has a storage: liveness made it from the same list.
-        let id = self.live.of[tensor.0 as usize].unwrap_or(usize::MAX);
-        let buffer = &self.buffers[id];
-        let len = self.lowered.tensor(tensor).bytes().next_multiple_of(VEC4);
-        Window { buffer: BufferId(id as u32), arena: buffer.arena, offset: buffer.offset, len, access }
+        // Inputs, outputs and every tensor that an operation touches have a place: liveness made it from the same lists.
+        let place = self.live.of[tensor.index()].unwrap_or(Place { storage: usize::MAX, offset: 0 });
+        let buffer = &self.buffers[place.storage];
+        Window {
+            buffer: BufferId(place.storage as u32),
+            arena: buffer.arena,
+            offset: buffer.offset + place.offset,
+            len: self.lowered.tensor(tensor).bytes().next_multiple_of(VEC4),
+            access,
+        }
     }
 
     fn uploads(&self, stages: &Stages) -> Vec<Upload> {
         let mut first = vec![stages.load.len() as u32; self.lowered.tensors.len()];
         for (position, &index) in stages.load.iter().enumerate().rev() {
             for view in &self.lowered.operations[index].operands {
-                first[view.tensor.0 as usize] = position as u32;
+                first[view.tensor.index()] = position as u32;
             }
         }
         let mut uploads = Vec::new();
@@ -273,7 +286,7 @@ impl Maker<'_> {
                 name: tensor.name.clone(),
                 data: data.clone(),
                 dtype: tensor.dtype,
-                elements: tensor.shape.iter().product(),
+                elements: tensor.elements(),
                 window: self.whole(TensorId(index as u32), Access::Write),
             });
         }
@@ -281,12 +294,15 @@ impl Maker<'_> {
         uploads
     }
 
-    fn port(&self, graph: &Graph, tensor: TensorId, value: bayplan_graph::ValueId) -> Port {
-        let own = self.lowered.tensor(tensor);
+    fn port(&self, graph: &Graph, tensor: TensorId, value: ValueId) -> Port {
+        let (own, value) = (self.lowered.tensor(tensor), graph.value(value));
+        // The value's shape: the tensor it lies in may have another one, since a reshape is no operation.
+        let size = |dim: &Expr| u64::try_from(dim.as_const()?).ok();
+        let shape = value.ty.as_ref().and_then(|ty| ty.shape.iter().map(size).collect());
         Port {
-            name: graph.value(value).name.to_string(),
+            name: value.name.to_string(),
             dtype: own.dtype,
-            shape: own.shape.clone(),
+            shape: shape.unwrap_or_else(|| own.shape.clone()),
             window: self.whole(tensor, Access::Read),
         }
     }

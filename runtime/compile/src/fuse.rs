@@ -26,7 +26,7 @@ pub(crate) fn fuse(lowered: &mut Lowered, fixed: &[bool]) {
         while let Some((maker, joined)) = best(lowered, fixed, &operations, &readers, &writers, index) {
             if let Some(gone) = operations[maker].take() {
                 for view in &gone.operands {
-                    let list = &mut readers[view.tensor.0 as usize];
+                    let list = &mut readers[view.tensor.index()];
                     list.retain(|&reader| reader != maker);
                     if !list.contains(&index) {
                         list.push(index);
@@ -58,15 +58,12 @@ fn best(
         .iter()
         .enumerate()
         .filter_map(|(slot, view)| {
-            let tensor = view.tensor.0 as usize;
+            let tensor = view.tensor.index();
             let [maker] = writers[tensor][..] else { return None };
             let alone = readers[tensor] == [index] && !lowered.outputs.contains(&view.tensor);
-            let same_stage = fixed[tensor] == fixed[later.output.0 as usize];
-            let whole = view.base == 0
-                && view.is_contiguous()
-                && view.elements() == lowered.tensor(view.tensor).shape.iter().product::<u64>();
+            let same_stage = fixed[tensor] == fixed[later.output.index()];
             let full = view.shape == spec.shape;
-            (alone && same_stage && whole && full).then_some((maker, slot))
+            (alone && same_stage && full && lowered.is_whole(view)).then_some((maker, slot))
         })
         .collect();
     makers.sort_unstable();

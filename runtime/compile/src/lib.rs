@@ -30,12 +30,15 @@ pub use program::{
     Arena, Buffer, BufferId, BufferKind, Dispatch, KernelId, Port, Program, Stage, Upload, Window,
 };
 pub use record::{RecordIndex, record};
-pub use verify::verify;
+pub use verify::{Place, Violation, verify};
 
+use assemble::{Placement, assemble, place};
 use bayplan_expr::Bindings;
 use bayplan_graph::Graph;
 use bayplan_plan::Effort;
 use bayplan_shaders::Target;
+use liveness::{Liveness, Reuse, Stages};
+use lowered::Lowered;
 
 /// How to compile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,8 +78,40 @@ pub fn compile(
         fuse::fuse(&mut lowered, &fixed);
     }
     let stages = liveness::stages(&lowered, &fixed);
-    let live = liveness::liveness(&mut lowered, &stages, options.in_place);
-    let program = assemble::assemble(&bound, &lowered, &stages, &live, target, dims, options.effort)?;
-    verify(&program).map_err(CompileError::Verify)?;
+    let placed = placed(lowered, &stages, target, options)?;
+    let Placed { lowered, live, placement } = placed;
+    let program = assemble(&bound, &lowered, &stages, &live, placement, target, dims)?;
+    verify(&program).map_err(|violation| CompileError::Verify(violation.to_string()))?;
     Ok(program)
+}
+
+/// Operations that know what they overwrite, with their storages and where these lie.
+struct Placed {
+    lowered: Lowered,
+    live: Liveness,
+    placement: Placement,
+}
+
+/// Decides what overwrites what, and where everything lies. Overwriting part of a larger operand saves a buffer but
+/// keeps the larger one alive, so it is done only where that does not cost more.
+fn placed(
+    lowered: Lowered,
+    stages: &Stages,
+    target: &Target,
+    options: Options,
+) -> Result<Placed, CompileError> {
+    let attempt = |mut lowered: Lowered, reuse: Reuse| {
+        let live = liveness::liveness(&mut lowered, stages, reuse);
+        let placement = place(&lowered, &live, target, options.effort)?;
+        Ok(Placed { lowered, live, placement })
+    };
+    if !options.in_place {
+        return attempt(lowered, Reuse::Never);
+    }
+    let larger = attempt(lowered.clone(), Reuse::Larger)?;
+    if !larger.live.keeps_larger {
+        return Ok(larger);
+    }
+    let equal = attempt(lowered, Reuse::Equal)?;
+    Ok(if equal.placement.run.peak < larger.placement.run.peak { equal } else { larger })
 }

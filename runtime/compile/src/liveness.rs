@@ -7,6 +7,13 @@
 //!  b = op 2          [#######)        b overwrites a in place: one storage, one life
 //!  output             ...  [======)   alive to the end
 //! ```
+//!
+//! A result may overwrite a contiguous part of a larger operand too:
+//!
+//! ```text
+//!  x     |aaaaaaaa|bbbbbbbb|          exp(second half of x), x dying:
+//!  exp            |########|          the result lies where the half lay, in the same storage
+//! ```
 
 use std::ops::Range;
 
@@ -14,7 +21,6 @@ use bayplan_shaders::Spec;
 
 use crate::lowered::{Lowered, Operation, Origin, TensorId};
 use crate::program::{Arena, BufferKind};
-use crate::view::View;
 
 /// What is computed when: indices of operations.
 #[derive(Debug, Default)]
@@ -28,6 +34,7 @@ pub(crate) struct Stages {
 /// A range of memory to be placed, shared by the tensors that live in it one after the other.
 #[derive(Debug)]
 pub(crate) struct Storage {
+    /// The first is the largest.
     pub(crate) tensors: Vec<TensorId>,
     pub(crate) kind: BufferKind,
     /// Half-open, in operations of its stage.
@@ -43,57 +50,92 @@ impl Storage {
     }
 }
 
-/// All storages, and the storage of each tensor that has one.
+/// Where a tensor lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Index of its storage.
+    pub(crate) storage: usize,
+    /// Its first byte in the storage.
+    pub(crate) offset: u64,
+}
+
+/// All storages, and the place of each tensor that has one.
 #[derive(Debug, Default)]
 pub(crate) struct Liveness {
     pub(crate) storages: Vec<Storage>,
-    pub(crate) of: Vec<Option<usize>>,
+    pub(crate) of: Vec<Option<Place>>,
+    /// Whether some result keeps a storage alive that is larger than itself.
+    pub(crate) keeps_larger: bool,
 }
 
-/// Splits operations into what follows from constants alone and what does not. Outputs are always made by a run.
+/// Which operands a result may overwrite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reuse {
+    /// None.
+    Never,
+    /// Those as large as itself.
+    Equal,
+    /// Larger ones too.
+    Larger,
+}
+
+/// Splits operations into what follows from constants alone (`fixed`) and what does not. Outputs are always made by a
+/// run, and so is what is computed from them.
 pub(crate) fn stages(lowered: &Lowered, fixed: &[bool]) -> Stages {
-    let mut stages = Stages::default();
-    for (index, operation) in lowered.operations.iter().enumerate() {
-        let early = fixed[operation.output.0 as usize] && !lowered.outputs.contains(&operation.output);
-        if early { stages.load.push(index) } else { stages.run.push(index) }
+    let mut early = fixed.to_vec();
+    for output in &lowered.outputs {
+        early[output.index()] = false;
     }
-    stages
+    for operation in &lowered.operations {
+        if operation.operands.iter().any(|view| !early[view.tensor.index()]) {
+            early[operation.output.index()] = false;
+        }
+    }
+    // Where one operation of several makes its part of a tensor late, all make it late.
+    let (load, run) =
+        (0..lowered.operations.len()).partition(|&index| early[lowered.operations[index].output.index()]);
+    Stages { load, run }
 }
 
 /// Gives every tensor a storage; decides, and notes in the specs, which results overwrite an operand.
-pub(crate) fn liveness(lowered: &mut Lowered, stages: &Stages, in_place: bool) -> Liveness {
-    let mut live = Liveness { storages: Vec::new(), of: vec![None; lowered.tensors.len()] };
+pub(crate) fn liveness(lowered: &mut Lowered, stages: &Stages, reuse: Reuse) -> Liveness {
+    let mut live = storages(lowered, stages);
+    if reuse != Reuse::Never {
+        for (position, &index) in stages.run.iter().enumerate() {
+            overwrite(lowered, &mut live, index, position as u32, reuse);
+        }
+    }
+    compact(&mut live);
+    live
+}
+
+/// A storage for each tensor that is in use.
+fn storages(lowered: &Lowered, stages: &Stages) -> Liveness {
     let load = spans(lowered, &stages.load);
     let mut run = spans(lowered, &stages.run);
     let end = stages.run.len().max(1) as u32;
     for &input in &lowered.inputs {
-        let span = &mut run[input.0 as usize];
+        let span = &mut run[input.index()];
         *span = Some(0..span.as_ref().map_or(1, |span| span.end));
     }
+    let mut is_output = vec![false; lowered.tensors.len()];
     for &output in &lowered.outputs {
-        if let Some(span) = &mut run[output.0 as usize] {
-            span.end = end;
-        }
+        is_output[output.index()] = true;
+        run[output.index()].get_or_insert(0..end).end = end;
     }
+    let mut live = Liveness { of: vec![None; lowered.tensors.len()], ..Liveness::default() };
     for (index, tensor) in lowered.tensors.iter().enumerate() {
-        let id = TensorId(index as u32);
         let (kind, lifespan) = match (&load[index], &run[index]) {
             (_, Some(span)) if tensor.origin == Origin::Input => (BufferKind::Input, span.clone()),
-            (_, Some(span)) if lowered.outputs.contains(&id) => (BufferKind::Output, span.clone()),
+            (_, Some(span)) if is_output[index] => (BufferKind::Output, span.clone()),
             (None, Some(span)) if tensor.origin == Origin::Computed => (BufferKind::Activation, span.clone()),
             (_, Some(_)) => (BufferKind::Weight, 0..end),
             (Some(span), None) => (BufferKind::Load, span.clone()),
             (None, None) => continue,
         };
-        live.of[index] = Some(live.storages.len());
-        live.storages.push(Storage { tensors: vec![id], kind, lifespan });
+        live.of[index] = Some(Place { storage: live.storages.len(), offset: 0 });
+        live.storages.push(Storage { tensors: vec![TensorId(index as u32)], kind, lifespan });
     }
-    if in_place {
-        for (position, &index) in stages.run.iter().enumerate() {
-            overwrite(lowered, &mut live, index, position as u32);
-        }
-    }
-    compact(&mut live);
     live
 }
 
@@ -105,7 +147,7 @@ fn spans(lowered: &Lowered, operations: &[usize]) -> Vec<Option<Range<u32>>> {
         let touched = operation.operands.iter().map(|view| view.tensor).chain([operation.output]);
         for tensor in touched {
             let at = position as u32;
-            let span = spans[tensor.0 as usize].get_or_insert(at..at);
+            let span = spans[tensor.index()].get_or_insert(at..at);
             span.end = at + 1;
         }
     }
@@ -113,28 +155,33 @@ fn spans(lowered: &Lowered, operations: &[usize]) -> Vec<Option<Range<u32>>> {
 }
 
 /// Lets the result of an operation take over the storage of an operand that dies there.
-fn overwrite(lowered: &mut Lowered, live: &mut Liveness, index: usize, position: u32) {
+fn overwrite(lowered: &mut Lowered, live: &mut Liveness, index: usize, position: u32, reuse: Reuse) {
     let operation = &lowered.operations[index];
-    let Some(own) = live.of[operation.output.0 as usize] else { return };
-    let Some(slot) =
-        (0..operation.operands.len()).find(|&slot| can_overwrite(lowered, live, operation, slot, position))
-    else {
-        return;
+    let Some(own) = live.of[operation.output.index()] else { return };
+    // An operand as large as the result before a larger one.
+    let fits = |equal: bool| {
+        (0..operation.operands.len())
+            .filter(|&slot| is_equal(lowered, operation, slot) == equal)
+            .find(|&slot| can_overwrite(lowered, live, operation, slot, position))
     };
-    let taken = operation.operands[slot].tensor;
-    let Some(storage) = live.of[taken.0 as usize] else { return };
+    let Some(slot) = fits(true).or_else(|| fits(false).filter(|_| reuse == Reuse::Larger)) else { return };
+    let view = &operation.operands[slot];
+    let Some(taken) = live.of[view.tensor.index()] else { return };
+    let offset = taken.offset + view.base * lowered.tensor(view.tensor).repr.bytes();
+    live.keeps_larger |= !is_equal(lowered, operation, slot);
     match &mut lowered.operations[index].spec {
         Spec::Elementwise(spec) => spec.in_place = Some(slot as u32),
         Spec::Softmax(spec) => spec.in_place = true,
         Spec::Normalize(spec) => spec.in_place = true,
         _ => return,
     }
-    let gone = std::mem::take(&mut live.storages[own].tensors);
+    // The result has just come to life, so its storage holds nothing else.
+    let gone = std::mem::take(&mut live.storages[own.storage].tensors);
     for tensor in &gone {
-        live.of[tensor.0 as usize] = Some(storage);
+        live.of[tensor.index()] = Some(Place { storage: taken.storage, offset });
     }
-    let (end, kind) = (live.storages[own].lifespan.end, live.storages[own].kind);
-    let kept = &mut live.storages[storage];
+    let (end, kind) = (live.storages[own.storage].lifespan.end, live.storages[own.storage].kind);
+    let kept = &mut live.storages[taken.storage];
     kept.tensors.extend(gone);
     kept.lifespan.end = end;
     if kind == BufferKind::Output {
@@ -142,7 +189,12 @@ fn overwrite(lowered: &mut Lowered, live: &mut Liveness, index: usize, position:
     }
 }
 
-/// Whether the result of an operation can be written over one of its operands.
+/// Whether an operand's tensor has as many bytes as the result.
+fn is_equal(lowered: &Lowered, operation: &Operation, slot: usize) -> bool {
+    lowered.tensor(operation.operands[slot].tensor).bytes() == lowered.tensor(operation.output).bytes()
+}
+
+/// Whether the result of an operation can be written over one of its operands, element over element.
 fn can_overwrite(
     lowered: &Lowered,
     live: &Liveness,
@@ -150,43 +202,37 @@ fn can_overwrite(
     slot: usize,
     position: u32,
 ) -> bool {
-    let full = match &operation.spec {
-        Spec::Elementwise(spec) => spec.shape == operation.operands[slot].shape,
+    let view = &operation.operands[slot];
+    let in_order = match &operation.spec {
+        Spec::Elementwise(spec) => spec.shape == view.shape,
         Spec::Softmax(_) | Spec::Normalize(_) => slot == 0,
         _ => false,
     };
-    let view: &View = &operation.operands[slot];
-    let (source, result) = (lowered.tensor(view.tensor), lowered.tensor(operation.output));
-    let Some(storage) = live.of[view.tensor.0 as usize].map(|index| &live.storages[index]) else {
-        return false;
-    };
-    let others = operation.operands.iter().enumerate().all(|(other, view)| {
-        other == slot
-            || live.of[view.tensor.0 as usize] != live.of[operation.operands[slot].tensor.0 as usize]
+    let Some(place) = live.of[view.tensor.index()] else { return false };
+    let storage = &live.storages[place.storage];
+    let alone = operation.operands.iter().enumerate().all(|(other, view)| {
+        other == slot || live.of[view.tensor.index()].is_none_or(|at| at.storage != place.storage)
     });
-    full && others
+    in_order
+        && alone
         && !operation.partial
-        && view.base == 0
         && view.is_contiguous()
         && matches!(storage.kind, BufferKind::Input | BufferKind::Activation)
         && storage.lifespan.end == position + 1
-        && source.repr.words() == result.repr.words()
-        && source.bytes() == result.bytes()
+        && lowered.tensor(view.tensor).repr.words() == lowered.tensor(operation.output).repr.words()
 }
 
 /// Drops storages that were taken over.
 fn compact(live: &mut Liveness) {
-    let mut moved = vec![None; live.storages.len()];
     let mut next = 0;
-    for (index, storage) in live.storages.iter().enumerate() {
-        if !storage.tensors.is_empty() {
-            moved[index] = Some(next);
-            next += 1;
-        }
-    }
+    let place = |storage: &Storage| {
+        let now = next;
+        next += usize::from(!storage.tensors.is_empty());
+        now
+    };
+    let moved: Vec<usize> = live.storages.iter().map(place).collect();
     live.storages.retain(|storage| !storage.tensors.is_empty());
-    for of in live.of.iter_mut().flatten() {
-        // A taken storage's tensors point to the one that took it.
-        *of = moved[*of].unwrap_or(*of);
+    for place in live.of.iter_mut().flatten() {
+        place.storage = moved[place.storage];
     }
 }

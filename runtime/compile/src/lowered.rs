@@ -4,11 +4,18 @@ use bayplan_expr::Expr;
 use bayplan_graph::{ConstData, DType};
 use bayplan_shaders::{Repr, Spec};
 
-use crate::view::View;
+use crate::view::{View, elements};
 
 /// A stored tensor, by its index in [`Lowered::tensors`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct TensorId(pub(crate) u32);
+
+impl TensorId {
+    /// Its position in [`Lowered::tensors`].
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
 
 /// Where a tensor's elements come from.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,9 +41,14 @@ pub(crate) struct Tensor {
 }
 
 impl Tensor {
+    /// Number of elements.
+    pub(crate) fn elements(&self) -> u64 {
+        elements(&self.shape)
+    }
+
     /// Bytes of its elements in device memory.
     pub(crate) fn bytes(&self) -> u64 {
-        self.shape.iter().product::<u64>() * self.repr.bytes()
+        self.elements() * self.repr.bytes()
     }
 }
 
@@ -69,12 +81,34 @@ impl Lowered {
         &self.tensors[id.0 as usize]
     }
 
+    /// Whether a view shows a whole tensor, element after element.
+    pub(crate) fn is_whole(&self, view: &View) -> bool {
+        view.base == 0 && view.is_contiguous() && view.elements() == self.tensor(view.tensor).elements()
+    }
+
+    /// Removes operations whose results nothing reads.
+    pub(crate) fn remove_dead(&mut self) {
+        let mut wanted = vec![false; self.tensors.len()];
+        for output in &self.outputs {
+            wanted[output.index()] = true;
+        }
+        let mut alive = vec![false; self.operations.len()];
+        for (alive, operation) in alive.iter_mut().zip(&self.operations).rev() {
+            *alive = wanted[operation.output.index()];
+            if *alive {
+                operation.operands.iter().for_each(|view| wanted[view.tensor.index()] = true);
+            }
+        }
+        let mut alive = alive.into_iter();
+        self.operations.retain(|_| alive.next().unwrap_or(true));
+    }
+
     /// For each tensor, the operations that read it, each once, in order.
     pub(crate) fn readers(&self) -> Vec<Vec<usize>> {
         let mut readers = vec![Vec::new(); self.tensors.len()];
         for (index, operation) in self.operations.iter().enumerate() {
             for view in &operation.operands {
-                let list: &mut Vec<usize> = &mut readers[view.tensor.0 as usize];
+                let list: &mut Vec<usize> = &mut readers[view.tensor.index()];
                 if list.last() != Some(&index) {
                     list.push(index);
                 }
@@ -87,7 +121,7 @@ impl Lowered {
     pub(crate) fn writers(&self) -> Vec<Vec<usize>> {
         let mut writers = vec![Vec::new(); self.tensors.len()];
         for (index, operation) in self.operations.iter().enumerate() {
-            writers[operation.output.0 as usize].push(index);
+            writers[operation.output.index()].push(index);
         }
         writers
     }

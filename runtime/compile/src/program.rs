@@ -7,6 +7,9 @@ use bayplan_graph::{ConstData, DType, FileRef};
 use bayplan_plan::Plan;
 use bayplan_shaders::{Access, Kernel, Target};
 
+/// Bytes of a `vec4` of 32-bit words: windows and buffers are whole ones.
+pub(crate) const VEC4: u64 = 16;
+
 /// A storage of the plan, by its index in [`Program::buffers`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BufferId(pub u32);

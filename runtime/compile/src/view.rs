@@ -27,7 +27,7 @@ impl View {
 
     /// Number of elements.
     pub(crate) fn elements(&self) -> u64 {
-        self.shape.iter().product()
+        elements(&self.shape)
     }
 
     /// Whether the elements lie one after the other, row-major.
@@ -37,9 +37,15 @@ impl View {
             if size != 1 && stride != expected {
                 return self.elements() == 0;
             }
-            expected *= size as i64;
+            expected = expected.saturating_mul(size as i64);
         }
         true
+    }
+
+    /// The view without repetition: dimensions that repeat one element are cut to that element.
+    pub(crate) fn narrowed(&self) -> Self {
+        let cut = |(&size, &stride): (&u64, &i64)| if stride == 0 { size.min(1) } else { size };
+        Self { shape: self.shape.iter().zip(&self.strides).map(cut).collect(), ..self.clone() }
     }
 
     /// The same elements in another shape, if that needs no movement.
@@ -69,13 +75,16 @@ impl View {
         Self { shape: shape.to_vec(), strides, ..self.clone() }
     }
 
-    /// `len` elements of one axis from `start` on, every `step`-th.
+    /// `len` elements of one axis from `start` on, every `step`-th. All of them must exist.
     pub(crate) fn slice(&self, axis: usize, start: u64, step: i64, len: u64) -> Self {
         let mut view = self.clone();
         if len > 0 {
             view.base = view.base.wrapping_add_signed(start as i64 * self.strides[axis]);
         }
-        view.strides[axis] *= step;
+        // One element needs no step, which may be as far as ±2^63.
+        if len > 1 {
+            view.strides[axis] *= step;
+        }
         view.shape[axis] = len;
         view
     }
@@ -99,11 +108,18 @@ impl View {
     }
 }
 
-/// Row-major strides of a shape.
+/// Number of elements of a shape; saturates.
+pub(crate) fn elements(shape: &[u64]) -> u64 {
+    // A zero anywhere makes the product zero, even where a partial product would not fit.
+    if shape.contains(&0) { 0 } else { shape.iter().fold(1, |product, &size| product.saturating_mul(size)) }
+}
+
+/// Row-major strides of a shape; they saturate where a dimension of size 0 makes them meaningless.
 pub(crate) fn contiguous(shape: &[u64]) -> Vec<i64> {
     let mut strides = vec![1i64; shape.len()];
     for axis in (1..shape.len()).rev() {
-        strides[axis - 1] = strides[axis] * shape[axis].max(1) as i64;
+        let size = i64::try_from(shape[axis].max(1)).unwrap_or(i64::MAX);
+        strides[axis - 1] = strides[axis].saturating_mul(size);
     }
     strides
 }
@@ -113,7 +129,7 @@ pub(crate) fn contiguous(shape: &[u64]) -> Vec<i64> {
 /// Dimensions of both shapes are matched in groups of equal extent; a group must be mergeable into one run with one
 /// stride before it can be split again.
 pub(crate) fn restride(from: &[u64], strides: &[i64], to: &[u64]) -> Option<Vec<i64>> {
-    if from.iter().product::<u64>() == 0 {
+    if elements(from) == 0 {
         return Some(contiguous(to));
     }
     let old: Vec<(u64, i64)> =
@@ -170,7 +186,7 @@ mod tests {
 
     #[test]
     fn reshaping_keeps_the_order_of_elements() {
-        let cases: [(View, &[u64], bool); 8] = [
+        let cases: [(View, &[u64], bool); 12] = [
             (view(&[2, 3, 4]), &[6, 4], true),
             (view(&[2, 3, 4]), &[24], true),
             (view(&[2, 3, 4]).permute(&[1, 0, 2]), &[3, 8], false),
@@ -179,6 +195,10 @@ mod tests {
             (view(&[1, 3]).expand(&[4, 3]), &[12], false),
             (view(&[6, 4]).slice(1, 1, 2, 2), &[2, 3, 2, 1], true),
             (view(&[5, 1, 1]), &[1, 5], true),
+            (view(&[1, 1]), &[], true),
+            (view(&[]), &[1, 1, 1], true),
+            (view(&[4]).slice(0, 3, -1, 4), &[2, 2], true),
+            (view(&[2, 1, 3]).permute(&[1, 0, 2]), &[6], true),
         ];
         for (from, to, possible) in cases {
             let reshaped = from.reshape(to);
@@ -196,7 +216,30 @@ mod tests {
         assert!(backwards.forward_strides().is_none());
         assert_eq!(view(&[4, 6]).slice(1, 2, 1, 3).extent(), 3 * 6 + 3);
         assert_eq!(view(&[4, 0]).extent(), 0);
+        let far = view(&[2, 5]).slice(1, 4, i64::MIN, 1).slice(0, 0, i64::MAX, 1);
+        assert_eq!(
+            (positions(&far), far.forward_strides().is_some()),
+            (vec![4], true),
+            "one element needs no step"
+        );
+        assert_eq!(positions(&view(&[4]).slice(0, 3, -1, 4).slice(0, 3, -1, 2)), [0, 1], "backwards twice");
         assert!(view(&[1, 4]).expand(&[1, 4]).is_contiguous());
         assert!(!view(&[1, 4]).expand(&[2, 4]).is_contiguous());
+        assert_eq!(view(&[1, 4]).expand(&[3, 4]).narrowed().shape, [1, 4]);
+        assert_eq!(view(&[2, 4]).expand(&[3, 2, 4]).narrowed().shape, [1, 2, 4]);
+    }
+
+    #[test]
+    fn empty_and_endless_shapes() {
+        let far = u64::MAX / 2;
+        assert_eq!(elements(&[far, far, 0]), 0);
+        assert_eq!(elements(&[far, far]), u64::MAX);
+        assert_eq!(elements(&[]), 1);
+        let empty = view(&[far, 0, far]);
+        assert!(empty.is_contiguous());
+        assert_eq!(empty.reshape(&[0, far]).map(|view| view.elements()), Some(0));
+        assert!(view(&[2, 0]).permute(&[1, 0]).is_contiguous());
+        assert_eq!(view(&[1]).expand(&[0]).elements(), 0);
+        assert_eq!(view(&[]).expand(&[2, 3]).extent(), 1);
     }
 }

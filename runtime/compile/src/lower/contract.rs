@@ -1,12 +1,12 @@
 //! Contractions: matrix products, convolutions and pooling.
 
-use bayplan_graph::op::{Pads, Window};
+use bayplan_graph::op::{PoolKind, Window};
 use bayplan_graph::{DType, Node, Op};
-use bayplan_shaders::{ConvSpec, ElementwiseSpec, MatMulSpec, PoolSpec, Spec};
+use bayplan_shaders::{ConvSpec, MatMulSpec, PoolSpec, Spec};
 
-use super::elementwise::{constant, identity};
+use super::elementwise::identity;
 use super::{Lowerer, Lowering};
-use crate::view::View;
+use crate::view::{View, elements};
 
 pub(crate) fn lower(lowerer: &mut Lowerer<'_>, node: &Node) -> Lowering {
     match &node.op {
@@ -40,9 +40,7 @@ fn matmul(lowerer: &mut Lowerer<'_>, node: &Node) -> Result<Vec<View>, String> {
     let n = b.shape[b.shape.len() - 1];
     let batch = broadcast(&a.shape[..a.shape.len() - 2], &b.shape[..b.shape.len() - 2])?;
     if k == 0 {
-        let spec =
-            ElementwiseSpec { shape: out_shape.clone(), chain: constant(DType::F32, 0), in_place: None };
-        return Ok(vec![lowerer.emit(Spec::Elementwise(spec), Vec::new(), DType::F32, out_shape)?]);
+        return Ok(vec![lowerer.filled(DType::F32, 0, &out_shape)?]);
     }
     a = lowerer.strided(&a.expand(&[&batch[..], &[m, k]].concat()));
     b = lowerer.strided(&b.expand(&[&batch[..], &[k, n]].concat()));
@@ -58,7 +56,7 @@ fn merged(a: &View, b: &View, batch: Vec<u64>, [m, n, k]: [u64; 3]) -> MatMulSpe
         (a.forward_strides().unwrap_or_default(), b.forward_strides().unwrap_or_default());
     let shared = (0..rank).all(|axis| batch[axis] == 1 || b_strides[axis] == 0);
     if shared && rank > 0 {
-        let rows = batch.iter().product::<u64>() * m;
+        let rows = elements(&batch) * m;
         let folded = a.reshape(&[rows, k]).and_then(|view| view.forward_strides());
         if let Some(strides) = folded {
             let shape = [rows, n];
@@ -133,51 +131,44 @@ struct Planar {
     pads_end: [u64; 2],
 }
 
-fn planar(window: &Window, x: &[u64], out: &[u64]) -> Result<Planar, String> {
-    let spatial = x.len() - 2;
+/// The window over two spatial axes, and its operand without what negative padding crops.
+fn planar(window: &Window, x: &View, out: &[u64]) -> Result<(View, Planar), String> {
+    let spatial = x.shape.len() - 2;
     if !(1..=2).contains(&spatial) {
         return Err(format!("windows over {spatial} axes have no kernel; 1 and 2 do"));
     }
-    let two = |list: &mut dyn Iterator<Item = u64>, fill: u64| {
-        let list: Vec<u64> = list.collect();
-        if spatial == 1 { [fill, list[0]] } else { [list[0], list[1]] }
-    };
-    let input = two(&mut x[2..].iter().copied(), 1);
-    let output = two(&mut out[2..].iter().copied(), 1);
-    let kernel = two(&mut window.kernel.iter().map(|&v| v as u64), 1);
-    let strides = two(&mut window.strides.iter().map(|&v| v as u64), 1);
-    let dilations = two(&mut window.dilations.iter().map(|&v| v as u64), 1);
+    let mut x = x.clone();
+    let first = 2 - spatial;
+    let (mut input, mut output, mut kernel) = ([1; 2], [1; 2], [1; 2]);
+    let (mut strides, mut dilations) = ([1; 2], [1; 2]);
     let (mut pads, mut pads_end) = ([0; 2], [0; 2]);
-    match &window.pads {
-        Pads::Explicit(list) => {
-            let number = |pad: i64| {
-                u64::try_from(pad).map_err(|_| format!("the negative padding {pad} has no kernel"))
-            };
-            for axis in 0..spatial {
-                let at = axis + 2 - spatial;
-                pads[at] = number(list[axis])?;
-                pads_end[at] = number(list[axis + spatial])?;
-            }
-        }
-        Pads::Same { upper } => {
-            for axis in 0..2 {
-                let reach = (output[axis] - 1) * strides[axis] + (kernel[axis] - 1) * dilations[axis] + 1;
-                let total = reach.saturating_sub(input[axis]);
-                let (small, large) = (total / 2, total - total / 2);
-                (pads[axis], pads_end[axis]) = if *upper { (small, large) } else { (large, small) };
-            }
-        }
+    let sizes: Vec<usize> = x.shape[2..].iter().map(|&size| size as usize).collect();
+    let outputs: Vec<usize> = out[2..].iter().map(|&size| size as usize).collect();
+    for (axis, resolved) in window.resolve(&sizes, &outputs).into_iter().enumerate() {
+        let at = first + axis;
+        let crop = |pad: i64| pad.min(0).unsigned_abs();
+        let len =
+            x.shape[2 + axis].saturating_sub(crop(resolved.before)).saturating_sub(crop(resolved.after));
+        x = x.slice(2 + axis, crop(resolved.before), 1, len);
+        (input[at], output[at]) = (len, resolved.output as u64);
+        (kernel[at], strides[at]) = (resolved.kernel as u64, resolved.stride as u64);
+        dilations[at] = resolved.dilation as u64;
+        pads[at] = resolved.before.max(0).unsigned_abs();
+        pads_end[at] = resolved.after.max(0).unsigned_abs();
     }
-    Ok(Planar { input, output, kernel, strides, dilations, pads, pads_end })
+    Ok((x, Planar { input, output, kernel, strides, dilations, pads, pads_end }))
 }
 
 fn conv(lowerer: &mut Lowerer<'_>, node: &Node, window: &Window, groups: usize) -> Result<Vec<View>, String> {
     need_f32(lowerer, node)?;
     let x = lowerer.view(node.inputs[0])?;
-    let x = lowerer.packed(&x);
     let w = lowerer.view(node.inputs[1])?;
     let out = lowerer.shape(node.outputs[0])?;
-    let p = planar(window, &x.shape, &out)?;
+    let (x, p) = planar(window, &x, &out)?;
+    if x.elements() == 0 || w.elements() == 0 {
+        return Ok(vec![lowerer.filled(DType::F32, 0, &out)?]);
+    }
+    let x = lowerer.packed(&x);
     let mut spec = ConvSpec {
         batch: out[0],
         channels: x.shape[1],
@@ -199,35 +190,27 @@ fn conv(lowerer: &mut Lowerer<'_>, node: &Node, window: &Window, groups: usize) 
 /// The weights as the kernel wants them; rearranged once while loading if they come from constants alone.
 fn packed_weights(lowerer: &mut Lowerer<'_>, spec: &mut ConvSpec, w: &View) -> Result<View, String> {
     let w = lowerer.packed(w);
-    let Some(packing) = spec.packing(lowerer.target) else { return Ok(w) };
-    if !lowerer.is_static(w.tensor) {
+    let Some(packing) = spec.packing(lowerer.target).filter(|_| lowerer.is_static(w.tensor)) else {
         return Ok(w);
-    }
-    let packed = lowerer.fresh(DType::F32, vec![packing.elements])?;
-    if packing.zero_fill {
-        let fill =
-            ElementwiseSpec { shape: vec![packing.elements], chain: constant(DType::F32, 0), in_place: None };
-        lowerer.push(Spec::Elementwise(fill), Vec::new(), &packed, true);
-    }
-    for copy in packing.copies {
-        lowerer.push(Spec::Copy(copy), vec![w.clone()], &packed, true);
-    }
-    lowerer.rename(packed.tensor, w.tensor, "packed");
+    };
     spec.packed = true;
-    Ok(packed)
+    lowerer.rearranged(&w, packing)
 }
 
 fn pool(
     lowerer: &mut Lowerer<'_>,
     node: &Node,
-    kind: bayplan_graph::op::PoolKind,
+    kind: PoolKind,
     window: &Window,
 ) -> Result<Vec<View>, String> {
     need_f32(lowerer, node)?;
     let x = lowerer.view(node.inputs[0])?;
-    let x = lowerer.packed(&x);
     let out = lowerer.shape(node.outputs[0])?;
-    let p = planar(window, &x.shape, &out)?;
+    let (x, p) = planar(window, &x, &out)?;
+    if x.elements() == 0 {
+        return Ok(vec![lowerer.filled(DType::F32, of_padding(kind), &out)?]);
+    }
+    let x = lowerer.packed(&x);
     let spec = PoolSpec {
         kind,
         planes: out[0] * out[1],
@@ -240,4 +223,14 @@ fn pool(
         pads_end: p.pads_end,
     };
     Ok(vec![lowerer.emit(Spec::Pool(spec), vec![x], DType::F32, out)?])
+}
+
+/// The bits of what pooling makes of padding alone.
+fn of_padding(kind: PoolKind) -> u64 {
+    let value = match kind {
+        PoolKind::Max => f32::NEG_INFINITY,
+        PoolKind::Average { count_pad: true } => 0.0,
+        PoolKind::Average { count_pad: false } => f32::NAN,
+    };
+    u64::from(value.to_bits())
 }

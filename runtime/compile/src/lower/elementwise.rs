@@ -1,6 +1,6 @@
 //! Elementwise operators: one step of a chain each; fusion joins the chains afterwards.
 
-use bayplan_graph::{DType, Node, Op, ValueId};
+use bayplan_graph::{DType, Node, Op};
 use bayplan_shaders::{Arg, Chain, ElementwiseSpec, Operand, Spec, Step, StepOp};
 
 use super::{Lowerer, Lowering};
@@ -15,22 +15,16 @@ pub(crate) fn lower(lowerer: &mut Lowerer<'_>, node: &Node) -> Lowering {
             return Some(lowerer.view(node.inputs[0]).map(|view| vec![view]));
         }
         Op::Cast(_) => StepOp::Cast,
-        Op::Fill => return Some(fill(lowerer, node)),
         _ => return None,
     };
-    Some(step(lowerer, node, op, &node.inputs))
+    Some(step(lowerer, node, op))
 }
 
-/// A tensor filled with its second operand.
-fn fill(lowerer: &mut Lowerer<'_>, node: &Node) -> Result<Vec<View>, String> {
-    step(lowerer, node, StepOp::Cast, &node.inputs[1..2])
-}
-
-fn step(lowerer: &mut Lowerer<'_>, node: &Node, op: StepOp, inputs: &[ValueId]) -> Result<Vec<View>, String> {
+fn step(lowerer: &mut Lowerer<'_>, node: &Node, op: StepOp) -> Result<Vec<View>, String> {
     let output = node.outputs[0];
     let (shape, dtype) = (lowerer.shape(output)?, lowerer.dtype(output));
     let (mut operands, mut views, mut args) = (Vec::new(), Vec::new(), Vec::new());
-    for &input in inputs {
+    for &input in &node.inputs {
         if let Some(bits) = lowerer.scalar_bits(input) {
             args.push(Arg::Const(lowerer.dtype(input), bits));
             continue;
@@ -38,7 +32,7 @@ fn step(lowerer: &mut Lowerer<'_>, node: &Node, op: StepOp, inputs: &[ValueId]) 
         let view = lowerer.view(input)?;
         // A single element broadcasts whatever its rank.
         let view = if view.elements() == 1 { lowerer.reshaped(&view, &[]) } else { view };
-        let view = lowerer.strided(&view.expand(&shape));
+        let view = lowerer.strided(&view).expand(&shape);
         args.push(Arg::Operand(operands.len() as u32));
         operands.push(Operand { dtype: view.dtype, strides: view.forward_strides().unwrap_or_default() });
         views.push(view);

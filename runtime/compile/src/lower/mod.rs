@@ -13,11 +13,15 @@ use std::sync::Arc;
 
 use bayplan_expr::Expr;
 use bayplan_graph::{ConstData, DType, Graph, Node, Tensor as HostTensor, ValueId, ValueSource};
-use bayplan_shaders::{CopySpec, Repr, Spec, Target};
+use bayplan_shaders::{CopySpec, ElementwiseSpec, Packing, Repr, Spec, Target};
 
 use crate::error::Refused;
 use crate::lowered::{Lowered, Operation, Origin, Tensor, TensorId};
-use crate::view::{View, contiguous};
+use crate::program::VEC4;
+use crate::view::{View, contiguous, elements};
+
+/// Most elements of one value: kernels count in 32 bits.
+const MAX_ELEMENTS: u64 = u32::MAX as u64;
 
 /// What a lowering function answers: `None` if the operator is not its own.
 type Lowering = Option<Result<Vec<View>, String>>;
@@ -45,6 +49,7 @@ pub(crate) fn lower(
         out: Lowered::default(),
         views: vec![None; graph.values.len()],
         copies: HashMap::new(),
+        rearranged: Vec::new(),
         fixed: Vec::new(),
         node: None,
         value: None,
@@ -58,6 +63,7 @@ pub(crate) fn lower(
     if refused.is_empty() {
         lowerer.outputs(&mut refused);
     }
+    lowerer.out.remove_dead();
     if refused.is_empty() { Ok((lowerer.out, lowerer.fixed)) } else { Err(refused) }
 }
 
@@ -89,6 +95,8 @@ pub(crate) struct Lowerer<'a> {
     views: Vec<Option<View>>,
     /// Contiguous copies made of views so far.
     copies: HashMap<(TensorId, u64, Vec<u64>, Vec<i64>), View>,
+    /// Weights rearranged so far: tensor, base, how, and the result.
+    rearranged: Vec<(TensorId, u64, Packing, View)>,
     /// For each tensor, whether it follows from constants alone.
     fixed: Vec<bool>,
     node: Option<&'a Node>,
@@ -140,19 +148,20 @@ impl<'a> Lowerer<'a> {
             self.value = Some(id);
             match self.view(id) {
                 Ok(view) => {
-                    let tensor = self.out.tensor(view.tensor);
-                    let own = tensor.origin == Origin::Computed
-                        && view.base == 0
-                        && view.is_contiguous()
-                        && view.elements() == tensor.shape.iter().product::<u64>()
-                        && !self.out.outputs.contains(&view.tensor);
-                    let tensor = if own { view.tensor } else { self.copy(&view).tensor };
-                    self.out.tensors[tensor.0 as usize].name = name.to_string();
+                    let tensor = self.output(&view);
+                    self.out.tensors[tensor.index()].name = name.to_string();
                     self.out.outputs.push(tensor);
                 }
                 Err(reason) => refused.push(Refused::new(&name, "graph output", reason)),
             }
         }
+    }
+
+    /// A tensor that shows a view and is no output yet: its own, a copy made before, or a new one.
+    fn output(&mut self, view: &View) -> TensorId {
+        let own = self.out.tensor(view.tensor).origin == Origin::Computed && self.out.is_whole(view);
+        let tensor = if own { view.tensor } else { self.copy(view).tensor };
+        if self.out.outputs.contains(&tensor) { self.duplicate(view).tensor } else { tensor }
     }
 
     /// The view of a value; constants become tensors when they are first used.
@@ -189,10 +198,6 @@ impl<'a> Lowerer<'a> {
     ) -> Result<View, String> {
         let repr =
             Repr::of(dtype).ok_or_else(|| format!("{dtype} has no representation on the device yet"))?;
-        let elements = shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size));
-        if elements.is_none_or(|elements| elements > u64::from(u32::MAX)) {
-            return Err(format!("{name} has more than {} elements", u32::MAX));
-        }
         let id = TensorId(self.out.tensors.len() as u32);
         self.fixed.push(origin != Origin::Input);
         self.out.tensors.push(Tensor { name, dtype, repr, shape: shape.clone(), elements_expr, origin });
@@ -209,15 +214,16 @@ impl<'a> Lowerer<'a> {
     pub(crate) fn shape(&self, id: ValueId) -> Result<Vec<u64>, String> {
         let value = self.graph.value(id);
         let ty = value.ty.as_ref().ok_or_else(|| format!("{} has no type", value.name))?;
-        ty.shape
-            .iter()
-            .map(|dim| {
-                let size = dim
-                    .as_const()
-                    .ok_or_else(|| format!("{} has the unknown dimension {dim}", value.name))?;
-                u64::try_from(size).map_err(|_| format!("{} has the negative dimension {size}", value.name))
-            })
-            .collect()
+        let size = |dim: &Expr| {
+            let size =
+                dim.as_const().ok_or_else(|| format!("{} has the unknown dimension {dim}", value.name))?;
+            u64::try_from(size).map_err(|_| format!("{} has the negative dimension {size}", value.name))
+        };
+        let shape: Vec<u64> = ty.shape.iter().map(size).collect::<Result<_, _>>()?;
+        if elements(&shape) > MAX_ELEMENTS {
+            return Err(format!("{} has more than {MAX_ELEMENTS} elements", value.name));
+        }
+        Ok(shape)
     }
 
     /// The elements of an operand that says a shape or position.
@@ -232,19 +238,23 @@ impl<'a> Lowerer<'a> {
         })
     }
 
-    /// The bits of a value that is one known element, as [`bayplan_shaders::Arg::Const`] holds them.
+    /// The bits of a value that is one known element, however often it is repeated, as
+    /// [`bayplan_shaders::Arg::Const`] holds them.
     pub(crate) fn scalar_bits(&self, id: ValueId) -> Option<u64> {
-        let tensor = match (&self.known[id.0 as usize], &self.graph.value(id).source) {
+        let bytes: &[u8] = match (&self.known[id.0 as usize], &self.graph.value(id).source) {
             (Some(tensor), _) => tensor.bytes(),
             (None, ValueSource::Constant(ConstData::Inline(bytes))) => bytes,
-            _ => return None,
+            _ => match &self.out.tensor(self.views[id.0 as usize].as_ref()?.tensor).origin {
+                Origin::Constant(ConstData::Inline(bytes)) => bytes,
+                _ => return None,
+            },
         };
         let dtype = self.dtype(id);
-        if tensor.len() != dtype.size() {
+        if bytes.len() != dtype.size() {
             return None;
         }
         let mut bits = [0; 8];
-        bits[..tensor.len()].copy_from_slice(tensor);
+        bits[..bytes.len()].copy_from_slice(bytes);
         let bits = u64::from_le_bytes(bits);
         // Narrow signed integers are widened as the device holds them.
         Some(match dtype {
@@ -258,8 +268,16 @@ impl<'a> Lowerer<'a> {
         let symbolic = self.symbolic.values.get(id.0 as usize).and_then(|value| value.ty.as_ref());
         match symbolic {
             Some(ty) => ty.shape.iter().fold(Expr::from(1), |product, dim| product * dim.clone()),
-            None => Expr::from(shape.iter().product::<u64>() as i64),
+            None => Expr::from(elements(shape) as i64),
         }
+    }
+
+    /// One constant element, repeated over a shape: no work at run time.
+    pub(crate) fn filled(&mut self, dtype: DType, bits: u64, shape: &[u64]) -> Result<View, String> {
+        let bytes = bits.to_le_bytes()[..dtype.size()].into();
+        let origin = Origin::Constant(ConstData::Inline(bytes));
+        let one = self.tensor("constant".into(), dtype, Vec::new(), Expr::from(1), origin)?;
+        Ok(one.expand(shape))
     }
 
     /// Adds an operation that makes the current value's next tensor.
@@ -277,16 +295,15 @@ impl<'a> Lowerer<'a> {
 
     /// A new tensor for the current value, written by operations pushed next.
     pub(crate) fn fresh(&mut self, dtype: DType, shape: Vec<u64>) -> Result<View, String> {
-        let (name, elements) = match self.value {
-            Some(id) => (self.graph.value(id).name.to_string(), self.elements_expr(id, &shape)),
-            None => ("constant".into(), Expr::from(shape.iter().product::<u64>() as i64)),
+        let count = elements(&shape);
+        let name = self.value.map_or("constant", |id| &*self.graph.value(id).name).to_string();
+        // As many elements as the value has: then their number is known as an expression too.
+        let like = self.value.filter(|&id| self.shape(id).is_ok_and(|own| elements(&own) == count));
+        let expr = match like {
+            Some(id) => self.elements_expr(id, &shape),
+            None => Expr::from(count as i64),
         };
-        let same = self
-            .value
-            .and_then(|id| self.shape(id).ok())
-            .is_some_and(|own| own.iter().product::<u64>() == shape.iter().product::<u64>());
-        let elements = if same { elements } else { Expr::from(shape.iter().product::<u64>() as i64) };
-        self.tensor(name, dtype, shape, elements, Origin::Computed)
+        self.tensor(name, dtype, shape, expr, Origin::Computed)
     }
 
     /// Adds an operation that writes a tensor, wholly or (`partial`) in part.
@@ -295,7 +312,7 @@ impl<'a> Lowerer<'a> {
             return;
         }
         let fixed = operands.iter().all(|view| self.is_static(view.tensor));
-        self.fixed[output.tensor.0 as usize] &= fixed;
+        self.fixed[output.tensor.index()] &= fixed;
         let (source_node, source_op) = match self.node {
             Some(node) => (node.name.to_string(), node.source_op.to_string()),
             None => (String::new(), String::new()),
@@ -315,9 +332,13 @@ impl<'a> Lowerer<'a> {
         if view.is_contiguous() && self.bindable(view) { view.clone() } else { self.copy(view) }
     }
 
-    /// The view with strides that kernels can follow from an offset that can be bound: itself, or a copy.
+    /// The view with strides that kernels can follow from an offset that can be bound: itself, or a copy of what it
+    /// shows, without repetition.
     pub(crate) fn strided(&mut self, view: &View) -> View {
-        if view.forward_strides().is_some() && self.bindable(view) { view.clone() } else { self.copy(view) }
+        if view.forward_strides().is_some() && self.bindable(view) {
+            return view.clone();
+        }
+        self.copy(&view.narrowed()).expand(&view.shape)
     }
 
     /// The view in another shape, copied if the elements do not lie so.
@@ -331,17 +352,36 @@ impl<'a> Lowerer<'a> {
 
     /// Whether a tensor follows from constants alone, so that what is computed from it can be computed while loading.
     pub(crate) fn is_static(&self, tensor: TensorId) -> bool {
-        self.fixed[tensor.0 as usize]
+        self.fixed[tensor.index()]
     }
 
-    /// Names a tensor after another it was made from.
-    pub(crate) fn rename(&mut self, tensor: TensorId, after: TensorId, suffix: &str) {
-        self.out.tensors[tensor.0 as usize].name = format!("{}.{suffix}", self.out.tensor(after).name);
+    /// Weights rearranged for a kernel; the same ones if asked again.
+    pub(crate) fn rearranged(&mut self, w: &View, packing: Packing) -> Result<View, String> {
+        let known = self
+            .rearranged
+            .iter()
+            .find(|(tensor, base, how, _)| (*tensor, *base) == (w.tensor, w.base) && *how == packing);
+        if let Some((.., view)) = known {
+            return Ok(view.clone());
+        }
+        let packed = self.fresh(w.dtype, vec![packing.elements])?;
+        self.out.tensors[packed.tensor.index()].name = format!("{}.packed", self.out.tensor(w.tensor).name);
+        if packing.zero_fill {
+            let (shape, chain) = (vec![packing.elements], elementwise::constant(w.dtype, 0));
+            let fill = ElementwiseSpec { shape, chain, in_place: None };
+            self.push(Spec::Elementwise(fill), Vec::new(), &packed, true);
+        }
+        for copy in &packing.copies {
+            self.push(Spec::Copy(copy.clone()), vec![w.clone()], &packed, true);
+        }
+        self.rearranged.push((w.tensor, w.base, packing, packed.clone()));
+        Ok(packed)
     }
 
     fn bindable(&self, view: &View) -> bool {
         let bytes = Repr::of(view.dtype).map_or(1, Repr::bytes);
-        (view.base * bytes).is_multiple_of(self.target.storage_alignment)
+        // Kernels move whole vec4s, whatever finer offsets the device can bind.
+        (view.base * bytes).is_multiple_of(self.target.storage_alignment.max(VEC4))
     }
 
     /// A contiguous copy of a view; the same one if asked again.
@@ -350,9 +390,16 @@ impl<'a> Lowerer<'a> {
         if let Some(copy) = self.copies.get(&key) {
             return copy.clone();
         }
+        let copy = self.duplicate(view);
+        self.copies.insert(key, copy.clone());
+        copy
+    }
+
+    /// A contiguous copy of a view.
+    fn duplicate(&mut self, view: &View) -> View {
         let id = TensorId(self.out.tensors.len() as u32);
         let source = self.out.tensor(view.tensor);
-        let whole = view.elements() == source.shape.iter().product::<u64>();
+        let whole = view.elements() == source.elements();
         let elements_expr =
             if whole { source.elements_expr.clone() } else { Expr::from(view.elements() as i64) };
         let tensor = Tensor {
@@ -367,7 +414,6 @@ impl<'a> Lowerer<'a> {
         self.out.tensors.push(tensor);
         let copy = View::whole(id, view.dtype, view.shape.clone());
         self.copy_into(view, &copy, 0, contiguous(&view.shape), false);
-        self.copies.insert(key, copy.clone());
         copy
     }
 

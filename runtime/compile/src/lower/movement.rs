@@ -1,13 +1,13 @@
 //! Movement: views cost nothing, the rest copies.
 
 use bayplan_graph::op::PadMode;
-use bayplan_graph::{Node, Op};
+use bayplan_graph::{Node, Op, ValueId};
 use bayplan_shaders::{ElementwiseSpec, GatherNdSpec, GatherSpec, RangeSpec, Spec};
 
 use super::elementwise::constant;
 use super::reduce::axis_of;
 use super::{Lowerer, Lowering};
-use crate::view::{View, contiguous};
+use crate::view::{View, contiguous, elements};
 
 /// Whether an operand only says a shape or a position and is not read when the model runs.
 pub(crate) fn says_shape(op: &Op, operand: usize) -> bool {
@@ -29,7 +29,9 @@ pub(crate) fn lower(lowerer: &mut Lowerer<'_>, node: &Node) -> Lowering {
         Op::Slice => Some(slice(lowerer, node)),
         Op::Split { axis } => Some(split(lowerer, node, *axis)),
         Op::Concat { axis } => Some(concat(lowerer, node, *axis)),
-        Op::Pad(mode) => Some(pad(lowerer, node, *mode)),
+        Op::Fill => Some(fill(lowerer, node)),
+        Op::Pad(PadMode::Constant) => Some(pad(lowerer, node)),
+        Op::Pad(mode) => Some(repeat_edges(lowerer, node, *mode)),
         Op::Gather { axis } => Some(gather(lowerer, node, *axis)),
         Op::GatherNd { batch_dims } => Some(gather_nd(lowerer, node, *batch_dims)),
         Op::Range => Some(range(lowerer, node)),
@@ -46,6 +48,13 @@ fn reshape(lowerer: &mut Lowerer<'_>, node: &Node) -> Result<Vec<View>, String> 
 fn expand(lowerer: &mut Lowerer<'_>, node: &Node) -> Result<Vec<View>, String> {
     let x = lowerer.view(node.inputs[0])?;
     Ok(vec![x.expand(&lowerer.shape(node.outputs[0])?)])
+}
+
+/// One element repeated: consumers read it with strides of 0.
+fn fill(lowerer: &mut Lowerer<'_>, node: &Node) -> Result<Vec<View>, String> {
+    let value = lowerer.view(node.inputs[1])?;
+    let shape = lowerer.shape(node.outputs[0])?;
+    Ok(vec![lowerer.reshaped(&value, &[]).expand(&shape)])
 }
 
 fn slice(lowerer: &mut Lowerer<'_>, node: &Node) -> Result<Vec<View>, String> {
@@ -78,82 +87,145 @@ fn split(lowerer: &mut Lowerer<'_>, node: &Node, axis: i64) -> Result<Vec<View>,
 }
 
 fn concat(lowerer: &mut Lowerer<'_>, node: &Node, axis: i64) -> Result<Vec<View>, String> {
-    let shape = lowerer.shape(node.outputs[0])?;
-    let axis = axis_of(axis, shape.len())?;
+    let axis = axis_of(axis, lowerer.shape(node.outputs[0])?.len())?;
     let parts = node.inputs.iter().map(|&input| lowerer.view(input)).collect::<Result<Vec<_>, _>>()?;
-    let parts: Vec<View> = parts.into_iter().filter(|part| part.elements() > 0).collect();
-    if let [only] = &parts[..] {
-        return Ok(vec![only.clone()]);
-    }
-    let out = lowerer.fresh(lowerer.dtype(node.outputs[0]), shape)?;
-    let mut base = 0;
-    for part in parts {
-        lowerer.copy_into(&part, &out, base, out.strides.clone(), true);
-        base += part.shape[axis] * out.strides[axis].unsigned_abs();
-    }
-    Ok(vec![out])
+    Ok(vec![joined(lowerer, &parts, axis)?])
 }
 
-fn pad(lowerer: &mut Lowerer<'_>, node: &Node, mode: PadMode) -> Result<Vec<View>, String> {
-    if mode != PadMode::Constant {
-        return Err(format!("padding in mode {mode:?} has no kernel; mode constant does"));
-    }
+/// The part of an operand that padding leaves (negative padding crops), along one axis: start and length.
+fn kept(size: u64, before: i64, after: i64) -> (u64, u64) {
+    let (front, back) = (before.min(0).unsigned_abs(), after.min(0).unsigned_abs());
+    (front, size.saturating_sub(front).saturating_sub(back))
+}
+
+fn pad(lowerer: &mut Lowerer<'_>, node: &Node) -> Result<Vec<View>, String> {
     let mut x = lowerer.view(node.inputs[0])?;
     let pads = lowerer.ints(node.inputs[1])?;
     let shape = lowerer.shape(node.outputs[0])?;
-    let rank = shape.len();
-    let dtype = x.dtype;
+    let (rank, dtype, strides) = (shape.len(), x.dtype, contiguous(&shape));
     let mut base = 0;
-    // Negative padding crops the input.
     for axis in 0..rank {
         let (before, after) = (pads[axis], pads[axis + rank]);
-        let (crop, len) = (before.min(0).unsigned_abs(), x.shape[axis] as i64 + before.min(0) + after.min(0));
-        x = x.slice(axis, crop, 1, u64::try_from(len).unwrap_or(0));
-        base += before.max(0) as u64 * contiguous(&shape)[axis].unsigned_abs();
+        let (start, len) = kept(x.shape[axis], before, after);
+        x = x.slice(axis, start, 1, len);
+        base += before.max(0).unsigned_abs() * strides[axis].unsigned_abs();
     }
     if x.shape == shape {
         return Ok(vec![x]);
     }
-    let out = lowerer.fresh(dtype, shape.clone())?;
     let bits = lowerer
         .scalar_bits(node.inputs[2])
         .ok_or("the padding value depends on the inputs' data; only a constant has a kernel")?;
+    if x.elements() == 0 {
+        return Ok(vec![lowerer.filled(dtype, bits, &shape)?]);
+    }
+    let out = lowerer.fresh(dtype, shape.clone())?;
     let fill = ElementwiseSpec { shape, chain: constant(dtype, bits), in_place: None };
     lowerer.push(Spec::Elementwise(fill), Vec::new(), &out, true);
-    lowerer.copy_into(&x, &out, base, out.strides.clone(), true);
+    lowerer.copy_into(&x, &out, base, strides, true);
     Ok(vec![out])
 }
 
+/// Padding with elements of the operand: one axis after the other, each from three views of the last result.
+fn repeat_edges(lowerer: &mut Lowerer<'_>, node: &Node, mode: PadMode) -> Result<Vec<View>, String> {
+    let mut x = lowerer.view(node.inputs[0])?;
+    let pads = lowerer.ints(node.inputs[1])?;
+    let rank = x.shape.len();
+    for axis in 0..rank {
+        let (before, after, size) = (pads[axis], pads[axis + rank], x.shape[axis]);
+        let (start, len) = kept(size, before, after);
+        let (more, rest) = (before.max(0).unsigned_abs(), after.max(0).unsigned_abs());
+        // Inference has checked that the operand has as many elements as are repeated.
+        let parts = match mode {
+            PadMode::Reflect => {
+                [x.slice(axis, more, -1, more), x.slice(axis, size.wrapping_sub(2), -1, rest)]
+            }
+            PadMode::Wrap => [x.slice(axis, size.wrapping_sub(more), 1, more), x.slice(axis, 0, 1, rest)],
+            _ => [(0, more), (size.wrapping_sub(1), rest)].map(|(at, count)| {
+                let mut shape = x.shape.clone();
+                shape[axis] = count;
+                x.slice(axis, at, 1, count.min(1)).expand(&shape)
+            }),
+        };
+        let [front, back] = parts;
+        x = joined(lowerer, &[front, x.slice(axis, start, 1, len), back], axis)?;
+    }
+    Ok(vec![x])
+}
+
+/// Views side by side along an axis: the only one that is not empty, or copies.
+fn joined(lowerer: &mut Lowerer<'_>, parts: &[View], axis: usize) -> Result<View, String> {
+    let (dtype, mut shape) = (parts[0].dtype, parts[0].shape.clone());
+    shape[axis] = parts.iter().map(|part| part.shape[axis]).sum();
+    let parts: Vec<&View> = parts.iter().filter(|part| part.elements() > 0).collect();
+    if let [only] = parts[..] {
+        return Ok(only.clone());
+    }
+    let out = lowerer.fresh(dtype, shape)?;
+    let mut base = 0;
+    for part in parts {
+        lowerer.copy_into(part, &out, base, out.strides.clone(), true);
+        base += part.shape[axis] * out.strides[axis].unsigned_abs();
+    }
+    Ok(out)
+}
+
 fn gather(lowerer: &mut Lowerer<'_>, node: &Node, axis: i64) -> Result<Vec<View>, String> {
-    let (x, indices) = (lowerer.view(node.inputs[0])?, lowerer.view(node.inputs[1])?);
-    let (x, indices) = (lowerer.packed(&x), lowerer.packed(&indices));
+    let x = lowerer.view(node.inputs[0])?;
     let axis = axis_of(axis, x.shape.len())?;
+    let (dtype, shape) = (x.dtype, lowerer.shape(node.outputs[0])?);
+    if let Some(at) = known_index(lowerer, node.inputs[1], x.shape[axis]) {
+        return Ok(vec![lowerer.reshaped(&x.slice(axis, at, 1, 1), &shape)]);
+    }
+    if x.elements() == 0 {
+        // Whatever the indices, they lie outside and read as 0.
+        return Ok(vec![lowerer.filled(dtype, 0, &shape)?]);
+    }
+    let indices = lowerer.view(node.inputs[1])?;
+    let (x, indices) = (lowerer.packed(&x), lowerer.packed(&indices));
     let spec = GatherSpec {
-        dtype: x.dtype,
+        dtype,
         index: indices.dtype,
-        outer: x.shape[..axis].iter().product(),
+        outer: elements(&x.shape[..axis]),
         axis: x.shape[axis],
         count: indices.elements(),
-        inner: x.shape[axis + 1..].iter().product(),
+        inner: elements(&x.shape[axis + 1..]),
     };
-    let (dtype, shape) = (x.dtype, lowerer.shape(node.outputs[0])?);
     Ok(vec![lowerer.emit(Spec::Gather(spec), vec![x, indices], dtype, shape)?])
+}
+
+/// The position that a single index known beforehand selects on an axis of that size: such a gather is a slice.
+fn known_index(lowerer: &Lowerer<'_>, indices: ValueId, size: u64) -> Option<u64> {
+    let [index] = lowerer.ints(indices).ok()?[..] else { return None };
+    let index = if index < 0 { index.checked_add_unsigned(size)? } else { index };
+    u64::try_from(index).ok().filter(|&index| index < size)
 }
 
 fn gather_nd(lowerer: &mut Lowerer<'_>, node: &Node, batch_dims: usize) -> Result<Vec<View>, String> {
     let (x, indices) = (lowerer.view(node.inputs[0])?, lowerer.view(node.inputs[1])?);
-    let (x, indices) = (lowerer.packed(&x), lowerer.packed(&indices));
-    let tuple = indices.shape.last().copied().unwrap_or(1) as usize;
-    let batch = x.shape[..batch_dims].iter().product::<u64>();
-    let spec = GatherNdSpec {
-        dtype: x.dtype,
-        index: indices.dtype,
-        batch,
-        count: indices.elements() / (batch * tuple as u64).max(1),
-        dims: x.shape[batch_dims..batch_dims + tuple].to_vec(),
-        inner: x.shape[batch_dims + tuple..].iter().product(),
-    };
     let (dtype, shape) = (x.dtype, lowerer.shape(node.outputs[0])?);
+    let (tuple, tuples) = match indices.shape.split_last() {
+        Some((&tuple, rest)) => (tuple as usize, elements(&rest[batch_dims..])),
+        None => return Err("its indices have no dimensions".into()),
+    };
+    if x.elements() == 0 {
+        return Ok(vec![lowerer.filled(dtype, 0, &shape)?]);
+    }
+    if tuple == 0 {
+        // Tuples of no indices select everything, once for each tuple.
+        let mut repeated = x.shape.clone();
+        repeated.splice(batch_dims..batch_dims, std::iter::repeat_n(1, indices.shape.len() - 1 - batch_dims));
+        return Ok(vec![lowerer.reshaped(&x, &repeated).expand(&shape)]);
+    }
+    let (x, indices) = (lowerer.packed(&x), lowerer.packed(&indices));
+    let spec = GatherNdSpec {
+        dtype,
+        index: indices.dtype,
+        batch: elements(&x.shape[..batch_dims]),
+        count: tuples,
+        dims: x.shape[batch_dims..batch_dims + tuple].to_vec(),
+        inner: elements(&x.shape[batch_dims + tuple..]),
+    };
     Ok(vec![lowerer.emit(Spec::GatherNd(spec), vec![x, indices], dtype, shape)?])
 }
 

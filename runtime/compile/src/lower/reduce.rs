@@ -1,12 +1,13 @@
 //! Reductions along axes: reduce, softmax, normalisation.
 
-use bayplan_graph::{Node, Op};
+use bayplan_graph::op::ReduceOp;
+use bayplan_graph::{DType, Node, Op};
 use bayplan_shaders::{NormalizeSpec, ReduceSpec, SoftmaxSpec, Spec};
 
 use super::contract::need_f32;
 use super::elementwise::identity;
 use super::{Lowerer, Lowering};
-use crate::view::View;
+use crate::view::{View, elements};
 
 pub(crate) fn lower(lowerer: &mut Lowerer<'_>, node: &Node) -> Lowering {
     match &node.op {
@@ -28,40 +29,50 @@ pub(crate) fn axis_of(axis: i64, rank: usize) -> Result<usize, String> {
         .ok_or_else(|| format!("axis {axis} does not exist in a tensor of rank {rank}"))
 }
 
-fn product(shape: &[u64]) -> u64 {
-    shape.iter().product()
-}
-
-fn reduce(
-    lowerer: &mut Lowerer<'_>,
-    node: &Node,
-    op: bayplan_graph::op::ReduceOp,
-) -> Result<Vec<View>, String> {
+fn reduce(lowerer: &mut Lowerer<'_>, node: &Node, op: ReduceOp) -> Result<Vec<View>, String> {
     let x = lowerer.view(node.inputs[0])?;
     let rank = x.shape.len();
     let mut axes =
         lowerer.ints(node.inputs[1])?.into_iter().map(|a| axis_of(a, rank)).collect::<Result<Vec<_>, _>>()?;
     axes.sort_unstable();
-    axes.dedup();
     let out = lowerer.shape(node.outputs[0])?;
-    let dtype = lowerer.dtype(node.outputs[0]);
+    let dtype = x.dtype;
+    // Each result from one element is that element.
+    if axes.iter().all(|&axis| x.shape[axis] == 1) {
+        return Ok(vec![lowerer.reshaped(&x, &out)]);
+    }
+    if x.elements() == 0 {
+        return Ok(vec![lowerer.filled(dtype, of_nothing(op, dtype)?, &out)?]);
+    }
     let joined = axes.windows(2).all(|pair| pair[0] + 1 == pair[1]);
     // Axes that do not lie side by side are brought to the end first.
-    let (x, first, count) = if joined {
-        let first = axes.first().copied().unwrap_or(rank);
-        (lowerer.packed(&x), first, axes.len())
+    let (x, first) = if joined {
+        (lowerer.packed(&x), axes[0])
     } else {
         let kept = (0..rank).filter(|axis| !axes.contains(axis));
         let order: Vec<usize> = kept.chain(axes.iter().copied()).collect();
-        (lowerer.packed(&x.permute(&order)), rank - axes.len(), axes.len())
+        (lowerer.packed(&x.permute(&order)), rank - axes.len())
     };
-    let (outer, len, inner) = (
-        product(&x.shape[..first]),
-        product(&x.shape[first..first + count]),
-        product(&x.shape[first + count..]),
-    );
-    let spec = ReduceSpec { op, dtype, outer, len, inner, epilogue: identity(dtype, &[outer, inner]) };
+    let last = first + axes.len();
+    let (outer, inner) = (elements(&x.shape[..first]), elements(&x.shape[last..]));
+    let epilogue = identity(dtype, &[outer, inner]);
+    let spec = ReduceSpec { op, dtype, outer, len: elements(&x.shape[first..last]), inner, epilogue };
     Ok(vec![lowerer.emit(Spec::Reduce(spec), vec![x], dtype, out)?])
+}
+
+/// The bits of the reduction of no elements.
+fn of_nothing(op: ReduceOp, dtype: DType) -> Result<u64, String> {
+    let float = |value: f32| u64::from(value.to_bits());
+    match (op, dtype == DType::F32) {
+        (ReduceOp::Sum, _) => Ok(0),
+        (ReduceOp::Mean, false) => Ok(0),
+        (ReduceOp::Mean, true) => Ok(float(f32::NAN)),
+        (ReduceOp::Prod, true) => Ok(float(1.0)),
+        (ReduceOp::Prod, false) => Ok(1),
+        (ReduceOp::Max, true) => Ok(float(f32::NEG_INFINITY)),
+        (ReduceOp::Min, true) => Ok(float(f32::INFINITY)),
+        _ => Err(format!("{op:?} of no elements does not exist for {dtype}")),
+    }
 }
 
 fn softmax(lowerer: &mut Lowerer<'_>, node: &Node, axis: i64, log: bool) -> Result<Vec<View>, String> {
@@ -70,9 +81,9 @@ fn softmax(lowerer: &mut Lowerer<'_>, node: &Node, axis: i64, log: bool) -> Resu
     let x = lowerer.packed(&x);
     let axis = axis_of(axis, x.shape.len())?;
     let spec = SoftmaxSpec {
-        outer: product(&x.shape[..axis]),
+        outer: elements(&x.shape[..axis]),
         len: x.shape[axis],
-        inner: product(&x.shape[axis + 1..]),
+        inner: elements(&x.shape[axis + 1..]),
         log,
         in_place: false,
     };
@@ -91,7 +102,7 @@ fn normalize(
     let x = lowerer.view(node.inputs[0])?;
     let x = lowerer.packed(&x);
     let axis = axis_of(axis, x.shape.len())?;
-    let (rows, len) = (product(&x.shape[..axis]), product(&x.shape[axis..]));
+    let (rows, len) = (elements(&x.shape[..axis]), elements(&x.shape[axis..]));
     let epilogue = identity(x.dtype, &[rows, len]);
     let spec = NormalizeSpec { rows, len, epsilon, center, epilogue, in_place: false };
     let (dtype, shape) = (x.dtype, x.shape.clone());
