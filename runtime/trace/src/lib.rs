@@ -45,6 +45,8 @@ mod event_codec;
 mod live_curve;
 mod metrics;
 mod metrics_deviation;
+#[cfg(test)]
+mod metrics_tests;
 mod overlaps;
 mod perfetto;
 mod plan_codec;
@@ -55,6 +57,8 @@ mod raster;
 mod raster_axis;
 mod raster_colour;
 mod raster_grid;
+#[cfg(test)]
+mod raster_tests;
 mod reader;
 #[cfg(test)]
 mod recording_tests;
@@ -62,6 +66,8 @@ mod session;
 mod state;
 mod storage;
 mod timeline;
+#[cfg(test)]
+mod timeline_tests;
 mod wire;
 mod writer;
 

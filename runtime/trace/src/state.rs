@@ -18,6 +18,10 @@ use crate::wire::{Cursor, WireError, field_bytes, field_nonzero, field_text, put
 /// Most events of a keyframe: device blocks, heaps, and parts of window lists. A device allows some thousand blocks.
 const MAX_STATE: usize = 1 << 20;
 
+/// Freed blocks outside the plan that are restated: their alarms stand for the rest of the session. Where more went
+/// wrong than that, nobody misses the others.
+const MAX_FREED: usize = 256;
+
 /// What holds now, folded from the events so far.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LiveState {
@@ -28,6 +32,8 @@ pub(crate) struct LiveState {
     dropped: BTreeMap<EventKind, u64>,
     ready: Option<Event>,
     blocks: BTreeMap<u64, Event>,
+    /// Blocks outside the plan that were freed: allocation and release.
+    freed: Vec<Event>,
     heaps: BTreeMap<u32, Event>,
     windows: BTreeMap<u32, Vec<Event>>,
     run: Option<Event>,
@@ -59,7 +65,12 @@ impl LiveState {
                 self.blocks.insert(*id, event.clone());
             }
             Event::DeviceFreed { id, .. } => {
-                self.blocks.remove(id);
+                let block = self.blocks.remove(id);
+                let unplanned =
+                    |block: &Event| matches!(block, Event::DeviceAllocated { planned: false, .. });
+                if let Some(block) = block.filter(unplanned).filter(|_| self.freed.len() < 2 * MAX_FREED) {
+                    self.freed.extend([block, event.clone()]);
+                }
             }
             Event::HeapSample { heap, .. } => {
                 self.heaps.insert(*heap, event.clone());
@@ -91,7 +102,8 @@ impl LiveState {
     }
 
     pub(crate) fn keyframe(&self) -> Keyframe {
-        let state = self.ready.iter().chain(self.blocks.values()).chain(self.heaps.values());
+        let state =
+            self.ready.iter().chain(&self.freed).chain(self.blocks.values()).chain(self.heaps.values());
         let state = state.chain(self.windows.values().flatten()).chain(&self.run).chain(&self.playhead);
         Keyframe {
             t: self.now,

@@ -68,18 +68,18 @@ mod tests {
 
     #[test]
     fn bytes_are_counted_once() {
-        fn check(buffer: BufferRecord, expect: Range<u32>) {
+        fn check(buffer: &BufferRecord, expect: Range<u32>) {
             let before = BufferRecord { first: 0, last: 3, ..BufferRecord::default() };
             let ops = vec![crate::OpRecord::default(); 8];
             let plan = PlanRecord { ops, buffers: vec![before, buffer.clone()], ..PlanRecord::default() };
-            assert_eq!(counted(&plan, &buffer), expect);
+            assert_eq!(counted(&plan, buffer), expect);
         }
         let life = |first, last| BufferRecord { first, last, ..BufferRecord::default() };
-        check(life(2, 5), 2..5);
-        check(BufferRecord { in_place_of: Some(0), ..life(2, 5) }, 3..5);
-        check(BufferRecord { in_place_of: Some(0), ..life(4, 5) }, 4..5);
-        check(BufferRecord { in_place_of: Some(0), ..life(1, 2) }, 2..2);
-        check(BufferRecord { alias_of: Some(0), ..life(1, 2) }, 0..0);
-        check(life(2, 9), 0..0);
+        check(&life(2, 5), 2..5);
+        check(&BufferRecord { in_place_of: Some(0), ..life(2, 5) }, 3..5);
+        check(&BufferRecord { in_place_of: Some(0), ..life(4, 5) }, 4..5);
+        check(&BufferRecord { in_place_of: Some(0), ..life(1, 2) }, 2..2);
+        check(&BufferRecord { alias_of: Some(0), ..life(1, 2) }, 0..0);
+        check(&life(2, 9), 0..0);
     }
 }

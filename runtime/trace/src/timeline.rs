@@ -1,6 +1,6 @@
 //! The state of a session, folded from its records: what every view and report is drawn from.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -48,6 +48,8 @@ pub struct Timeline {
     pub trace_cost: Option<(Nanos, Nanos)>,
     /// The latest messages, oldest first.
     pub messages: VecDeque<(Nanos, Severity, String)>,
+    /// The blocks of `unplanned`, which keyframes restate.
+    unplanned_ids: BTreeSet<u64>,
 }
 
 /// How many things are wrong.
@@ -180,7 +182,7 @@ impl Timeline {
 
     /// Events lost so far.
     pub fn dropped_total(&self) -> u64 {
-        self.dropped.values().sum()
+        self.dropped.values().fold(0, |sum, count| sum.saturating_add(*count))
     }
 
     fn plan(&mut self, number: u32, record: PlanRecord) {
@@ -198,7 +200,6 @@ impl Timeline {
     /// Takes over the state where records before it are missing.
     fn keyframe(&mut self, keyframe: Keyframe) {
         self.blocks.clear();
-        self.heaps.clear();
         self.current = None;
         for event in keyframe.state {
             self.event(event);
@@ -239,7 +240,7 @@ impl Timeline {
             }
             Event::DeviceAllocated { t, id, bytes, memory_type, purpose, planned } => {
                 let block = Block { id, t, bytes, memory_type, purpose, planned };
-                if !planned && self.unplanned.iter().all(|known| known.id != id) {
+                if !planned && self.unplanned_ids.insert(id) {
                     self.unplanned.push(block.clone());
                 }
                 self.blocks.insert(id, block);
