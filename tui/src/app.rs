@@ -138,7 +138,7 @@ impl App {
     fn look(&mut self) {
         self.last_look = Instant::now();
         self.dirty |= match &mut self.stage {
-            Stage::Picker(picker) => picker.look(&self.places),
+            Stage::Picker(picker) => picker.look(&self.places, unix_now()),
             Stage::Watch(watch) => watch.pump(),
         };
     }
@@ -197,7 +197,7 @@ impl App {
     fn leave(&mut self) {
         if self.from_picker {
             let mut picker = Picker::default();
-            picker.look(&self.places);
+            picker.look(&self.places, unix_now());
             self.stage = Stage::Picker(picker);
         }
     }

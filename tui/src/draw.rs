@@ -101,14 +101,39 @@ pub(crate) fn bar(ratio: f64, width: usize, full: Style, rest: Style) -> Vec<Spa
     ]
 }
 
-/// The latest values as columns of eight heights, the largest one full.
-pub(crate) fn sparkline(values: impl ExactSizeIterator<Item = u64>, width: usize) -> String {
-    const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+/// The latest values as columns of `rows` rows, from the top; the largest value fills them.
+pub(crate) fn chart(values: impl ExactSizeIterator<Item = u64>, width: usize, rows: usize) -> Vec<String> {
+    const HEIGHTS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let skipped = values.len().saturating_sub(width);
     let shown: Vec<u64> = values.skip(skipped).collect();
     let most = shown.iter().copied().max().unwrap_or(0).max(1);
-    let height = |value: u64| HEIGHTS[(u128::from(value) * 7).div_ceil(u128::from(most)) as usize];
-    shown.into_iter().map(height).collect()
+    let eighths = |value: u64| {
+        let full = rows as u128 * 8;
+        // What is nothing still has a place in the row of columns.
+        ((u128::from(value) * full).div_ceil(u128::from(most)) as usize).max(1)
+    };
+    let row = |row: usize| {
+        let below = (rows - 1 - row) * 8;
+        shown.iter().map(|value| HEIGHTS[eighths(*value).saturating_sub(below).min(8)]).collect()
+    };
+    (0..rows).map(row).collect()
+}
+
+/// Breaks text that is escaped already into lines of at most `width` columns, at spaces as far as there are any near
+/// the end of a line.
+pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
+    let width = width.max(1);
+    let mut lines = Vec::new();
+    let mut rest = text;
+    while rest.chars().count() > width {
+        let end = rest.char_indices().nth(width).map_or(rest.len(), |(at, _)| at);
+        let space = rest[..end].rfind(' ').filter(|at| rest[..*at].chars().count() * 3 > width);
+        let at = space.unwrap_or(end);
+        lines.push(rest[..at].to_owned());
+        rest = rest[at..].trim_start();
+    }
+    lines.push(rest.to_owned());
+    lines
 }
 
 /// A size in as few columns as axes leave: `12.4M`, `812B`.
@@ -163,10 +188,19 @@ mod tests {
     }
 
     #[test]
-    fn sparklines_show_the_latest() {
-        assert_eq!(sparkline([9, 9, 0, 7, 1].into_iter(), 3), "▁█▂");
-        assert_eq!(sparkline([0, 0].into_iter(), 3), "▁▁");
-        assert_eq!(sparkline([u64::MAX, 0].into_iter(), 3), "█▁");
+    fn charts_show_the_latest() {
+        assert_eq!(chart([9, 9, 0, 7, 1].into_iter(), 3, 1), ["▁█▂"]);
+        assert_eq!(chart([0, 0].into_iter(), 3, 1), ["▁▁"]);
+        assert_eq!(chart([u64::MAX, 0].into_iter(), 3, 1), ["█▁"]);
+        assert_eq!(chart([4, 3, 2, 1].into_iter(), 4, 2), ["█▄  ", "███▄"]);
+        assert!(chart([1].into_iter(), 4, 0).is_empty());
+    }
+
+    #[test]
+    fn text_is_broken_at_spaces() {
+        assert_eq!(wrap("one two three", 8), ["one two", "three"]);
+        assert_eq!(wrap("onetwothree", 4), ["onet", "woth", "ree"]);
+        assert_eq!(wrap("", 4), [""]);
     }
 
     #[test]

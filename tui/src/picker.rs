@@ -1,7 +1,7 @@
 //! The list of live runs and recordings to choose from.
 
 use bayplan_record::{Places, Source, live_runs, recordings};
-use bayplan_text::{Nanos, ellipsis};
+use bayplan_text::ellipsis;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -26,13 +26,18 @@ pub(crate) struct Picker {
     chosen: usize,
     /// Why there is no list, if it cannot be had.
     failure: Option<String>,
+    /// The minute it was drawn in.
+    minute: u64,
     /// Why the entry chosen last could not be opened.
     refused: Option<String>,
 }
 
 impl Picker {
-    /// Looks again; returns whether the list has changed. What is chosen stays chosen.
-    pub(crate) fn look(&mut self, places: &Places) -> bool {
+    /// Looks again, at `now` in nanoseconds since the Unix epoch; returns whether the list has changed. What is chosen
+    /// stays chosen.
+    pub(crate) fn look(&mut self, places: &Places, now: u64) -> bool {
+        let minute = now / MINUTE;
+        let later = std::mem::replace(&mut self.minute, minute) != minute;
         let found = live_runs(places).and_then(|live| Ok((live, recordings(places)?)));
         let (entries, failure) = match found {
             Ok((live, ended)) => {
@@ -55,7 +60,7 @@ impl Picker {
             Err(error) => (Vec::new(), Some(error.to_string())),
         };
         if entries == self.entries && failure == self.failure {
-            return false;
+            return later;
         }
         let former = self.entries.get(self.chosen).map(|entry| entry.id.clone());
         // A run that has just begun is what the viewer waits for, until something was chosen by hand.
@@ -128,7 +133,7 @@ impl Picker {
         for (line, entry) in self.entries.iter().enumerate().skip(self.first_shown(screen)).take(rows) {
             let y = FIRST_ROW + (line - self.first_shown(screen)) as u16;
             let live = entry.source.live.is_some();
-            let ago = format!("{} ago", Nanos(now.saturating_sub(entry.start_unix_ns) / 1_000_000_000 * 1_000_000_000));
+            let ago = ago(now.saturating_sub(entry.start_unix_ns));
             let state = if live { "● live" } else { "○" };
             let text = row([state, &entry.model, &entry.device, &ago, &entry.id], usize::from(screen.width));
             let style = match (line == self.chosen, live) {
@@ -156,13 +161,26 @@ impl Picker {
     }
 }
 
+/// How long ago something was, in whole minutes: the list need not be drawn anew every second.
+fn ago(nanos: u64) -> String {
+    match nanos / MINUTE {
+        0 => "just now".to_owned(),
+        minutes @ 1..60 => format!("{minutes} min ago"),
+        minutes @ 60..1440 => format!("{} h {:02} min ago", minutes / 60, minutes % 60),
+        minutes => format!("{} days ago", minutes / 1440),
+    }
+}
+
+/// A minute in nanoseconds.
+const MINUTE: u64 = 60_000_000_000;
+
 /// Row of the first entry.
 const FIRST_ROW: u16 = 2;
 
 /// Texts side by side in columns that share the width; what a column cannot hold is cut.
 fn row(texts: [&str; 5], width: usize) -> String {
-    let rest = width.saturating_sub(8 + 16 + 22 + 3);
-    let widths = [7, rest * 2 / 5, rest - rest * 2 / 5, 15, 22];
+    let rest = width.saturating_sub(9 + 18 + 22 + 4);
+    let widths = [8, rest * 2 / 5, rest - rest * 2 / 5, 18, 22];
     let cells = texts.into_iter().zip(widths).filter(|(_, width)| *width > 1);
     let shown: Vec<String> = cells.map(|(text, width)| format!("{:<width$}", ellipsis(text, width - 1))).collect();
     format!(" {}", shown.join(" "))

@@ -1,7 +1,7 @@
 //! Sentences about a plan: why its peak is what it is, and what is wrong.
 
 use bayplan_text::{Bytes, Count, Percent, escape};
-use bayplan_trace::{BufferKind, BufferRecord, PlanRecord, Timeline, why_not_smaller};
+use bayplan_trace::{Alarm, BufferKind, BufferRecord, PlanRecord, Timeline, why_not_smaller};
 
 use super::ArenaView;
 
@@ -87,8 +87,19 @@ pub(crate) fn bound_summary(arena: &ArenaView<'_>) -> String {
 pub(crate) fn alarms(timeline: &Timeline) -> impl Iterator<Item = (&'static str, String)> {
     timeline.alarms().map(|(plan, alarm)| {
         let plan = plan.and_then(|plan| timeline.plans.get(plan as usize));
-        (alarm.kind(), alarm.text(plan.map(|plan| &plan.record)))
+        let text = match alarm {
+            Alarm::Unplanned { block, .. } => unplanned(timeline, block),
+            _ => None,
+        };
+        (alarm.kind(), text.unwrap_or_else(|| alarm.text(plan.map(|plan| &plan.record))))
     })
+}
+
+/// An unplanned block with what it was allocated for.
+fn unplanned(timeline: &Timeline, id: u64) -> Option<String> {
+    let block = timeline.unplanned.iter().find(|block| block.id == id)?;
+    let purpose = if block.purpose.is_empty() { String::new() } else { format!(", for {}", escape(&block.purpose)) };
+    Some(format!("block {id} of {} was allocated outside the plan{purpose}", Bytes(block.bytes)))
 }
 
 /// How many alarms there are, by kind; kinds without any are left out.

@@ -5,6 +5,7 @@ use bayplan_trace::{BufferRecord, PlanState};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
+use crate::draw;
 use crate::model::{ArenaView, Model, explain};
 use crate::theme::Theme;
 
@@ -17,7 +18,7 @@ pub(crate) fn details(model: &Model, theme: &Theme, width: usize) -> Vec<Line<'s
     let record = &arena.plan.record;
     if let Some((number, buffer)) = model.selected() {
         let hue = model.index().map_or(0, |index| index.hue(number));
-        page.wrapped(&explain::name_of(&buffer.name, "buffer", number), theme.tensor(hue), theme.strong());
+        page.wrapped(&explain::name_of(&buffer.name, "buffer", number), theme.tensor(hue).patch(theme.strong()));
         tensor(&mut page, &arena, number, buffer);
         seen(&mut page, arena.plan, number);
     } else {
@@ -27,7 +28,7 @@ pub(crate) fn details(model: &Model, theme: &Theme, width: usize) -> Vec<Line<'s
         let alarm = &arena.plan.alarms()[at];
         page.gap();
         page.text(alarm.kind(), theme.alarm_text());
-        page.wrapped(&alarm.text(Some(record)), theme.text(), theme.text());
+        page.wrapped(&alarm.text(Some(record)), theme.text());
     }
     page.gap();
     op(&mut page, arena.plan, arena.view.ops.cursor as usize);
@@ -57,47 +58,25 @@ impl Page<'_> {
         if value.is_empty() {
             return;
         }
-        let mut rest = value.to_owned();
-        let mut shown_label = format!("{label:<10} ");
-        let room = self.width.saturating_sub(11).max(4);
-        loop {
-            let (line, more) = cut(&rest, room);
+        let lines = draw::wrap(value, self.width.saturating_sub(11).max(4));
+        for (at, line) in lines.into_iter().take(MAX_LINES).enumerate() {
+            let shown = if at == 0 { label } else { "" };
             self.lines.push(Line::from(vec![
-                Span::styled(shown_label, self.theme.faint()),
+                Span::styled(format!("{shown:<10} "), self.theme.faint()),
                 Span::styled(line, self.theme.text()),
             ]));
-            if more.is_empty() {
-                return;
-            }
-            (rest, shown_label) = (more, " ".repeat(11));
         }
     }
 
-    fn wrapped(&mut self, text: &str, first: Style, rest: Style) {
-        let (mut left, mut style) = (text.to_owned(), first);
-        loop {
-            let (line, more) = cut(&left, self.width.max(4));
+    fn wrapped(&mut self, text: &str, style: Style) {
+        for line in draw::wrap(text, self.width.max(4)).into_iter().take(MAX_LINES) {
             self.lines.push(Line::styled(line, style));
-            if more.is_empty() || self.lines.len() > MAX_LINES {
-                return;
-            }
-            (left, style) = (more, rest);
         }
     }
 }
 
-/// Lines that names may fill.
-const MAX_LINES: usize = 60;
-
-/// Cuts text that is escaped already, at a space if one is near the end.
-fn cut(text: &str, width: usize) -> (String, String) {
-    if text.chars().count() <= width {
-        return (text.to_owned(), String::new());
-    }
-    let head: String = text.chars().take(width).collect();
-    let at = head.rfind(' ').filter(|at| *at * 3 > width).unwrap_or(head.len());
-    (text[..at].to_owned(), text[at..].trim_start().to_owned())
-}
+/// Lines that one name or sentence may fill.
+const MAX_LINES: usize = 12;
 
 fn tensor(page: &mut Page<'_>, arena: &ArenaView<'_>, number: u32, buffer: &BufferRecord) {
     let record = &arena.plan.record;

@@ -29,16 +29,17 @@ impl View for Overview {
 
     fn draw(&self, buffer: &mut Buffer, area: Rect, model: &Model, theme: &Theme) {
         let wide = area.width >= 76;
+        let tall = wide && area.height >= 32;
         let left = if wide { area.width / 2 } else { area.width };
         let width = usize::from(left.saturating_sub(4));
         let other = usize::from(if wide { area.width - left } else { left }.saturating_sub(4));
         let mut first = vec![
-            heaps(model, theme, width),
+            heaps(model, theme, width, tall),
             purposes(model, theme, width),
             arenas(model, theme, width),
-            runs(model, theme, width),
+            runs(model, theme, width, tall),
         ];
-        let second = vec![alarms(model, theme), peak(model, theme, other), messages(model, theme, other)];
+        let second = vec![alarms(model, theme, other), peak(model, theme, other), messages(model, theme, other)];
         if wide {
             stack(buffer, Rect { width: left, ..area }, first, theme);
             stack(buffer, Rect { x: area.x + left, width: area.width - left, ..area }, second, theme);
@@ -86,7 +87,7 @@ fn stack(buffer: &mut Buffer, area: Rect, sections: Vec<Section>, theme: &Theme)
     }
 }
 
-fn heaps(model: &Model, theme: &Theme, width: usize) -> Section {
+fn heaps(model: &Model, theme: &Theme, width: usize, tall: bool) -> Section {
     let mut lines = Vec::new();
     for (number, heap) in &model.timeline.heaps {
         let limit = heap.budget.unwrap_or(heap.size);
@@ -103,6 +104,10 @@ fn heaps(model: &Model, theme: &Theme, width: usize) -> Section {
         }
         spans.push(Span::styled(figures, theme.text()));
         lines.push(Line::from(spans));
+        if tall && heap.history.len() > 1 {
+            let usage = heap.history.iter().map(|(_, usage)| *usage);
+            lines.extend(draw::chart(usage, width, 2).into_iter().map(|row| Line::styled(row, theme.line())));
+        }
     }
     if lines.is_empty() {
         lines.push(Line::styled("no samples of the device's heaps yet", theme.faint()));
@@ -169,10 +174,17 @@ fn arenas(model: &Model, theme: &Theme, width: usize) -> Section {
             Span::styled(format!("{waste:>9}"), waste_style),
         ]));
     }
+    if let Some(arena) = model.arena() {
+        let loss = &arena.index.metrics.loss;
+        let parts = [("live", loss.live), ("padding", loss.padding), ("holes", loss.holes), ("tail", loss.tail)];
+        let shown = parts.iter().filter(|(name, bytes)| *bytes > 0 || *name == "live");
+        let words: Vec<String> = shown.map(|(name, bytes)| format!("{name} {}", Bytes(*bytes))).collect();
+        lines.push(Line::styled(format!("at the peak: {}", words.join(" + ")), theme.faint()));
+    }
     Section { title: "arenas", lines, least: 3 }
 }
 
-fn runs(model: &Model, theme: &Theme, width: usize) -> Section {
+fn runs(model: &Model, theme: &Theme, width: usize, tall: bool) -> Section {
     let timeline = &model.timeline;
     let took = |run: &bayplan_trace::FinishedRun| run.end.saturating_sub(run.start);
     let mut lines = Vec::new();
@@ -189,7 +201,10 @@ fn runs(model: &Model, theme: &Theme, width: usize) -> Section {
         lines.push(Line::styled("no run has ended yet", theme.faint()));
     } else {
         let mut times: Vec<u64> = timeline.runs.iter().map(took).collect();
-        lines.push(Line::styled(draw::sparkline(times.iter().copied(), width), theme.gauge()));
+        let rows = if tall { 5 } else { 1 };
+        for row in draw::chart(times.iter().copied(), width, rows) {
+            lines.push(Line::styled(row, theme.gauge()));
+        }
         let latest = times.last().copied().unwrap_or(0);
         times.sort_unstable();
         let at = |percent: usize| Nanos(times[(times.len() - 1) * percent / 100]);
@@ -201,14 +216,15 @@ fn runs(model: &Model, theme: &Theme, width: usize) -> Section {
     Section { title: "runs", lines, least: 2 }
 }
 
-fn alarms(model: &Model, theme: &Theme) -> Section {
-    let all = explain::alarms(&model.timeline);
+fn alarms(model: &Model, theme: &Theme, width: usize) -> Section {
     let mut lines = Vec::new();
-    for (kind, text) in all.take(200) {
-        lines.push(Line::from(vec![
-            Span::styled(format!(" {kind} "), theme.alarm()),
-            Span::styled(format!(" {text}"), theme.text()),
-        ]));
+    for (kind, text) in explain::alarms(&model.timeline).take(200) {
+        let label = format!(" {kind} ");
+        let indent = label.len();
+        for (at, part) in draw::wrap(&text, width.saturating_sub(indent + 1)).into_iter().enumerate() {
+            let head = if at == 0 { Span::styled(label.clone(), theme.alarm()) } else { Span::raw(" ".repeat(indent)) };
+            lines.push(Line::from(vec![head, Span::styled(format!(" {part}"), theme.text())]));
+        }
     }
     if lines.is_empty() {
         let seen = model.plan().is_some_and(|plan| !plan.windows.is_empty());
