@@ -166,6 +166,7 @@ impl Drain {
         let t = self.shared.clock.now();
         self.cost.recorded_at = t;
         let (ns, run_ns) = self.cost.totals(t);
+        let ns = ns.saturating_add(self.shared.session_cost.load(Ordering::Relaxed));
         self.record(&Event::TraceCost { t, ns, run_ns });
     }
 
@@ -220,7 +221,8 @@ impl Drain {
     }
 }
 
-/// What tracing costs: processor time of the drain thread, and the events times what emitting one costs.
+/// What tracing costs but for what the session adds: processor time of the drain thread, and the events times what emitting
+/// one costs.
 #[derive(Default)]
 struct Cost {
     emit_ns: f64,

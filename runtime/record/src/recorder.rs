@@ -112,6 +112,8 @@ pub(crate) struct Shared {
     pub(crate) plans: AtomicU32,
     pub(crate) probe: Mutex<Option<Probe>>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// What the session said that it spent on tracing, in nanoseconds.
+    pub(crate) session_cost: AtomicU64,
 }
 
 impl Shared {
@@ -127,6 +129,7 @@ impl Shared {
             plans: AtomicU32::new(1),
             probe: Mutex::new(None),
             clock,
+            session_cost: AtomicU64::new(0),
         }
     }
 
@@ -287,6 +290,14 @@ impl Recorder {
     /// Whether events of this level are recorded.
     pub fn records(&self, level: Level) -> bool {
         self.emitter.records(level)
+    }
+
+    /// Adds time that the session spent on tracing otherwise than by emitting, in nanoseconds, to what tracing costs: for
+    /// instance what timestamps cost the device.
+    pub fn add_cost(&self, ns: u64) {
+        if let Some(shared) = &self.emitter.shared {
+            shared.session_cost.fetch_add(ns, Ordering::Relaxed);
+        }
     }
 
     /// Records another plan of the session; returns the number by which later events name it.

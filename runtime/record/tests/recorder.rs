@@ -361,3 +361,22 @@ fn a_disk_without_room_for_the_head_is_an_error() {
     let error = Recorder::create(options, &plan()).err().unwrap().to_string();
     assert!(error.contains("could not write"), "{error}");
 }
+
+#[test]
+fn what_the_session_spends_is_part_of_the_cost() {
+    let temp = tempfile::tempdir().unwrap();
+    let places = Places::under(temp.path());
+    let recorder = Recorder::create(options(&places), &plan()).unwrap();
+    let path = recorder.path().unwrap().to_owned();
+    recorder.add_cost(40_000_000_000);
+    recorder.add_cost(2_000_000_000);
+    recorder.finish();
+    let (records, _) = read_all(&path);
+    let costs = records.iter().filter_map(|record| match record {
+        Record::Event(Event::TraceCost { ns, .. }) => Some(*ns),
+        _ => None,
+    });
+    let cost = costs.max().unwrap();
+    assert!((42_000_000_000..43_000_000_000).contains(&cost), "{cost}");
+    Recorder::off().add_cost(1);
+}
