@@ -1,14 +1,13 @@
 //! A stage recorded as commands.
 
-use std::sync::Arc;
-
 use bayplan_compile::{Arena, Dispatch, Program};
 use bayplan_shaders::compile_wgsl;
 use bayplan_vulkan::{
-    Barrier, BindingKind, Buffer, Commands, Device, Pipeline, PipelineDesc, QueryPool, Recorder, Window,
+    Barrier, BindingKind, Buffer, Commands, Device, Pipeline, PipelineDesc, Recorder, Window,
 };
 
 use crate::error::EngineError;
+use crate::instruments::Instruments;
 
 /// The device objects that dispatches of a program refer to.
 pub(crate) struct Objects {
@@ -17,21 +16,17 @@ pub(crate) struct Objects {
     pub(crate) params: Option<Buffer>,
 }
 
-/// Where timestamps are written: one before the first dispatch, then one after every `stride`-th and after the last.
-#[derive(Clone)]
-pub(crate) struct Timestamps {
-    pub(crate) pool: Arc<QueryPool>,
-    /// The dispatch that each query from number 1 on follows.
-    pub(crate) after: Vec<u32>,
-}
+impl Objects {
+    /// The buffer of an arena that is in use.
+    pub(crate) fn arena(&self, arena: Arena) -> Result<&Buffer, EngineError> {
+        self.arenas[arena.index()].as_ref().ok_or_else(|| {
+            bayplan_vulkan::Error::InvalidRange { name: arena.name().into(), why: "an empty arena" }.into()
+        })
+    }
 
-impl Timestamps {
-    /// Queries for `count` dispatches, one after every `stride`-th.
-    pub(crate) fn new(device: &Device, count: u32, stride: u32) -> Result<Self, EngineError> {
-        let after: Vec<u32> =
-            (0..count).filter(|&op| (op + 1).is_multiple_of(stride.max(1)) || op + 1 == count).collect();
-        let pool = device.create_query_pool("op timestamps", after.len() as u32 + 1)?;
-        Ok(Self { pool: Arc::new(pool), after })
+    /// All buffers.
+    pub(crate) fn buffers(&self) -> impl Iterator<Item = &Buffer> + Clone {
+        self.arenas.iter().flatten().chain(&self.params)
     }
 }
 
@@ -55,31 +50,22 @@ pub(crate) fn pipelines(device: &Device, program: &Program) -> Result<Vec<Pipeli
     program.kernels.iter().map(compile).collect()
 }
 
-/// Records dispatches, with timestamps if asked.
+/// Records dispatches with what follows them on the device.
 pub(crate) fn record(
     device: &Device,
     name: &str,
     objects: &Objects,
     dispatches: &[Dispatch],
-    timestamps: Option<&Timestamps>,
+    instruments: &Instruments,
 ) -> Result<Commands, EngineError> {
     let mut recorder = device.record(name);
-    if let Some(times) = timestamps {
-        recorder.reset_queries(&times.pool, 0..times.pool.count())?;
-        recorder.timestamp(&times.pool, 0)?;
-    }
-    let mut next_query = 0;
+    instruments.before(&mut recorder)?;
     for (index, dispatch) in dispatches.iter().enumerate() {
         if dispatch.barrier_before {
             recorder.barrier(Barrier::ComputeToCompute);
         }
         bind(&mut recorder, objects, dispatch)?;
-        if let Some(times) = timestamps
-            && times.after.get(next_query) == Some(&(index as u32))
-        {
-            next_query += 1;
-            recorder.timestamp(&times.pool, next_query as u32)?;
-        }
+        instruments.after(&mut recorder, index as u32)?;
     }
     Ok(recorder.finish()?)
 }
@@ -87,11 +73,7 @@ pub(crate) fn record(
 fn bind(recorder: &mut Recorder, objects: &Objects, dispatch: &Dispatch) -> Result<(), EngineError> {
     let mut windows = Vec::with_capacity(dispatch.windows.len() + 1);
     for window in &dispatch.windows {
-        windows.push(Window {
-            buffer: arena(objects, window.arena)?,
-            offset: window.offset,
-            len: window.len,
-        });
+        windows.push(Window { buffer: objects.arena(window.arena)?, offset: window.offset, len: window.len });
     }
     if let Some(params) = &objects.params
         && !dispatch.params.is_empty()
@@ -102,11 +84,4 @@ fn bind(recorder: &mut Recorder, objects: &Objects, dispatch: &Dispatch) -> Resu
     // Verified programs refer to kernels that exist.
     recorder.dispatch(&objects.pipelines[dispatch.kernel.0 as usize], &windows, dispatch.grid)?;
     Ok(())
-}
-
-/// The buffer of an arena that is in use.
-pub(crate) fn arena(objects: &Objects, arena: Arena) -> Result<&Buffer, EngineError> {
-    objects.arenas[arena.index()].as_ref().ok_or_else(|| {
-        bayplan_vulkan::Error::InvalidRange { name: arena.name().into(), why: "an empty arena" }.into()
-    })
 }

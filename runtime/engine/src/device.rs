@@ -1,11 +1,13 @@
 //! Opening a device.
 
-use bayplan_shaders::Target;
+use bayplan_shaders::{Class, Target};
+use bayplan_trace::Level;
 use bayplan_vulkan::{
     AllocationCounts, DeviceInfo, HeapSample, Instance, InstanceOptions, Message, Selector, select,
 };
 
 use crate::error::EngineError;
+use crate::memory::Ledger;
 use crate::target::target_of;
 
 /// How to open a device.
@@ -15,12 +17,16 @@ pub struct DeviceOptions {
     pub selector: Selector,
     /// Run under the Khronos validation layer with synchronization validation.
     pub validation: bool,
+    /// Treat device and host memory as apart even where they are one, so that weights, inputs and outputs go through
+    /// staging buffers as on a discrete GPU. For tests and for finding errors of that path on any machine; slower.
+    pub separate_memory: bool,
 }
 
-/// An opened device. A clone is the same device.
+/// An opened device. A clone is the same device; sessions on it may run in different threads, one submission after another.
 #[derive(Clone)]
 pub struct Device {
     pub(crate) vulkan: bayplan_vulkan::Device,
+    pub(crate) ledger: Ledger,
     instance: Instance,
     target: Target,
 }
@@ -43,8 +49,12 @@ impl Device {
             Instance::new(&InstanceOptions { validation: options.validation, ..InstanceOptions::default() })?;
         let devices = instance.devices()?;
         let info = &devices[select(&devices, &options.selector)?];
-        let vulkan = bayplan_vulkan::Device::new(&instance, info)?;
-        Ok(Self { vulkan, instance, target: target_of(info) })
+        let apart = bayplan_vulkan::DeviceOptions {
+            separate_memory: options.separate_memory,
+            ..bayplan_vulkan::DeviceOptions::default()
+        };
+        let vulkan = bayplan_vulkan::Device::with_options(&instance, info, &apart)?;
+        Ok(Self { vulkan, ledger: Ledger::default(), instance, target: target_of(info) })
     }
 
     /// What is known of it.
@@ -55,6 +65,12 @@ impl Device {
     /// The device as programs are compiled for it.
     pub fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// How much recordings of sessions on it hold unless another level is asked for: op times on GPUs, where they cost
+    /// next to nothing; on CPU devices a timestamp costs more than a small op, so runs with a playhead.
+    pub fn trace_level(&self) -> Level {
+        if self.target.class == Class::Cpu { Level::Run } else { Level::Op }
     }
 
     /// Device allocations so far, counted at the driver's functions.
@@ -75,5 +91,13 @@ impl Device {
     /// How many messages there were, also those not kept.
     pub fn message_count(&self) -> u64 {
         self.instance.message_count()
+    }
+
+    /// Closes the device, unless a clone or a session keeps it open, and gives all messages up to then: an object that
+    /// was forgotten is told as its device goes.
+    pub fn close(self) -> Vec<Message> {
+        let Self { vulkan, instance, .. } = self;
+        drop(vulkan);
+        instance.messages()
     }
 }

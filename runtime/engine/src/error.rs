@@ -1,9 +1,10 @@
 //! What can go wrong in a session, told to people.
 
 use core::fmt;
+use core::time::Duration;
 
 use bayplan_graph::DType;
-use bayplan_text::{Bytes, escape};
+use bayplan_text::{Bytes, Nanos, escape};
 
 /// Why a session could not be built, or a run not be made.
 #[derive(Debug)]
@@ -50,12 +51,24 @@ pub enum EngineError {
         /// What was given.
         actual: String,
     },
+    /// An input was given more than once.
+    RepeatedInput {
+        /// Its name.
+        name: String,
+    },
     /// The recording could not be made.
     Recording(bayplan_record::RecordError),
     /// A run did not end within the time limit.
     Timeout {
-        /// Seconds waited.
-        seconds: u64,
+        /// The limit.
+        limit: Duration,
+    },
+    /// The program is not sound: it was changed after it was compiled.
+    Program {
+        /// Its name.
+        name: String,
+        /// The rule that is broken.
+        reason: String,
     },
     /// The program does not fit the device it is to run on.
     Target {
@@ -66,10 +79,16 @@ pub enum EngineError {
     },
     /// The session's memory does not fit the device.
     Memory {
-        /// What the plan needs in one heap.
+        /// Bytes that the plan needs in one heap.
         needed: u64,
-        /// What is free there.
+        /// Bytes that are free there.
         free: u64,
+    },
+    /// The program has no place for a fault that was to be planted.
+    #[cfg(feature = "faults")]
+    Fault {
+        /// The fault.
+        fault: &'static str,
     },
 }
 
@@ -99,18 +118,26 @@ impl fmt::Display for EngineError {
                 write!(f, "input {} must be {expected}, but is {actual}", escape(name))
             }
             Self::Recording(e) => write!(f, "the recording cannot be made: {e}"),
-            Self::Timeout { seconds } => {
-                write!(
-                    f,
-                    "the run did not end within {seconds} s; the device may hang, or the limit be too low"
-                )
+            Self::RepeatedInput { name } => {
+                write!(f, "input {} is given more than once; give it once", escape(name))
             }
+            Self::Timeout { limit } => write!(
+                f,
+                "the run did not end within {}; the device may hang, or the limit be too low",
+                Nanos(u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX))
+            ),
+            Self::Program { name, reason } => write!(
+                f,
+                "the program {} is not sound: {reason}; run a program as the compiler made it",
+                escape(name)
+            ),
             Self::Target { compiled, device } => {
+                let (compiled, other) =
+                    (escape(compiled), if compiled == device { " as it is now" } else { "" });
+                let device = escape(device);
                 write!(
                     f,
-                    "the program was compiled for {}, not for {}; compile it again",
-                    escape(compiled),
-                    escape(device)
+                    "the program was compiled for {compiled}, not for {device}{other}; compile it again"
                 )
             }
             Self::Memory { needed, free } => write!(
@@ -119,6 +146,8 @@ impl fmt::Display for EngineError {
                 Bytes(*needed),
                 Bytes(*free)
             ),
+            #[cfg(feature = "faults")]
+            Self::Fault { fault } => write!(f, "the program has no place for the fault {fault}"),
         }
     }
 }

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! After a session is built, no run allocates device memory or compiles a kernel. What the trace calls *actual* is told
-//! by the Vulkan layer: windows as they were recorded, queries as they completed, allocations as they were made.
+//! by the Vulkan layer: windows as they were recorded, marks as the device made them, allocations as they were made.
 #![forbid(unsafe_code)]
 
 mod commands;
@@ -15,7 +15,9 @@ mod device;
 mod error;
 #[cfg(feature = "faults")]
 pub mod faults;
+mod instruments;
 mod load;
+mod memory;
 mod outputs;
 mod session;
 mod target;

@@ -1,15 +1,14 @@
 //! Weights to the device, and the load program.
 
-use std::time::Duration;
-
 use bayplan_compile::{Program, Upload};
 use bayplan_graph::ConstData;
 use bayplan_vulkan::Device;
 use bayplan_weights::Store;
 
-use crate::commands::{Objects, arena, record};
+use crate::commands::{Objects, record};
 use crate::error::EngineError;
-use crate::transfer::{CHUNK, Transfer};
+use crate::instruments::Instruments;
+use crate::transfer::{CHUNK, Transfer, finish};
 use crate::widen::{device_size, same, widen};
 
 /// Uploads every constant when the load program needs it, and runs the load program between.
@@ -41,16 +40,13 @@ fn run(
     if dispatches.is_empty() {
         return Ok(());
     }
-    let commands = record(device, "load program", objects, dispatches, None)?;
-    let ticket = device.submit(&commands)?;
-    device.wait(&ticket, Duration::MAX)?;
-    Ok(())
+    finish(device, &record(device, "load program", objects, dispatches, &Instruments::default())?)
 }
 
 /// Uploads one constant, a chunk at a time; straight into mapped memory where no element changes.
 fn copy(objects: &Objects, transfer: &Transfer, weights: &Store, upload: &Upload) -> Result<(), EngineError> {
     let fail = |reason: String| EngineError::Weights { name: upload.name.clone(), reason };
-    let buffer = arena(objects, upload.window.arena)?;
+    let buffer = objects.arena(upload.window.arena)?;
     let host_size = upload.dtype.size() as u64;
     let per_chunk = CHUNK / device_size(upload.dtype);
     let mut bytes = Vec::new();
@@ -71,7 +67,7 @@ fn copy(objects: &Objects, transfer: &Transfer, weights: &Store, upload: &Upload
     Ok(())
 }
 
-/// Reads part of a constant.
+/// Reads part of a constant, from its byte `from` on.
 fn read(weights: &Store, data: &ConstData, from: u64, target: &mut [u8]) -> Result<(), String> {
     match data {
         ConstData::Inline(bytes) => {
@@ -81,10 +77,6 @@ fn read(weights: &Store, data: &ConstData, from: u64, target: &mut [u8]) -> Resu
             target.copy_from_slice(part);
             Ok(())
         }
-        ConstData::Range(range) => {
-            let part =
-                bayplan_graph::ByteRange { offset: range.offset + from, len: target.len() as u64, ..*range };
-            weights.read(&ConstData::Range(part), target).map_err(|e| e.to_string())
-        }
+        ConstData::Range(range) => weights.read_range(range, from, target).map_err(|e| e.to_string()),
     }
 }

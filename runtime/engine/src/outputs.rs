@@ -1,7 +1,7 @@
 //! Results, lent in place until the next run.
 
 use bayplan_compile::Port;
-use bayplan_graph::Tensor;
+use bayplan_graph::{DType, Tensor};
 
 use crate::error::EngineError;
 use crate::session::Session;
@@ -10,11 +10,24 @@ use crate::widen::{device_size, narrow};
 /// The outputs of the last run. They lie in the session's arena and are lent: the borrow checker keeps the session from
 /// running again while they are held. [`Output::to_tensor`] takes a copy.
 ///
-/// ```compile_fail
+/// ```no_run
 /// # fn twice(session: &mut bayplan_engine::Session) -> Result<(), bayplan_engine::EngineError> {
 /// let first = session.run(&[])?;
-/// let second = session.run(&[])?; // the first outputs are still held
-/// drop(first);
+/// let kept = first.get("y").map(|y| y.to_tensor());
+/// let second = session.run(&[])?;
+/// drop((kept, second));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// The same with the first outputs still held does not compile:
+///
+/// ```compile_fail,E0499
+/// # fn twice(session: &mut bayplan_engine::Session) -> Result<(), bayplan_engine::EngineError> {
+/// let first = session.run(&[])?;
+/// let second = session.run(&[])?;
+/// let kept = first.get("y").map(|y| y.to_tensor());
+/// drop((kept, second));
 /// # Ok(())
 /// # }
 /// ```
@@ -58,11 +71,16 @@ impl<'s> Output<'s> {
         &self.port.shape
     }
 
+    /// Its element type in the model.
+    pub fn dtype(&self) -> DType {
+        self.port.dtype
+    }
+
     /// A copy in host memory.
     ///
     /// # Errors
-    /// The device is lost, or the tensor does not fit host memory.
-    pub fn to_tensor(&self) -> Result<Tensor, EngineError> {
+    /// The device is lost, or the tensor is larger than bayplan's tensors may be.
+    pub fn to_tensor(self) -> Result<Tensor, EngineError> {
         let elements: u64 = self.port.shape.iter().product();
         let mut bytes = vec![0; (elements * device_size(self.port.dtype)) as usize];
         self.session.read(self.port, &mut bytes)?;

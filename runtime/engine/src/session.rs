@@ -3,30 +3,28 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use bayplan_compile::{Arena, Port, Program};
+use bayplan_compile::{Arena, Port, Program, verify};
 use bayplan_graph::Tensor;
-use bayplan_record::RecordingOptions;
-use bayplan_vulkan::{AllocationId, Buffer, Commands, Location};
+use bayplan_record::{RecordingOptions, Summary};
+use bayplan_vulkan::{AllocationId, Buffer, Commands, Location, Ticket};
 use bayplan_weights::Store;
 
-use crate::commands::{Objects, Timestamps, arena, pipelines, record};
+use crate::commands::{Objects, pipelines, record};
 use crate::device::Device;
 use crate::error::{EngineError, type_text};
+use crate::instruments::Instruments;
 use crate::load::load;
 use crate::outputs::Outputs;
 use crate::tracing::Trace;
-use crate::transfer::Transfer;
+use crate::transfer::{Transfer, wait};
 use crate::widen::widen;
-
-/// How long a wait lasts before it is begun again, where a run has no time limit of its own.
-const WAIT: Duration = Duration::from_secs(3600);
 
 /// How to build a session.
 #[derive(Clone, Default)]
 pub struct SessionOptions {
     /// What to record, and where; nothing by default.
     pub recording: Option<RecordingOptions>,
-    /// The longest a run may take; unlimited by default.
+    /// The longest a run may take, other submissions to the device before it included; unlimited by default.
     pub timeout: Option<Duration>,
     /// A fault to plant, to prove that its alarm goes off.
     #[cfg(feature = "faults")]
@@ -34,55 +32,46 @@ pub struct SessionOptions {
 }
 
 /// A program on a device: memory allocated, kernels compiled, weights loaded, commands recorded.
+///
+/// A session may be moved to another thread. Dropping it ends its recording, waits for a run that exceeded its time limit,
+/// and frees its memory.
 pub struct Session {
+    // First, so that the recording ends even where the device never does.
+    trace: Trace,
     device: Device,
     program: Program,
-    objects: Objects,
     commands: Commands,
-    timestamps: Option<Timestamps>,
+    objects: Objects,
+    instruments: Instruments,
     transfer: Transfer,
-    trace: Trace,
     timeout: Option<Duration>,
+    /// The last submission, until it is known to be done.
+    pending: Option<Ticket>,
     runs: u64,
     #[cfg(feature = "faults")]
-    fault: Option<crate::faults::Fault>,
-    #[cfg(feature = "faults")]
-    unplanned: Option<Buffer>,
+    planted: crate::faults::Planted,
 }
 
 impl Session {
     /// Builds a session: everything a run needs is allocated, compiled and recorded here.
     ///
+    /// If the folder of recordings cannot be written, the session is built without one ([`Trace::refused`] says why).
+    ///
     /// # Errors
-    /// The program was compiled for another target, memory does not suffice, a weight cannot be read, the recording
-    /// cannot be made, or the driver fails.
+    /// The program was compiled for another target or is not sound, memory does not suffice, a weight cannot be read, the
+    /// file to record to cannot be written, or the driver fails.
     pub fn new(
         device: &Device,
         program: Program,
         weights: &Store,
         options: SessionOptions,
     ) -> Result<Self, EngineError> {
-        if program.target != *device.target() {
-            return Err(EngineError::Target {
-                compiled: program.target.name.clone(),
-                device: device.target().name.clone(),
-            });
-        }
-        #[cfg(feature = "faults")]
-        let program = {
-            let mut program = program;
-            if let Some(fault) = options.fault {
-                crate::faults::plant(&mut program, fault).ok_or_else(|| EngineError::Kernel {
-                    name: format!("{fault:?}"),
-                    reason: "the program has no place for this fault".into(),
-                })?;
-            }
-            program
-        };
+        check_program(device, &program)?;
         let vulkan = &device.vulkan;
-        // What was allocated on the device before belongs to others.
-        let _ = vulkan.drain_allocation_events();
-        let mut trace = Trace::begin(options.recording, &program, vulkan)?;
+        let mut trace = Trace::begin(options.recording, &program, device)?;
+        #[cfg(feature = "faults")]
+        let (program, planted) = crate::faults::plant(program, options.fault)?;
+        let build = device.ledger.build(vulkan);
         let objects = allocate(device, &program)?;
         let transfer = transfer(device, &program, &objects)?;
         if let Some(params) = &objects.params {
@@ -90,52 +79,48 @@ impl Session {
         }
         load(vulkan, &program, &objects, &transfer, weights)?;
         let run = &program.run.dispatches;
-        let stride = trace.query_stride(run.len() as u32).filter(|_| vulkan.timestamp_scale().is_some());
-        let timestamps = stride
-            .filter(|_| !run.is_empty())
-            .map(|stride| Timestamps::new(vulkan, run.len() as u32, stride))
-            .transpose()?;
-        let commands = record(vulkan, &program.name, &objects, run, timestamps.as_ref())?;
+        let instruments = Instruments::new(vulkan, trace.recorder().level(), run.len() as u32)?;
+        let commands = record(vulkan, &program.name, &objects, run, &instruments)?;
+        trace.planned(build.claim(purposes(&objects, &transfer, &instruments)));
         let arenas = objects.arenas.each_ref().map(|buffer| buffer.as_ref().map(Buffer::id));
-        trace.memory(vulkan, &names(&objects), true);
         trace.windows(&program, &commands, &arenas);
-        trace.ready(vulkan, timestamps.as_ref());
+        trace.ready(device, &instruments);
         Ok(Self {
+            trace,
             device: device.clone(),
             program,
-            objects,
             commands,
-            timestamps,
+            objects,
+            instruments,
             transfer,
-            trace,
             timeout: options.timeout,
+            pending: None,
             runs: 0,
             #[cfg(feature = "faults")]
-            fault: options.fault,
-            #[cfg(feature = "faults")]
-            unplanned: None,
+            planted,
         })
     }
 
     /// Runs the program once: writes all inputs, computes, waits. The outputs are lent until the next run.
     ///
     /// # Errors
-    /// An input is missing, unknown or of another type or shape than the program's (nothing was written then); the run
-    /// exceeds its time limit; the device is lost.
+    /// An input is missing, unknown, given twice, or of another type or shape than the program's (nothing was written
+    /// then); the run exceeds its time limit; the device is lost. After a run that exceeded its limit the next one first
+    /// waits for it, within the same limit.
     pub fn run(&mut self, inputs: &[(&str, &Tensor)]) -> Result<Outputs<'_>, EngineError> {
         let given = self.check(inputs)?;
+        self.settle()?;
         for (port, tensor) in self.program.inputs.iter().zip(given) {
             if tensor.count() > 0 {
-                let buffer = arena(&self.objects, port.window.arena)?;
+                let buffer = self.objects.arena(port.window.arena)?;
                 self.transfer.write(buffer, port.window.offset, &widen(port.dtype, tensor.bytes()))?;
             }
         }
         let run = self.runs;
         self.runs += 1;
-        let started = self.trace.run_started(run);
+        let started = self.trace.run_started(run, &self.instruments);
         let result = self.execute();
-        self.trace.run_ended(run, started, result.is_ok(), &self.device.vulkan, self.timestamps.as_ref());
-        self.trace.memory(&self.device.vulkan, &names(&self.objects), false);
+        self.trace.run_ended(run, started, result.is_ok(), &self.device, &self.instruments);
         result?;
         Ok(Outputs::new(self))
     }
@@ -155,31 +140,37 @@ impl Session {
         &self.trace
     }
 
-    /// Runs so far.
+    /// Runs submitted so far.
     pub fn runs(&self) -> u64 {
         self.runs
     }
 
+    /// Ends the session and says what became of its recording.
+    pub fn finish(mut self) -> Summary {
+        self.trace.finish()
+    }
+
     fn execute(&mut self) -> Result<(), EngineError> {
         #[cfg(feature = "faults")]
-        if self.fault == Some(crate::faults::Fault::UnplannedAllocation) && self.unplanned.is_none() {
-            self.unplanned = Some(self.device.vulkan.create_buffer("unplanned", 65_536, Location::Device)?);
+        self.planted.at_run(&self.device.vulkan)?;
+        if !self.program.run.dispatches.is_empty() {
+            self.pending = Some(self.device.vulkan.submit(&self.commands)?);
         }
-        if self.program.run.dispatches.is_empty() {
-            return Ok(());
-        }
-        let vulkan = &self.device.vulkan;
-        let ticket = vulkan.submit(&self.commands)?;
+        self.settle()
+    }
+
+    /// Waits for the last submission.
+    fn settle(&mut self) -> Result<(), EngineError> {
+        let Some(ticket) = self.pending else { return Ok(()) };
         match self.timeout {
-            Some(limit) if !vulkan.wait(&ticket, limit)? => {
-                Err(EngineError::Timeout { seconds: limit.as_secs() })
+            Some(limit) if !self.device.vulkan.wait(&ticket, limit)? => {
+                return Err(EngineError::Timeout { limit });
             }
-            Some(_) => Ok(()),
-            None => {
-                while !vulkan.wait(&ticket, WAIT)? {}
-                Ok(())
-            }
+            Some(_) => {}
+            None => wait(&self.device.vulkan, &ticket)?,
         }
+        self.pending = None;
+        Ok(())
     }
 
     /// Reads what a port's window holds, in the device's representation.
@@ -187,22 +178,25 @@ impl Session {
         if bytes.is_empty() {
             return Ok(());
         }
-        let buffer = arena(&self.objects, port.window.arena)?;
+        let buffer = self.objects.arena(port.window.arena)?;
         self.transfer.read(buffer, port.window.offset, bytes)
     }
 
     /// One tensor for each input, in the program's order, each of the right type and shape.
     fn check<'t>(&self, inputs: &[(&str, &'t Tensor)]) -> Result<Vec<&'t Tensor>, EngineError> {
         let ports = &self.program.inputs;
-        if let Some((name, _)) = inputs.iter().find(|(name, _)| ports.iter().all(|port| port.name != *name)) {
-            return Err(EngineError::UnknownInput {
-                name: (*name).into(),
-                inputs: ports.iter().map(|port| port.name.clone()).collect(),
-            });
+        for (index, &(name, _)) in inputs.iter().enumerate() {
+            if ports.iter().all(|port| port.name != name) {
+                let inputs = ports.iter().map(|port| port.name.clone()).collect();
+                return Err(EngineError::UnknownInput { name: name.into(), inputs });
+            }
+            if inputs[..index].iter().any(|(earlier, _)| *earlier == name) {
+                return Err(EngineError::RepeatedInput { name: name.into() });
+            }
         }
         let find = |port: &Port| {
             let expected = type_text(port.dtype, &port.shape);
-            let Some((name, tensor)) = inputs.iter().rev().find(|(name, _)| *name == port.name) else {
+            let Some((name, tensor)) = inputs.iter().find(|(name, _)| *name == port.name) else {
                 return Err(EngineError::MissingInput { name: port.name.clone(), expected });
             };
             let shape: Vec<u64> = tensor.shape().iter().map(|&dim| dim as u64).collect();
@@ -216,22 +210,28 @@ impl Session {
     }
 }
 
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.trace.end();
+/// Refuses what cannot run on the device, before anything is made.
+fn check_program(device: &Device, program: &Program) -> Result<(), EngineError> {
+    if program.target != *device.target() {
+        return Err(EngineError::Target {
+            compiled: program.target.name.clone(),
+            device: device.target().name.clone(),
+        });
+    }
+    let unsound = |reason: String| EngineError::Program { name: program.name.clone(), reason };
+    verify(program).map_err(|violation| unsound(violation.to_string()))?;
+    let params = program.params.len() as u64;
+    let needed = program.arena_bytes.iter().fold(params, |sum, &bytes| sum.saturating_add(bytes));
+    let local = device.heaps().into_iter().filter(|heap| heap.device_local).map(|heap| heap.available());
+    match local.max() {
+        Some(free) if needed > free => Err(EngineError::Memory { needed, free }),
+        _ => Ok(()),
     }
 }
 
-/// All device memory of a session and its pipelines.
+/// The arenas, the parameters and the pipelines.
 fn allocate(device: &Device, program: &Program) -> Result<Objects, EngineError> {
     let vulkan = &device.vulkan;
-    let needed: u64 = program.arena_bytes.iter().sum::<u64>() + program.params.len() as u64;
-    let local = device.heaps().into_iter().filter(|heap| heap.device_local).map(|heap| heap.available());
-    if let Some(free) = local.max()
-        && needed > free
-    {
-        return Err(EngineError::Memory { needed, free });
-    }
     let buffer = |name: &str, bytes: u64| {
         (bytes > 0).then(|| vulkan.create_buffer(name, bytes, Location::Device)).transpose()
     };
@@ -244,16 +244,20 @@ fn allocate(device: &Device, program: &Program) -> Result<Objects, EngineError> 
 }
 
 fn transfer(device: &Device, program: &Program, objects: &Objects) -> Result<Transfer, EngineError> {
-    let buffers = objects.arenas.iter().flatten().chain(&objects.params);
-    let mapped = buffers.clone().all(|buffer| buffer.mapped().is_some());
+    let mapped = objects.buffers().all(|buffer| buffer.mapped().is_some());
     let windows = program.uploads.iter().map(|upload| upload.window.len);
     let ports = program.inputs.iter().chain(&program.outputs).map(|port| port.window.len);
     let largest = windows.chain(ports).chain([program.params.len() as u64]).max().unwrap_or(0);
     Transfer::new(&device.vulkan, mapped, largest)
 }
 
-/// What each device allocation is for.
-fn names(objects: &Objects) -> HashMap<AllocationId, String> {
-    let buffers = objects.arenas.iter().flatten().chain(&objects.params);
-    buffers.filter_map(|buffer| Some((buffer.allocation()?, buffer.name().to_string()))).collect()
+/// What each of the session's device allocations is for.
+fn purposes(
+    objects: &Objects,
+    transfer: &Transfer,
+    instruments: &Instruments,
+) -> HashMap<AllocationId, String> {
+    let buffers = objects.buffers().chain(transfer.buffers());
+    let buffers = buffers.filter_map(|buffer| Some((buffer.allocation()?, buffer.name().to_owned())));
+    buffers.chain(instruments.allocation()).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bayplan_vulkan::{Buffer, Device, Location};
+use bayplan_vulkan::{Buffer, Commands, Device, Location, Ticket};
 
 use crate::error::EngineError;
 
@@ -74,8 +74,25 @@ impl Transfer {
     fn copy(&self, from: (&Buffer, u64), to: (&Buffer, u64), len: u64) -> Result<(), EngineError> {
         let mut recorder = self.device.record("transfer");
         recorder.copy(from.0, from.1, to.0, to.1, len)?;
-        let ticket = self.device.submit(&recorder.finish()?)?;
-        self.device.wait(&ticket, Duration::MAX)?;
-        Ok(())
+        finish(&self.device, &recorder.finish()?)
     }
+
+    /// The staging buffers.
+    pub(crate) fn buffers(&self) -> impl Iterator<Item = &Buffer> {
+        self.staging.iter().flat_map(|staging| [&staging.upload, &staging.readback])
+    }
+}
+
+/// Submits commands and waits until they are done.
+pub(crate) fn finish(device: &Device, commands: &Commands) -> Result<(), EngineError> {
+    let ticket = device.submit(commands)?;
+    wait(device, &ticket)
+}
+
+/// Waits for a submission, however long it takes.
+pub(crate) fn wait(device: &Device, ticket: &Ticket) -> Result<(), EngineError> {
+    // Drivers wait for a bounded time more reliably than for ever.
+    const PART: Duration = Duration::from_secs(3600);
+    while !device.wait(ticket, PART)? {}
+    Ok(())
 }
