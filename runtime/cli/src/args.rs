@@ -11,7 +11,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     name = "bayplan",
     version,
     about,
-    after_help = "Example: bayplan run model.onnx --dim batch=1 --runs 100"
+    max_term_width = 100,
+    after_help = "Example: bayplan run model.onnx --dim batch=1 --runs 100\n\
+                  Exit codes: 0 done, 1 error, 2 wrong usage, 3 the model is unsupported"
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -32,7 +34,7 @@ pub(crate) enum Command {
     #[command(after_help = "Example: bayplan report 12345 --map")]
     Report(ReportOptions),
     /// Watch a live run, or open a recording, in the terminal.
-    #[command(after_help = "Example: bayplan top")]
+    #[command(after_help = "Example: bayplan top 12345")]
     Top(TopOptions),
     /// List the devices that programs can run on.
     #[command(after_help = "Example: bayplan devices --json")]
@@ -52,6 +54,33 @@ pub(crate) struct ModelOptions {
     pub(crate) device: Option<String>,
 }
 
+/// What to print, where there is only text and JSON.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct FormatOptions {
+    /// What to print.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Short for --format json.
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+}
+
+impl FormatOptions {
+    /// Whether JSON is asked for, in whichever way.
+    pub(crate) fn is_json(self) -> bool {
+        self.json || self.format == Format::Json
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: one object, whose `version` changes when a key changes its meaning.
+    Json,
+}
+
 #[derive(Args, Debug)]
 pub(crate) struct RunOptions {
     #[command(flatten)]
@@ -59,15 +88,18 @@ pub(crate) struct RunOptions {
     /// An input from a file (repeat for each); others are drawn at random.
     #[arg(long = "input", value_name = "NAME=FILE.npy")]
     pub(crate) inputs: Vec<String>,
-    /// Writes each output to NAME.npy in this folder.
+    /// Writes each output of the last run to NAME.npy in this folder.
     #[arg(long, value_name = "DIR")]
     pub(crate) outputs: Option<PathBuf>,
     /// Seed for the inputs that are drawn at random.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
-    /// How often to run.
+    /// How often to run. SIGINT and SIGTERM end it after the run in progress, a second one at once.
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) runs: u64,
+    /// Shows the run in the viewer; quitting the viewer ends the run.
+    #[arg(long)]
+    pub(crate) watch: bool,
     /// Records to one file instead of the folder of runs.
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
@@ -76,11 +108,10 @@ pub(crate) struct RunOptions {
     #[arg(long, value_name = "off|run|op")]
     pub(crate) trace_level: Option<Level>,
     /// Prints errors only.
-    #[arg(long, short)]
+    #[arg(long, short, conflicts_with_all = ["format", "json"])]
     pub(crate) quiet: bool,
-    /// Prints one JSON object.
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) format: FormatOptions,
 }
 
 #[derive(Args, Debug)]
@@ -102,7 +133,7 @@ pub(crate) enum PlanFormat {
     Text,
     /// For programs.
     Json,
-    /// One line per buffer: id,lower,upper,size,offset.
+    /// One line per buffer: id,lower,upper,size,alignment,offset.
     Csv,
 }
 
@@ -110,37 +141,109 @@ pub(crate) enum PlanFormat {
 pub(crate) struct ReportOptions {
     /// A file, a folder, a process id, or the name of a run (a unique beginning is enough).
     pub(crate) recording: String,
-    /// What to print.
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) format: ReportFormat,
-    /// Short for --format json.
-    #[arg(long, conflicts_with = "format")]
-    pub(crate) json: bool,
-    /// Draws the map of memory: offset against op.
-    #[arg(long)]
+    #[command(flatten)]
+    pub(crate) format: FormatOptions,
+    /// Draws the map of memory instead: offset against op.
+    #[arg(long, conflicts_with_all = ["format", "json"])]
     pub(crate) map: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ReportFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// For programs.
-    Json,
-}
-
 #[derive(Args, Debug)]
-#[command(disable_help_flag = false)]
 pub(crate) struct TopOptions {
-    /// Passed to the viewer, bayplan-tui: a recording, and its options. Without one, pick from the live runs.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    pub(crate) arguments: Vec<String>,
+    /// Passed to the viewer, bayplan-tui: a recording (a file, a folder, a process id, or the name of a run) and the
+    /// viewer's options, which `bayplan top -- --help` lists. Without a recording, pick from the live runs.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+    pub(crate) arguments: Vec<std::ffi::OsString>,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct DevicesOptions {
-    /// Prints each device with what programs are compiled for.
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) format: FormatOptions,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::{ArgAction, CommandFactory};
+
+    use super::*;
+
+    fn subcommands() -> Vec<clap::Command> {
+        let mut program = Arguments::command();
+        program.build();
+        program.get_subcommands().filter(|command| command.get_name() != "help").cloned().collect()
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_an_example_that_it_understands() {
+        for mut command in subcommands() {
+            let name = command.get_name().to_owned();
+            let help = command.render_long_help().to_string();
+            let example = help.lines().find_map(|line| line.strip_prefix("Example: "));
+            let example = example.unwrap_or_else(|| panic!("{name}: no example in\n{help}"));
+            assert!(example.starts_with(&format!("bayplan {name} ")), "{example}");
+            if let Err(e) = Arguments::try_parse_from(example.split_whitespace()) {
+                panic!("{example}: {e}");
+            }
+        }
+    }
+
+    #[test]
+    fn help_fits_a_hundred_columns() {
+        for mut command in subcommands() {
+            for help in [command.render_help(), command.render_long_help()] {
+                let help = help.to_string();
+                let long = help.lines().find(|line| bayplan_text::columns(line) > 100);
+                assert_eq!(long, None, "{}", command.get_name());
+            }
+        }
+    }
+
+    /// The options of a command as the README writes them: `--dim NAME=VALUE…`.
+    fn options(command: &clap::Command) -> BTreeSet<String> {
+        let option = |arg: &clap::Arg| {
+            let mut text = format!("--{}", arg.get_long()?);
+            if arg.get_action().takes_values() {
+                let listed: Vec<String> =
+                    arg.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
+                let names = arg.get_value_names().unwrap_or_default();
+                let value = if listed.is_empty() { names.concat() } else { listed.join("|") };
+                text += &format!(" {value}");
+            }
+            let repeats = matches!(arg.get_action(), ArgAction::Append);
+            Some(text + if repeats { "…" } else { "" })
+        };
+        let own = command.get_arguments().filter(|arg| !matches!(arg.get_id().as_str(), "help" | "version"));
+        own.filter_map(option).collect()
+    }
+
+    /// The options of each line in the README's table: `[--dim NAME=VALUE]…`.
+    fn documented(line: &str) -> BTreeSet<String> {
+        let parts = line.split('[').filter(|part| part.starts_with("--"));
+        parts.map(|part| part.trim_end().replacen(']', "", 1)).collect()
+    }
+
+    #[test]
+    fn the_readme_lists_every_option_and_no_other() {
+        let readme = include_str!("../../../README.md");
+        let table = readme.split("```usage\n").nth(1).and_then(|rest| rest.split("```").next());
+        let lines: Vec<&str> = table.expect("a block of usage in the README").lines().collect();
+        let named = |name: &str| lines.iter().find(|line| line.split(' ').nth(1) == Some(name));
+        assert_eq!(lines.len(), subcommands().len(), "{lines:?}");
+        for command in subcommands() {
+            let name = command.get_name();
+            let line = named(name).unwrap_or_else(|| panic!("the README does not list {name}"));
+            // What follows `top` belongs to the viewer.
+            if name != "top" {
+                assert_eq!(documented(line), options(&command), "{name}");
+            }
+        }
+    }
 }

@@ -2,8 +2,13 @@
 
 use std::process::ExitCode;
 
+use bayplan_onnx::{ImportError, UnsupportedOp};
+use bayplan_text::escape;
+
+use crate::out;
+
 /// Why a command failed: what to print on standard error, and the exit code.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
     message: String,
     code: u8,
@@ -25,14 +30,23 @@ impl Failure {
 
     /// Prints the message; answers the exit code.
     pub(crate) fn report(self) -> ExitCode {
-        eprintln!("error: {}", self.message);
+        out::error_line("error", &self.message);
         ExitCode::from(self.code)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn parts(&self) -> (&str, u8) {
+        (&self.message, self.code)
     }
 }
 
 impl From<bayplan::Error> for Failure {
     fn from(e: bayplan::Error) -> Self {
-        Self { message: e.to_string(), code: if e.is_unsupported() { 3 } else { 1 } }
+        let mut message = e.to_string();
+        if let bayplan::Error::Import(ImportError::Unsupported(operators)) = &e {
+            message += &format!("\nunsupported: {}", names(operators));
+        }
+        Self { message, code: if e.is_unsupported() { 3 } else { 1 } }
     }
 }
 
@@ -45,5 +59,35 @@ impl From<bayplan::EngineError> for Failure {
 impl From<bayplan_record::RecordError> for Failure {
     fn from(e: bayplan_record::RecordError) -> Self {
         Self::new(e.to_string())
+    }
+}
+
+/// All operators on one line, those of ONNX's own domain without it.
+fn names(operators: &[UnsupportedOp]) -> String {
+    let name = |o: &UnsupportedOp| match o.domain.as_str() {
+        "" | "ai.onnx" => escape(&o.op).to_string(),
+        domain => format!("{}.{}", escape(domain), escape(&o.op)),
+    };
+    operators.iter().map(name).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_names_every_unsupported_operator() {
+        let operator = |domain: &str, op: &str| UnsupportedOp {
+            domain: domain.into(),
+            op: op.into(),
+            opset: 17,
+            count: 1,
+            example: "node\u{1b}[2J".into(),
+        };
+        let operators = vec![operator("", "Loop"), operator("com.microsoft", "Attention")];
+        let failure = Failure::from(bayplan::Error::Import(ImportError::Unsupported(operators)));
+        assert_eq!(failure.message.lines().last(), Some("unsupported: Loop, com.microsoft.Attention"));
+        assert_eq!(failure.code, 3);
+        assert!(!failure.message.contains('\u{1b}'));
     }
 }

@@ -3,93 +3,192 @@
 use std::path::Path;
 
 use bayplan::{Bindings, Model, Program};
-use bayplan_graph::{DType, Tensor};
-use bayplan_text::escape;
+use bayplan_compile::Port;
+use bayplan_graph::{DType, MAX_TENSOR_BYTES, Tensor};
+use bayplan_onnx::limits::MAX_ELEMENTS;
+use bayplan_text::{Bytes, Count, ellipsis};
 
 use crate::exit::Failure;
-use crate::tensors;
+use crate::npy;
 
-/// Reads `NAME=VALUE` pairs. Every symbol of the model must get a value, and every name be a symbol.
+/// Names listed in one message: exporters give a model a few symbols, but a stranger's may have thousands.
+const LISTED: usize = 20;
+
+/// Columns of a name in a message.
+const NAME: usize = 60;
+
+/// The values of the model's symbolic dimensions.
 pub(crate) fn dims(model: &Model, words: &[String]) -> Result<Bindings, Failure> {
-    let mut pairs: Vec<(&str, i64)> = Vec::with_capacity(words.len());
-    for word in words {
-        let wrong =
-            || Failure::usage(format!("--dim {} is not NAME=VALUE, for instance batch=4", escape(word)));
-        let (name, value) = word.split_once('=').ok_or_else(wrong)?;
-        let value: i64 = value.parse().map_err(|_| wrong())?;
-        if value < 0 {
-            return Err(Failure::usage(format!("--dim {}: a dimension cannot be negative", escape(word))));
-        }
-        pairs.push((name, value));
-    }
-    let symbols: Vec<String> = model.graph().symbols.iter().map(|(name, _)| name.to_string()).collect();
-    if let Some((name, _)) = pairs.iter().find(|(name, _)| !symbols.iter().any(|symbol| symbol == name)) {
-        return Err(Failure::usage(match symbols.len() {
-            0 => format!("the model has no symbolic dimension, so --dim {} does not apply", escape(name)),
-            _ => format!(
-                "the model has no dimension {}; its symbolic dimensions are {}",
-                escape(name),
-                list(&symbols)
-            ),
-        }));
-    }
-    let missing: Vec<String> =
-        symbols.into_iter().filter(|symbol| pairs.iter().all(|(name, _)| name != symbol)).collect();
-    if !missing.is_empty() {
-        let example: Vec<String> = missing.iter().map(|name| format!("--dim {}=1", escape(name))).collect();
-        return Err(Failure::usage(format!(
-            "the model has symbolic dimensions without a value: {}; give them, for instance {}",
-            list(&missing),
-            example.join(" ")
-        )));
-    }
-    Ok(pairs.into_iter().collect())
+    let symbols: Vec<&str> = model.graph().symbols.iter().map(|(name, _)| name).collect();
+    bind(&symbols, words)
 }
 
-fn list(names: &[String]) -> String {
-    names.iter().map(|name| escape(name).to_string()).collect::<Vec<_>>().join(", ")
+/// Reads `NAME=VALUE` words. Every symbol must get one value, and every name be a symbol.
+fn bind(symbols: &[&str], words: &[String]) -> Result<Bindings, Failure> {
+    let mut dims = Bindings::default();
+    for word in words {
+        let (name, value) = dim(word)?;
+        if !symbols.contains(&name) {
+            return Err(Failure::usage(match symbols.len() {
+                0 => format!("the model has no symbolic dimension, so --dim {} does not apply", shown(name)),
+                _ => format!("the model has no dimension {}; it has {}", shown(name), list(symbols)),
+            }));
+        }
+        if dims.set(name, value).is_some() {
+            return Err(Failure::usage(format!("--dim {} is given twice", shown(name))));
+        }
+    }
+    let missing: Vec<&str> = symbols.iter().copied().filter(|name| dims.get(name).is_none()).collect();
+    if missing.is_empty() {
+        return Ok(dims);
+    }
+    let example: Vec<String> = missing.iter().take(LISTED).map(|name| quoted(&format!("{name}=1"))).collect();
+    Err(Failure::usage(format!(
+        "the model has symbolic dimensions without a value: {}\ngive each one, for instance --dim {}",
+        list(&missing),
+        example.join(" --dim ")
+    )))
+}
+
+/// The name may hold an equals sign, the value cannot.
+fn dim(word: &str) -> Result<(&str, i64), Failure> {
+    let fail = |what: String| Failure::usage(format!("--dim {}: {what}", shown(word)));
+    let (name, value) =
+        word.rsplit_once('=').ok_or_else(|| fail("give NAME=VALUE, for instance batch=4".into()))?;
+    let digits = value.strip_prefix(['-', '+']).unwrap_or(value);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(fail("the value is no whole number".into()));
+    }
+    if value.starts_with('-') {
+        return Err(fail("a dimension cannot be negative".into()));
+    }
+    // Digits that do not fit a number are above the limit, too.
+    match digits.parse::<u64>().ok().filter(|&value| value <= MAX_ELEMENTS) {
+        Some(value) => Ok((name, value as i64)),
+        None => Err(fail(format!("a dimension is at most {}", Count(MAX_ELEMENTS)))),
+    }
 }
 
 /// One tensor per input of the program, in its order: from `NAME=FILE` words, else drawn from the seed.
 pub(crate) fn tensors(program: &Program, words: &[String], seed: u64) -> Result<Vec<Tensor>, Failure> {
     let mut given: Vec<Option<Tensor>> = vec![None; program.inputs.len()];
-    for word in words {
-        let (name, file) = word
-            .split_once('=')
-            .ok_or_else(|| Failure::usage(format!("--input {} is not NAME=FILE.npy", escape(word))))?;
-        let Some(index) = program.inputs.iter().position(|port| port.name == name) else {
-            let names: Vec<String> = program.inputs.iter().map(|port| port.name.clone()).collect();
-            return Err(Failure::usage(format!(
-                "the model has no input {}; its inputs are {}",
-                escape(name),
-                list(&names)
-            )));
-        };
-        given[index] = Some(tensors::read(Path::new(file)).map_err(Failure::new)?);
+    for (index, file) in files(&program.inputs, words)? {
+        given[index] = Some(from_file(&program.inputs[index], Path::new(file))?);
     }
     let mut random = SplitMix(seed);
-    let draw = |(port, given): (&bayplan_compile::Port, Option<Tensor>)| match given {
+    let draw = |(port, given): (&Port, Option<Tensor>)| match given {
         Some(tensor) => Ok(tensor),
-        None => drawn(port.dtype, &port.shape, &mut random),
+        None => drawn(port, &mut random),
     };
     program.inputs.iter().zip(given).map(draw).collect()
 }
 
+/// Which file each word gives to which input. Names and paths may hold equals signs, so the names decide.
+fn files<'w>(ports: &[Port], words: &'w [String]) -> Result<Vec<(usize, &'w str)>, Failure> {
+    let mut files: Vec<(usize, &str)> = Vec::with_capacity(words.len());
+    for word in words {
+        let rest =
+            |port: &Port| word.strip_prefix(port.name.as_str()).and_then(|rest| rest.strip_prefix('='));
+        let found = ports.iter().enumerate().find_map(|(index, port)| Some((index, rest(port)?)));
+        let Some((index, file)) = found else {
+            let Some((name, _)) = word.split_once('=') else {
+                return Err(Failure::usage(format!("--input {}: give NAME=FILE.npy", shown(word))));
+            };
+            let names: Vec<&str> = ports.iter().map(|port| port.name.as_str()).collect();
+            return Err(Failure::usage(match names.len() {
+                0 => "the model has no inputs, so --input does not apply".into(),
+                _ => format!("the model has no input {}; it has {}", shown(name), list(&names)),
+            }));
+        };
+        if files.iter().any(|&(other, _)| other == index) {
+            return Err(Failure::usage(format!("--input {} is given twice", shown(&ports[index].name))));
+        }
+        files.push((index, file));
+    }
+    Ok(files)
+}
+
+/// Reads a tensor for an input, whose type and shape it must have.
+fn from_file(port: &Port, path: &Path) -> Result<Tensor, Failure> {
+    let mut tensor = npy::read(path).map_err(Failure::new)?;
+    // numpy has no bf16: such arrays are kept as f32.
+    if port.dtype == DType::BF16 && tensor.dtype() == DType::F32 {
+        tensor = Tensor::from_f64(DType::BF16, tensor.shape().to_vec(), &tensor.to_f64())
+            .map_err(|e| Failure::new(e.to_string()))?;
+    }
+    let shape: Vec<u64> = tensor.shape().iter().map(|&dim| dim as u64).collect();
+    if tensor.dtype() == port.dtype && shape == port.shape {
+        return Ok(tensor);
+    }
+    Err(Failure::new(format!(
+        "{}: input {} must be {}, but the file holds {}",
+        path.display(),
+        shown(&port.name),
+        type_text(port.dtype, &port.shape),
+        type_text(tensor.dtype(), &shape)
+    )))
+}
+
+/// `f32[1,3,224,224]`.
+pub(crate) fn type_text(dtype: DType, shape: &[u64]) -> String {
+    let dims: Vec<String> = shape.iter().map(u64::to_string).collect();
+    format!("{dtype}[{}]", dims.join(","))
+}
+
 /// Floats of unit variance; integers and booleans 0 or 1, which are valid as indices, ids and masks alike.
-fn drawn(dtype: DType, shape: &[u64], random: &mut SplitMix) -> Result<Tensor, Failure> {
-    let shape: Vec<usize> = shape.iter().map(|&dim| dim as usize).collect();
-    let count = shape.iter().product();
-    let tensor = if dtype.is_float() {
-        let elements: Vec<f64> = (0..count).map(|_| random.normal()).collect();
-        Tensor::from_f64(dtype, shape, &elements)
-    } else if dtype == DType::Bool {
-        let elements: Vec<bool> = (0..count).map(|_| random.next() & 1 == 1).collect();
-        Tensor::from_bool(shape, &elements)
-    } else {
-        let elements: Vec<i128> = (0..count).map(|_| i128::from(random.next() & 1)).collect();
-        Tensor::from_ints(dtype, shape, &elements)
+fn drawn(port: &Port, random: &mut SplitMix) -> Result<Tensor, Failure> {
+    /// Elements drawn at a time, each 16 bytes before it is converted.
+    const CHUNK: usize = 4096;
+    let fail = |e: bayplan_graph::TensorError| {
+        Failure::new(format!("input {} cannot be drawn: {e}", shown(&port.name)))
     };
-    tensor.map_err(|e| Failure::new(e.to_string()))
+    let dims: Option<Vec<usize>> = port.shape.iter().map(|&dim| usize::try_from(dim).ok()).collect();
+    let count = |dims: &[usize]| dims.iter().try_fold(1usize, |count, &dim| count.checked_mul(dim));
+    let sized = dims.and_then(|dims| Some((count(&dims)?, dims)));
+    let sized = sized.filter(|(count, _)| {
+        count.checked_mul(port.dtype.size()).is_some_and(|bytes| bytes <= MAX_TENSOR_BYTES)
+    });
+    let Some((mut left, shape)) = sized else {
+        return Err(Failure::new(format!(
+            "input {} is {}, and the host holds at most {} in one tensor; give smaller dims",
+            shown(&port.name),
+            type_text(port.dtype, &port.shape),
+            Bytes(MAX_TENSOR_BYTES as u64)
+        )));
+    };
+    let mut bytes = Vec::with_capacity(left * port.dtype.size());
+    while left > 0 {
+        let part = left.min(CHUNK);
+        let tensor = if port.dtype.is_float() {
+            let elements: Vec<f64> = (0..part).map(|_| random.normal()).collect();
+            Tensor::from_f64(port.dtype, vec![part], &elements)
+        } else {
+            let elements: Vec<i128> = (0..part).map(|_| i128::from(random.next() & 1)).collect();
+            Tensor::from_ints(port.dtype, vec![part], &elements)
+        };
+        bytes.extend_from_slice(tensor.map_err(fail)?.bytes());
+        left -= part;
+    }
+    Tensor::new(port.dtype, shape, bytes).map_err(fail)
+}
+
+fn shown(name: &str) -> String {
+    ellipsis(name, NAME).to_string()
+}
+
+fn list(names: &[&str]) -> String {
+    let mut text: Vec<String> = names.iter().take(LISTED).map(|name| shown(name)).collect();
+    if names.len() > LISTED {
+        text.push(format!("and {} more", names.len() - LISTED));
+    }
+    text.join(", ")
+}
+
+/// A word as a shell reads it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "_-=.,:/".contains(c);
+    let shown = shown(word);
+    if word.chars().all(plain) { shown } else { format!("'{}'", shown.replace('\'', r"'\''")) }
 }
 
 /// The generator of that name (Steele, Lea and Flood 2014).
@@ -112,5 +211,128 @@ impl SplitMix {
     fn normal(&mut self) -> f64 {
         let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
         radius * (std::f64::consts::TAU * self.uniform()).cos()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bayplan_compile::{Arena, BufferId, Window};
+    use bayplan_shaders::Access;
+
+    fn words(words: &[&str]) -> Vec<String> {
+        words.iter().map(ToString::to_string).collect()
+    }
+
+    fn port(name: &str, dtype: DType, shape: &[u64]) -> Port {
+        let (buffer, arena) = (BufferId(0), Arena::Activations);
+        let window = Window { buffer, arena, offset: 0, len: 16, access: Access::Write };
+        Port { name: name.into(), dtype, shape: shape.to_vec(), window }
+    }
+
+    #[test]
+    fn dims_are_read_or_refused_by_name() {
+        let ok = |dims: &[(&str, i64)]| Ok(dims.iter().map(|&(name, value)| (name, value)).collect());
+        let cases: [(&[&str], &[&str], Result<Bindings, &str>); 16] = [
+            (&[], &[], ok(&[])),
+            (&["batch"], &["batch=4"], ok(&[("batch", 4)])),
+            (&["batch"], &["batch=0"], ok(&[("batch", 0)])),
+            (&["batch"], &["batch=+4"], ok(&[("batch", 4)])),
+            (&["a=b"], &["a=b=2"], ok(&[("a=b", 2)])),
+            (&["batch", "seq"], &["seq=2", "batch=1"], ok(&[("batch", 1), ("seq", 2)])),
+            (
+                &["batch", "seq"],
+                &[],
+                Err("without a value: batch, seq\ngive each one, for instance --dim batch=1 --dim seq=1"),
+            ),
+            (&["batch", "seq"], &["seq=2"], Err("without a value: batch\n")),
+            (&["s 1"], &[], Err("--dim 's 1=1'")),
+            (&["batch"], &["bach=1"], Err("no dimension bach; it has batch")),
+            (&[], &["batch=1"], Err("no symbolic dimension, so --dim batch does not apply")),
+            (&["batch"], &["batch=1", "batch=2"], Err("--dim batch is given twice")),
+            (&["batch"], &["batch"], Err("give NAME=VALUE")),
+            (&["batch"], &["batch=-1"], Err("cannot be negative")),
+            (&["batch"], &["batch=1.5"], Err("no whole number")),
+            (&["batch"], &["batch=99999999999999999999999"], Err("at most 281,474,976,710,656")),
+        ];
+        for (symbols, given, expected) in cases {
+            match (bind(symbols, &words(given)), expected) {
+                (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{given:?}"),
+                (Err(failure), Err(expected)) => {
+                    let (message, code) = failure.parts();
+                    assert!(message.contains(expected), "{given:?}: {message}");
+                    assert_eq!(code, 2, "{given:?}");
+                }
+                (found, expected) => panic!("{given:?}: {found:?}, expected {expected:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn messages_are_short_and_harmless_whatever_the_names() {
+        let names: Vec<String> = (0..1000).map(|i| format!("{i}\u{1b}[2J{}", "x".repeat(500))).collect();
+        let symbols: Vec<&str> = names.iter().map(String::as_str).collect();
+        for given in [vec![], words(&["y=1"]), words(&[&"z".repeat(5000)])] {
+            let failure = bind(&symbols, &given).unwrap_err();
+            let (message, _) = failure.parts();
+            assert!(message.len() < 5000 && !message.contains('\u{1b}'), "{message}");
+        }
+    }
+
+    #[test]
+    fn inputs_are_matched_by_the_names_of_the_model() {
+        let ports = [port("x", DType::F32, &[1]), port("x=y", DType::F32, &[1])];
+        let cases: [(&[&str], Result<&[(usize, &str)], &str>); 6] = [
+            (&["x=a.npy"], Ok(&[(0, "a.npy")])),
+            (&["x=a=b.npy"], Ok(&[(0, "a=b.npy")])),
+            (&[], Ok(&[])),
+            (&["x=a", "x=b"], Err("given twice")),
+            (&["q=a"], Err("no input q; it has x, x=y")),
+            (&["q"], Err("give NAME=FILE.npy")),
+        ];
+        for (given, expected) in cases {
+            let given = words(given);
+            match (files(&ports, &given), expected) {
+                (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{given:?}"),
+                (Err(failure), Err(expected)) => assert!(failure.parts().0.contains(expected), "{failure:?}"),
+                (found, expected) => panic!("{given:?}: {found:?}, expected {expected:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_must_hold_what_the_input_needs() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.npy");
+        npy::write(&path, &Tensor::from_f32(vec![2], &[1.0, 2.0]).unwrap()).unwrap();
+        assert!(from_file(&port("x", DType::F32, &[2]), &path).is_ok());
+        assert_eq!(from_file(&port("x", DType::BF16, &[2]), &path).unwrap().dtype(), DType::BF16);
+        for wrong in [port("x", DType::F32, &[1, 2]), port("x", DType::I64, &[2])] {
+            let failure = from_file(&wrong, &path).unwrap_err();
+            let (message, code) = failure.parts();
+            assert!(message.contains("input x must be ") && message.contains("holds f32[2]"), "{message}");
+            assert_eq!(code, 1);
+        }
+    }
+
+    #[test]
+    fn what_is_drawn_follows_the_seed_and_fits_every_type() {
+        for dtype in [DType::F32, DType::F16, DType::BF16, DType::I64, DType::U8, DType::Bool] {
+            let port = port("x", dtype, &[3, 2000]);
+            let draw = |seed| drawn(&port, &mut SplitMix(seed)).unwrap();
+            let tensor = draw(7);
+            assert_eq!((tensor.dtype(), tensor.shape()), (dtype, &[3, 2000][..]));
+            assert_eq!(tensor, draw(7));
+            assert_ne!(tensor, draw(8));
+            let elements = tensor.to_f64();
+            let mean = elements.iter().sum::<f64>() / elements.len() as f64;
+            let expected = if dtype.is_float() { 0.0 } else { 0.5 };
+            assert!((mean - expected).abs() < 0.1, "{dtype}: {mean}");
+        }
+        assert_eq!(drawn(&port("x", DType::F32, &[0, 4]), &mut SplitMix(0)).unwrap().count(), 0);
+        for shape in [&[u64::MAX, 2][..], &[1 << 40], &[1 << 33]] {
+            let failure = drawn(&port("x", DType::F32, shape), &mut SplitMix(0)).unwrap_err();
+            assert!(failure.parts().0.contains("give smaller dims"), "{failure:?}");
+        }
     }
 }

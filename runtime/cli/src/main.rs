@@ -5,7 +5,10 @@ mod args;
 mod commands;
 mod exit;
 mod inputs;
-mod tensors;
+mod latencies;
+mod npy;
+mod out;
+mod outputs;
 
 use std::process::ExitCode;
 

@@ -2,6 +2,9 @@
 
 pub(crate) mod devices;
 pub(crate) mod plan;
+mod plan_text;
 pub(crate) mod report;
 pub(crate) mod run;
+mod run_text;
 pub(crate) mod top;
+mod watch;

@@ -6,8 +6,9 @@ use bayplan::Places;
 use bayplan_record::{RunState, SegmentDamage};
 use bayplan_trace::Timeline;
 
-use crate::args::{ReportFormat, ReportOptions};
+use crate::args::ReportOptions;
 use crate::exit::{Failure, Outcome};
+use crate::out;
 
 /// Size of the map where standard output is no terminal, in characters.
 const MAP: (u16, u16) = (100, 24);
@@ -24,17 +25,29 @@ pub(crate) fn report(options: &ReportOptions) -> Outcome {
         )));
     }
     let live = state == RunState::Live;
-    if options.json || options.format == ReportFormat::Json {
-        println!("{}", bayplan_report::json(&timeline, &damages_text(&damages), live));
-    } else if !options.map {
-        print!("{}", bayplan_report::text(&timeline, &damages_text(&damages), live));
+    let damages: Vec<String> = damages.iter().map(damage_text).collect();
+    let mut text = if options.map {
+        let (columns, rows) = map_size();
+        bayplan_report::map(&timeline, columns, rows)
+    } else if options.format.is_json() {
+        bayplan_report::json(&timeline, &damages, live)
+    } else {
+        bayplan_report::text(&timeline, &damages, live)
+    };
+    if !text.ends_with('\n') {
+        text.push('\n');
     }
-    if options.map {
-        print!("{}", bayplan_report::map(&timeline, MAP.0, MAP.1));
-    }
+    out::print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn damages_text(damages: &[SegmentDamage]) -> Vec<String> {
-    damages.iter().map(ToString::to_string).collect()
+fn damage_text(damage: &SegmentDamage) -> String {
+    format!("{}: {}", damage.path.display(), damage.damage)
+}
+
+/// What fits the terminal, less the line that the shell needs.
+fn map_size() -> (u16, u16) {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok();
+    let known = size.filter(|size| size.ws_col > 0 && size.ws_row > 1);
+    known.map_or(MAP, |size| (size.ws_col, size.ws_row - 1))
 }

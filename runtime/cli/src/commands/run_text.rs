@@ -1,0 +1,152 @@
+//! What `bayplan run` says.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bayplan::{Arena, Session, Tensor};
+use bayplan_text::{Bytes, Count, Nanos, Percent, ellipsis};
+use serde_json::{Map, Value, json};
+
+use crate::args::RunOptions;
+use crate::latencies::Latencies;
+use crate::outputs::describe;
+
+/// Version of the JSON that this command prints.
+const VERSION: u32 = 1;
+
+/// Columns of a name in a line.
+const NAME: usize = 40;
+
+/// What a session is described by.
+pub(crate) struct Facts<'a> {
+    pub(crate) options: &'a RunOptions,
+    pub(crate) session: &'a Session,
+    /// How long it took to compile the model and build the session.
+    pub(crate) built: Duration,
+}
+
+/// An output of the last run.
+pub(crate) struct Written {
+    name: String,
+    dtype: String,
+    shape: Vec<usize>,
+    /// For people; empty where nobody reads it.
+    line: String,
+    file: Option<PathBuf>,
+}
+
+impl Written {
+    pub(crate) fn new(name: &str, tensor: &Tensor, file: Option<PathBuf>, options: &RunOptions) -> Self {
+        let read = !options.quiet && !options.format.is_json();
+        Self {
+            name: name.into(),
+            dtype: tensor.dtype().to_string(),
+            shape: tensor.shape().to_vec(),
+            line: if read { describe(name, tensor) } else { String::new() },
+            file,
+        }
+    }
+}
+
+/// `batch=4 seq=32`, cut where there are many.
+pub(crate) fn dims_text(program: &bayplan::Program) -> String {
+    let dims: Vec<String> = program.dims.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    ellipsis(&dims.join(" "), NAME).to_string()
+}
+
+/// The lines before the first run.
+pub(crate) fn head(facts: &Facts<'_>) -> String {
+    let (program, info) = (facts.session.program(), facts.session.device().info());
+    let plan = &program.run.plan;
+    let mut text =
+        format!("model      {}  {}", ellipsis(&program.name, NAME), dims_text(program)).trim_end().to_owned();
+    text += &format!("\ndevice     {} · Vulkan {}\n", ellipsis(&info.name, 60), info.api_version);
+    text += &format!(
+        "plan       peak {} · lower bound {} · waste {}\n",
+        Bytes(plan.peak),
+        Bytes(plan.lower_bound.bytes),
+        Percent(plan.waste()),
+    );
+    // One arena serves both stages, one after the other.
+    let arena = program.arena_bytes[Arena::Activations.index()];
+    let load = if arena > plan.peak { " (to load the weights)" } else { "" };
+    text += &format!(
+        "memory     arena {}{load} · weights {}\n",
+        Bytes(arena),
+        Bytes(program.arena_bytes[Arena::Weights.index()])
+    );
+    text += &format!(
+        "program    {} dispatches, {} kernels · built in {}\n",
+        Count(program.run.dispatches.len() as u64),
+        Count(program.kernels.len() as u64),
+        Nanos(facts.built.as_nanos() as u64),
+    );
+    if facts.options.inputs.len() < program.inputs.len() {
+        let all = facts.options.inputs.is_empty();
+        let which = if all { "drawn" } else { "not given are drawn" };
+        text += &format!("inputs     {which} from seed {}\n", facts.options.seed);
+    }
+    let recorder = facts.session.trace().recorder();
+    if let (Some(id), Some(path)) = (recorder.id(), recorder.path()) {
+        text += &format!("recording  {id}  {}\n", bayplan_text::escape(&path.display().to_string()));
+    }
+    text
+}
+
+/// The lines after the last run.
+pub(crate) fn tail(facts: &Facts<'_>, latencies: &Latencies, written: &[Written]) -> String {
+    let mut text: String = written.iter().map(|output| format!("output     {}\n", output.line)).collect();
+    if let Some(folder) = &facts.options.outputs {
+        text += &format!("written    {} files in {}\n", written.len(), folder.display());
+    }
+    text += &format!("runs       {}", Count(facts.session.runs()));
+    if facts.session.runs() < facts.options.runs {
+        text += &format!(" of {}, then interrupted", Count(facts.options.runs));
+    }
+    if let Some([median, p95, least]) = latencies.quantiles() {
+        text += &format!("  median {}  95 % {}  least {}", Nanos(median), Nanos(p95), Nanos(least));
+    }
+    text + "\n"
+}
+
+/// All of it for programs. Sizes are bytes, times nanoseconds; a file is null where none is written, the recording where
+/// nothing is recorded.
+pub(crate) fn json(facts: &Facts<'_>, latencies: &Latencies, written: &[Written]) -> Value {
+    let (program, info) = (facts.session.program(), facts.session.device().info());
+    let plan = &program.run.plan;
+    let dims: Map<String, Value> =
+        program.dims.iter().map(|(name, value)| (name.to_string(), json!(value))).collect();
+    let inputs: Vec<Value> = program
+        .inputs
+        .iter()
+        .map(|port| json!({ "name": port.name, "dtype": port.dtype.to_string(), "shape": port.shape }))
+        .collect();
+    let outputs: Vec<Value> = written
+        .iter()
+        .map(|output| {
+            json!({ "name": output.name, "dtype": output.dtype, "shape": output.shape, "file": output.file })
+        })
+        .collect();
+    let [median, p95, least] = latencies.quantiles().map_or([None; 3], |times| times.map(Some));
+    json!({
+        "version": VERSION,
+        "model": program.name,
+        "device": info.name,
+        "dims": dims,
+        "seed": facts.options.seed,
+        "inputs": inputs,
+        "outputs": outputs,
+        "arena_bytes": program.arena_bytes[Arena::Activations.index()],
+        "weight_bytes": program.arena_bytes[Arena::Weights.index()],
+        "peak": plan.peak,
+        "lower_bound": plan.lower_bound.bytes,
+        "waste": plan.waste(),
+        "dispatches": program.run.dispatches.len(),
+        "kernels": program.kernels.len(),
+        "build_ns": facts.built.as_nanos() as u64,
+        "runs": facts.session.runs(),
+        "interrupted": facts.session.runs() < facts.options.runs,
+        "run_ns": { "median": median, "p95": p95, "min": least },
+        "recording": facts.session.trace().recorder().path(),
+    })
+}

@@ -1,0 +1,169 @@
+//! `bayplan run --watch`: the run in a child, the viewer in front.
+//!
+//! ```text
+//! run --watch ──┬─► run (child): output to files ──► recording ◄── viewer (child): has the terminal
+//!               └─ waits for the viewer, ends the run, prints what it said, exits with its status
+//! ```
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Seek};
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use bayplan::{Level, Places};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::run::stop_on_signals;
+use super::top;
+use crate::args::RunOptions;
+use crate::exit::{Failure, Outcome};
+use crate::out::{self, Progress};
+
+/// Between two looks at the children.
+const POLL: Duration = Duration::from_millis(20);
+
+pub(crate) fn watch(options: &RunOptions) -> Outcome {
+    if options.trace_level == Some(Level::Off) {
+        return Err(Failure::usage("--watch shows the recording, so --trace-level must not be off"));
+    }
+    if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
+        return Err(Failure::usage(
+            "--watch needs a terminal; run without it, and open `bayplan top` in a terminal",
+        ));
+    }
+    let stop = stop_on_signals()?;
+    let mut run = Run::start()?;
+    let Some(recording) = run.wait_for_recording(options, &stop)? else { return run.finish() };
+    let shown = show(&recording, &stop);
+    run.end(&stop)?;
+    let status = run.finish();
+    shown.and(status)
+}
+
+/// Shows the viewer until it is quit.
+fn show(recording: &OsString, stop: &AtomicBool) -> Result<(), Failure> {
+    let viewer = top::viewer();
+    let mut child =
+        Command::new(&viewer).arg(recording).spawn().map_err(|e| top::cannot_start(&viewer, &e))?;
+    let mut asked = false;
+    let status = wait(&mut child, || {
+        if stop.load(Ordering::Relaxed) && !asked {
+            asked = true;
+            return true;
+        }
+        false
+    })?;
+    match status.success() || asked {
+        true => Ok(()),
+        false => Err(Failure::new(format!("the viewer {} failed ({status})", viewer.display()))),
+    }
+}
+
+/// The child that runs the model.
+struct Run {
+    child: Child,
+    stdout: File,
+    stderr: File,
+}
+
+impl Run {
+    /// Starts this program with the same arguments, without `--watch`.
+    fn start() -> Result<Self, Failure> {
+        let fail = |what: &str, e: io::Error| Failure::new(format!("{what}: {e}"));
+        let program = std::env::current_exe().map_err(|e| fail("this program cannot be found", e))?;
+        let file = || tempfile::tempfile().map_err(|e| fail("a temporary file cannot be made", e));
+        let (stdout, stderr) = (file()?, file()?);
+        let copy = |file: &File| file.try_clone().map_err(|e| fail("a temporary file cannot be opened", e));
+        let child = Command::new(program)
+            .args(std::env::args_os().skip(1).filter(|word| word != "--watch"))
+            .stdin(Stdio::null())
+            .stdout(copy(&stdout)?)
+            .stderr(copy(&stderr)?)
+            .spawn()
+            .map_err(|e| fail("the run cannot be started", e))?;
+        Ok(Self { child, stdout, stderr })
+    }
+
+    /// Waits until there is something to see; nothing if the run ends before.
+    fn wait_for_recording(
+        &mut self,
+        options: &RunOptions,
+        stop: &AtomicBool,
+    ) -> Result<Option<OsString>, Failure> {
+        let mut progress = Progress::new(false);
+        progress.stage("building the session");
+        let places = Places::from_env();
+        let pid = self.child.id().to_string();
+        loop {
+            if let Ok(source) = bayplan_record::open(&pid, &places) {
+                return Ok(Some(source.live.map_or(source.path.into(), |run| run.id.into())));
+            }
+            if let Some(status) = self.child.try_wait().map_err(cannot_wait)? {
+                // A recording to a file of its own is not listed once the run has ended.
+                let file = options.trace.as_ref().filter(|file| status.success() && file.exists());
+                return Ok(file.map(|file| PathBuf::into_os_string(file.clone())));
+            }
+            if stop.load(Ordering::Relaxed) {
+                self.end(stop)?;
+                return Ok(None);
+            }
+            thread::sleep(POLL);
+        }
+    }
+
+    /// Asks the run to end, and waits for it. A signal to this process makes it end at once.
+    fn end(&mut self, stop: &AtomicBool) -> Result<(), Failure> {
+        stop.store(false, Ordering::Relaxed);
+        let mut asked = false;
+        wait(&mut self.child, || {
+            !std::mem::replace(&mut asked, true) || stop.swap(false, Ordering::Relaxed)
+        })?;
+        Ok(())
+    }
+
+    /// Prints what the run said; answers its status.
+    fn finish(mut self) -> Outcome {
+        let status = self.child.wait().map_err(cannot_wait)?;
+        out::print(&text(&mut self.stdout)?)?;
+        out::error_text(&text(&mut self.stderr)?);
+        Ok(code(status))
+    }
+}
+
+/// Waits for a child; whenever `ask` says so, it is asked to end.
+fn wait(child: &mut Child, mut ask: impl FnMut() -> bool) -> Result<ExitStatus, Failure> {
+    loop {
+        if let Some(status) = child.try_wait().map_err(cannot_wait)? {
+            return Ok(status);
+        }
+        if ask() {
+            // It may have ended by itself in the meantime.
+            let _ = kill_process(Pid::from_child(child), Signal::TERM);
+        }
+        thread::sleep(POLL);
+    }
+}
+
+fn cannot_wait(e: io::Error) -> Failure {
+    Failure::new(format!("the child process cannot be waited for: {e}"))
+}
+
+fn text(file: &mut File) -> Result<String, Failure> {
+    /// More than a run ever says.
+    const MAX: u64 = 16 << 20;
+    let mut bytes = Vec::new();
+    let read = file.rewind().and_then(|()| file.take(MAX).read_to_end(&mut bytes));
+    read.map_err(|e| Failure::new(format!("what the run printed cannot be read: {e}")))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// As a shell tells it: 128 and the number of the signal for a process that a signal ended.
+fn code(status: ExitStatus) -> ExitCode {
+    let code = status.code().or_else(|| Some(128 + status.signal()?));
+    ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+}
