@@ -5,6 +5,8 @@ use bayplan_trace::{
     SessionInfo, Severity, Timeline, Window,
 };
 
+use proptest::prelude::*;
+
 use crate::{json, map, text};
 
 const MIB: u64 = 1 << 20;
@@ -121,23 +123,211 @@ fn one_run() -> Vec<Event> {
     ]
 }
 
-#[test]
-fn show() {
-    let timeline = session(windows(&plan()), one_run());
-    println!("{}", map(&timeline, 80, 20));
-    println!("{}", text(&timeline, &["x".into()], false));
-    println!("{}", json(&timeline, &[], false));
-    let half = session(
-        windows(&plan()),
-        vec![Event::RunStart { run: 0, plan: 0, t: 9 }, Event::Completed { run: 0, plan: 0, op: 2, t: 10 }],
-    );
-    println!("{}", map(&half, 100, 24));
-    println!("{}", text(&half, &["x".into()], true));
+/// What a terminal would obey.
+const HOSTILE: &str = "\u{1b}]0;evil\u{7}\u{9b}31m\u{202e}\n\u{7f}";
+
+fn broken() -> Timeline {
     let mut shifted = windows(&plan());
     shifted[4].offset -= MIB / 2;
     shifted[5].op = 5;
-    let broken = session(shifted, one_run());
-    println!("{}", map(&broken, 80, 24));
-    println!("{}", text(&broken, &["x".into()], true));
-    let _ = Severity::Info;
+    let purpose = "staging".into();
+    let stray = Event::DeviceAllocated { t: 7, id: 9, bytes: 4096, memory_type: 1, purpose, planned: false };
+    let mut events = one_run();
+    events.insert(0, stray);
+    events.insert(1, Event::DeviceFreed { t: 8, id: 9 });
+    session(shifted, events)
+}
+
+fn hostile() -> Timeline {
+    let mut record = plan();
+    record.model = HOSTILE.into();
+    record.target = HOSTILE.into();
+    record.strategy = HOSTILE.into();
+    record.notes = vec![HOSTILE.into()];
+    record.dims[0].name = HOSTILE.into();
+    record.arenas[0].name = HOSTILE.into();
+    for buffer in &mut record.buffers {
+        buffer.name = format!("{HOSTILE}漢字");
+        buffer.shape = HOSTILE.into();
+    }
+    for op in &mut record.ops {
+        for text in [&mut op.name, &mut op.source_node, &mut op.source_op, &mut op.kernel] {
+            *text = HOSTILE.into();
+        }
+    }
+    let mut windows = windows(&record);
+    windows[4].offset -= MIB / 2;
+    let mut timeline = Timeline::new();
+    let text = || HOSTILE.to_owned();
+    let (id, model, device, driver, api, version) = (text(), text(), text(), text(), text(), text());
+    timeline.apply(Record::Session(SessionInfo {
+        id,
+        model,
+        device,
+        driver,
+        api,
+        version,
+        ..SessionInfo::default()
+    }));
+    timeline.apply(Record::Plan { plan: 0, record });
+    let purpose = text();
+    let mut events = vec![
+        Event::DeviceAllocated { t: 7, id: 9, bytes: 4096, memory_type: 1, purpose, planned: false },
+        Event::Windows { t: 2, recording: 0, plan: 0, part: 0, windows },
+        Event::Message { t: 3, level: Severity::Error, text: text() },
+        Event::Dropped { t: 3, count: 3, kind: bayplan_trace::EventKind::OpTimes },
+    ];
+    events.extend(one_run());
+    events.into_iter().for_each(|event| timeline.apply(Record::Event(event)));
+    timeline
+}
+
+/// Compares a report with a file; with `UPDATE_GOLDEN` in the environment it writes the file instead.
+fn golden(name: &str, found: &str) {
+    let path =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/golden").join(name).with_extension("txt");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, found).unwrap();
+    }
+    let expect = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(found, expect, "differs from {}:\n{found}", path.display());
+}
+
+#[test]
+fn map_of_a_small_plan() {
+    let timeline = session(windows(&plan()), one_run());
+    golden("map", &map(&timeline, 80, 20));
+}
+
+#[test]
+fn map_of_a_run_in_progress() {
+    let run = [Event::RunStart { run: 0, plan: 0, t: 9 }, Event::Completed { run: 0, plan: 0, op: 2, t: 10 }];
+    let timeline = session(windows(&plan()), run.into());
+    golden("map_in_progress", &map(&timeline, 96, 16));
+}
+
+#[test]
+fn map_shows_what_is_not_as_planned() {
+    golden("map_broken", &map(&broken(), 80, 20));
+}
+
+#[test]
+fn text_of_a_small_session() {
+    let timeline = session(windows(&plan()), one_run());
+    golden("text", &text(&timeline, &[], false));
+}
+
+#[test]
+fn text_begins_with_what_is_wrong() {
+    let damage = ["0001.bptrace: bytes 10..20 are damaged".to_owned()];
+    golden("text_broken", &text(&broken(), &damage, true));
+}
+
+#[test]
+fn json_has_its_keys_and_counts() {
+    let read = |timeline: &Timeline| -> serde_json::Value {
+        serde_json::from_str(&json(timeline, &["torn".into()], true)).unwrap()
+    };
+    let clean = read(&session(windows(&plan()), one_run()));
+    assert_eq!(
+        (&clean["format"], &clean["version"], &clean["live"]),
+        (&"bayplan-report".into(), &1.into(), &true.into())
+    );
+    for key in ["deviation", "overlap", "unplanned"] {
+        assert_eq!(clean[key], 0, "{key}");
+    }
+    assert_eq!(clean["alarms"], serde_json::json!([]));
+    assert_eq!(clean["damage"], serde_json::json!(["torn"]));
+    let arena = &clean["plans"][0]["arenas"][0];
+    assert_eq!(
+        (&arena["size"], &arena["lower_bound"], &arena["peak_live"]),
+        (&(8 * MIB).into(), &(7 * MIB).into(), &(7 * MIB).into())
+    );
+    assert_eq!(
+        (&arena["witness_op"], &arena["witness_node"], &arena["kind"]),
+        (&2.into(), &"node2".into(), &"activations".into())
+    );
+    let loss = |key: &str| arena["loss"][key].as_u64().unwrap();
+    assert_eq!(["live", "padding", "holes", "tail"].map(loss).iter().sum::<u64>(), 8 * MIB);
+    assert_eq!(arena["live_at_peak"][0]["name"], "features/conv2/out");
+    assert_eq!(
+        (&clean["plans"][0]["dims"]["batch"], &clean["plans"][0]["op_times"][0]["op"]),
+        (&4.into(), &5.into())
+    );
+    assert_eq!((&clean["runs"]["ok"], &clean["runs"]["median_ns"]), (&1.into(), &3000.into()));
+    assert_eq!(
+        (&clean["heaps"][0]["budget"], &clean["trace_cost"]["share"]),
+        (&(48 * MIB).into(), &0.01.into())
+    );
+
+    let found = read(&broken());
+    assert_eq!(
+        (&found["deviation"], &found["overlap"], &found["unplanned"]),
+        (&2.into(), &0.into(), &1.into())
+    );
+    let alarms = found["alarms"].as_array().unwrap();
+    let kinds: Vec<_> = alarms.iter().map(|alarm| alarm["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["deviation", "deviation", "unplanned"]);
+    assert_eq!(
+        (&alarms[0]["plan"], &alarms[0]["buffer"], &alarms[2]["plan"]),
+        (&0.into(), &2.into(), &serde_json::Value::Null)
+    );
+    assert!(alarms[0]["text"].as_str().unwrap().contains("features/conv2/out"));
+    assert_eq!(
+        (&found["unplanned_blocks"][0]["id"], found["blocks"].as_array().unwrap().len()),
+        (&9.into(), 1)
+    );
+    assert_eq!(found["plans"][0]["deviations"]["late"][0]["name"], "features/conv2/out");
+}
+
+#[test]
+fn json_has_its_keys_without_a_recording() {
+    let read: serde_json::Value = serde_json::from_str(&json(&Timeline::new(), &[], false)).unwrap();
+    assert_eq!(
+        (&read["session"], &read["plans"], &read["deviation"]),
+        (&().into(), &serde_json::json!([]), &0.into())
+    );
+    let never_seen = session(Vec::new(), Vec::new());
+    assert!(text(&never_seen, &[], false).contains("7 buffers"));
+    let mut empty_plan = Timeline::new();
+    empty_plan.apply(Record::Plan { plan: 0, record: PlanRecord::default() });
+    for empty in [Timeline::new(), empty_plan] {
+        assert!(map(&empty, 80, 20).contains("nothing to draw"));
+        assert!(text(&empty, &[], false).contains("no windows were recorded"));
+    }
+}
+
+#[test]
+fn nothing_shown_is_obeyed_by_a_terminal() {
+    let timeline = hostile();
+    let damages = [HOSTILE.to_owned()];
+    let reports = [
+        ("text", text(&timeline, &damages, false)),
+        ("json", json(&timeline, &damages, false)),
+        ("map", map(&timeline, 120, 30)),
+    ];
+    for (name, report) in &reports {
+        let bad = report.chars().find(|&c| (c.is_control() && c != '\n') || c == '\u{202e}');
+        assert_eq!(bad, None, "in the {name} report");
+    }
+    // And JSON loses nothing.
+    let read: serde_json::Value = serde_json::from_str(&reports[1].1).unwrap();
+    assert_eq!(read["session"]["model"], HOSTILE);
+    assert_eq!(read["plans"][0]["arenas"][0]["live_at_peak"][0]["name"], format!("{HOSTILE}漢字"));
+    assert!(reports[1].1.contains("漢字"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+    #[test]
+    fn maps_keep_their_size(cols in 0u16..1100, rows in 0u16..600) {
+        for timeline in [session(windows(&plan()), one_run()), hostile()] {
+            let map = map(&timeline, cols, rows);
+            let (cols, rows) = (usize::from(cols.clamp(40, 1000)), usize::from(rows.clamp(8, 500)));
+            prop_assert_eq!(map.lines().count(), rows);
+            for line in map.lines() {
+                prop_assert!(line.chars().count() <= cols, "{line:?}");
+            }
+        }
+    }
 }

@@ -17,9 +17,9 @@ const LABEL: usize = 10;
 /// The report for people, in lines of text. Alarms and damage come first, if there are any.
 pub fn text(timeline: &Timeline, damages: &[String], live: bool) -> String {
     let mut page = Page(String::new());
-    page.session(timeline, live);
     page.alarms(timeline);
     page.damage(timeline, damages);
+    page.session(timeline, live);
     page.runs(timeline);
     for (number, plan) in timeline.plans.iter().enumerate() {
         page.plan(number, plan);
@@ -55,6 +55,11 @@ impl Page {
             (false, Some(t)) => format!("ended after {}", Nanos(t)),
             (false, None) => format!("ended without notice; last seen after {}", Nanos(timeline.now)),
         };
+        let seen = timeline.plans.iter().any(|plan| plan.recording.is_some());
+        let clean = if seen { "none" } else { "none; no windows were recorded to compare with the plan" };
+        if timeline.alarm_counts().total() == 0 {
+            self.line("alarms", clean);
+        }
         let Some(session) = &timeline.session else {
             self.line("session", format_args!("unknown; {state}"));
             return;
@@ -79,11 +84,6 @@ impl Page {
     fn alarms(&mut self, timeline: &Timeline) {
         let counts = timeline.alarm_counts();
         if counts.total() == 0 {
-            let seen = timeline.plans.iter().any(|plan| plan.recording.is_some());
-            self.line(
-                "alarms",
-                if seen { "none" } else { "none; no windows were recorded to compare with the plan" },
-            );
             return;
         }
         self.line(
@@ -115,7 +115,10 @@ impl Page {
         if !damages.is_empty() {
             self.line(
                 "DAMAGE",
-                format_args!("{} in the recording; the rest of it was read", Count(damages.len() as u64)),
+                format_args!(
+                    "at {} of the recording; the rest was read",
+                    plural(damages.len() as u64, "place")
+                ),
             );
             damages.iter().take(TOP).for_each(|damage| self.item(escape(damage)));
             self.more(damages.len() as u64, TOP);
@@ -165,11 +168,11 @@ impl Page {
         self.line(
             &format!("plan {number}"),
             format_args!(
-                "{} ops, {} buffers for {}{dims} · by {}",
+                "{} ops, {} buffers for {}{dims} · strategy {}",
                 Count(plan.ops.len() as u64),
                 Count(plan.buffers.len() as u64),
                 escape(&plan.target),
-                escape(if plan.strategy.is_empty() { "an unnamed strategy" } else { &plan.strategy })
+                escape(if plan.strategy.is_empty() { "unnamed" } else { &plan.strategy })
             ),
         );
         for note in plan.notes.iter().take(TOP) {
