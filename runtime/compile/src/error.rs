@@ -42,6 +42,9 @@ pub enum CompileError {
     Verify(String),
 }
 
+/// Nodes of one message; its last line names all operators.
+const LISTED: usize = 16;
+
 impl fmt::Display for CompileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -51,8 +54,11 @@ impl fmt::Display for CompileError {
             }
             Self::Unsupported(nodes) => {
                 writeln!(f, "the model has parts that cannot run on this device:")?;
-                for node in nodes {
+                for node in nodes.iter().take(LISTED) {
                     writeln!(f, "  {} ({}): {}", escape(&node.node), escape(&node.op), node.reason)?;
+                }
+                if nodes.len() > LISTED {
+                    writeln!(f, "  and {} more", nodes.len() - LISTED)?;
                 }
                 let mut ops: Vec<&str> = nodes.iter().map(|node| node.op.as_str()).collect();
                 ops.sort_unstable();

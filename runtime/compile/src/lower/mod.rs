@@ -121,7 +121,7 @@ impl<'a> Lowerer<'a> {
         let ready = node.inputs.iter().enumerate().all(|(operand, &input)| {
             movement::says_shape(&node.op, operand)
                 || self.views[input.0 as usize].is_some()
-                || !matches!(self.graph.value(input).source, ValueSource::Node { .. })
+                || matches!(self.graph.value(input).source, ValueSource::Constant(_))
                 || self.known[input.0 as usize].is_some()
         });
         // What it reads was refused and reported already.

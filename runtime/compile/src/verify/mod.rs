@@ -44,7 +44,9 @@ pub fn verify(program: &Program) -> Result<(), Violation> {
     }
     let mut walk = Walk { program, arenas: Arena::ALL.map(|_| Bytes::default()), stage: Stage::Load };
     walk.load()?;
-    // A run may follow another: whatever lies among the activations before it is void.
+    // A run begins when everything before it has finished, and may follow another: whatever lies among the activations
+    // before it is void.
+    walk.barrier();
     walk.arenas[Arena::Activations.index()] = Bytes::default();
     walk.stage = Stage::Run;
     walk.run()
