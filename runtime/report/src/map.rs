@@ -1,6 +1,6 @@
 //! The map of an arena in characters: offset × op.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bayplan_text::{Bytes, Percent, columns, ellipsis, escape};
 use bayplan_trace::{
@@ -48,7 +48,10 @@ pub fn map(timeline: &Timeline, cols: u16, rows: u16) -> String {
         playhead: timeline.reached(number),
     };
     let metrics = arena_metrics(&state.record).swap_remove(arena);
-    let picture = Picture { state, arena, metrics, raster: Raster::new(state, &options) };
+    let raster = Raster::new(state, &options);
+    let full = cells(&raster).filter(is_full).filter_map(|cell| cell.buffer).collect();
+    let shades = colours(&state.record, SHADES.len() as u8);
+    let picture = Picture { state, arena, metrics, raster, full, shades };
     let mut lines = vec![ellipsis(&picture.heading(timeline), usize::from(cols)).to_string()];
     lines.extend(picture.plot());
     lines.extend(picture.op_axis());
@@ -78,6 +81,9 @@ struct Picture<'a> {
     arena: usize,
     metrics: ArenaMetrics,
     raster: Raster,
+    /// Buffers that fill at least half of some cell. Cells that they only reach into stay blank.
+    full: BTreeSet<u32>,
+    shades: Vec<u8>,
 }
 
 impl Picture<'_> {
@@ -101,8 +107,7 @@ impl Picture<'_> {
     /// The grid with the byte axis, from the top down.
     fn plot(&self) -> Vec<String> {
         let rows = self.raster.rows();
-        let shades = colours(&self.state.record, SHADES.len() as u8);
-        let mut canvas: Vec<Vec<char>> = (0..rows).map(|row| self.row(row, &shades)).collect();
+        let mut canvas: Vec<Vec<char>> = (0..rows).map(|row| self.row(row)).collect();
         self.names(&mut canvas);
         let labels = self.byte_labels();
         let line = |(row, cells): (usize, Vec<char>)| {
@@ -115,7 +120,7 @@ impl Picture<'_> {
         canvas.into_iter().enumerate().map(line).collect()
     }
 
-    fn row(&self, row: u16, shades: &[u8]) -> Vec<char> {
+    fn row(&self, row: u16) -> Vec<char> {
         let bytes = self.raster.bytes_of(row);
         let bound = self.state.record.arenas[self.arena].lower_bound;
         // The line lies on the bound's last byte; at the very top it would say nothing.
@@ -124,7 +129,7 @@ impl Picture<'_> {
             && self.raster.row_of(bound) == Some(row)
             && bytes.contains(&bound);
         let peak = self.metrics.peak_op.and_then(|op| self.raster.col_of(op));
-        let draw = |col: u16| match glyph(self.raster.cell(col, row), shades) {
+        let draw = |col: u16| match self.glyph(&self.raster.cell(col, row)) {
             ' ' if is_bound => '╌',
             ' ' if peak == Some(col) => '┆',
             glyph => glyph,
@@ -176,26 +181,45 @@ impl Picture<'_> {
         let peak_col = peak.and_then(|op| self.raster.col_of(op)).map(usize::from);
         let axis: String = (0..cols).map(|col| if Some(col) == peak_col { '▲' } else { '─' }).collect();
         let mut labels = vec![' '; cols];
-        put(&mut labels, 0, "op 0");
-        put(&mut labels, cols.saturating_sub(format!("op {last}").len()), &format!("op {last}"));
+        let end = format!("op {last}");
         if let (Some(op), Some(col)) = (peak, peak_col) {
             let name = self.state.record.ops.get(op as usize).map(|op| op.source_op.as_str());
             let name = name.filter(|name| !name.is_empty() && name.bytes().all(|c| c.is_ascii_graphic()));
             let name = name.map_or_else(String::new, |name| format!(" {}", ellipsis(name, 16)));
             let text = &format!("peak {} at op {op}{name}", Bytes(self.metrics.peak_live));
             let width = text.chars().count();
-            put(&mut labels, col.saturating_sub(width / 2).min(cols.saturating_sub(width)), text);
+            // Under the mark, but off the labels at both ends where there is room.
+            let rightmost = cols.saturating_sub(width + end.len() + 2);
+            put(&mut labels, col.saturating_sub(width / 2).max("op 0  ".len()).min(rightmost), text);
         }
+        put(&mut labels, 0, "op 0");
+        put(&mut labels, cols.saturating_sub(end.len()), &end);
         let gutter = " ".repeat(GUTTER - 1);
         [format!("{gutter}└{axis}"), format!("{gutter} {}", labels.into_iter().collect::<String>())]
     }
 
+    /// The character of a cell.
+    fn glyph(&self, cell: &Cell) -> char {
+        match cell.state {
+            CellState::Deviant => DEVIANT,
+            CellState::Free => ' ',
+            _ if !is_full(cell) => match cell.buffer {
+                Some(buffer) if self.full.contains(&buffer) => ' ',
+                _ => PARTLY,
+            },
+            CellState::Planned => PLANNED,
+            CellState::Actual => {
+                let shade =
+                    cell.buffer.and_then(|buffer| self.shades.get(buffer as usize)).copied().unwrap_or(0);
+                SHADES[usize::from(shade) % SHADES.len()]
+            }
+        }
+    }
+
     fn legend(&self) -> String {
         let (mut partly, mut planned, mut deviant) = (false, false, false);
-        for (col, row) in
-            (0..self.raster.rows()).flat_map(|row| (0..self.raster.cols()).map(move |col| (col, row)))
-        {
-            match glyph(self.raster.cell(col, row), &[]) {
+        for cell in cells(&self.raster) {
+            match self.glyph(&cell) {
                 PARTLY => partly = true,
                 PLANNED => planned = true,
                 DEVIANT => deviant = true,
@@ -207,7 +231,7 @@ impl Picture<'_> {
         let others = [
             (deviant, DEVIANT, "NOT as planned"),
             (planned, PLANNED, "planned, not reached"),
-            (partly, PARTLY, "under half full"),
+            (partly, PARTLY, "small tensors"),
         ];
         for (_, glyph, meaning) in others.iter().filter(|(there, ..)| *there) {
             legend += &format!("   {glyph} {meaning}");
@@ -216,18 +240,12 @@ impl Picture<'_> {
     }
 }
 
-/// The character of a cell.
-fn glyph(cell: Cell, shades: &[u8]) -> char {
-    match cell.state {
-        CellState::Deviant => DEVIANT,
-        CellState::Free => ' ',
-        _ if cell.planned.max(cell.actual) < 0.5 => PARTLY,
-        CellState::Planned => PLANNED,
-        CellState::Actual => {
-            let shade = cell.buffer.and_then(|buffer| shades.get(buffer as usize)).copied().unwrap_or(0);
-            SHADES[usize::from(shade) % SHADES.len()]
-        }
-    }
+fn cells(raster: &Raster) -> impl Iterator<Item = Cell> {
+    (0..raster.rows()).flat_map(move |row| (0..raster.cols()).map(move |col| raster.cell(col, row)))
+}
+
+fn is_full(cell: &Cell) -> bool {
+    matches!(cell.state, CellState::Planned | CellState::Actual) && cell.planned.max(cell.actual) >= 0.5
 }
 
 /// The stretches of a row that show one buffer at least half full and as planned: buffer, first and one past the last
@@ -236,7 +254,7 @@ fn runs(raster: &Raster, row: u16) -> Vec<(u32, u16, u16)> {
     let mut runs: Vec<(u32, u16, u16)> = Vec::new();
     for col in 0..raster.cols() {
         let cell = raster.cell(col, row);
-        if !matches!(cell.state, CellState::Actual | CellState::Planned) || glyph(cell, &[]) == PARTLY {
+        if !is_full(&cell) {
             continue;
         }
         let Some(buffer) = cell.buffer else { continue };
