@@ -1,5 +1,6 @@
 //! What compiling makes: everything a session needs, as plain data.
 
+use core::fmt;
 use std::ops::Range;
 
 use bayplan_expr::{Bindings, Expr};
@@ -199,4 +200,71 @@ pub struct Program {
     pub inputs: Vec<Port>,
     /// Outputs, in the model's order.
     pub outputs: Vec<Port>,
+}
+
+/// One line per buffer, upload, dispatch and port, for people who look for what differs.
+///
+/// ```text
+/// buffer 3 activations+0..4096 Activation f32[32,32] 2..4 "hidden"
+/// run 2 matmul.gpu.64x64 [2, 1, 1] | r 3+0 r 0+0 w 5+4096 "scores" (MatMul)
+/// ```
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let escape = bayplan_text::escape;
+        writeln!(f, "program \"{}\" for {}", escape(&self.name), escape(&self.target.name))?;
+        for (index, buffer) in self.buffers.iter().enumerate() {
+            let Buffer { kind, dtype, shape, offset, size, lifespan, .. } = buffer;
+            write!(f, "buffer {index} {}+{offset}..{} {kind:?} {dtype}", buffer.arena.name(), offset + size)?;
+            writeln!(f, "{shape:?} {}..{} \"{}\"", lifespan.start, lifespan.end, escape(&buffer.name))?;
+        }
+        for upload in &self.uploads {
+            let Window { buffer, offset, .. } = upload.window;
+            writeln!(
+                f,
+                "upload before {} to {}+{offset} \"{}\"",
+                upload.before,
+                buffer.0,
+                escape(&upload.name)
+            )?;
+        }
+        for (name, stage) in [("load", &self.load), ("run", &self.run)] {
+            for (index, dispatch) in stage.dispatches.iter().enumerate() {
+                self.fmt_dispatch(f, name, index, dispatch)?;
+            }
+        }
+        for (name, ports) in [("input", &self.inputs), ("output", &self.outputs)] {
+            for port in ports {
+                let Window { buffer, offset, .. } = port.window;
+                let (dtype, shape) = (port.dtype, &port.shape);
+                writeln!(f, "{name} {dtype}{shape:?} {}+{offset} \"{}\"", buffer.0, escape(&port.name))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Program {
+    fn fmt_dispatch(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        stage: &str,
+        index: usize,
+        dispatch: &Dispatch,
+    ) -> fmt::Result {
+        if dispatch.barrier_before {
+            writeln!(f, "barrier")?;
+        }
+        let kernel = self.kernels.get(dispatch.kernel.0 as usize).map_or("?", |kernel| &kernel.name);
+        write!(f, "{stage} {index} {kernel} {:?} |", dispatch.grid)?;
+        for window in &dispatch.windows {
+            let access = match window.access {
+                Access::Read => "r",
+                Access::Write => "w",
+                Access::ReadWrite => "rw",
+            };
+            write!(f, " {access} {}+{}", window.buffer.0, window.offset)?;
+        }
+        let (name, op) = (bayplan_text::escape(&dispatch.name), bayplan_text::escape(&dispatch.source_op));
+        writeln!(f, " \"{name}\" ({op})")
+    }
 }
