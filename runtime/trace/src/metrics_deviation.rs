@@ -69,10 +69,10 @@ pub fn deviation(state: &PlanState) -> Option<Deviation> {
     let plan = &state.record;
     let ops = plan.ops.len();
     let mut curves = Curves { excess: alloc::vec![0; ops + 1], unseen: alloc::vec![0; ops + 1] };
-    for (index, seen) in storage_lives(state).into_iter().enumerate() {
-        let buffer = &plan.buffers[index];
+    let lives = StorageLives::new(state);
+    for (index, buffer) in plan.buffers.iter().enumerate() {
         if buffer.alias_of.is_none() {
-            curves.compare(buffer.size, (buffer.first, buffer.last), seen);
+            curves.compare(buffer.size, (buffer.first, buffer.last), lives.at(index));
         }
     }
     for stray in &state.strays {
@@ -82,20 +82,38 @@ pub fn deviation(state: &PlanState) -> Option<Deviation> {
     Some(Deviation { excess, unseen, late: late(state) })
 }
 
-/// What was seen of each storage, with the ops during which its bytes are taken; `None` for views and for what was
-/// not seen.
-pub(crate) fn storage_lives(state: &PlanState) -> Vec<Option<Actual>> {
-    let plan = &state.record;
-    let ops = plan.ops.len() as u32;
-    let mut lives: Vec<Option<Actual>> = alloc::vec![None; plan.buffers.len()];
-    for ((&root, seen), buffer) in roots(plan).iter().zip(&state.actual).zip(&plan.buffers) {
-        let Some(seen) = *seen else { continue };
-        let slot = &mut lives[root as usize];
-        let (first, last) = taken(buffer, ops, seen);
-        let seen = Actual { first, last, ..seen };
-        *slot = Some(slot.map_or(seen, |before| before.join(seen)));
+/// What was seen of each storage, with the ops during which its bytes are taken.
+pub(crate) struct StorageLives<'a> {
+    state: &'a PlanState,
+    /// With the windows of views put to what they look at; only where there are views.
+    merged: Option<Vec<Option<Actual>>>,
+}
+
+impl<'a> StorageLives<'a> {
+    pub(crate) fn new(state: &'a PlanState) -> Self {
+        let mut lives = Self { state, merged: None };
+        if state.has_views {
+            let mut merged: Vec<Option<Actual>> = alloc::vec![None; state.record.buffers.len()];
+            for (index, root) in roots(&state.record).into_iter().enumerate() {
+                let Some(seen) = lives.at(index) else { continue };
+                let slot = &mut merged[root as usize];
+                *slot = Some(slot.map_or(seen, |before| before.join(seen)));
+            }
+            lives.merged = Some(merged);
+        }
+        lives
     }
-    lives
+
+    /// Of a buffer; `None` for a view and for what was not seen.
+    pub(crate) fn at(&self, index: usize) -> Option<Actual> {
+        if let Some(merged) = &self.merged {
+            return *merged.get(index)?;
+        }
+        let seen = (*self.state.actual.get(index)?)?;
+        let record = &self.state.record;
+        let (first, last) = taken(&record.buffers[index], record.ops.len() as u32, seen);
+        Some(Actual { first, last, ..seen })
+    }
 }
 
 fn late(state: &PlanState) -> Vec<Lateness> {
@@ -165,8 +183,9 @@ fn sums(mut curve: Vec<u64>) -> Vec<u64> {
 /// window was seen. Views are part of what they look at and have none of their own.
 pub fn reserved_unused(state: &PlanState) -> Option<Vec<u64>> {
     state.recording?;
-    let unused = storage_lives(state).into_iter().zip(&state.record.buffers).map(|(seen, buffer)| {
-        let used = seen.map_or(0, |seen| seen.end - seen.offset);
+    let lives = StorageLives::new(state);
+    let unused = state.record.buffers.iter().enumerate().map(|(index, buffer)| {
+        let used = lives.at(index).map_or(0, |seen| seen.end - seen.offset);
         if buffer.alias_of.is_some() { 0 } else { buffer.size.saturating_sub(used) }
     });
     Some(unused.collect())

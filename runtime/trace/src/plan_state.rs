@@ -27,6 +27,8 @@ pub struct PlanState {
     pub op_times: Vec<OpTime>,
     /// Runs of this plan that ended.
     pub runs: u64,
+    /// Whether some buffers are views of others, so that several share a storage.
+    pub(crate) has_views: bool,
     /// The part of the windows that comes next.
     next_part: u32,
     /// Position in `strays` by buffer, arena, offset and end.
@@ -95,6 +97,7 @@ impl PlanState {
         Self {
             op_times: alloc::vec![OpTime::default(); record.ops.len()],
             actual: alloc::vec![None; record.buffers.len()],
+            has_views: record.buffers.iter().any(|buffer| buffer.alias_of.is_some()),
             record,
             ..Self::default()
         }

@@ -5,7 +5,7 @@ use core::ops::Range;
 
 use crate::alarms::Alarm;
 use crate::event::UNPLANNED;
-use crate::metrics_deviation::storage_lives;
+use crate::metrics_deviation::StorageLives;
 use crate::plan_record::BufferKind;
 use crate::plan_state::{Actual, PlanState, Stray};
 use crate::raster_axis::Axis;
@@ -158,20 +158,19 @@ fn draw(state: &PlanState, options: &RasterOptions, x: &Axis, y: &Axis) -> Vec<C
     let (mut planned, mut actual) = (Sums::new(cols, rows), Sums::new(cols, rows));
     let mut deviant = Sums::new(cols, rows);
     let mut owners = Owners::new(cols, rows, buffers.len());
-    for (index, buffer) in (0..).zip(buffers).filter(|(_, buffer)| buffer.arena == arena) {
+    let lives = StorageLives::new(state);
+    for (index, buffer) in buffers.iter().enumerate().filter(|(_, buffer)| buffer.arena == arena) {
+        // What was seen lies within the planned bytes: out of view, out of the picture.
+        let Some(height) = y.span(buffer.offset..buffer.end()) else { continue };
         let life = counted(&state.record, buffer);
-        let Some((x, y)) = spans(x, y, (life.start, life.end), (buffer.offset, buffer.end())) else {
-            continue;
-        };
-        planned.add(&x, &y);
-        owners.claim(index, &x, &y);
-    }
-    for (buffer, seen) in buffers.iter().zip(storage_lives(state)) {
-        let Some(seen) = seen.filter(|seen| seen.arena == arena) else { continue };
+        if let Some(width) = x.span(life.start.into()..life.end.into()) {
+            planned.add(&width, &height);
+            owners.claim(index as u32, &width, &height);
+        }
+        let Some(seen) = lives.at(index) else { continue };
         // Drawn as the plan draws it: bytes shared in place once.
-        let first = counted(&state.record, buffer).start.max(seen.first);
-        let bytes = (seen.offset, seen.end);
-        if let Some((x, y)) = spans(x, y, (first, seen.last.min(reached)), bytes) {
+        let ops = (life.start.max(seen.first), seen.last.min(reached));
+        if let Some((x, y)) = spans(x, y, ops, (seen.offset, seen.end)) {
             actual.add(&x, &y);
         }
     }
