@@ -38,7 +38,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     if faults {
         let (t, purpose) = (recorder.now(), "cache of the driver".to_owned());
-        recorder.emit(Event::DeviceAllocated { t, id: 99, bytes: 3 << 20, memory_type: 0, purpose, planned: false });
+        recorder.emit(Event::DeviceAllocated {
+            t,
+            id: 99,
+            bytes: 3 << 20,
+            memory_type: 0,
+            purpose,
+            planned: false,
+        });
     }
     let begun = Instant::now();
     let ops = plan.ops.len() as u32;

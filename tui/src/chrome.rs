@@ -43,8 +43,11 @@ impl Areas {
 /// Says that there is too little room.
 pub(crate) fn too_small(buffer: &mut Buffer, screen: Rect, theme: &Theme) {
     let (width, height) = SMALLEST;
-    let lines =
-        [format!("bayplan needs {width}×{height}"), format!("here: {}×{}", screen.width, screen.height), "q quits".into()];
+    let lines = [
+        format!("bayplan needs {width}×{height}"),
+        format!("here: {}×{}", screen.width, screen.height),
+        "q quits".into(),
+    ];
     let top = screen.height.saturating_sub(lines.len() as u16) / 2;
     for (row, line) in lines.into_iter().enumerate() {
         draw::put_line(buffer, screen, top + row as u16, &Line::styled(line, theme.text()).centered());
@@ -79,11 +82,18 @@ pub(crate) fn header(buffer: &mut Buffer, area: Rect, model: &Model, theme: &The
     parts.push((8, state(model, theme)));
     let counts = explain::alarm_counts(timeline);
     if !counts.is_empty() {
-        let words: Vec<String> = counts.iter().map(|(kind, count)| format!("{} {kind}", Count(*count))).collect();
-        parts.push((10, vec![
-            Span::styled("  ", theme.bar()),
-            Span::styled(format!(" ▲ {} ", words.join(" · ")), theme.alarm()),
-        ]));
+        let mut words: Vec<String> =
+            counts.iter().map(|(kind, count)| format!("{} {kind}", Count(*count))).collect();
+        if area.width < 60 {
+            words = vec![format!("{} wrong", Count(timeline.alarm_counts().total()))];
+        }
+        parts.push((
+            10,
+            vec![
+                Span::styled("  ", theme.bar()),
+                Span::styled(format!(" ▲ {} ", words.join(" · ")), theme.alarm()),
+            ],
+        ));
     }
     if model.damages > 0 {
         let words = format!("   damaged {}", Count(model.damages));
@@ -147,13 +157,14 @@ pub(crate) fn foot(buffer: &mut Buffer, area: Rect, status: Option<&str>, theme:
         draw::put_line(buffer, area, 0, &Line::styled(format!(" {status}"), theme.warning()));
         return;
     }
-    let parts = keys::BINDINGS.iter().filter(|binding| !binding.short.is_empty()).enumerate().map(|(at, binding)| {
-        let spans = vec![
-            Span::styled(format!(" {}", binding.label), theme.accent()),
-            Span::styled(format!(" {} ", binding.short), theme.faint()),
-        ];
-        (100 - at.min(100) as u8, spans)
-    });
+    let parts =
+        keys::BINDINGS.iter().filter(|binding| !binding.short.is_empty()).enumerate().map(|(at, binding)| {
+            let spans = vec![
+                Span::styled(format!(" {}", binding.label), theme.accent()),
+                Span::styled(format!(" {} ", binding.short), theme.faint()),
+            ];
+            (100 - at.min(100) as u8, spans)
+        });
     draw::put_line(buffer, area, 0, &draw::fitting(parts.collect(), usize::from(area.width)));
 }
 
@@ -202,7 +213,10 @@ pub(crate) fn help(buffer: &mut Buffer, screen: Rect, theme: &Theme) {
         .iter()
         .map(entry)
         .chain(keys::MOUSE.iter().map(|(what, help)| {
-            vec![Span::styled(format!("{what:<14}"), theme.accent()), Span::styled(format!("{help:<38}"), theme.text())]
+            vec![
+                Span::styled(format!("{what:<14}"), theme.accent()),
+                Span::styled(format!("{help:<38}"), theme.text()),
+            ]
         }))
         .collect();
     let one_column = all.len() + 2 <= usize::from(screen.height);
@@ -211,7 +225,15 @@ pub(crate) fn help(buffer: &mut Buffer, screen: Rect, theme: &Theme) {
     } else {
         let half = all.len().div_ceil(2);
         (0..half)
-            .map(|row| Line::from(all[row].iter().chain(all.get(row + half).into_iter().flatten()).cloned().collect::<Vec<_>>()))
+            .map(|row| {
+                Line::from(
+                    all[row]
+                        .iter()
+                        .chain(all.get(row + half).into_iter().flatten())
+                        .cloned()
+                        .collect::<Vec<_>>(),
+                )
+            })
             .collect()
     };
     window(buffer, screen, "keys", &lines, theme);

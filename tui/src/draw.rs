@@ -30,7 +30,14 @@ pub(crate) fn put_line(buffer: &mut Buffer, area: Rect, row: u16, line: &Line<'_
     };
     buffer.set_line(area.x + indent, y, line, area.width - indent);
     if width > usize::from(area.width) {
-        put(buffer, area, area.right() - 1, y, "…", line.spans.last().map_or(Style::new(), |span| span.style));
+        put(
+            buffer,
+            area,
+            area.right() - 1,
+            y,
+            "…",
+            line.spans.last().map_or(Style::new(), |span| span.style),
+        );
     }
 }
 
@@ -92,7 +99,8 @@ pub(crate) fn bar(ratio: f64, width: usize, full: Style, rest: Style) -> Vec<Spa
     const PARTS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let ratio = if ratio.is_finite() { ratio.clamp(0.0, 1.0) } else { 0.0 };
     // What is not nothing shows.
-    let eighths = ((ratio * width as f64 * 8.0).round() as usize).max(usize::from(ratio > 0.0)).min(width * 8);
+    let eighths =
+        ((ratio * width as f64 * 8.0).round() as usize).max(usize::from(ratio > 0.0)).min(width * 8);
     let part = PARTS[eighths % 8];
     let used = eighths / 8 + usize::from(!part.is_empty());
     vec![
@@ -160,7 +168,8 @@ pub(crate) fn tail(text: &str, width: usize) -> String {
 pub(crate) fn fitting<'a>(mut parts: Vec<(u8, Vec<Span<'a>>)>, width: usize) -> Line<'a> {
     let columns = |spans: &[Span<'_>]| spans.iter().map(Span::width).sum::<usize>();
     while parts.len() > 1 && parts.iter().map(|(_, spans)| columns(spans)).sum::<usize>() > width {
-        let least = parts.iter().enumerate().min_by_key(|(at, (weight, _))| (*weight, std::cmp::Reverse(*at)));
+        let least =
+            parts.iter().enumerate().min_by_key(|(at, (weight, _))| (*weight, std::cmp::Reverse(*at)));
         let Some((at, _)) = least else { break };
         parts.remove(at);
     }
@@ -221,7 +230,8 @@ mod tests {
 
     #[test]
     fn the_least_important_parts_go_first() {
-        let parts = || vec![(9, vec![Span::raw("aaaa")]), (1, vec![Span::raw("bbbb")]), (5, vec![Span::raw("cc")])];
+        let parts =
+            || vec![(9, vec![Span::raw("aaaa")]), (1, vec![Span::raw("bbbb")]), (5, vec![Span::raw("cc")])];
         for (width, expect) in [(10, "aaaabbbbcc"), (9, "aaaacc"), (5, "aaaa"), (1, "aaaa")] {
             assert_eq!(fitting(parts(), width).to_string(), expect);
         }

@@ -30,8 +30,7 @@ pub(crate) enum Message {
 /// Signals cannot be caught, or threads not be started.
 pub(crate) fn start() -> Result<(Sender<Message>, Receiver<Message>), TuiError> {
     let (sender, receiver) = mpsc::channel();
-    let mut signals =
-        Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP]).map_err(TuiError::Signals)?;
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP]).map_err(TuiError::Signals)?;
     let tell = sender.clone();
     spawn("signals", move || {
         let mut ends = 0;

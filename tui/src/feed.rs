@@ -29,7 +29,8 @@ impl Feed {
     /// # Errors
     /// It is not there or cannot be opened.
     pub(crate) fn open(source: Source, tell: Option<&Sender<Message>>) -> Result<Self, RecordError> {
-        let start = if source.is_live() && bytes_of(&source.path) > WHOLE { Start::Latest } else { Start::Beginning };
+        let start =
+            if source.is_live() && bytes_of(&source.path) > WHOLE { Start::Latest } else { Start::Beginning };
         let watcher = tell.and_then(|tell| watch(&source.path, tell));
         Ok(Self { follower: Follower::open(source, start)?, _watcher: watcher })
     }

@@ -199,7 +199,9 @@ pub(crate) fn action(key: KeyEvent) -> Option<Action> {
     // A capital letter says shift by itself; terminals differ in whether they add it.
     let modifiers = key.modifiers.difference(KeyModifiers::SHIFT);
     let all = BINDINGS.iter().flat_map(|binding| binding.keys);
-    all.into_iter().find(|(code, with, _)| *code == key.code && *with == modifiers).map(|(_, _, action)| *action)
+    all.into_iter()
+        .find(|(code, with, _)| *code == key.code && *with == modifiers)
+        .map(|(_, _, action)| *action)
 }
 
 #[cfg(test)]

@@ -16,11 +16,18 @@ mod draw;
 mod error;
 mod events;
 mod feed;
+#[cfg(test)]
+mod input_tests;
 mod keys;
 mod model;
 mod picker;
+#[cfg(test)]
+mod picture_tests;
 mod snapshot;
 mod summary;
+#[cfg(test)]
+#[path = "../tests/support/mod.rs"]
+mod support;
 mod terminal;
 mod theme;
 mod view;

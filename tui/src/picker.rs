@@ -113,12 +113,16 @@ impl Picker {
         let foot = screen.height.saturating_sub(1);
         let keys = [("↑↓", "choose"), ("enter", "open"), ("q", "quit")];
         let spans = keys.iter().flat_map(|(key, word)| {
-            [Span::styled(format!(" {key}"), theme.accent()), Span::styled(format!(" {word} "), theme.faint())]
+            [
+                Span::styled(format!(" {key}"), theme.accent()),
+                Span::styled(format!(" {word} "), theme.faint()),
+            ]
         });
-        match &self.refused {
-            Some(why) => draw::put_line(buffer, screen, foot, &Line::styled(format!(" {why}"), theme.alarm_text())),
-            None => draw::put_line(buffer, screen, foot, &Line::from(spans.collect::<Vec<_>>())),
-        }
+        let line = match &self.refused {
+            Some(why) => Line::styled(format!(" {why}"), theme.alarm_text()),
+            None => Line::from(spans.collect::<Vec<_>>()),
+        };
+        draw::put_line(buffer, screen, foot, &line);
         if let Some(failure) = &self.failure {
             draw::put_line(buffer, screen, 2, &Line::styled(format!(" {failure}"), theme.alarm_text()));
             return;
@@ -182,6 +186,7 @@ fn row(texts: [&str; 5], width: usize) -> String {
     let rest = width.saturating_sub(9 + 18 + 22 + 4);
     let widths = [8, rest * 2 / 5, rest - rest * 2 / 5, 18, 22];
     let cells = texts.into_iter().zip(widths).filter(|(_, width)| *width > 1);
-    let shown: Vec<String> = cells.map(|(text, width)| format!("{:<width$}", ellipsis(text, width - 1))).collect();
+    let shown: Vec<String> =
+        cells.map(|(text, width)| format!("{:<width$}", ellipsis(text, width - 1))).collect();
     format!(" {}", shown.join(" "))
 }

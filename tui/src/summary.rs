@@ -20,7 +20,13 @@ pub(crate) fn text(model: &Model) -> String {
 fn write(out: &mut String, model: &Model) -> std::fmt::Result {
     let timeline = &model.timeline;
     if let Some(session) = &timeline.session {
-        writeln!(out, "model {}, on {}, {}", escape(&session.model), escape(&session.device), escape(&session.api))?;
+        writeln!(
+            out,
+            "model {}, on {}, {}",
+            escape(&session.model),
+            escape(&session.device),
+            escape(&session.api)
+        )?;
     }
     let life = match model.life {
         Life::Live => "the run is live",
@@ -34,7 +40,12 @@ fn write(out: &mut String, model: &Model) -> std::fmt::Result {
     }
     writeln!(out)?;
     if let (Playhead::At(op), Some(plan)) = (model.playhead(), model.plan()) {
-        writeln!(out, "last seen complete: {} of {}", explain::op_name(&plan.record, op), plan.record.ops.len())?;
+        writeln!(
+            out,
+            "last seen complete: {} of {}",
+            explain::op_name(&plan.record, op),
+            plan.record.ops.len()
+        )?;
     }
     for (number, heap) in &timeline.heaps {
         write!(out, "heap {number}: {} of {} in use", Bytes(heap.usage), Bytes(heap.size))?;
@@ -45,7 +56,12 @@ fn write(out: &mut String, model: &Model) -> std::fmt::Result {
     }
     arenas(out, model)?;
     alarms(out, model)?;
-    writeln!(out, "{} events dropped, {} places in the recording damaged", timeline.dropped_total(), model.damages)?;
+    writeln!(
+        out,
+        "{} events dropped, {} places in the recording damaged",
+        timeline.dropped_total(),
+        model.damages
+    )?;
     if let Some((ns, run_ns)) = timeline.trace_cost.filter(|(_, run_ns)| *run_ns > 0) {
         writeln!(out, "trace cost {}", Percent(ns as f64 / run_ns as f64))?;
     }
@@ -62,7 +78,11 @@ fn arenas(out: &mut String, model: &Model) -> std::fmt::Result {
     for (arena, known) in plan.record.arenas.iter().zip(&index.arenas) {
         let waste = known.metrics.waste.map_or_else(|| "n/a".to_owned(), |waste| Percent(waste).to_string());
         let (name, size, bound) = (escape(&arena.name), Bytes(arena.size), Bytes(arena.lower_bound));
-        writeln!(out, "arena {name}: {size}, lower bound {bound}, waste {waste}, {} tensors", known.buffers.len())?;
+        writeln!(
+            out,
+            "arena {name}: {size}, lower bound {bound}, waste {waste}, {} tensors",
+            known.buffers.len()
+        )?;
     }
     let Some(arena) = model.arena() else { return Ok(()) };
     writeln!(out, "why this peak? {}", explain::peak_summary(&arena))?;

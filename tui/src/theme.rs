@@ -28,7 +28,8 @@ impl Colours {
         if set("NO_COLOR").is_some() || term.is_empty() || term == "dumb" || term.starts_with("vt") {
             return Self::None;
         }
-        if set("COLORTERM").is_some_and(|value| value == "truecolor" || value == "24bit") || term.contains("direct")
+        if set("COLORTERM").is_some_and(|value| value == "truecolor" || value == "24bit")
+            || term.contains("direct")
         {
             return Self::True;
         }
@@ -56,6 +57,9 @@ const HUES: [Ink; HUE_COUNT] = [
     Ink(204, 121, 167, Color::Magenta),
     Ink(60, 110, 200, Color::Blue),
 ];
+
+/// Their shades among xterm's 256, from dim to bright: mixing would make some of them one.
+const INDEXED_SHADES: [[u8; 3]; HUE_COUNT] = [[24, 67, 74], [22, 29, 36], [53, 132, 175], [17, 61, 62]];
 
 const HUE_COUNT: usize = crate::model::index::HUES as usize;
 
@@ -189,16 +193,19 @@ impl Theme {
 
     /// A tensor's colour in a shade; meant for terminals with shades.
     pub(crate) fn shade(&self, hue: u8, shade: Shade) -> Color {
-        let Ink(r, g, b, basic) = HUES[usize::from(hue) % HUE_COUNT];
+        let hue = usize::from(hue) % HUE_COUNT;
+        if self.colours == Colours::Indexed {
+            return Color::Indexed(INDEXED_SHADES[hue][shade as usize]);
+        }
+        let Ink(r, g, b, basic) = HUES[hue];
         // Towards the dark of the map's ground, in percent of the full colour.
         let strength = match shade {
             Shade::Dim => 30u16,
             Shade::Medium => 62,
             Shade::Bright => 100,
         };
-        let mix = |full: u8, ground: u16| {
-            ((u16::from(full) * strength + ground * (100 - strength)) / 100) as u8
-        };
+        let mix =
+            |full: u8, ground: u16| ((u16::from(full) * strength + ground * (100 - strength)) / 100) as u8;
         self.color(&Ink(mix(r, 18), mix(g, 20), mix(b, 26), basic))
     }
 
@@ -283,7 +290,8 @@ mod tests {
     #[test]
     fn colours_follow_the_environment() {
         let check = |vars: &[(&str, &str)], expect: Colours| {
-            let var = |name: &str| vars.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
+            let var =
+                |name: &str| vars.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
             assert_eq!(Colours::detect(var), expect, "{vars:?}");
         };
         check(&[], Colours::None);
@@ -298,7 +306,9 @@ mod tests {
 
     #[test]
     fn nearest_colours() {
-        for (rgb, index) in [((0, 0, 0), 16), ((255, 255, 255), 231), ((255, 0, 0), 196), ((128, 128, 128), 244)] {
+        for (rgb, index) in
+            [((0, 0, 0), 16), ((255, 255, 255), 231), ((255, 0, 0), 196), ((128, 128, 128), 244)]
+        {
             assert_eq!(nearest_indexed(rgb.0, rgb.1, rgb.2), index, "{rgb:?}");
         }
     }

@@ -207,7 +207,7 @@ impl Watch {
             Action::NextMatch => self.model.next_match(true),
             Action::FormerMatch => self.model.next_match(false),
             Action::NextAlarm => self.next_alarm(),
-            Action::Peak => self.to_map(Model::go_to_peak),
+            Action::Peak => self.on_map(Model::go_to_peak),
             Action::Start => self.model.go_to_start(),
             Action::Live => self.model.go_live(),
             Action::Fit => self.model.look(|view, _| view.fit()),
@@ -223,14 +223,14 @@ impl Watch {
 
     fn next_alarm(&mut self) {
         if self.model.plan().is_some_and(|plan| !plan.alarms().is_empty()) {
-            self.to_map(Model::next_alarm);
+            self.on_map(Model::next_alarm);
         } else {
             self.say("no alarm on this map");
         }
     }
 
-    /// Changes what is in view, and shows the map.
-    fn to_map(&mut self, change: impl FnOnce(&mut Model)) {
+    /// Changes what is in view, and shows it on a view that has the map.
+    fn on_map(&mut self, change: impl FnOnce(&mut Model)) {
         change(&mut self.model);
         let area = Rect { x: 0, y: 0, width: 80, height: 20 };
         if self.shown().map(area, &self.model).is_none() {

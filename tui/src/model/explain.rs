@@ -12,10 +12,9 @@ pub(crate) fn name_of(name: &str, kind: &str, number: u32) -> String {
 
 /// The name of a buffer, made safe to show.
 pub(crate) fn buffer_name(plan: &PlanRecord, number: u32) -> String {
-    plan.buffers.get(number as usize).map_or_else(
-        || format!("buffer {number}"),
-        |buffer| name_of(&buffer.name, "buffer", number),
-    )
+    plan.buffers
+        .get(number as usize)
+        .map_or_else(|| format!("buffer {number}"), |buffer| name_of(&buffer.name, "buffer", number))
 }
 
 /// The end of a buffer's name, which tells more than its beginning where many stand side by side.
@@ -98,7 +97,8 @@ pub(crate) fn alarms(timeline: &Timeline) -> impl Iterator<Item = (&'static str,
 /// An unplanned block with what it was allocated for.
 fn unplanned(timeline: &Timeline, id: u64) -> Option<String> {
     let block = timeline.unplanned.iter().find(|block| block.id == id)?;
-    let purpose = if block.purpose.is_empty() { String::new() } else { format!(", for {}", escape(&block.purpose)) };
+    let purpose =
+        if block.purpose.is_empty() { String::new() } else { format!(", for {}", escape(&block.purpose)) };
     Some(format!("block {id} of {} was allocated outside the plan{purpose}", Bytes(block.bytes)))
 }
 

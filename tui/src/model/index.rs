@@ -38,10 +38,9 @@ impl PlanIndex {
             })
             .collect();
         for (number, buffer) in (0..).zip(&record.buffers) {
-            if let Some(arena) = arenas.get_mut(buffer.arena as usize) {
-                if buffer.alias_of.is_none() && buffer.size > 0 {
-                    arena.buffers.push(number);
-                }
+            let owns = buffer.alias_of.is_none() && buffer.size > 0;
+            if let Some(arena) = arenas.get_mut(buffer.arena as usize).filter(|_| owns) {
+                arena.buffers.push(number);
             }
         }
         Self { arenas, hues: colours(record, HUES) }

@@ -145,7 +145,8 @@ impl Model {
     /// The arena that people want to see first: the largest one of activations, else the largest.
     fn main_arena(&self, plan: u32) -> usize {
         let arenas = &self.timeline.plans[plan as usize].record.arenas;
-        let wanted = |at: &usize| (arenas[*at].kind == bayplan_trace::ArenaKind::Activations, arenas[*at].size);
+        let wanted =
+            |at: &usize| (arenas[*at].kind == bayplan_trace::ArenaKind::Activations, arenas[*at].size);
         (0..arenas.len()).rev().max_by_key(wanted).unwrap_or(0)
     }
 
@@ -285,7 +286,10 @@ impl Model {
         let (op, byte) = (arena.view.ops.cursor, arena.view.bytes.cursor);
         let touches = |place: AlarmPlace| place.arena == arena.arena && place.holds(op, byte);
         let alarms = arena.plan.alarms().iter().enumerate();
-        alarms.filter(|(_, alarm)| AlarmPlace::of(arena.plan, alarm).is_some_and(touches)).map(|(at, _)| at).collect()
+        alarms
+            .filter(|(_, alarm)| AlarmPlace::of(arena.plan, alarm).is_some_and(touches))
+            .map(|(at, _)| at)
+            .collect()
     }
 
     /// Goes to the next alarm on the map after the cursor, in the order in which they were found.

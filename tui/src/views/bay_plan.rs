@@ -122,7 +122,7 @@ fn title(arena: &ArenaView<'_>, model: &Model, theme: &Theme, width: u16) -> Lin
     };
     let part = (!arena.view.ops.is_whole() || !arena.view.bytes.is_whole()).then(|| {
         let (ops, bytes) = (&arena.view.ops, &arena.view.bytes);
-        format!("   in view: {} of ops, {} of bytes", share(ops.len, ops.total), share(bytes.len, bytes.total))
+        format!("   zoom ops {}× bytes {}×", Count(ops.total / ops.len), Count(bytes.total / bytes.len))
     });
     let name = format!("arena \"{}\"", explain::name_of(&about.name, "arena", arena.arena));
     let parts = vec![
@@ -130,7 +130,7 @@ fn title(arena: &ArenaView<'_>, model: &Model, theme: &Theme, width: u16) -> Lin
         (8, vec![Span::styled(format!("  {}", Bytes(about.size)), theme.strong())]),
         (6, vec![Span::styled(format!("   {bound}"), theme.text())]),
         (7, vec![Span::styled(format!("   {now}"), theme.text())]),
-        (4, vec![Span::styled(part.unwrap_or_default(), theme.cursor())]),
+        (5, vec![Span::styled(part.unwrap_or_default(), theme.cursor())]),
         (3, vec![Span::styled(search_note(model), theme.cursor())]),
     ];
     draw::fitting(parts, usize::from(width.saturating_sub(6)))
@@ -143,10 +143,6 @@ fn search_note(model: &Model) -> String {
     format!("   /{}: {}", bayplan_text::ellipsis(model.filter.text(), 16), Count(model.filter.count() as u64))
 }
 
-fn share(len: u64, total: u64) -> bayplan_text::Percent {
-    bayplan_text::Percent(len as f64 / total.max(1) as f64)
-}
-
 /// The live bytes of each op in view, as one line of columns.
 fn curve(buffer: &mut Buffer, places: &Places, arena: &ArenaView<'_>, theme: &Theme) {
     const HEIGHTS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
@@ -156,7 +152,8 @@ fn curve(buffer: &mut Buffer, places: &Places, arena: &ArenaView<'_>, theme: &Th
     let size = arena.plan.record.arenas[arena.arena as usize].size.max(1);
     for col in 0..cols {
         let (first, last) = arena.view.ops.span(col, cols);
-        let live = arena.index.metrics.live.get(first as usize..(last as usize).min(arena.index.metrics.live.len()));
+        let live =
+            arena.index.metrics.live.get(first as usize..(last as usize).min(arena.index.metrics.live.len()));
         let most = live.unwrap_or_default().iter().copied().max().unwrap_or(0);
         if most == 0 {
             continue;
@@ -228,7 +225,7 @@ fn op_axis(buffer: &mut Buffer, places: &Places, arena: &ArenaView<'_>, model: &
         let width = text.chars().count() as u16;
         let start = (col as u16).saturating_sub(width / 2).min(map.width.saturating_sub(width));
         draw::put(buffer, places.frame, map.x + col as u16, y, glyph, glyph_style);
-        let free = taken.iter().all(|(from, to)| start >= to + 1 || start + width + 1 <= *from);
+        let free = taken.iter().all(|(from, to)| start > *to || start + width < *from);
         if free && width <= map.width {
             draw::put(buffer, labels, map.x + start, labels.y, &text, style);
             taken.push((start, start + width));
@@ -247,7 +244,12 @@ fn legend(buffer: &mut Buffer, places: &Places, labels: Rect, taken: &[(u16, u16
             && taken.iter().all(|(from, to)| *start >= to + 2 || start + width + 2 <= *from)
     };
     if let Some(start) = gaps.filter(fits).max() {
-        let end = taken.iter().map(|(from, _)| *from).filter(|from| *from > start).min().unwrap_or(labels.width + 2);
+        let end = taken
+            .iter()
+            .map(|(from, _)| *from)
+            .filter(|from| *from > start)
+            .min()
+            .unwrap_or(labels.width + 2);
         let start = end.saturating_sub(2 + width).max(start);
         let area = Rect { x: labels.x + start, width, ..labels };
         draw::put_line(buffer, area.intersection(places.frame), 0, &Line::from(spans));
@@ -293,7 +295,8 @@ fn at_cursor(arena: &ArenaView<'_>, model: &Model, theme: &Theme) -> Line<'stati
         }
         None => {
             let (op, byte) = (arena.view.ops.cursor as u32, arena.view.bytes.cursor);
-            let words = format!("free, at {} and byte {}", explain::op_name(&arena.plan.record, op), Bytes(byte));
+            let words =
+                format!("free, at {} and byte {}", explain::op_name(&arena.plan.record, op), Bytes(byte));
             Line::from(vec![heading, Span::styled(words, theme.faint())])
         }
     }

@@ -196,18 +196,19 @@ pub(crate) fn legend(theme: &Theme) -> Vec<Span<'static>> {
 /// The playhead and the cursor's cross-hair, as lines over the cells.
 fn lines(buffer: &mut Buffer, map: Rect, model: &Model, arena: &ArenaView<'_>, theme: &Theme) {
     let (cols, rows) = (u64::from(map.width), u64::from(map.height));
-    if let Playhead::At(op) = model.playhead() {
-        if let Some(col) = arena.view.ops.cell(u64::from(op), cols) {
-            for y in map.y..map.bottom() {
-                over(buffer, map.x + col as u16, y, "┃", theme.playhead());
-            }
+    if let Playhead::At(op) = model.playhead()
+        && let Some(col) = arena.view.ops.cell(u64::from(op), cols)
+    {
+        for y in map.y..map.bottom() {
+            over(buffer, map.x + col as u16, y, "┃", theme.playhead());
         }
     }
     let col = arena.view.ops.cell(arena.view.ops.cursor, cols);
     let row = arena.view.bytes.cell(arena.view.bytes.cursor, rows);
     let (Some(col), Some(row)) = (col, row) else { return };
     let (col, row) = (col as u16, map.height - 1 - row as u16);
-    let faint = if theme.has_shades() { theme.cursor().remove_modifier(Modifier::BOLD) } else { theme.cursor() };
+    let faint =
+        if theme.has_shades() { theme.cursor().remove_modifier(Modifier::BOLD) } else { theme.cursor() };
     // Where glyphs are all there is, the cross-hair leaves them alone.
     let free = |buffer: &Buffer, x: u16, y: u16| {
         theme.has_shades() || buffer.cell((x, y)).is_some_and(|cell| cell.symbol() == " ")
@@ -274,36 +275,33 @@ fn short_name(name: &str, width: usize) -> String {
     ellipsis(last, width).to_string()
 }
 
-fn label(
-    buffer: &mut Buffer,
-    (x, y): (u16, u16),
-    text: &str,
-    model: &Model,
-    number: u32,
-    theme: &Theme,
-) {
-    let kept = model.filter.keeps(number);
+fn label(buffer: &mut Buffer, (x, y): (u16, u16), text: &str, model: &Model, number: u32, theme: &Theme) {
+    let found = model.filter.is_on() && model.filter.keeps(number);
+    let hue = model.index().map_or(0, |index| index.hue(number));
+    // Alarms, borders and half cells of neighbours are not written over.
+    let plain = |buffer: &Buffer, x: u16| {
+        buffer.cell((x, y)).is_some_and(|cell| matches!(cell.symbol(), " " | "░" | "▒" | "▓" | "█"))
+    };
     let mut at = x;
     for c in text.chars() {
-        let Some(cell) = buffer.cell_mut((at, y)) else { return };
-        // Alarms, borders and half cells of neighbours are not written over.
-        let plain = matches!(cell.symbol(), " " | "░" | "▒" | "▓" | "█");
-        if plain {
-            let background = cell.bg;
+        let width = Span::raw(c.to_string()).width() as u16;
+        let fits = width > 0 && (at..at + width).all(|x| plain(buffer, x));
+        for x in (at..at + width).filter(|_| fits) {
+            let cell = &mut buffer[(x, y)];
             let style = if theme.has_shades() {
-                let hue = model.index().map_or(0, |index| index.hue(number));
                 let shades = [Shade::Dim, Shade::Medium, Shade::Bright];
-                let shade = shades.into_iter().find(|shade| theme.shade(hue, *shade) == background);
+                let shade = shades.into_iter().find(|shade| theme.shade(hue, *shade) == cell.bg);
                 Style::new().fg(theme.label(shade.unwrap_or(Shade::Dim)))
             } else {
                 theme.text().remove_modifier(Modifier::REVERSED)
             };
             cell.set_style(style);
-            cell.set_char(c);
-            if kept && model.filter.is_on() {
+            // A wide character covers the cell after it.
+            cell.set_char(if x == at { c } else { ' ' });
+            if found {
                 cell.modifier.insert(Modifier::BOLD);
             }
         }
-        at += 1;
+        at += width;
     }
 }

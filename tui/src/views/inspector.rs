@@ -18,7 +18,10 @@ pub(crate) fn details(model: &Model, theme: &Theme, width: usize) -> Vec<Line<'s
     let record = &arena.plan.record;
     if let Some((number, buffer)) = model.selected() {
         let hue = model.index().map_or(0, |index| index.hue(number));
-        page.wrapped(&explain::name_of(&buffer.name, "buffer", number), theme.tensor(hue).patch(theme.strong()));
+        page.wrapped(
+            &explain::name_of(&buffer.name, "buffer", number),
+            theme.tensor(hue).patch(theme.strong()),
+        );
         tensor(&mut page, &arena, number, buffer);
         seen(&mut page, arena.plan, number);
     } else {

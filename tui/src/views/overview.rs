@@ -39,7 +39,8 @@ impl View for Overview {
             arenas(model, theme, width),
             runs(model, theme, width, tall),
         ];
-        let second = vec![alarms(model, theme, other), peak(model, theme, other), messages(model, theme, other)];
+        let second =
+            vec![alarms(model, theme, other), peak(model, theme, other), messages(model, theme, other)];
         if wide {
             stack(buffer, Rect { width: left, ..area }, first, theme);
             stack(buffer, Rect { x: area.x + left, width: area.width - left, ..area }, second, theme);
@@ -55,7 +56,8 @@ impl View for Overview {
 /// what is left.
 fn stack(buffer: &mut Buffer, area: Rect, sections: Vec<Section>, theme: &Theme) {
     let sections: Vec<Section> = sections.into_iter().filter(|section| !section.lines.is_empty()).collect();
-    let mut heights: Vec<u16> = sections.iter().map(|section| section.least.min(section.lines.len() as u16) + 2).collect();
+    let mut heights: Vec<u16> =
+        sections.iter().map(|section| section.least.min(section.lines.len() as u16) + 2).collect();
     let mut left = area.height.saturating_sub(heights.iter().sum());
     for (height, section) in heights.iter_mut().zip(&sections) {
         let wanted = (section.lines.len() as u16 + 2).saturating_sub(*height).min(left);
@@ -77,7 +79,7 @@ fn stack(buffer: &mut Buffer, area: Rect, sections: Vec<Section>, theme: &Theme)
         let cut = section.lines.len() > usize::from(inner.height);
         for (row, line) in section.lines.iter().take(usize::from(inner.height)).enumerate() {
             if cut && row + 1 == usize::from(inner.height) {
-                let more = format!("… and {} more", section.lines.len() - row);
+                let more = format!("… {} more lines", section.lines.len() - row);
                 draw::put_line(buffer, inner, row as u16, &Line::styled(more, theme.faint()));
             } else {
                 draw::put_line(buffer, inner, row as u16, line);
@@ -95,7 +97,8 @@ fn heaps(model: &Model, theme: &Theme, width: usize, tall: bool) -> Section {
         let of = if heap.budget.is_some() { "budget" } else { "heap" };
         let figures = format!(" {} of {} {of}", Bytes(heap.usage), Bytes(limit));
         let label = format!("heap {number} ");
-        let figures = if width < 44 { format!(" {} of {}", Bytes(heap.usage), Bytes(limit)) } else { figures };
+        let figures =
+            if width < 44 { format!(" {} of {}", Bytes(heap.usage), Bytes(limit)) } else { figures };
         let room = width.saturating_sub(label.len() + figures.len());
         let style = if ratio > 0.9 { theme.alarm_text() } else { theme.gauge() };
         let mut spans = vec![Span::styled(label, theme.text())];
@@ -176,7 +179,8 @@ fn arenas(model: &Model, theme: &Theme, width: usize) -> Section {
     }
     if let Some(arena) = model.arena() {
         let loss = &arena.index.metrics.loss;
-        let parts = [("live", loss.live), ("padding", loss.padding), ("holes", loss.holes), ("tail", loss.tail)];
+        let parts =
+            [("live", loss.live), ("padding", loss.padding), ("holes", loss.holes), ("tail", loss.tail)];
         let shown = parts.iter().filter(|(name, bytes)| *bytes > 0 || *name == "live");
         let words: Vec<String> = shown.map(|(name, bytes)| format!("{name} {}", Bytes(*bytes))).collect();
         lines.push(Line::styled(format!("at the peak: {}", words.join(" + ")), theme.faint()));
@@ -222,7 +226,11 @@ fn alarms(model: &Model, theme: &Theme, width: usize) -> Section {
         let label = format!(" {kind} ");
         let indent = label.len();
         for (at, part) in draw::wrap(&text, width.saturating_sub(indent + 1)).into_iter().enumerate() {
-            let head = if at == 0 { Span::styled(label.clone(), theme.alarm()) } else { Span::raw(" ".repeat(indent)) };
+            let head = if at == 0 {
+                Span::styled(label.clone(), theme.alarm())
+            } else {
+                Span::raw(" ".repeat(indent))
+            };
             lines.push(Line::from(vec![head, Span::styled(format!(" {part}"), theme.text())]));
         }
     }
@@ -272,13 +280,12 @@ fn messages(model: &Model, theme: &Theme, width: usize) -> Section {
             ])
         })
         .collect();
-    if lines.is_empty() {
-        if let Some(session) = &model.timeline.session {
-            let version = escape(&session.version).to_string();
-            let about = format!("recorded by bayplan {version}, process {}, level {}", session.pid, session.level);
-            lines.push(Line::styled(about, theme.faint()));
-            lines.push(Line::styled(format!("driver {}", escape(&session.driver)), theme.faint()));
-        }
+    if let Some(session) = model.timeline.session.as_ref().filter(|_| lines.is_empty()) {
+        let version = escape(&session.version).to_string();
+        let about =
+            format!("recorded by bayplan {version}, process {}, level {}", session.pid, session.level);
+        lines.push(Line::styled(about, theme.faint()));
+        lines.push(Line::styled(format!("driver {}", escape(&session.driver)), theme.faint()));
     }
     Section { title: "messages", lines, least: 1 }
 }

@@ -3,8 +3,8 @@
 
 use bayplan_plan::{Buffer, Effort, Problem, solve};
 use bayplan_trace::{
-    ArenaKind, ArenaRecord, BufferKind, BufferRecord, Event, Level, OpRecord, PlanRecord, Record, SessionInfo,
-    Window,
+    ArenaKind, ArenaRecord, BufferKind, BufferRecord, Event, Level, OpRecord, PlanRecord, Record,
+    SessionInfo, Window,
 };
 
 /// Builds a plan op by op: lifespans follow from who reads what.
@@ -74,11 +74,13 @@ impl Builder {
         let p = self.op(&path("attention/Softmax"), "Softmax", &[s], &path("attention/probs"), &scores);
         let c = self.op(&path("attention/MatMul_1"), "MatMul", &[p, v], &path("attention/context"), &state);
         let w = weight(self, "attention/output.weight", &[hidden, hidden]);
-        let o = self.op(&path("attention/output/MatMul"), "MatMul", &[c, w], &path("attention/output"), &state);
+        let o =
+            self.op(&path("attention/output/MatMul"), "MatMul", &[c, w], &path("attention/output"), &state);
         let a = self.op(&path("Add"), "Add", &[o, x], &path("attention/residual"), &state);
         let n = self.op(&path("LayerNorm"), "LayerNormalization", &[a], &path("attention/norm"), &state);
         let w = weight(self, "ffn/up.weight", &[hidden, 4 * hidden]);
-        let up = self.op(&path("ffn/up/MatMul"), "MatMul", &[n, w], &path("ffn/up"), &[1, tokens, 4 * hidden]);
+        let up =
+            self.op(&path("ffn/up/MatMul"), "MatMul", &[n, w], &path("ffn/up"), &[1, tokens, 4 * hidden]);
         let gelu = self.op(&path("ffn/Gelu"), "Gelu", &[up], &path("ffn/gelu"), &[1, tokens, 4 * hidden]);
         let w = weight(self, "ffn/down.weight", &[4 * hidden, hidden]);
         let down = self.op(&path("ffn/down/MatMul"), "MatMul", &[gelu, w], &path("ffn/down"), &state);
@@ -138,7 +140,8 @@ pub(crate) fn encoder(layers: u32) -> PlanRecord {
     let shape = (128, 384, 12);
     let ids = builder.buffer("input_ids", &[1, shape.0], BufferKind::Input);
     let table = builder.buffer("embeddings/word.weight", &[3052, shape.1], BufferKind::Weight);
-    let mut x = builder.op("embeddings/Gather", "Gather", &[ids, table], "embeddings", &[1, shape.0, shape.1]);
+    let mut x =
+        builder.op("embeddings/Gather", "Gather", &[ids, table], "embeddings", &[1, shape.0, shape.1]);
     for layer in 0..layers {
         x = builder.layer(layer, x, shape);
     }
@@ -160,17 +163,101 @@ pub(crate) fn windows(plan: &PlanRecord) -> Vec<Window> {
     windows
 }
 
-/// A window shifted, a buffer used three ops late, and two live tensors on the same bytes.
+/// A window shifted, a buffer touched three ops late, and two live tensors on the same bytes.
 pub(crate) fn plant_faults(plan: &PlanRecord, windows: &mut Vec<Window>) {
-    let by_name = |name: &str| plan.buffers.iter().position(|b| b.name == name).expect("a known name");
-    let shifted = by_name("encoder/layer.0/attention/context") as u32;
+    let at = |name: &str| plan.buffers.iter().position(|b| b.name == name).expect("a known name");
+    let shifted = at("encoder/layer.0/attention/context") as u32;
     for window in windows.iter_mut().filter(|window| window.buffer == shifted) {
         window.offset += 512;
     }
-    let late = by_name("encoder/layer.1/attention/probs");
+    let late = at("encoder/layer.1/attention/probs");
     let of = &plan.buffers[late];
     let (op, offset, len) = (of.last + 2, of.offset, of.size);
     windows.push(Window { op, binding: 7, buffer: late as u32, arena: 0, offset, len, write: false });
+    let (over, under) = (at("encoder/layer.2/ffn/gelu") as u32, at("encoder/layer.2/ffn/up"));
+    for window in windows.iter_mut().filter(|window| window.buffer == over) {
+        window.offset = plan.buffers[under].offset;
+    }
+}
+
+/// A small plan with offsets set by hand, so that pictures of it change with the viewer alone.
+///
+/// ```text
+///  KiB 7 │      s s s             s scores   g gelu
+///      4 │    k k k   g g         k key
+///      2 │  q q q c c c c c       q query    c context
+///      0 │t t t   u u u u o o     t tokens   u up     o logits
+///        └─0─1─2─3─4─5─6─7─8─9
+/// ```
+pub(crate) fn by_hand() -> PlanRecord {
+    let names = ["Gather", "MatMul", "Add", "MatMul", "Softmax", "MatMul", "Gelu", "MatMul", "Add", "Cast"];
+    let ops = names.into_iter().enumerate().map(|(at, name)| OpRecord {
+        name: format!("{name}_{at}"),
+        source_node: format!("block/{name}_{at}"),
+        source_op: name.to_owned(),
+        kernel: format!("{}_f32", name.to_lowercase()),
+        bytes: 4096 * (at as u64 + 1),
+        flops: 1000,
+        ..OpRecord::default()
+    });
+    let buffer = |name: &str, kib: (u64, u64), life: (u32, u32), kind: BufferKind| BufferRecord {
+        name: name.to_owned(),
+        kind,
+        dtype: "f32".to_owned(),
+        shape: format!("f32[{},256]", kib.1),
+        size: kib.1 << 10,
+        size_expr: "1024*seq".to_owned(),
+        alignment: 256,
+        offset: kib.0 << 10,
+        first: life.0,
+        last: life.1,
+        ..BufferRecord::default()
+    };
+    let activation = BufferKind::Activation;
+    let mut plan = PlanRecord {
+        model: "by-hand".to_owned(),
+        strategy: "hand".to_owned(),
+        arenas: vec![ArenaRecord {
+            name: "activations".to_owned(),
+            size: 9 << 10,
+            alignment: 256,
+            lower_bound: 8 << 10,
+            witness_op: Some(4),
+            ..ArenaRecord::default()
+        }],
+        ops: ops.collect(),
+        buffers: vec![
+            buffer("tokens", (0, 2), (0, 3), BufferKind::Input),
+            buffer("block/query", (2, 2), (1, 4), activation),
+            buffer("block/key", (4, 2), (2, 5), activation),
+            buffer("block/scores", (7, 2), (3, 6), activation),
+            buffer("block/context", (2, 2), (4, 9), activation),
+            buffer("block/up", (0, 2), (4, 8), activation),
+            buffer("block/gelu", (4, 3), (6, 8), activation),
+            buffer("logits", (0, 2), (8, 10), BufferKind::Output),
+        ],
+        ..PlanRecord::default()
+    };
+    for number in 0..plan.buffers.len() as u32 {
+        let (first, last) = (plan.buffers[number as usize].first, plan.buffers[number as usize].last);
+        plan.ops[first as usize].writes.push(number);
+        if first + 1 < last {
+            plan.ops[last as usize - 1].reads.push(number);
+        }
+    }
+    plan
+}
+
+/// The faults of the small plan: the key shifted, the scores read late, gelu over the context.
+pub(crate) fn plant_by_hand(windows: &mut Vec<Window>) {
+    for window in windows.iter_mut().filter(|window| window.buffer == 2) {
+        window.offset += 256;
+    }
+    let late = Window { op: 7, binding: 3, buffer: 3, arena: 0, offset: 7 << 10, len: 2 << 10, write: false };
+    windows.push(late);
+    for window in windows.iter_mut().filter(|window| window.buffer == 6) {
+        window.offset = 2 << 10;
+    }
 }
 
 /// Who runs.
@@ -193,10 +280,10 @@ pub(crate) fn preamble(plan: &PlanRecord, windows: Vec<Window>) -> Vec<Event> {
     let mut events = Vec::new();
     for (id, arena) in (0..).zip(&plan.arenas) {
         let purpose = format!("arena {}", arena.name);
-        let bytes = arena.size.next_multiple_of(65536);
+        let bytes = arena.size.checked_next_multiple_of(65536).unwrap_or(arena.size);
         events.push(Event::DeviceAllocated { t: 1000, id, bytes, memory_type: 1, purpose, planned: true });
     }
-    let usage = plan.arenas.iter().map(|arena| arena.size).sum::<u64>() + (9 << 20);
+    let usage = plan.arenas.iter().map(|arena| arena.size).fold(9 << 20, u64::saturating_add);
     events.push(Event::HeapSample { t: 2000, heap: 0, size: 8 << 30, usage, budget: Some(2 << 30) });
     events.push(Event::Windows { t: 3000, recording: 0, plan: 0, part: 0, windows });
     events.push(Event::SessionReady { t: 4000 });
@@ -214,8 +301,7 @@ pub(crate) fn whole_run(run: u64, start: u64, took: u64) -> Vec<Event> {
 
 /// The records of a session in its forty-third run, at an op.
 pub(crate) fn records(plan: &PlanRecord, windows: Vec<Window>, playhead: u32) -> Vec<Record> {
-    let mut records =
-        vec![Record::Session(session()), Record::Plan { plan: 0, record: plan.clone() }];
+    let mut records = vec![Record::Session(session()), Record::Plan { plan: 0, record: plan.clone() }];
     let mut events = preamble(plan, windows);
     for run in 0..42 {
         let took = 3_000_000 + (run * 7919 % 11) * 60_000;

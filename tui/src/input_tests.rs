@@ -1,0 +1,242 @@
+//! Keys and mouse: what they do to the model, and that no sequence of them does harm.
+
+use bayplan_trace::{Event, Record};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::model::viewport::Viewport;
+use crate::model::{Model, Playhead};
+use crate::picture_tests::small;
+use crate::theme::{Colours, Theme};
+use crate::watch::{Outcome, Watch};
+
+const SCREEN: Rect = Rect { x: 0, y: 0, width: 100, height: 30 };
+
+fn watch() -> Watch {
+    let mut watch = Watch::of(small(true), 1);
+    draw(&mut watch);
+    watch
+}
+
+fn draw(watch: &mut Watch) -> String {
+    let mut buffer = Buffer::empty(SCREEN);
+    watch.draw(&mut buffer, SCREEN, &Theme { colours: Colours::None, ascii: false });
+    buffer
+        .content
+        .chunks(100)
+        .map(|row| row.iter().map(ratatui::buffer::Cell::symbol).collect::<String>() + "\n")
+        .collect()
+}
+
+fn press(watch: &mut Watch, keys: &str) -> Outcome {
+    let mut outcome = Outcome::Stay;
+    for c in keys.chars() {
+        let code = match c {
+            '\n' => KeyCode::Enter,
+            '\u{1b}' => KeyCode::Esc,
+            c => KeyCode::Char(c),
+        };
+        outcome = watch.key(KeyEvent::from(code));
+    }
+    outcome
+}
+
+fn view(watch: &Watch) -> Viewport {
+    *watch.model.arena().unwrap().view
+}
+
+fn name_at_cursor(watch: &Watch) -> String {
+    watch.model.selected().map(|(_, buffer)| buffer.name.clone()).unwrap_or_default()
+}
+
+#[test]
+fn the_cursor_begins_at_the_peak() {
+    let watch = watch();
+    assert_eq!(view(&watch).ops.cursor, 4);
+    assert_eq!(name_at_cursor(&watch), "block/up");
+}
+
+#[test]
+fn zoom_goes_down_to_one_op_and_one_unit_and_back() {
+    let mut watch = watch();
+    press(&mut watch, &"+".repeat(60));
+    let (ops, bytes) = (view(&watch).ops, view(&watch).bytes);
+    assert_eq!((ops.start, ops.len, bytes.len), (4, 1, 256));
+    assert!(draw(&mut watch).contains("zoom ops 10× bytes 36×"));
+    press(&mut watch, &"-".repeat(60));
+    assert!(view(&watch).ops.is_whole() && view(&watch).bytes.is_whole());
+    press(&mut watch, ">>]]0");
+    assert!(view(&watch).ops.is_whole() && view(&watch).bytes.is_whole());
+}
+
+#[test]
+fn search_finds_and_goes_round() {
+    let mut watch = watch();
+    press(&mut watch, "/BLOCK/");
+    assert!(draw(&mut watch).contains("6 found"));
+    press(&mut watch, "\n");
+    let mut seen = vec![name_at_cursor(&watch)];
+    for _ in 0..6 {
+        press(&mut watch, "n");
+        seen.push(name_at_cursor(&watch));
+    }
+    assert_eq!(seen[0], seen[6]);
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 6, "{seen:?}");
+    assert_eq!(press(&mut watch, "\u{1b}"), Outcome::Stay);
+    assert!(!watch.model.filter.is_on());
+    press(&mut watch, "/nothing like it\n");
+    assert!(draw(&mut watch).contains("nothing found"));
+}
+
+#[test]
+fn letters_that_are_typed_are_no_commands() {
+    let mut watch = watch();
+    assert_eq!(press(&mut watch, "/q"), Outcome::Stay);
+    assert_eq!(watch.model.filter.text(), "q");
+    assert_eq!(press(&mut watch, "\u{1b}q"), Outcome::Quit);
+}
+
+#[test]
+fn windows_open_and_close() {
+    let mut watch = watch();
+    press(&mut watch, "?");
+    assert!(draw(&mut watch).contains("zoom the bytes only"));
+    press(&mut watch, "?");
+    assert!(!draw(&mut watch).contains("zoom the bytes only"));
+    press(&mut watch, "\n");
+    let picture = draw(&mut watch);
+    for words in
+        ["block/up", "1024*seq", "offset", "born op 4 Softmax", "dies op 7 MatMul", "block/Softmax_4"]
+    {
+        assert!(picture.contains(words), "{words}:\n{picture}");
+    }
+    assert_eq!(press(&mut watch, "\u{1b}"), Outcome::Stay);
+    assert_eq!(press(&mut watch, "\u{1b}"), Outcome::Leave);
+}
+
+#[test]
+fn alarms_are_visited_one_by_one() {
+    let mut watch = Watch::of(small(true), 0);
+    let mut kinds = Vec::new();
+    for _ in 0..8 {
+        press(&mut watch, "!");
+        let alarms = watch.model.alarms_at_cursor();
+        assert!(!alarms.is_empty());
+        kinds.extend(alarms.into_iter().map(|at| watch.model.plan().unwrap().alarms()[at].kind()));
+    }
+    assert!(kinds.contains(&"deviation") && kinds.contains(&"overlap"), "{kinds:?}");
+    assert!(draw(&mut watch).contains("at the cursor:"), "the map is shown");
+    let mut clean = Watch::of(small(false), 1);
+    press(&mut clean, "!");
+    assert!(draw(&mut clean).contains("no alarm"));
+}
+
+#[test]
+fn start_and_live() {
+    let mut watch = watch();
+    press(&mut watch, "g");
+    assert_eq!((view(&watch).ops.cursor, watch.model.follow), (0, false));
+    press(&mut watch, "G");
+    assert_eq!((view(&watch).ops.cursor, watch.model.follow), (4, true));
+}
+
+#[test]
+fn what_is_in_view_follows_the_playhead_until_told_otherwise() {
+    let mut watch = watch();
+    press(&mut watch, "g+++++G");
+    let complete = |model: &mut Model, op| {
+        model.apply(Record::Event(Event::Completed { run: 42, plan: 0, op, t: 172_000_000 }));
+        model.settle();
+    };
+    complete(&mut watch.model, 9);
+    assert_eq!(watch.model.playhead(), Playhead::At(9));
+    assert!((view(&watch).ops.start..view(&watch).ops.end()).contains(&9));
+    press(&mut watch, "g");
+    complete(&mut watch.model, 9);
+    assert_eq!(view(&watch).ops.start, 0);
+}
+
+#[test]
+fn short_runs_do_not_flicker() {
+    let mut model = small(false);
+    let event = |model: &mut Model, event| {
+        model.apply(Record::Event(event));
+        model.settle();
+    };
+    event(&mut model, Event::RunEnd { run: 42, t: 173_000_000, ok: true });
+    assert_eq!(model.playhead(), Playhead::Done);
+    event(&mut model, Event::RunStart { run: 43, plan: 0, t: 174_000_000 });
+    assert_eq!(model.playhead(), Playhead::Done);
+    event(&mut model, Event::Completed { run: 43, plan: 0, op: 0, t: 174_000_001 });
+    assert_eq!(model.playhead(), Playhead::At(0));
+}
+
+fn mouse(watch: &mut Watch, kind: MouseEventKind, (column, row): (u16, u16)) {
+    watch.mouse(MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE }, SCREEN);
+}
+
+#[test]
+fn the_mouse_sets_zooms_pans_and_chooses_views() {
+    let mut watch = watch();
+    let left = MouseEventKind::Down(MouseButton::Left);
+    mouse(&mut watch, left, (50, 10));
+    let before = view(&watch);
+    assert_eq!(before.ops.cursor, before.ops.span(50 - 9, 100 - 10).0);
+    for _ in 0..4 {
+        mouse(&mut watch, MouseEventKind::ScrollUp, (50, 10));
+    }
+    let zoomed = view(&watch);
+    assert!(zoomed.ops.len < before.ops.len && zoomed.bytes.len < before.bytes.len);
+    mouse(&mut watch, left, (50, 10));
+    mouse(&mut watch, MouseEventKind::Drag(MouseButton::Left), (80, 18));
+    assert!(view(&watch).ops.start < zoomed.ops.start && view(&watch).bytes.start > zoomed.bytes.start);
+    mouse(&mut watch, MouseEventKind::Up(MouseButton::Left), (80, 18));
+    mouse(&mut watch, left, (3, 1));
+    assert!(draw(&mut watch).contains("what it is for"));
+    mouse(&mut watch, left, (16, 1));
+    assert!(draw(&mut watch).contains("at the cursor"));
+}
+
+#[test]
+fn ten_thousand_random_inputs_do_no_harm() {
+    let plan = crate::support::encoder(2);
+    let windows = crate::support::windows(&plan);
+    let other = crate::picture_tests::model(crate::support::records(&plan, windows, 7));
+    let mut watches = [Watch::of(small(true), 0), Watch::of(other, 1), Watch::of(Model::new(), 1)];
+    // A linear congruential generator (Knuth's MMIX constants): the same inputs every time.
+    let mut state = 1u64;
+    let mut random = |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    let keys: Vec<char> = "hjklHJKL+-<>[]0gGpaA!/nN 12?\n\u{1b}xyz中\u{8}".chars().collect();
+    for turn in 0..10_000 {
+        let watch = &mut watches[turn % 3];
+        if random(4) == 0 {
+            let at = (random(110) as u16, random(35) as u16);
+            let kinds = [
+                MouseEventKind::Down(MouseButton::Left),
+                MouseEventKind::Drag(MouseButton::Left),
+                MouseEventKind::Up(MouseButton::Left),
+                MouseEventKind::ScrollUp,
+                MouseEventKind::ScrollDown,
+                MouseEventKind::Moved,
+            ];
+            mouse(watch, kinds[random(6) as usize], at);
+        } else {
+            press(watch, &keys[random(keys.len() as u64) as usize].to_string());
+        }
+        if turn % 16 == 0 {
+            draw(watch);
+        }
+        if let Some(arena) = watch.model.arena() {
+            for axis in [arena.view.ops, arena.view.bytes] {
+                assert!(axis.end() <= axis.total && axis.len >= axis.unit);
+                assert!((axis.start..axis.end()).contains(&axis.cursor));
+            }
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! The binary without a terminal: pictures and summaries of recordings, and its errors.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use bayplan_record::{Destination, Places, Recorder, RecordingOptions};
+use bayplan_trace::{Event, Severity};
+
+/// How a recording ends.
+#[derive(Clone, Copy, PartialEq)]
+enum Finish {
+    InOrder,
+    Killed,
+}
+
+fn record(folder: &Path, faults: bool, finish: Finish) -> PathBuf {
+    let plan = support::encoder(6);
+    let mut windows = support::windows(&plan);
+    if faults {
+        support::plant_faults(&plan, &mut windows);
+    }
+    let path = folder.join("run.bptrace");
+    let session = support::session();
+    let options = RecordingOptions {
+        destination: Destination::File(path.clone()),
+        model: session.model,
+        device: session.device,
+        api: session.api,
+        ..RecordingOptions::new(Places::under(folder))
+    };
+    let recorder = Recorder::create(options, &plan).unwrap();
+    for event in support::preamble(&plan, windows) {
+        recorder.emit(event);
+    }
+    for run in 0..20 {
+        for event in support::whole_run(run, 1_000_000 + run * 4_000_000, 3_100_000) {
+            recorder.emit(event);
+        }
+    }
+    let text = "the cache was rebuilt".to_owned();
+    recorder.emit(Event::Message { t: 90_000_000, level: Severity::Warning, text });
+    if finish == Finish::Killed {
+        recorder.emit(Event::RunStart { run: 20, plan: 0, t: 98_000_000 });
+        recorder.emit(Event::Completed { run: 20, plan: 0, op: 41, t: 98_500_000 });
+    }
+    // What a killed process leaves is what it had written when it was killed.
+    let written = settled(&path);
+    assert_eq!(recorder.finish().lost, 0);
+    if finish == Finish::Killed {
+        std::fs::write(&path, written).unwrap();
+    }
+    path
+}
+
+/// The bytes of a recording once all that was emitted is written.
+fn settled(path: &Path) -> Vec<u8> {
+    let begun = Instant::now();
+    let mut bytes = Vec::new();
+    loop {
+        std::thread::sleep(Duration::from_millis(250));
+        let now = std::fs::read(path).unwrap();
+        if now.len() == bytes.len() && !now.is_empty() || begun.elapsed() > Duration::from_secs(10) {
+            return now;
+        }
+        bytes = now;
+    }
+}
+
+fn viewer(home: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_bayplan-tui"))
+        .args(args)
+        .env("XDG_RUNTIME_DIR", home.join("runtime"))
+        .env("XDG_STATE_HOME", home.join("state"))
+        .output()
+        .unwrap()
+}
+
+fn shown(home: &Path, args: &[&str]) -> String {
+    let output = viewer(home, args);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_recording_is_shown() {
+    let home = tempfile::tempdir().unwrap();
+    let path = record(home.path(), false, Finish::InOrder);
+    let path = path.to_str().unwrap();
+    let picture = shown(home.path(), &[path, "--snapshot", "120x40", "--view", "2"]);
+    assert_eq!(picture.lines().count(), 40);
+    let words = [
+        "minilm-l6",
+        "llvmpipe · Vulkan 1.3",
+        "run 20",
+        "○ ended",
+        "arena \"activations\"",
+        "all 85 ops done",
+    ];
+    for words in words {
+        assert!(picture.contains(words), "{words}:\n{picture}");
+    }
+    // Once, in the legend.
+    assert!(picture.contains('▒') && picture.matches('░').count() == 1, "{picture}");
+    let overview = shown(home.path(), &[path, "--snapshot", "120x40"]);
+    for words in
+        ["20 done", "the cache was rebuilt", "none: all windows are where planned", "2.00 GiB budget"]
+    {
+        assert!(overview.contains(words), "{words}:\n{overview}");
+    }
+    let ascii = shown(home.path(), &[path, "--snapshot", "80x24", "--view", "2", "--ascii"]);
+    assert!(ascii.is_ascii(), "{ascii}");
+    let summary = shown(home.path(), &[path, "--text"]);
+    for words in
+        ["the run has ended", "20 runs done, 0 failed", "why this peak?", "why not smaller?", "no alarm"]
+    {
+        assert!(summary.contains(words), "{words}:\n{summary}");
+    }
+}
+
+#[test]
+fn a_killed_run_stays_visible_up_to_its_last_op() {
+    let home = tempfile::tempdir().unwrap();
+    let path = record(home.path(), false, Finish::Killed);
+    let picture = shown(home.path(), &[path.to_str().unwrap(), "--snapshot", "120x40", "--view", "2"]);
+    for words in ["✝ killed", "now op 42/85", "now 41"] {
+        assert!(picture.contains(words), "{words}:\n{picture}");
+    }
+    for state in ['░', '▒', '█'] {
+        assert!(picture.contains(state), "{state}:\n{picture}");
+    }
+}
+
+#[test]
+fn faults_are_told() {
+    let home = tempfile::tempdir().unwrap();
+    let path = record(home.path(), true, Finish::InOrder);
+    let path = path.to_str().unwrap();
+    let picture = shown(home.path(), &[path, "--snapshot", "120x40", "--view", "2"]);
+    assert!(picture.lines().next().unwrap().contains("deviation · 2 overlap"), "{picture}");
+    assert!(picture.matches('╳').count() > 10, "{picture}");
+    let summary = shown(home.path(), &[path, "--text"]);
+    for words in
+        ["alarms: ", "encoder/layer.0/attention/context", "encoder/layer.1/attention/probs", "overlap: "]
+    {
+        assert!(summary.contains(words), "{words}:\n{summary}");
+    }
+}
+
+#[test]
+fn damage_is_told_and_the_rest_is_shown() {
+    let home = tempfile::tempdir().unwrap();
+    let path = record(home.path(), false, Finish::InOrder);
+    let mut bytes = std::fs::read(&path).unwrap();
+    // In the body of the last chunk of ours: the head with the plan stays whole.
+    let at = bytes.windows(4).rposition(|part| part == b"bayp").unwrap() + 42;
+    bytes[at] ^= 0x55;
+    std::fs::write(&path, bytes).unwrap();
+    let picture = shown(home.path(), &[path.to_str().unwrap(), "--snapshot", "120x40", "--view", "2"]);
+    assert!(picture.lines().next().unwrap().contains("damaged 1"), "{picture}");
+    assert!(picture.contains("arena \"activations\""), "{picture}");
+}
+
+#[test]
+fn errors_are_one_message_and_a_status() {
+    let home = tempfile::tempdir().unwrap();
+    let check = |args: &[&str], status: i32, words: &str| {
+        let output = viewer(home.path(), args);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(status), "{args:?}: {error}");
+        assert!(error.contains(words), "{args:?}: {error}");
+        assert!(output.stdout.is_empty());
+    };
+    check(
+        &["nothing-of-that-name"],
+        1,
+        "there is no recording, live run or process called nothing-of-that-name",
+    );
+    check(&["--text"], 1, "no run is live");
+    check(&[home.path().to_str().unwrap()], 1, "holds no recording");
+    check(&["--snapshot", "80x24"], 2, "required arguments");
+    check(&["x", "--snapshot", "80"], 2, "like 120x40");
+    check(&["x", "--view", "9"], 2, "9 is not in");
+    check(&["x", "y"], 2, "unexpected argument");
+    let path = record(home.path(), false, Finish::InOrder);
+    check(&[path.to_str().unwrap()], 1, "not a terminal");
+}
+
+#[test]
+fn what_is_no_recording_is_said_to_be_none() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("text");
+    std::fs::write(&path, "this is no recording\n".repeat(100)).unwrap();
+    let picture = shown(home.path(), &[path.to_str().unwrap(), "--snapshot", "120x20"]);
+    let header = picture.lines().next().unwrap();
+    assert!(header.contains("damaged") || header.contains("unreadable"), "{picture}");
+}
