@@ -233,7 +233,8 @@ mod tests {
     #[test]
     fn dims_are_read_or_refused_by_name() {
         let ok = |dims: &[(&str, i64)]| Ok(dims.iter().map(|&(name, value)| (name, value)).collect());
-        let cases: [(&[&str], &[&str], Result<Bindings, &str>); 16] = [
+        type Case<'a> = (&'a [&'a str], &'a [&'a str], Result<Bindings, &'a str>);
+        let cases: [Case<'_>; 16] = [
             (&[], &[], ok(&[])),
             (&["batch"], &["batch=4"], ok(&[("batch", 4)])),
             (&["batch"], &["batch=0"], ok(&[("batch", 0)])),
@@ -282,7 +283,8 @@ mod tests {
     #[test]
     fn inputs_are_matched_by_the_names_of_the_model() {
         let ports = [port("x", DType::F32, &[1]), port("x=y", DType::F32, &[1])];
-        let cases: [(&[&str], Result<&[(usize, &str)], &str>); 6] = [
+        type Case<'a> = (&'a [&'a str], Result<&'a [(usize, &'a str)], &'a str>);
+        let cases: [Case<'_>; 6] = [
             (&["x=a.npy"], Ok(&[(0, "a.npy")])),
             (&["x=a=b.npy"], Ok(&[(0, "a=b.npy")])),
             (&[], Ok(&[])),

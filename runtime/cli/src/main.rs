@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::args::{Arguments, Command};
+use crate::exit::Failure;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -25,5 +26,5 @@ fn main() -> ExitCode {
         Command::Top(options) => commands::top::top(&options),
         Command::Devices(options) => commands::devices::devices(&options),
     };
-    result.unwrap_or_else(|failure| failure.report())
+    result.unwrap_or_else(Failure::report)
 }

@@ -45,6 +45,11 @@ pub(crate) fn plain(json: &str) -> String {
     text
 }
 
+/// `1 kernel`, `2 kernels`.
+pub(crate) fn counted(number: usize, one: &str, many: &str) -> String {
+    format!("{} {}", Count(number as u64), if number == 1 { one } else { many })
+}
+
 /// Prints `kind: message` to standard error, whether or not anyone reads it.
 pub(crate) fn error_line(kind: &str, message: &str) {
     let _ = writeln!(std::io::stderr(), "{kind}: {message}");

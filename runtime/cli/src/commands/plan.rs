@@ -5,13 +5,13 @@ use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 
-use bayplan::{Device, Effort, EngineError, Model, Options, Target};
+use bayplan::{Device, Effort, EngineError, Model, Target};
 use bayplan_plan::csv::{self, Instance};
 use bayplan_plan::{solve, validate};
 use bayplan_text::{Bytes, escape};
 
 use super::plan_text::{instance_json, instance_text, model_csv, model_json, model_text};
-use super::run::device_options;
+use super::run::{compile, device_options};
 use crate::args::{ModelOptions, PlanFormat, PlanOptions};
 use crate::exit::{Failure, Outcome};
 use crate::{inputs, out};
@@ -75,7 +75,7 @@ fn model(options: &ModelOptions, format: PlanFormat) -> Result<String, Failure> 
     let model = Model::open(&options.model)?;
     let dims = inputs::dims(&model, &options.dims)?;
     let (target, why) = target(options)?;
-    let program = model.compile(&dims, &target, Options::default())?;
+    let program = compile(&model, &dims, &target)?;
     Ok(match format {
         PlanFormat::Csv => model_csv(&program)?,
         PlanFormat::Json => model_json(&program)?,

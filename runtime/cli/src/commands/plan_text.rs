@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::devices::target_json;
 use super::run_text::dims_text;
 use crate::exit::Failure;
-use crate::out::plain;
+use crate::out::{counted, plain};
 
 /// Version of the JSON that this command prints.
 const VERSION: u32 = 1;
@@ -116,8 +116,8 @@ pub(crate) fn instance_json(name: &str, instance: &Instance, plan: &Plan) -> Res
 }
 
 pub(crate) fn instance_text(name: &str, instance: &Instance, plan: &Plan) -> String {
-    let count = Count(instance.problem.len() as u64);
-    let mut text = format!("instance     {}  {count} buffers\n", escape(name));
+    let count = counted(instance.problem.len(), "buffer", "buffers");
+    let mut text = format!("instance     {}  {count}\n", escape(name));
     text += &summary(plan);
     let live = instance.problem.live_at(plan.lower_bound.witness);
     let sizes = live.iter().map(|&index| {
@@ -177,10 +177,10 @@ pub(crate) fn model_text(program: &Program, why: Option<&str>) -> String {
     text += &format!("weights      {}\n", Bytes(program.arena_bytes[Arena::Weights.index()]));
     text += &format!("load peak    {}  while weights are loaded\n", Bytes(program.load.plan.peak));
     text += &format!(
-        "dispatches   {} per run, {} while loading, {} kernels\n",
+        "dispatches   {} per run, {} while loading, {}\n",
         Count(program.run.dispatches.len() as u64),
         Count(program.load.dispatches.len() as u64),
-        Count(program.kernels.len() as u64)
+        counted(program.kernels.len(), "kernel", "kernels")
     );
     let witness = program.run.plan.lower_bound.witness;
     if let Some(dispatch) = program.run.dispatches.get(witness as usize) {

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bayplan::{
-    Device, DeviceOptions, Level, Model, Places, RecordingOptions, Session, SessionOptions, Tensor,
+    Bindings, CompileError, Device, DeviceOptions, Level, Model, Places, Program, RecordingOptions, Session,
+    SessionOptions, Target, Tensor,
 };
 use bayplan_record::Destination;
 
@@ -31,7 +32,7 @@ pub(crate) fn run(options: &RunOptions) -> Outcome {
     let device = open(&options.model)?;
     let begun = Instant::now();
     progress.stage("compiling");
-    let program = model.compile(&dims, device.target(), bayplan::Options::default())?;
+    let program = compile(&model, &dims, device.target())?;
     let given = inputs::tensors(&program, &options.inputs, options.seed)?;
     if let Some(folder) = &options.outputs {
         std::fs::create_dir_all(folder).map_err(|e| Failure::new(format!("{}: {e}", folder.display())))?;
@@ -42,9 +43,7 @@ pub(crate) fn run(options: &RunOptions) -> Outcome {
     let mut session = Session::new(&device, program, model.weights(), session_options)?;
     progress.clear();
     let built = begun.elapsed();
-    if let Some(e) = session.trace().recorder().discovery_error() {
-        out::error_line("warning", &format!("`bayplan top` will not list this run: {e}"));
-    }
+    warn(&session);
     let text = !options.quiet && !options.format.is_json();
     if text {
         out::print(&head(&Facts { options, session: &session, built }))?;
@@ -61,9 +60,28 @@ pub(crate) fn run(options: &RunOptions) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The run goes on where it cannot be watched, but not silently.
+fn warn(session: &Session) {
+    let trace = session.trace();
+    if let Some(e) = trace.refused() {
+        out::error_line("warning", &format!("nothing is recorded: {e}"));
+    } else if let Some(e) = trace.recorder().discovery_error() {
+        out::error_line("warning", &format!("`bayplan top` will not list this run: {e}"));
+    }
+}
+
 /// Opens the device that the options name.
 fn open(options: &ModelOptions) -> Result<Device, Failure> {
     Ok(Device::open(&device_options(options)?)?)
+}
+
+/// Compiles a model for dims that its symbols have got.
+pub(crate) fn compile(model: &Model, dims: &Bindings, target: &Target) -> Result<Program, Failure> {
+    model.compile(dims, target, bayplan::Options::default()).map_err(|e| match e {
+        // Values that do not fit each other are the fault of whoever gave them.
+        bayplan::Error::Compile(CompileError::Bind(reason)) if !dims.is_empty() => Failure::usage(reason),
+        e => e.into(),
+    })
 }
 
 /// The device that the options name, to be opened.

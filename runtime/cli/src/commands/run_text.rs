@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::args::RunOptions;
 use crate::latencies::Latencies;
+use crate::out::counted;
 use crate::outputs::describe;
 
 /// Version of the JSON that this command prints.
@@ -76,9 +77,9 @@ pub(crate) fn head(facts: &Facts<'_>) -> String {
         Bytes(program.arena_bytes[Arena::Weights.index()])
     );
     text += &format!(
-        "program    {} dispatches, {} kernels · built in {}\n",
-        Count(program.run.dispatches.len() as u64),
-        Count(program.kernels.len() as u64),
+        "program    {}, {} · built in {}\n",
+        counted(program.run.dispatches.len(), "dispatch", "dispatches"),
+        counted(program.kernels.len(), "kernel", "kernels"),
         Nanos(facts.built.as_nanos() as u64),
     );
     if facts.options.inputs.len() < program.inputs.len() {
@@ -97,7 +98,7 @@ pub(crate) fn head(facts: &Facts<'_>) -> String {
 pub(crate) fn tail(facts: &Facts<'_>, latencies: &Latencies, written: &[Written]) -> String {
     let mut text: String = written.iter().map(|output| format!("output     {}\n", output.line)).collect();
     if let Some(folder) = &facts.options.outputs {
-        text += &format!("written    {} files in {}\n", written.len(), folder.display());
+        text += &format!("written    {} in {}\n", counted(written.len(), "file", "files"), folder.display());
     }
     text += &format!("runs       {}", Count(facts.session.runs()));
     if facts.session.runs() < facts.options.runs {

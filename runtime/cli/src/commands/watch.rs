@@ -103,7 +103,7 @@ impl Run {
             if let Ok(source) = bayplan_record::open(&pid, &places) {
                 return Ok(Some(source.live.map_or(source.path.into(), |run| run.id.into())));
             }
-            if let Some(status) = self.child.try_wait().map_err(cannot_wait)? {
+            if let Some(status) = self.child.try_wait().map_err(|e| cannot_wait(&e))? {
                 // A recording to a file of its own is not listed once the run has ended.
                 let file = options.trace.as_ref().filter(|file| status.success() && file.exists());
                 return Ok(file.map(|file| PathBuf::into_os_string(file.clone())));
@@ -128,7 +128,7 @@ impl Run {
 
     /// Prints what the run said; answers its status.
     fn finish(mut self) -> Outcome {
-        let status = self.child.wait().map_err(cannot_wait)?;
+        let status = self.child.wait().map_err(|e| cannot_wait(&e))?;
         out::print(&text(&mut self.stdout)?)?;
         out::error_text(&text(&mut self.stderr)?);
         Ok(code(status))
@@ -138,7 +138,7 @@ impl Run {
 /// Waits for a child; whenever `ask` says so, it is asked to end.
 fn wait(child: &mut Child, mut ask: impl FnMut() -> bool) -> Result<ExitStatus, Failure> {
     loop {
-        if let Some(status) = child.try_wait().map_err(cannot_wait)? {
+        if let Some(status) = child.try_wait().map_err(|e| cannot_wait(&e))? {
             return Ok(status);
         }
         if ask() {
@@ -149,7 +149,7 @@ fn wait(child: &mut Child, mut ask: impl FnMut() -> bool) -> Result<ExitStatus, 
     }
 }
 
-fn cannot_wait(e: io::Error) -> Failure {
+fn cannot_wait(e: &io::Error) -> Failure {
     Failure::new(format!("the child process cannot be waited for: {e}"))
 }
 
