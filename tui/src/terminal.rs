@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossterm::event::{DisableMouseCapture, EnableMouseCapture};
 use crossterm::terminal::{
-    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, SetTitle,
-    disable_raw_mode, enable_raw_mode,
+    BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen,
+    LeaveAlternateScreen, SetTitle, disable_raw_mode, enable_raw_mode,
 };
 use crossterm::{cursor, execute, queue};
 use ratatui::Terminal;
@@ -38,8 +38,7 @@ impl Screen {
         }));
         let screen = || -> io::Result<Self> {
             enter()?;
-            let backend = CrosstermBackend::new(BufWriter::with_capacity(BUFFER, io::stdout()));
-            Ok(Self { terminal: Terminal::new(backend)? })
+            Ok(Self { terminal: blank()? })
         };
         screen().map_err(|error| {
             restore();
@@ -79,8 +78,20 @@ impl Screen {
     /// # Errors
     /// The terminal refuses.
     pub(crate) fn redraw(&mut self) -> Result<(), TuiError> {
-        self.terminal.clear().map_err(TuiError::Terminal)
+        // Terminal::clear would ask the terminal where the cursor is, and wait for an answer that the thread reading
+        // input gets: a new one knows that nothing is drawn yet.
+        let anew = || -> io::Result<()> {
+            execute!(io::stdout(), Clear(ClearType::All))?;
+            self.terminal = blank()?;
+            Ok(())
+        };
+        anew().map_err(TuiError::Terminal)
     }
+}
+
+/// A terminal on which nothing is drawn yet.
+fn blank() -> io::Result<Terminal<CrosstermBackend<BufWriter<Stdout>>>> {
+    Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(BUFFER, io::stdout())))
 }
 
 impl Drop for Screen {
