@@ -27,8 +27,9 @@ impl Model {
         let path = path.as_ref();
         let source = FileSource::open(path)?;
         let mut graph = bayplan_onnx::import(&source, &bayplan_onnx::ImportOptions::default())?;
-        if graph.name.is_empty() {
-            graph.name = path.file_stem().unwrap_or_default().to_string_lossy().into();
+        // Exporters call every graph `main_graph` or the like; people know the file.
+        if let Some(stem) = path.file_stem() {
+            graph.name = stem.to_string_lossy().into();
         }
         graph.infer()?;
         bayplan_graph::verify(&graph)?;
