@@ -80,7 +80,7 @@ impl Screen {
     pub(crate) fn redraw(&mut self) -> Result<(), TuiError> {
         // Terminal::clear would ask the terminal where the cursor is, and wait for an answer that the thread reading
         // input gets: a new one knows that nothing is drawn yet.
-        let anew = || -> io::Result<()> {
+        let mut anew = || -> io::Result<()> {
             execute!(io::stdout(), Clear(ClearType::All))?;
             self.terminal = blank()?;
             Ok(())
