@@ -67,7 +67,8 @@ pub(crate) fn header(buffer: &mut Buffer, area: Rect, model: &Model, theme: &The
     let title = format!(" bayplan ▸ {}", name.as_deref().unwrap_or("…"));
     parts.push((9, vec![Span::styled(title, theme.bar().patch(theme.strong()))]));
     if let Some(session) = session {
-        let device = [&session.device, &session.api].map(|text| escape(text).to_string());
+        let device = [brief_device(&session.device), brief_version(&session.api)];
+        let device = device.map(|text| escape(text).to_string());
         let shown: Vec<String> = device.into_iter().filter(|text| !text.is_empty()).collect();
         if !shown.is_empty() {
             parts.push((3, plain(format!("   {}", shown.join(" · ")))));
@@ -110,6 +111,16 @@ pub(crate) fn header(buffer: &mut Buffer, area: Rect, model: &Model, theme: &The
         parts.push((1, plain(format!("   trace cost {}", Percent(ns as f64 / run_ns as f64)))));
     }
     draw::put_line(buffer, area, 0, &draw::fitting(parts, usize::from(area.width)));
+}
+
+/// A device's name without what stands in brackets behind it; the overview has all of it.
+fn brief_device(name: &str) -> &str {
+    name.split(" (").next().unwrap_or(name)
+}
+
+/// A version without its third part.
+fn brief_version(version: &str) -> &str {
+    version.match_indices('.').nth(1).map_or(version, |(at, _)| &version[..at])
 }
 
 fn state(model: &Model, theme: &Theme) -> Vec<Span<'static>> {

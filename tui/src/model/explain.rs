@@ -29,8 +29,17 @@ pub(crate) fn op_name(plan: &PlanRecord, op: u32) -> String {
     let about = plan.ops.get(op as usize);
     let word = about.map(|op| if op.source_op.is_empty() { &op.name } else { &op.source_op });
     match word.filter(|word| !word.is_empty()) {
-        Some(word) => format!("op {op} {}", escape(word)),
+        Some(word) => format!("op {op} {}", escape(&fused(word))),
         None => format!("op {op}"),
+    }
+}
+
+/// Operators that were fused into one, by the first and the last: `Conv+…+Relu`.
+fn fused(word: &str) -> String {
+    let mut parts = word.split('+');
+    match (parts.next(), parts.next(), parts.next_back()) {
+        (Some(first), Some(_), Some(last)) => format!("{first}+…+{last}"),
+        _ => word.to_owned(),
     }
 }
 

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::Span;
 
-use bayplan_trace::{Cell, CellState, Raster, RasterOptions};
+use bayplan_trace::{BufferRecord, Cell, CellState, Raster, RasterOptions};
 
 use crate::model::{ArenaView, Model, Playhead};
 use crate::theme::{Colours, Shade, Theme};
@@ -40,6 +40,9 @@ pub(crate) fn draw(buffer: &mut Buffer, map: Rect, model: &Model, arena: &ArenaV
     }
     names(buffer, map, model, arena, theme);
     lines(buffer, map, model, arena, theme);
+    if let Some((_, buffer_record)) = model.selected().filter(|_| theme.has_shades()) {
+        corners(buffer, map, arena, buffer_record, theme);
+    }
 }
 
 /// What a pixel of the map shows.
@@ -97,7 +100,7 @@ impl Ink<'_> {
         let found = self.model.filter.keeps(owner);
         let shade = match pixel.state {
             _ if !found => Shade::Dim,
-            _ if self.model.filter.is_on() || self.selected == Some(owner) => Shade::Bright,
+            _ if self.model.filter.is_on() => Shade::Bright,
             state => shade_of(state),
         };
         Some(self.theme.shade(self.hue(owner), shade))
@@ -226,6 +229,28 @@ fn lines(buffer: &mut Buffer, map: Rect, model: &Model, arena: &ArenaView<'_>, t
     over(buffer, map.x + col, map.y + row, "┼", theme.cursor());
 }
 
+/// The corners of the tensor at the cursor, as far as they are in view.
+fn corners(buffer: &mut Buffer, map: Rect, arena: &ArenaView<'_>, of: &BufferRecord, theme: &Theme) {
+    let (ops, bytes) = (&arena.view.ops, &arena.view.bytes);
+    let (cols, rows) = (u64::from(map.width), u64::from(map.height));
+    let (left, right) = (ops.edge(of.first.into(), cols), ops.edge(of.last.into(), cols));
+    let (low, high) = (bytes.edge(of.offset, rows * 2).div_ceil(2), bytes.edge(of.end(), rows * 2) / 2);
+    if right < left + 2 || high < low + 2 {
+        return;
+    }
+    let (first, last) = (u64::from(of.first) >= ops.start, u64::from(of.last) <= ops.end());
+    let (bottom, top) = (of.offset >= bytes.start, of.end() <= bytes.end());
+    let marks = [
+        (first && top, left, high - 1, "┏"),
+        (last && top, right - 1, high - 1, "┓"),
+        (first && bottom, left, low, "┗"),
+        (last && bottom, right - 1, low, "┛"),
+    ];
+    for (_, col, from_bottom, glyph) in marks.into_iter().filter(|(seen, ..)| *seen) {
+        over(buffer, map.x + col as u16, map.bottom() - 1 - from_bottom as u16, glyph, theme.cursor());
+    }
+}
+
 /// Draws a line's glyph over a cell whose colour stays: the background's, or of half-filled cells the lower half's.
 fn over(buffer: &mut Buffer, x: u16, y: u16, glyph: &str, style: Style) {
     let Some(cell) = buffer.cell_mut((x, y)) else { return };
@@ -272,6 +297,8 @@ fn short_name(name: &str, width: usize) -> String {
         return bayplan_text::escape(name).to_string();
     }
     let last = name.trim_matches('/').rsplit('/').next().unwrap_or(name);
+    // What exporters put after the name of the node says nothing.
+    let last = last.strip_suffix("_output_0").unwrap_or(last);
     ellipsis(last, width).to_string()
 }
 

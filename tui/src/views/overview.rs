@@ -282,10 +282,11 @@ fn messages(model: &Model, theme: &Theme, width: usize) -> Section {
         .collect();
     if let Some(session) = model.timeline.session.as_ref().filter(|_| lines.is_empty()) {
         let version = escape(&session.version).to_string();
-        let about =
-            format!("recorded by bayplan {version}, process {}, level {}", session.pid, session.level);
+        let about = format!("bayplan {version}, process {}, trace level {}", session.pid, session.level);
         lines.push(Line::styled(about, theme.faint()));
-        lines.push(Line::styled(format!("driver {}", escape(&session.driver)), theme.faint()));
+        let device = format!("{}, {}, driver {}", session.device, session.api, session.driver);
+        let device = escape(&device).to_string();
+        lines.extend(draw::wrap(&device, width).into_iter().map(|line| Line::styled(line, theme.faint())));
     }
     Section { title: "messages", lines, least: 1 }
 }
