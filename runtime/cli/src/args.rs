@@ -5,6 +5,32 @@ use std::path::PathBuf;
 use bayplan::Level;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+/// The example of `run`, and what its JSON holds.
+const RUN: &str = "\
+Example: bayplan run digits.onnx --dim batch=8 --input images=images.npy --runs 1000
+
+JSON: version, model, device, dims, seed; inputs and outputs (each with name, dtype, shape, and outputs
+with file or null); in bytes arena_bytes, weight_bytes, peak, lower_bound; waste as a share of the
+lower_bound; dispatches, kernels, build_ns, runs, interrupted; run_ns with median, p95 and min;
+recording (a path or null).";
+
+/// The example of `plan`, and what its JSON holds.
+const PLAN: &str = "\
+Example: bayplan plan encoder.onnx --dim batch=4 --dim seq=32 --json
+
+JSON: version, kind (model or instance), name; in bytes peak, lower_bound and their difference gap;
+witness (a point, and the ids live there, whose sizes add up to the lower_bound); waste as a share of
+the lower_bound; status, strategy. Of an instance: buffers, each with id, lower, upper, size, alignment
+and offset. Of a model: dims, target, arena_bytes, weight_bytes, load_peak, dispatches, kernels, and
+plan with all buffers and ops as a recording keeps them.";
+
+/// The example of `devices`, and what its JSON holds.
+const DEVICES: &str = "\
+Example: bayplan devices --json
+
+JSON: version; devices, each with index, name, kind, driver, vulkan, uuid, heaps (bytes, device_local)
+and target, what programs are compiled for.";
+
 /// Run tensor graphs on Vulkan from a static memory plan, and see where every byte goes.
 #[derive(Debug, Parser)]
 #[command(
@@ -20,15 +46,18 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
+/// The first line, for the short help.
+fn example(text: &'static str) -> &'static str {
+    text.lines().next().unwrap_or(text)
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a model.
-    #[command(
-        after_help = "Example: bayplan run digits.onnx --dim batch=8 --input images=images.npy --runs 1000"
-    )]
+    #[command(after_help = example(RUN), after_long_help = RUN)]
     Run(RunOptions),
     /// Plan the memory of a model, or of an instance in CSV (id,lower,upper,size), without running anything.
-    #[command(after_help = "Example: bayplan plan encoder.onnx --dim batch=4 --dim seq=32 --json")]
+    #[command(after_help = example(PLAN), after_long_help = PLAN)]
     Plan(PlanOptions),
     /// Report on a recording.
     #[command(after_help = "Example: bayplan report 12345 --map")]
@@ -37,7 +66,7 @@ pub(crate) enum Command {
     #[command(after_help = "Example: bayplan top 12345")]
     Top(TopOptions),
     /// List the devices that programs can run on.
-    #[command(after_help = "Example: bayplan devices --json")]
+    #[command(after_help = example(DEVICES), after_long_help = DEVICES)]
     Devices(DevicesOptions),
 }
 

@@ -212,3 +212,54 @@ fn largest(title: &str, mut sizes: Vec<(&str, u64)>) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use bayplan_plan::{Effort, solve};
+    use clap::CommandFactory;
+
+    use super::*;
+
+    const CSV: &str = "id,lower,upper,size\na,0,2,100\nb\u{1b}[2J,1,3,50\nc,2,4,100\n";
+
+    fn planned() -> (Instance, Plan) {
+        let instance = csv::read(CSV).unwrap();
+        let plan = solve(&instance.problem, Effort::Normal);
+        (instance, plan)
+    }
+
+    #[test]
+    fn an_instance_is_told_with_its_proof() {
+        let (instance, plan) = planned();
+        let text = instance_json("x.csv", &instance, &plan).unwrap();
+        assert!(!text.contains('\u{1b}'));
+        let json: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            (&json["peak"], &json["lower_bound"], &json["gap"]),
+            (&json!(150), &json!(150), &json!(0))
+        );
+        assert_eq!(json["witness"], json!({ "point": 1, "live": ["a", "b\u{1b}[2J"] }));
+        assert_eq!(json["buffers"].as_array().map(Vec::len), Some(3));
+    }
+
+    #[test]
+    fn help_names_every_key_of_the_json() {
+        let (instance, plan) = planned();
+        let json: Value = serde_json::from_str(&instance_json("x", &instance, &plan).unwrap()).unwrap();
+        let mut program = crate::args::Arguments::command();
+        let help = program.find_subcommand_mut("plan").unwrap().render_long_help().to_string();
+        let rows = json["buffers"][0].as_object().unwrap().keys();
+        for key in json.as_object().unwrap().keys().chain(rows) {
+            let named = help.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == key);
+            assert!(named, "{key} is not in\n{help}");
+        }
+    }
+
+    #[test]
+    fn text_is_harmless_and_fits_a_hundred_columns() {
+        let (instance, plan) = planned();
+        let text = instance_text("x.csv", &instance, &plan);
+        assert!(!text.contains('\u{1b}') && text.contains("peak         150 B       150 bytes"), "{text}");
+        assert!(text.lines().all(|line| bayplan_text::columns(line) <= 100), "{text}");
+    }
+}

@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Seek};
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -39,17 +39,21 @@ pub(crate) fn watch(options: &RunOptions) -> Outcome {
     let stop = stop_on_signals()?;
     let mut run = Run::start()?;
     let Some(recording) = run.wait_for_recording(options, &stop)? else { return run.finish() };
-    let shown = show(&recording, &stop);
+    let viewer = top::viewer();
+    let shown = match Command::new(&viewer).arg(&recording).spawn() {
+        Ok(child) => show(child, &viewer, &stop),
+        Err(e) => {
+            run.end(&stop)?;
+            return Err(top::cannot_start(&viewer, &e));
+        }
+    };
     run.end(&stop)?;
     let status = run.finish();
     shown.and(status)
 }
 
-/// Shows the viewer until it is quit.
-fn show(recording: &OsString, stop: &AtomicBool) -> Result<(), Failure> {
-    let viewer = top::viewer();
-    let mut child =
-        Command::new(&viewer).arg(recording).spawn().map_err(|e| top::cannot_start(&viewer, &e))?;
+/// Waits until the viewer is quit. A signal to this process ends it.
+fn show(mut child: Child, viewer: &Path, stop: &AtomicBool) -> Result<(), Failure> {
     let mut asked = false;
     let status = wait(&mut child, || {
         if stop.load(Ordering::Relaxed) && !asked {
