@@ -54,9 +54,13 @@ fn run() -> Result<bool> {
     let model = Model::open(assets.join("digits.onnx"))?;
     let dims: Bindings = [("batch", BATCH as i64)].into_iter().collect();
     let mut recording = RecordingOptions::new(Places::from_env());
+    // Made to be watched: op times are worth what they cost.
     recording.level = Level::Op;
     let mut session =
         model.session(&device, &dims, SessionOptions { recording: Some(recording), ..Default::default() })?;
+    if let Some(e) = session.trace().refused() {
+        eprintln!("warning: nothing is recorded: {e}");
+    }
     let recording = session.trace().recorder().path().map(PathBuf::from);
 
     let mut right = classify(&mut session, &digits)?;

@@ -51,7 +51,8 @@ errors! {
 }
 
 impl Error {
-    /// Whether the model uses something that bayplan or the device does not support.
+    /// Whether the model uses something that bayplan or the device does not support: another model may run where this one
+    /// does not. The message names all of it.
     pub fn is_unsupported(&self) -> bool {
         matches!(
             self,

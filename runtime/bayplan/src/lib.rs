@@ -1,28 +1,33 @@
 //! Run tensor graphs on Vulkan from a static memory plan.
 //!
 //! ```no_run
-//! use bayplan::{Bindings, Device, DeviceOptions, Model, SessionOptions, Tensor};
+#![doc = include_str!("../examples/quickstart/quickstart.rs")]
+//! ```
 //!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let model = Model::open("assets/digits.onnx")?;
+//! A [`Model`] is a graph with symbolic dimensions. Compiled for the [`Target`] that a [`Device`] is, with a value for each
+//! symbol, it becomes a [`Program`]: kernels, and an offset for every tensor, checked by a verifier. A [`Session`] is a
+//! program on its device. Everything a run needs is allocated when it is built; a run allocates no device memory.
+//! [`Outputs`] are lent in place until the next run, which the borrow checker enforces.
+//!
+//! # Watching a session
+//!
+//! A session can record what happens; `bayplan top` shows the recording while it grows and when it is done.
+//!
+//! ```no_run
+//! use bayplan::{Bindings, Device, DeviceOptions, Model, Places, RecordingOptions, SessionOptions};
+//!
+//! # fn main() -> Result<(), bayplan::Error> {
 //! let device = Device::open(&DeviceOptions::default())?;
-//! let dims: Bindings = [("batch", 2)].into_iter().collect();
-//! let mut session = model.session(&device, &dims, SessionOptions::default())?;
-//!
-//! let images = Tensor::from_f32(vec![2, 1, 8, 8], &[0.0; 128])?;
-//! let outputs = session.run(&[("images", &images)])?;
-//! for output in outputs.iter() {
-//!     println!("{} {:?}", output.name(), output.to_tensor()?.to_f32()?);
+//! let mut recording = RecordingOptions::new(Places::from_env());
+//! recording.level = device.trace_level();
+//! let options = SessionOptions { recording: Some(recording), ..SessionOptions::default() };
+//! let session = Model::open("model.onnx")?.session(&device, &Bindings::default(), options)?;
+//! if let Some(path) = session.trace().recorder().path() {
+//!     println!("watch it with: bayplan top {}", path.display());
 //! }
-//!
-//! let plan = &session.program().run.plan;
-//! println!("{} bytes, lower bound {}", plan.peak, plan.lower_bound.bytes);
 //! # Ok(())
 //! # }
 //! ```
-//!
-//! Everything a run needs is allocated when the session is built, at offsets that a verifier has checked. Outputs are lent
-//! in place until the next run, which the borrow checker enforces.
 #![forbid(unsafe_code)]
 
 mod error;
@@ -32,13 +37,17 @@ pub use error::Error;
 pub use model::Model;
 
 pub use bayplan_compile::{Arena, CompileError, Options, Program, record};
+#[cfg(feature = "faults")]
+pub use bayplan_engine::faults::Fault;
 pub use bayplan_engine::{
-    AllocationCounts, Device, DeviceInfo, DeviceOptions, EngineError, Output, Outputs, Selector, Session,
-    SessionOptions, devices, target_of,
+    AllocationCounts, Device, DeviceInfo, DeviceKind, DeviceOptions, EngineError, HeapSample, Message,
+    Output, Outputs, SelectError, Selector, Session, SessionOptions, Severity, Trace, devices, target_of,
 };
 pub use bayplan_expr::Bindings;
-pub use bayplan_graph::{DType, Graph, Tensor};
+pub use bayplan_graph::{DType, Graph, InferError, Tensor, VerifyError};
+pub use bayplan_onnx::ImportError;
 pub use bayplan_plan::Effort;
-pub use bayplan_record::{Places, RecordingOptions};
+pub use bayplan_record::{Destination, Places, RecordingOptions, Retention, Summary};
 pub use bayplan_shaders::Target;
 pub use bayplan_trace::{Level, PlanRecord};
+pub use bayplan_weights::WeightsError;

@@ -32,4 +32,6 @@ pub use session::{Session, SessionOptions};
 pub use target::target_of;
 pub use tracing::Trace;
 
-pub use bayplan_vulkan::{AllocationCounts, DeviceInfo, Selector};
+pub use bayplan_vulkan::{
+    AllocationCounts, DeviceInfo, DeviceKind, HeapSample, Message, SelectError, Selector, Severity,
+};

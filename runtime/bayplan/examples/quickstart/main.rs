@@ -1,0 +1,3 @@
+//! The example of the library's documentation.
+
+include!("quickstart.rs");
