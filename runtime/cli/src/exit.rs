@@ -28,6 +28,16 @@ impl Failure {
         Self { message: message.into(), code: 2 }
     }
 
+    /// Whether the message names something already.
+    pub(crate) fn mentions(&self, name: &str) -> bool {
+        self.message.contains(name)
+    }
+
+    /// The same, with what it is about in front.
+    pub(crate) fn about(self, name: &str) -> Self {
+        Self { message: format!("{name}: {}", self.message), ..self }
+    }
+
     /// Prints the message; answers the exit code.
     pub(crate) fn report(self) -> ExitCode {
         out::error_line("error", &self.message);

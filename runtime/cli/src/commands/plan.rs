@@ -5,13 +5,13 @@ use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 
-use bayplan::{Device, Effort, EngineError, Model, Target};
+use bayplan::{Device, Effort, EngineError, Target};
 use bayplan_plan::csv::{self, Instance};
 use bayplan_plan::{solve, validate};
 use bayplan_text::{Bytes, escape};
 
 use super::plan_text::{instance_json, instance_text, model_csv, model_json, model_text};
-use super::run::{compile, device_options};
+use super::run::{compile, device_options, open_model};
 use crate::args::{ModelOptions, PlanFormat, PlanOptions};
 use crate::exit::{Failure, Outcome};
 use crate::{inputs, out};
@@ -72,7 +72,7 @@ fn read(path: &Path) -> Result<Instance, Failure> {
 }
 
 fn model(options: &ModelOptions, format: PlanFormat) -> Result<String, Failure> {
-    let model = Model::open(&options.model)?;
+    let model = open_model(&options.model)?;
     let dims = inputs::dims(&model, &options.dims)?;
     let (target, why) = target(options)?;
     let program = compile(&model, &dims, &target)?;

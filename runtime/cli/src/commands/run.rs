@@ -1,6 +1,6 @@
 //! `bayplan run`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +11,7 @@ use bayplan::{
     SessionOptions, Target, Tensor,
 };
 use bayplan_record::Destination;
+use bayplan_text::escape;
 
 use super::run_text::{Facts, Written, head, json, tail};
 use super::watch;
@@ -27,7 +28,7 @@ pub(crate) fn run(options: &RunOptions) -> Outcome {
     let stop = stop_on_signals()?;
     let mut progress = Progress::new(options.quiet);
     progress.stage("reading the model");
-    let model = Model::open(&options.model.model)?;
+    let model = open_model(&options.model.model)?;
     let dims = inputs::dims(&model, &options.model.dims)?;
     let device = open(&options.model)?;
     let begun = Instant::now();
@@ -73,6 +74,15 @@ fn warn(session: &Session) {
 /// Opens the device that the options name.
 fn open(options: &ModelOptions) -> Result<Device, Failure> {
     Ok(Device::open(&device_options(options)?)?)
+}
+
+/// Opens a model; whatever is wrong with it, the message names the file.
+pub(crate) fn open_model(path: &Path) -> Result<Model, Failure> {
+    let name = path.display().to_string();
+    Model::open(path).map_err(|e| {
+        let failure = Failure::from(e);
+        if failure.mentions(&name) { failure } else { failure.about(&escape(&name).to_string()) }
+    })
 }
 
 /// Compiles a model for dims that its symbols have got.
