@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use bayplan_engine::{Session, SessionOptions};
+use bayplan_engine::{Device, DeviceOptions, Session, SessionOptions};
 use bayplan_record::{Destination, Follower, Places, RecordingOptions, Source, Start};
 use bayplan_trace::{Event, Level, Record, Timeline};
 use common::{Model, funnel, numbers, open, recording, records, slow, timeline};
@@ -172,6 +172,25 @@ fn by_default_tracing_is_cheap_and_what_it_costs_is_told() {
     let ((run, share), (op, _)) = (cost(device.trace_level()), cost(Level::Op));
     assert!(share < 0.05, "{share}");
     assert!(run < op, "{run} {op}");
+}
+
+#[test]
+fn sessions_break_no_rule_of_vulkan() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = numbers(&[8, 64]);
+    for separate_memory in [false, true] {
+        let options = DeviceOptions { validation: true, separate_memory, ..DeviceOptions::default() };
+        let device = Device::open(&options).expect("a Vulkan device and the validation layer");
+        for level in [Level::Off, Level::Run, Level::Op] {
+            let file = folder.path().join(format!("{level:?}{separate_memory}.bptrace"));
+            let mut session = funnel(&[64, 32, 16]).session(&device, self::options(&file, level));
+            for _ in 0..3 {
+                let outputs = session.run(&[("x", &input)]).expect("a run");
+                outputs.get("h1").expect("h1").to_tensor().expect("a copy");
+            }
+        }
+        assert_eq!((device.message_count(), device.messages()), (0, Vec::new()));
+    }
 }
 
 #[test]
