@@ -9,27 +9,27 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 const RUN: &str = "\
 Example: bayplan run digits.onnx --dim batch=8 --input images=images.npy --runs 1000
 
-JSON: version, model, device, dims, seed; inputs and outputs (each with name, dtype, shape, and outputs
-with file or null); in bytes arena_bytes, weight_bytes, peak, lower_bound; waste as a share of the
-lower_bound; dispatches, kernels, build_ns, runs, interrupted; run_ns with median, p95 and min;
-recording (a path or null).";
+JSON: version, model, device, dims, seed; inputs and outputs (each with name, dtype, shape, and \
+    outputs with file or null); in bytes arena_bytes, weight_bytes, peak, lower_bound; waste as a \
+    share of the lower_bound; dispatches, kernels, build_ns, runs, interrupted; run_ns with median, \
+    p95 and min; recording (a path or null).";
 
 /// The example of `plan`, and what its JSON holds.
 const PLAN: &str = "\
 Example: bayplan plan encoder.onnx --dim batch=4 --dim seq=32 --json
 
-JSON: version, kind (model or instance), name; in bytes peak, lower_bound and their difference gap;
-witness (a point, and the ids live there, whose sizes add up to the lower_bound); waste as a share of
-the lower_bound; status, strategy. Of an instance: buffers, each with id, lower, upper, size, alignment
-and offset. Of a model: dims, target, arena_bytes, weight_bytes, load_peak, dispatches, kernels, and
-plan with all buffers and ops as a recording keeps them.";
+JSON: version, kind (model or instance), name; in bytes peak, lower_bound and their difference \
+    gap; witness (a point, and the ids live there, whose sizes add up to the lower_bound); waste as \
+    a share of the lower_bound; status, strategy. Of an instance: buffers, each with id, lower, \
+    upper, size, alignment and offset. Of a model: dims, target, arena_bytes, weight_bytes, \
+    load_peak, dispatches, kernels, and plan with all buffers and ops as a recording keeps them.";
 
 /// The example of `devices`, and what its JSON holds.
 const DEVICES: &str = "\
 Example: bayplan devices --json
 
-JSON: version; devices, each with index, name, kind, driver, vulkan, uuid, heaps (bytes, device_local)
-and target, what programs are compiled for.";
+JSON: version; devices, each with index, name, kind, driver, vulkan, uuid, heaps (bytes, \
+    device_local) and target, what programs are compiled for.";
 
 /// Run tensor graphs on Vulkan from a static memory plan, and see where every byte goes.
 #[derive(Debug, Parser)]

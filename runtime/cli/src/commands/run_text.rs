@@ -84,7 +84,7 @@ pub(crate) fn head(facts: &Facts<'_>) -> String {
     );
     if facts.options.inputs.len() < program.inputs.len() {
         let all = facts.options.inputs.is_empty();
-        let which = if all { "drawn" } else { "not given are drawn" };
+        let which = if all { "drawn" } else { "those not given are drawn" };
         text += &format!("inputs     {which} from seed {}\n", facts.options.seed);
     }
     let recorder = facts.session.trace().recorder();
