@@ -32,9 +32,9 @@ pub(crate) fn print_json(value: &Value) -> Result<(), Failure> {
 pub(crate) fn plain(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for c in json.chars() {
-        let unsafe_here = c == '\u{7f}'
+        let obeyed = c == '\u{7f}'
             || !c.is_ascii() && escape(c.encode_utf8(&mut [0; 4])).to_string().starts_with('\\');
-        if unsafe_here {
+        if obeyed {
             for unit in c.encode_utf16(&mut [0; 2]) {
                 text += &format!("\\u{unit:04x}");
             }

@@ -1,0 +1,150 @@
+//! The program as a shell starts it, without a device: damaged models, readers that leave, the viewer.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+/// The program, with no driver for the loader to find.
+fn bayplan(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bayplan"));
+    command
+        .args(words)
+        .env("VK_DRIVER_FILES", "/nonexistent.json")
+        .env("VK_ICD_FILENAMES", "/nonexistent.json");
+    command.env_remove("BAYPLAN_DEVICE").env_remove("BAYPLAN_TUI");
+    command
+}
+
+fn output(mut command: Command) -> Output {
+    command.output().expect("the program starts")
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("paths of tests are UTF-8")
+}
+
+/// A field of a protobuf message: bytes of less than 128.
+fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    [&[number << 3 | 2, u8::try_from(bytes.len()).expect("a short field")], bytes].concat()
+}
+
+/// A field of a protobuf message: a number below 128.
+fn number(field: u8, value: u8) -> Vec<u8> {
+    vec![field << 3, value]
+}
+
+/// `y = Relu(x)` with x of f32[n,8]; the numbers are those of onnx.proto.
+fn model() -> Vec<u8> {
+    let dims = [field(1, &field(2, b"n")), field(1, &number(1, 8))].concat();
+    let tensor = |name: &[u8]| {
+        let ty = field(1, &[number(1, 1), field(2, &dims)].concat());
+        [field(1, name), field(2, &ty)].concat()
+    };
+    let node = [field(1, b"x"), field(2, b"y"), field(4, b"Relu")].concat();
+    let graph =
+        [field(1, &node), field(2, b"g"), field(11, &tensor(b"x")), field(12, &tensor(b"y"))].concat();
+    [number(1, 8), field(7, &graph), field(8, &number(2, 17))].concat()
+}
+
+#[test]
+fn models_cut_or_changed_at_any_byte_are_read_or_refused_in_one_message() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.onnx");
+    let whole = model();
+    let plan = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        output(bayplan(&["plan", text(&path), "--dim", "n=2"]))
+    };
+    assert_eq!(plan(&whole).status.code(), Some(0), "{:?}", plan(&whole));
+    let cut = (0..whole.len()).map(|end| whole[..end].to_vec());
+    let changed = (0..whole.len()).flat_map(|at| {
+        [0x00, 0x7f, 0x80, 0xff].map(|byte| {
+            let mut bytes = whole.clone();
+            bytes[at] = byte;
+            bytes
+        })
+    });
+    for (index, bytes) in cut.chain(changed).enumerate() {
+        let ended = plan(&bytes);
+        let stderr = String::from_utf8_lossy(&ended.stderr);
+        match ended.status.code() {
+            Some(0) => assert!(stderr.is_empty(), "{index}: {stderr}"),
+            Some(1..=3) => {
+                assert!(stderr.starts_with("error: ") && !stderr.contains("panicked"), "{index}: {stderr}");
+            }
+            other => panic!("{index}: {other:?} {stderr}"),
+        }
+    }
+}
+
+/// `bayplan plan … --json | head -1`, of more than a pipe holds.
+#[test]
+fn a_reader_that_leaves_is_no_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.csv");
+    let rows: String = (0..5000).map(|i| format!("b{i},{i},{},64\n", i + 2)).collect();
+    fs::write(&path, format!("id,lower,upper,size\n{rows}")).unwrap();
+    let mut child = bayplan(&["plan", text(&path), "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    assert_eq!(first, "{\n");
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!((ended.status.code(), &*String::from_utf8_lossy(&ended.stderr)), (Some(0), ""));
+}
+
+#[test]
+fn a_full_disk_is_an_error() {
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.csv");
+    fs::write(&path, "id,lower,upper,size\na,0,1,64\n").unwrap();
+    let ended = output({
+        let mut command = bayplan(&["plan", text(&path)]);
+        command.stdout(full);
+        command
+    });
+    let stderr = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(1), "{stderr}");
+    assert!(stderr.starts_with("error: standard output cannot be written"), "{stderr}");
+}
+
+#[test]
+fn top_hands_its_words_to_the_viewer_and_its_status_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let viewer = folder.path().join("viewer");
+    fs::write(&viewer, "#!/bin/sh\nprintf '%s|' \"$@\"\nexit 7\n").unwrap();
+    fs::set_permissions(&viewer, fs::Permissions::from_mode(0o755)).unwrap();
+    let cases: [(&[&str], &str); 4] = [
+        (&["top"], "|"),
+        (&["top", "12345"], "12345|"),
+        (&["top", "--snapshot", "80x24", "a b", "--view", "2"], "--snapshot|80x24|a b|--view|2|"),
+        (&["top", "--", "--help"], "--help|"),
+    ];
+    for (words, expected) in cases {
+        let mut command = bayplan(words);
+        command.env("BAYPLAN_TUI", &viewer);
+        let ended = output(command);
+        assert_eq!((ended.status.code(), &*String::from_utf8_lossy(&ended.stdout)), (Some(7), expected));
+    }
+    let mut command = bayplan(&["top"]);
+    command.env("BAYPLAN_TUI", folder.path().join("absent"));
+    let ended = output(command);
+    let stderr = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(stderr.contains("absent") && stderr.contains("make install"), "{stderr}");
+}
+
+#[test]
+fn watching_needs_a_terminal() {
+    let mut command = bayplan(&["run", "x.onnx", "--watch"]);
+    command.stdin(Stdio::null());
+    let ended = output(command);
+    assert_eq!(ended.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&ended.stderr).contains("--watch needs a terminal"));
+}
