@@ -68,6 +68,8 @@ fn unary(src: &mut Source<'_>, width: Width, op: UnaryOp, x: &Value) -> Result<S
             format!("min({t}, {one}(1u))")
         }
         UnaryOp::Sign => format!("sign({t})"),
+        // Not `select(x, 0, x < 0)`: some drivers lose that comparison where x was widened to 64 bits just before.
+        UnaryOp::Relu if !float => format!("max({t}, {zero})"),
         // `x < 0` is false for NaN, which therefore passes.
         UnaryOp::Relu => format!("select({t}, {zero}, {t} < {zero})"),
         _ if !float => return Err(unsupported(src, op, x.dtype)),
@@ -158,6 +160,15 @@ fn cast(src: &mut Source<'_>, width: Width, x: &Value, to: DType) -> Result<Stri
     if x.dtype == DType::Bool {
         let one = if repr == Repr::F32 { "1.0" } else { "1" };
         return Ok(format!("select({}, {kind}({one}), {t})", zero(width, to, repr)));
+    }
+    // Words are widened as what they are and change their sign afterwards: both in one step would extend them wrongly.
+    let text = match (from, repr) {
+        (Repr::U32, Repr::I64) => Some(format!("{kind}({}({t}))", width.of("u64"))),
+        (Repr::I32, Repr::U64) => Some(format!("{kind}({}({t}))", width.of("i64"))),
+        _ => None,
+    };
+    if let Some(text) = text {
+        return Ok(text);
     }
     // Floats go to narrow unsigned types by way of i32, so that negative ones wrap as they do in numpy.
     let narrow_unsigned = matches!(to, DType::U8 | DType::U16);
