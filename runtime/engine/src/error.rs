@@ -56,6 +56,13 @@ pub enum EngineError {
         /// Its name.
         name: String,
     },
+    /// An output cannot be copied to the host.
+    Output {
+        /// Its name.
+        name: String,
+        /// Why.
+        reason: String,
+    },
     /// The recording could not be made.
     Recording(bayplan_record::RecordError),
     /// A run did not end within the time limit.
@@ -116,6 +123,9 @@ impl fmt::Display for EngineError {
             }
             Self::WrongInput { name, expected, actual } => {
                 write!(f, "input {} must be {expected}, but is {actual}", escape(name))
+            }
+            Self::Output { name, reason } => {
+                write!(f, "output {} cannot be copied: {reason}", escape(name))
             }
             Self::Recording(e) => write!(f, "the recording cannot be made: {e}"),
             Self::RepeatedInput { name } => {
@@ -185,4 +195,39 @@ impl From<bayplan_record::RecordError> for EngineError {
 pub(crate) fn type_text(dtype: DType, shape: &[u64]) -> String {
     let dims: Vec<String> = shape.iter().map(u64::to_string).collect();
     format!("{dtype}[{}]", dims.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_tell_what_to_do_and_escape_names() {
+        let check = |error: EngineError, expect: &str| assert_eq!(error.to_string(), expect);
+        let name = || "a\u{1b}b".to_string();
+        check(
+            EngineError::Timeout { limit: Duration::from_secs(90) },
+            "the run did not end within 90.0 s; the device may hang, or the limit be too low",
+        );
+        check(
+            EngineError::Memory { needed: 3 << 30, free: 1 << 30 },
+            "the model needs 3.00 GiB of device memory, but 1.00 GiB are free; bind smaller dims or free memory",
+        );
+        check(
+            EngineError::Target { compiled: name(), device: "gpu".into() },
+            "the program was compiled for a\\x1bb, not for gpu; compile it again",
+        );
+        check(
+            EngineError::MissingInput { name: name(), expected: type_text(DType::F32, &[2, 3]) },
+            "input a\\x1bb is missing; it must be f32[2,3]",
+        );
+        check(
+            EngineError::Output { name: name(), reason: "it is too large".into() },
+            "output a\\x1bb cannot be copied: it is too large",
+        );
+        check(
+            EngineError::Weights { name: name(), reason: "`w.bin`: bad sector".into() },
+            "the weight a\\x1bb cannot be loaded: `w.bin`: bad sector",
+        );
+    }
 }

@@ -85,13 +85,8 @@ impl<'s> Output<'s> {
         let mut bytes = vec![0; (elements * device_size(self.port.dtype)) as usize];
         self.session.read(self.port, &mut bytes)?;
         let shape = self.port.shape.iter().map(|&dim| dim as usize).collect();
-        // The byte count follows from the shape, so this cannot fail but by size.
-        Tensor::new(self.port.dtype, shape, narrow(self.port.dtype, bytes)).map_err(|e| {
-            EngineError::WrongInput {
-                name: self.port.name.clone(),
-                expected: "a tensor that fits host memory".into(),
-                actual: e.to_string(),
-            }
-        })
+        let tensor = Tensor::new(self.port.dtype, shape, narrow(self.port.dtype, bytes));
+        // The byte count follows from the shape, so only the size can be wrong.
+        tensor.map_err(|e| EngineError::Output { name: self.port.name.clone(), reason: e.to_string() })
     }
 }
