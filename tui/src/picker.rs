@@ -190,3 +190,66 @@ fn row(texts: [&str; 5], width: usize) -> String {
         cells.map(|(text, width)| format!("{:<width$}", ellipsis(text, width - 1))).collect();
     format!(" {}", shown.join(" "))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bayplan_record::{Recorder, RecordingOptions};
+
+    fn picture(picker: &Picker, size: (u16, u16)) -> String {
+        let screen = Rect { x: 0, y: 0, width: size.0, height: size.1 };
+        let mut buffer = Buffer::empty(screen);
+        let theme = Theme { colours: crate::theme::Colours::None, ascii: false };
+        picker.draw(&mut buffer, screen, u64::MAX, &theme);
+        let rows = buffer.content.chunks(usize::from(size.0));
+        rows.map(|row| row.iter().map(ratatui::buffer::Cell::symbol).collect::<String>() + "\n").collect()
+    }
+
+    #[test]
+    fn runs_are_listed_as_they_come_and_go() {
+        let home = tempfile::tempdir().unwrap();
+        let places = Places::under(home.path());
+        let mut picker = Picker::default();
+        picker.look(&places, 0);
+        assert!(picture(&picker, (100, 20)).contains("no run is live, and none was recorded"));
+        assert!(picker.chosen().is_none());
+        let begin = |model: &str| {
+            let options =
+                RecordingOptions { model: model.to_owned(), ..RecordingOptions::new(places.clone()) };
+            Recorder::create(options, &bayplan_trace::PlanRecord::default()).unwrap()
+        };
+        let first = begin("first\u{1b}[2J");
+        assert!(picker.look(&places, 0));
+        assert!(!picker.look(&places, 0), "nothing has changed");
+        assert!(picker.look(&places, MINUTE), "the time that is shown has");
+        let shown = picture(&picker, (100, 20));
+        assert!(shown.contains("● live") && shown.contains(r"first\x1b[2J"), "{shown}");
+        let _second = begin("second");
+        first.finish();
+        assert!(picker.look(&places, MINUTE));
+        let shown = picture(&picker, (100, 20));
+        assert!(shown.contains("1 live, 1 recorded"), "{shown}");
+        assert!(shown.find("second") < shown.find("first"), "{shown}");
+        picker.step(1);
+        assert!(picker.chosen().unwrap().live.is_none());
+        let third = begin("third");
+        picker.look(&places, MINUTE);
+        assert!(picker.chosen().unwrap().live.is_none(), "what was chosen stays chosen");
+        third.finish();
+        for cols in 1..120 {
+            for rows in [1, 2, 3, 4, 5, 20] {
+                picture(&picker, (cols, rows));
+                picker.choose_at(Rect { x: 0, y: 0, width: cols, height: rows }, rows / 2);
+            }
+        }
+    }
+
+    #[test]
+    fn times_are_told_in_whole_minutes() {
+        for (minutes, expect) in
+            [(0, "just now"), (1, "1 min ago"), (61, "1 h 01 min ago"), (3000, "2 days ago")]
+        {
+            assert_eq!(ago(minutes * MINUTE), expect);
+        }
+    }
+}

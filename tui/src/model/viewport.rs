@@ -127,6 +127,10 @@ impl Axis {
 
 /// `value * num / den` without overflow; at most `u64::MAX`.
 fn scale(value: u64, num: u64, den: u64) -> u64 {
+    // 64 bits do for all but the largest arenas, and are several times as fast.
+    if let Some(scaled) = value.checked_mul(num) {
+        return scaled / den.max(1);
+    }
     let scaled = u128::from(value) * u128::from(num) / u128::from(den.max(1));
     u64::try_from(scaled).unwrap_or(u64::MAX)
 }

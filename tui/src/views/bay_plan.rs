@@ -130,7 +130,7 @@ fn title(arena: &ArenaView<'_>, model: &Model, theme: &Theme, width: u16) -> Lin
         (8, vec![Span::styled(format!("  {}", Bytes(about.size)), theme.strong())]),
         (6, vec![Span::styled(format!("   {bound}"), theme.text())]),
         (7, vec![Span::styled(format!("   {now}"), theme.text())]),
-        (5, vec![Span::styled(part.unwrap_or_default(), theme.cursor())]),
+        (7, vec![Span::styled(part.unwrap_or_default(), theme.cursor())]),
         (3, vec![Span::styled(search_note(model), theme.cursor())]),
     ];
     draw::fitting(parts, usize::from(width.saturating_sub(6)))

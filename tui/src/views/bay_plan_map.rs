@@ -272,8 +272,13 @@ fn names(buffer: &mut Buffer, map: Rect, model: &Model, arena: &ArenaView<'_>, t
     let (ops, bytes) = (&arena.view.ops, &arena.view.bytes);
     for &number in &arena.index.buffers {
         let record = &arena.plan.record.buffers[number as usize];
+        // Most are too short for a name, or out of view: not even their place is worth working out.
+        let (first, last) = (u64::from(record.first).max(ops.start), u64::from(record.last).min(ops.end()));
+        if last.saturating_sub(first).saturating_mul(cols) < ops.len.saturating_mul(NAMED) {
+            continue;
+        }
         let (left, right) = (ops.edge(record.first.into(), cols), ops.edge(record.last.into(), cols));
-        if right < left + 6 {
+        if right < left + NAMED {
             continue;
         }
         // Twice the rows, as the pixels of the map: a cell is whole only if both of its halves are.
@@ -290,6 +295,9 @@ fn names(buffer: &mut Buffer, map: Rect, model: &Model, arena: &ArenaView<'_>, t
         label(buffer, (x, y), &text, model, number, theme);
     }
 }
+
+/// Columns from which on a tensor is named.
+const NAMED: u64 = 6;
 
 /// The end of a name says more than its beginning, where there is room for one only.
 fn short_name(name: &str, width: usize) -> String {

@@ -1,0 +1,242 @@
+//! The binary on a pseudo-terminal: it gives the terminal back however it ends, is silent when nothing happens, and
+//! follows what is recorded while it looks.
+
+mod support;
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use bayplan_record::{Places, Recorder, RecordingOptions};
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+
+/// Longest time anything is waited for; the machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The viewer on a terminal of its own.
+struct OnTerminal {
+    child: Child,
+    /// Our end of the terminal.
+    master: OwnedFd,
+    /// Its end, kept open so that its settings can be looked at afterwards.
+    slave: OwnedFd,
+    output: Receiver<Vec<u8>>,
+    seen: Vec<u8>,
+}
+
+impl OnTerminal {
+    fn start(home: &Path, args: &[&str]) -> Self {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
+        let open = || File::options().read(true).write(true).open(&name).unwrap();
+        let slave = OwnedFd::from(open());
+        let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&slave, size).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_bayplan-tui"))
+            .args(args)
+            .stdin(open())
+            .stdout(open())
+            .stderr(open())
+            .env("TERM", "xterm-256color")
+            .env("XDG_RUNTIME_DIR", home.join("runtime"))
+            .env("XDG_STATE_HOME", home.join("state"))
+            .env_remove("NO_COLOR")
+            .env_remove("COLORTERM")
+            .spawn()
+            .unwrap();
+        let (sender, output) = channel();
+        let mut reader = File::from(master.as_fd().try_clone_to_owned().unwrap());
+        std::thread::spawn(move || {
+            let mut bytes = [0; 1 << 16];
+            while let Ok(count @ 1..) = reader.read(&mut bytes) {
+                if sender.send(bytes[..count].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { child, master, slave, output, seen: Vec::new() }
+    }
+
+    /// Takes what comes within a time; returns how much that was.
+    fn listen(&mut self, time: Duration) -> usize {
+        let (end, before) = (Instant::now() + time, self.seen.len());
+        while let Ok(bytes) = self.output.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            self.seen.extend(bytes);
+        }
+        self.seen.len() - before
+    }
+
+    /// Waits for a word, and forgets what came before it. Blanks are not sent where the screen is blank already, so
+    /// that it has to be one word.
+    fn wait_for(&mut self, wanted: &str) {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let bytes = wanted.as_bytes();
+            if let Some(at) = self.seen.windows(bytes.len()).position(|part| part == bytes) {
+                self.seen.drain(..at + wanted.len());
+                return;
+            }
+            match self.output.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(bytes) => self.seen.extend(bytes),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                    panic!("{:?} never came; got {}", wanted, String::from_utf8_lossy(&self.seen))
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, keys: &str) {
+        let mut master = File::from(self.master.as_fd().try_clone_to_owned().unwrap());
+        master.write_all(keys.as_bytes()).unwrap();
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    fn is_raw(&self) -> bool {
+        !tcgetattr(&self.slave).unwrap().local_modes.contains(LocalModes::ECHO)
+    }
+
+    fn end(&mut self) -> ExitStatus {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < end, "the viewer did not end");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for OnTerminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn recorder(home: &Path) -> Recorder {
+    let session = support::session();
+    let places = Places { live: home.join("runtime/bayplan"), runs: home.join("state/bayplan/runs") };
+    let options =
+        RecordingOptions { model: session.model, device: session.device, ..RecordingOptions::new(places) };
+    let plan = support::encoder(6);
+    std::fs::create_dir_all(home.join("runtime")).unwrap();
+    let recorder = Recorder::create(options, &plan).unwrap();
+    assert!(recorder.discovery_error().is_none());
+    for event in support::preamble(&plan, support::windows(&plan)) {
+        recorder.emit(event);
+    }
+    recorder
+}
+
+fn recording(home: &Path) -> String {
+    let recorder = recorder(home);
+    let path = recorder.path().unwrap().to_str().unwrap().to_owned();
+    recorder.finish();
+    path
+}
+
+#[test]
+fn the_terminal_is_given_back() {
+    let home = tempfile::tempdir().unwrap();
+    let path = recording(home.path());
+    let by_key = |keys: &'static str| move |viewer: &mut OnTerminal| viewer.send(keys);
+    let by_signal = |signal: Signal| move |viewer: &mut OnTerminal| viewer.signal(signal);
+    type Way = Box<dyn Fn(&mut OnTerminal)>;
+    let ways: [(&str, Way, Option<i32>); 6] = [
+        ("q", Box::new(by_key("q")), None),
+        ("ctrl-c", Box::new(by_key("\x03")), None),
+        ("SIGTERM", Box::new(by_signal(Signal::TERM)), Some(15)),
+        ("SIGINT", Box::new(by_signal(Signal::INT)), Some(2)),
+        ("SIGHUP", Box::new(by_signal(Signal::HUP)), Some(1)),
+        ("SIGQUIT", Box::new(by_signal(Signal::QUIT)), Some(3)),
+    ];
+    for (name, way, signal) in ways {
+        let mut viewer = OnTerminal::start(home.path(), &[&path]);
+        let before = tcgetattr(&viewer.slave).unwrap();
+        viewer.wait_for("ended");
+        assert!(viewer.is_raw(), "{name}");
+        way(&mut viewer);
+        // The mouse, the screen and the cursor, as they were.
+        for sequence in ["\x1b[?1000l", "\x1b[?1049l", "\x1b[?25h"] {
+            viewer.wait_for(sequence);
+        }
+        let status = viewer.end();
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), signal, "{name}: {status}");
+        assert_eq!(status.success(), signal.is_none(), "{name}: {status}");
+        let after = tcgetattr(&viewer.slave).unwrap();
+        assert_eq!(after.local_modes, before.local_modes, "{name}");
+        assert_eq!(after.input_modes, before.input_modes, "{name}");
+        assert_eq!(after.output_modes, before.output_modes, "{name}");
+    }
+}
+
+#[test]
+fn a_stop_gives_the_terminal_back_and_going_on_takes_it_again() {
+    let home = tempfile::tempdir().unwrap();
+    let path = recording(home.path());
+    let mut viewer = OnTerminal::start(home.path(), &[&path]);
+    for _ in 0..2 {
+        viewer.wait_for("ended");
+        viewer.send("\x1a");
+        viewer.wait_for("\x1b[?1049l");
+        let end = Instant::now() + PATIENCE;
+        while viewer.is_raw() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert!(!viewer.is_raw());
+        viewer.signal(Signal::CONT);
+        viewer.wait_for("\x1b[?1049h");
+    }
+    viewer.wait_for("ended");
+    viewer.send("q");
+    assert!(viewer.end().success());
+}
+
+#[test]
+fn nothing_is_sent_when_nothing_happens() {
+    let home = tempfile::tempdir().unwrap();
+    let path = recording(home.path());
+    let mut viewer = OnTerminal::start(home.path(), &[&path, "--view", "2"]);
+    viewer.wait_for("ended");
+    viewer.listen(Duration::from_millis(700));
+    assert_eq!(viewer.listen(Duration::from_millis(1500)), 0);
+    viewer.send("l");
+    let step = viewer.listen(Duration::from_millis(700));
+    assert!((1..4096).contains(&step), "{step} bytes for one step of the cursor");
+}
+
+#[test]
+fn a_new_run_is_listed_opened_and_followed_to_its_end() {
+    let home = tempfile::tempdir().unwrap();
+    let mut viewer = OnTerminal::start(home.path(), &[]);
+    viewer.wait_for("another");
+    let recorder = recorder(home.path());
+    let begun = Instant::now();
+    viewer.wait_for("minilm-l6");
+    println!("listed after {:?}", begun.elapsed());
+    viewer.send("\r");
+    viewer.wait_for("activations");
+    for run in 0..3 {
+        for event in support::whole_run(run, recorder.now(), 3_100_000) {
+            recorder.emit(event);
+        }
+    }
+    // Shown once a run has ended.
+    viewer.wait_for("median");
+    recorder.finish();
+    viewer.wait_for("ended");
+    viewer.send("q");
+    assert!(viewer.end().success());
+}
