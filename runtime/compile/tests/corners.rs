@@ -381,4 +381,26 @@ fn rows_and_selections() {
         let not = b.op(Op::Unary(UnaryOp::Not), &[less]);
         [masked, not, less].into_iter().for_each(|id| b.output(id));
     });
+    row("a value converted three ways in one chain", |b| {
+        let x = b.input(Tensor::from_ints(DType::I8, vec![4], &[-3, 0, 2, 5]).expect("4"));
+        let wide = b.op(Op::Cast(DType::I32), &[x]);
+        let long = b.op(Op::Cast(DType::I64), &[wide]);
+        let long = b.op(Op::Unary(UnaryOp::Relu), &[long]);
+        let truth = b.op(Op::Cast(DType::Bool), &[long]);
+        let float = b.op(Op::Cast(DType::F32), &[long]);
+        let other = b.floats(&[1]);
+        let y = b.op(Op::Select, &[truth, float, other]);
+        b.output(y);
+    });
+    row("integers widened with and without their sign", |b| {
+        for (from, to) in [(DType::U32, DType::I64), (DType::I32, DType::U64), (DType::I8, DType::I64)] {
+            let x = b.input(Tensor::from_ints(from, vec![4], &[-3, 0, 2, 5]).expect("4"));
+            let wide = b.op(Op::Cast(to), &[x]);
+            let one = b.constant(&Tensor::from_ints(to, vec![], &[1]).expect("1"));
+            let most = b.op(Op::Binary(BinaryOp::Max), &[wide, one]);
+            let less = b.op(Op::Binary(BinaryOp::Less), &[wide, one]);
+            let float = b.op(Op::Cast(DType::F32), &[wide]);
+            [most, less, float].into_iter().for_each(|id| b.output(id));
+        }
+    });
 }

@@ -9,7 +9,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use bayplan_compile::{Options, Program};
+use bayplan_compile::{Arena, Options, Program};
 use bayplan_graph::op::{BinaryOp, Keep, Op, PadMode, ReduceOp, UnaryOp, ViewOp};
 use bayplan_graph::{DType, Tensor, ValueId};
 use bayplan_shaders::Target;
@@ -33,7 +33,7 @@ fn arenas(name: &str, separate: u64, in_place: u64, build: impl Fn(&mut Builder)
     build(&mut builder);
     let peak = |fuse, in_place| {
         let program = compiled(&builder, way(fuse, in_place));
-        assert_eq!(program.run.plan.peak, program.arena_bytes[0], "{name}: nothing is needed for loading");
+        assert_eq!(program.run.plan.peak, program.arena_bytes[Arena::Activations.index()], "{name}");
         program.run.plan.peak
     };
     assert_eq!((peak(false, false), peak(false, true)), (separate, in_place), "{name}");

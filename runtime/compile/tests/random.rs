@@ -61,11 +61,17 @@ impl Drawing {
             let id = new.b.floats(&shape);
             new.keep(id, true);
         }
+        if new.random.below(3) == 0 {
+            // Too large to be folded: what follows from it alone is computed while loading.
+            let shape = new.random.pick(&[[16, 8, 10], [40, 4, 8], [1, 64, 20]]);
+            let id = new.b.constant(&floats(&shape, 7));
+            new.keep(id, true);
+        }
         if new.random.below(2) == 0 {
             let shape = new.shape();
             let seed = new.values.len();
             let whole: Vec<f64> = floats(&shape, seed).to_f64().iter().map(|v| (v * 8.0).floor()).collect();
-            let dtype = new.random.pick(&[DType::I64, DType::I32, DType::U8, DType::I8]);
+            let dtype = new.random.pick(&[DType::I64, DType::I32, DType::U8, DType::I8, DType::U32]);
             let id = new.b.input(Tensor::from_f64(dtype, shape, &whole).expect("as many as the shape says"));
             new.keep(id, true);
         }

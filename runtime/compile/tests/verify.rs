@@ -153,7 +153,11 @@ fn windows_and_places() {
     );
     p("a buffer misplaced", |p| shift(p, "b", 16), &["buffer b", "no multiple of 256"]);
     p("a buffer past the arena", |p| shift(p, "b", 1 << 30), &["buffer b", "leave the activations arena"]);
-    p("an arena too small", |p| p.arena_bytes[0] -= 256, &["leave the activations arena"]);
+    p(
+        "an arena too small",
+        |p| p.arena_bytes[Arena::Activations.index()] -= 256,
+        &["leave the activations arena"],
+    );
     p(
         "a weight among activations",
         |p| {

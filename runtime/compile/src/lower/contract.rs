@@ -44,68 +44,45 @@ fn matmul(lowerer: &mut Lowerer<'_>, node: &Node) -> Result<Vec<View>, String> {
     }
     a = lowerer.strided(&a.expand(&[&batch[..], &[m, k]].concat()));
     b = lowerer.strided(&b.expand(&[&batch[..], &[k, n]].concat()));
-    let spec = merged(&a, &b, batch, [m, n, k]);
+    let spec = merged(&a, &b, &batch, [m, n, k]);
     Ok(vec![lowerer.emit(Spec::MatMul(spec), vec![a, b], DType::F32, out_shape)?])
 }
 
 /// The product with as few batch dimensions as the strides allow: with one matrix on the right for the whole batch,
 /// the batch becomes rows.
-fn merged(a: &View, b: &View, batch: Vec<u64>, [m, n, k]: [u64; 3]) -> MatMulSpec {
+fn merged(a: &View, b: &View, batch: &[u64], [m, n, k]: [u64; 3]) -> MatMulSpec {
     let rank = batch.len();
-    let (a_strides, b_strides) =
-        (a.forward_strides().unwrap_or_default(), b.forward_strides().unwrap_or_default());
-    let shared = (0..rank).all(|axis| batch[axis] == 1 || b_strides[axis] == 0);
-    if shared && rank > 0 {
-        let rows = elements(&batch) * m;
-        let folded = a.reshape(&[rows, k]).and_then(|view| view.forward_strides());
-        if let Some(strides) = folded {
-            let shape = [rows, n];
-            return MatMulSpec {
-                batch: Vec::new(),
-                m: rows,
-                n,
-                k,
-                a_strides: strides,
-                b_strides: b_strides[rank..].to_vec(),
-                epilogue: identity(DType::F32, &shape),
-            };
-        }
+    let strides = |view: &View| view.forward_strides().unwrap_or_default();
+    let (a_strides, b_strides) = (strides(a), strides(b));
+    let (a_inner, b_inner) = (&a_strides[rank..], &b_strides[rank..]);
+    let shared = rank > 0 && (0..rank).all(|axis| batch[axis] == 1 || b_strides[axis] == 0);
+    let rows = elements(batch) * m;
+    if let Some(rows_of_a) = a.reshape(&[rows, k]).filter(|_| shared) {
+        return product(&[], [rows, n, k], strides(&rows_of_a), b_inner.to_vec());
     }
-    let mut spec = MatMulSpec {
-        batch: Vec::new(),
-        m,
-        n,
-        k,
-        a_strides: Vec::new(),
-        b_strides: Vec::new(),
-        epilogue: identity(DType::F32, &[]),
-    };
-    for axis in 0..rank {
-        if batch[axis] == 1 {
-            continue;
-        }
-        // Two neighbours merge where both operands step through them evenly.
-        let inner_even = |strides: &[u64], last: Option<&u64>| {
-            last.is_some_and(|&outer| outer == batch[axis] * strides[axis])
-        };
-        if inner_even(&a_strides, spec.a_strides.last()) && inner_even(&b_strides, spec.b_strides.last()) {
-            if let (Some(size), Some(x), Some(y)) =
-                (spec.batch.last_mut(), spec.a_strides.last_mut(), spec.b_strides.last_mut())
+    let (mut dims, mut a_batch, mut b_batch) = (Vec::<u64>::new(), Vec::<u64>::new(), Vec::<u64>::new());
+    for axis in (0..rank).filter(|&axis| batch[axis] != 1) {
+        let (size, step_a, step_b) = (batch[axis], a_strides[axis], b_strides[axis]);
+        match (dims.last_mut(), a_batch.last_mut(), b_batch.last_mut()) {
+            // Two neighbours merge where both operands step through them evenly.
+            (Some(dim), Some(outer_a), Some(outer_b))
+                if (*outer_a, *outer_b) == (size * step_a, size * step_b) =>
             {
-                *size *= batch[axis];
-                *x = a_strides[axis];
-                *y = b_strides[axis];
+                (*dim, *outer_a, *outer_b) = (*dim * size, step_a, step_b);
             }
-            continue;
+            _ => {
+                dims.push(size);
+                a_batch.push(step_a);
+                b_batch.push(step_b);
+            }
         }
-        spec.batch.push(batch[axis]);
-        spec.a_strides.push(a_strides[axis]);
-        spec.b_strides.push(b_strides[axis]);
     }
-    spec.a_strides.extend(&a_strides[rank..]);
-    spec.b_strides.extend(&b_strides[rank..]);
-    spec.epilogue = identity(DType::F32, &[&spec.batch[..], &[m, n]].concat());
-    spec
+    product(&dims, [m, n, k], [&a_batch, a_inner].concat(), [&b_batch, b_inner].concat())
+}
+
+fn product(batch: &[u64], [m, n, k]: [u64; 3], a_strides: Vec<u64>, b_strides: Vec<u64>) -> MatMulSpec {
+    let epilogue = identity(DType::F32, &[batch, &[m, n]].concat());
+    MatMulSpec { batch: batch.to_vec(), m, n, k, a_strides, b_strides, epilogue }
 }
 
 fn broadcast(a: &[u64], b: &[u64]) -> Result<Vec<u64>, String> {

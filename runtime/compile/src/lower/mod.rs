@@ -5,6 +5,7 @@
 
 mod contract;
 mod elementwise;
+mod layout;
 mod movement;
 mod reduce;
 
@@ -13,12 +14,11 @@ use std::sync::Arc;
 
 use bayplan_expr::Expr;
 use bayplan_graph::{ConstData, DType, Graph, Node, Tensor as HostTensor, ValueId, ValueSource};
-use bayplan_shaders::{CopySpec, ElementwiseSpec, Packing, Repr, Spec, Target};
+use bayplan_shaders::{Packing, Repr, Spec, Target};
 
 use crate::error::Refused;
 use crate::lowered::{Lowered, Operation, Origin, Tensor, TensorId};
-use crate::program::VEC4;
-use crate::view::{View, contiguous, elements};
+use crate::view::{View, elements};
 
 /// Most elements of one value: kernels count in 32 bits.
 const MAX_ELEMENTS: u64 = u32::MAX as u64;
@@ -258,8 +258,8 @@ impl<'a> Lowerer<'a> {
         let bits = u64::from_le_bytes(bits);
         // Narrow signed integers are widened as the device holds them.
         Some(match dtype {
-            DType::I8 => u64::from(bits as u8 as i8 as i32 as u32),
-            DType::I16 => u64::from(bits as u16 as i16 as i32 as u32),
+            DType::I8 => u64::from(i32::from(bits as u8 as i8) as u32),
+            DType::I16 => u64::from(i32::from(bits as u16 as i16) as u32),
             _ => bits,
         })
     }
@@ -327,111 +327,8 @@ impl<'a> Lowerer<'a> {
         });
     }
 
-    /// The view with elements in a row at an offset that can be bound: itself, or a copy.
-    pub(crate) fn packed(&mut self, view: &View) -> View {
-        if view.is_contiguous() && self.bindable(view) { view.clone() } else { self.copy(view) }
-    }
-
-    /// The view with strides that kernels can follow from an offset that can be bound: itself, or a copy of what it
-    /// shows, without repetition.
-    pub(crate) fn strided(&mut self, view: &View) -> View {
-        if view.forward_strides().is_some() && self.bindable(view) {
-            return view.clone();
-        }
-        self.copy(&view.narrowed()).expand(&view.shape)
-    }
-
-    /// The view in another shape, copied if the elements do not lie so.
-    pub(crate) fn reshaped(&mut self, view: &View, shape: &[u64]) -> View {
-        let direct = view.reshape(shape);
-        direct.unwrap_or_else(|| {
-            let packed = self.copy(view);
-            View { strides: contiguous(shape), shape: shape.to_vec(), ..packed }
-        })
-    }
-
     /// Whether a tensor follows from constants alone, so that what is computed from it can be computed while loading.
     pub(crate) fn is_static(&self, tensor: TensorId) -> bool {
         self.fixed[tensor.index()]
-    }
-
-    /// Weights rearranged for a kernel; the same ones if asked again.
-    pub(crate) fn rearranged(&mut self, w: &View, packing: Packing) -> Result<View, String> {
-        let known = self
-            .rearranged
-            .iter()
-            .find(|(tensor, base, how, _)| (*tensor, *base) == (w.tensor, w.base) && *how == packing);
-        if let Some((.., view)) = known {
-            return Ok(view.clone());
-        }
-        let packed = self.fresh(w.dtype, vec![packing.elements])?;
-        self.out.tensors[packed.tensor.index()].name = format!("{}.packed", self.out.tensor(w.tensor).name);
-        if packing.zero_fill {
-            let (shape, chain) = (vec![packing.elements], elementwise::constant(w.dtype, 0));
-            let fill = ElementwiseSpec { shape, chain, in_place: None };
-            self.push(Spec::Elementwise(fill), Vec::new(), &packed, true);
-        }
-        for copy in &packing.copies {
-            self.push(Spec::Copy(copy.clone()), vec![w.clone()], &packed, true);
-        }
-        self.rearranged.push((w.tensor, w.base, packing, packed.clone()));
-        Ok(packed)
-    }
-
-    fn bindable(&self, view: &View) -> bool {
-        let bytes = Repr::of(view.dtype).map_or(1, Repr::bytes);
-        // Kernels move whole vec4s, whatever finer offsets the device can bind.
-        (view.base * bytes).is_multiple_of(self.target.storage_alignment.max(VEC4))
-    }
-
-    /// A contiguous copy of a view; the same one if asked again.
-    fn copy(&mut self, view: &View) -> View {
-        let key = (view.tensor, view.base, view.shape.clone(), view.strides.clone());
-        if let Some(copy) = self.copies.get(&key) {
-            return copy.clone();
-        }
-        let copy = self.duplicate(view);
-        self.copies.insert(key, copy.clone());
-        copy
-    }
-
-    /// A contiguous copy of a view.
-    fn duplicate(&mut self, view: &View) -> View {
-        let id = TensorId(self.out.tensors.len() as u32);
-        let source = self.out.tensor(view.tensor);
-        let whole = view.elements() == source.elements();
-        let elements_expr =
-            if whole { source.elements_expr.clone() } else { Expr::from(view.elements() as i64) };
-        let tensor = Tensor {
-            name: format!("{}.copy", source.name),
-            dtype: view.dtype,
-            repr: source.repr,
-            shape: view.shape.clone(),
-            elements_expr,
-            origin: Origin::Computed,
-        };
-        self.fixed.push(true);
-        self.out.tensors.push(tensor);
-        let copy = View::whole(id, view.dtype, view.shape.clone());
-        self.copy_into(view, &copy, 0, contiguous(&view.shape), false);
-        copy
-    }
-
-    /// Copies a view to `out`, from its element `base` on with these strides; `partial` if others write the rest.
-    pub(crate) fn copy_into(&mut self, view: &View, out: &View, base: u64, strides: Vec<i64>, partial: bool) {
-        if view.elements() == 0 {
-            return;
-        }
-        let spec = Spec::Copy(CopySpec {
-            shape: view.shape.clone(),
-            dtype: view.dtype,
-            x_base: view.base,
-            x_strides: view.strides.clone(),
-            out_base: base,
-            out_strides: strides.iter().map(|stride| stride.unsigned_abs()).collect(),
-        });
-        let source = self.out.tensor(view.tensor);
-        let whole = View::whole(view.tensor, view.dtype, source.shape.clone());
-        self.push(spec, vec![whole], out, partial);
     }
 }

@@ -122,7 +122,7 @@ fn pad(lowerer: &mut Lowerer<'_>, node: &Node) -> Result<Vec<View>, String> {
     let out = lowerer.fresh(dtype, shape.clone())?;
     let fill = ElementwiseSpec { shape, chain: constant(dtype, bits), in_place: None };
     lowerer.push(Spec::Elementwise(fill), Vec::new(), &out, true);
-    lowerer.copy_into(&x, &out, base, strides, true);
+    lowerer.copy_into(&x, &out, base, true);
     Ok(vec![out])
 }
 
@@ -164,7 +164,7 @@ fn joined(lowerer: &mut Lowerer<'_>, parts: &[View], axis: usize) -> Result<View
     let out = lowerer.fresh(dtype, shape)?;
     let mut base = 0;
     for part in parts {
-        lowerer.copy_into(part, &out, base, out.strides.clone(), true);
+        lowerer.copy_into(part, &out, base, true);
         base += part.shape[axis] * out.strides[axis].unsigned_abs();
     }
     Ok(out)
