@@ -9,7 +9,7 @@ use bayplan_compile::Arena;
 use bayplan_engine::{Device, EngineError, Session, SessionOptions};
 use bayplan_graph::op::{BinaryOp, UnaryOp};
 use bayplan_graph::{DType, Op, Tensor};
-use common::{Memory, Model, agree, funnel, numbers, open, slow};
+use common::{Memory, Model, agree, funnel, long, numbers, open, slow};
 
 /// Runs a model once and compares all outputs with the reference evaluation.
 fn check(device: &Device, model: &Model, inputs: &[Tensor]) {
@@ -227,11 +227,10 @@ impl bayplan_graph::ByteSource for Broken {
 #[test]
 fn a_run_that_takes_too_long_is_waited_for_by_the_next() {
     for separate in [false, true] {
-        let model = slow(8, 512);
         let options = SessionOptions { timeout: Some(Duration::from_millis(1)), ..SessionOptions::default() };
         let device = open(separate);
-        let mut session = model.session(&device, options);
-        let input = numbers(&[512, 512]);
+        let mut session = slow(long(&device) / 4, 1024).session(&device, options);
+        let input = numbers(&[1024, 1024]);
         let e = session.run(&[("x", &input)]).err().expect("the limit is far too low");
         assert!(matches!(e, EngineError::Timeout { .. }), "{e}");
         assert!(e.to_string().contains("within 1.00 ms"), "{e}");

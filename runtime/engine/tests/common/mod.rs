@@ -13,6 +13,7 @@ use bayplan_graph::{
     TensorType, Value, ValueId, ValueSource,
 };
 use bayplan_record::{Destination, Places, RecordingOptions, Source};
+use bayplan_shaders::Class;
 use bayplan_trace::{Level, Record, Timeline};
 use bayplan_weights::Store;
 
@@ -151,6 +152,11 @@ pub(crate) fn slow(ops: usize, n: usize) -> Model {
         x = model.matmul(&format!("h{i}"), x, w);
     }
     model.outputs(&[x])
+}
+
+/// Matrix products of 1024 × 1024 that take a device seconds, or a good part of one.
+pub(crate) fn long(device: &Device) -> usize {
+    if device.target().class == Class::Cpu { 32 } else { 4096 }
 }
 
 pub(crate) fn open(separate_memory: bool) -> Device {
