@@ -4,8 +4,10 @@
 //! fails a test with the command that brings it.
 
 pub mod npy;
+pub mod onnx_file;
 pub mod program;
 pub mod session;
+pub mod tmux;
 
 use std::collections::BTreeMap;
 use std::env;

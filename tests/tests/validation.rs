@@ -1,0 +1,56 @@
+//! The validation layers, synchronization validation included, have nothing to say to whole models, where they do speak
+//! to each of four programs that break a rule.
+
+use bayplan::Model;
+use bayplan_tests::{Case, reference_case, reference_cases, reference_model, session};
+use bayplan_vulkan::{Instance, InstanceOptions, Selector, controls, select};
+
+/// Runs per session: a hazard between the end of one run and the start of the next shows from the second on.
+const RUNS: usize = 2;
+
+/// Runs a model on cases of its own on one device, closes it, and expects that nothing was said.
+fn silent(name: &str, cases: &[Case]) {
+    let model = Model::open(reference_model(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let device = session::device(true);
+    for case in cases {
+        let mut built = session::session(&device, &model, case);
+        let inputs = session::inputs(case);
+        for _ in 0..RUNS {
+            session::run(&mut built, &inputs);
+        }
+        for (output, error) in session::errors(session::run(&mut built, &inputs), case) {
+            assert!(error <= 1e-4, "{name} {}: {output} {error:.3e} under validation", case.name);
+        }
+        assert_eq!(device.message_count(), 0, "{name} {}: {:#?}", case.name, device.messages());
+    }
+    let said = device.close();
+    assert!(said.is_empty(), "{name}, at the end: {said:#?}");
+    println!("{name}: 0 messages over {} cases of {} runs", cases.len(), RUNS + 1);
+}
+
+/// Every negative control fires on the device that the models run on.
+fn controls_fire() {
+    let options = InstanceOptions { validation: true, ..InstanceOptions::default() };
+    let instance = Instance::new(&options).expect("the validation layers are installed");
+    let devices = instance.devices().expect("a driver");
+    let named = std::env::var("BAYPLAN_DEVICE").map(|name| name.parse().expect("BAYPLAN_DEVICE names one"));
+    let selector = named.unwrap_or(Selector::Best);
+    let info = &devices[select(&devices, &selector).expect("a device")];
+    let outcomes = controls::run_all(info).expect("the controls run");
+    assert_eq!(outcomes.len(), 4);
+    for outcome in &outcomes {
+        println!("control {:?}: fired {}", outcome.name, outcome.fired);
+        assert!(outcome.fired, "{outcome:#?}");
+    }
+}
+
+/// One test, so that silence and controls are of the same run, and the layers' memory is needed once at a time.
+#[test]
+fn models_are_silent_where_controls_are_not() {
+    controls_fire();
+    for name in ["digits", "chars", "squeezenet", "encoder_l6", "encoder_l6_ts"] {
+        silent(name, &reference_cases(name));
+    }
+    silent("resnet50", &[reference_case("resnet50", "random0")]);
+    controls_fire();
+}
