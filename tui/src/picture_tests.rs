@@ -285,6 +285,6 @@ fn ten_thousand_tensors_are_drawn_in_time() {
         })
         .collect();
     times.sort();
-    println!("200x50, {} tensors: median {:?}, worst {:?}", plan.buffers.len(), times[10], times[19]);
+    println!("200x50, {} tensors: best {:?}, median {:?}", plan.buffers.len(), times[0], times[10]);
     assert!(times[0].as_millis() < 100, "{times:?}");
 }
