@@ -73,14 +73,21 @@ pub(crate) const BINDINGS: &[Binding] = &[
     },
     Binding { label: "?", help: "this help", short: "help", keys: &[on('?', Action::Help)] },
     Binding {
-        label: "tab 1 2",
-        help: "next view, first, second",
+        label: "tab 1…9",
+        help: "next view, view of that number",
         short: "views",
         keys: &[
             at(KeyCode::Tab, Action::NextView),
             at(KeyCode::BackTab, Action::FormerView),
             on('1', Action::View(0)),
             on('2', Action::View(1)),
+            on('3', Action::View(2)),
+            on('4', Action::View(3)),
+            on('5', Action::View(4)),
+            on('6', Action::View(5)),
+            on('7', Action::View(6)),
+            on('8', Action::View(7)),
+            on('9', Action::View(8)),
         ],
     },
     Binding {
