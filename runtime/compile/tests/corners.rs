@@ -60,6 +60,17 @@ fn outputs_that_are_something_else() {
         let s = b.op(ADD, &[z, x]);
         [y, s, z].into_iter().for_each(|id| b.output(id));
     });
+    row("weights prepared one after the other in the same memory", |b| {
+        let x = b.floats(&[40]);
+        for (seed, size) in [(1, 40), (2, 80), (3, 50), (4, 120)] {
+            let w = b.constant(&floats(&[40, size], seed));
+            let t = b.op(Op::Transpose(vec![1, 0]), &[w]);
+            let w = b.op(EXP, &[t]);
+            let w = b.op(Op::Softmax { axis: 1, log: false }, &[w]);
+            let y = b.op(ADD, &[w, x]);
+            b.output(y);
+        }
+    });
     row("views of one tensor", |b| {
         let x = b.floats(&[2, 6]);
         let y = b.op(EXP, &[x]);

@@ -1,0 +1,135 @@
+//! What cannot be compiled is refused by name, all of it at once, and nothing panics.
+
+mod common;
+
+use bayplan_compile::{CompileError, Options, compile};
+use bayplan_expr::{Bindings, Expr};
+use bayplan_graph::op::{BinaryOp, Op, PadMode, Pads, PoolKind, UnaryOp, Window};
+use bayplan_graph::{ByteRange, ConstData, DType, FileId, FileRef, Graph, Tensor, ValueSource};
+use bayplan_shaders::Target;
+
+use common::Builder;
+
+const TANH: Op = Op::Unary(UnaryOp::Tanh);
+
+fn error(graph: &Graph, dims: &[(&str, i64)], target: &Target) -> CompileError {
+    let dims: Bindings = dims.iter().copied().collect();
+    let read = |_: &ByteRange| Err("the disk is gone".to_string());
+    compile(graph, &dims, target, Options::default(), &read).expect_err("it must be refused")
+}
+
+fn check(words: &[&str], target: &Target, build: impl Fn(&mut Builder)) {
+    let mut builder = Builder::new("refused");
+    build(&mut builder);
+    let message = error(&builder.graph, &[], target).to_string();
+    for word in words {
+        assert!(message.contains(word), "`{word}` is not in: {message}");
+    }
+}
+
+#[test]
+fn operators_and_types() {
+    let target = Target::generic();
+    check(&["v0", "f64 has no representation"], &target, |b| {
+        let x = b.input(Tensor::zeros(DType::F64, vec![2]).expect("small"));
+        let y = b.op(TANH, &[x]);
+        b.output(y);
+    });
+    check(&["n0 (MatMul)", "f32 only, not for i32"], &target, |b| {
+        let x = b.input(Tensor::zeros(DType::I32, vec![2, 2]).expect("small"));
+        let y = b.op(Op::MatMul, &[x, x]);
+        b.output(y);
+    });
+    check(&["n0 (MaxPool)", "windows over 3 axes"], &target, |b| {
+        let x = b.floats(&[1, 1, 4, 4, 4]);
+        let window = Window {
+            kernel: vec![2; 3],
+            strides: vec![1; 3],
+            dilations: vec![1; 3],
+            pads: Pads::Explicit(vec![0; 6]),
+            ceil: false,
+        };
+        let y = b.op(Op::Pool(PoolKind::Max, window), &[x]);
+        b.output(y);
+    });
+    check(&["n1 (Pad)", "depends on the inputs' data"], &target, |b| {
+        let (x, value) = (b.floats(&[4]), b.floats(&[]));
+        let value = b.op(TANH, &[value]);
+        let pads = b.ints(&[1, 1]);
+        let y = b.op(Op::Pad(PadMode::Constant), &[x, pads, value]);
+        b.output(y);
+    });
+    check(&["n0 (MatMul)", "n1 (MatMul)", "unsupported: MatMul"], &target, |b| {
+        let x = b.input(Tensor::zeros(DType::I32, vec![2, 2]).expect("small"));
+        for _ in 0..2 {
+            let y = b.op(Op::MatMul, &[x, x]);
+            b.output(y);
+        }
+    });
+    let narrow = Target { features: Default::default(), ..Target::generic() };
+    check(&["n0 (Neg)", "64-bit integers"], &narrow, |b| {
+        let x = b.input(Tensor::zeros(DType::I64, vec![2]).expect("small"));
+        let y = b.op(Op::Unary(UnaryOp::Neg), &[x]);
+        b.output(y);
+    });
+}
+
+#[test]
+fn sizes() {
+    let target = Target::generic();
+    let far = 1i64 << 40;
+    for shape in [[1 << 20, 1 << 20], [far, far], [far, i64::MAX / far]] {
+        check(&["more than 4294967295 elements"], &target, |b| {
+            let x = b.floats(&[1, 1]);
+            let shape = b.ints(&shape);
+            let y = b.op(Op::Expand, &[x, shape]);
+            let y = b.op(TANH, &[y]);
+            b.output(y);
+        });
+    }
+    let small = Target { max_storage_range: 4096, ..Target::generic() };
+    check(&["n0 (Tanh)", "4096"], &small, |b| {
+        let x = b.floats(&[2000]);
+        let y = b.op(TANH, &[x]);
+        b.output(y);
+    });
+    let little = Target { max_allocation: 4096, ..Target::generic() };
+    check(&["activations (arena)", "maxMemoryAllocationSize"], &little, |b| {
+        let x = b.floats(&[1000]);
+        let y = b.floats(&[1000]);
+        let z = b.op(Op::Binary(BinaryOp::Add), &[x, y]);
+        b.output(z);
+    });
+    check(&["(Tanh)", "10 dimensions that do not merge"], &target, |b| {
+        let x = b.floats(&[2; 10]);
+        let t = b.op(Op::Transpose((0..10).rev().collect()), &[x]);
+        let y = b.op(TANH, &[t]);
+        b.output(y);
+    });
+}
+
+#[test]
+fn symbols_and_files() {
+    let target = Target::generic();
+    let mut b = Builder::new("symbols");
+    let x = b.floats(&[1]);
+    b.graph.values[x.0 as usize].ty.as_mut().expect("typed").shape = vec![Expr::symbol("n")];
+    b.graph.outputs.push(x);
+    b.graph.infer().expect("types");
+    let message = |dims: &[(&str, i64)]| error(&b.graph, dims, &target).to_string();
+    assert!(message(&[]).contains("`n`"), "{}", message(&[]));
+    assert!(message(&[("n", -1)]).contains("negative") || message(&[("n", -1)]).contains("must be"));
+    assert!(message(&[("n", 1), ("m", 1)]).contains("`m`"));
+    assert!(message(&[("n", i64::MAX)]).contains("more than"), "{}", message(&[("n", i64::MAX)]));
+
+    let mut b = Builder::new("files");
+    let (x, c) = (b.floats(&[2]), b.constant(&Tensor::zeros(DType::F32, vec![2]).expect("small")));
+    let range = ByteRange { file: FileId(0), offset: 0, len: 8 };
+    b.graph.values[c.0 as usize].source = ValueSource::Constant(ConstData::Range(range));
+    b.graph.files.push(FileRef::Model);
+    let y = b.op(Op::Binary(BinaryOp::Add), &[x, c]);
+    b.output(y);
+    let error = error(&b.graph, &[], &target);
+    assert!(matches!(&error, CompileError::Constant { name, .. } if name == "v1"), "{error:?}");
+    assert!(error.to_string().contains("the disk is gone"));
+}
