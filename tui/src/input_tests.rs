@@ -157,6 +157,10 @@ fn what_is_in_view_follows_the_playhead_until_told_otherwise() {
     press(&mut watch, "g");
     complete(&mut watch.model, 9);
     assert_eq!(view(&watch).ops.start, 0);
+    // Whoever looks closely at something is not carried off.
+    press(&mut watch, "G0HHHHHHHHHH+++++");
+    complete(&mut watch.model, 9);
+    assert_eq!(view(&watch).ops.start, 0);
 }
 
 #[test]

@@ -212,7 +212,7 @@ impl Watch {
             Action::Start => self.model.go_to_start(),
             Action::Live => self.model.go_live(),
             Action::Fit => self.model.look(|view, _| view.fit()),
-            other => self.model.look(|view, cells| navigate(view, cells, other)),
+            other => self.model.go(|view, cells| navigate(view, cells, other)),
         }
         Outcome::Stay
     }
@@ -256,7 +256,7 @@ impl Watch {
         match mouse.kind {
             MouseEventKind::Down(MouseButton::Left) if on_map => {
                 self.held = Some(at);
-                self.model.look(|view, _| {
+                self.model.go(|view, _| {
                     let (op, byte) = under(view, map, at);
                     view.ops.put(op);
                     view.bytes.put(byte);
@@ -276,15 +276,14 @@ impl Watch {
             self.held = None;
             return;
         };
-        self.model.follow = false;
-        self.model.look(|view, (cols, rows)| {
+        self.model.go(|view, (cols, rows)| {
             view.ops.pan(i64::from(from.0) - i64::from(at.0), cols);
             view.bytes.pan(i64::from(at.1) - i64::from(from.1), rows);
         });
     }
 
     fn wheel(&mut self, map: Rect, at: (u16, u16), (num, den): (u64, u64)) {
-        self.model.look(|view, _| {
+        self.model.go(|view, _| {
             let (op, byte) = under(view, map, at);
             view.zoom(op, byte, num, den);
         });

@@ -157,7 +157,7 @@ impl Model {
         Place { plan, arena, view: Viewport::whole(record.ops.len(), size, alignment), cells }
     }
 
-    /// Keeps the playhead in view, and the cursor on it until the viewer has moved it.
+    /// Keeps the playhead in view.
     fn follow_playhead(&mut self) {
         if !self.follow {
             return;
@@ -217,6 +217,12 @@ impl Model {
         }
     }
 
+    /// As [`Model::look`], by hand: what is in view no longer follows the playhead, which would carry it off again.
+    pub(crate) fn go(&mut self, change: impl FnOnce(&mut Viewport, (u64, u64))) {
+        self.follow = false;
+        self.look(change);
+    }
+
     /// Goes on to the next arena that holds anything.
     pub(crate) fn next_arena(&mut self) {
         let Some((place, index)) = self.place.zip(self.index()) else { return };
@@ -236,7 +242,7 @@ impl Model {
         if buffer.arena as usize != place.arena {
             self.place = Some(self.enter(place.plan, buffer.arena as usize));
         }
-        self.look(|view, _| {
+        self.go(|view, _| {
             view.ops.show(ops.0.into(), ops.1.into());
             view.bytes.show(bytes.0, bytes.1);
         });
@@ -305,7 +311,7 @@ impl Model {
         if at.arena != place.arena as usize {
             self.place = Some(self.enter(at.plan, place.arena as usize));
         }
-        self.look(|view, _| {
+        self.go(|view, _| {
             view.ops.show(place.ops.0, place.ops.1);
             view.bytes.show(place.bytes.0, place.bytes.1);
         });
@@ -313,8 +319,7 @@ impl Model {
 
     /// Goes to the start.
     pub(crate) fn go_to_start(&mut self) {
-        self.follow = false;
-        self.look(|view, _| view.ops.put(0));
+        self.go(|view, _| view.ops.put(0));
     }
 
     /// Goes to the playhead and follows it; reading goes on if it was held.
