@@ -138,7 +138,7 @@ fn alarms_come_up_on_a_live_screen() {
         let pid = tmux.pid(&run).to_string();
         let top = tmux.open(&format!("exec {} top {pid}", binary("bayplan").display()));
         let (screen, took) = tmux.wait(&top, "live picture", patience, |screen| {
-            screen.contains("● live") && screen.contains("run ") && screen.contains('▲') == !alarm.is_empty()
+            screen.contains("● live") && screen.contains("run ") && screen.contains('▲') != alarm.is_empty()
         });
         println!("{fault}: on the screen after {} ms", took.as_millis());
         if alarm.is_empty() {
