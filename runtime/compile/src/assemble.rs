@@ -63,7 +63,7 @@ pub(crate) fn assemble(
         list.iter().zip(values).map(|(&tensor, &value)| maker.port(graph, tensor, value)).collect::<Vec<_>>()
     };
     let (inputs, outputs) = (ports(&lowered.inputs, &graph.inputs), ports(&lowered.outputs, &graph.outputs));
-    let arena_bytes = [placement.run.peak.max(placement.load.peak), weights];
+    let arena_bytes = [placement.run.peak, weights, placement.load.peak];
     check_limits(&buffers, arena_bytes, target)?;
     let (kernels, params) = (maker.kernels, maker.params);
     Ok(Program {
@@ -90,7 +90,7 @@ fn launches(lowered: &Lowered, target: &Target) -> Result<Vec<Launch>, CompileEr
         match launch(&operation.spec, target) {
             Ok(launch) => all.push(launch),
             Err(why) => {
-                refused.push(Refused::new(&operation.source_node, &operation.source_op, why.to_string()))
+                refused.push(Refused::new(&operation.source_node, &operation.source_op, why.to_string()));
             }
         }
     }
@@ -158,7 +158,7 @@ fn buffers(lowered: &Lowered, live: &Liveness, target: &Target, placement: &Plac
     (all, weights)
 }
 
-fn check_limits(buffers: &[Buffer], arenas: [u64; 2], target: &Target) -> Result<(), CompileError> {
+fn check_limits(buffers: &[Buffer], arenas: [u64; 3], target: &Target) -> Result<(), CompileError> {
     let mut refused = Vec::new();
     for buffer in buffers.iter().filter(|buffer| buffer.size > target.max_storage_range) {
         let reason = format!(

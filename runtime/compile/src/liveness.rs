@@ -45,6 +45,7 @@ impl Storage {
     pub(crate) fn arena(&self) -> Arena {
         match self.kind {
             BufferKind::Weight => Arena::Weights,
+            BufferKind::Load => Arena::Load,
             _ => Arena::Activations,
         }
     }

@@ -22,21 +22,25 @@ pub struct KernelId(pub u32);
 /// The arenas of a program. Each is one range of device memory with offsets of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Arena {
-    /// Inputs, activations, outputs and scratch; while weights are loaded, what the load program needs for a moment.
+    /// Inputs, activations, outputs and scratch of the run program.
     Activations,
     /// Weights as the run program reads them; written once when the session is built.
     Weights,
+    /// What the load program needs beside the weights. Freed before the activations are allocated, so that a session
+    /// never holds both.
+    Load,
 }
 
 impl Arena {
     /// All arenas, in the order of [`Program::arena_bytes`].
-    pub const ALL: [Self; 2] = [Self::Activations, Self::Weights];
+    pub const ALL: [Self; 3] = [Self::Activations, Self::Weights, Self::Load];
 
     /// The name used in traces and reports.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Activations => "activations",
             Self::Weights => "weights",
+            Self::Load => "load",
         }
     }
 
@@ -45,6 +49,7 @@ impl Arena {
         match self {
             Self::Activations => 0,
             Self::Weights => 1,
+            Self::Load => 2,
         }
     }
 }
@@ -136,7 +141,7 @@ pub struct Dispatch {
 pub struct Stage {
     /// In order.
     pub dispatches: Vec<Dispatch>,
-    /// The plan of its buffers in [`Arena::Activations`].
+    /// The plan of its buffers: in [`Arena::Load`] while loading, in [`Arena::Activations`] at every run.
     pub plan: Plan,
 }
 
@@ -185,7 +190,7 @@ pub struct Program {
     /// Buffers of both stages.
     pub buffers: Vec<Buffer>,
     /// Bytes of each arena, in the order of [`Arena::ALL`].
-    pub arena_bytes: [u64; 2],
+    pub arena_bytes: [u64; 3],
     /// Parameters of all dispatches, each at a multiple of the target's uniform alignment.
     pub params: Vec<u8>,
     /// Files that uploads refer to.

@@ -14,7 +14,7 @@ pub fn record(program: &Program) -> PlanRecord {
         model: program.name.clone(),
         target: program.target.name.clone(),
         dims: program.dims.iter().map(|(name, value)| DimBinding { name: name.to_string(), value }).collect(),
-        arenas: Arena::ALL.into_iter().map(|arena| arena_record(program, arena)).collect(),
+        arenas: RUN_ARENAS.map(|arena| arena_record(program, arena)).into(),
         buffers: kept.map(|buffer| buffer_record(program, buffer)).collect(),
         ops: program.run.dispatches.iter().map(|dispatch| op_record(program, &index, dispatch)).collect(),
         strategy: program.run.plan.strategy.into(),
@@ -45,6 +45,9 @@ impl RecordIndex {
     }
 }
 
+/// The arenas that a run uses, at their own index.
+const RUN_ARENAS: [Arena; 2] = [Arena::Activations, Arena::Weights];
+
 fn shown(buffer: &Buffer) -> bool {
     buffer.kind != BufferKind::Load
 }
@@ -57,6 +60,7 @@ fn arena_record(program: &Program, arena: Arena) -> ArenaRecord {
             (ArenaKind::Activations, plan.lower_bound.bytes, Some(plan.lower_bound.witness))
         }
         Arena::Weights => (ArenaKind::Weights, size, None),
+        Arena::Load => (ArenaKind::Other, program.load.plan.lower_bound.bytes, None),
     };
     ArenaRecord {
         name: arena.name().into(),

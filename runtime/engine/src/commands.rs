@@ -12,7 +12,7 @@ use crate::instruments::Instruments;
 /// The device objects that dispatches of a program refer to.
 pub(crate) struct Objects {
     pub(crate) pipelines: Vec<Pipeline>,
-    pub(crate) arenas: [Option<Buffer>; 2],
+    pub(crate) arenas: [Option<Buffer>; 3],
     pub(crate) params: Option<Buffer>,
 }
 

@@ -78,8 +78,11 @@ impl State {
         AllocationEvents { events, lost }
     }
 
-    /// Takes the session's own events out of the waiting ones.
-    fn claim(&mut self, own: HashMap<AllocationId, String>) -> Vec<Planned> {
+    /// Takes the session's own events out of the waiting ones. What it needed for a moment and freed is none of them.
+    fn claim(&mut self, mut own: HashMap<AllocationId, String>) -> Vec<Planned> {
+        let freed = self.waiting.events.iter().filter_map(freed);
+        let gone: Vec<AllocationId> = freed.filter(|id| own.remove(id).is_some()).collect();
+        self.forget(&gone);
         let mut claimed = Vec::new();
         self.waiting.events.retain(|event| match *event {
             AllocationEvent::Allocated { id, bytes, memory_type } => match own.get(&id) {
@@ -98,11 +101,15 @@ impl State {
     /// Forgets what was allocated and is freed already.
     fn forget_freed(&mut self) {
         let freed: Vec<AllocationId> = self.waiting.events.iter().filter_map(freed).collect();
+        self.forget(&freed);
+    }
+
+    fn forget(&mut self, ids: &[AllocationId]) {
         self.waiting.events.retain(|event| match event {
-            AllocationEvent::Allocated { id, .. } | AllocationEvent::Freed { id } => !freed.contains(id),
+            AllocationEvent::Allocated { id, .. } | AllocationEvent::Freed { id } => !ids.contains(id),
         });
-        for id in freed {
-            self.planned.remove(&id);
+        for id in ids {
+            self.planned.remove(id);
         }
     }
 }
@@ -164,6 +171,16 @@ mod tests {
         state.waiting.events = vec![freed(3), freed(2), made(4)];
         assert_eq!(state.unplanned().events, [freed(2), made(4)]);
         assert_eq!(state.planned.len(), 1, "freed allocations are forgotten");
+    }
+
+    #[test]
+    fn what_loading_needs_for_a_moment_is_neither_kept_nor_unplanned() {
+        let mut state = State::default();
+        state.waiting.events = vec![made(1), made(2), freed(1), made(3)];
+        let claimed: Vec<_> = state.claim(own(&[1, 2])).iter().map(|planned| planned.id.0).collect();
+        assert_eq!(claimed, [2]);
+        assert_eq!(state.unplanned().events, [made(3)]);
+        assert_eq!(state.planned.len(), 1);
     }
 
     #[test]

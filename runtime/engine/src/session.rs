@@ -72,16 +72,19 @@ impl Session {
         #[cfg(feature = "faults")]
         let (program, planted) = crate::faults::plant(program, options.fault)?;
         let build = device.ledger.build(vulkan);
-        let objects = allocate(device, &program)?;
+        let mut objects = allocate(device, &program)?;
         let transfer = transfer(device, &program, &objects)?;
-        if let Some(params) = &objects.params {
+        if let Some(params) = objects.params.as_ref().filter(|_| !program.params.is_empty()) {
             transfer.write(params, 0, &program.params)?;
         }
         load(vulkan, &program, &objects, &transfer, weights)?;
+        let scratch = exchange(vulkan, &program, &mut objects)?;
         let run = &program.run.dispatches;
         let instruments = Instruments::new(vulkan, trace.recorder().level(), run.len() as u32)?;
         let commands = record(vulkan, &program.name, &objects, run, &instruments)?;
-        trace.planned(build.claim(purposes(&objects, &transfer, &instruments)));
+        let mut purposes = purposes(&objects, &transfer, &instruments);
+        purposes.extend(scratch);
+        trace.planned(build.claim(purposes));
         let arenas = objects.arenas.each_ref().map(|buffer| buffer.as_ref().map(Buffer::id));
         trace.windows(&program, &commands, &arenas);
         trace.ready(device, &instruments);
@@ -220,8 +223,10 @@ fn check_program(device: &Device, program: &Program) -> Result<(), EngineError> 
     }
     let unsound = |reason: String| EngineError::Program { name: program.name.clone(), reason };
     verify(program).map_err(|violation| unsound(violation.to_string()))?;
-    let params = program.params.len() as u64;
-    let needed = program.arena_bytes.iter().fold(params, |sum, &bytes| sum.saturating_add(bytes));
+    let [activations, weights, load] = program.arena_bytes;
+    // What is needed for loading is freed before the activations are allocated.
+    let needed =
+        [weights, program.params.len() as u64].into_iter().fold(activations.max(load), u64::saturating_add);
     let local = device.heaps().into_iter().filter(|heap| heap.device_local).map(|heap| heap.available());
     match local.max() {
         Some(free) if needed > free => Err(EngineError::Memory { needed, free }),
@@ -229,18 +234,44 @@ fn check_program(device: &Device, program: &Program) -> Result<(), EngineError> 
     }
 }
 
-/// The arenas, the parameters and the pipelines.
+/// All that loading needs: the weights, the load program's memory, the parameters and the pipelines.
 fn allocate(device: &Device, program: &Program) -> Result<Objects, EngineError> {
     let vulkan = &device.vulkan;
-    let buffer = |name: &str, bytes: u64| {
-        (bytes > 0).then(|| vulkan.create_buffer(name, bytes, Location::Device)).transpose()
-    };
-    let [activations, weights] = Arena::ALL.map(|arena| (arena.name(), program.arena_bytes[arena.index()]));
+    let mut arenas = [None, None, None];
+    for arena in [Arena::Weights, Arena::Load] {
+        arenas[arena.index()] = arena_buffer(vulkan, program, arena)?;
+    }
     Ok(Objects {
         pipelines: pipelines(vulkan, program)?,
-        arenas: [buffer(activations.0, activations.1)?, buffer(weights.0, weights.1)?],
-        params: buffer("kernel parameters", program.params.len() as u64)?,
+        arenas,
+        // Also where there is none: the buffer tells whether the host reaches device memory.
+        params: Some(vulkan.create_buffer(
+            "kernel parameters",
+            (program.params.len() as u64).max(16),
+            Location::Device,
+        )?),
     })
+}
+
+fn arena_buffer(
+    vulkan: &bayplan_vulkan::Device,
+    program: &Program,
+    arena: Arena,
+) -> Result<Option<Buffer>, EngineError> {
+    let bytes = program.arena_bytes[arena.index()];
+    Ok((bytes > 0).then(|| vulkan.create_buffer(arena.name(), bytes, Location::Device)).transpose()?)
+}
+
+/// Frees the load program's memory, then allocates the activations. Answers the freed allocation and its purpose.
+fn exchange(
+    vulkan: &bayplan_vulkan::Device,
+    program: &Program,
+    objects: &mut Objects,
+) -> Result<Option<(AllocationId, String)>, EngineError> {
+    let freed = objects.arenas[Arena::Load.index()].take();
+    let freed = freed.and_then(|buffer| Some((buffer.allocation()?, buffer.name().to_owned())));
+    objects.arenas[Arena::Activations.index()] = arena_buffer(vulkan, program, Arena::Activations)?;
+    Ok(freed)
 }
 
 fn transfer(device: &Device, program: &Program, objects: &Objects) -> Result<Transfer, EngineError> {

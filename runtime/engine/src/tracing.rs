@@ -98,7 +98,7 @@ impl Trace {
     }
 
     /// Tells the windows of the run program as they were recorded.
-    pub(crate) fn windows(&self, program: &Program, commands: &Commands, arenas: &[Option<BufferId>; 2]) {
+    pub(crate) fn windows(&self, program: &Program, commands: &Commands, arenas: &[Option<BufferId>; 3]) {
         if !self.recorder.records(Level::Run) {
             return;
         }
@@ -183,7 +183,7 @@ impl Trace {
 fn actual(
     program: &Program,
     index: &RecordIndex,
-    arenas: &[Option<BufferId>; 2],
+    arenas: &[Option<BufferId>; 3],
     bound: &BoundWindow,
 ) -> Option<Window> {
     // A dispatch's last binding may be its parameters, which are no part of the plan.

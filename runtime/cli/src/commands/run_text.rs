@@ -68,13 +68,11 @@ pub(crate) fn head(facts: &Facts<'_>) -> String {
         Bytes(plan.lower_bound.bytes),
         Percent(plan.waste()),
     );
-    // One arena serves both stages, one after the other.
-    let arena = program.arena_bytes[Arena::Activations.index()];
-    let load = if arena > plan.peak { " (to load the weights)" } else { "" };
     text += &format!(
-        "memory     arena {}{load} · weights {}\n",
-        Bytes(arena),
-        Bytes(program.arena_bytes[Arena::Weights.index()])
+        "memory     arena {} · weights {} · {} only while loading\n",
+        Bytes(program.arena_bytes[Arena::Activations.index()]),
+        Bytes(program.arena_bytes[Arena::Weights.index()]),
+        Bytes(program.arena_bytes[Arena::Load.index()])
     );
     text += &format!(
         "program    {}, {} · built in {}\n",

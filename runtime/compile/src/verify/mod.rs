@@ -44,10 +44,12 @@ pub fn verify(program: &Program) -> Result<(), Violation> {
     }
     let mut walk = Walk { program, arenas: Arena::ALL.map(|_| Bytes::default()), stage: Stage::Load };
     walk.load()?;
-    // A run begins when everything before it has finished, and may follow another: whatever lies among the activations
+    // A run begins when everything before it has finished, and may follow another: whatever lies beside the weights
     // before it is void.
     walk.barrier();
-    walk.arenas[Arena::Activations.index()] = Bytes::default();
+    for arena in [Arena::Activations, Arena::Load] {
+        walk.arenas[arena.index()] = Bytes::default();
+    }
     walk.stage = Stage::Run;
     walk.run()
 }
@@ -56,7 +58,12 @@ pub fn verify(program: &Program) -> Result<(), Violation> {
 fn placed(program: &Program, buffer: &Buffer) -> Result<(), String> {
     let arena = program.arena_bytes[buffer.arena.index()];
     let name = buffer.arena.name();
-    if (buffer.arena == Arena::Weights) != (buffer.kind == BufferKind::Weight) {
+    let home = match buffer.kind {
+        BufferKind::Weight => Arena::Weights,
+        BufferKind::Load => Arena::Load,
+        BufferKind::Input | BufferKind::Output | BufferKind::Activation => Arena::Activations,
+    };
+    if buffer.arena != home {
         return Err(format!("it is of kind {:?}, which does not lie in the {name} arena", buffer.kind));
     }
     let end = buffer.offset.checked_add(buffer.size).filter(|&end| end <= arena);
@@ -85,7 +92,7 @@ enum Stage {
 /// The walk through a program.
 struct Walk<'a> {
     program: &'a Program,
-    arenas: [Bytes; 2],
+    arenas: [Bytes; 3],
     stage: Stage,
 }
 
