@@ -87,6 +87,16 @@ fn sizes() {
             b.output(y);
         });
     }
+    // Without elements, extents have no limit.
+    let mut b = Builder::new("nothing");
+    let (x, w) = (b.floats(&[1, 4, 3]), b.floats(&[1, 3, 0]));
+    let wide = b.ints(&[far, 3, 0]);
+    let w = b.op(Op::Expand, &[w, wide]);
+    let y = b.op(Op::MatMul, &[x, w]);
+    let y = b.op(Op::Unary(UnaryOp::Tanh), &[y]);
+    b.output(y);
+    let program = common::program(&b.graph, &target, Options::default()).expect("nothing is no problem");
+    assert_eq!((program.run.dispatches.len(), program.outputs[0].shape.clone()), (0, vec![far as u64, 4, 0]));
     let small = Target { max_storage_range: 4096, ..Target::generic() };
     check(&["n0 (Tanh)", "4096"], &small, |b| {
         let x = b.floats(&[2000]);

@@ -130,7 +130,7 @@ impl<'a> Lowerer<'a> {
         }
         self.node = Some(node);
         self.value = node.outputs.first().copied();
-        let lowered = FAMILIES.iter().find_map(|family| family(self, node));
+        let lowered = self.nothing(node).or_else(|| FAMILIES.iter().find_map(|family| family(self, node)));
         match lowered.unwrap_or_else(|| Err("no kernel computes this operator".into())) {
             Ok(views) => {
                 for (output, view) in node.outputs.iter().zip(views) {
@@ -139,6 +139,17 @@ impl<'a> Lowerer<'a> {
             }
             Err(reason) => refused.push(Refused::new(&node.name, &node.source_op, reason)),
         }
+    }
+
+    /// Values without elements need no work, and whoever computes some need not think of them.
+    fn nothing(&mut self, node: &Node) -> Lowering {
+        let shapes: Vec<Vec<u64>> =
+            node.outputs.iter().map(|&id| self.shape(id)).collect::<Result<_, _>>().ok()?;
+        if shapes.iter().any(|shape| elements(shape) > 0) {
+            return None;
+        }
+        let values = node.outputs.iter().zip(&shapes);
+        Some(values.map(|(&id, shape)| self.filled(self.dtype(id), 0, shape)).collect())
     }
 
     /// Gives every output storage of its own: a view, an input, a constant or another output is copied.
