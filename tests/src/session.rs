@@ -16,7 +16,18 @@ use crate::{Case, npy};
 /// # Panics
 /// When it cannot be opened; the message says why.
 pub fn device(validation: bool) -> Device {
-    let mut options = DeviceOptions { validation, ..DeviceOptions::default() };
+    open(DeviceOptions { validation, ..DeviceOptions::default() })
+}
+
+/// That device, opened as if its memory were apart from the host's: everything goes through staging buffers.
+///
+/// # Panics
+/// As [`device`].
+pub fn distant_device(validation: bool) -> Device {
+    open(DeviceOptions { validation, separate_memory: true, ..DeviceOptions::default() })
+}
+
+fn open(mut options: DeviceOptions) -> Device {
     if let Ok(name) = env::var("BAYPLAN_DEVICE") {
         options.selector = name.parse().unwrap_or_else(|e| panic!("BAYPLAN_DEVICE: {e}"));
     }
@@ -109,6 +120,6 @@ pub fn validated(program: &Program) -> Plan {
         "as the program states them"
     );
     assert_eq!(told.arenas[0].lower_bound, plan.lower_bound.bytes);
-    assert_eq!(told.arenas[0].size, plan.peak.max(program.load.plan.peak));
+    assert_eq!((told.arenas[0].size, program.arena_bytes[0]), (plan.peak, plan.peak));
     plan
 }

@@ -1,7 +1,7 @@
 //! The validation layers, synchronization validation included, have nothing to say to whole models, where they do speak
 //! to each of four programs that break a rule.
 
-use bayplan::Model;
+use bayplan::{Device, Model};
 use bayplan_tests::{Case, reference_case, reference_cases, reference_model, session};
 use bayplan_vulkan::{Instance, InstanceOptions, Selector, controls, select};
 
@@ -9,9 +9,8 @@ use bayplan_vulkan::{Instance, InstanceOptions, Selector, controls, select};
 const RUNS: usize = 2;
 
 /// Runs a model on cases of its own on one device, closes it, and expects that nothing was said.
-fn silent(name: &str, cases: &[Case]) {
+fn silent(device: Device, name: &str, cases: &[Case]) {
     let model = Model::open(reference_model(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
-    let device = session::device(true);
     for case in cases {
         let mut built = session::session(&device, &model, case);
         let inputs = session::inputs(case);
@@ -49,8 +48,9 @@ fn controls_fire() {
 fn models_are_silent_where_controls_are_not() {
     controls_fire();
     for name in ["digits", "chars", "squeezenet", "encoder_l6", "encoder_l6_ts"] {
-        silent(name, &reference_cases(name));
+        silent(session::device(true), name, &reference_cases(name));
     }
-    silent("resnet50", &[reference_case("resnet50", "random0")]);
+    silent(session::device(true), "resnet50", &[reference_case("resnet50", "random0")]);
+    silent(session::distant_device(true), "chars", &reference_cases("chars"));
     controls_fire();
 }

@@ -46,9 +46,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for _ in 0..runs {
         session.run(&[("images", &images)])?;
     }
-    while hold {
+    if !hold {
+        return Ok(());
+    }
+    loop {
         thread::sleep(Duration::from_millis(100));
         session.run(&[("images", &images)])?;
     }
-    Ok(())
 }
