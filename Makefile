@@ -18,7 +18,8 @@ unexport CARGO_HOME
 endif
 
 PREFIX ?= $(HOME)/.local
-RELEASE := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/release
+TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+RELEASE := $(TARGET)/release
 REFERENCES := $(CURDIR)/target/references
 BAYPLAN_TEST_SEED ?=
 
@@ -50,6 +51,9 @@ test: references binaries
 		$(CARGO) test $(LOCKED) --workspace --exclude bayplan-tests --no-fail-fast && \
 		$(CARGO) test $(LOCKED) --release -p bayplan-tests --no-fail-fast; \
 	fi
+	@# Planted faults are built where no other program can pick up their feature.
+	@. target/env-test.sh && $(CARGO) test $(LOCKED) -p bayplan-engine --features faults --test faults \
+		--target-dir "$(TARGET)/faults"
 
 lint:
 	$(CARGO) fmt --all --check
