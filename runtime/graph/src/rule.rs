@@ -469,6 +469,17 @@ impl Context<'_> {
     }
 }
 
+/// Shape rule of what works along an axis and keeps its one floating-point operand's type and shape.
+///
+/// # Errors
+/// If there is not one such operand, or it has no such axis.
+pub(crate) fn float_along(ctx: &Context<'_>, axis: i64) -> Result<Vec<Inferred>, ShapeError> {
+    ctx.arity(1, 1, "one operand")?;
+    let dtype = ctx.same(0, 0, Set::Float)?;
+    self::axis(axis, ctx.rank(0))?;
+    Ok(vec![Inferred::new(dtype, ctx.shape(0).to_vec())])
+}
+
 /// An axis counted from the front.
 ///
 /// # Errors

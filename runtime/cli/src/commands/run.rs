@@ -105,8 +105,7 @@ pub(crate) fn device_options(options: &ModelOptions) -> Result<DeviceOptions, Fa
 }
 
 fn recording(options: &RunOptions, device: &Device) -> Option<RecordingOptions> {
-    let on_cpu = device.target().class == bayplan_shaders::Class::Cpu;
-    let level = options.trace_level.unwrap_or(if on_cpu { Level::Run } else { Level::Op });
+    let level = options.trace_level.unwrap_or(device.trace_level());
     let mut recording = RecordingOptions::new(Places::from_env());
     recording.level = level;
     if let Some(file) = &options.trace {

@@ -68,12 +68,12 @@ pub(crate) fn head(facts: &Facts<'_>) -> String {
         Bytes(plan.lower_bound.bytes),
         Percent(plan.waste()),
     );
-    text += &format!(
-        "memory     arena {} · weights {} · {} only while loading\n",
-        Bytes(program.arena_bytes[Arena::Activations.index()]),
-        Bytes(program.arena_bytes[Arena::Weights.index()]),
-        Bytes(program.arena_bytes[Arena::Load.index()])
-    );
+    let [activations, weights, load] = program.arena_bytes;
+    text += &format!("memory     arena {} · weights {}", Bytes(activations), Bytes(weights));
+    if load > 0 {
+        text += &format!(" · {} only while loading", Bytes(load));
+    }
+    text += "\n";
     text += &format!(
         "program    {}, {} · built in {}\n",
         counted(program.run.dispatches.len(), "dispatch", "dispatches"),

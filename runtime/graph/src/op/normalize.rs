@@ -22,10 +22,7 @@ impl Rule for Normalize {
     }
 
     fn infer(&self, ctx: &mut Context<'_>) -> Result<Vec<Inferred>, ShapeError> {
-        ctx.arity(1, 1, "one operand")?;
-        let dtype = ctx.same(0, 0, Set::Float)?;
-        rule::axis(self.axis, ctx.rank(0))?;
-        Ok(vec![Inferred::new(dtype, ctx.shape(0).to_vec())])
+        rule::float_along(ctx, self.axis)
     }
 
     fn eval(&self, inputs: &[&Tensor], outputs: &[HostType]) -> Result<Vec<Tensor>, EvalError> {
