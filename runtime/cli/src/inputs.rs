@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bayplan::{Bindings, Model, Program};
 use bayplan_compile::Port;
-use bayplan_graph::{DType, MAX_TENSOR_BYTES, Tensor};
+use bayplan_graph::{Constraint, DType, MAX_TENSOR_BYTES, Tensor};
 use bayplan_onnx::limits::MAX_ELEMENTS;
 use bayplan_text::{Bytes, Count, ellipsis};
 
@@ -20,11 +20,11 @@ const NAME: usize = 60;
 /// The values of the model's symbolic dimensions.
 pub(crate) fn dims(model: &Model, words: &[String]) -> Result<Bindings, Failure> {
     let symbols: Vec<&str> = model.graph().symbols.iter().map(|(name, _)| name).collect();
-    bind(&symbols, words)
+    bind(&symbols, &model.graph().constraints, words)
 }
 
 /// Reads `NAME=VALUE` words. Every symbol must get one value, and every name be a symbol.
-fn bind(symbols: &[&str], words: &[String]) -> Result<Bindings, Failure> {
+fn bind(symbols: &[&str], equal: &[Constraint], words: &[String]) -> Result<Bindings, Failure> {
     let mut dims = Bindings::default();
     for word in words {
         let (name, value) = dim(word)?;
@@ -42,12 +42,34 @@ fn bind(symbols: &[&str], words: &[String]) -> Result<Bindings, Failure> {
     if missing.is_empty() {
         return Ok(dims);
     }
-    let example: Vec<String> = missing.iter().take(LISTED).map(|name| quoted(&format!("{name}=1"))).collect();
+    let example = example(dims, &missing, equal);
+    let example: Vec<String> = missing
+        .iter()
+        .take(LISTED)
+        .map(|name| quoted(&format!("{name}={}", example.get(name).unwrap_or(1))))
+        .collect();
     Err(Failure::usage(format!(
         "the model has symbolic dimensions without a value: {}\ngive each one, for instance --dim {}",
         list(&missing),
         example.join(" --dim ")
     )))
+}
+
+/// Values for what is missing: 1, or what follows from the dimensions that the model needs equal.
+fn example(mut dims: Bindings, missing: &[&str], equal: &[Constraint]) -> Bindings {
+    for name in missing {
+        dims.set(*name, 1);
+    }
+    for Constraint { a, b, .. } in equal {
+        for (symbol, other) in [(a, b), (b, a)] {
+            let free = symbol.as_symbol().filter(|name| missing.contains(name));
+            if let (Some(name), Ok(value)) = (free, other.eval(&dims)) {
+                dims.set(name, value.max(0));
+                break;
+            }
+        }
+    }
+    dims
 }
 
 /// The name may hold an equals sign, the value cannot.
@@ -255,7 +277,7 @@ mod tests {
             (&["batch"], &[LARGE], Err("at most 281,474,976,710,656")),
         ];
         for (symbols, given, expected) in cases {
-            match (bind(symbols, &words(given)), expected) {
+            match (bind(symbols, &[], &words(given)), expected) {
                 (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{given:?}"),
                 (Err(failure), Err(expected)) => {
                     let (message, code) = failure.parts();
@@ -272,7 +294,7 @@ mod tests {
         let names: Vec<String> = (0..1000).map(|i| format!("{i}\u{1b}[2J{}", "x".repeat(500))).collect();
         let symbols: Vec<&str> = names.iter().map(String::as_str).collect();
         for given in [vec![], words(&["y=1"]), words(&[&"z".repeat(5000)])] {
-            let failure = bind(&symbols, &given).unwrap_err();
+            let failure = bind(&symbols, &[], &given).unwrap_err();
             let (message, _) = failure.parts();
             assert!(message.len() < 5000 && !message.contains('\u{1b}'), "{message}");
         }

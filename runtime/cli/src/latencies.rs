@@ -6,8 +6,10 @@ use std::time::Duration;
 const MAX_KEPT: usize = 1 << 16;
 
 /// Durations of runs, thinned evenly once there are many, so that a run of days takes no more memory than one of minutes.
+/// The first run stands apart: drivers compile kernels when they first meet them.
 #[derive(Default)]
 pub(crate) struct Latencies {
+    first: Option<u64>,
     kept: Vec<u64>,
     seen: u64,
     stride: u64,
@@ -15,9 +17,14 @@ pub(crate) struct Latencies {
 
 impl Latencies {
     pub(crate) fn add(&mut self, latency: Duration) {
+        let latency = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
+        if self.first.is_none() {
+            self.first = Some(latency);
+            return;
+        }
         let stride = self.stride.max(1);
         if self.seen.is_multiple_of(stride) {
-            self.kept.push(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
+            self.kept.push(latency);
         }
         self.seen += 1;
         if self.kept.len() == MAX_KEPT {
@@ -30,9 +37,16 @@ impl Latencies {
         }
     }
 
-    /// Median, 95 % and least, in nanoseconds (nearest rank); nothing without a run.
+    /// The first run, in nanoseconds.
+    pub(crate) fn first(&self) -> Option<u64> {
+        self.first
+    }
+
+    /// Median, 95 % and least of the runs after the first, in nanoseconds (nearest rank); the first alone if there is no
+    /// other.
     pub(crate) fn quantiles(&self) -> Option<[u64; 3]> {
-        let mut sorted = self.kept.clone();
+        let mut sorted =
+            if self.kept.is_empty() { self.first.into_iter().collect() } else { self.kept.clone() };
         sorted.sort_unstable();
         let at =
             |percent: usize| sorted.get((sorted.len() * percent).div_ceil(100).saturating_sub(1)).copied();
@@ -45,7 +59,7 @@ mod tests {
     use super::*;
 
     fn of(nanos: impl IntoIterator<Item = u64>) -> Latencies {
-        let mut latencies = Latencies::default();
+        let mut latencies = Latencies { first: Some(u64::MAX), ..Latencies::default() };
         nanos.into_iter().for_each(|ns| latencies.add(Duration::from_nanos(ns)));
         latencies
     }
@@ -53,12 +67,13 @@ mod tests {
     #[test]
     fn quantiles_of_few_are_exact() {
         let cases: [(&[u64], Option<[u64; 3]>); 5] = [
-            (&[], None),
+            (&[], Some([u64::MAX; 3])),
             (&[7], Some([7, 7, 7])),
             (&[2, 1], Some([1, 2, 1])),
             (&[3, 1, 2], Some([2, 3, 1])),
             (&[9, 9, 9, 1], Some([9, 9, 1])),
         ];
+        assert_eq!(Latencies::default().quantiles(), None);
         for (nanos, expected) in cases {
             assert_eq!(of(nanos.iter().copied()).quantiles(), expected, "{nanos:?}");
         }

@@ -106,7 +106,9 @@ impl fmt::Display for ImportError {
                     let nodes = if u.count == 1 { "node" } else { "nodes" };
                     write!(f, ": {} {nodes}, such as `{}`", u.count, escape(&u.example))?;
                 }
-                f.write_str("\nexport the model without them, or with ONNX's own operators of opset 7 to 23")
+                let foreign = list.iter().any(|u| !u.domain.is_empty() && u.domain != "ai.onnx");
+                f.write_str("\nbayplan does not have them yet; export the model without them")?;
+                if foreign { f.write_str(", or with ONNX's own operators of opset 7 to 23") } else { Ok(()) }
             }
             Self::Tensor { name, reason } => write!(f, "tensor `{}`: {}", escape(name), escape(reason)),
             Self::Node { node, op, reason } => {

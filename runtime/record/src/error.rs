@@ -43,6 +43,11 @@ pub enum RecordError {
         /// The folder.
         path: PathBuf,
     },
+    /// A file to record to holds something else.
+    Occupied {
+        /// The file.
+        path: PathBuf,
+    },
     /// The recording cannot be read at all.
     Unreadable {
         /// The segment or file.
@@ -75,7 +80,7 @@ impl fmt::Display for RecordError {
             Self::NotFound { name } => write!(
                 f,
                 "there is no recording, live run or process called {}: name a .bptrace file, a folder of them, a \
-                 process id or the start of a run's name",
+                 process id, a model's name or the start of a run's name",
                 escape(name)
             ),
             Self::Ambiguous { name, runs } => {
@@ -84,6 +89,11 @@ impl fmt::Display for RecordError {
             Self::EmptyFolder { path } => {
                 write!(f, "{} holds no recording: there is no .bptrace file in it", shown(path))
             }
+            Self::Occupied { path } => write!(
+                f,
+                "{} exists and is no recording: it is left as it is; name another file, or remove it first",
+                shown(path)
+            ),
             Self::Unreadable { path, damage } => write!(f, "{} cannot be read: {damage}", shown(path)),
         }
     }

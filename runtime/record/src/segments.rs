@@ -2,13 +2,18 @@
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+
+use bayplan_trace::Reader;
 
 use crate::error::RecordError;
 
 /// Ending of segment files.
 pub(crate) const EXTENSION: &str = "bptrace";
+
+/// Bytes at the start of a file within which a recording shows itself.
+const HEAD: u64 = 4096;
 
 /// How much of a recording is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,11 +151,23 @@ impl Segments {
 }
 
 fn create(path: &Path) -> Result<File, RecordError> {
+    if occupied(path) {
+        return Err(RecordError::Occupied { path: path.to_path_buf() });
+    }
     // Appending, so that after a truncation the next bytes go to the new end.
     let truncated = OpenOptions::new().write(true).create(true).truncate(true).open(path);
     truncated
         .and_then(|_| OpenOptions::new().append(true).open(path))
         .map_err(RecordError::io("create", path))
+}
+
+/// Whether something lies there that is no recording, and would be lost.
+fn occupied(path: &Path) -> bool {
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(HEAD).read_to_end(&mut head));
+    let regular = fs::metadata(path).is_ok_and(|data| data.is_file());
+    let ours = Reader::recognises(&head);
+    regular && (read.is_err() || !(head.is_empty() || ours))
 }
 
 pub(crate) fn segment_path(folder: &Path, number: u64) -> PathBuf {
@@ -177,6 +194,8 @@ pub(crate) fn list_segments(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
 
 #[cfg(test)]
 mod tests {
+    use bayplan_trace::{SessionInfo, Writer};
+
     use super::*;
 
     #[test]
@@ -229,8 +248,16 @@ mod tests {
     fn single_file_replaces_what_was_there_and_has_no_bound() {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("run.bptrace");
-        fs::write(&path, "old").unwrap();
         let retention = Retention { segment_bytes: 10, total_bytes: 20, keep_runs: 1 };
+        // What is no recording is somebody's: it stays.
+        fs::write(&path, "a model").unwrap();
+        assert!(matches!(Segments::in_file(&path, retention), Err(RecordError::Occupied { .. })));
+        assert_eq!(fs::read(&path).unwrap(), b"a model");
+        let mut old = Writer::new(SessionInfo::default());
+        let mut bytes = Vec::new();
+        old.flush();
+        old.take(&mut bytes);
+        fs::write(&path, &bytes).unwrap();
         let mut segments = Segments::in_file(&path, retention).unwrap();
         for _ in 0..10 {
             segments.append(&[1; 10]).unwrap();

@@ -39,8 +39,8 @@ impl Source {
     }
 }
 
-/// Finds a recording by a file, a folder of segments, a process id, or the start of a run's name. A process that
-/// recorded several runs stands for its newest; among live runs and recordings, live ones come first.
+/// Finds a recording by a file, a folder of segments, a process id, the name of a model, or the start of a run's name. A
+/// process or model that recorded several runs stands for its newest; among live runs and recordings, live ones come first.
 ///
 /// # Errors
 /// Nothing or more than one run answers to the name, a folder holds no segments, or a folder cannot be read.
@@ -57,6 +57,13 @@ pub fn open(name: &str, places: &Places) -> Result<Source, RecordError> {
         return Ok(Source::of_run(run.clone(), places));
     }
     if let Some(entry) = ended.iter().find(|entry| entry.id == name || newest_of_process(&entry.id)) {
+        return Ok(Source::of_path(&entry.path));
+    }
+    // A model's name stands for its newest run.
+    if let Some(run) = live.iter().find(|run| run.model == name) {
+        return Ok(Source::of_run(run.clone(), places));
+    }
+    if let Some(entry) = ended.iter().find(|entry| entry.model == name) {
         return Ok(Source::of_path(&entry.path));
     }
     let live_matches = live.into_iter().filter(|run| run.id.starts_with(name));

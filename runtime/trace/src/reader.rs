@@ -148,6 +148,11 @@ struct OpenChunk {
 }
 
 impl Reader {
+    /// Whether these first bytes of a file are a recording's: it begins as a trace does, with one of our chunks soon after.
+    pub fn recognises(head: &[u8]) -> bool {
+        head.first() == Some(&0x0a) && find_header(head, 0).is_ok()
+    }
+
     /// A reader at the start of a recording.
     pub fn new() -> Self {
         Self { needs_keyframe: true, ..Self::default() }

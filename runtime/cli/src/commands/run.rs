@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bayplan::{
     Bindings, CompileError, Device, DeviceOptions, Level, Model, Places, Program, RecordingOptions, Session,
@@ -12,6 +12,7 @@ use bayplan::{
 };
 use bayplan_record::Destination;
 use bayplan_text::escape;
+use signal_hook::iterator::Signals;
 
 use super::run_text::{Facts, Written, head, json, tail};
 use super::watch;
@@ -24,6 +25,11 @@ use crate::{inputs, npy, outputs};
 pub(crate) fn run(options: &RunOptions) -> Outcome {
     if options.watch {
         return watch::watch(options);
+    }
+    if options.trace.is_some() && options.trace_level == Some(Level::Off) {
+        return Err(Failure::usage(
+            "--trace names a file to record to, and --trace-level off records nothing; leave one out",
+        ));
     }
     let stop = stop_on_signals()?;
     let mut progress = Progress::new(options.quiet);
@@ -114,15 +120,25 @@ fn recording(options: &RunOptions, device: &Device) -> Option<RecordingOptions> 
     (level != Level::Off).then_some(recording)
 }
 
-/// A flag that SIGINT, SIGTERM and SIGQUIT raise. The second signal ends the process at once.
+/// Signals that come closer together than this are one: `timeout` and terminals signal a process and then its group.
+const SAME_SIGNAL: Duration = Duration::from_millis(500);
+
+/// A flag that SIGINT, SIGTERM and SIGQUIT raise. A second signal, half a second later or more, ends the process at once.
 pub(crate) fn stop_on_signals() -> Result<Arc<AtomicBool>, Failure> {
-    let fail = |e: std::io::Error| Failure::new(format!("signals cannot be handled: {e}"));
+    let mut signals = Signals::new(signal_hook::consts::TERM_SIGNALS)
+        .map_err(|e| Failure::new(format!("signals cannot be handled: {e}")))?;
     let stop = Arc::new(AtomicBool::new(false));
-    for &signal in signal_hook::consts::TERM_SIGNALS {
-        // In this order: at the first signal the flag is not up yet.
-        signal_hook::flag::register_conditional_default(signal, Arc::clone(&stop)).map_err(fail)?;
-        signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(fail)?;
-    }
+    let flag = Arc::clone(&stop);
+    std::thread::spawn(move || {
+        let mut first: Option<Instant> = None;
+        for signal in signals.forever() {
+            flag.store(true, Ordering::Relaxed);
+            if first.get_or_insert_with(Instant::now).elapsed() >= SAME_SIGNAL {
+                // Cannot fail for a signal that was registered; ends the process.
+                let _ = signal_hook::low_level::emulate_default_handler(signal);
+            }
+        }
+    });
     Ok(stop)
 }
 

@@ -102,8 +102,13 @@ pub(crate) fn tail(facts: &Facts<'_>, latencies: &Latencies, written: &[Written]
     if facts.session.runs() < facts.options.runs {
         text += &format!(" of {}, then interrupted", Count(facts.options.runs));
     }
-    if let Some([median, p95, least]) = latencies.quantiles() {
-        text += &format!("  median {}  95 % {}  least {}", Nanos(median), Nanos(p95), Nanos(least));
+    let first = latencies.first().map_or_else(String::new, |first| Nanos(first).to_string());
+    match latencies.quantiles() {
+        Some([median, p95, least]) if facts.session.runs() > 1 => {
+            let (median, p95, least) = (Nanos(median), Nanos(p95), Nanos(least));
+            text += &format!("  first {first}, then median {median}  95 % {p95}  least {least}");
+        }
+        _ => text += &format!("  {first}, kernels compiled on the way"),
     }
     text + "\n"
 }
@@ -145,7 +150,7 @@ pub(crate) fn json(facts: &Facts<'_>, latencies: &Latencies, written: &[Written]
         "build_ns": facts.built.as_nanos() as u64,
         "runs": facts.session.runs(),
         "interrupted": facts.session.runs() < facts.options.runs,
-        "run_ns": { "median": median, "p95": p95, "min": least },
+        "run_ns": { "first": latencies.first(), "median": median, "p95": p95, "min": least },
         "recording": facts.session.trace().recorder().path(),
     })
 }
