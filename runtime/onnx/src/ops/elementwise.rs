@@ -1,7 +1,7 @@
 //! Elementwise operators: arithmetic, comparison, logic, conversion.
 
 use bayplan_graph::op::{BinaryOp, UnaryOp};
-use bayplan_graph::{DType, Op, ValueId};
+use bayplan_graph::{ConstData, DType, Op, Tensor, ValueId, ValueSource};
 
 use super::Row;
 use crate::builder::{Built, Call};
@@ -87,13 +87,39 @@ fn modulo(c: &mut Call<'_, '_>) -> Built {
     binary(c, BinaryOp::Mod)
 }
 
-/// The exponent may have another type than the base (from opset 12).
+/// The exponent may have another type than the base, whose type the result has (from opset 12). A fraction must not
+/// be lost on the way: an integer to the power of a float is computed in floats.
 fn pow(c: &mut Call<'_, '_>) -> Built {
     let (base, exponent) = (c.input(0)?, c.input(1)?);
-    let dtype = c.dtype(base)?;
-    let exponent = convert(c, exponent, dtype)?;
-    Ok(vec![c.emit(Op::Binary(BinaryOp::Pow), &[base, exponent])?])
+    let (dtype, power) = (c.dtype(base)?, c.dtype(exponent)?);
+    if dtype.is_float() || !power.is_float() || counts(c, exponent) {
+        let exponent = convert(c, exponent, dtype)?;
+        return Ok(vec![c.emit(Op::Binary(BinaryOp::Pow), &[base, exponent])?]);
+    }
+    // 16-bit floats would not hold the base.
+    let float = if power == DType::F64 { DType::F64 } else { DType::F32 };
+    let (base, exponent) = (convert(c, base, float)?, convert(c, exponent, float)?);
+    let result = c.emit(Op::Binary(BinaryOp::Pow), &[base, exponent])?;
+    Ok(vec![convert(c, result, dtype)?])
 }
+
+/// Whether a float tensor is known to hold small whole numbers only: as an exponent it is then an integer, and
+/// integers stay exact.
+fn counts(c: &Call<'_, '_>, id: ValueId) -> bool {
+    let value = c.builder.graph.value(id);
+    let (ValueSource::Constant(ConstData::Inline(bytes)), Some(ty)) = (&value.source, &value.ty) else {
+        return false;
+    };
+    let shape = ty.shape.iter().map(|d| d.as_const().and_then(|d| usize::try_from(d).ok()));
+    let tensor = shape
+        .collect::<Option<Vec<usize>>>()
+        .filter(|_| bytes.len() <= SMALL)
+        .and_then(|shape| Tensor::new(ty.dtype, shape, bytes.to_vec()).ok());
+    tensor.is_some_and(|t| t.to_f64().iter().all(|v| v.fract() == 0.0 && (0.0..=64.0).contains(v)))
+}
+
+/// Bytes of a constant up to which its elements are looked at.
+const SMALL: usize = 4096;
 
 /// Bounds are attributes before opset 11, then optional inputs.
 fn clip(c: &mut Call<'_, '_>) -> Built {

@@ -24,7 +24,9 @@ fn gemm(c: &mut Call<'_, '_>) -> Built {
     }
     let product = c.emit(Op::MatMul, &sides)?;
     let product = scaled(c, product, "alpha")?;
-    match c.optional(2)? {
+    // As in BLAS, beta = 0 means that C is not read: its NaNs and infinities do not count.
+    let unread = c.attributes().float_or("beta", 1.0)? == 0.0;
+    match c.optional(2)?.filter(|_| !unread) {
         None => Ok(vec![product]),
         Some(bias) => {
             let bias = scaled(c, bias, "beta")?;

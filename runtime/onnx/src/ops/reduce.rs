@@ -74,11 +74,14 @@ fn log_sum(c: &mut Call<'_, '_>) -> Built {
     Ok(vec![c.unary(UnaryOp::Log, sum)?])
 }
 
-/// log Σ exp(x − max) + max: without the maximum large elements would overflow.
+/// log Σ exp(x − max) + max: without the maximum large elements would overflow. An infinite maximum is left out, since
+/// inf − inf is no number: the sum is then inf or 0, and its logarithm what it must be.
 fn log_sum_exp(c: &mut Call<'_, '_>) -> Built {
     let x = c.input(0)?;
     let Some(axes) = axes(c, x)? else { return Ok(vec![x]) };
     let max = c.emit(Op::Reduce(ReduceOp::Max, Keep::Dims), &[x, axes])?;
+    let (infinite, zero) = (c.unary(UnaryOp::IsInf, max)?, c.scalar_like(x, 0.0)?);
+    let max = c.emit(Op::Select, &[infinite, zero, max])?;
     let moved = c.binary(BinaryOp::Sub, x, max)?;
     let exp = c.unary(UnaryOp::Exp, moved)?;
     let sum = c.emit(Op::Reduce(ReduceOp::Sum, Keep::Dims), &[exp, axes])?;

@@ -3,7 +3,7 @@
 use core::f32::consts::LN_2;
 use std::slice::from_ref;
 
-use bayplan_graph::Tensor;
+use bayplan_graph::{DType, Tensor};
 
 use super::{A, bools, f32s, i64s};
 
@@ -157,6 +157,13 @@ fn binary(c: &mut Cases) {
     c.add("Max", 20, &[], &[Some(v(&[3.0])), Some(v(&[2.0])), Some(v(&[7.0]))], 3, &[v(&[7.0])]);
     c.add("Mean", 20, &[], &[Some(v(&[3.0])), Some(v(&[2.0])), Some(v(&[7.0]))], 3, &[v(&[4.0])]);
     c.add("Pow", 20, &[], &[Some(v(&[3.0])), l(&[2])], 1, &[v(&[9.0])]);
+    let halves = || Some(v(&[0.5, 0.5, -1.0]));
+    for constants in [1, 2] {
+        c.add("Pow", 20, &[], &[l(&[4, 9, 2]), halves()], constants, &[i64s(&[3], &[2, 3, 0])]);
+    }
+    c.add("Pow", 20, &[], &[l(&[94_906_267, -3]), s(2.0)], 1, &[i64s(&[2], &[9_007_199_515_875_289, 9])]);
+    let ints = |list: &[i128]| Tensor::from_ints(DType::I32, vec![list.len()], list).expect("a tensor");
+    c.add("Pow", 20, &[], &[Some(ints(&[4, 9, 2])), s(0.5)], 1, &[ints(&[2, 3, 1])]);
     c.add("Mod", 20, &[("fmod", A::I(1))], &[Some(v(&[-5.0])), Some(v(&[3.0]))], 1, &[v(&[-2.0])]);
     c.add("Mod", 20, &[], &[l(&[-5]), l(&[3])], 2, &[i64s(&[1], &[1])]);
     for (op, y) in [
@@ -223,6 +230,14 @@ fn products(c: &mut Cases) {
         &[Some(m.clone()), Some(m.clone())],
         1,
         &[f32s(&[2, 2], &[10.0, 14.0, 14.0, 20.0])],
+    );
+    c.add(
+        "Gemm",
+        20,
+        &[("beta", A::F(0.0))],
+        &[Some(m.clone()), Some(m.clone()), Some(v(&[f32::NAN, f32::INFINITY]))],
+        3,
+        &[f32s(&[2, 2], &[7.0, 10.0, 15.0, 22.0])],
     );
     let ones = f32s(&[1, 1, 2, 2], &[1.0; 4]);
     c.add(
@@ -367,6 +382,17 @@ fn reductions(c: &mut Cases) {
     ] {
         c.add(op, 20, &[("keepdims", A::I(0))], &[Some(m.clone()), l(&[-1])], 1, &[v(&y)]);
         c.add(op, 11, &[("axes", A::Is(vec![1]))], &[Some(m.clone())], 1, &[f32s(&[2, 1], &y)]);
+    }
+    let (inf, nan) = (f32::INFINITY, f32::NAN);
+    for (x, y) in [
+        ([inf, 1.0], inf),
+        ([-inf, 1.0], 1.0),
+        ([-inf, -inf], -inf),
+        ([inf, -inf], inf),
+        ([nan, inf], nan),
+        ([nan, 1.0], nan),
+    ] {
+        c.add("ReduceLogSumExp", 20, &[], &[Some(v(&x))], 1, &[v(&[y])]);
     }
     c.add("ReduceSum", 13, &[], &[Some(m.clone())], 1, &[f32s(&[1, 1], &[10.0])]);
     c.add("ReduceSum", 13, &[("noop_with_empty_axes", A::I(1))], &[Some(m.clone())], 1, from_ref(&m));
