@@ -4,9 +4,9 @@ use core::fmt;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bayplan_expr::{Bindings, Expr};
+use bayplan_expr::{Bindings, EvalError, Expr};
 
-use crate::{Graph, InferError, TensorType, ValueSource, dims};
+use crate::{Constraint, Graph, InferError, TensorType, ValueSource, dims};
 
 /// Why a graph cannot be bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,18 +41,14 @@ pub enum BindError {
         /// What came of it.
         reason: String,
     },
-    /// Two dimensions that must be equal and are not.
+    /// Two dimensions that must be equal (or, where they broadcast, one of them 1) and are not.
     Constraint {
-        /// Name of the node that needs them equal.
-        node: Arc<str>,
-        /// One.
-        a: Expr,
-        /// Its value.
-        a_value: String,
-        /// The other.
-        b: Expr,
-        /// Its value.
-        b_value: String,
+        /// The dimensions and the node that needs them equal.
+        constraint: Constraint,
+        /// Value of [`Constraint::a`], or why it has none.
+        a: Result<i64, EvalError>,
+        /// Value of [`Constraint::b`], or why it has none.
+        b: Result<i64, EvalError>,
     },
     /// With these values a node does not accept its operands.
     Infer(InferError),
@@ -83,17 +79,46 @@ impl fmt::Display for BindError {
             Self::Dimension { value, dim, reason } => {
                 write!(f, "dimension {dim} of `{}` {reason}", bayplan_text::escape(value))
             }
-            Self::Constraint { node, a, a_value, b, b_value } => write!(
-                f,
-                "node `{}` needs {a} = {b}, but with these values they are {a_value} and {b_value}",
-                bayplan_text::escape(node)
-            ),
+            Self::Constraint { constraint, a, b } => violated(f, constraint, a, b),
             Self::Infer(e) => e.fmt(f),
         }
     }
 }
 
 impl std::error::Error for BindError {}
+
+/// Names first what the caller can change: a symbol before what is computed from symbols, a number last.
+fn violated(
+    f: &mut fmt::Formatter<'_>,
+    constraint: &Constraint,
+    a: &Result<i64, EvalError>,
+    b: &Result<i64, EvalError>,
+) -> fmt::Result {
+    let rank = |e: &Expr| match (e.as_symbol(), e.as_const()) {
+        (Some(_), _) => 0,
+        (None, None) => 1,
+        (None, Some(_)) => 2,
+    };
+    let (mut set, mut other) = ((&constraint.a, a), (&constraint.b, b));
+    if rank(set.0) > rank(other.0) {
+        core::mem::swap(&mut set, &mut other);
+    }
+    match set.1 {
+        Ok(value) => write!(f, "{} is {value}", set.0)?,
+        Err(e) => write!(f, "{} has no value ({e})", set.0)?,
+    }
+    write!(f, ", but node `{}` needs it to be {}", bayplan_text::escape(&constraint.node), other.0)?;
+    match other.1 {
+        Ok(_) if other.0.as_const().is_some() => {}
+        Ok(value) => write!(f, ", which is {value}")?,
+        Err(e) => write!(f, ", which has no value ({e})")?,
+    }
+    match (constraint.broadcast, other.0.as_const()) {
+        (false, _) => Ok(()),
+        (true, Some(_)) => f.write_str(" or 1"),
+        (true, None) => f.write_str(" (or one of the two 1)"),
+    }
+}
 
 impl Graph {
     /// Names of the symbols in the dimensions of inputs and constants, sorted.
@@ -121,23 +146,25 @@ impl Graph {
                 (_, Some(ty)) => Some(substitute(&ty, bindings, &value.name)?),
             };
         }
-        for constraint in &self.constraints {
-            let (a, b) = (constraint.a.eval(bindings), constraint.b.eval(bindings));
-            if a.is_err() || a != b {
-                let show = |v: Result<i64, bayplan_expr::EvalError>| {
-                    v.map_or_else(|e| e.to_string(), |v| v.to_string())
-                };
-                return Err(BindError::Constraint {
-                    node: constraint.node.clone(),
-                    a: constraint.a.clone(),
-                    a_value: show(a),
-                    b: constraint.b.clone(),
-                    b_value: show(b),
-                });
-            }
-        }
+        self.check_constraints(bindings)?;
         bound.infer().map_err(BindError::Infer)?;
         Ok(bound)
+    }
+
+    /// The constraints say what is wrong in the caller's words; what they let pass, inference on numbers decides.
+    fn check_constraints(&self, bindings: &Bindings) -> Result<(), BindError> {
+        for constraint in &self.constraints {
+            let (a, b) = (constraint.a.eval(bindings), constraint.b.eval(bindings));
+            if a.is_ok() && a == b {
+                continue;
+            }
+            if constraint.broadcast && (a == Ok(1) || b == Ok(1)) {
+                // Later constraints were found with the two taken as equal.
+                return Ok(());
+            }
+            return Err(BindError::Constraint { constraint: constraint.clone(), a, b });
+        }
+        Ok(())
     }
 
     fn check_symbols(&self, bindings: &Bindings) -> Result<(), BindError> {

@@ -77,13 +77,16 @@ pub struct Node {
     pub source_op: Arc<str>,
 }
 
-/// Two dimensions that inference had to assume equal because both hold symbols: the graph runs only where they are.
+/// Two dimensions that inference had to assume equal because they hold symbols: the graph runs only where they are
+/// equal, or, where they broadcast, one of them is 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Constraint {
     /// One dimension.
     pub a: Expr,
     /// The other.
     pub b: Expr,
+    /// Whether they broadcast against each other, so that one may also be 1.
+    pub broadcast: bool,
     /// Name of the node that needs them equal.
     pub node: Arc<str>,
 }

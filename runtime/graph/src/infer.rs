@@ -245,12 +245,13 @@ fn infer_node(
     let rule = node.op.rule();
     let mut ctx = Context::new(&operands, node.outputs.len(), &graph.symbols);
     let outputs = rule.infer(&mut ctx).and_then(|outputs| check(outputs, node.outputs.len()));
-    for (a, b) in ctx.assumed {
+    for (a, b, broadcast) in ctx.assumed {
         if constraints.len() >= MAX_CONSTRAINTS {
             return Err(InferError::Constraints { node: node.name.clone() });
         }
-        if !constraints.iter().any(|c| (c.a == a && c.b == b) || (c.a == b && c.b == a)) {
-            constraints.push(Constraint { a, b, node: node.name.clone() });
+        let same = |c: &Constraint| (c.a == a && c.b == b) || (c.a == b && c.b == a);
+        if !constraints.iter().any(|c| same(c) && (!c.broadcast || broadcast)) {
+            constraints.push(Constraint { a, b, broadcast, node: node.name.clone() });
         }
     }
     outputs.map_err(|error| InferError::Node {

@@ -52,7 +52,8 @@ impl fmt::Display for Graph {
             }
         }
         for constraint in &self.constraints {
-            writeln!(f, "  needs {} = {}  # {}", constraint.a, constraint.b, escape(&constraint.node))?;
+            let or = if constraint.broadcast { ", or one of them 1" } else { "" };
+            writeln!(f, "  needs {} = {}{or}  # {}", constraint.a, constraint.b, escape(&constraint.node))?;
         }
         for node in &self.nodes {
             f.write_str("  ")?;

@@ -284,8 +284,9 @@ pub struct Context<'a> {
     operands: &'a [Operand<'a>],
     outputs: usize,
     scope: &'a Scope,
-    /// Pairs of dimensions assumed equal, because both are symbolic and the model only runs if they are.
-    pub(crate) assumed: Vec<(Expr, Expr)>,
+    /// Pairs of dimensions assumed equal, because the model only runs if they are (or, where the flag says that they
+    /// broadcast, if one of them is 1).
+    pub(crate) assumed: Vec<(Expr, Expr, bool)>,
 }
 
 impl<'a> Context<'a> {
@@ -417,17 +418,30 @@ impl<'a> Context<'a> {
     /// # Errors
     /// If they are proved different.
     pub fn unify(&mut self, what: &'static str, a: &Expr, b: &Expr) -> Result<Expr, ShapeError> {
+        self.assume(what, a, b, false)
+    }
+
+    fn assume(
+        &mut self,
+        what: &'static str,
+        a: &Expr,
+        b: &Expr,
+        broadcast: bool,
+    ) -> Result<Expr, ShapeError> {
         if dims::equal(self.scope, a, b) {
             return Ok(if dims::as_int(b).is_some() { b.clone() } else { a.clone() });
         }
         if dims::differ(self.scope, a, b) {
             return Err(ShapeError::Mismatch { what, a: a.clone(), b: b.clone() });
         }
-        self.assumed.push((a.clone(), b.clone()));
+        self.assumed.push((a.clone(), b.clone(), broadcast));
         Ok(if dims::as_int(b).is_some() { b.clone() } else { a.clone() })
     }
 
     /// The shape to which two shapes broadcast (numpy's rule).
+    ///
+    /// Of two symbolic dimensions the first stands for both: should it turn out to be 1 where the other is not,
+    /// binding infers the right shape.
     ///
     /// # Errors
     /// If two dimensions are proved different and neither is 1.
@@ -460,12 +474,12 @@ impl Context<'_> {
             // Then one of them is 1, if the model runs at all.
             for (a, b) in [(x, y), (y, x)] {
                 if !dims::differ(scope, a, &one) {
-                    self.assumed.push((a.clone(), one));
+                    self.assumed.push((a.clone(), one, false));
                     return Ok(b.clone());
                 }
             }
         }
-        self.unify("broadcast dimensions", x, y)
+        self.assume("broadcast dimensions", x, y, true)
     }
 }
 

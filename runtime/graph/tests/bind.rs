@@ -58,7 +58,69 @@ fn bad_bindings_are_named() {
     );
     check(&[("batch", 0), ("past", 1), ("seq", 1), ("total", 2)], &["`batch` is 0", "1..=64"]);
     check(&[("batch", 2), ("past", -3), ("seq", 1), ("total", 2)], &["`past` is -3"]);
-    check(&[("batch", 2), ("past", 1), ("seq", 1), ("total", 5)], &["`n0`", "past + seq = total", "2 and 5"]);
+    check(
+        &[("batch", 2), ("past", 1), ("seq", 1), ("total", 5)],
+        &["total is 5, but node `n0` needs it to be past + seq, which is 2 (or one of the two 1)"],
+    );
+}
+
+/// Symbols that broadcast may differ where one is 1; the shape that comes of it is the one of numbers.
+#[test]
+fn binding_lets_ones_broadcast() {
+    let add = |a: &[&str], b: &[&str]| {
+        let mut build = Build::default();
+        let (a, b) = (build.input(DType::F32, a), build.input(DType::F32, b));
+        let sum = build.node(Op::Binary(BinaryOp::Add), &[a, b]);
+        let both = build.node(Op::Concat { axis: 0 }, &[sum, sum]);
+        let eight = build.constant(&Tensor::from_f32(vec![8], &[0.0; 8]).unwrap());
+        let last = build.node(Op::Binary(BinaryOp::Add), &[both, eight]);
+        build.output(sum);
+        build.output(last);
+        build.0
+    };
+    let expand = |shape: &[i64]| {
+        let mut build = Build::default();
+        let (x, shape) = (build.input(DType::F32, &["n"]), build.ints(shape));
+        let y = build.node(Op::Expand, &[x, shape]);
+        build.output(y);
+        build.0
+    };
+    let matmul = || {
+        let mut build = Build::default();
+        let (a, b) = (build.input(DType::F32, &["2", "n"]), build.input(DType::F32, &["3", "2"]));
+        let y = build.node(Op::MatMul, &[a, b]);
+        build.output(y);
+        build.0
+    };
+    let check = |mut graph: Graph, dims: &[(&str, i64)], expected: Result<&str, &str>| {
+        graph.infer().unwrap();
+        let bound = graph.bind(&bindings(dims)).map_err(|e| e.to_string());
+        let shape = bound.as_ref().map(|g| g.value(g.outputs[0]).ty.as_ref().unwrap().to_string());
+        assert_eq!(shape.as_deref().map_err(|e| e.as_str()), expected, "{dims:?}");
+        if let Ok(bound) = &bound {
+            verify(bound).unwrap();
+        }
+    };
+    check(add(&["n"], &["4"]), &[("n", 1)], Ok("f32[4]"));
+    check(add(&["n"], &["4"]), &[("n", 4)], Ok("f32[4]"));
+    check(add(&["n"], &["4"]), &[("n", 2)], Err("n is 2, but node `n0` needs it to be 4 or 1"));
+    check(add(&["n"], &["m"]), &[("n", 4), ("m", 1)], Ok("f32[4]"));
+    // What follows from n = m (that 2 n = 8) does not count where n is 1.
+    check(add(&["n"], &["m"]), &[("n", 1), ("m", 4)], Ok("f32[4]"));
+    check(
+        add(&["n"], &["m"]),
+        &[("n", 2), ("m", 4)],
+        Err("n is 2, but node `n0` needs it to be m, which is 4 (or one of the two 1)"),
+    );
+    let mut wrong = add(&["n"], &["m"]);
+    wrong.infer().unwrap();
+    let message = wrong.bind(&bindings(&[("n", 1), ("m", 3)])).unwrap_err().to_string();
+    assert!(message.contains("`n2`") && message.contains("f32[6], f32[8]"), "{message}");
+    check(expand(&[3]), &[("n", 1)], Ok("f32[3]"));
+    check(expand(&[3]), &[("n", 2)], Err("n is 2, but node `n0` needs it to be 3 or 1"));
+    check(expand(&[1]), &[("n", 2)], Ok("f32[2]"));
+    // The inner dimensions of a product do not broadcast.
+    check(matmul(), &[("n", 1)], Err("n is 1, but node `n0` needs it to be 3"));
 }
 
 #[test]
@@ -80,7 +142,7 @@ fn printing_shows_one_node_per_line() {
     let text = sample().0.to_string();
     assert!(text.contains("  input v0: f32[batch, past + seq]\n"), "{text}");
     assert!(text.contains("  v2: f32[batch, past + seq] = Binary(Add)(v0, v1)  # Add n0\n"), "{text}");
-    assert!(text.contains("  needs past + seq = total  # n0\n"), "{text}");
+    assert!(text.contains("  needs past + seq = total, or one of them 1  # n0\n"), "{text}");
     assert!(text.contains("  constant v4: i64[1] (8 bytes)\n"), "{text}");
 }
 
