@@ -17,6 +17,8 @@ use crate::wire::{Cursor, WireError};
 
 /// Most plans of one session.
 const MAX_PLANS: usize = 4096;
+/// Bytes of a segment that are searched for the next chunk, before the rest is given up.
+const MAX_GAP: u64 = 16 << 20;
 
 /// Something in a recording that could not be read. Reading goes on behind it, unless it [`Damage::is_fatal`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +50,11 @@ pub enum DamageCause {
     Missing {
         /// How many.
         chunks: u64,
+    },
+    /// There is no chunk for so long that the rest of the segment is not read.
+    Void {
+        /// How many bytes were searched at least.
+        bytes: u64,
     },
     /// The recording was written in a major version this program does not know. Fatal.
     Version {
@@ -85,6 +92,12 @@ impl fmt::Display for Damage {
             DamageCause::Missing { chunks } => {
                 write!(f, "{chunks} chunks of the recording are missing before byte {at}")
             }
+            DamageCause::Void { bytes } => {
+                write!(
+                    f,
+                    "the recording holds no record in {bytes} bytes from byte {at}; the rest is not read"
+                )
+            }
             DamageCause::Version { found } => write!(
                 f,
                 "the recording has format version {found}; this bayplan reads version {FORMAT_MAJOR}: open it with \
@@ -121,6 +134,10 @@ pub struct Reader {
     /// Looking for the next sound chunk after damage.
     lost: bool,
     fatal: bool,
+    /// The rest of the segment is not read.
+    gave_up: bool,
+    /// Offset in the segment behind the last sound frame.
+    sound_end: u64,
     seen_chunk: bool,
     /// The number the next chunk should have; none before the first one.
     next_seq: Option<u64>,
@@ -160,7 +177,7 @@ impl Reader {
 
     /// Adds the next bytes of the segment.
     pub fn feed(&mut self, bytes: &[u8]) {
-        if self.fatal {
+        if self.fatal || self.gave_up {
             return;
         }
         if self.pos > 0 {
@@ -185,6 +202,13 @@ impl Reader {
         self.offset = 0;
         self.ended = false;
         self.lost = false;
+        self.gave_up = false;
+        self.sound_end = 0;
+    }
+
+    /// Whether the rest of the segment will not be read, whatever bytes are in it: none were a recording's for 16 MiB.
+    pub fn gave_up(&self) -> bool {
+        self.fatal || self.gave_up
     }
 
     /// Offset in the segment up to which everything was read.
@@ -221,13 +245,33 @@ impl Reader {
         self.waiting.get_or_insert(Damage { offset, cause });
     }
 
+    /// Called when nothing sound was found for long: takes no more bytes of this segment.
+    fn give_up(&mut self) -> Step {
+        let cause =
+            if self.seen_chunk { DamageCause::Void { bytes: MAX_GAP } } else { DamageCause::NotARecording };
+        self.damage(self.sound_end, cause);
+        self.gave_up = true;
+        self.lost = false;
+        self.buf = Vec::new();
+        self.pos = 0;
+        Step::Again
+    }
+
     fn next_chunk(&mut self) -> Step {
+        if self.gave_up {
+            return Step::NeedBytes;
+        }
         if self.lost {
             return self.resync();
         }
         match parse_frame(&self.buf[self.pos..]) {
             Frame::Visible(len) => {
                 self.pos += len;
+                if self.seen_chunk {
+                    self.sound_end = self.offset();
+                } else if self.offset() > MAX_GAP {
+                    return self.give_up();
+                }
                 Step::Again
             }
             Frame::Chunk(header, body) => self.chunk(header, body),
@@ -260,7 +304,12 @@ impl Reader {
 
     /// Looks for the next chunk with a sound header.
     fn resync(&mut self) -> Step {
-        let at = match find_header(&self.buf, self.pos) {
+        let found = find_header(&self.buf, self.pos);
+        let (Ok(searched) | Err(searched)) = found;
+        if (self.offset + searched as u64).saturating_sub(self.sound_end) > MAX_GAP {
+            return self.give_up();
+        }
+        let at = match found {
             Ok(at) => at,
             Err(clear) if !self.ended => {
                 self.pos = clear;
@@ -303,6 +352,7 @@ impl Reader {
             return self.need_bytes();
         }
         self.pos = body.end;
+        self.sound_end = self.offset();
         self.seen_chunk = true;
         self.note_sequence(at, header);
         if crc32c(&self.buf[body.clone()]) != header.body_crc {

@@ -236,6 +236,44 @@ fn truncation_at_every_byte_leaves_the_prefix() {
     assert!(most >= records.len() - 9, "the last chunk alone is missing");
 }
 
+#[test]
+fn what_holds_no_record_for_long_is_given_up() {
+    let (segments, records) = recording(2);
+    let zeros = vec![0; 1 << 20];
+    for sound in [&[][..], &segments.concat()] {
+        for portion in [7 << 10, 20 << 20] {
+            let mut reader = Reader::new();
+            let (mut found, mut damages, mut fed) = (0, Vec::new(), 0);
+            let portions = zeros.chunks(portion).cycle();
+            for portion in core::iter::once(sound).chain(portions) {
+                if reader.gave_up() || fed > 64 << 20 {
+                    break;
+                }
+                reader.feed(portion);
+                fed += portion.len();
+                while let Some(item) = reader.next_record() {
+                    match item {
+                        Ok(_) => found += 1,
+                        Err(damage) => damages.push(damage),
+                    }
+                }
+            }
+            assert!(fed < 20 << 20, "{fed} bytes were read");
+            let last = damages.pop().unwrap();
+            if sound.is_empty() {
+                assert_eq!((found, last.cause), (0, DamageCause::NotARecording));
+            } else {
+                let end = sound.len() as u64;
+                let expect = Damage { offset: end, cause: DamageCause::Void { bytes: 16 << 20 } };
+                assert_eq!((found, last), (records.len(), expect));
+            }
+            // The next segment is read as if nothing had been.
+            reader.begin_segment();
+            assert_eq!(reader.gave_up(), sound.is_empty());
+        }
+    }
+}
+
 /// Whether `part` is `whole` with some records left out. Keyframes come in where something is missing.
 fn is_subsequence(part: &[Record], whole: &[Record]) -> bool {
     let mut rest = whole.iter();
