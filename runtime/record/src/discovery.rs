@@ -1,6 +1,6 @@
 //! Which runs are live, and which recordings are there.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use crate::descriptor::Descriptor;
 use crate::error::RecordError;
 use crate::places::Places;
 use crate::process;
-use crate::segments::{list_segments, segment_number};
+use crate::segments::{list_segments, open_file, segment_number};
 
 /// Most descriptors that are looked at.
 const MAX_RUNS: usize = 4096;
@@ -140,7 +140,7 @@ pub(crate) fn first_session(path: &Path) -> Option<SessionInfo> {
     let segments = if path.is_dir() { list_segments(path).ok()? } else { vec![(1, path.to_path_buf())] };
     segments.iter().find_map(|(_, path)| {
         let mut head = Vec::new();
-        File::open(path).ok()?.take(64 << 10).read_to_end(&mut head).ok()?;
+        open_file(path).ok()?.take(64 << 10).read_to_end(&mut head).ok()?;
         let mut reader = Reader::new();
         reader.feed(&head);
         loop {

@@ -48,6 +48,11 @@ pub enum RecordError {
         /// The file.
         path: PathBuf,
     },
+    /// A device, pipe, socket or folder stands where a recording's file would.
+    NotAFile {
+        /// What was named.
+        path: PathBuf,
+    },
     /// The recording cannot be read at all.
     Unreadable {
         /// The segment or file.
@@ -61,6 +66,11 @@ impl RecordError {
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { action, path, source }
+    }
+
+    /// Whether what was wanted is simply not there.
+    pub(crate) fn is_absent(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 }
 
@@ -77,6 +87,10 @@ impl fmt::Display for RecordError {
                  and XDG_STATE_HOME to folders of your own",
                 shown(path)
             ),
+            Self::NotFound { name } if name.trim().is_empty() => f.write_str(
+                "name a recording: a .bptrace file, a folder of them, a process id, a model's name or the start of a \
+                 run's name",
+            ),
             Self::NotFound { name } => write!(
                 f,
                 "there is no recording, live run or process called {}: name a .bptrace file, a folder of them, a \
@@ -92,6 +106,11 @@ impl fmt::Display for RecordError {
             Self::Occupied { path } => write!(
                 f,
                 "{} exists and is no recording: it is left as it is; name another file, or remove it first",
+                shown(path)
+            ),
+            Self::NotAFile { path } => write!(
+                f,
+                "{} is not a regular file, and recordings are written to and read from regular files only",
                 shown(path)
             ),
             Self::Unreadable { path, damage } => write!(f, "{} cannot be read: {damage}", shown(path)),

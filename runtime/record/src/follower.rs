@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use bayplan_trace::{Damage, Event, Reader, Record};
 
 use crate::error::RecordError;
-use crate::segments::list_segments;
+use crate::segments::{list_segments, open_file};
 use crate::source::Source;
 
 /// Bytes read at a time.
@@ -83,14 +83,13 @@ impl Follower {
     /// Opens a recording.
     ///
     /// # Errors
-    /// It is not there, holds no segments, or cannot be opened.
+    /// It is not there, holds no segments, is not made of regular files, or cannot be opened.
     pub fn open(source: Source, start: Start) -> Result<Self, RecordError> {
         let is_folder = source.path.is_dir();
         let (number, path, file) = if is_folder {
             open_segment(&source.path, start)?
         } else {
-            let file = File::open(&source.path).map_err(RecordError::io("open", &source.path))?;
-            (1, source.path.clone(), file)
+            (1, source.path.clone(), open_file(&source.path)?)
         };
         Ok(Self {
             source,
@@ -165,6 +164,10 @@ impl Follower {
     }
 
     fn read_portion(&mut self) -> Result<usize, RecordError> {
+        if self.reader.gave_up() {
+            // For this reader the file ends here, however long it is.
+            return Ok(0);
+        }
         loop {
             match self.file.read(&mut self.portion) {
                 Ok(read) => {
@@ -217,11 +220,11 @@ impl Follower {
             Err(error) => return Err(RecordError::io("list", &self.source.path)(error)),
         };
         for (number, path) in segments.into_iter().filter(|(number, _)| *number > self.number) {
-            match File::open(&path) {
+            match open_file(&path) {
                 Ok(file) => return Ok(Some((number, path, file))),
                 // Retention was faster: take the one after it.
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => return Err(RecordError::io("open", path)(error)),
+                Err(error) if error.is_absent() => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(None)
@@ -241,10 +244,10 @@ fn open_segment(folder: &Path, start: Start) -> Result<(u64, PathBuf, File), Rec
         let Some((number, path)) = segments.into_iter().next() else {
             return Err(RecordError::EmptyFolder { path: folder.to_path_buf() });
         };
-        match File::open(&path) {
+        match open_file(&path) {
             Ok(file) => return Ok((number, path, file)),
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(RecordError::io("open", path)(error)),
+            Err(error) if error.is_absent() => {}
+            Err(error) => return Err(error),
         }
     }
     Err(RecordError::EmptyFolder { path: folder.to_path_buf() })
@@ -252,7 +255,7 @@ fn open_segment(folder: &Path, start: Start) -> Result<(u64, PathBuf, File), Rec
 
 /// Whether a segment says who records, what the plan is and, but for the first segment, what holds.
 fn has_head(number: u64, path: &Path) -> bool {
-    let Ok(mut file) = File::open(path) else { return false };
+    let Ok(mut file) = open_file(path) else { return false };
     let mut reader = Reader::new();
     let mut portion = vec![0; PORTION];
     while let Ok(read @ 1..) = file.read(&mut portion) {

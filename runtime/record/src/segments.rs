@@ -151,8 +151,10 @@ impl Segments {
 }
 
 fn create(path: &Path) -> Result<File, RecordError> {
-    if occupied(path) {
-        return Err(RecordError::Occupied { path: path.to_path_buf() });
+    match open_file(path) {
+        Ok(file) if occupied(&file) => return Err(RecordError::Occupied { path: path.to_path_buf() }),
+        Err(error) if !error.is_absent() => return Err(error),
+        _ => {}
     }
     // Appending, so that after a truncation the next bytes go to the new end.
     let truncated = OpenOptions::new().write(true).create(true).truncate(true).open(path);
@@ -161,13 +163,20 @@ fn create(path: &Path) -> Result<File, RecordError> {
         .map_err(RecordError::io("create", path))
 }
 
-/// Whether something lies there that is no recording, and would be lost.
-fn occupied(path: &Path) -> bool {
+/// Whether the file holds what is no recording, and would be lost.
+fn occupied(file: &File) -> bool {
     let mut head = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(HEAD).read_to_end(&mut head));
-    let regular = fs::metadata(path).is_ok_and(|data| data.is_file());
-    let ours = Reader::recognises(&head);
-    regular && (read.is_err() || !(head.is_empty() || ours))
+    let read = file.take(HEAD).read_to_end(&mut head);
+    read.is_err() || !(head.is_empty() || Reader::recognises(&head))
+}
+
+/// Opens a regular file to read. Anything else is refused before it is opened: opening a pipe waits for its other end,
+/// and a device may go on for ever.
+pub(crate) fn open_file(path: &Path) -> Result<File, RecordError> {
+    if !fs::metadata(path).map_err(RecordError::io("open", path))?.is_file() {
+        return Err(RecordError::NotAFile { path: path.to_path_buf() });
+    }
+    File::open(path).map_err(RecordError::io("open", path))
 }
 
 pub(crate) fn segment_path(folder: &Path, number: u64) -> PathBuf {

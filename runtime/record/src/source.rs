@@ -43,10 +43,14 @@ impl Source {
 /// process or model that recorded several runs stands for its newest; among live runs and recordings, live ones come first.
 ///
 /// # Errors
-/// Nothing or more than one run answers to the name, a folder holds no segments, or a folder cannot be read.
+/// Nothing or more than one run answers to the name, a folder holds no segments, or a folder cannot be read; what is
+/// named is a device, pipe or socket.
 pub fn open(name: &str, places: &Places) -> Result<Source, RecordError> {
+    if name.trim().is_empty() {
+        return Err(RecordError::NotFound { name: name.to_owned() });
+    }
     let path = Path::new(name);
-    if !name.is_empty() && path.exists() {
+    if path.exists() {
         return open_path(path, places);
     }
     let live = live_runs(places)?;
@@ -71,7 +75,7 @@ pub fn open(name: &str, places: &Places) -> Result<Source, RecordError> {
     let matches = live_matches.map(|run| (run.id.clone(), Source::of_run(run, places)));
     let mut matches: Vec<_> = matches.chain(ended_matches.map(|e| (e.id, Source::of_path(e.path)))).collect();
     match matches.len() {
-        1 if !name.is_empty() => Ok(matches.swap_remove(0).1),
+        1 => Ok(matches.swap_remove(0).1),
         0 => Err(RecordError::NotFound { name: name.to_owned() }),
         _ => {
             let runs = matches.into_iter().map(|(id, _)| id).collect();
@@ -81,6 +85,9 @@ pub fn open(name: &str, places: &Places) -> Result<Source, RecordError> {
 }
 
 fn open_path(path: &Path, places: &Places) -> Result<Source, RecordError> {
+    if !path.is_dir() && !path.is_file() {
+        return Err(RecordError::NotAFile { path: path.to_path_buf() });
+    }
     if path.is_dir() && list_segments(path).map_err(RecordError::io("list", path))?.is_empty() {
         return Err(RecordError::EmptyFolder { path: path.to_path_buf() });
     }
