@@ -20,7 +20,7 @@ pub fn text(timeline: &Timeline, damages: &[String], live: bool) -> String {
     page.alarms(timeline);
     page.damage(timeline, damages);
     page.session(timeline, live);
-    page.runs(timeline);
+    page.runs(timeline, live);
     for (number, plan) in timeline.plans.iter().enumerate() {
         page.plan(number, plan);
     }
@@ -53,7 +53,9 @@ impl Page {
         let state = match (live, timeline.ended) {
             (true, _) => "running".to_owned(),
             (false, Some(t)) => format!("ended after {}", Nanos(t)),
-            (false, None) => format!("ended without notice; last seen after {}", Nanos(timeline.now)),
+            (false, None) => {
+                format!("killed, or could not write any more; last seen after {}", Nanos(timeline.now))
+            }
         };
         let seen = timeline.plans.iter().any(|plan| plan.recording.is_some());
         let clean = if seen { "none" } else { "none; no windows were recorded to compare with the plan" };
@@ -134,7 +136,7 @@ impl Page {
         }
     }
 
-    fn runs(&mut self, timeline: &Timeline) {
+    fn runs(&mut self, timeline: &Timeline, live: bool) {
         let mut value = format!("{} done", Count(timeline.runs_ok));
         if timeline.runs_failed > 0 {
             value += &format!(", {} FAILED", Count(timeline.runs_failed));
@@ -143,7 +145,12 @@ impl Page {
             let ops = timeline.plans.get(run.plan as usize).map_or(0, |plan| plan.record.ops.len());
             let seen = run.playhead.map_or(0, |op| u64::from(op) + 1);
             let ops = Count(ops as u64);
-            value += &format!(", run {} in progress: {} of {ops} ops seen complete", run.run, Count(seen));
+            let (is, when) = if live { ("is", "") } else { ("was", " when it stopped") };
+            value += &format!(
+                ", run {} {is} in progress{when}: {} of {ops} ops seen complete",
+                run.run,
+                Count(seen)
+            );
         }
         if let Some(times) = run_times(timeline) {
             let (median, latest) = (Nanos(times.median), Nanos(times.latest));
