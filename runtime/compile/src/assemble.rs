@@ -62,7 +62,11 @@ pub(crate) fn assemble(
     let ports = |list: &[TensorId], values: &[ValueId]| {
         list.iter().zip(values).map(|(&tensor, &value)| maker.port(graph, tensor, value)).collect::<Vec<_>>()
     };
-    let (inputs, outputs) = (ports(&lowered.inputs, &graph.inputs), ports(&lowered.outputs, &graph.outputs));
+    let inputs = ports(&lowered.inputs, &graph.inputs);
+    let mut outputs = ports(&lowered.outputs, &graph.outputs);
+    for (index, output) in outputs.iter_mut().enumerate() {
+        output.name = graph.output_name(index).to_string();
+    }
     let arena_bytes = [placement.run.peak, weights, placement.load.peak];
     check_limits(&buffers, arena_bytes, target)?;
     let (kernels, params) = (maker.kernels, maker.params);

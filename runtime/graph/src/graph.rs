@@ -104,6 +104,9 @@ pub struct Graph {
     pub inputs: Vec<ValueId>,
     /// What the caller gets, in the model's order.
     pub outputs: Vec<ValueId>,
+    /// Names of the outputs at the interface: of each or of none (then their values' names count). They may repeat a
+    /// value's name, where an input or constant is an output too, and each other.
+    pub output_names: Vec<Arc<str>>,
     /// Files that constants lie in.
     pub files: Vec<FileRef>,
     /// The symbols of the inputs' dimensions with their bounds.
@@ -116,6 +119,11 @@ impl Graph {
     /// The value with that index.
     pub fn value(&self, id: ValueId) -> &Value {
         &self.values[id.0 as usize]
+    }
+
+    /// Name of an output at the interface, by its place in [`Graph::outputs`].
+    pub fn output_name(&self, index: usize) -> &Arc<str> {
+        self.output_names.get(index).unwrap_or_else(|| &self.value(self.outputs[index]).name)
     }
 
     /// The node with that index.

@@ -68,9 +68,14 @@ impl fmt::Display for Graph {
             }
             writeln!(f, ")  # {} {}", escape(&node.source_op), escape(&node.name))?;
         }
-        for &id in &self.outputs {
+        for (index, &id) in self.outputs.iter().enumerate() {
             f.write_str("  output ")?;
             self.write_typed(f, id)?;
+            if let Some(name) = self.output_names.get(index)
+                && self.values.get(id.0 as usize).is_none_or(|value| value.name != *name)
+            {
+                write!(f, " as {}", escape(name))?;
+            }
             writeln!(f)?;
         }
         Ok(())

@@ -159,6 +159,10 @@ fn lists(graph: &Graph) -> Result<(), VerifyError> {
             }
         }
     }
+    if !graph.output_names.is_empty() && graph.output_names.len() != graph.outputs.len() {
+        let problem = Problem::Source("it has not as many names of outputs as outputs");
+        return Err(VerifyError { place: graph.name.to_string(), problem });
+    }
     let listed: std::collections::BTreeSet<u32> = graph.inputs.iter().map(|id| id.0).collect();
     let count = graph.values.iter().filter(|v| v.source == ValueSource::Input).count();
     if listed.len() != graph.inputs.len() || listed.len() != count {

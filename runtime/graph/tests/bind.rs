@@ -139,7 +139,10 @@ fn evaluation_agrees_with_inference() {
 
 #[test]
 fn printing_shows_one_node_per_line() {
-    let text = sample().0.to_string();
+    let mut graph = sample().0;
+    graph.output_names = ["v5", "row"].map(Into::into).to_vec();
+    let text = graph.to_string();
+    assert!(text.contains("  output v5: f32[batch]\n") && text.contains(" as row\n"), "{text}");
     assert!(text.contains("  input v0: f32[batch, past + seq]\n"), "{text}");
     assert!(text.contains("  v2: f32[batch, past + seq] = Binary(Add)(v0, v1)  # Add n0\n"), "{text}");
     assert!(text.contains("  needs past + seq = total, or one of them 1  # n0\n"), "{text}");
@@ -173,6 +176,7 @@ fn the_verifier_finds_every_planted_defect() {
         "index 9",
     );
     check("maker", |g| g.values[3].source = ValueSource::Node { node: NodeId(0), output: 0 }, "does not");
+    check("names of outputs", |g| g.output_names.push("y".into()), "as many names");
     check("input list", |g| g.inputs.truncate(1), "every input once");
     check("input twice", |g| g.inputs[1] = ValueId(0), "every input once");
     check("input made by a node", |g| g.inputs[1] = ValueId(2), "made by the graph");

@@ -1,11 +1,13 @@
 //! Building the graph: values by their names in the model, types inferred on the way.
 
+use core::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bayplan_expr::Expr;
 use bayplan_graph::{
-    ConstData, DType, Graph, Inference, Node, NodeId, Op, Tensor, TensorType, Value, ValueId, ValueSource,
+    ConstData, DType, Graph, InferError, Inference, Node, NodeId, Op, Tensor, TensorType, Value, ValueId,
+    ValueSource,
 };
 
 use crate::attributes::Attributes;
@@ -31,6 +33,8 @@ pub(crate) struct Builder<'a> {
     /// Names that something reads.
     read: BTreeSet<String>,
     inference: Inference,
+    /// What kept nodes from being inferred, but for those that only read what had no type already.
+    deferred: BTreeMap<u32, InferError>,
 }
 
 impl<'a> Builder<'a> {
@@ -46,6 +50,7 @@ impl<'a> Builder<'a> {
             made: BTreeMap::new(),
             read: BTreeSet::new(),
             inference: Inference::new(),
+            deferred: BTreeMap::new(),
         }
     }
 
@@ -123,6 +128,19 @@ impl<'a> Builder<'a> {
         Ok(id)
     }
 
+    /// Why a value has no type: the error of the node that it first went wrong at.
+    fn cause(&self, untyped: ValueId) -> Option<&InferError> {
+        let mut id = untyped;
+        loop {
+            let ValueSource::Node { node, .. } = self.graph.value(id).source else { return None };
+            if let Some(error) = self.deferred.get(&node.0) {
+                return Some(error);
+            }
+            // Operands are made before the node that reads them, so that this ends.
+            id = *self.graph.node(node).inputs.iter().find(|&&id| self.graph.value(id).ty.is_none())?;
+        }
+    }
+
     pub(crate) fn finish(mut self) -> Graph {
         self.graph.files = self.tensors.files;
         self.graph.constraints = self.inference.into_constraints();
@@ -136,12 +154,18 @@ pub(crate) struct Call<'b, 'a> {
     pub(crate) node: &'b NodeProto,
     pub(crate) name: Arc<str>,
     pub(crate) source_op: Arc<str>,
+    /// The first value whose type was asked for and is not known.
+    untyped: Cell<Option<ValueId>>,
 }
 
 /// What a builder of an operator gives: the values of the node's outputs, or a reason.
 pub(crate) type Built = Result<Vec<ValueId>, String>;
 
-impl<'b> Call<'b, '_> {
+impl<'b, 'a> Call<'b, 'a> {
+    pub(crate) fn new(builder: &'b mut Builder<'a>, node: &'b NodeProto, name: &str, op: &str) -> Self {
+        Self { builder, node, name: name.into(), source_op: op.into(), untyped: Cell::new(None) }
+    }
+
     pub(crate) fn attributes(&self) -> Attributes<'b> {
         Attributes(self.node)
     }
@@ -174,14 +198,20 @@ impl<'b> Call<'b, '_> {
         self.optional(index)?.ok_or_else(|| format!("input {index} is missing"))
     }
 
-    pub(crate) fn dtype(&self, id: ValueId) -> Result<DType, String> {
+    fn ty(&self, id: ValueId, what: &str) -> Result<&TensorType, String> {
         let value = self.builder.graph.value(id);
-        value.ty.as_ref().map(|ty| ty.dtype).ok_or_else(|| unknown(&value.name, "element type"))
+        value.ty.as_ref().ok_or_else(|| {
+            self.untyped.set(self.untyped.get().or(Some(id)));
+            unknown(&value.name, what)
+        })
+    }
+
+    pub(crate) fn dtype(&self, id: ValueId) -> Result<DType, String> {
+        self.ty(id, "element type").map(|ty| ty.dtype)
     }
 
     pub(crate) fn shape(&self, id: ValueId) -> Result<Vec<Expr>, String> {
-        let value = self.builder.graph.value(id);
-        value.ty.as_ref().map(|ty| ty.shape.clone()).ok_or_else(|| unknown(&value.name, "rank"))
+        self.ty(id, "rank").map(|ty| ty.shape.clone())
     }
 
     pub(crate) fn rank(&self, id: ValueId) -> Result<usize, String> {
@@ -226,7 +256,11 @@ impl<'b> Call<'b, '_> {
         let (name, source_op) = (self.name.clone(), self.source_op.clone());
         let node = Node { op, inputs: inputs.to_vec(), outputs: made.clone(), name, source_op };
         self.builder.graph.nodes.push(node);
-        let _ = self.builder.inference.node(&mut self.builder.graph, id);
+        if let Err(error) = self.builder.inference.node(&mut self.builder.graph, id)
+            && !matches!(error, InferError::Order { .. })
+        {
+            self.builder.deferred.insert(id.0, error);
+        }
         Ok(made)
     }
 
@@ -258,6 +292,21 @@ fn unknown(name: &str, what: &str) -> String {
     )
 }
 
+/// An error of inference as one of the import.
+fn inferred(error: &InferError) -> ImportError {
+    match error {
+        InferError::Node { node, source_op, operands, error, .. } => {
+            let operands: Vec<String> = operands.iter().map(ToString::to_string).collect();
+            ImportError::Node {
+                node: node.to_string(),
+                op: source_op.to_string(),
+                reason: format!("of {}: {error}", operands.join(", ")),
+            }
+        }
+        other => ImportError::Model(other.to_string()),
+    }
+}
+
 /// Builds one node and lets its output names stand for what was built.
 pub(crate) fn build(
     builder: &mut Builder<'_>,
@@ -267,8 +316,14 @@ pub(crate) fn build(
 ) -> Result<(), ImportError> {
     let (first_new, op) = (builder.graph.values.len() as u32, node.op_type.as_deref().unwrap_or_default());
     let fail = |reason| ImportError::Node { node: name.to_owned(), op: op.to_owned(), reason };
-    let mut call = Call { builder, node, name: name.into(), source_op: op.into() };
-    let values = function(&mut call).map_err(fail)?;
+    let mut call = Call::new(builder, node, name, op);
+    let values = match function(&mut call) {
+        Ok(values) => values,
+        Err(reason) => {
+            let cause = call.untyped.get().and_then(|id| call.builder.cause(id));
+            return Err(cause.map_or_else(|| fail(reason), inferred));
+        }
+    };
     let named = node.output.iter().enumerate().filter(|(_, o)| !o.is_empty());
     for (index, output) in named {
         let Some(&id) = values.get(index) else {

@@ -241,6 +241,7 @@ fn outputs(builder: &mut Builder<'_>, graph: &GraphProto) -> Result<(), ImportEr
             id = alias(builder, name, id).map_err(|reason| ImportError::tensor(name, reason))?;
         }
         builder.graph.outputs.push(id);
+        builder.graph.output_names.push(name.into());
     }
     Ok(())
 }
@@ -254,7 +255,7 @@ fn alias(
     let taken = builder.graph.values.iter().any(|v| *v.name == *name);
     let axes = Tensor::from_i64(vec![0], &[]).map_err(|e| e.to_string())?;
     let node = NodeProto { output: vec![name.to_owned()], ..NodeProto::default() };
-    let mut call = Call { builder, node: &node, name: name.into(), source_op: "Identity".into() };
+    let mut call = Call::new(builder, &node, name, "Identity");
     let axes = call.builder.constant(&axes)?;
     let copy = call.emit(Op::View(ViewOp::Squeeze), &[id, axes])?;
     if !taken {

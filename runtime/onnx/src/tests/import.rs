@@ -1,8 +1,9 @@
 //! Names, constants, ranges, external data, symbols.
 
-use bayplan_expr::Bounds;
+use bayplan_expr::{Bindings, Bounds};
 use bayplan_graph::{
-    ByteRange, ByteSource, ConstData, DType, FileId, FileRef, Graph, Tensor, ValueSource, verify,
+    ByteRange, ByteSource, ConstData, DType, FileId, FileRef, Graph, NoFiles, Tensor, ValueSource, eval,
+    verify,
 };
 
 use super::{A, bytes, f32s, graph, info, model, node, tensor};
@@ -151,6 +152,26 @@ fn names_are_kept_and_unique() {
     assert_ne!(graph.outputs[2], graph.inputs[0], "an output is never the input itself");
     assert!(graph.nodes.iter().any(|n| &*n.name == "HardSwish_1" && &*n.source_op == "HardSwish"));
     assert!(graph.values.iter().any(|v| &*v.name == "x.binary"));
+}
+
+/// The interface keeps the model's names also where an output is an input or initializer, or is listed twice; values
+/// keep names of their own.
+#[test]
+fn outputs_are_named_as_in_the_model() {
+    let mut g = adding(tensor("w", &f32s(&[2], &[1.0, 2.0])), &["2"]);
+    let listed = ["y", "x", "w", "y", "x"];
+    g.output = listed.map(|name| info(name, DType::F32, &["2"])).to_vec();
+    let (mut graph, _) = imported(g).unwrap();
+    graph.infer().unwrap();
+    let bound = graph.bind(&Bindings::default()).unwrap();
+    for graph in [&graph, &bound] {
+        let names: Vec<&str> = (0..listed.len()).map(|i| &**graph.output_name(i)).collect();
+        assert_eq!(names, listed);
+    }
+    assert!(bound.outputs.iter().all(|id| matches!(bound.value(*id).source, ValueSource::Node { .. })));
+    let y = eval(&bound, &[f32s(&[2], &[10.0, 20.0])], &NoFiles).unwrap();
+    let expected = [[11.0, 22.0], [10.0, 20.0], [1.0, 2.0], [11.0, 22.0], [10.0, 20.0]];
+    assert_eq!(y, expected.map(|list| f32s(&[2], &list)));
 }
 
 /// Before IR version 4 initializers are listed as inputs.

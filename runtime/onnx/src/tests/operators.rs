@@ -31,7 +31,7 @@ fn run(case: &Case) -> Result<Vec<Tensor>, String> {
     let mut graph = import(&bytes, &ImportOptions::default()).map_err(|e| e.to_string())?;
     graph.infer().map_err(|e| e.to_string())?;
     verify(&graph).map_err(|e| e.to_string())?;
-    let names: Vec<&str> = graph.outputs.iter().map(|&id| &*graph.value(id).name).collect();
+    let names: Vec<&str> = (0..graph.outputs.len()).map(|index| &**graph.output_name(index)).collect();
     assert_eq!(names, outputs, "{}", case.op);
     eval(&graph, &given, &NoFiles).map_err(|e| e.to_string())
 }

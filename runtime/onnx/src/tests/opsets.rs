@@ -2,7 +2,7 @@
 
 use bayplan_graph::DType;
 
-use super::{A, bytes, f32s, graph, info, model, node, tensor};
+use super::{A, bytes, f32s, graph, i64s, info, model, node, tensor};
 use crate::generated::onnx::{ModelProto, NodeProto, OperatorSetIdProto};
 use crate::{ImportError, ImportOptions, import};
 
@@ -93,6 +93,22 @@ fn nodes_say_what_is_wrong_with_them() {
     let training =
         node("BatchNormalization", &["x", "x", "x", "x", "x"], &["y"], &[("training_mode", A::I(1))]);
     refuse(&one(20, training), &["evaluation mode"]);
+}
+
+/// A builder that asks for the type of what could not be inferred is not to blame: the node where it began is.
+#[test]
+fn the_node_that_cannot_be_inferred_is_blamed() {
+    let list = |name: &str, v: i64| tensor(name, &i64s(&[1], &[v]));
+    let nodes = vec![
+        node("Slice", &["x", "from", "to", "axis", "step"], &["t"], &[]),
+        node("Relu", &["t"], &["u"], &[]),
+        node("Softsign", &["u"], &["y"], &[]),
+    ];
+    let mut g = graph(nodes, vec![info("x", DType::F32, &["n", "4"])], &["y"]);
+    g.initializer = vec![list("from", -1), list("to", -9), list("axis", 0), list("step", -1)];
+    let message = message(&model(20, g));
+    assert!(message.starts_with("node `Slice_0` (Slice): of f32[n, 4]"), "{message}");
+    assert!(!message.contains("Softsign"), "{message}");
 }
 
 #[test]
