@@ -100,9 +100,6 @@ pub(crate) fn header(buffer: &mut Buffer, area: Rect, model: &Model, theme: &The
         let words = format!("   damaged {}", Count(model.damages));
         parts.push((7, vec![Span::styled(words, theme.bar().patch(theme.warning()))]));
     }
-    if model.failure.is_some() {
-        parts.push((7, vec![Span::styled("   unreadable", theme.bar().patch(theme.alarm_text()))]));
-    }
     let dropped = timeline.dropped_total();
     let style = if dropped > 0 { theme.bar().patch(theme.warning()) } else { theme.bar() };
     let weight = if dropped > 0 { 7 } else { 2 };
@@ -125,6 +122,8 @@ fn brief_version(version: &str) -> &str {
 
 fn state(model: &Model, theme: &Theme) -> Vec<Span<'static>> {
     let (words, style) = match model.life {
+        // Reading stopped for good: whether the run goes on is not known.
+        _ if model.failure.is_some() => ("unreadable", theme.alarm_text()),
         _ if model.paused => ("‖ paused", theme.warning()),
         _ if !model.caught_up => ("… reading", theme.warning()),
         Life::Live => ("● live", theme.good()),

@@ -29,6 +29,7 @@ fn write(out: &mut String, model: &Model) -> std::fmt::Result {
         )?;
     }
     let life = match model.life {
+        _ if model.failure.is_some() => "the recording cannot be read to its end",
         Life::Live => "the run is live",
         Life::Ended => "the run has ended",
         Life::Killed => "the run stopped without an end: it was killed, or could not write any more",

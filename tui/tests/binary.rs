@@ -179,6 +179,8 @@ fn errors_are_one_message_and_a_status() {
         "there is no recording, live run or process called nothing-of-that-name",
     );
     check(&["--text"], 1, "no run is live");
+    check(&["", "--text"], 1, "name a recording");
+    check(&["/dev/zero", "--text"], 1, "/dev/zero is not a regular file");
     check(&[home.path().to_str().unwrap()], 1, "holds no recording");
     check(&["--snapshot", "80x24"], 2, "required arguments");
     check(&["x", "--snapshot", "80"], 2, "like 120x40");
@@ -195,5 +197,8 @@ fn what_is_no_recording_is_said_to_be_none() {
     std::fs::write(&path, "this is no recording\n".repeat(100)).unwrap();
     let picture = shown(home.path(), &[path.to_str().unwrap(), "--snapshot", "120x20"]);
     let header = picture.lines().next().unwrap();
-    assert!(header.contains("damaged") || header.contains("unreadable"), "{picture}");
+    assert!(header.contains("unreadable") && !header.contains("live"), "{picture}");
+    let summary = shown(home.path(), &[path.to_str().unwrap(), "--text"]);
+    assert!(summary.starts_with("the recording cannot be read"), "{summary}");
+    assert!(summary.contains("this is not a recording of bayplan"), "{summary}");
 }
