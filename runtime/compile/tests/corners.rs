@@ -5,9 +5,9 @@ mod common;
 use bayplan_graph::op::{
     BinaryOp, F32Bits, Keep, Op, PadMode, Pads, PoolKind, ReduceOp, UnaryOp, ViewOp, Window,
 };
-use bayplan_graph::{DType, Tensor, ValueId};
+use bayplan_graph::{DType, Graph, Tensor, ValueId};
 
-use common::{Builder, check, floats};
+use common::{Builder, WAYS, check, device, floats, program};
 
 const EXP: Op = Op::Unary(UnaryOp::Tanh);
 const ADD: Op = Op::Binary(BinaryOp::Add);
@@ -92,6 +92,22 @@ fn outputs_that_are_something_else() {
         let x = b.floats(&[0]);
         b.output(x);
     });
+}
+
+/// Ports have the interface's names, also where values need others.
+#[test]
+fn ports_are_named_as_in_the_model() {
+    let mut b = Builder::new("names");
+    let x = b.floats(&[3]);
+    let y = b.op(EXP, &[x]);
+    [y, x, y].into_iter().for_each(|id| b.output(id));
+    let names = |graph: &Graph| {
+        let program = program(graph, device().target(), WAYS[3]).expect("a program");
+        program.outputs.iter().map(|port| port.name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&b.graph), ["v1", "v0", "v1"]);
+    b.graph.output_names = ["sum", "v0", "sum"].map(Into::into).to_vec();
+    assert_eq!(names(&b.graph), ["sum", "v0", "sum"]);
 }
 
 #[test]
