@@ -12,7 +12,8 @@ Example: bayplan run assets/digits.onnx --dim batch=8 --runs 1000
 JSON: version, model, device, dims, seed; inputs and outputs (each with name, dtype, shape, and \
     outputs with file or null); in bytes arena_bytes, weight_bytes, peak, lower_bound; waste as a \
     share of the lower_bound; dispatches, kernels, build_ns, runs, interrupted; run_ns with \
-    first, and median, p95 and min of the runs after it; recording (a path or null).";
+    first, and median, p95 and min of the runs after it; recording (a path or null), \
+    recording_error (why some of it is missing, or null) and events_lost (how many).";
 
 /// The example of `plan`, and what its JSON holds.
 const PLAN: &str = "\
@@ -20,8 +21,9 @@ Example: bayplan plan encoder.onnx --dim batch=4 --dim seq=32 --json
 
 JSON: version, kind (model or instance), name; in bytes peak, lower_bound and their difference \
     gap; witness (a point, and the ids live there, whose sizes add up to the lower_bound); waste as \
-    a share of the lower_bound; status, strategy. Of an instance: buffers, each with id, lower, \
-    upper, size, alignment and offset. Of a model: dims, target, arena_bytes, weight_bytes, \
+    a share of the lower_bound; status, strategy. Of an instance: given_peak (that of the offsets in \
+    the file, null without them) and buffers, each with id, lower, upper, size, alignment and \
+    offset. Of a model: dims, target, arena_bytes, weight_bytes, \
     load_peak, dispatches, kernels, and plan with all buffers and ops as a recording keeps them.";
 
 /// The example of `devices`, and what its JSON holds.

@@ -115,6 +115,27 @@ fn a_full_disk_is_an_error() {
 }
 
 #[test]
+fn a_report_on_what_is_no_recording_says_so_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    let zeros = folder.path().join("zeros.bptrace");
+    fs::File::create(&zeros).unwrap().set_len(40 << 30).unwrap();
+    let cases = [
+        (text(&pipe), "pipe is not a regular file"),
+        ("/dev/zero", "/dev/zero is not a regular file"),
+        (text(&zeros), "this is not a recording"),
+        ("", "name a recording"),
+    ];
+    for (name, expected) in cases {
+        let ended = output(bayplan(&["report", name]));
+        let stderr = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(1), "{name}: {stderr}");
+        assert!(stderr.starts_with("error: ") && stderr.contains(expected), "{name}: {stderr}");
+    }
+}
+
+#[test]
 fn top_hands_its_words_to_the_viewer_and_its_status_back() {
     let folder = tempfile::tempdir().unwrap();
     let viewer = folder.path().join("viewer");

@@ -7,17 +7,21 @@ use std::process::ExitCode;
 
 use bayplan::{Device, Effort, EngineError, Target};
 use bayplan_plan::csv::{self, Instance};
-use bayplan_plan::{solve, validate};
-use bayplan_text::{Bytes, escape};
+use bayplan_plan::{Plan, Violation, solve, validate};
+use bayplan_text::{Bytes, ellipsis, escape};
 
 use super::plan_text::{instance_json, instance_text, model_csv, model_json, model_text};
 use super::run::{compile, device_options, open_model};
 use crate::args::{ModelOptions, PlanFormat, PlanOptions};
 use crate::exit::{Failure, Outcome};
+use crate::out::counted;
 use crate::{inputs, out};
 
 /// Largest instance read into memory: a million buffers take about 40 MB.
 const MAX_CSV: u64 = 1 << 30;
+
+/// Columns of an id in a message.
+const ID: usize = 40;
 
 pub(crate) fn plan(options: &PlanOptions) -> Outcome {
     let format = if options.json { PlanFormat::Json } else { options.format };
@@ -37,6 +41,7 @@ pub(crate) fn plan(options: &PlanOptions) -> Outcome {
 fn instance(path: &Path, format: PlanFormat) -> Result<String, Failure> {
     let name = path.display().to_string();
     let instance = read(path)?;
+    let given = given(&name, &instance)?;
     let plan = solve(&instance.problem, Effort::Normal);
     validate(&instance.problem, &plan).map_err(|e| {
         Failure::new(format!(
@@ -45,9 +50,42 @@ fn instance(path: &Path, format: PlanFormat) -> Result<String, Failure> {
     })?;
     Ok(match format {
         PlanFormat::Csv => csv::write(&instance, Some(&plan)),
-        PlanFormat::Json => instance_json(&name, &instance, &plan)?,
-        PlanFormat::Text => instance_text(&name, &instance, &plan),
+        PlanFormat::Json => instance_json(&name, &instance, &plan, given.as_ref())?,
+        PlanFormat::Text => instance_text(&name, &instance, &plan, given.as_ref()),
     })
+}
+
+/// The plan of the offsets in the file, checked.
+fn given(name: &str, instance: &Instance) -> Result<Option<Plan>, Failure> {
+    let Some(offsets) = &instance.offsets else { return Ok(None) };
+    let plan = Plan::from_offsets(&instance.problem, offsets.clone(), "given");
+    plan.map(Some).map_err(|violation| {
+        Failure::new(format!("{}: the offsets are no plan: {}", escape(name), wrong(instance, &violation)))
+    })
+}
+
+/// What is wrong with the offsets of an instance, its rows named by their ids.
+fn wrong(instance: &Instance, violation: &Violation) -> String {
+    let row = |index: u32| {
+        let id = instance.ids.get(index as usize).map_or("", String::as_str);
+        format!("row {} ({})", u64::from(index) + 1, ellipsis(id, ID))
+    };
+    match *violation {
+        Violation::Overlap { a, b, from, to, point } => format!(
+            "{} and {} are both live at point {point} and share {}, {from}..{to}",
+            row(a),
+            row(b),
+            counted((to - from) as usize, "byte", "bytes")
+        ),
+        Violation::Misaligned { buffer, offset, align } => {
+            format!("{}: offset {offset} is no multiple of its alignment {align}", row(buffer))
+        }
+        Violation::OffsetTooLarge { buffer, offset } => {
+            format!("{}: offset {offset} plus its size passes 64 bits", row(buffer))
+        }
+        // Peak and bounds are worked out, not given.
+        ref other => other.to_string(),
+    }
 }
 
 fn read(path: &Path) -> Result<Instance, Failure> {
@@ -92,5 +130,34 @@ fn target(options: &ModelOptions) -> Result<(Target, Option<String>), Failure> {
             Ok((Target::generic(), Some(e.to_string())))
         }
         Err(e) => Err(e.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_offsets_are_checked_and_their_rows_named() {
+        let check = |rows: &str, expect: Result<u64, &str>| {
+            let text = format!("id,lower,upper,size,alignment,offset\n{rows}");
+            let found = given("x.csv", &csv::read(&text).unwrap());
+            match (found, expect) {
+                (Ok(plan), Ok(peak)) => assert_eq!(plan.map(|plan| plan.peak), Some(peak), "{rows}"),
+                (Err(failure), Err(words)) => {
+                    let (message, code) = failure.parts();
+                    assert!(message.contains(words) && code == 1, "{message}");
+                }
+                (found, _) => panic!("{rows}: {found:?}"),
+            }
+        };
+        check("a,0,2,100,1,0\nb,1,3,50,1,150\n", Ok(200));
+        check("a,0,2,100,1,0\nb,2,3,50,1,0\n", Ok(100));
+        let shared = "row 1 (a) and row 2 (b\\x1b) are both live at point 1 and share 1 byte, 99..100";
+        check("a,0,2,100,1,0\nb\u{1b},1,3,50,1,99\n", Err(shared));
+        check("a,0,2,100,64,0\nb,1,3,50,64,100\n", Err("row 2 (b): offset 100 is no multiple"));
+        check("a,0,2,100,1,18446744073709551615\n", Err("row 1 (a): offset 18446744073709551615 plus"));
+        let none = given("x.csv", &csv::read("id,lower,upper,size\na,0,2,100\n").unwrap()).unwrap();
+        assert_eq!(none, None);
     }
 }

@@ -49,6 +49,8 @@ struct Witness<'a> {
 
 #[derive(Serialize)]
 struct InstanceJson<'a> {
+    /// The peak of the offsets in the file.
+    given_peak: Option<u64>,
     buffers: Vec<BufferJson<'a>>,
 }
 
@@ -99,7 +101,12 @@ fn plan_json<Rest: Serialize>(
     Ok(plain(&text) + "\n")
 }
 
-pub(crate) fn instance_json(name: &str, instance: &Instance, plan: &Plan) -> Result<String, Failure> {
+pub(crate) fn instance_json(
+    name: &str,
+    instance: &Instance,
+    plan: &Plan,
+    given: Option<&Plan>,
+) -> Result<String, Failure> {
     let live = instance.problem.live_at(plan.lower_bound.witness);
     let live = live.iter().map(|&index| instance.ids[index as usize].as_str()).collect();
     let buffers = instance.problem.buffers().iter().zip(&instance.ids).zip(&plan.offsets);
@@ -112,13 +119,22 @@ pub(crate) fn instance_json(name: &str, instance: &Instance, plan: &Plan) -> Res
         offset,
     });
     let buffers = buffers.collect();
-    plan_json("instance", name, plan, live, InstanceJson { buffers })
+    plan_json(
+        "instance",
+        name,
+        plan,
+        live,
+        InstanceJson { given_peak: given.map(|given| given.peak), buffers },
+    )
 }
 
-pub(crate) fn instance_text(name: &str, instance: &Instance, plan: &Plan) -> String {
+pub(crate) fn instance_text(name: &str, instance: &Instance, plan: &Plan, given: Option<&Plan>) -> String {
     let count = counted(instance.problem.len(), "buffer", "buffers");
     let mut text = format!("instance     {}  {count}\n", escape(name));
     text += &summary(plan);
+    if let Some(given) = given {
+        text += &format!("given        {}, the peak of the offsets in the file\n", sized(given.peak));
+    }
     let live = instance.problem.live_at(plan.lower_bound.witness);
     let sizes = live.iter().map(|&index| {
         (instance.ids[index as usize].as_str(), instance.problem.buffers()[index as usize].size)
@@ -190,11 +206,15 @@ pub(crate) fn model_text(program: &Program, why: Option<&str>) -> String {
     text + &largest("live there", live_at(program, witness))
 }
 
+/// Bytes, short and in full.
+fn sized(bytes: u64) -> String {
+    format!("{:<10}  {} bytes", Bytes(bytes).to_string(), Count(bytes))
+}
+
 fn summary(plan: &Plan) -> String {
-    let bytes = |bytes: u64| format!("{:<10}  {} bytes", Bytes(bytes).to_string(), Count(bytes));
-    let mut text = format!("peak         {}\n", bytes(plan.peak));
+    let mut text = format!("peak         {}\n", sized(plan.peak));
     let witness = plan.lower_bound.witness;
-    text += &format!("lower bound  {}, live at point {witness}\n", bytes(plan.lower_bound.bytes));
+    text += &format!("lower bound  {}, live at point {witness}\n", sized(plan.lower_bound.bytes));
     let waste = Percent(plan.waste()).to_string();
     text += &format!("waste        {waste:<10}  {} bytes, {}\n", Count(plan.gap()), plan.status.name());
     text + &format!("strategy     {}\n", plan.strategy)
@@ -231,7 +251,7 @@ mod tests {
     #[test]
     fn an_instance_is_told_with_its_proof() {
         let (instance, plan) = planned();
-        let text = instance_json("x.csv", &instance, &plan).unwrap();
+        let text = instance_json("x.csv", &instance, &plan, None).unwrap();
         assert!(!text.contains('\u{1b}'));
         let json: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(
@@ -245,7 +265,7 @@ mod tests {
     #[test]
     fn help_names_every_key_of_the_json() {
         let (instance, plan) = planned();
-        let json: Value = serde_json::from_str(&instance_json("x", &instance, &plan).unwrap()).unwrap();
+        let json: Value = serde_json::from_str(&instance_json("x", &instance, &plan, None).unwrap()).unwrap();
         let mut program = crate::args::Arguments::command();
         let help = program.find_subcommand_mut("plan").unwrap().render_long_help().to_string();
         let rows = json["buffers"][0].as_object().unwrap().keys();
@@ -258,7 +278,9 @@ mod tests {
     #[test]
     fn text_is_harmless_and_fits_a_hundred_columns() {
         let (instance, plan) = planned();
-        let text = instance_text("x.csv", &instance, &plan);
+        let given = Plan::from_offsets(&instance.problem, vec![0, 100, 200], "given").unwrap();
+        let text = instance_text("x.csv", &instance, &plan, Some(&given));
+        assert!(text.contains("given        300 B       300 bytes"), "{text}");
         assert!(!text.contains('\u{1b}') && text.contains("peak         150 B       150 bytes"), "{text}");
         assert!(text.lines().all(|line| bayplan_text::columns(line) <= 100), "{text}");
     }

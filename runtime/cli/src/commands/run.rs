@@ -12,9 +12,10 @@ use bayplan::{
 };
 use bayplan_record::Destination;
 use bayplan_text::escape;
+use serde_json::Value;
 use signal_hook::iterator::Signals;
 
-use super::run_text::{Facts, Written, head, json, tail};
+use super::run_text::{Facts, Written, head, incomplete, json, tail};
 use super::watch;
 use crate::args::{ModelOptions, RunOptions};
 use crate::exit::{Failure, Outcome};
@@ -57,12 +58,38 @@ pub(crate) fn run(options: &RunOptions) -> Outcome {
     }
     let names: Vec<String> = session.program().inputs.iter().map(|port| port.name.clone()).collect();
     let named: Vec<(&str, &Tensor)> = names.iter().map(String::as_str).zip(&given).collect();
-    let (latencies, written) = repeat(&mut session, &named, options, &stop, &mut progress)?;
-    let facts = Facts { options, session: &session, built };
-    if options.format.is_json() {
-        out::print_json(&json(&facts, &latencies, &written))?;
-    } else if text {
-        out::print(&tail(&facts, &latencies, &written))?;
+    let done = repeat(&mut session, &named, options, &stop, &mut progress);
+    let told = done.map(|(latencies, written)| {
+        let facts = Facts { options, session: &session, built };
+        if options.format.is_json() {
+            Told::Json(json(&facts, &latencies, &written))
+        } else {
+            Told::Text(if text { tail(&facts, &latencies, &written) } else { String::new() })
+        }
+    });
+    finish(session, told)
+}
+
+/// What there is to say of the runs.
+enum Told {
+    Json(Value),
+    Text(String),
+}
+
+/// Ends the session and with it the recording. What the recording lacks is a warning: the runs are none the worse for it.
+fn finish(session: Session, told: Result<Told, Failure>) -> Outcome {
+    let refused = session.trace().refused().map(ToString::to_string);
+    let summary = session.finish();
+    if let Some(missing) = incomplete(&summary) {
+        out::error_line("warning", &format!("the recording is incomplete: {missing}"));
+    }
+    match told? {
+        Told::Json(mut json) => {
+            json["recording_error"] = refused.or_else(|| incomplete(&summary)).into();
+            json["events_lost"] = summary.lost.into();
+            out::print_json(&json)?;
+        }
+        Told::Text(text) => out::print(&text)?,
     }
     Ok(ExitCode::SUCCESS)
 }

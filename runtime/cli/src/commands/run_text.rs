@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bayplan::{Arena, Session, Tensor};
+use bayplan_record::Summary;
 use bayplan_text::{Bytes, Count, Nanos, Percent, ellipsis};
 use serde_json::{Map, Value, json};
 
@@ -113,6 +114,17 @@ pub(crate) fn tail(facts: &Facts<'_>, latencies: &Latencies, written: &[Written]
     text + "\n"
 }
 
+/// What a recording lacks, if it lacks anything.
+pub(crate) fn incomplete(summary: &Summary) -> Option<String> {
+    let lost = (summary.lost > 0).then(|| format!("{} events are not in it", Count(summary.lost)));
+    match (&summary.disk_error, lost) {
+        (Some(error), Some(lost)) => Some(format!("{error}; {lost}")),
+        (Some(error), None) => Some(error.clone()),
+        (None, Some(lost)) => Some(format!("{lost}: they came faster than they could be written")),
+        (None, None) => None,
+    }
+}
+
 /// All of it for programs. Sizes are bytes, times nanoseconds; a file is null where none is written, the recording where
 /// nothing is recorded.
 pub(crate) fn json(facts: &Facts<'_>, latencies: &Latencies, written: &[Written]) -> Value {
@@ -153,4 +165,24 @@ pub(crate) fn json(facts: &Facts<'_>, latencies: &Latencies, written: &[Written]
         "run_ns": { "first": latencies.first(), "median": median, "p95": p95, "min": least },
         "recording": facts.session.trace().recorder().path(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_recording_lacks_is_told() {
+        let error = || Some("could not write x: no space".to_owned());
+        let cases = [
+            (0, None, None),
+            (0, error(), Some("could not write x: no space")),
+            (1200, error(), Some("could not write x: no space; 1,200 events are not in it")),
+            (7, None, Some("7 events are not in it: they came faster than they could be written")),
+        ];
+        for (lost, disk_error, expected) in cases {
+            let summary = Summary { lost, disk_error, ..Summary::default() };
+            assert_eq!(incomplete(&summary).as_deref(), expected);
+        }
+    }
 }
