@@ -5,6 +5,10 @@
 //! its interface), the parameters, and the grid. Kernels with equal text are one pipeline, whatever their shapes: shapes
 //! travel in the parameters, so that devices which compile slowly compile little.
 //!
+//! A CPU driver such as lavapipe ends every loop of an invocation without a word after 65,535 passes, those of all its
+//! loops counted together: kernels for [`Class::Cpu`] keep below that by taking several steps to a pass, and work that
+//! would still pass it is a [`Refusal`].
+//!
 //! This room reads no device: a [`Target`] is plain data.
 #![forbid(unsafe_code)]
 
@@ -12,6 +16,7 @@ mod chain;
 mod epilogue;
 mod kernel;
 mod kernels;
+mod loops;
 mod packing;
 mod source;
 mod spec;

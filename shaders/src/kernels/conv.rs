@@ -5,6 +5,7 @@ use core::fmt::Write as _;
 use crate::epilogue::{Axis, Epilogue};
 use crate::kernels::product::{Problem, image_params};
 use crate::kernels::{conv_block, matmul, matmul_gpu};
+use crate::loops;
 use crate::source::{Source, Workgroup};
 use crate::strides::elements;
 use crate::{Access, Class, ConvSpec, Launch, Refusal, Slot, Spec, Target, chain};
@@ -110,6 +111,7 @@ pub(crate) fn build_window(spec: &ConvSpec, target: &Target) -> Result<Launch, R
     }
     .write(&mut src, "f32", false, true)?;
     let shape = Workgroup::flat(target, 64);
+    let (per, sum) = window_sum(spec, &src, channels)?;
     let mut body = String::new();
     let _ = write!(
         body,
@@ -120,17 +122,38 @@ pub(crate) fn build_window(spec: &ConvSpec, target: &Target) -> Result<Launch, R
          let y0 = (px / p.out_x) * p.step_y - p.pad_y;\nlet x0 = (px % p.out_x) * p.step_x - p.pad_x;\n\
          let plane = p.in_y * p.in_x;\nlet first = (row / p.per_group) * p.channels;\n\
          var acc = vec4<f32>();\nvar w = row * p.channels * p.taps_y * p.taps_x;\n\
-         for (var c = 0u; c < p.channels; c += 1u) {{\nlet at = (z * p.all_channels + first + c) * plane;\n\
-         for (var ky = 0u; ky < p.taps_y; ky += 1u) {{\nlet y = y0 + ky * p.gap_y;\n\
-         for (var kx = 0u; kx < p.taps_x; kx += 1u) {{\nlet x = x0 + kx * p.gap_x;\n\
-         let inside = (y < vec4<u32>(p.in_y)) & (x < vec4<u32>(p.in_x));\n\
-         let j = select(vec4<u32>(), at + y * p.in_x + x, inside);\n\
-         let v = vec4<f32>(b0.d[j.x], b0.d[j.y], b0.d[j.z], b0.d[j.w]);\n\
-         acc += b1.d[w] * select(vec4<f32>(), v, inside);\nw += 1u;\n}}\n}}\n}}\n\
-         put4(acc, z, row, col, (z * p.filters + row) * p.n + col, min(p.n - col, 4u));\n",
+         {sum}put4(acc, z, row, col, (z * p.filters + row) * p.n + col, min(p.n - col, 4u));\n",
         shape.invocations
     );
     let aligned = if pixels.is_multiple_of(4) { "4" } else { "1" };
-    let name = format!("conv.window.x{aligned}{}", chain::label(&spec.epilogue));
+    let name = format!("conv.window.x{aligned}{}{}", per, chain::label(&spec.epilogue));
     src.finish(name, &body, shape, total.div_ceil(u64::from(shape.invocations)), flops)
+}
+
+/// The sum over the window, and its part of the kernel's name: a loop for every dimension, or, where a CPU driver would
+/// not go through these to the end, one over all taps.
+fn window_sum(spec: &ConvSpec, src: &Source<'_>, channels: u64) -> Result<(String, String), Refusal> {
+    let tap = "let inside = (y < vec4<u32>(p.in_y)) & (x < vec4<u32>(p.in_x));\n\
+         let j = select(vec4<u32>(), at + y * p.in_x + x, inside);\n\
+         let v = vec4<f32>(b0.d[j.x], b0.d[j.y], b0.d[j.z], b0.d[j.w]);\n\
+         acc += b1.d[w] * select(vec4<f32>(), v, inside);\nw += 1u;\n";
+    let others = loops::of_chain(&spec.epilogue, 4);
+    if loops::nest_ends(src.target(), &[channels, spec.kernel[0], spec.kernel[1]], others) {
+        let sum = format!(
+            "for (var c = 0u; c < p.channels; c += 1u) {{\nlet at = (z * p.all_channels + first + c) * plane;\n\
+             for (var ky = 0u; ky < p.taps_y; ky += 1u) {{\nlet y = y0 + ky * p.gap_y;\n\
+             for (var kx = 0u; kx < p.taps_x; kx += 1u) {{\nlet x = x0 + kx * p.gap_x;\n{tap}}}\n}}\n}}\n"
+        );
+        return Ok((String::new(), sum));
+    }
+    let taps = elements(&[channels, spec.kernel[0], spec.kernel[1]]);
+    src.fits("taps", taps)?;
+    let per = loops::steps_per_pass(src, loops::MOST_STEPS, [1, taps, others])?;
+    let step = format!(
+        "let rest = t / p.taps_x;\nlet at = (z * p.all_channels + first + rest / p.taps_y) * plane;\n\
+         let y = y0 + (rest % p.taps_y) * p.gap_y;\nlet x = x0 + (t % p.taps_x) * p.gap_x;\n{tap}"
+    );
+    let mut sum = "let taps = p.channels * p.taps_y * p.taps_x;\n".to_owned();
+    loops::write(&mut sum, per, ["t", "0u", "taps", "1u"], &step);
+    Ok((format!(".flat{}", loops::label(per)), sum))
 }

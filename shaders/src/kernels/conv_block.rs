@@ -13,6 +13,7 @@ use crate::epilogue::{Axis, Epilogue};
 use crate::kernels::conv::check;
 use crate::kernels::matmul::usable;
 use crate::kernels::product::{Problem, image_params};
+use crate::loops;
 use crate::source::{Source, Workgroup};
 use crate::strides::elements;
 use crate::{Access, Class, ConvSpec, CopySpec, Launch, Packing, Refusal, Slot, Target};
@@ -30,6 +31,7 @@ pub(crate) fn serves(spec: &ConvSpec, target: &Target) -> bool {
     // the taps is as fast.
     let aligned = spec.input[1].is_multiple_of(4) && spec.output[1] == spec.input[1] && spec.pads[1] == 1;
     target.class == Class::Cpu
+        && loops::nest_ends(target, &[spec.channels], loops::of_chain(&spec.epilogue, u64::from(FILTERS) * 4))
         && aligned
         && shuffles
         && spec.kernel == [3, 3]

@@ -6,6 +6,7 @@
 use core::fmt::Write as _;
 
 use crate::chain::{self, Width, from_storage, to_storage};
+use crate::loops;
 use crate::source::{Source, Workgroup, element};
 use crate::strides::{self, Merged};
 use crate::{Access, ElementwiseSpec, Launch, Operand, Refusal, Slot, Target};
@@ -28,6 +29,8 @@ pub(crate) fn build(spec: &ElementwiseSpec, target: &Target) -> Result<Launch, R
     let values = operands(spec, &merged, way, &mut src, &mut body)?;
     let out = output(spec, &values, width, &mut src, count)?;
     let texts: Vec<_> = values.into_iter().map(|v| v.value).collect();
+    // Long chains of integer powers only.
+    loops::steps_per_pass(&src, 1, [0, 0, loops::of_chain(&spec.chain, 4)])?;
     let result = chain::emit(&spec.chain, &mut src, width, &texts, &mut body)?;
     let stored = to_storage(spec.chain.result, width, &result);
     let _ = writeln!(body, "{out}.d[i] = {stored};");

@@ -9,8 +9,12 @@ use core::fmt::Write as _;
 
 use crate::chain;
 use crate::kernels::product::{Problem, is_padded};
+use crate::loops;
 use crate::source::{Source, Workgroup};
 use crate::{Class, Launch, MatMulSpec, Refusal, Spec, Target};
+
+/// Most turns to a pass of the loop over k: drivers take long to compile more of them.
+const MOST_TURNS: u32 = 8;
 
 /// Whether this row serves the device.
 pub(crate) fn block_fits(_: &Spec, target: &Target) -> bool {
@@ -118,11 +122,14 @@ pub(crate) fn build_problem(problem: &Problem<'_>, mut src: Source<'_>) -> Resul
     let (mut body, groups) = problem.grid(&mut src, plan.rows, plan.lanes * 4)?;
     let lane = if plan.share > 1 { "sublane" } else { "lane" };
     let _ = writeln!(body, "let col = col0 + {lane} * 4u;");
-    block(&plan, &mut body);
+    let others = loops::of_chain(&problem.epilogue, u64::from(plan.rows) * 4);
+    let per =
+        loops::steps_per_pass(&src, MOST_TURNS, [1, problem.k.div_ceil(u64::from(plan.depth)), others])?;
+    block(&plan, per, &mut body);
     end(&plan, &mut body);
     let shape = Workgroup { invocations: plan.lanes, subgroup: lanes };
     src.finish(
-        plan.name(problem.what) + &chain::label(&problem.epilogue),
+        plan.name(problem.what) + &loops::label(per) + &chain::label(&problem.epilogue),
         &body,
         shape,
         groups,
@@ -135,29 +142,29 @@ pub(crate) fn usable(size: u32) -> bool {
     matches!(size, 4 | 8 | 16 | 32)
 }
 
-/// The sum over k.
-fn block(plan: &Plan, body: &mut String) {
+/// The sum over k, with `per` turns to a pass of the loop.
+fn block(plan: &Plan, per: u32, body: &mut String) {
     for r in 0..plan.rows {
         let _ = writeln!(body, "var acc{r} = vec4<f32>();");
     }
     a_places(plan, body);
     b_places(plan, body);
     let depth = plan.depth;
-    let _ = writeln!(body, "for (var k = 0u; k < p.k; k += {depth}u) {{");
-    load_a(plan, body);
+    let mut inside = String::new();
+    load_a(plan, &mut inside);
     for quad in 0..depth / 4 {
         if plan.b == Loads::AlongK {
-            load_b_along_k(plan, body, quad);
+            load_b_along_k(plan, &mut inside, quad);
         }
         for step in 0..4 {
-            load_b(plan, body, quad, step);
+            load_b(plan, &mut inside, quad, step);
             for r in 0..plan.rows {
                 let a = a_element(plan, r, quad, step);
-                let _ = writeln!(body, "acc{r} += {a} * b{quad}_{step};");
+                let _ = writeln!(inside, "acc{r} += {a} * b{quad}_{step};");
             }
         }
     }
-    body.push_str("}\n");
+    loops::write(body, per, ["k", "0u", "p.k", &format!("{depth}u")], &inside);
 }
 
 /// The indices `aN` of the first element (or `vec4`) of the rows that this lane loads.

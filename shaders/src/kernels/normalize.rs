@@ -5,7 +5,7 @@ use core::fmt::Write as _;
 use bayplan_graph::DType;
 
 use crate::epilogue::{Axis, Epilogue};
-use crate::kernels::rows::{Layout, Team};
+use crate::kernels::rows::{Layout, Team, Walk};
 use crate::source::Source;
 use crate::strides::elements;
 use crate::{Access, Launch, NormalizeSpec, Refusal, Slot, Target, chain};
@@ -18,7 +18,9 @@ pub(crate) fn build(spec: &NormalizeSpec, target: &Target) -> Result<Launch, Ref
     }
     let count = elements(&[spec.rows, spec.len]);
     let team = Team::of(target, 1, 1);
-    let layout = Layout::new(&mut src, spec.len, 1, true)?;
+    let loops = if spec.center { 3 } else { 2 };
+    let walk = Walk { loops, wide: true, chain: Some(&spec.epilogue), each: true };
+    let layout = Layout::new(&mut src, team, [spec.len, 1], &walk)?;
     let kind = layout.kind("f32");
     let wide = layout.per == 4;
     let access =
@@ -38,7 +40,6 @@ pub(crate) fn build(spec: &NormalizeSpec, target: &Target) -> Result<Launch, Ref
     src.param("count", (spec.len as f32).to_bits());
     let mut body = team.begin(&mut src, spec.rows)?;
     body.push_str(&layout.base);
-    let members = team.members();
     let total = |name: &str| {
         let sum =
             if wide { format!("({name}.x + {name}.y) + ({name}.z + {name}.w)") } else { name.to_owned() };
@@ -46,24 +47,24 @@ pub(crate) fn build(spec: &NormalizeSpec, target: &Target) -> Result<Launch, Ref
     };
     if spec.center {
         let _ = writeln!(body, "var sums = {kind}();");
-        layout.each(&mut body, members, &format!("sums += {x}.d[i];\n"));
+        layout.each(&mut body, &format!("sums += {x}.d[i];\n"));
         let _ = writeln!(body, "let mean = {};", total("sums"));
     } else {
         body.push_str("let mean = 0.0;\n");
     }
     let _ = writeln!(body, "var squares = {kind}();");
-    layout.each(&mut body, members, &format!("let d = {x}.d[i] - mean;\nsquares += d * d;\n"));
+    layout.each(&mut body, &format!("let d = {x}.d[i] - mean;\nsquares += d * d;\n"));
     let _ = writeln!(body, "let scale = 1.0 / sqrt({} + bitcast<f32>(p.epsilon));", total("squares"));
     let put = if wide {
         "put4((X - mean) * scale, row, j * 4u, i * 4u, 4u);\n"
     } else {
         "put((X - mean) * scale, row, j, i);\n"
     };
-    layout.each(&mut body, members, &put.replace('X', &format!("{x}.d[i]")));
+    layout.each(&mut body, &put.replace('X', &format!("{x}.d[i]")));
     let what = if spec.center { "layer" } else { "rms" };
     let place = if spec.in_place { ".in_place" } else { "" };
     let name =
-        format!("normalize.{what}.{}.x{}{place}", team.name(), layout.per) + &chain::label(&spec.epilogue);
+        format!("normalize.{what}.{}.{}{place}", team.name(), layout.name()) + &chain::label(&spec.epilogue);
     let flops = count.saturating_mul(6 + chain::flops(&spec.epilogue));
     src.finish(name, &body, team.workgroup(), team.groups(spec.rows), flops)
 }

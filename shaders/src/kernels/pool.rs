@@ -4,6 +4,7 @@ use core::fmt::Write as _;
 
 use bayplan_graph::op::PoolKind;
 
+use crate::loops;
 use crate::source::{Source, Workgroup};
 use crate::strides::elements;
 use crate::{Access, Launch, PoolSpec, Refusal, Slot, Target};
@@ -61,6 +62,7 @@ pub(crate) fn build(spec: &PoolSpec, target: &Target) -> Result<Launch, Refusal>
             "r / taken",
         ),
     };
+    let (per, taps) = taps(spec, &src, &x, take)?;
     let mut body = String::new();
     let _ = write!(
         body,
@@ -70,12 +72,7 @@ pub(crate) fn build(spec: &PoolSpec, target: &Target) -> Result<Launch, Refusal>
          let oy = px / p.out_x;\nlet y0 = oy * p.step_y - p.pad_y;\n\
          let x0 = (px - oy * p.out_x) * p.step_x - p.pad_x;\n\
          var r = {start};\nvar taken = vec4<f32>();\n\
-         for (var ky = 0u; ky < p.taps_y; ky += 1u) {{\nlet y = y0 + ky * p.gap_y;\n\
-         for (var kx = 0u; kx < p.taps_x; kx += 1u) {{\nlet x = x0 + kx * p.gap_x;\n\
-         let inside = (y < vec4<u32>(p.in_y)) & (x < vec4<u32>(p.in_x));\n\
-         let j = select(vec4<u32>(), plane + y * p.in_x + x, inside);\n\
-         let v = vec4<f32>({x}.d[j.x], {x}.d[j.y], {x}.d[j.z], {x}.d[j.w]);\n{take}\n}}\n}}\n\
-         let f = {finish};\nlet at = z * p.n + col;\n",
+         {taps}let f = {finish};\nlet at = z * p.n + col;\n",
         shape.invocations
     );
     if aligned {
@@ -90,7 +87,32 @@ pub(crate) fn build(spec: &PoolSpec, target: &Target) -> Result<Launch, Refusal>
         PoolKind::Average { count_pad: true } => "pool.mean.padded",
         PoolKind::Average { count_pad: false } => "pool.mean",
     };
-    let name = format!("{name}.x{}", if aligned { 4 } else { 1 });
+    let name = format!("{name}.x{}{per}", if aligned { 4 } else { 1 });
     let flops = elements(&[results, spec.kernel[0], spec.kernel[1]]);
     src.finish(name, &body, shape, total.div_ceil(u64::from(shape.invocations)), flops)
+}
+
+/// The way through the window, and its part of the kernel's name: a loop for either dimension, or, where a CPU driver
+/// would not go through these to the end, one over all taps.
+fn taps(spec: &PoolSpec, src: &Source<'_>, x: &str, take: &str) -> Result<(String, String), Refusal> {
+    let tap = format!(
+        "let inside = (y < vec4<u32>(p.in_y)) & (x < vec4<u32>(p.in_x));\n\
+         let j = select(vec4<u32>(), plane + y * p.in_x + x, inside);\n\
+         let v = vec4<f32>({x}.d[j.x], {x}.d[j.y], {x}.d[j.z], {x}.d[j.w]);\n{take}\n"
+    );
+    if loops::nest_ends(src.target(), &spec.kernel, 0) {
+        let text = format!(
+            "for (var ky = 0u; ky < p.taps_y; ky += 1u) {{\nlet y = y0 + ky * p.gap_y;\n\
+             for (var kx = 0u; kx < p.taps_x; kx += 1u) {{\nlet x = x0 + kx * p.gap_x;\n{tap}}}\n}}\n"
+        );
+        return Ok((String::new(), text));
+    }
+    let count = elements(&spec.kernel);
+    src.fits("taps", count)?;
+    let per = loops::steps_per_pass(src, loops::MOST_STEPS, [1, count, 0])?;
+    let step =
+        format!("let y = y0 + (t / p.taps_x) * p.gap_y;\nlet x = x0 + (t % p.taps_x) * p.gap_x;\n{tap}");
+    let mut text = "let taps = p.taps_y * p.taps_x;\n".to_owned();
+    loops::write(&mut text, per, ["t", "0u", "taps", "1u"], &step);
+    Ok((format!(".flat{}", loops::label(per)), text))
 }

@@ -7,7 +7,7 @@ use bayplan_graph::op::{BinaryOp, ReduceOp};
 
 use crate::chain::{self, Width, ops};
 use crate::epilogue::{Axis, Epilogue};
-use crate::kernels::rows::{Layout, Team};
+use crate::kernels::rows::{Layout, Team, Walk};
 use crate::source::{Source, element};
 use crate::strides::elements;
 use crate::{Access, Launch, ReduceSpec, Refusal, Repr, Slot, Target};
@@ -83,7 +83,8 @@ pub(crate) fn build(spec: &ReduceSpec, target: &Target) -> Result<Launch, Refusa
     let team = Team::of(target, spec.inner, repr.words());
     // Extrema and products keep to single elements: their functions are written for one width.
     let sums = matches!(spec.op, ReduceOp::Sum | ReduceOp::Mean);
-    let layout = Layout::new(&mut src, spec.len, spec.inner, sums && repr.words() == 1)?;
+    let walk = Walk { loops: 1, wide: sums && repr.words() == 1, chain: Some(&spec.epilogue), each: false };
+    let layout = Layout::new(&mut src, team, [spec.len, spec.inner], &walk)?;
     let wide = layout.per == 4;
     let x = src.bind(Slot::Operand(0), Access::Read, &layout.kind(kind), count)?;
     let op = operation(spec.op, repr, &mut src, Width::One)?;
@@ -103,7 +104,7 @@ pub(crate) fn build(spec: &ReduceSpec, target: &Target) -> Result<Launch, Refusa
     let _ = writeln!(body, "var all = {start};");
     let inside =
         format!("let v = {x}.d[i];\nall = {};\n", if sums { "all + v".into() } else { named(&op.combine) });
-    layout.each(&mut body, team.members(), &inside);
+    layout.each(&mut body, &inside);
     let across = if wide { "(all.x + all.y) + (all.z + all.w)" } else { "all" };
     let _ = writeln!(body, "var r = team({across}, member);");
     keep_nan(spec, repr, team, &mut src, &mut body);
@@ -112,8 +113,8 @@ pub(crate) fn build(spec: &ReduceSpec, target: &Target) -> Result<Launch, Refusa
     let _ = writeln!(body, "if (member == 0u) {{ put(r, {place}, row); }}");
     let apart = if spec.inner == 1 { "" } else { ".apart" };
     let op = format!("{:?}", spec.op).to_lowercase();
-    let name =
-        format!("reduce.{op}.{kind}.{}.x{}{apart}", team.name(), layout.per) + &chain::label(&spec.epilogue);
+    let name = format!("reduce.{op}.{kind}.{}.{}{apart}", team.name(), layout.name())
+        + &chain::label(&spec.epilogue);
     let flops = elements(&[rows, spec.len + chain::flops(&spec.epilogue)]);
     src.finish(name, &body, team.workgroup(), team.groups(rows), flops)
 }

@@ -1,9 +1,8 @@
 //! Teams of invocations that go through one row together: what reductions, softmax and normalisation share.
 
-use core::fmt::Write as _;
-
+use crate::loops;
 use crate::source::{Source, Workgroup};
-use crate::{Class, Refusal, Target};
+use crate::{Chain, Class, Refusal, Target};
 
 /// Who works on a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +105,17 @@ impl Team {
     }
 }
 
+/// What a kernel does with its rows.
+pub(crate) struct Walk<'a> {
+    /// How often it goes through them.
+    pub(crate) loops: u64,
+    /// Whether `vec4`s are asked for.
+    pub(crate) wide: bool,
+    /// The epilogue, and whether it is of each element or of the row.
+    pub(crate) chain: Option<&'a Chain>,
+    pub(crate) each: bool,
+}
+
 /// How a row lies: where it starts and how its elements follow each other, in units of `kind`.
 pub(crate) struct Layout {
     /// Elements to an access, 4 or 1.
@@ -113,19 +123,33 @@ pub(crate) struct Layout {
     /// Statement for `base` and the text of the step between accesses.
     pub(crate) base: String,
     pub(crate) step: String,
+    /// Steps to a pass of the loops.
+    pub(crate) passes: u32,
+    members: u32,
 }
 
 impl Layout {
-    /// For rows of x[outer, len, inner]; adds the parameters `len` (accesses per row) and `inner`. `wide` asks for `vec4`s.
-    pub(crate) fn new(src: &mut Source<'_>, len: u64, inner: u64, wide: bool) -> Result<Self, Refusal> {
-        let per = if wide && inner == 1 && len.is_multiple_of(4) { 4 } else { 1 };
+    /// For rows of x[outer, len, inner] that `team` goes through; adds the parameters `len` (accesses per row) and `inner`.
+    pub(crate) fn new(
+        src: &mut Source<'_>,
+        team: Team,
+        [len, inner]: [u64; 2],
+        walk: &Walk<'_>,
+    ) -> Result<Self, Refusal> {
+        let per = if walk.wide && inner == 1 && len.is_multiple_of(4) { 4 } else { 1 };
+        let members = team.members();
+        let steps = (len / per).div_ceil(u64::from(members));
+        let results = if walk.each { steps.saturating_mul(per) } else { 1 };
+        let others = walk.chain.map_or(0, |c| loops::of_chain(c, results));
+        let passes = loops::steps_per_pass(src, loops::MOST_STEPS, [walk.loops, steps, others])?;
         let accesses = src.size("len", len / per)?;
         if inner == 1 {
-            return Ok(Self { per, base: format!("let base = row * {accesses};\n"), step: "1u".into() });
+            let base = format!("let base = row * {accesses};\n");
+            return Ok(Self { per, base, step: "1u".into(), passes, members });
         }
         let inner = src.size("inner", inner)?;
         let base = format!("let base = (row / {inner}) * {accesses} * {inner} + row % {inner};\n");
-        Ok(Self { per, base, step: inner })
+        Ok(Self { per, base, step: inner, passes, members })
     }
 
     /// The type of an access.
@@ -134,11 +158,13 @@ impl Layout {
     }
 
     /// A loop over the accesses of this member, `i` being the index.
-    pub(crate) fn each(&self, body: &mut String, members: u32, inside: &str) {
-        let _ = write!(
-            body,
-            "for (var j = member; j < p.len; j += {members}u) {{\nlet i = base + j * {};\n{inside}}}\n",
-            self.step
-        );
+    pub(crate) fn each(&self, body: &mut String, inside: &str) {
+        let head = ["j", "member", "p.len", &format!("{}u", self.members)];
+        loops::write(body, self.passes, head, &format!("let i = base + j * {};\n{inside}", self.step));
+    }
+
+    /// Part of the kernel's name.
+    pub(crate) fn name(&self) -> String {
+        format!("x{}{}", self.per, loops::label(self.passes))
     }
 }

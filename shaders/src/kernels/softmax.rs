@@ -2,7 +2,7 @@
 
 use core::fmt::Write as _;
 
-use crate::kernels::rows::{Layout, Team};
+use crate::kernels::rows::{Layout, Team, Walk};
 use crate::source::Source;
 use crate::strides::elements;
 use crate::{Access, Launch, Refusal, Slot, SoftmaxSpec, Target};
@@ -13,7 +13,8 @@ pub(crate) fn build(spec: &SoftmaxSpec, target: &Target) -> Result<Launch, Refus
     let rows = elements(&[spec.outer, spec.inner]);
     let count = elements(&[rows, spec.len]);
     let team = Team::of(target, spec.inner, 1);
-    let layout = Layout::new(&mut src, spec.len, spec.inner, true)?;
+    let walk = Walk { loops: 3, wide: true, chain: None, each: true };
+    let layout = Layout::new(&mut src, team, [spec.len, spec.inner], &walk)?;
     let kind = layout.kind("f32");
     let (x, out) = if spec.in_place {
         let both = src.bind(Slot::Output, Access::ReadWrite, &kind, count)?;
@@ -26,13 +27,12 @@ pub(crate) fn build(spec: &SoftmaxSpec, target: &Target) -> Result<Launch, Refus
     team.combine(&mut src, "team_add", "f32", "subgroupAdd", "x + y");
     let mut body = team.begin(&mut src, rows)?;
     body.push_str(&layout.base);
-    let members = team.members();
     let wide = layout.per == 4;
     let _ = writeln!(body, "var most = {kind}(bitcast<f32>(0xff7fffffu));");
-    layout.each(&mut body, members, &format!("most = max(most, {x}.d[i]);\n"));
+    layout.each(&mut body, &format!("most = max(most, {x}.d[i]);\n"));
     let across = if wide { "max(max(most.x, most.y), max(most.z, most.w))" } else { "most" };
     let _ = writeln!(body, "let top = team_max({across}, member);\nvar parts = {kind}();");
-    layout.each(&mut body, members, &format!("parts += exp({x}.d[i] - top);\n"));
+    layout.each(&mut body, &format!("parts += exp({x}.d[i] - top);\n"));
     let across = if wide { "(parts.x + parts.y) + (parts.z + parts.w)" } else { "parts" };
     let _ = writeln!(body, "let sum = team_add({across}, member);");
     let value = if spec.log {
@@ -47,10 +47,10 @@ pub(crate) fn build(spec: &SoftmaxSpec, target: &Target) -> Result<Launch, Refus
     body.push_str("let empty = sum == 0.0;\n");
     let nan = format!("bitcast<{kind}>({})", if wide { "vec4<u32>(p.nan)" } else { "p.nan" });
     src.param("nan", 0x7fc0_0000);
-    layout.each(&mut body, members, &format!("{out}.d[i] = select({value}, {nan}, empty);\n"));
+    layout.each(&mut body, &format!("{out}.d[i] = select({value}, {nan}, empty);\n"));
     let what = if spec.log { "log_softmax" } else { "softmax" };
     let place = if spec.in_place { ".in_place" } else { "" };
     let apart = if spec.inner == 1 { "" } else { ".apart" };
-    let name = format!("{what}.{}.x{}{apart}{place}", team.name(), layout.per);
+    let name = format!("{what}.{}.{}{apart}{place}", team.name(), layout.name());
     src.finish(name, &body, team.workgroup(), team.groups(rows), count.saturating_mul(5))
 }

@@ -341,6 +341,67 @@ fn what_exceeds_a_limit_is_refused_by_name() {
 }
 
 #[test]
+fn loops_that_a_cpu_driver_would_stop_are_refused_there() {
+    let reduce = |len, inner| {
+        let epilogue = none(DType::F32, 2);
+        Spec::Reduce(ReduceSpec { op: ReduceOp::Sum, dtype: DType::F32, outer: 1, len, inner, epilogue })
+    };
+    let softmax =
+        |len, inner| Spec::Softmax(SoftmaxSpec { outer: 1, len, inner, log: false, in_place: false });
+    let normalize = |len, center| {
+        let epilogue = none(DType::F32, 2);
+        Spec::Normalize(NormalizeSpec { rows: 1, len, epsilon: 0.0, center, epilogue, in_place: false })
+    };
+    let pool = |kernel: [u64; 2]| {
+        let (planes, output, one, no) = (1, [1, 1], [1, 1], [0, 0]);
+        let (input, strides, dilations, pads, pads_end) = (kernel, one, one, no, no);
+        let kind = PoolKind::Max;
+        Spec::Pool(PoolSpec { kind, planes, input, output, kernel, strides, dilations, pads, pads_end })
+    };
+    let window = |groups, kernel: [u64; 2]| {
+        let (input, output, pads) = (kernel, [1, 1], [0, 0]);
+        let small = ConvSpec { channels: 2, filters: 2, input, output, kernel, pads, ..conv(1, 1, groups) };
+        Spec::Conv(small)
+    };
+    let product = |k| {
+        let (batch, a_strides, b_strides) = (vec![], vec![k, 1], vec![1, 1]);
+        let epilogue = none(DType::F32, 2);
+        Spec::MatMul(MatMulSpec { batch, m: 1, n: 1, k, a_strides, b_strides, epilogue })
+    };
+    // Without subgroups, one invocation goes through a row.
+    let cpu = Target { subgroup: None, max_storage_range: 1 << 32, ..lavapipe() };
+    let gpu = Target { class: Class::Gpu, ..cpu.clone() };
+    // The longest that is served: 65,535 passes, less the one that finds the end of each loop.
+    for (longest, beyond) in [
+        (reduce(64 * 65_534, 2), reduce(64 * 65_534 + 1, 2)),
+        (softmax(64 * 21_844, 2), softmax(64 * 21_844 + 1, 2)),
+        (normalize(64 * 21_844 * 4, true), normalize(64 * 21_844 * 4 + 4, true)),
+        (normalize(64 * 32_766 * 4, false), normalize(64 * 32_766 * 4 + 4, false)),
+        (pool([64, 65_534]), pool([64, 65_535])),
+        (window(2, [65_534, 64]), window(2, [65_535, 64])),
+        (window(1, [65_534, 16]), window(1, [65_535, 16])),
+        (product(32 * 65_534), product(32 * 65_534 + 1)),
+    ] {
+        assert!(launch(&longest, &cpu).is_ok(), "{longest:?}");
+        let refusal = launch(&beyond, &cpu).unwrap_err();
+        assert!(refusal.reason.contains("a CPU driver stops a loop after 65535"), "{refusal}");
+        assert_eq!(refusal.what, family(&beyond));
+        assert!(launch(&beyond, &gpu).is_ok(), "{beyond:?}");
+    }
+}
+
+#[test]
+fn common_lengths_have_one_step_to_a_pass() {
+    let spec = |len| Spec::Softmax(SoftmaxSpec { outer: 1, len, inner: 2, log: false, in_place: false });
+    let text = |len| launch(&spec(len), &lavapipe()).unwrap().kernel;
+    assert_eq!(text(9), text(21_844));
+    assert_ne!(text(9), text(21_845));
+    assert!(text(21_845).name.contains(".by8"), "{}", text(21_845).name);
+    let gpu = |len| launch(&spec(len), &wide_gpu()).unwrap().kernel;
+    assert_eq!(gpu(9), gpu(1_000_000));
+}
+
+#[test]
 fn malformed_specs_are_refused() {
     let chain = |steps: Vec<Step>| {
         let chain = Chain { operands: vec![operand(DType::F32, &[1])], steps, result: DType::F32 };
