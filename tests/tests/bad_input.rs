@@ -434,6 +434,26 @@ fn words_that_are_no_usage() {
     refuses(&mut sandbox.command("examples/digits", &["--frobnicate"]), ERROR, &["usage"]);
 }
 
+/// A limit on the size of files stands for a disk that fills up in the middle of a run.
+#[test]
+fn a_recording_that_outgrows_the_disk_is_said_to_be_incomplete() {
+    let sandbox = Sandbox::new();
+    let path = sandbox.path("run.bptrace");
+    let limited = "trap '' XFSZ; ulimit -f 16; exec \"$0\" \"$@\"";
+    let program = bayplan_tests::binary("bayplan");
+    let words = ["-c", limited, text(&program), "run", &digits(), "--dim", "batch=1", "--runs", "2000"];
+    let words = [&words[..], &["--trace-level", "op", "--json", "--trace", text(&path)]].concat();
+    let ended = run(&mut sandbox.program(Path::new("/bin/sh"), &words));
+    assert_eq!(ended.code, Some(0), "the runs themselves succeeded: {ended:?}");
+    assert!(ended.stderr.starts_with("warning: the recording is incomplete: could not write"), "{ended:?}");
+    let json = ended.json();
+    assert_eq!(json["runs"], 2000);
+    assert!(json["events_lost"].as_u64().is_some_and(|lost| lost > 0), "{json}");
+    assert!(json["recording_error"].as_str().is_some_and(|error| error.contains("run.bptrace")), "{json}");
+    let report = sandbox.bayplan(&["report", text(&path)]).success();
+    assert!(report.contains("could not write any more"), "{report}");
+}
+
 #[test]
 fn places_that_cannot_be_written() {
     let sandbox = Sandbox::new();
