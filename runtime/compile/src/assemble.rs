@@ -214,6 +214,7 @@ impl Maker<'_> {
             })
             .collect();
         Dispatch {
+            spec: operation.spec.clone(),
             kernel: self.kernel(&launch.kernel),
             params: self.store(&launch.params),
             grid: launch.grid,

@@ -67,6 +67,8 @@ impl Ranges {
 mod tests {
     use super::*;
     use crate::program::{BufferId, KernelId};
+    use bayplan_graph::DType;
+    use bayplan_shaders::{RangeSpec, Spec};
 
     fn window(offset: u64, len: u64, access: Access) -> Window {
         Window { buffer: BufferId(0), arena: Arena::Activations, offset, len, access }
@@ -76,6 +78,7 @@ mod tests {
         let mut dispatches: Vec<Dispatch> = list
             .iter()
             .map(|windows| Dispatch {
+                spec: Spec::Range(RangeSpec { dtype: DType::I32, count: 1 }),
                 kernel: KernelId(0),
                 windows: windows.to_vec(),
                 params: 0..0,

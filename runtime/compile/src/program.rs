@@ -6,7 +6,7 @@ use std::ops::Range;
 use bayplan_expr::{Bindings, Expr};
 use bayplan_graph::{ConstData, DType, FileRef};
 use bayplan_plan::Plan;
-use bayplan_shaders::{Access, Kernel, Target};
+use bayplan_shaders::{Access, Kernel, Spec, Target};
 
 /// Bytes of a `vec4` of 32-bit words: windows and buffers are whole ones.
 pub(crate) const VEC4: u64 = 16;
@@ -112,8 +112,10 @@ pub struct Window {
 }
 
 /// One dispatch.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Dispatch {
+    /// What it computes. The kernel says how on its target; another executor may do it in its own way.
+    pub spec: Spec,
     /// The kernel.
     pub kernel: KernelId,
     /// One window per storage binding, in order.
