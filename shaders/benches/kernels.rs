@@ -10,7 +10,7 @@ use std::time::Instant;
 use bayplan_graph::DType;
 use bayplan_graph::op::{BinaryOp, PoolKind, ReduceOp, UnaryOp};
 use bayplan_shaders::{
-    Arg, Chain, ConvSpec, CopySpec, ElementwiseSpec, GatherSpec, MatMulSpec, NormalizeSpec, Operand,
+    Arg, Chain, ConvSpec, CopySpec, ElementwiseSpec, GatherSpec, MatMulSpec, NormalizeSpec, Operand, Others,
     PoolSpec, ReduceSpec, SoftmaxSpec, Spec, Step, StepOp,
 };
 use common::{Random, cpu, prepare, words};
@@ -166,8 +166,16 @@ fn main() {
     copy("copy", &[n], &[1], &[1]);
     copy("transpose 2d", &[1024, 1024], &[1, 1024], &[1024, 1]);
     copy("heads", &[4, 12, 128, 64], &[128 * 768, 64, 768, 1], &[12 * 128 * 64, 128 * 64, 64, 1]);
-    let gather =
-        GatherSpec { dtype: DType::F32, index: DType::I32, outer: 1, axis: 4096, count: 2048, inner: 768 };
+    let gather = GatherSpec {
+        dtype: DType::F32,
+        index: DType::I32,
+        outer: 1,
+        axis: 4096,
+        count: 2048,
+        inner: 768,
+        rows: 0..4096,
+        others: Others::Zero,
+    };
     measure("gather", &Spec::Gather(gather), &[4096 * 768, 2048], 2048 * 768);
     let softmax = SoftmaxSpec { outer: 4096, len: 1024, inner: 1, log: false, in_place: false };
     measure("softmax", &Spec::Softmax(softmax), &[n], n);

@@ -29,7 +29,7 @@ pub use kernel::{Access, Binding, Kernel, Launch, Refusal, Slot};
 pub use packing::Packing;
 pub use spec::{
     Arg, Chain, ConvSpec, CopySpec, ElementwiseSpec, GatherNdSpec, GatherSpec, MatMulSpec, NormalizeSpec,
-    Operand, PoolSpec, RangeSpec, ReduceSpec, SoftmaxSpec, Spec, Step, StepOp,
+    Operand, Others, PoolSpec, RangeSpec, ReduceSpec, SoftmaxSpec, Spec, Step, StepOp,
 };
 pub use spirv::{CompileError, Mode, compile_wgsl, compile_wgsl_as};
 pub use table::{KERNELS, Row, family, launch};

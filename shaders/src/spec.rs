@@ -3,6 +3,8 @@
 //! All tensors are contiguous and row-major unless a spec carries strides. Sizes, strides and offsets count elements.
 //! Strides of 0 broadcast.
 
+use core::ops::Range;
+
 use bayplan_graph::DType;
 use bayplan_graph::op::{BinaryOp, PoolKind, ReduceOp, UnaryOp};
 
@@ -238,7 +240,12 @@ pub struct CopySpec {
     pub out_strides: Vec<u64>,
 }
 
-/// `out[outer, j, inner] = x[outer, indices[j], inner]`; negative indices count from the end, others outside read as 0.
+/// `out[outer, j, inner] = table[outer, indices[j], inner]`; negative indices count from the end of the axis.
+///
+/// x holds the rows `rows` of the table, as [outer, rows, inner]: all of them, or a window where the table is larger than a
+/// device binds at once. The windows of a table are gathered one after the other into one result: the first with
+/// [`Others::Zero`], the others with [`Others::Keep`], in any order of rows. An index beyond the axis, on either side, is in no
+/// window, also where it does not fit 32 bits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GatherSpec {
     /// Element type of x.
@@ -247,12 +254,25 @@ pub struct GatherSpec {
     pub index: DType,
     /// Product of the dimensions before the axis.
     pub outer: u64,
-    /// The axis's dimension.
+    /// The axis's dimension in the whole table, from whose end negative indices count.
     pub axis: u64,
     /// Number of indices.
     pub count: u64,
     /// Product of the dimensions after the axis.
     pub inner: u64,
+    /// The rows of the axis that x holds, within `0..axis`; equal to it where x is the whole table.
+    pub rows: Range<u64>,
+    /// What becomes of results whose index is not in `rows`.
+    pub others: Others,
+}
+
+/// What a gather does with results whose index lies outside the rows it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Others {
+    /// They become 0.
+    Zero,
+    /// They stay what they are: the result's binding is [`crate::Access::ReadWrite`].
+    Keep,
 }
 
 /// `out[b, j, inner] = x[b, indices[b, j, ..], inner]` (ONNX GatherND).

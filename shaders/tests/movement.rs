@@ -3,7 +3,7 @@
 mod common;
 
 use bayplan_graph::DType;
-use bayplan_shaders::{CopySpec, GatherNdSpec, GatherSpec, RangeSpec, Spec};
+use bayplan_shaders::{CopySpec, GatherNdSpec, GatherSpec, Others, RangeSpec, Spec};
 use common::{POISON, Random, run, targets, words, words64};
 
 fn copied(spec: &CopySpec, x: &[u32], words: usize, out_words: usize) -> Vec<u32> {
@@ -100,7 +100,16 @@ fn gathers() {
             }
             let narrow = indices.iter().map(|v| *v as u32).collect();
             for (index, stored) in [(DType::I64, words64(&indices)), (DType::I32, narrow)] {
-                let spec = Spec::Gather(GatherSpec { dtype, index, outer, axis, count, inner });
+                let spec = Spec::Gather(GatherSpec {
+                    dtype,
+                    index,
+                    outer,
+                    axis,
+                    count,
+                    inner,
+                    rows: 0..axis,
+                    others: Others::Zero,
+                });
                 for target in targets() {
                     let got = run(&spec, &target, &[x.clone(), stored.clone()], want.len() as u64, None);
                     assert_eq!(got, want, "{} {spec:?}", target.name);
@@ -119,6 +128,8 @@ fn far_indices_read_as_zero() {
         axis: 4,
         count: 4,
         inner: 1,
+        rows: 0..4,
+        others: Others::Zero,
     });
     let indices = words64(&[1 << 32, -(1 << 32) - 1, 3, (1 << 33) + 2]);
     for target in targets() {
@@ -162,5 +173,48 @@ fn ranges() {
         let spec = Spec::Range(RangeSpec { dtype: DType::F32, count: 5 });
         let got = run(&spec, &target, &[words(&[1.0]), words(&[0.5])], 5, None);
         assert_eq!(got, words(&[1.0, 1.5, 2.0, 2.5, 3.0]));
+    }
+}
+
+#[test]
+fn gathers_from_windows_of_a_table() {
+    // The windows in an order of their own, so that later ones come before and after what is there already.
+    const WINDOWS: [std::ops::Range<u64>; 4] = [5..9, 0..3, 9..20, 3..5];
+    for (outer, inner, dtype, width) in [(1, 4, DType::F32, 1), (1, 3, DType::I64, 2), (3, 1, DType::F32, 1)]
+    {
+        let axis = 20_u64;
+        let table: Vec<u32> = (0..(outer * axis * inner * width) as u32).map(|i| i + 1).collect();
+        let indices =
+            [0, 19, -1, -20, 20, -21, 4, 5, 8, 9, 1 << 32, (1 << 32) + 5, -(1 << 32), i64::MIN, i64::MAX, 3];
+        let row = (inner * width) as usize;
+        let mut want = Vec::new();
+        for o in 0..outer {
+            for k in indices {
+                let k = if k < 0 { k + axis as i64 } else { k };
+                let inside = (0..axis as i64).contains(&k);
+                let at = (o * axis + if inside { k as u64 } else { 0 }) as usize * row;
+                want.extend((0..row).map(|w| if inside { table[at + w] } else { 0 }));
+            }
+        }
+        for target in targets() {
+            let mut out = vec![POISON; want.len()];
+            for (n, rows) in WINDOWS.into_iter().enumerate() {
+                let others = if n == 0 { Others::Zero } else { Others::Keep };
+                let held = rows.end - rows.start;
+                let window: Vec<u32> = (0..outer)
+                    .flat_map(|o| {
+                        let at = ((o * axis + rows.start) as usize) * row;
+                        table[at..at + held as usize * row].to_vec()
+                    })
+                    .collect();
+                let (count, index) = (indices.len() as u64, DType::I64);
+                let spec = GatherSpec { dtype, index, outer, axis, count, inner, rows, others };
+                let operands = [window, words64(&indices), out.clone()];
+                // What is there before is the result of the windows so far.
+                let before = (others == Others::Keep).then_some(2);
+                out = run(&Spec::Gather(spec), &target, &operands, want.len() as u64, before);
+            }
+            assert_eq!(out, want, "{} {dtype} {outer}x{axis}x{inner}", target.name);
+        }
     }
 }

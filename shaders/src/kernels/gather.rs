@@ -2,29 +2,38 @@
 //! 64-bit integers for this.
 
 use core::fmt::Write as _;
+use core::ops::Range;
 
 use bayplan_graph::DType;
 
 use crate::source::{Source, Workgroup};
 use crate::strides::elements;
-use crate::{Access, GatherNdSpec, GatherSpec, Launch, Refusal, Repr, Slot, Target};
+use crate::{Access, GatherNdSpec, GatherSpec, Launch, Others, Refusal, Repr, Slot, Target};
 
 /// Most dimensions that a tuple indexes.
 const MAX_TUPLE: usize = 8;
 /// Longest axis: indices are compared as `i32`.
 const MAX_AXIS: u64 = i32::MAX as u64;
 
-/// `out[outer, j, inner] = x[outer, indices[j], inner]`.
+/// `out[outer, j, inner] = x[outer, indices[j] - rows.start, inner]` for the indices in `rows`.
 pub(crate) fn build(spec: &GatherSpec, target: &Target) -> Result<Launch, Refusal> {
     let mut src = Source::new("gather", target);
     let words = src.repr(spec.dtype)?.words();
+    let Range { start, end } = spec.rows;
+    if start > end || end > spec.axis {
+        return Err(src.refuse(format!("rows {start} to {end} of an axis of {}", spec.axis)));
+    }
+    let held = end - start;
     let rows = elements(&[spec.outer, spec.count]);
     let Row { per, row, kind } = row(spec.inner.saturating_mul(words));
-    let x_words = elements(&[spec.outer, spec.axis, spec.inner, words]);
+    let x_words = elements(&[spec.outer, held, spec.inner, words]);
     let x = src.bind(Slot::Operand(0), Access::Read, kind, x_words)?;
     let read = index_reader(&mut src, spec.index, spec.count)?;
-    let out = src.bind(Slot::Output, Access::Write, kind, elements(&[rows, spec.inner, words]))?;
+    let keep = spec.others == Others::Keep;
+    let access = if keep { Access::ReadWrite } else { Access::Write };
+    let out = src.bind(Slot::Output, access, kind, elements(&[rows, spec.inner, words]))?;
     let axis = axis(&mut src, 0, spec.axis)?;
+    let (first, held) = (src.size("first", start)?, src.size("held", held)?);
     let count = src.size("count", spec.count)?;
     let shape = Workgroup::flat(target, 256);
     let total = rows.saturating_mul(row);
@@ -33,11 +42,23 @@ pub(crate) fn build(spec: &GatherSpec, target: &Target) -> Result<Launch, Refusa
         body,
         "let o = line / {count};\n\
          let k = index_at(line - o * {count}, {axis});\n\
-         var v = {kind}();\n\
-         if (k >= 0) {{ v = {x}.d[(o * {axis} + u32(k)) * p.row + c]; }}\n\
-         {out}.d[i] = v;\n"
+         let r = u32(k) - {first};\n\
+         let inside = k >= 0 && r < {held};\n"
     );
-    src.finish(format!("gather.x{per}.{read}"), &body, shape, total.div_ceil(u64::from(shape.invocations)), 0)
+    let load = format!("{x}.d[(o * {held} + r) * p.row + c]");
+    body.push_str(&if keep {
+        format!("if (inside) {{ {out}.d[i] = {load}; }}\n")
+    } else {
+        format!("var v = {kind}();\nif (inside) {{ v = {load}; }}\n{out}.d[i] = v;\n")
+    });
+    let others = if keep { ".keep" } else { "" };
+    src.finish(
+        format!("gather.x{per}.{read}{others}"),
+        &body,
+        shape,
+        total.div_ceil(u64::from(shape.invocations)),
+        0,
+    )
 }
 
 /// `out[b, j, inner] = x[b, indices[b, j, ..], inner]`.

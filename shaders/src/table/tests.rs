@@ -8,8 +8,8 @@ use bayplan_graph::op::{BinaryOp, PoolKind, ReduceOp, UnaryOp};
 use super::{KERNELS, family, launch};
 use crate::{
     Arg, Chain, Class, ConvSpec, CopySpec, ElementwiseSpec, Features, GatherNdSpec, GatherSpec, MatMulSpec,
-    Mode, NormalizeSpec, Operand, PoolSpec, RangeSpec, ReduceSpec, SoftmaxSpec, Spec, Step, StepOp, Subgroup,
-    Target, compile_wgsl_as,
+    Mode, NormalizeSpec, Operand, Others, PoolSpec, RangeSpec, ReduceSpec, SoftmaxSpec, Spec, Step, StepOp,
+    Subgroup, Target, compile_wgsl_as,
 };
 
 fn lavapipe() -> Target {
@@ -146,6 +146,18 @@ fn plain() -> Vec<Spec> {
             axis: 9,
             count: 4,
             inner: 3,
+            rows: 0..9,
+            others: Others::Zero,
+        }),
+        Spec::Gather(GatherSpec {
+            dtype: DType::F32,
+            index: DType::I64,
+            outer: 1,
+            axis: 90,
+            count: 4,
+            inner: 4,
+            rows: 30..60,
+            others: Others::Keep,
         }),
         Spec::GatherNd(GatherNdSpec {
             dtype: DType::F32,

@@ -2,7 +2,7 @@
 
 use bayplan_graph::op::PadMode;
 use bayplan_graph::{Node, Op, ValueId};
-use bayplan_shaders::{ElementwiseSpec, GatherNdSpec, GatherSpec, RangeSpec, Spec};
+use bayplan_shaders::{ElementwiseSpec, GatherNdSpec, GatherSpec, Others, RangeSpec, Spec};
 
 use super::elementwise::constant;
 use super::reduce::axis_of;
@@ -190,6 +190,8 @@ fn gather(lowerer: &mut Lowerer<'_>, node: &Node, axis: i64) -> Result<Vec<View>
         axis: x.shape[axis],
         count: indices.elements(),
         inner: elements(&x.shape[axis + 1..]),
+        rows: 0..x.shape[axis],
+        others: Others::Zero,
     };
     Ok(vec![lowerer.emit(Spec::Gather(spec), vec![x, indices], dtype, shape)?])
 }
