@@ -2,16 +2,17 @@
 # Sets up what bayplan needs beside cargo, make and a C compiler. Safe to repeat; quick when nothing is missing.
 #
 #   scripts/setup.sh run     a Vulkan loader and a driver that works without a GPU (lavapipe)
-#   scripts/setup.sh test    also the validation layers, a Python with onnxruntime, tmux
+#   scripts/setup.sh test    also a second driver (SwiftShader), the validation layers, a Python with onnxruntime, tmux
 #
 # Packages come from apt: installed where root or passwordless sudo is at hand, else unpacked under target/deps/
-# without any privilege. Writes
+# without any privilege. SwiftShader comes from npm's registry (scripts/swiftshader.py), for x86-64 alone. Writes
 #
 #   target/env.sh        for programs: every driver of the machine, lavapipe among them
-#   target/env-test.sh   for tests: lavapipe alone, the validation layers, BAYPLAN_TEST_PYTHON
+#   target/env-test.sh   for tests: lavapipe and SwiftShader, the validation layers, BAYPLAN_TEST_PYTHON
 #
 # Environment: BAYPLAN_SETUP_PRIVILEGE=none unpacks under target/deps/ even where packages could be installed;
-# BAYPLAN_PYTHON names the Python to use; MESA_SHADER_CACHE_DIR and XDG_CACHE_HOME move the shader cache.
+# BAYPLAN_PYTHON names the Python to use; MESA_SHADER_CACHE_DIR and XDG_CACHE_HOME move the shader cache;
+# npm_config_registry names a mirror of npm's registry.
 
 set -eu
 umask 022
@@ -20,6 +21,7 @@ root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
 target=$root/target
 deps=$target/deps
 venv=$target/venv
+swiftshader=$target/swiftshader
 requirements=$root/tests/python/requirements.txt
 
 say() { printf 'setup: %s\n' "$*"; }
@@ -301,6 +303,25 @@ bring_python() {
     cp "$requirements" "$venv/requirements.txt"
 }
 
+# ---- SwiftShader ---------------------------------------------------------------------------------------------------
+
+# The only builds that are published are for x86-64; elsewhere the tests have no rows for it.
+bring_swiftshader() {
+    case $(uname -m) in
+    x86_64 | amd64) ;;
+    *)
+        rm -rf "$swiftshader"
+        return 0
+        ;;
+    esac
+    "$venv/bin/python" "$root/scripts/swiftshader.py" "$swiftshader" >>"$log" 2>&1 </dev/null || {
+        tail -n 1 "$log" >&2
+        fail "could not bring SwiftShader (log: target/setup.log)" "by hand: scripts/swiftshader.py target/swiftshader"
+    }
+    absent=$(ldd "$swiftshader/libvk_swiftshader.so" | sed -n 's/^[[:space:]]*\([^ ]*\) => not found/\1/p' | tr '\n' ' ')
+    [ -z "$absent" ] || fail "SwiftShader lacks the libraries ${absent% }" "by hand: $(by_hand libgcc-s1)"
+}
+
 # ---- The environment files -----------------------------------------------------------------------------------------
 
 # Compiled shaders are kept between runs, under target/ where the home folder is no place to write.
@@ -341,13 +362,15 @@ write_environment() {
         fi
     } | write_file "$target/env.sh"
     [ "$purpose" = test ] || return 0
-    lavapipe=$(find_lavapipe)
+    drivers=$(find_lavapipe)
+    manifest=$swiftshader/vk_swiftshader_icd.json
+    [ ! -e "$manifest" ] || drivers=$drivers:$manifest
     layers=$(find_layers)
     {
         echo "# Written by scripts/setup.sh."
         echo ". $(quoted "$target/env.sh")"
         # The older name serves loaders before 1.3.207.
-        echo "export VK_DRIVER_FILES=$(quoted "$lavapipe") VK_ICD_FILENAMES=$(quoted "$lavapipe")"
+        echo "export VK_DRIVER_FILES=$(quoted "$drivers") VK_ICD_FILENAMES=$(quoted "$drivers")"
         echo "export VK_LAYER_PATH=$(quoted "${layers%/*}")"
         # onnxruntime reports its sessions over the network unless this is set.
         echo "export ORT_DISABLE_TELEMETRY=1"
@@ -358,5 +381,8 @@ write_environment() {
 : >"$log"
 use_private_libraries
 bring_packages
-[ "$purpose" = run ] || bring_python
+if [ "$purpose" = test ]; then
+    bring_python
+    bring_swiftshader
+fi
 write_environment

@@ -1,5 +1,6 @@
 //! Which device to use: an index, a part of a name, a UUID, or the best one.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::str::FromStr;
 
@@ -11,7 +12,8 @@ use crate::require::{Requirements, missing};
 /// How a person names a device: `INDEX`, a part of its `NAME`, or its `UUID`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Selector {
-    /// The best device: discrete before integrated, virtual, CPU and other; usable before unusable.
+    /// The best device: discrete before integrated, virtual, CPU and other; usable before unusable; of CPU devices the
+    /// one with the widest subgroups, which are its vectors.
     #[default]
     Best,
     /// The device at this place in the driver's list.
@@ -169,7 +171,11 @@ fn best(devices: &[DeviceInfo]) -> Option<usize> {
             DeviceKind::Cpu => 3,
             DeviceKind::Other => 4,
         };
-        (!missing(device, &Requirements::default()).is_empty(), kind)
+        let vectors = match device.kind {
+            DeviceKind::Cpu => (Reverse(device.subgroup.size), !device.features.shader_int64),
+            _ => Default::default(),
+        };
+        (!missing(device, &Requirements::default()).is_empty(), kind, vectors)
     };
     // min_by_key gives the first of equals: the driver's order decides between two of a kind.
     (0..devices.len()).min_by_key(|&i| rank(&devices[i]))
@@ -246,6 +252,9 @@ mod tests {
         check(&[fake::lavapipe(), fake::integrated(), fake::discrete()], 2);
         check(&[fake::lavapipe(), fake::integrated()], 1);
         check(&[fake::discrete(), fake::discrete()], 0);
+        check(&[fake::swiftshader(), fake::lavapipe()], 1);
+        check(&[fake::lavapipe(), fake::swiftshader()], 0);
+        check(&[fake::lavapipe(), fake::lavapipe()], 0);
         check(&[fake::without_timeline(), fake::lavapipe()], 1);
         check(&[fake::without_compute(), fake::lavapipe()], 1);
         check(&[fake::without_compute()], 0);
