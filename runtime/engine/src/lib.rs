@@ -15,6 +15,8 @@ mod device;
 mod error;
 #[cfg(feature = "faults")]
 pub mod faults;
+#[cfg(feature = "inspect")]
+pub mod inspect;
 mod instruments;
 mod load;
 mod memory;

@@ -44,7 +44,12 @@ fn run(
 }
 
 /// Uploads one constant, a chunk at a time; straight into mapped memory where no element changes.
-fn copy(objects: &Objects, transfer: &Transfer, weights: &Store, upload: &Upload) -> Result<(), EngineError> {
+pub(crate) fn copy(
+    objects: &Objects,
+    transfer: &Transfer,
+    weights: &Store,
+    upload: &Upload,
+) -> Result<(), EngineError> {
     let fail = |reason: String| EngineError::Weights { name: upload.name.clone(), reason };
     let buffer = objects.arena(upload.window.arena)?;
     let host_size = upload.dtype.size() as u64;

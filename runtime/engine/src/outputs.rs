@@ -84,9 +84,14 @@ impl<'s> Output<'s> {
         let elements: u64 = self.port.shape.iter().product();
         let mut bytes = vec![0; (elements * device_size(self.port.dtype)) as usize];
         self.session.read(self.port, &mut bytes)?;
-        let shape = self.port.shape.iter().map(|&dim| dim as usize).collect();
-        let tensor = Tensor::new(self.port.dtype, shape, narrow(self.port.dtype, bytes));
-        // The byte count follows from the shape, so only the size can be wrong.
-        tensor.map_err(|e| EngineError::Output { name: self.port.name.clone(), reason: e.to_string() })
+        tensor(self.port, bytes)
     }
+}
+
+/// A port's elements, from the device's representation.
+pub(crate) fn tensor(port: &Port, device: Vec<u8>) -> Result<Tensor, EngineError> {
+    let shape = port.shape.iter().map(|&dim| dim as usize).collect();
+    let tensor = Tensor::new(port.dtype, shape, narrow(port.dtype, device));
+    // The byte count follows from the shape, so only the size can be wrong.
+    tensor.map_err(|e| EngineError::Output { name: port.name.clone(), reason: e.to_string() })
 }

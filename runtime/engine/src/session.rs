@@ -214,13 +214,8 @@ impl Session {
 }
 
 /// Refuses what cannot run on the device, before anything is made.
-fn check_program(device: &Device, program: &Program) -> Result<(), EngineError> {
-    if program.target != *device.target() {
-        return Err(EngineError::Target {
-            compiled: program.target.name.clone(),
-            device: device.target().name.clone(),
-        });
-    }
+pub(crate) fn check_program(device: &Device, program: &Program) -> Result<(), EngineError> {
+    check_target(device, program)?;
     let unsound = |reason: String| EngineError::Program { name: program.name.clone(), reason };
     verify(program).map_err(|violation| unsound(violation.to_string()))?;
     let [activations, weights, load] = program.arena_bytes;
@@ -234,8 +229,16 @@ fn check_program(device: &Device, program: &Program) -> Result<(), EngineError> 
     }
 }
 
+/// Refuses what was compiled for another device.
+pub(crate) fn check_target(device: &Device, program: &Program) -> Result<(), EngineError> {
+    if program.target == *device.target() {
+        return Ok(());
+    }
+    Err(EngineError::Target { compiled: program.target.name.clone(), device: device.target().name.clone() })
+}
+
 /// All that loading needs: the weights, the load program's memory, the parameters and the pipelines.
-fn allocate(device: &Device, program: &Program) -> Result<Objects, EngineError> {
+pub(crate) fn allocate(device: &Device, program: &Program) -> Result<Objects, EngineError> {
     let vulkan = &device.vulkan;
     let mut arenas = [None, None, None];
     for arena in [Arena::Weights, Arena::Load] {
@@ -253,7 +256,7 @@ fn allocate(device: &Device, program: &Program) -> Result<Objects, EngineError> 
     })
 }
 
-fn arena_buffer(
+pub(crate) fn arena_buffer(
     vulkan: &bayplan_vulkan::Device,
     program: &Program,
     arena: Arena,
@@ -274,7 +277,11 @@ fn exchange(
     Ok(freed)
 }
 
-fn transfer(device: &Device, program: &Program, objects: &Objects) -> Result<Transfer, EngineError> {
+pub(crate) fn transfer(
+    device: &Device,
+    program: &Program,
+    objects: &Objects,
+) -> Result<Transfer, EngineError> {
     let mapped = objects.buffers().all(|buffer| buffer.mapped().is_some());
     let windows = program.uploads.iter().map(|upload| upload.window.len);
     let ports = program.inputs.iter().chain(&program.outputs).map(|port| port.window.len);

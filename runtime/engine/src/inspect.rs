@@ -1,0 +1,178 @@
+//! A program on a device with its memory open: one dispatch at a time, arenas read and written between.
+//!
+//! For tests that compare a device with another executor. An [`Inspection`] has the buffers, pipelines and commands that
+//! a [`Session`](crate::Session) of the same program has, and two more liberties: all arenas exist at the same time, and
+//! the host may look at them and change them whenever no dispatch runs.
+
+use bayplan_compile::{Arena, Program};
+use bayplan_graph::Tensor;
+use bayplan_weights::Store;
+
+use crate::commands::{Objects, record};
+use crate::device::Device;
+use crate::error::EngineError;
+use crate::instruments::Instruments;
+use crate::load::{copy, load};
+use crate::outputs::tensor;
+use crate::session::{allocate, arena_buffer, check_program, check_target, transfer};
+use crate::transfer::{Transfer, finish};
+use crate::widen::{device_size, widen};
+
+/// A stage of a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StageKind {
+    /// [`Program::load`].
+    Load,
+    /// [`Program::run`].
+    Run,
+}
+
+/// A program on a device, its memory open. Nothing is loaded or computed until it is asked for.
+pub struct Inspection {
+    device: Device,
+    program: Program,
+    objects: Objects,
+    transfer: Transfer,
+}
+
+impl Inspection {
+    /// Allocates the arenas and compiles the kernels.
+    ///
+    /// # Errors
+    /// The program was compiled for another target or is not sound, memory does not suffice, or the driver fails.
+    pub fn new(device: &Device, program: Program) -> Result<Self, EngineError> {
+        check_program(device, &program)?;
+        Self::build(device, program)
+    }
+
+    /// The same for a program that the verifier may refuse: what happens to it on a device is the question. Windows
+    /// outside an arena are refused all the same, when a dispatch is recorded.
+    ///
+    /// # Errors
+    /// As [`Inspection::new`], without the proof.
+    pub fn unverified(device: &Device, program: Program) -> Result<Self, EngineError> {
+        check_target(device, &program)?;
+        Self::build(device, program)
+    }
+
+    fn build(device: &Device, program: Program) -> Result<Self, EngineError> {
+        let mut objects = allocate(device, &program)?;
+        objects.arenas[Arena::Activations.index()] =
+            arena_buffer(&device.vulkan, &program, Arena::Activations)?;
+        let transfer = transfer(device, &program, &objects)?;
+        if let Some(params) = objects.params.as_ref().filter(|_| !program.params.is_empty()) {
+            transfer.write(params, 0, &program.params)?;
+        }
+        Ok(Self { device: device.clone(), program, objects, transfer })
+    }
+
+    /// The program.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// The device it runs on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Uploads one constant, by its index in [`Program::uploads`].
+    ///
+    /// # Errors
+    /// There is no such upload, its bytes cannot be read, or the driver fails.
+    pub fn upload(&self, index: usize, weights: &Store) -> Result<(), EngineError> {
+        let upload = self.program.uploads.get(index).ok_or_else(|| self.missing("upload", index))?;
+        copy(&self.objects, &self.transfer, weights, upload)
+    }
+
+    /// Uploads every constant and runs the load program, as a session does when it is built.
+    ///
+    /// # Errors
+    /// A constant's bytes cannot be read, or the driver fails.
+    pub fn load(&self, weights: &Store) -> Result<(), EngineError> {
+        load(&self.device.vulkan, &self.program, &self.objects, &self.transfer, weights)
+    }
+
+    /// Executes one dispatch and waits for it.
+    ///
+    /// # Errors
+    /// There is no such dispatch, it binds bytes outside an arena, or the driver fails.
+    pub fn execute(&self, stage: StageKind, index: usize) -> Result<(), EngineError> {
+        let dispatches = self.dispatches(stage);
+        let Some(one) = dispatches.get(index..=index) else { return Err(self.missing("dispatch", index)) };
+        let (vulkan, name) = (&self.device.vulkan, &one[0].name);
+        finish(vulkan, &record(vulkan, name, &self.objects, one, &Instruments::default())?)
+    }
+
+    /// Executes the whole run stage as one submission with the program's barriers, as a session does at each run.
+    ///
+    /// # Errors
+    /// A dispatch binds bytes outside an arena, or the driver fails.
+    pub fn run(&self) -> Result<(), EngineError> {
+        let dispatches = &self.program.run.dispatches;
+        if dispatches.is_empty() {
+            return Ok(());
+        }
+        let (vulkan, name) = (&self.device.vulkan, &self.program.name);
+        finish(vulkan, &record(vulkan, name, &self.objects, dispatches, &Instruments::default())?)
+    }
+
+    /// Writes an input, by its index in [`Program::inputs`], in the device's representation.
+    ///
+    /// # Errors
+    /// There is no such input, the tensor's type is another, it has more elements than fit, or the driver fails.
+    pub fn set_input(&self, index: usize, value: &Tensor) -> Result<(), EngineError> {
+        let port = self.program.inputs.get(index).ok_or_else(|| self.missing("input", index))?;
+        let bytes = widen(port.dtype, value.bytes());
+        if value.dtype() != port.dtype || bytes.len() as u64 > port.window.len {
+            return Err(self.missing("input of that type and size", index));
+        }
+        self.write(port.window.arena, port.window.offset, &bytes)
+    }
+
+    /// Reads an output, by its index in [`Program::outputs`].
+    ///
+    /// # Errors
+    /// There is no such output, it is larger than bayplan's tensors may be, or the driver fails.
+    pub fn output(&self, index: usize) -> Result<Tensor, EngineError> {
+        let port = self.program.outputs.get(index).ok_or_else(|| self.missing("output", index))?;
+        let elements: u64 = port.shape.iter().product();
+        let len = elements * device_size(port.dtype);
+        tensor(port, self.read(port.window.arena, port.window.offset, len)?)
+    }
+
+    /// Bytes of an arena.
+    ///
+    /// # Errors
+    /// They do not lie in the arena, or the driver fails.
+    pub fn read(&self, arena: Arena, offset: u64, len: u64) -> Result<Vec<u8>, EngineError> {
+        let mut bytes = vec![0; len as usize];
+        if len > 0 {
+            self.transfer.read(self.objects.arena(arena)?, offset, &mut bytes)?;
+        }
+        Ok(bytes)
+    }
+
+    /// Changes bytes of an arena.
+    ///
+    /// # Errors
+    /// They do not lie in the arena, or the driver fails.
+    pub fn write(&self, arena: Arena, offset: u64, bytes: &[u8]) -> Result<(), EngineError> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.transfer.write(self.objects.arena(arena)?, offset, bytes)
+    }
+
+    fn dispatches(&self, stage: StageKind) -> &[bayplan_compile::Dispatch] {
+        match stage {
+            StageKind::Load => &self.program.load.dispatches,
+            StageKind::Run => &self.program.run.dispatches,
+        }
+    }
+
+    fn missing(&self, what: &str, index: usize) -> EngineError {
+        let reason = format!("it has no {what} {index}");
+        EngineError::Program { name: self.program.name.clone(), reason }
+    }
+}
