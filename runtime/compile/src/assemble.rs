@@ -4,21 +4,27 @@ use std::collections::HashMap;
 
 use bayplan_expr::{Bindings, Expr};
 use bayplan_graph::{Graph, ValueId};
-use bayplan_plan::{Effort, Lifespan, Plan, Problem, solve, validate};
+use bayplan_plan::{Lifespan, Problem, validate};
 use bayplan_shaders::{Access, Kernel, Launch, Slot, Target, launch};
 
+use crate::Options;
 use crate::barrier;
+use crate::blocks::{self, Blocked, NoPlan, sequence};
 use crate::error::{CompileError, Refused};
-use crate::liveness::{Liveness, Place, Stages};
+use crate::liveness::{Liveness, Place, Stages, Storage};
 use crate::lowered::{Lowered, Operation, Origin, TensorId};
 use crate::program::{
-    Arena, Buffer, BufferId, BufferKind, Dispatch, KernelId, Port, Program, Stage, Upload, VEC4, Window,
+    Buffer, BufferId, BufferKind, Dispatch, KernelId, Port, Program, Stage, Upload, VEC4, Window,
 };
 
-/// Where the storages of both stages lie.
+/// Where all storages lie.
 pub(crate) struct Placement {
-    pub(crate) load: Plan,
-    pub(crate) run: Plan,
+    pub(crate) load: Blocked,
+    pub(crate) run: Blocked,
+    /// Of the weights, in their order: offsets and ends of blocks.
+    pub(crate) weights: (Vec<u64>, Vec<u64>),
+    /// Bytes kept free after each storage.
+    guard: u64,
 }
 
 /// Plans the storages of both stages.
@@ -26,13 +32,34 @@ pub(crate) fn place(
     lowered: &Lowered,
     live: &Liveness,
     target: &Target,
-    effort: Effort,
+    options: Options,
 ) -> Result<Placement, CompileError> {
+    let guard = options.guard.next_multiple_of(VEC4);
+    let of_kinds = |kinds: &dyn Fn(BufferKind) -> bool| -> Vec<&Storage> {
+        live.storages.iter().filter(|storage| kinds(storage.kind)).collect()
+    };
     let of_run = |kind| !matches!(kind, BufferKind::Load | BufferKind::Weight);
+    let weights = of_kinds(&|kind| kind == BufferKind::Weight);
+    let sizes: Vec<u64> = weights.iter().map(|storage| bytes(lowered, &storage.tensors) + guard).collect();
+    let laid = sequence(&sizes, target.max_allocation, target.storage_alignment)
+        .map_err(|index| too_large(lowered, weights[index], sizes[index], target))?;
+    let plan = |storages: &[&Storage]| plan(lowered, storages, target, options, guard);
     Ok(Placement {
-        load: plan(lowered, live, target, effort, |kind| kind == BufferKind::Load)?,
-        run: plan(lowered, live, target, effort, of_run)?,
+        load: plan(&of_kinds(&|kind| kind == BufferKind::Load))?,
+        run: plan(&of_kinds(&of_run))?,
+        weights: laid,
+        guard,
     })
+}
+
+/// A storage that no allocation of the device can hold.
+fn too_large(lowered: &Lowered, storage: &Storage, bytes: u64, target: &Target) -> CompileError {
+    let reason = format!(
+        "it needs {bytes} bytes, and {} allocates at most {} bytes at once (maxMemoryAllocationSize)",
+        target.name, target.max_allocation
+    );
+    let name = &lowered.tensor(storage.tensors[0]).name;
+    CompileError::Unsupported(vec![Refused::new(name, "tensor", reason)])
 }
 
 /// Puts a program together.
@@ -46,7 +73,7 @@ pub(crate) fn assemble(
     dims: &Bindings,
 ) -> Result<Program, CompileError> {
     let launches = launches(lowered, target)?;
-    let (buffers, weights) = buffers(lowered, live, target, &placement);
+    let buffers = buffers(lowered, live, target, &placement);
     let mut maker = Maker {
         lowered,
         live,
@@ -67,8 +94,7 @@ pub(crate) fn assemble(
     for (index, output) in outputs.iter_mut().enumerate() {
         output.name = graph.output_name(index).to_string();
     }
-    let arena_bytes = [placement.run.peak, weights, placement.load.peak];
-    check_limits(&buffers, arena_bytes, target)?;
+    let blocks = [placement.run.ends, placement.weights.1, placement.load.ends];
     let (kernels, params) = (maker.kernels, maker.params);
     Ok(Program {
         name: graph.name.to_string(),
@@ -76,12 +102,14 @@ pub(crate) fn assemble(
         dims: dims.clone(),
         kernels,
         buffers,
-        arena_bytes,
+        arena_bytes: blocks.each_ref().map(|ends| ends.last().copied().unwrap_or(0)),
+        blocks,
+        guard: placement.guard,
         params,
         files: graph.files.clone(),
         uploads,
-        load: Stage { dispatches: load, plan: placement.load },
-        run: Stage { dispatches: run, plan: placement.run },
+        load: Stage { dispatches: load, plan: placement.load.plan },
+        run: Stage { dispatches: run, plan: placement.run.plan },
         inputs,
         outputs,
     })
@@ -107,80 +135,60 @@ fn bytes(lowered: &Lowered, tensors: &[TensorId]) -> u64 {
     largest.next_multiple_of(VEC4)
 }
 
-/// Plans the storages of those kinds, in their order; the plan is validated by the planner's independent judge.
+/// Plans storages, in their order; the plan is validated by the planner's independent judge.
 fn plan(
     lowered: &Lowered,
-    live: &Liveness,
+    storages: &[&Storage],
     target: &Target,
-    effort: Effort,
-    kinds: impl Fn(BufferKind) -> bool,
-) -> Result<Plan, CompileError> {
-    let buffers =
-        live.storages.iter().filter(|storage| kinds(storage.kind)).map(|storage| bayplan_plan::Buffer {
-            size: bytes(lowered, &storage.tensors),
-            align: target.storage_alignment,
-            lifespan: Lifespan::new(storage.lifespan.start, storage.lifespan.end),
-        });
+    options: Options,
+    guard: u64,
+) -> Result<Blocked, CompileError> {
+    let end = storages.iter().map(|storage| storage.lifespan.end).max().unwrap_or(1);
+    let buffers = storages.iter().map(|storage| bayplan_plan::Buffer {
+        size: bytes(lowered, &storage.tensors) + guard,
+        align: target.storage_alignment,
+        lifespan: match &storage.lifespan {
+            life if options.share => Lifespan::new(life.start, life.end),
+            _ => Lifespan::new(0, end),
+        },
+    });
     let problem = Problem::new(buffers.collect()).map_err(|e| CompileError::Plan(e.to_string()))?;
-    let plan = solve(&problem, effort);
-    validate(&problem, &plan).map_err(|violation| CompileError::Verify(violation.to_string()))?;
-    Ok(plan)
+    let blocked = blocks::plan(&problem, options.effort, target.max_allocation, target.storage_alignment);
+    let blocked = blocked.map_err(|e| match e {
+        NoPlan::TooLarge(index) => too_large(lowered, storages[index], problem.buffers()[index].size, target),
+        NoPlan::Wrong(violation) => CompileError::Verify(violation.to_string()),
+    })?;
+    validate(&problem, &blocked.plan).map_err(|violation| CompileError::Verify(violation.to_string()))?;
+    Ok(blocked)
 }
 
-/// The buffers in the order of the storages, and the bytes of the weights' arena.
-fn buffers(lowered: &Lowered, live: &Liveness, target: &Target, placement: &Placement) -> (Vec<Buffer>, u64) {
-    let (mut load, mut run) = (placement.load.offsets.iter(), placement.run.offsets.iter());
-    let mut weights = 0;
-    let mut all = Vec::with_capacity(live.storages.len());
-    for storage in &live.storages {
-        let size = bytes(lowered, &storage.tensors);
+/// The buffers in the order of the storages.
+fn buffers(lowered: &Lowered, live: &Liveness, target: &Target, placement: &Placement) -> Vec<Buffer> {
+    let (mut load, mut run) = (placement.load.plan.offsets.iter(), placement.run.plan.offsets.iter());
+    let mut weights = placement.weights.0.iter();
+    let buffer = |storage: &Storage| {
         let offset = match storage.kind {
-            BufferKind::Load => load.next().copied(),
-            BufferKind::Weight => {
-                let offset = weights;
-                weights = (offset + size).next_multiple_of(target.storage_alignment);
-                Some(offset)
-            }
-            _ => run.next().copied(),
+            BufferKind::Load => load.next(),
+            BufferKind::Weight => weights.next(),
+            _ => run.next(),
         };
         let first = lowered.tensor(storage.tensors[0]);
-        all.push(Buffer {
+        Buffer {
             name: first.name.clone(),
             kind: storage.kind,
             dtype: first.dtype,
             shape: first.shape.clone(),
-            size,
+            size: bytes(lowered, &storage.tensors),
             size_expr: first.elements_expr.clone() * Expr::from(first.repr.bytes() as i64),
             align: target.storage_alignment,
             arena: storage.arena(),
             // Each plan has one offset per storage of its kinds.
-            offset: offset.unwrap_or(u64::MAX),
+            offset: offset.copied().unwrap_or(u64::MAX),
             lifespan: storage.lifespan.clone(),
             aliases: storage.tensors[1..].iter().map(|&tensor| lowered.tensor(tensor).name.clone()).collect(),
-        });
-    }
-    (all, weights)
-}
-
-fn check_limits(buffers: &[Buffer], arenas: [u64; 3], target: &Target) -> Result<(), CompileError> {
-    let mut refused = Vec::new();
-    for buffer in buffers.iter().filter(|buffer| buffer.size > target.max_storage_range) {
-        let reason = format!(
-            "it has {} bytes, and {} binds at most {} bytes at once (maxStorageBufferRange)",
-            buffer.size, target.name, target.max_storage_range
-        );
-        refused.push(Refused::new(&buffer.name, "tensor", reason));
-    }
-    for (arena, bytes) in Arena::ALL.into_iter().zip(arenas) {
-        if bytes > target.max_allocation {
-            let reason = format!(
-                "it needs {bytes} bytes, and {} allocates at most {} bytes at once (maxMemoryAllocationSize)",
-                target.name, target.max_allocation
-            );
-            refused.push(Refused::new(arena.name(), "arena", reason));
         }
-    }
-    if refused.is_empty() { Ok(()) } else { Err(CompileError::Unsupported(refused)) }
+    };
+    live.storages.iter().map(buffer).collect()
 }
 
 struct Maker<'a> {
@@ -210,7 +218,7 @@ impl Maker<'_> {
             .iter()
             .map(|binding| match binding.slot {
                 Slot::Operand(index) => self.operand(operation, index as usize, binding.access),
-                Slot::Output => self.whole(operation.output, binding.access),
+                Slot::Output => self.result(operation, binding.access),
             })
             .collect();
         Dispatch {
@@ -258,6 +266,15 @@ impl Maker<'_> {
         let start = view.base * width;
         let len = (view.extent() * width).next_multiple_of(VEC4).min(whole.len - start);
         Window { offset: whole.offset + start, len, ..whole }
+    }
+
+    /// The window on what an operation is given to write.
+    fn result(&self, operation: &Operation, access: Access) -> Window {
+        let width = self.lowered.tensor(operation.output).repr.bytes();
+        let whole = self.whole(operation.output, access);
+        let start = (operation.written.start * width).min(whole.len);
+        let end = (operation.written.end * width).next_multiple_of(VEC4).min(whole.len);
+        Window { offset: whole.offset + start, len: end - start, ..whole }
     }
 
     fn whole(&self, tensor: TensorId, access: Access) -> Window {

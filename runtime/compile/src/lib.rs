@@ -13,6 +13,7 @@
 
 mod assemble;
 mod barrier;
+mod blocks;
 mod error;
 mod fold;
 mod fuse;
@@ -49,11 +50,17 @@ pub struct Options {
     pub in_place: bool,
     /// How long the planner may search.
     pub effort: Effort,
+    /// Whether buffers that never live at the same time may share bytes. Without it whatever lies in an arena at the
+    /// end of a run is what each buffer held last.
+    pub share: bool,
+    /// Bytes after each buffer that belong to no window (rounded up to whole `vec4`s). A kernel that writes past its
+    /// window writes there, where it can be seen.
+    pub guard: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { fuse: true, in_place: true, effort: Effort::Normal }
+        Self { fuse: true, in_place: true, effort: Effort::Normal, share: true, guard: 0 }
     }
 }
 
@@ -102,7 +109,7 @@ fn placed(
 ) -> Result<Placed, CompileError> {
     let attempt = |mut lowered: Lowered, reuse: Reuse| {
         let live = liveness::liveness(&mut lowered, stages, reuse);
-        let placement = place(&lowered, &live, target, options.effort)?;
+        let placement = place(&lowered, &live, target, options)?;
         Ok(Placed { lowered, live, placement })
     };
     if !options.in_place {
@@ -113,5 +120,5 @@ fn placed(
         return Ok(larger);
     }
     let equal = attempt(lowered, Reuse::Equal)?;
-    Ok(if equal.placement.run.peak < larger.placement.run.peak { equal } else { larger })
+    Ok(if equal.placement.run.plan.peak < larger.placement.run.plan.peak { equal } else { larger })
 }

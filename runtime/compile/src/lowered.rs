@@ -1,5 +1,7 @@
 //! The graph as device work: stored tensors, and operations that read views of them and write them.
 
+use std::ops::Range;
+
 use bayplan_expr::Expr;
 use bayplan_graph::{ConstData, DType};
 use bayplan_shaders::{Repr, Spec};
@@ -59,7 +61,10 @@ pub(crate) struct Operation {
     /// In the order of the spec's operands (an epilogue's operand 0 has no view).
     pub(crate) operands: Vec<View>,
     pub(crate) output: TensorId,
-    /// Whether it writes only part of the output, others writing the rest.
+    /// The elements of the output that it is given to write: its result's first element is the first of these. The
+    /// whole tensor, or a window on it that begins where a window can be bound.
+    pub(crate) written: Range<u64>,
+    /// Whether others write to the output too.
     pub(crate) partial: bool,
     pub(crate) source_node: String,
     pub(crate) source_op: String,

@@ -193,6 +193,11 @@ pub struct Program {
     pub buffers: Vec<Buffer>,
     /// Bytes of each arena, in the order of [`Arena::ALL`].
     pub arena_bytes: [u64; 3],
+    /// The blocks of each arena, in the order of [`Arena::ALL`]: where each ends, ascending; the last ends with the
+    /// arena, and each begins at a multiple of the target's storage alignment. A block is one device allocation, and no buffer lies in two. An empty arena has none.
+    pub blocks: [Vec<u64>; 3],
+    /// Bytes after each buffer that belong to no buffer alive at the same time.
+    pub guard: u64,
     /// Parameters of all dispatches, each at a multiple of the target's uniform alignment.
     pub params: Vec<u8>,
     /// Files that uploads refer to.
@@ -251,6 +256,19 @@ impl fmt::Display for Program {
 }
 
 impl Program {
+    /// The blocks of an arena as ranges of its bytes, in order.
+    pub fn blocks(&self, arena: Arena) -> impl ExactSizeIterator<Item = Range<u64>> {
+        let ends = &self.blocks[arena.index()];
+        (0..ends.len()).map(|block| if block == 0 { 0..ends[0] } else { ends[block - 1]..ends[block] })
+    }
+
+    /// The block that a byte of an arena lies in; `None` beyond its end.
+    pub fn block(&self, arena: Arena, offset: u64) -> Option<usize> {
+        let ends = &self.blocks[arena.index()];
+        let block = ends.partition_point(|&end| end <= offset);
+        (block < ends.len()).then_some(block)
+    }
+
     fn fmt_dispatch(
         &self,
         f: &mut fmt::Formatter<'_>,

@@ -103,8 +103,9 @@ fn sizes() {
         let y = b.op(TANH, &[x]);
         b.output(y);
     });
-    let little = Target { max_allocation: 4096, ..Target::generic() };
-    check(&["activations (arena)", "maxMemoryAllocationSize"], &little, |b| {
+    let little = Target { max_allocation: 2048, ..Target::generic() };
+    let words = ["v0 (tensor)", "4000 bytes", "at most 2048 bytes", "maxMemoryAllocationSize"];
+    check(&words, &little, |b| {
         let x = b.floats(&[1000]);
         let y = b.floats(&[1000]);
         let z = b.op(Op::Binary(BinaryOp::Add), &[x, y]);

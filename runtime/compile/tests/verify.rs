@@ -155,7 +155,10 @@ fn windows_and_places() {
     p("a buffer past the arena", |p| shift(p, "b", 1 << 30), &["buffer b", "leave the activations arena"]);
     p(
         "an arena too small",
-        |p| p.arena_bytes[Arena::Activations.index()] -= 256,
+        |p| {
+            p.arena_bytes[Arena::Activations.index()] -= 256;
+            *p.blocks[Arena::Activations.index()].last_mut().expect("a block") -= 256;
+        },
         &["leave the activations arena"],
     );
     p(
@@ -167,6 +170,35 @@ fn windows_and_places() {
         &["buffer tanh w", "Weight"],
     );
     p("a window longer than the device binds", |p| p.target.max_storage_range = 4096, &["cannot be bound"]);
+}
+
+#[test]
+fn blocks() {
+    let p = |name, change: fn(&mut Program), words: &[&str]| refused(name, change, words);
+    p(
+        "a cut in a buffer",
+        |p| {
+            let buffer = &p.buffers[buffer(p, "b")];
+            let at = buffer.offset + 256;
+            p.blocks[Arena::Activations.index()].insert(0, at);
+        },
+        &["the activations arena is cut at", "which lies in its bytes"],
+    );
+    p("a block more than the arena", |p| p.blocks[Arena::Load.index()].push(1 << 20), &["the load arena"]);
+    p("no blocks", |p| p.blocks[Arena::Weights.index()].clear(), &["the weights arena"]);
+    p("a block beyond the limit", |p| p.target.max_allocation = 4096, &["has more than 4096 bytes"]);
+    p(
+        "a block that cannot be bound from its start",
+        |p| p.blocks[Arena::Activations.index()].insert(0, 8),
+        &["begins at no multiple of 256"],
+    );
+    // All buffers have the same size, so that none lies across the end of the first.
+    let (mut program, end) = (good(), 40 * 40 * 4);
+    program.blocks[Arena::Activations.index()].insert(0, end);
+    assert_eq!(verify(&program), Ok(()), "a cut between buffers");
+    assert_eq!(program.block(Arena::Activations, end), Some(1));
+    assert_eq!(program.block(Arena::Activations, end - 1), Some(0));
+    assert_eq!(program.block(Arena::Activations, u64::MAX), None);
 }
 
 #[test]

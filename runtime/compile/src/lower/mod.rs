@@ -332,6 +332,7 @@ impl<'a> Lowerer<'a> {
             spec,
             operands,
             output: output.tensor,
+            written: 0..self.out.tensor(output.tensor).elements(),
             partial,
             source_node,
             source_op,

@@ -12,6 +12,7 @@
 //! ```
 //!
 //! A program passes only if
+//! * the blocks of an arena are its bytes, none larger than the device allocates, and no buffer lies in two;
 //! * every buffer lies in the arena of its kind and every window in its buffer, at offsets the device can bind;
 //! * windows, parameters and grid are what the kernel and the device ask for;
 //! * every byte read was last written by the buffer it is read as (nothing alive was overwritten), or was given to an
@@ -35,6 +36,9 @@ use crate::program::{Arena, Buffer, BufferKind, Dispatch, Port, Program, Upload,
 /// # Errors
 /// The first rule that is broken, with the dispatch and the buffer.
 pub fn verify(program: &Program) -> Result<(), Violation> {
+    for arena in Arena::ALL {
+        cut(program, arena).map_err(|problem| Violation { place: Place::Buffers, buffer: None, problem })?;
+    }
     for buffer in &program.buffers {
         placed(program, buffer).map_err(|problem| Violation {
             place: Place::Buffers,
@@ -54,6 +58,27 @@ pub fn verify(program: &Program) -> Result<(), Violation> {
     walk.run()
 }
 
+/// Whether the blocks of an arena are what the device can allocate, and the whole of it.
+fn cut(program: &Program, arena: Arena) -> Result<(), String> {
+    let (ends, bytes) = (&program.blocks[arena.index()], program.arena_bytes[arena.index()]);
+    let (name, most) = (arena.name(), program.target.max_allocation);
+    if ends.last().copied().unwrap_or(0) != bytes || !ends.is_sorted_by(|a, b| a < b) {
+        return Err(format!("blocks that end at {ends:?} are not the {bytes} bytes of the {name} arena"));
+    }
+    let alignment = program.target.storage_alignment;
+    for block in program.blocks(arena) {
+        if block.end - block.start > most {
+            return Err(format!("the block {block:?} of the {name} arena has more than {most} bytes"));
+        }
+        if !block.start.is_multiple_of(alignment) {
+            return Err(format!(
+                "the block {block:?} of the {name} arena begins at no multiple of {alignment}"
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// Where a buffer lies.
 fn placed(program: &Program, buffer: &Buffer) -> Result<(), String> {
     let arena = program.arena_bytes[buffer.arena.index()];
@@ -70,6 +95,12 @@ fn placed(program: &Program, buffer: &Buffer) -> Result<(), String> {
     if end.is_none() && buffer.size > 0 {
         let (offset, size) = (buffer.offset, buffer.size);
         return Err(format!("its bytes {offset}+{size} leave the {name} arena, which has {arena}"));
+    }
+    if let Some(end) = program.blocks[buffer.arena.index()]
+        .iter()
+        .find(|&&end| end > buffer.offset && end < buffer.offset + buffer.size)
+    {
+        return Err(format!("the {name} arena is cut at {end}, which lies in its bytes"));
     }
     if buffer.size > 0 && !buffer.offset.is_multiple_of(program.target.storage_alignment) {
         let alignment = program.target.storage_alignment;

@@ -126,7 +126,7 @@ pub fn device() -> &'static Device {
 pub const WAYS: [Options; 4] = [way(false, false), way(false, true), way(true, false), way(true, true)];
 
 pub const fn way(fuse: bool, in_place: bool) -> Options {
-    Options { fuse, in_place, effort: Effort::Normal }
+    Options { fuse, in_place, effort: Effort::Normal, share: true, guard: 0 }
 }
 
 /// Compiles a graph without symbols; no constant lies in a file.
