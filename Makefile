@@ -3,6 +3,7 @@
 # make lint      formatting, clippy, documentation, dependency trees, shell scripts
 # make install   both binaries into PREFIX/bin (default ~/.local)
 # make bench     latency against onnxruntime, interleaved
+# make bench-ncnn  latency and processor time against ncnn's Vulkan backend, interleaved
 # make references, fmt, clean
 
 CARGO ?= cargo
@@ -23,7 +24,7 @@ RELEASE := $(TARGET)/release
 REFERENCES := $(CURDIR)/target/references
 BAYPLAN_TEST_SEED ?=
 
-.PHONY: help demo test lint install bench references binaries fmt clean
+.PHONY: help demo test lint install bench bench-ncnn references binaries fmt clean
 
 help:
 	@sed -n 's/^# \(make.*\)/\1/p' Makefile
@@ -78,6 +79,16 @@ bench: references
 		"$$BAYPLAN_TEST_PYTHON" tests/python/latency.py "$$model" --case "$(REFERENCES)/$$case" --max-ratio 60 \
 			-- "$(RELEASE)/latency" "$$model" "$(REFERENCES)/$$case" || exit 1; \
 	done
+
+# ncnn and its converter have an environment of their own: the converter brings a training framework along.
+NCNN_MODELS ?= resnet50 squeezenet mobilenetv2 shufflenet
+NCNN_VENV := $(TARGET)/venv-ncnn
+bench-ncnn: references
+	@$(CARGO) build $(LOCKED) --release -p bayplan-tests --bin latency
+	@. target/env-test.sh && { [ -x "$(NCNN_VENV)/bin/pnnx" ] || { "$$BAYPLAN_TEST_PYTHON" -m venv "$(NCNN_VENV)" && \
+		"$(NCNN_VENV)/bin/pip" install --quiet --requirement tests/python/requirements-ncnn.txt; }; } && \
+		"$(NCNN_VENV)/bin/python" tests/python/ncnn_latency.py "$(REFERENCES)" $(NCNN_MODELS) \
+			--driver "$${VK_DRIVER_FILES%%:*}" --work "$(TARGET)/ncnn" $(ARGS) -- "$(RELEASE)/latency"
 
 fmt:
 	$(CARGO) fmt --all
