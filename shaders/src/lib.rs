@@ -12,6 +12,7 @@
 //! This room reads no device: a [`Target`] is plain data.
 #![forbid(unsafe_code)]
 
+mod bounds;
 mod chain;
 mod epilogue;
 mod kernel;
@@ -25,6 +26,10 @@ mod strides;
 mod table;
 mod target;
 
+pub use bounds::{
+    Approx, ErrorBound, LEAST_NORMAL, UNIT, error_bound, log_softmax_magnitudes, normalize_magnitudes,
+    product_magnitude, softmax_magnitudes, step_error,
+};
 pub use kernel::{Access, Binding, Kernel, Launch, Refusal, Slot};
 pub use packing::Packing;
 pub use spec::{

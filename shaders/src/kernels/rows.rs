@@ -46,6 +46,16 @@ impl Team {
         }
     }
 
+    /// Additions that a member's value goes through when the members' values are added up, in whatever order a subgroup
+    /// operation takes.
+    pub(crate) fn additions(self) -> u64 {
+        match self {
+            Self::Subgroup(n) => u64::from(n.saturating_sub(1)),
+            Self::Group(n) => u64::from(n.max(1).ilog2()),
+            Self::Alone(_) => 0,
+        }
+    }
+
     /// Workgroups for that many rows.
     pub(crate) fn groups(self, rows: u64) -> u64 {
         match self {
