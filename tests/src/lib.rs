@@ -3,6 +3,8 @@
 //! The tests lie in `tests/`, one binary per concern; here is what they share: where things are. What is missing
 //! fails a test with the command that brings it.
 
+pub mod differential;
+pub mod graphs;
 pub mod npy;
 pub mod onnx_file;
 pub mod program;

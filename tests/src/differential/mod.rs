@@ -1,0 +1,4 @@
+//! Differential testing: random graphs, a device against the host, dispatch by dispatch.
+
+pub mod draw;
+mod random;
