@@ -1,32 +1,26 @@
 //! A stage recorded as commands.
 
-use bayplan_compile::{Arena, Dispatch, Program};
+use bayplan_compile::{Dispatch, Program};
 use bayplan_shaders::compile_wgsl;
 use bayplan_vulkan::{
     Barrier, BindingKind, Buffer, Commands, Device, Pipeline, PipelineDesc, Recorder, Window,
 };
 
+use crate::arena::Arenas;
 use crate::error::EngineError;
 use crate::instruments::Instruments;
 
 /// The device objects that dispatches of a program refer to.
 pub(crate) struct Objects {
     pub(crate) pipelines: Vec<Pipeline>,
-    pub(crate) arenas: [Option<Buffer>; 3],
+    pub(crate) arenas: Arenas,
     pub(crate) params: Option<Buffer>,
 }
 
 impl Objects {
-    /// The buffer of an arena that is in use.
-    pub(crate) fn arena(&self, arena: Arena) -> Result<&Buffer, EngineError> {
-        self.arenas[arena.index()].as_ref().ok_or_else(|| {
-            bayplan_vulkan::Error::InvalidRange { name: arena.name().into(), why: "an empty arena" }.into()
-        })
-    }
-
     /// All buffers.
     pub(crate) fn buffers(&self) -> impl Iterator<Item = &Buffer> + Clone {
-        self.arenas.iter().flatten().chain(&self.params)
+        self.arenas.buffers().chain(&self.params)
     }
 }
 
@@ -73,7 +67,8 @@ pub(crate) fn record(
 fn bind(recorder: &mut Recorder, objects: &Objects, dispatch: &Dispatch) -> Result<(), EngineError> {
     let mut windows = Vec::with_capacity(dispatch.windows.len() + 1);
     for window in &dispatch.windows {
-        windows.push(Window { buffer: objects.arena(window.arena)?, offset: window.offset, len: window.len });
+        let (buffer, offset) = objects.arenas.place(window.arena, window.offset)?;
+        windows.push(Window { buffer, offset, len: window.len });
     }
     if let Some(params) = &objects.params
         && !dispatch.params.is_empty()

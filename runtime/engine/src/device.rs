@@ -8,7 +8,7 @@ use bayplan_vulkan::{
 
 use crate::error::EngineError;
 use crate::memory::Ledger;
-use crate::target::target_of;
+use crate::target::{Limits, target_of};
 
 /// How to open a device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct DeviceOptions {
     /// Treat device and host memory as apart even where they are one, so that weights, inputs and outputs go through
     /// staging buffers as on a discrete GPU. For tests and for finding errors of that path on any machine; slower.
     pub separate_memory: bool,
+    /// Limits stricter than the device's own.
+    pub limits: Limits,
 }
 
 /// An opened device. A clone is the same device; sessions on it may run in different threads, one submission after another.
@@ -54,7 +56,12 @@ impl Device {
             ..bayplan_vulkan::DeviceOptions::default()
         };
         let vulkan = bayplan_vulkan::Device::with_options(&instance, info, &apart)?;
-        Ok(Self { vulkan, ledger: Ledger::default(), instance, target: target_of(info) })
+        Ok(Self {
+            vulkan,
+            ledger: Ledger::default(),
+            instance,
+            target: options.limits.apply(target_of(info)),
+        })
     }
 
     /// What is known of it.

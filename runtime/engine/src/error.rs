@@ -88,6 +88,8 @@ pub enum EngineError {
     Memory {
         /// Bytes that the plan needs in one heap.
         needed: u64,
+        /// The heap, by its number at the device.
+        heap: usize,
         /// Bytes that are free there.
         free: u64,
     },
@@ -150,9 +152,9 @@ impl fmt::Display for EngineError {
                     "the program was compiled for {compiled}, not for {device}{other}; compile it again"
                 )
             }
-            Self::Memory { needed, free } => write!(
+            Self::Memory { needed, heap, free } => write!(
                 f,
-                "the model needs {} of device memory, but {} are free; bind smaller dims or free memory",
+                "the model needs {} of device memory, but {} are free in its heap {heap}; bind smaller dims or free memory",
                 Bytes(*needed),
                 Bytes(*free)
             ),
@@ -210,8 +212,8 @@ mod tests {
             "the run did not end within 90.0 s; the device may hang, or the limit be too low",
         );
         check(
-            EngineError::Memory { needed: 3 << 30, free: 1 << 30 },
-            "the model needs 3.00 GiB of device memory, but 1.00 GiB are free; bind smaller dims or free memory",
+            EngineError::Memory { needed: 3 << 30, heap: 1, free: 1 << 30 },
+            "the model needs 3.00 GiB of device memory, but 1.00 GiB are free in its heap 1; bind smaller dims or free memory",
         );
         check(
             EngineError::Target { compiled: name(), device: "gpu".into() },

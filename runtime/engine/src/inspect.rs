@@ -4,6 +4,8 @@
 //! a [`Session`](crate::Session) of the same program has, and two more liberties: all arenas exist at the same time, and
 //! the host may look at them and change them whenever no dispatch runs.
 
+use std::ops::Range;
+
 use bayplan_compile::{Arena, Program};
 use bayplan_graph::Tensor;
 use bayplan_weights::Store;
@@ -14,7 +16,7 @@ use crate::error::EngineError;
 use crate::instruments::Instruments;
 use crate::load::{copy, load};
 use crate::outputs::tensor;
-use crate::session::{allocate, arena_buffer, check_program, check_target, transfer};
+use crate::session::{allocate, check_program, check_target, transfer};
 use crate::transfer::{Transfer, finish};
 use crate::widen::{device_size, widen};
 
@@ -57,8 +59,7 @@ impl Inspection {
 
     fn build(device: &Device, program: Program) -> Result<Self, EngineError> {
         let mut objects = allocate(device, &program)?;
-        objects.arenas[Arena::Activations.index()] =
-            arena_buffer(&device.vulkan, &program, Arena::Activations)?;
+        objects.arenas.allocate(&device.vulkan, &program, Arena::Activations)?;
         let transfer = transfer(device, &program, &objects)?;
         if let Some(params) = objects.params.as_ref().filter(|_| !program.params.is_empty()) {
             transfer.write(params, 0, &program.params)?;
@@ -147,8 +148,10 @@ impl Inspection {
     /// They do not lie in the arena, or the driver fails.
     pub fn read(&self, arena: Arena, offset: u64, len: u64) -> Result<Vec<u8>, EngineError> {
         let mut bytes = vec![0; len as usize];
-        if len > 0 {
-            self.transfer.read(self.objects.arena(arena)?, offset, &mut bytes)?;
+        for part in self.parts(arena, offset, len) {
+            let (buffer, at) = self.objects.arenas.place(arena, part.start)?;
+            let own = (part.start - offset) as usize..(part.end - offset) as usize;
+            self.transfer.read(buffer, at, &mut bytes[own])?;
         }
         Ok(bytes)
     }
@@ -158,10 +161,26 @@ impl Inspection {
     /// # Errors
     /// They do not lie in the arena, or the driver fails.
     pub fn write(&self, arena: Arena, offset: u64, bytes: &[u8]) -> Result<(), EngineError> {
-        if bytes.is_empty() {
-            return Ok(());
+        for part in self.parts(arena, offset, bytes.len() as u64) {
+            let (buffer, at) = self.objects.arenas.place(arena, part.start)?;
+            let own = (part.start - offset) as usize..(part.end - offset) as usize;
+            self.transfer.write(buffer, at, &bytes[own])?;
         }
-        self.transfer.write(self.objects.arena(arena)?, offset, bytes)
+        Ok(())
+    }
+
+    /// Bytes of an arena, cut where its blocks are.
+    fn parts(&self, arena: Arena, offset: u64, len: u64) -> Vec<Range<u64>> {
+        let (mut start, end) = (offset, offset.saturating_add(len));
+        let mut parts = Vec::new();
+        while start < end {
+            let block = self.program.blocks(arena).find(|block| block.contains(&start));
+            // What lies beyond the last block is refused when it is touched.
+            let part = start..block.map_or(end, |block| block.end.min(end));
+            start = part.end;
+            parts.push(part);
+        }
+        parts
     }
 
     fn dispatches(&self, stage: StageKind) -> &[bayplan_compile::Dispatch] {

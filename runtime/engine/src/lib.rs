@@ -10,6 +10,7 @@
 //! by the Vulkan layer: windows as they were recorded, marks as the device made them, allocations as they were made.
 #![forbid(unsafe_code)]
 
+mod arena;
 mod commands;
 mod device;
 mod error;
@@ -31,7 +32,7 @@ pub use device::{Device, DeviceOptions, devices};
 pub use error::EngineError;
 pub use outputs::{Output, Outputs};
 pub use session::{Session, SessionOptions};
-pub use target::target_of;
+pub use target::{Limits, target_of};
 pub use tracing::Trace;
 
 pub use bayplan_vulkan::{

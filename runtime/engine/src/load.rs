@@ -51,14 +51,14 @@ pub(crate) fn copy(
     upload: &Upload,
 ) -> Result<(), EngineError> {
     let fail = |reason: String| EngineError::Weights { name: upload.name.clone(), reason };
-    let buffer = objects.arena(upload.window.arena)?;
+    let (buffer, start) = objects.arenas.place(upload.window.arena, upload.window.offset)?;
     let host_size = upload.dtype.size() as u64;
     let per_chunk = CHUNK / device_size(upload.dtype);
     let mut bytes = Vec::new();
     let mut first = 0;
     while first < upload.elements {
         let count = per_chunk.min(upload.elements - first);
-        let at = upload.window.offset + first * device_size(upload.dtype);
+        let at = start + first * device_size(upload.dtype);
         let (from, len) = (first * host_size, count * host_size);
         if let Some(mapped) = buffer.mapped().filter(|_| same(upload.dtype)) {
             mapped.write_with(at, len, |target| read(weights, &upload.data, from, target))?.map_err(fail)?;

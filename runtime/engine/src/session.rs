@@ -9,6 +9,7 @@ use bayplan_record::{RecordingOptions, Summary};
 use bayplan_vulkan::{AllocationId, Buffer, Commands, Location, Ticket};
 use bayplan_weights::Store;
 
+use crate::arena::Arenas;
 use crate::commands::{Objects, pipelines, record};
 use crate::device::Device;
 use crate::error::{EngineError, type_text};
@@ -85,8 +86,7 @@ impl Session {
         let mut purposes = purposes(&objects, &transfer, &instruments);
         purposes.extend(scratch);
         trace.planned(build.claim(purposes));
-        let arenas = objects.arenas.each_ref().map(|buffer| buffer.as_ref().map(Buffer::id));
-        trace.windows(&program, &commands, &arenas);
+        trace.windows(&program, &commands, &objects.arenas);
         trace.ready(device, &instruments);
         Ok(Self {
             trace,
@@ -115,8 +115,8 @@ impl Session {
         self.settle()?;
         for (port, tensor) in self.program.inputs.iter().zip(given) {
             if tensor.count() > 0 {
-                let buffer = self.objects.arena(port.window.arena)?;
-                self.transfer.write(buffer, port.window.offset, &widen(port.dtype, tensor.bytes()))?;
+                let (buffer, at) = self.objects.arenas.place(port.window.arena, port.window.offset)?;
+                self.transfer.write(buffer, at, &widen(port.dtype, tensor.bytes()))?;
             }
         }
         let run = self.runs;
@@ -181,8 +181,8 @@ impl Session {
         if bytes.is_empty() {
             return Ok(());
         }
-        let buffer = self.objects.arena(port.window.arena)?;
-        self.transfer.read(buffer, port.window.offset, bytes)
+        let (buffer, at) = self.objects.arenas.place(port.window.arena, port.window.offset)?;
+        self.transfer.read(buffer, at, bytes)
     }
 
     /// One tensor for each input, in the program's order, each of the right type and shape.
@@ -222,9 +222,9 @@ pub(crate) fn check_program(device: &Device, program: &Program) -> Result<(), En
     // What is needed for loading is freed before the activations are allocated.
     let needed =
         [weights, program.params.len() as u64].into_iter().fold(activations.max(load), u64::saturating_add);
-    let local = device.heaps().into_iter().filter(|heap| heap.device_local).map(|heap| heap.available());
-    match local.max() {
-        Some(free) if needed > free => Err(EngineError::Memory { needed, free }),
+    let local = device.heaps().into_iter().enumerate().filter(|(_, heap)| heap.device_local);
+    match local.map(|(heap, sample)| (sample.available(), heap)).max() {
+        Some((free, heap)) if needed > free => Err(EngineError::Memory { needed, heap, free }),
         _ => Ok(()),
     }
 }
@@ -240,9 +240,9 @@ pub(crate) fn check_target(device: &Device, program: &Program) -> Result<(), Eng
 /// All that loading needs: the weights, the load program's memory, the parameters and the pipelines.
 pub(crate) fn allocate(device: &Device, program: &Program) -> Result<Objects, EngineError> {
     let vulkan = &device.vulkan;
-    let mut arenas = [None, None, None];
+    let mut arenas = Arenas::default();
     for arena in [Arena::Weights, Arena::Load] {
-        arenas[arena.index()] = arena_buffer(vulkan, program, arena)?;
+        arenas.allocate(vulkan, program, arena)?;
     }
     Ok(Objects {
         pipelines: pipelines(vulkan, program)?,
@@ -256,25 +256,18 @@ pub(crate) fn allocate(device: &Device, program: &Program) -> Result<Objects, En
     })
 }
 
-pub(crate) fn arena_buffer(
-    vulkan: &bayplan_vulkan::Device,
-    program: &Program,
-    arena: Arena,
-) -> Result<Option<Buffer>, EngineError> {
-    let bytes = program.arena_bytes[arena.index()];
-    Ok((bytes > 0).then(|| vulkan.create_buffer(arena.name(), bytes, Location::Device)).transpose()?)
-}
-
-/// Frees the load program's memory, then allocates the activations. Answers the freed allocation and its purpose.
+/// Frees the load program's memory, then allocates the activations. Answers the freed allocations and their purpose.
 fn exchange(
     vulkan: &bayplan_vulkan::Device,
     program: &Program,
     objects: &mut Objects,
-) -> Result<Option<(AllocationId, String)>, EngineError> {
-    let freed = objects.arenas[Arena::Load.index()].take();
-    let freed = freed.and_then(|buffer| Some((buffer.allocation()?, buffer.name().to_owned())));
-    objects.arenas[Arena::Activations.index()] = arena_buffer(vulkan, program, Arena::Activations)?;
-    Ok(freed)
+) -> Result<Vec<(AllocationId, String)>, EngineError> {
+    let freed = objects.arenas.take(Arena::Load);
+    let purpose = |buffer: &Buffer| Some((buffer.allocation()?, buffer.name().to_owned()));
+    let purposes = freed.iter().filter_map(purpose).collect();
+    drop(freed);
+    objects.arenas.allocate(vulkan, program, Arena::Activations)?;
+    Ok(purposes)
 }
 
 pub(crate) fn transfer(

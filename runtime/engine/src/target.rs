@@ -3,6 +3,31 @@
 use bayplan_shaders::{Class, Features, Subgroup, Target};
 use bayplan_vulkan::{DeviceInfo, DeviceKind};
 
+/// Limits stricter than a device's own: programs are compiled as if the device could do no more. For tests, and for
+/// finding on any machine how a model fares on a lesser device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes in the largest storage window; never above the device's own.
+    pub max_storage_range: Option<u64>,
+    /// Bytes in the largest allocation; never above the device's own.
+    pub max_allocation: Option<u64>,
+    /// Bytes that the offset of a storage window is a multiple of, a power of two; never below the device's own.
+    pub storage_alignment: Option<u64>,
+}
+
+impl Limits {
+    /// The target under these limits.
+    #[must_use]
+    pub fn apply(&self, mut target: Target) -> Target {
+        let least = |own: u64, asked: Option<u64>| own.min(asked.unwrap_or(u64::MAX));
+        target.max_storage_range = least(target.max_storage_range, self.max_storage_range);
+        target.max_allocation = least(target.max_allocation, self.max_allocation);
+        let alignment = self.storage_alignment.unwrap_or(1).checked_next_power_of_two();
+        target.storage_alignment = target.storage_alignment.max(alignment.unwrap_or(1));
+        target
+    }
+}
+
 /// The target that a device is.
 pub fn target_of(info: &DeviceInfo) -> Target {
     let (limits, subgroup) = (&info.limits, &info.subgroup);
@@ -32,5 +57,27 @@ pub fn target_of(info: &DeviceInfo) -> Target {
         uniform_alignment: limits.min_uniform_buffer_offset_alignment.max(16),
         max_storage_range: limits.max_storage_buffer_range,
         max_allocation: limits.max_memory_allocation_size.min(limits.max_buffer_size.unwrap_or(u64::MAX)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_only_ever_made_stricter() {
+        let own = Target::generic();
+        assert_eq!(Limits::default().apply(own.clone()), own);
+        let (most, none) = (Some(u64::MAX), Some(0));
+        let lax = Limits { max_storage_range: most, max_allocation: most, storage_alignment: none };
+        assert_eq!(lax.apply(own.clone()), own);
+        let strict = Limits {
+            max_storage_range: Some(1 << 16),
+            max_allocation: Some(1 << 18),
+            storage_alignment: Some(300),
+        };
+        let target = strict.apply(own);
+        let made = (target.max_storage_range, target.max_allocation, target.storage_alignment);
+        assert_eq!(made, (1 << 16, 1 << 18, 512));
     }
 }

@@ -3,8 +3,9 @@
 use bayplan_compile::{Program, RecordIndex, record};
 use bayplan_record::{Destination, RecordError, Recorder, RecordingOptions, Summary};
 use bayplan_trace::{Event, EventKind, Level, UNPLANNED, Window};
-use bayplan_vulkan::{AllocationEvent, BoundWindow, BufferId, Commands};
+use bayplan_vulkan::{AllocationEvent, BoundWindow, Commands};
 
+use crate::arena::Arenas;
 use crate::device::Device;
 use crate::instruments::{CurrentRun, Instruments};
 use crate::memory::Planned;
@@ -98,7 +99,7 @@ impl Trace {
     }
 
     /// Tells the windows of the run program as they were recorded.
-    pub(crate) fn windows(&self, program: &Program, commands: &Commands, arenas: &[Option<BufferId>; 3]) {
+    pub(crate) fn windows(&self, program: &Program, commands: &Commands, arenas: &Arenas) {
         if !self.recorder.records(Level::Run) {
             return;
         }
@@ -180,21 +181,17 @@ impl Trace {
 }
 
 /// A window as the device got it, for the buffer it was meant for.
-fn actual(
-    program: &Program,
-    index: &RecordIndex,
-    arenas: &[Option<BufferId>; 3],
-    bound: &BoundWindow,
-) -> Option<Window> {
+fn actual(program: &Program, index: &RecordIndex, arenas: &Arenas, bound: &BoundWindow) -> Option<Window> {
     // A dispatch's last binding may be its parameters, which are no part of the plan.
     let meant = program.run.dispatches.get(bound.dispatch as usize)?.windows.get(bound.binding as usize)?;
-    let arena = arenas.iter().position(|&arena| arena == Some(bound.buffer));
+    let (arena, start) =
+        arenas.find(bound.buffer).map_or((UNPLANNED, 0), |(arena, start)| (arena.index() as u32, start));
     Some(Window {
         op: bound.dispatch,
         binding: bound.binding,
         buffer: index.get(meant.buffer).unwrap_or(UNPLANNED),
-        arena: arena.map_or(UNPLANNED, |arena| arena as u32),
-        offset: bound.offset,
+        arena,
+        offset: start + bound.offset,
         len: bound.len,
         write: meant.access != bayplan_shaders::Access::Read,
     })

@@ -188,7 +188,13 @@ fn programs_that_cannot_run_here_are_refused() {
     };
     check(&|p| p.target.name = "another".into(), &["compiled for another, not for", "compile it again"]);
     check(&|p| p.target.max_shared_memory += 1, &["as it is now; compile it again"]);
-    check(&|p| p.arena_bytes[Arena::Weights.index()] = u64::MAX, &["needs", "of device memory", "are free"]);
+    let endless = |p: &mut bayplan_compile::Program| {
+        let most = p.target.max_allocation.min(1 << 40);
+        let most = most - most % p.target.storage_alignment;
+        p.blocks[Arena::Weights.index()] = (1..=4096).map(|block| block * most).collect();
+        p.arena_bytes[Arena::Weights.index()] = 4096 * most;
+    };
+    check(&endless, &["needs", "of device memory", "are free in its heap"]);
     check(&|p| p.run.dispatches[0].windows[0].offset += 16, &["the program funnel is not sound", "h0"]);
     check(&|p| p.run.dispatches[1].barrier_before = false, &["not sound"]);
 }

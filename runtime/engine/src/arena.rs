@@ -1,0 +1,62 @@
+//! Arenas on a device: one buffer per block.
+
+use bayplan_compile::{Arena, Program};
+use bayplan_vulkan::{Buffer, BufferId, Device, Location};
+
+use crate::error::EngineError;
+
+/// The device buffers of the arenas that exist, by [`Arena::index`].
+#[derive(Default)]
+pub(crate) struct Arenas([Vec<Block>; 3]);
+
+/// One block of an arena.
+struct Block {
+    /// Its first byte in the arena.
+    start: u64,
+    buffer: Buffer,
+}
+
+impl Arenas {
+    /// Allocates the blocks of an arena; what it had before is freed first.
+    pub(crate) fn allocate(
+        &mut self,
+        device: &Device,
+        program: &Program,
+        arena: Arena,
+    ) -> Result<(), EngineError> {
+        self.0[arena.index()].clear();
+        let alone = program.blocks(arena).len() == 1;
+        for (index, range) in program.blocks(arena).enumerate() {
+            let name = if alone { arena.name().into() } else { format!("{} {index}", arena.name()) };
+            let buffer = device.create_buffer(&name, range.end - range.start, Location::Device)?;
+            self.0[arena.index()].push(Block { start: range.start, buffer });
+        }
+        Ok(())
+    }
+
+    /// Takes the buffers of an arena, to be freed.
+    pub(crate) fn take(&mut self, arena: Arena) -> Vec<Buffer> {
+        std::mem::take(&mut self.0[arena.index()]).into_iter().map(|block| block.buffer).collect()
+    }
+
+    /// The buffer that a byte of an arena lies in, and where in it. Nothing that a program binds or moves crosses its end.
+    pub(crate) fn place(&self, arena: Arena, offset: u64) -> Result<(&Buffer, u64), EngineError> {
+        let blocks = &self.0[arena.index()];
+        let block =
+            blocks[..blocks.partition_point(|block| block.start <= offset)].last().ok_or_else(|| {
+                bayplan_vulkan::Error::InvalidRange { name: arena.name().into(), why: "an empty arena" }
+            })?;
+        Ok((&block.buffer, offset - block.start))
+    }
+
+    /// The arena that a buffer belongs to, and the buffer's first byte in it.
+    pub(crate) fn find(&self, buffer: BufferId) -> Option<(Arena, u64)> {
+        let of = |arena: Arena| self.0[arena.index()].iter().find(|block| block.buffer.id() == buffer);
+        Arena::ALL.into_iter().find_map(|arena| Some((arena, of(arena)?.start)))
+    }
+
+    /// All buffers.
+    pub(crate) fn buffers(&self) -> impl Iterator<Item = &Buffer> + Clone {
+        self.0.iter().flatten().map(|block| &block.buffer)
+    }
+}
