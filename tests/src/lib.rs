@@ -76,7 +76,7 @@ pub fn references() -> PathBuf {
     path
 }
 
-/// The reference model `name`: `squeezenet`, `resnet50`, `encoder_l6`, `encoder_l6_ts`, `digits` or `chars`.
+/// The reference model `name`, a folder of `tests/python/references.py`.
 ///
 /// # Panics
 /// When there is no such reference.
