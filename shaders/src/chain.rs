@@ -4,10 +4,11 @@ use core::fmt::Write as _;
 
 use bayplan_graph::DType;
 
-use crate::source::{Source, element};
-use crate::{Arg, Chain, Refusal, Repr, StepOp};
+use crate::source::Source;
+use crate::{Arg, Chain, Refusal, Repr, StepOp, Target};
 
 pub(crate) mod ops;
+pub(crate) mod wide;
 
 /// How many elements a value in the text holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,11 +27,6 @@ impl Width {
             Self::Four => format!("vec4<{scalar}>"),
         }
     }
-}
-
-/// The type of a value in registers.
-pub(crate) fn register(dtype: DType, repr: Repr) -> &'static str {
-    if dtype == DType::Bool { "bool" } else { element(repr) }
 }
 
 /// Turns an element as stored into one as computed with.
@@ -53,6 +49,11 @@ pub(crate) fn has_64bit(chain: &Chain) -> bool {
     let dtypes =
         chain.operands.iter().map(|o| o.dtype).chain(chain.steps.iter().map(|s| s.dtype)).chain(consts);
     dtypes.chain([chain.result]).any(|d| matches!(d, DType::I64 | DType::U64))
+}
+
+/// Whether the chain must go one element at a time: pairs of words have no vectors.
+pub(crate) fn one_by_one(chain: &Chain, target: &Target) -> bool {
+    has_64bit(chain) && !target.features.int64
 }
 
 /// Operations per element, for reports: every step counts one.
@@ -92,9 +93,9 @@ pub(crate) fn emit(
         for arg in &step.args {
             args.push(value(chain, src, width, operands, &steps, *arg)?);
         }
-        let repr = src.arithmetic(step.dtype)?;
+        let repr = src.repr(step.dtype)?;
         let text = ops::step(src, width, step.op, &args, step.dtype)?;
-        let kind = width.of(register(step.dtype, repr));
+        let kind = width.of(src.register(step.dtype, repr));
         let _ = writeln!(out, "let t{}: {kind} = {text};", steps.len());
         steps.push(step.dtype);
     }
@@ -139,7 +140,7 @@ fn value(
 }
 
 fn constant(src: &mut Source<'_>, width: Width, dtype: DType, bits: u64) -> Result<String, Refusal> {
-    let repr = src.arithmetic(dtype)?;
+    let repr = src.repr(dtype)?;
     let name = src.fresh("c");
     // The low word; the cast only drops what the other word holds.
     let low = src.param(&name, bits as u32);
@@ -152,12 +153,16 @@ fn constant(src: &mut Source<'_>, width: Width, dtype: DType, bits: u64) -> Resu
             let name = src.fresh("c");
             let high = src.param(&name, (bits >> 32) as u32);
             let text = format!("(u64({low}) | (u64({high}) << 32u))");
-            if repr == Repr::I64 { format!("bitcast<i64>({text})") } else { text }
+            match repr {
+                _ if wide::emulated(src.target(), repr) => format!("{}({low}, {high})", wide::KIND),
+                Repr::I64 => format!("bitcast<i64>({text})"),
+                _ => text,
+            }
         }
     };
     Ok(match width {
         Width::One => scalar,
-        Width::Four => format!("vec4<{}>({scalar})", register(dtype, repr)),
+        Width::Four => format!("vec4<{}>({scalar})", src.register(dtype, repr)),
     })
 }
 

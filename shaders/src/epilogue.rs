@@ -3,9 +3,9 @@
 use core::fmt::Write as _;
 
 use crate::chain::{self, Width, from_storage, to_storage};
-use crate::source::{Source, element};
+use crate::source::Source;
 use crate::strides;
-use crate::{Access, Chain, Operand, Refusal, Repr, Slot};
+use crate::{Access, Chain, Operand, Refusal, Repr, Slot, Target};
 
 /// One coordinate of a kernel: a run of dimensions of the result's shape that it counts through together.
 pub(crate) struct Axis<'a> {
@@ -44,34 +44,38 @@ impl Epilogue<'_> {
         four: bool,
     ) -> Result<(), Refusal> {
         let shape: Vec<u64> = self.axes.iter().flat_map(|a| a.dims.iter().copied()).collect();
+        let target = src.target();
+        let single = chain::one_by_one(self.chain, target);
         let names = self.bind(src, &shape)?;
-        let repr = src.arithmetic(self.chain.result)?;
+        let repr = src.repr(self.chain.result)?;
         let out = match &self.in_place {
             Some(name) => name.clone(),
             None => {
                 let words = strides::elements(&shape).saturating_mul(repr.words());
-                let kind = if self.wide(repr) {
-                    format!("vec4<{}>", element(repr))
+                let kind = if self.wide(target, repr) {
+                    format!("vec4<{}>", src.element(repr))
                 } else {
-                    element(repr).to_owned()
+                    src.element(repr).to_owned()
                 };
                 src.bind(Slot::Output, Access::Write, &kind, words)?
             }
         };
         let params: Vec<_> = self.axes.iter().map(|a| format!("{}: u32", a.name)).collect();
         let params = params.join(", ");
-        if one {
+        if one || (four && single) {
             let mut text = format!("fn put(v: {accumulator}, {params}, at: u32) {{\n");
             let result = self.body(src, Width::One, &names, &mut text)?;
             let stored = to_storage(self.chain.result, Width::One, &result);
             let _ = writeln!(text, "{out}.d[at] = {stored};\n}}");
             src.function("put", text);
         }
-        if four {
+        if four && single {
+            src.function("put4", self.put_four_times(accumulator, &params));
+        } else if four {
             let mut text = format!("fn put4(v: vec4<{accumulator}>, {params}, at: u32, keep: u32) {{\n");
             let result = self.body(src, Width::Four, &names, &mut text)?;
             let stored = to_storage(self.chain.result, Width::Four, &result);
-            if self.wide(repr) {
+            if self.wide(target, repr) {
                 let _ = writeln!(text, "{out}.d[at / 4u] = {stored};\n}}");
                 src.function("put4", text);
                 return Ok(());
@@ -86,18 +90,31 @@ impl Epilogue<'_> {
         Ok(())
     }
 
+    /// `put4` by way of `put`, for chains that go one element at a time.
+    fn put_four_times(&self, accumulator: &str, params: &str) -> String {
+        let mut text = format!("fn put4(v: vec4<{accumulator}>, {params}, at: u32, keep: u32) {{\n");
+        for (j, c) in ["x", "y", "z", "w"].iter().enumerate() {
+            let mut places: Vec<_> = self.axes.iter().map(|a| a.name.to_owned()).collect();
+            if let Some(last) = places.last_mut() {
+                last.push_str(&format!(" + {j}u"));
+            }
+            let _ = writeln!(text, "if (keep > {j}u) {{ put(v.{c}, {}, at + {j}u); }}", places.join(", "));
+        }
+        text + "}"
+    }
+
     /// Whether elements of this representation go four at a time.
-    fn wide(&self, repr: Repr) -> bool {
-        self.aligned && repr.words() == 1
+    fn wide(&self, target: &Target, repr: Repr) -> bool {
+        self.aligned && repr.words() == 1 && !chain::one_by_one(self.chain, target)
     }
 
     /// Whether an operand is read as `vec4`s along the last coordinate.
-    fn reads_wide(&self, operand: &Operand, repr: Repr) -> bool {
+    fn reads_wide(&self, target: &Target, operand: &Operand, repr: Repr) -> bool {
         let last = self.axes.last().map_or(0, |a| a.dims.len());
         let (outer, inner) = operand.strides.split_at(operand.strides.len() - last);
         let dims = self.axes.last().map_or(&[][..], |a| a.dims);
         let merged = strides::merge(dims, &[strides::signed(inner)]);
-        self.wide(repr) && merged.strides[0] == [1] && outer.iter().all(|s| s.is_multiple_of(4))
+        self.wide(target, repr) && merged.strides[0] == [1] && outer.iter().all(|s| s.is_multiple_of(4))
     }
 
     /// Binds the operands from 1 on; answers their names (the accumulator's is empty).
@@ -110,11 +127,12 @@ impl Epilogue<'_> {
                     "epilogue operand {i} has {have} strides, the result {want} dimensions"
                 )));
             }
-            let repr = src.arithmetic(operand.dtype)?;
+            let repr = src.repr(operand.dtype)?;
             let words = strides::extent(shape, &operand.strides).saturating_mul(repr.words());
             let slot = Slot::Operand(self.operands + i as u32 - 1);
-            let wide = self.reads_wide(operand, repr);
-            let kind = if wide { format!("vec4<{}>", element(repr)) } else { element(repr).to_owned() };
+            let wide = self.reads_wide(src.target(), operand, repr);
+            let kind =
+                if wide { format!("vec4<{}>", src.element(repr)) } else { src.element(repr).to_owned() };
             names.push(Bound { name: src.bind(slot, Access::Read, &kind, words)?, wide });
         }
         Ok(names)
@@ -130,7 +148,7 @@ impl Epilogue<'_> {
     ) -> Result<String, Refusal> {
         let mut values = vec!["v".to_owned()];
         for (i, operand) in self.chain.operands.iter().enumerate().skip(1) {
-            let repr = src.arithmetic(operand.dtype)?;
+            let repr = src.repr(operand.dtype)?;
             let index = self.index(src, &operand.strides, text, i, width)?;
             let Bound { name, wide } = &names[i];
             let load = match (width, index) {
@@ -138,17 +156,17 @@ impl Epilogue<'_> {
                     let last = self.axes.last().map_or("0u", |a| a.name);
                     let parts = [0, 1, 2, 3]
                         .map(|j| format!("{name}.d[{base} + {place}({last} + min({j}u, keep - 1u))]"));
-                    format!("{}({})", width.of(element(repr)), parts.join(", "))
+                    format!("{}({})", width.of(src.element(repr)), parts.join(", "))
                 }
                 (Width::Four, Index { base, .. }) if *wide => format!("{name}.d[({base}) / 4u]"),
                 (Width::One, Index { base, .. }) => format!("{name}.d[{base}]"),
                 (Width::Four, Index { base, step: None, .. }) => {
-                    format!("{}({name}.d[{base}])", width.of(element(repr)))
+                    format!("{}({name}.d[{base}])", width.of(src.element(repr)))
                 }
                 (Width::Four, Index { base, step: Some(step), .. }) => {
                     let parts =
                         [0, 1, 2, 3].map(|j| format!("{name}.d[{base} + min({j}u, keep - 1u) * {step}]"));
-                    format!("{}({})", width.of(element(repr)), parts.join(", "))
+                    format!("{}({})", width.of(src.element(repr)), parts.join(", "))
                 }
             };
             let _ = writeln!(text, "let o{i} = {load};");

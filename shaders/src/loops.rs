@@ -9,8 +9,9 @@ use core::fmt::Write as _;
 
 use bayplan_graph::op::BinaryOp;
 
+use crate::chain::wide;
 use crate::source::Source;
-use crate::{Chain, Class, Refusal, StepOp, Target};
+use crate::{Chain, Class, Refusal, Step, StepOp, Target};
 
 /// Passes through all loops of one invocation on a CPU driver.
 pub(crate) const MAX_PASSES: u64 = 65_535;
@@ -18,8 +19,8 @@ pub(crate) const MAX_PASSES: u64 = 65_535;
 const STEPS: [u32; 3] = [1, 8, MOST_STEPS];
 /// Most steps to a pass.
 pub(crate) const MOST_STEPS: u32 = 64;
-/// Passes of an integer power.
-const POWER_PASSES: u64 = 65;
+/// Passes of an integer power, and of a quotient of 64 bits where it is emulated: one per bit.
+pub(crate) const BIT_PASSES: u64 = 65;
 
 /// Passes of `loops` loops of `steps` steps each, with `per` steps to a pass.
 fn passes(loops: u64, steps: u64, per: u32) -> u64 {
@@ -56,8 +57,12 @@ pub(crate) fn nest_ends(target: &Target, steps: &[u64], others: u64) -> bool {
 
 /// Passes of the loops in a chain, for that many results.
 pub(crate) fn of_chain(chain: &Chain, results: u64) -> u64 {
-    let powers = chain.steps.iter().filter(|s| s.op == StepOp::Binary(BinaryOp::Pow)).count() as u64;
-    results.saturating_mul(powers).saturating_mul(POWER_PASSES)
+    let loops = |s: &&Step| match s.op {
+        StepOp::Binary(op) => op == BinaryOp::Pow || wide::loops(op, s.dtype),
+        _ => false,
+    };
+    let loops = chain.steps.iter().filter(loops).count() as u64;
+    results.saturating_mul(loops).saturating_mul(BIT_PASSES)
 }
 
 /// Part of a kernel's name for its steps to a pass.

@@ -4,18 +4,8 @@ use core::fmt::Write as _;
 
 use bayplan_graph::DType;
 
+use crate::chain::wide;
 use crate::{Access, Binding, Kernel, Launch, Refusal, Repr, Slot, Target};
-
-/// The type of an element in a storage array.
-pub(crate) fn element(repr: Repr) -> &'static str {
-    match repr {
-        Repr::F32 => "f32",
-        Repr::I32 => "i32",
-        Repr::U32 => "u32",
-        Repr::I64 => "i64",
-        Repr::U64 => "u64",
-    }
-}
 
 /// A kernel being written. Methods that can refuse name the work in the refusal.
 pub(crate) struct Source<'a> {
@@ -58,15 +48,21 @@ impl<'a> Source<'a> {
         Repr::of(dtype).ok_or_else(|| self.refuse(format!("{dtype} has no representation on devices")))
     }
 
-    /// The representation, for kernels that compute with the elements.
-    pub(crate) fn arithmetic(&self, dtype: DType) -> Result<Repr, Refusal> {
-        let repr = self.repr(dtype)?;
-        if repr.words() == 2 && !self.target.features.int64 {
-            return Err(
-                self.refuse(format!("device `{}` has no 64-bit integers in shaders", self.target.name))
-            );
+    /// The type of an element in a storage array, and of a number in registers.
+    pub(crate) fn element(&self, repr: Repr) -> &'static str {
+        match repr {
+            Repr::F32 => "f32",
+            Repr::I32 => "i32",
+            Repr::U32 => "u32",
+            _ if wide::emulated(self.target, repr) => wide::KIND,
+            Repr::I64 => "i64",
+            Repr::U64 => "u64",
         }
-        Ok(repr)
+    }
+
+    /// The type of a value in registers: as [`Source::element`], but for booleans.
+    pub(crate) fn register(&self, dtype: DType, repr: Repr) -> &'static str {
+        if dtype == DType::Bool { "bool" } else { self.element(repr) }
     }
 
     /// Binds a tensor of `words` 32-bit words as an array of `kind`; its elements are then `NAME.d[i]`.

@@ -214,6 +214,24 @@ fn integer_reductions() {
     }
 }
 
+#[test]
+fn narrow_reductions_wrap() {
+    for (dtype, op, x, want) in [
+        (DType::U8, ReduceOp::Sum, [200_i32, 100, 1, 2], 47_i32),
+        (DType::I8, ReduceOp::Sum, [100, 100, 0, 1], -55),
+        (DType::I16, ReduceOp::Prod, [300, 300, 1, 1], 24_464),
+        (DType::U16, ReduceOp::Max, [7, 65_535, 3, 0], 65_535),
+    ] {
+        let x = x.map(|v| v as u32).to_vec();
+        let epilogue = none(dtype);
+        let spec = Spec::Reduce(ReduceSpec { op, dtype, outer: 1, len: 4, inner: 1, epilogue });
+        for target in targets() {
+            let got = run(&spec, &target, std::slice::from_ref(&x), 1, None);
+            assert_eq!(got, [want as u32], "{} {op:?} {dtype}", target.name);
+        }
+    }
+}
+
 fn pooled(spec: &PoolSpec, x: &[f32]) -> Vec<f64> {
     let mut want = Vec::new();
     let [h, w] = spec.input.map(|v| v as i64);

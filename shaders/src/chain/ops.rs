@@ -6,7 +6,7 @@
 use bayplan_graph::DType;
 use bayplan_graph::op::{BinaryOp, UnaryOp};
 
-use super::{Value, Width, arity, register};
+use super::{Value, Width, arity, wide};
 use crate::source::Source;
 use crate::{Refusal, Repr, StepOp};
 
@@ -35,7 +35,7 @@ pub(super) fn step(
 }
 
 /// Wraps a value to the bits of a narrow integer type kept in 32 bits.
-fn narrow(width: Width, dtype: DType, text: String) -> String {
+pub(crate) fn narrow(width: Width, dtype: DType, text: String) -> String {
     let u = width.of("u32");
     match dtype {
         DType::I8 => format!("((({text}) << {u}(24u)) >> {u}(24u))"),
@@ -47,9 +47,13 @@ fn narrow(width: Width, dtype: DType, text: String) -> String {
 }
 
 fn unary(src: &mut Source<'_>, width: Width, op: UnaryOp, x: &Value) -> Result<String, Refusal> {
-    let repr = src.arithmetic(x.dtype)?;
+    let repr = src.repr(x.dtype)?;
     let t = &x.text;
-    let zero = zero(width, x.dtype, repr);
+    if wide::emulated(src.target(), repr) {
+        let signed = repr == Repr::I64;
+        return wide::unary(src, op, signed, t).ok_or_else(|| unsupported(src, op, x.dtype));
+    }
+    let zero = zero(src, width, x.dtype, repr);
     let float = repr == Repr::F32;
     let unsigned = matches!(repr, Repr::U32 | Repr::U64);
     let call = |src: &mut Source<'_>, name: &str| -> String {
@@ -64,7 +68,7 @@ fn unary(src: &mut Source<'_>, width: Width, op: UnaryOp, x: &Value) -> Result<S
         UnaryOp::Abs if unsigned => t.clone(),
         UnaryOp::Abs => format!("abs({t})"),
         UnaryOp::Sign if unsigned => {
-            let one = width.of(register(x.dtype, repr));
+            let one = width.of(src.register(x.dtype, repr));
             format!("min({t}, {one}(1u))")
         }
         UnaryOp::Sign => format!("sign({t})"),
@@ -98,12 +102,15 @@ fn binary(src: &mut Source<'_>, width: Width, op: BinaryOp, a: &Value, b: &Value
         return Err(src.refuse(format!("{op:?} of {} and {}: the types differ", a.dtype, b.dtype)));
     }
     let dtype = a.dtype;
-    let repr = src.arithmetic(dtype)?;
+    let repr = src.repr(dtype)?;
     let float = repr == Repr::F32;
     let (x, y) = (&a.text, &b.text);
     let bool_ok = matches!(op, BinaryOp::And | BinaryOp::Or | BinaryOp::Xor | BinaryOp::Equal);
     if dtype == DType::Bool && !bool_ok {
         return Err(unsupported(src, op, dtype));
+    }
+    if wide::emulated(src.target(), repr) {
+        return wide::binary(src, op, repr == Repr::I64, x, y);
     }
     let infix = |sign: &str| format!("({x} {sign} {y})");
     Ok(match op {
@@ -142,24 +149,36 @@ fn binary(src: &mut Source<'_>, width: Width, op: BinaryOp, a: &Value, b: &Value
 }
 
 fn cast(src: &mut Source<'_>, width: Width, x: &Value, to: DType) -> Result<String, Refusal> {
-    let from = src.arithmetic(x.dtype)?;
-    let repr = src.arithmetic(to)?;
+    let from = src.repr(x.dtype)?;
+    let repr = src.repr(to)?;
     let t = &x.text;
     if x.dtype == to {
         return Ok(t.clone());
     }
-    let kind = width.of(register(to, repr));
+    let kind = width.of(src.register(to, repr));
+    let pairs = wide::emulated(src.target(), from);
     if to == DType::Bool && from == Repr::F32 {
         // By the bits, so that NaNs are true.
         let u = width.of("u32");
         return Ok(format!("((bitcast<{u}>({t}) & {u}(0x7fffffffu)) != {u}())"));
     }
     if to == DType::Bool {
-        return Ok(format!("({t} != {})", zero(width, x.dtype, from)));
+        let text = format!("({t} != {})", zero(src, width, x.dtype, from));
+        return Ok(if pairs { wide::is_true(t) } else { text });
     }
     if x.dtype == DType::Bool {
-        let one = if repr == Repr::F32 { "1.0" } else { "1" };
-        return Ok(format!("select({}, {kind}({one}), {t})", zero(width, to, repr)));
+        let one = match repr {
+            Repr::F32 => format!("{kind}(1.0)"),
+            _ if wide::emulated(src.target(), repr) => wide::literal(1),
+            _ => format!("{kind}(1)"),
+        };
+        return Ok(format!("select({}, {one}, {t})", zero(src, width, to, repr)));
+    }
+    if pairs {
+        return Ok(narrow(width, to, wide::shorten(src, from, repr, t)));
+    }
+    if wide::emulated(src.target(), repr) {
+        return Ok(wide::widen(src, from, repr, t));
     }
     // Words are widened as what they are and change their sign afterwards: both in one step would extend them wrongly.
     let text = match (from, repr) {
@@ -181,8 +200,8 @@ fn cast(src: &mut Source<'_>, width: Width, x: &Value, to: DType) -> Result<Stri
 }
 
 /// The zero of a type, as computed with.
-fn zero(width: Width, dtype: DType, repr: Repr) -> String {
-    format!("{}()", width.of(register(dtype, repr)))
+fn zero(src: &Source<'_>, width: Width, dtype: DType, repr: Repr) -> String {
+    format!("{}()", width.of(src.register(dtype, repr)))
 }
 
 fn unsupported(src: &Source<'_>, op: impl core::fmt::Debug, dtype: DType) -> Refusal {
@@ -273,7 +292,7 @@ const LIBRARY: &[(&str, &str)] = &[
 
 /// Adds an integer function and answers its name. Division by zero gives 0.
 pub(crate) fn integer(src: &mut Source<'_>, width: Width, op: BinaryOp, repr: Repr) -> String {
-    let scalar = register(DType::I32, repr);
+    let scalar = src.element(repr);
     let kind = width.of(scalar);
     let signed = matches!(repr, Repr::I32 | Repr::I64);
     let (name, text) = match op {

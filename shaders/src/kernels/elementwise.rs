@@ -7,7 +7,7 @@ use core::fmt::Write as _;
 
 use crate::chain::{self, Width, from_storage, to_storage};
 use crate::loops;
-use crate::source::{Source, Workgroup, element};
+use crate::source::{Source, Workgroup};
 use crate::strides::{self, Merged};
 use crate::{Access, ElementwiseSpec, Launch, Operand, Refusal, Slot, Target};
 
@@ -159,10 +159,14 @@ fn scattered(
     extent: u64,
     src: &mut Source<'_>,
 ) -> Result<String, Refusal> {
-    let repr = src.arithmetic(operand.dtype)?;
-    let kind = Width::Four.of(element(repr));
-    let name =
-        src.bind(Slot::Operand(number), Access::Read, if linear { &kind } else { element(repr) }, extent)?;
+    let repr = src.repr(operand.dtype)?;
+    let kind = Width::Four.of(src.element(repr));
+    let name = src.bind(
+        Slot::Operand(number),
+        Access::Read,
+        if linear { &kind } else { src.element(repr) },
+        extent,
+    )?;
     Ok(if linear {
         format!("let x{number} = {name}.d[i];")
     } else if steps.iter().all(|s| *s == 0) {
@@ -184,13 +188,13 @@ fn load(
     extent: u64,
     src: &mut Source<'_>,
 ) -> Result<(String, Option<String>), Refusal> {
-    let repr = src.arithmetic(operand.dtype)?;
+    let repr = src.repr(operand.dtype)?;
     let words = extent.saturating_mul(repr.words());
     let slot = Slot::Operand(number);
-    let scalar = element(repr);
+    let scalar = src.element(repr);
     if spec.in_place == Some(number) {
         // Laid out as the result, hence at index i; read with the result's element type.
-        let result = element(src.arithmetic(spec.chain.result)?);
+        let result = src.element(src.repr(spec.chain.result)?);
         let name = src.bind(Slot::Output, Access::ReadWrite, &width.of(result), words)?;
         let value = format!("{name}.d[i]");
         let value = if result == scalar { value } else { format!("bitcast<{}>({value})", width.of(scalar)) };
@@ -237,9 +241,9 @@ fn output(
     src: &mut Source<'_>,
     count: u64,
 ) -> Result<String, Refusal> {
-    let repr = src.arithmetic(spec.chain.result)?;
+    let repr = src.repr(spec.chain.result)?;
     if let Some(name) = values.iter().find_map(|v| v.binding.clone()) {
         return Ok(name);
     }
-    src.bind(Slot::Output, Access::Write, &width.of(element(repr)), count.saturating_mul(repr.words()))
+    src.bind(Slot::Output, Access::Write, &width.of(src.element(repr)), count.saturating_mul(repr.words()))
 }

@@ -19,7 +19,8 @@ pub(crate) fn build(spec: &NormalizeSpec, target: &Target) -> Result<Launch, Ref
     let count = elements(&[spec.rows, spec.len]);
     let team = Team::of(target, 1, 1);
     let loops = if spec.center { 3 } else { 2 };
-    let walk = Walk { loops, wide: true, chain: Some(&spec.epilogue), each: true };
+    let wide = !chain::one_by_one(&spec.epilogue, target);
+    let walk = Walk { loops, others: 0, wide, chain: Some(&spec.epilogue), each: true };
     let layout = Layout::new(&mut src, team, [spec.len, 1], &walk)?;
     let kind = layout.kind("f32");
     let wide = layout.per == 4;

@@ -119,6 +119,8 @@ impl Team {
 pub(crate) struct Walk<'a> {
     /// How often it goes through them.
     pub(crate) loops: u64,
+    /// Passes of other loops, besides those of the epilogue.
+    pub(crate) others: u64,
     /// Whether `vec4`s are asked for.
     pub(crate) wide: bool,
     /// The epilogue, and whether it is of each element or of the row.
@@ -150,7 +152,7 @@ impl Layout {
         let members = team.members();
         let steps = (len / per).div_ceil(u64::from(members));
         let results = if walk.each { steps.saturating_mul(per) } else { 1 };
-        let others = walk.chain.map_or(0, |c| loops::of_chain(c, results));
+        let others = walk.chain.map_or(0, |c| loops::of_chain(c, results)).saturating_add(walk.others);
         let passes = loops::steps_per_pass(src, loops::MOST_STEPS, [walk.loops, steps, others])?;
         let accesses = src.size("len", len / per)?;
         if inner == 1 {

@@ -13,7 +13,7 @@ pub(crate) fn build(spec: &SoftmaxSpec, target: &Target) -> Result<Launch, Refus
     let rows = elements(&[spec.outer, spec.inner]);
     let count = elements(&[rows, spec.len]);
     let team = Team::of(target, spec.inner, 1);
-    let walk = Walk { loops: 3, wide: true, chain: None, each: true };
+    let walk = Walk { loops: 3, others: 0, wide: true, chain: None, each: true };
     let layout = Layout::new(&mut src, team, [spec.len, spec.inner], &walk)?;
     let kind = layout.kind("f32");
     let (x, out) = if spec.in_place {

@@ -286,13 +286,15 @@ fn elementwise_operations_compile_at_both_widths() {
     }
     for spec in specs {
         check(&spec, &lavapipe());
+        check(&spec, &swiftshader());
         // Rows of 7 keep to single elements.
         let Spec::Elementwise(mut spec) = spec else { unreachable!() };
         spec.shape = vec![2, 7];
         for (i, operand) in spec.chain.operands.iter_mut().enumerate() {
             operand.strides = vec![if i == 0 { 8 } else { 0 }, 1];
         }
-        check(&Spec::Elementwise(spec), &lavapipe());
+        check(&Spec::Elementwise(spec.clone()), &lavapipe());
+        check(&Spec::Elementwise(spec), &swiftshader());
     }
 }
 
@@ -314,13 +316,14 @@ fn packed_weights_go_to_the_blocked_kernel() {
 }
 
 #[test]
-fn wide_integers_need_the_ability() {
+fn wide_integers_run_everywhere() {
     for spec in wide() {
-        check(&spec, &lavapipe());
-        check(&spec, &Target::generic());
-        let refusal = launch(&spec, &swiftshader()).unwrap_err();
-        assert_eq!(refusal.what, family(&spec));
-        assert_eq!(refusal.reason, "device `SwiftShader-like` has no 64-bit integers in shaders");
+        for target in [lavapipe(), Target::generic(), swiftshader()] {
+            check(&spec, &target);
+            let text = launch(&spec, &target).unwrap().kernel.wgsl;
+            let native = text.contains("i64") || text.contains("u64(");
+            assert_eq!(native, target.features.int64, "{} {text}", target.name);
+        }
     }
 }
 
