@@ -157,6 +157,10 @@ fn main() {
     conv("conv1x1 512-2048 7", 512, 2048, 7, 1, 1, 1);
     conv("conv1x1/2 256-512 56", 256, 512, 56, 1, 2, 1);
     conv("conv depthwise 96 56", 96, 96, 56, 3, 1, 96);
+    conv("conv depthwise/2 96 112", 96, 96, 112, 3, 2, 96);
+    conv("conv depthwise 384 14", 384, 384, 14, 3, 1, 384);
+    conv("conv depthwise 960 7", 960, 960, 7, 3, 1, 960);
+    conv("conv depthwise/2 576 14", 576, 576, 14, 3, 2, 576);
     let n = 1 << 22;
     elementwise("add", StepOp::Binary(BinaryOp::Add), 2, &[n], &[&[1], &[1]]);
     elementwise("add row", StepOp::Binary(BinaryOp::Add), 2, &[n / 1024, 1024], &[&[1024, 1], &[0, 1]]);

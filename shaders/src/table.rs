@@ -1,7 +1,8 @@
 //! The kernel table: which kernel does what on which device.
 
 use crate::kernels::{
-    conv, conv_block, copy, elementwise, gather, matmul, matmul_gpu, normalize, pool, range, reduce, softmax,
+    conv, conv_block, conv_depthwise, copy, elementwise, gather, matmul, matmul_gpu, normalize, pool, range,
+    reduce, softmax,
 };
 use crate::{Launch, Refusal, Spec, Target};
 
@@ -71,6 +72,12 @@ pub const KERNELS: &[Row] = &[
         family: "conv",
         accepts: conv::block_fits,
         build: build!(Conv, conv_block::build),
+    },
+    Row {
+        name: "conv.depthwise",
+        family: "conv",
+        accepts: conv::depthwise_fits,
+        build: build!(Conv, conv_depthwise::build),
     },
     Row {
         name: "conv.window",

@@ -185,6 +185,31 @@ fn uneven_epilogues() {
 }
 
 #[test]
+fn depthwise() {
+    let deep = |channels: u64, times: u64, input, kernel, stride, pad| ConvSpec {
+        groups: channels,
+        ..conv(channels, channels * times, input, kernel, stride, pad)
+    };
+    // Rows that start at whole vec4s and that do not; bands and strips that end early; two filters per channel.
+    for (input, fused) in [([8, 8], true), ([7, 7], true), ([14, 14], false), ([5, 6], true), ([1, 9], false)]
+    {
+        for stride in [1, 2] {
+            check(&deep(5, 1, input, [3, 3], stride, 1), fused);
+            check(&deep(3, 2, input, [3, 3], stride, 1), !fused);
+        }
+        check(&deep(3, 1, input, [5, 5], 1, 2), fused);
+        check(&deep(3, 1, input, [5, 5], 2, 2), fused);
+    }
+    check(&ConvSpec { batch: 3, ..deep(4, 1, [9, 12], [3, 3], 1, 0) }, true);
+    check(&deep(2, 1, [1, 33], [1, 7], 1, 0), true);
+    check(&deep(3, 1, [20, 11], [7, 7], 1, 3), false);
+    check(&deep(3, 1, [20, 12], [2, 4], 3, 1), false);
+    // What is padded before and after the image differs, and one image is smaller than the window.
+    check(&ConvSpec { pads: [2, 0], output: [8, 4], ..deep(3, 1, [7, 8], [3, 3], 1, 0) }, true);
+    check(&deep(3, 1, [2, 2], [3, 3], 1, 1), true);
+}
+
+#[test]
 fn groups() {
     check(&ConvSpec { groups: 6, ..conv(6, 6, [9, 7], [3, 3], 1, 1) }, true);
     check(&ConvSpec { groups: 4, ..conv(4, 8, [8, 8], [3, 3], 2, 1) }, false);

@@ -4,7 +4,7 @@ use core::fmt::Write as _;
 
 use crate::epilogue::{Axis, Epilogue};
 use crate::kernels::product::{Problem, image_params};
-use crate::kernels::{conv_block, matmul, matmul_gpu};
+use crate::kernels::{conv_block, conv_depthwise, matmul, matmul_gpu};
 use crate::loops;
 use crate::source::{Source, Workgroup};
 use crate::strides::elements;
@@ -20,6 +20,11 @@ fn few_filters(spec: &ConvSpec) -> bool {
 /// Whether the blocked kernel serves this.
 pub(crate) fn block_fits(spec: &Spec, target: &Target) -> bool {
     matches!(spec, Spec::Conv(s) if s.packed && conv_block::serves(s, target))
+}
+
+/// Whether the kernel for one channel per filter serves this.
+pub(crate) fn depthwise_fits(spec: &Spec, target: &Target) -> bool {
+    matches!(spec, Spec::Conv(s) if !s.packed && conv_depthwise::serves(s, target))
 }
 
 /// Whether the kernel for few filters serves this.

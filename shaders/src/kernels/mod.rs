@@ -2,6 +2,7 @@
 
 pub(crate) mod conv;
 pub(crate) mod conv_block;
+pub(crate) mod conv_depthwise;
 pub(crate) mod copy;
 pub(crate) mod elementwise;
 pub(crate) mod gather;
