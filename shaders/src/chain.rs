@@ -7,6 +7,7 @@ use bayplan_graph::DType;
 use crate::source::Source;
 use crate::{Arg, Chain, Refusal, Repr, StepOp, Target};
 
+mod angle;
 pub(crate) mod ops;
 pub(crate) mod wide;
 

@@ -68,8 +68,23 @@ fn float_functions() {
     unary(UnaryOp::Reciprocal, &positive, f64::recip, 3e-7, 0.0);
     unary(UnaryOp::Exp, &x, f64::exp, 3e-6, 0.0);
     unary(UnaryOp::Log, &positive, f64::ln, 1e-6, 1e-6);
-    unary(UnaryOp::Sin, &wide[..997], f64::sin, 1e-6, 2e-6);
-    unary(UnaryOp::Cos, &wide[..997], f64::cos, 1e-6, 2e-6);
+    let special = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -f32::NAN];
+    unary(UnaryOp::Exp, &special, f64::exp, 0.0, 0.0);
+    unary(UnaryOp::Log, &special, f64::ln, 0.0, 0.0);
+    unary(UnaryOp::Log, &[-1.0, -1e-3], f64::ln, 0.0, 0.0);
+    unary(UnaryOp::Sqrt, &[f32::NAN, f32::INFINITY, 0.0, -1.0], f64::sqrt, 0.0, 0.0);
+    unary(UnaryOp::Floor, &special, f64::floor, 0.0, 0.0);
+    unary(UnaryOp::Round, &special, f64::round_ties_even, 0.0, 0.0);
+    let mut angles = wide.clone();
+    // Near multiples of π/2, far out, and where reduction sets in.
+    angles.extend((0..200).map(|k| (f64::from(k) * std::f64::consts::FRAC_PI_2) as f32));
+    angles.extend((0..300).map(|_| random.float() * 2_f32.powi(random.below(127) as i32)));
+    angles.extend([0.785_398_1, 0.785_398_2, 131_071.0, 3.402_823_5e38, 16_367_173.0 * 2_f32.powi(72)]);
+    let angles: Vec<f32> = angles.into_iter().filter(|v| v.is_finite()).collect();
+    unary(UnaryOp::Sin, &angles, f64::sin, 0.0, 3e-7);
+    unary(UnaryOp::Cos, &angles, f64::cos, 0.0, 3e-7);
+    unary(UnaryOp::Sin, &x, f64::sin, 1e-5, 0.0);
+    unary(UnaryOp::Sin, &[f32::INFINITY, f32::NAN], |_| f64::NAN, 0.0, 0.0);
     unary(UnaryOp::Tanh, &wide, f64::tanh, 2e-6, 0.0);
     unary(UnaryOp::Sigmoid, &wide, |v| 1.0 / (1.0 + (-v).exp()), 3e-6, 1e-30);
     unary(UnaryOp::Softplus, &wide, |v| v.max(0.0) + (-v.abs()).exp().ln_1p(), 1e-6, 1e-6);

@@ -188,7 +188,8 @@ fn unary(target: &Target, op: UnaryOp, float: bool, x: &Approx, value: f64) -> f
             let own = 8.0 * UNIT + e * exponential(a) + 2.0 * UNIT;
             x.error + own + rounding(target) * (value.abs() + x.error + own)
         }
-        UnaryOp::Sin | UnaryOp::Cos => trigonometric(x),
+        UnaryOp::Sin => x.error.min(2.0) + trigonometric(target, x, value.abs()),
+        UnaryOp::Cos => x.error.min(2.0) + trigonometric(target, x, 1.0),
         UnaryOp::IsNaN | UnaryOp::IsInf => {
             if x.error == f64::INFINITY {
                 1.0
@@ -200,12 +201,11 @@ fn unary(target: &Target, op: UnaryOp, float: bool, x: &Approx, value: f64) -> f
     }
 }
 
-/// Absolute 2^-11 within [−π, π]; nothing is promised beyond.
-fn trigonometric(x: &Approx) -> f64 {
-    if x.value.abs() + x.error > core::f64::consts::PI {
-        return f64::INFINITY;
-    }
-    x.error + 1.0 / 2048.0
+/// The kernels' own reduction is off by 2^-28, then rounded three times; the series, by their roundings: three of the first
+/// terms'. Where nothing is to be reduced, the error is relative to `size`.
+fn trigonometric(target: &Target, x: &Approx, size: f64) -> f64 {
+    let reduced = x.value.abs() + x.error > core::f64::consts::FRAC_PI_4;
+    6.0 * rounding(target) * if reduced { 1.0 } else { size + x.error } + LEAST_NORMAL
 }
 
 fn binary(target: &Target, op: BinaryOp, float: bool, a: &Approx, b: &Approx, value: f64) -> f64 {

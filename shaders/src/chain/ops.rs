@@ -6,7 +6,7 @@
 use bayplan_graph::DType;
 use bayplan_graph::op::{BinaryOp, UnaryOp};
 
-use super::{Value, Width, arity, wide};
+use super::{Value, Width, angle, arity, wide};
 use crate::source::Source;
 use crate::{Refusal, Repr, StepOp};
 
@@ -77,7 +77,7 @@ fn unary(src: &mut Source<'_>, width: Width, op: UnaryOp, x: &Value) -> Result<S
         // `x < 0` is false for NaN, which therefore passes.
         UnaryOp::Relu => format!("select({t}, {zero}, {t} < {zero})"),
         _ if !float => return Err(unsupported(src, op, x.dtype)),
-        UnaryOp::Exp => format!("exp({t})"),
+        UnaryOp::Exp => call(src, "op_exp"),
         UnaryOp::Log => call(src, "op_log"),
         UnaryOp::Sqrt => format!("sqrt({t})"),
         UnaryOp::Reciprocal => format!("(1.0 / {t})"),
@@ -88,8 +88,8 @@ fn unary(src: &mut Source<'_>, width: Width, op: UnaryOp, x: &Value) -> Result<S
         UnaryOp::Ceil => format!("ceil({t})"),
         // WGSL's round is half to even, as ONNX's.
         UnaryOp::Round => format!("round({t})"),
-        UnaryOp::Sin => format!("sin({t})"),
-        UnaryOp::Cos => format!("cos({t})"),
+        UnaryOp::Sin => angle::call(src, width, "op_sin", t),
+        UnaryOp::Cos => angle::call(src, width, "op_cos", t),
         UnaryOp::Softplus => call(src, "op_softplus"),
         UnaryOp::IsNaN => call(src, "op_isnan"),
         UnaryOp::IsInf => call(src, "op_isinf"),
@@ -124,7 +124,6 @@ fn binary(src: &mut Source<'_>, width: Width, op: BinaryOp, a: &Value, b: &Value
             format!("op_pow({x}, {y})")
         }
         BinaryOp::Min | BinaryOp::Max if float => {
-            require(src, width, "op_isnan");
             let name = if op == BinaryOp::Min { "min" } else { "max" };
             require(src, width, &format!("op_{name}"));
             format!("op_{name}({x}, {y})")
@@ -208,9 +207,12 @@ fn unsupported(src: &Source<'_>, op: impl core::fmt::Debug, dtype: DType) -> Ref
     src.refuse(format!("{op:?} is not defined for {dtype}"))
 }
 
-/// Adds a float function of the library.
+/// Adds a float function of the library, with those that it calls.
 pub(crate) fn require(src: &mut Source<'_>, width: Width, name: &str) {
     if let Some((_, text)) = LIBRARY.iter().find(|(n, _)| *n == name) {
+        for (needed, _) in LIBRARY.iter().filter(|(n, _)| *n != name && text.contains(n)) {
+            require(src, width, needed);
+        }
         let text = text
             .replace("@F", &width.of("f32"))
             .replace("@I", &width.of("i32"))
@@ -239,7 +241,7 @@ const LIBRARY: &[(&str, &str)] = &[
         // exp of a negative number cannot overflow.
         "op_sigmoid",
         "fn op_sigmoid(x: @F) -> @F {
-    let e = exp(-abs(x));
+    let e = op_exp(-abs(x));
     return select(@F(1.0), e, x < @F()) / (1.0 + e);
 }",
     ),
@@ -248,7 +250,7 @@ const LIBRARY: &[(&str, &str)] = &[
         "op_tanh",
         "fn op_tanh(x: @F) -> @F {
     let a = abs(x);
-    let e = exp(-2.0 * a);
+    let e = op_exp(-2.0 * a);
     let far = (1.0 - e) / (1.0 + e);
     let s = x * x;
     let near = a * (1.0 + s * (-0.33333334 + s * (0.13333334 + s * -0.053968254)));
@@ -263,12 +265,21 @@ const LIBRARY: &[(&str, &str)] = &[
     let a = abs(x);
     let t = 1.0 / (1.0 + 0.3275911 * a);
     let q = ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t;
-    let y = 1.0 - q * exp(-a * a);
+    let y = 1.0 - q * op_exp(-a * a);
     return select(y, -y, x < @F());
 }",
     ),
-    ("op_softplus", "fn op_softplus(x: @F) -> @F { return max(x, @F()) + log(1.0 + exp(-abs(x))); }"),
-    ("op_log", "fn op_log(x: @F) -> @F { return log(x); }"),
+    ("op_softplus", "fn op_softplus(x: @F) -> @F { return op_max(x, @F()) + log(1.0 + op_exp(-abs(x))); }"),
+    // Some drivers clamp the arguments of these two, which makes numbers of NaNs and of 0.
+    ("op_exp", "fn op_exp(x: @F) -> @F { return select(exp(x), x, op_isnan(x)); }"),
+    (
+        "op_log",
+        "fn op_log(x: @F) -> @F {
+    let bits = bitcast<@U>(x);
+    let y = select(log(x), bitcast<@F>(bits | @U(0xff800000u)), x == @F());
+    return select(y, bitcast<@F>(bits | @U(0x7fc00000u)), op_isnan(x) | (x < @F()));
+}",
+    ),
     (
         // The sign and the exact cases are ours: WGSL's pow is undefined for negative bases and inexact for squares.
         "op_pow",
@@ -285,6 +296,7 @@ const LIBRARY: &[(&str, &str)] = &[
     r = select(r, a * a * a, y == @F(3.0));
     r = select(r, -r, odd & (x < @F()));
     r = select(r, bitcast<@F>(bitcast<@U>(x) | @U(0x7fc00000u)), (x < @F()) & !whole);
+    r = select(r, bitcast<@F>(bitcast<@U>(x + y) | @U(0x7fc00000u)), op_isnan(x) | op_isnan(y));
     return select(r, @F(1.0), (y == @F()) | (x == @F(1.0)));
 }",
     ),

@@ -62,7 +62,6 @@ fn operation(op: ReduceOp, repr: Repr, src: &mut Source<'_>) -> Result<Operation
         BinaryOp::Mul => Combine::Infix("*"),
         _ if repr == Repr::F32 => {
             let name = if step == BinaryOp::Max { "op_max" } else { "op_min" };
-            ops::require(src, Width::One, "op_isnan");
             ops::require(src, Width::One, name);
             Combine::Call(name)
         }
