@@ -1,5 +1,24 @@
 //! A program on a CPU byte arena: the oracle that needs no GPU.
 //!
 //! The same [`bayplan_compile::Program`] that a device runs, dispatch by dispatch, at the same offsets. Bytes that hold
-//! no live tensor are poisoned, so that a mistake in liveness, placement or aliasing becomes a wrong number here.
+//! no live tensor are poisoned, so that a mistake in liveness, placement or aliasing becomes a wrong number here. What
+//! a dispatch computes is told by its spec; no code is shared with the kernels.
 #![forbid(unsafe_code)]
+
+mod bound;
+mod chain;
+mod column;
+mod error;
+mod machine;
+mod memory;
+mod parallel;
+mod step;
+mod target;
+mod view;
+mod widen;
+mod work;
+
+pub use error::{HostError, Place};
+pub use machine::{Machine, Phase};
+pub use memory::POISON;
+pub use target::{NAME, target};

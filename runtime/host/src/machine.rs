@@ -1,0 +1,318 @@
+//! A program on arenas of host memory, dispatch by dispatch.
+
+use bayplan_compile::{Arena, BufferKind, Dispatch, Port, Program, Stage, Upload};
+use bayplan_graph::{ConstData, Tensor};
+use bayplan_weights::Store;
+
+use crate::bound::{Bound, Checker, words};
+use crate::error::{HostError, Place};
+use crate::memory::{Memory, POISON, bytes_of, words_of};
+use crate::view::Merged;
+use crate::widen::{device_size, narrow, widen};
+use crate::work;
+
+/// Elements of a weight read at once.
+const CHUNK: u64 = 1 << 20;
+
+/// A stage of a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// Once, when weights are loaded.
+    Load,
+    /// At every run.
+    Run,
+}
+
+/// A program with its arenas in host memory.
+///
+/// Nothing is believed of the program: a dispatch is refused where a window leaves its buffer or its buffer's life, where
+/// what it writes is used through another window, or where it reads what nothing has written. Everything is computed at
+/// the program's own offsets, and what dies is poisoned, so that a mistake in the plan becomes such a refusal or a wrong
+/// number.
+///
+/// [`Machine::load`], then [`Machine::run`] for each run; or, one dispatch at a time, [`Machine::begin`],
+/// [`Machine::execute`] and [`Machine::retire`] for each dispatch in order, and [`Machine::end`].
+#[derive(Debug)]
+pub struct Machine {
+    program: Program,
+    memory: Memory,
+    loaded: bool,
+    /// Whether everything outside live buffers is looked at after each dispatch, not only at the end.
+    thorough: bool,
+}
+
+impl Machine {
+    /// A machine for a program. Nothing is allocated yet, and the program is not verified.
+    pub fn new(program: Program) -> Self {
+        Self { program, memory: Memory::default(), loaded: false, thorough: false }
+    }
+
+    /// Looks, after each dispatch, at all bytes that no live buffer has, so that whoever changed one is named. Slow; without
+    /// it they are looked at after each run.
+    #[must_use]
+    pub fn thorough(self) -> Self {
+        Self { thorough: true, ..self }
+    }
+
+    /// The program.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// The words of an arena; none where it is not allocated.
+    pub fn arena(&self, arena: Arena) -> &[u32] {
+        self.memory.words(arena)
+    }
+
+    /// The same, to be changed: for comparisons with another executor that go on from its state.
+    pub fn arena_mut(&mut self, arena: Arena) -> &mut [u32] {
+        self.memory.words_mut(arena)
+    }
+
+    /// Loads the weights: uploads them, runs the load program between, frees its memory, allocates the activations.
+    ///
+    /// # Errors
+    /// A weight cannot be read, memory does not suffice, or the load program is not sound.
+    pub fn load(&mut self, weights: &Store) -> Result<(), HostError> {
+        self.loaded = false;
+        for arena in [Arena::Weights, Arena::Load] {
+            self.memory.allocate(&self.program, arena)?;
+        }
+        let mut uploads = 0;
+        for index in 0..self.program.load.dispatches.len() {
+            uploads = self.upload(weights, uploads, Some(index))?;
+            self.execute(Phase::Load, index)?;
+            self.retire(Phase::Load, index);
+            self.look(Phase::Load, index)?;
+        }
+        self.upload(weights, uploads, None)?;
+        self.memory.free(Arena::Load);
+        self.memory.allocate(&self.program, Arena::Activations)?;
+        self.loaded = true;
+        Ok(())
+    }
+
+    /// Uploads what is due before a dispatch, or all that is left; answers how many uploads are done.
+    fn upload(&mut self, weights: &Store, done: usize, before: Option<usize>) -> Result<usize, HostError> {
+        let Self { program, memory, .. } = self;
+        let rest = &program.uploads[done..];
+        let due = before.map_or(rest.len(), |index| rest.partition_point(|own| own.before as usize <= index));
+        for upload in &rest[..due] {
+            let fail = |reason: String| HostError::Weights { name: upload.name.clone(), reason };
+            let target = memory.words_mut(upload.window.arena).get_mut(words(&upload.window));
+            let target = target.ok_or_else(|| fail("its window leaves its arena".into()))?;
+            copy(weights, upload, target).map_err(fail)?;
+        }
+        Ok(done + due)
+    }
+
+    /// Runs the program once.
+    ///
+    /// # Errors
+    /// The inputs do not fit, the weights are not loaded, or the program is not sound.
+    pub fn run(&mut self, inputs: &[&Tensor]) -> Result<(), HostError> {
+        self.begin(inputs)?;
+        for index in 0..self.program.run.dispatches.len() {
+            self.execute(Phase::Run, index)?;
+            self.retire(Phase::Run, index);
+            self.look(Phase::Run, index)?;
+        }
+        self.end()
+    }
+
+    /// Begins a run: poisons the activations and writes the inputs, which are one tensor for each of the program's, in its
+    /// order.
+    ///
+    /// # Errors
+    /// An input has another size than the program's, or the weights are not loaded.
+    pub fn begin(&mut self, inputs: &[&Tensor]) -> Result<(), HostError> {
+        let Self { program, memory, loaded, .. } = self;
+        if !*loaded {
+            return Err(HostError::NotLoaded);
+        }
+        memory.words_mut(Arena::Activations).fill(POISON);
+        if inputs.len() != program.inputs.len() {
+            let problem = format!("{} inputs are given of {}", inputs.len(), program.inputs.len());
+            return Err(HostError::Port { name: program.name.clone(), problem });
+        }
+        for (port, tensor) in program.inputs.iter().zip(inputs) {
+            let fail = |problem: String| HostError::Port { name: port.name.clone(), problem };
+            if tensor.dtype() != port.dtype || tensor.count() as u64 != port.shape.iter().product::<u64>() {
+                return Err(fail(format!("{tensor:?} is given for {}{:?}", port.dtype, port.shape)));
+            }
+            let bytes = widen(port.dtype, tensor.bytes());
+            let target = memory.words_mut(port.window.arena).get_mut(words(&port.window));
+            let target = target.filter(|target| target.len() * 4 >= bytes.len());
+            let target = target.ok_or_else(|| fail("it does not fit its window".into()))?;
+            target.iter_mut().zip(words_of(&bytes)).for_each(|(target, word)| *target = word);
+        }
+        Ok(())
+    }
+
+    /// Computes one dispatch. Everything it reads must have been made before.
+    ///
+    /// # Errors
+    /// The dispatch is not there or not sound: a window leaves its buffer or its life, what is written is used through
+    /// another window, or what is read was not written.
+    pub fn execute(&mut self, phase: Phase, index: usize) -> Result<(), HostError> {
+        let Self { program, memory, .. } = self;
+        let dispatch = dispatch(program, phase, index)?;
+        let checker = Checker { program, memory, phase, index, dispatch };
+        let Bound { operands, output: (arena, window) } = checker.bound()?;
+        let place = checker.place();
+        let fail = |problem| HostError::Spec { place, problem };
+        let operands: Vec<&[u32]> =
+            operands.iter().map(|(arena, words)| &memory.words(*arena)[words.clone()]).collect();
+        let before = &memory.words(arena)[window.clone()];
+        let result = work::compute(&dispatch.spec, &operands, before, &program.target).map_err(fail)?;
+        put(&result, &work::writes(&dispatch.spec), &mut memory.words_mut(arena)[window]);
+        Ok(())
+    }
+
+    /// Poisons the buffers that die with a dispatch.
+    pub fn retire(&mut self, phase: Phase, index: usize) {
+        let Self { program, memory, .. } = self;
+        let end = index as u32 + 1;
+        // Outputs are read by the caller after the last dispatch.
+        let last = stage(program, phase).dispatches.len() <= index + 1;
+        for buffer in &program.buffers {
+            let dies = match (buffer.kind, phase) {
+                (BufferKind::Load, Phase::Load)
+                | (BufferKind::Input | BufferKind::Activation, Phase::Run) => true,
+                (BufferKind::Output, Phase::Run) => !last,
+                _ => false,
+            };
+            if dies && buffer.lifespan.end == end {
+                memory.poison(buffer.arena, bytes_of(buffer));
+            }
+        }
+    }
+
+    /// Ends a run: looks at all bytes that no output has.
+    ///
+    /// # Errors
+    /// One of them was changed: somebody wrote outside of what lives.
+    pub fn end(&self) -> Result<(), HostError> {
+        let live = |buffer: &&bayplan_compile::Buffer| buffer.kind == BufferKind::Output;
+        let buffers = self.program.buffers.iter().filter(live).map(bytes_of);
+        // Inputs that nothing reads die with no dispatch.
+        let unread = self.program.run.dispatches.is_empty();
+        let inputs =
+            self.program.buffers.iter().filter(|b| unread && b.kind == BufferKind::Input).map(bytes_of);
+        match self.memory.changed(Arena::Activations, buffers.chain(inputs)) {
+            Some(byte) => Err(HostError::Overrun { place: None, arena: Arena::Activations.name(), byte }),
+            None => Ok(()),
+        }
+    }
+
+    /// Looks at all bytes that no live buffer has after a dispatch, if that was asked for.
+    fn look(&self, phase: Phase, index: usize) -> Result<(), HostError> {
+        if !self.thorough {
+            return Ok(());
+        }
+        let arena = if phase == Phase::Load { Arena::Load } else { Arena::Activations };
+        let next = index as u32 + 1;
+        let of_run = phase == Phase::Run;
+        let live = self.program.buffers.iter().filter(|buffer| {
+            buffer.arena == arena
+                && (buffer.lifespan.contains(&next)
+                    || buffer.lifespan.end == next && of_run && buffer.kind == BufferKind::Output
+                    // Uploads come before the first dispatch that reads them.
+                    || !of_run && buffer.lifespan.end > next)
+        });
+        match self.memory.changed(arena, live.map(bytes_of)) {
+            Some(byte) => {
+                let name = stage(&self.program, phase).dispatches.get(index).map(|own| own.name.clone());
+                let place = Some(Place { phase, index, name: name.unwrap_or_default() });
+                Err(HostError::Overrun { place, arena: arena.name(), byte })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// A copy of an output of the last run.
+    ///
+    /// # Errors
+    /// It holds what nothing has written, or it is larger than tensors may be.
+    pub fn output(&self, port: &Port) -> Result<Tensor, HostError> {
+        let fail = |problem: String| HostError::Port { name: port.name.clone(), problem };
+        let elements: u64 = port.shape.iter().product();
+        let len = (elements * device_size(port.dtype)) as usize;
+        let all = self.memory.words(port.window.arena).get(words(&port.window));
+        let all =
+            all.and_then(|all| all.get(..len / 4)).ok_or_else(|| fail("it leaves its window".into()))?;
+        if let Some(word) = all.iter().position(|&word| word == POISON) {
+            let byte = port.window.offset + word as u64 * 4;
+            return Err(HostError::Unwritten { place: None, buffer: port.name.clone(), byte });
+        }
+        let bytes = all.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let shape = port.shape.iter().map(|&size| size as usize).collect();
+        Tensor::new(port.dtype, shape, narrow(port.dtype, bytes)).map_err(|e| fail(e.to_string()))
+    }
+}
+
+fn stage(program: &Program, phase: Phase) -> &Stage {
+    match phase {
+        Phase::Load => &program.load,
+        Phase::Run => &program.run,
+    }
+}
+
+fn dispatch(program: &Program, phase: Phase, index: usize) -> Result<&Dispatch, HostError> {
+    let all = &stage(program, phase).dispatches;
+    all.get(index).ok_or(HostError::Dispatch { phase, index, count: all.len() })
+}
+
+/// Puts a dense result where its elements belong.
+fn put(result: &[u32], view: &crate::view::View, window: &mut [u32]) {
+    let wide = view.words();
+    let merged = Merged::new(&view.shape, std::slice::from_ref(&view.strides));
+    let step = merged.strides[0].last().copied().unwrap_or(1);
+    let mut rest = result;
+    merged.segments(0, result.len() / wide, |at, count| {
+        let (run, more) = rest.split_at(count * wide);
+        rest = more;
+        let first = view.base as isize + at[0];
+        if step == 1 {
+            window[first as usize * wide..][..run.len()].copy_from_slice(run);
+            return;
+        }
+        for (i, element) in run.chunks_exact(wide).enumerate() {
+            window[(first + i as isize * step) as usize * wide..][..wide].copy_from_slice(element);
+        }
+    });
+}
+
+/// Uploads one constant, a chunk at a time.
+fn copy(weights: &Store, upload: &Upload, target: &mut [u32]) -> Result<(), String> {
+    let (size, wide) = (upload.dtype.size() as u64, device_size(upload.dtype));
+    if upload.elements.checked_mul(wide).is_none_or(|bytes| bytes > target.len() as u64 * 4) {
+        return Err("it does not fit its window".into());
+    }
+    let mut bytes = Vec::new();
+    let mut first = 0;
+    while first < upload.elements {
+        let count = CHUNK.min(upload.elements - first);
+        bytes.resize((count * size) as usize, 0);
+        read(weights, &upload.data, first * size, &mut bytes)?;
+        let words = widen(upload.dtype, &bytes);
+        let target = &mut target[(first * wide / 4) as usize..];
+        target.iter_mut().zip(words_of(&words)).for_each(|(target, word)| *target = word);
+        first += count;
+    }
+    Ok(())
+}
+
+/// Reads part of a constant, from its byte `from` on.
+fn read(weights: &Store, data: &ConstData, from: u64, target: &mut [u8]) -> Result<(), String> {
+    match data {
+        ConstData::Inline(bytes) => {
+            let start = from as usize;
+            let part =
+                bytes.get(start..start + target.len()).ok_or("it has fewer bytes than its shape says")?;
+            target.copy_from_slice(part);
+            Ok(())
+        }
+        ConstData::Range(range) => weights.read_range(range, from, target).map_err(|e| e.to_string()),
+    }
+}

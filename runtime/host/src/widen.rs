@@ -1,0 +1,61 @@
+//! Elements between host and device: types narrower than a word are widened to one, booleans become 0 or 1.
+
+use std::borrow::Cow;
+
+use bayplan_graph::DType;
+use bayplan_shaders::Repr;
+
+/// Bytes per element on the device.
+pub(crate) fn device_size(dtype: DType) -> u64 {
+    // Types without a representation are refused when a program is compiled.
+    Repr::of(dtype).map_or(dtype.size() as u64, Repr::bytes)
+}
+
+/// Whether host and device bytes are the same.
+pub(crate) fn same(dtype: DType) -> bool {
+    dtype.size() as u64 == device_size(dtype)
+}
+
+/// Host elements as the device holds them.
+pub(crate) fn widen(dtype: DType, host: &[u8]) -> Cow<'_, [u8]> {
+    let word: fn(&[u8]) -> u32 = match dtype {
+        DType::Bool => |b| u32::from(b[0] != 0),
+        DType::U8 => |b| u32::from(b[0]),
+        DType::I8 => |b| i32::from(b[0] as i8) as u32,
+        DType::U16 => |b| u32::from(u16::from_le_bytes([b[0], b[1]])),
+        DType::I16 => |b| i32::from(i16::from_le_bytes([b[0], b[1]])) as u32,
+        _ => return Cow::Borrowed(host),
+    };
+    let words = host.chunks_exact(dtype.size()).flat_map(|element| word(element).to_le_bytes());
+    Cow::Owned(words.collect())
+}
+
+/// Device elements as the host holds them.
+pub(crate) fn narrow(dtype: DType, device: Vec<u8>) -> Vec<u8> {
+    if same(dtype) {
+        return device;
+    }
+    let size = dtype.size();
+    device.chunks_exact(4).flat_map(|word| word[..size].iter().copied()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn narrow_types_come_back_as_they_went() {
+        let cases: [(DType, &[u8], &[u8]); 5] = [
+            (DType::Bool, &[1, 0], &[1, 0, 0, 0, 0, 0, 0, 0]),
+            (DType::U8, &[200], &[200, 0, 0, 0]),
+            (DType::I8, &[0xff], &[0xff, 0xff, 0xff, 0xff]),
+            (DType::I16, &[0x00, 0x80], &[0x00, 0x80, 0xff, 0xff]),
+            (DType::F32, &[1, 2, 3, 4], &[1, 2, 3, 4]),
+        ];
+        for (dtype, host, device) in cases {
+            assert_eq!(*widen(dtype, host), *device, "{dtype}");
+            assert_eq!(narrow(dtype, device.to_vec()), host, "{dtype}");
+        }
+        assert_eq!(*widen(DType::Bool, &[7]), [1, 0, 0, 0], "any non-zero byte is true");
+    }
+}

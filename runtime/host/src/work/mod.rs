@@ -1,0 +1,145 @@
+//! What each family of specs reads, writes and computes.
+//!
+//! Every function computes a dense result in words; [`writes`] says where its elements belong in the output's window.
+//! Operands are the words of their windows, checked by [`reads`] beforehand.
+
+mod conv;
+mod elementwise;
+mod matmul;
+mod movement;
+mod pool;
+mod product;
+mod reduce;
+mod rows;
+
+use bayplan_graph::DType;
+use bayplan_shaders::{Chain, Others, Spec, Target};
+
+use crate::view::{View, contiguous, elements};
+
+/// For each of a spec's operands, what it touches (several views where they lie apart).
+pub(crate) fn reads(spec: &Spec, target: &Target) -> Vec<Vec<View>> {
+    let f32s = |count: u64| vec![View::row(DType::F32, count)];
+    match spec {
+        Spec::Elementwise(s) => {
+            s.chain.operands.iter().map(|o| vec![View::strided(o.dtype, &s.shape, &o.strides)]).collect()
+        }
+        Spec::MatMul(s) => {
+            let of = |inner: [u64; 2], strides: &[u64]| {
+                vec![View::strided(DType::F32, &[&s.batch[..], &inner].concat(), strides)]
+            };
+            let own = vec![of([s.m, s.k], &s.a_strides), of([s.k, s.n], &s.b_strides)];
+            with_epilogue(own, &s.epilogue, &[&s.batch[..], &[s.m, s.n]].concat())
+        }
+        Spec::Conv(s) => {
+            let x = f32s(elements(&[s.batch, s.channels, s.input[0], s.input[1]]));
+            let shape = [s.batch, s.filters, s.output[0], s.output[1]];
+            with_epilogue(vec![x, conv::weights(s, target)], &s.epilogue, &shape)
+        }
+        Spec::Pool(s) => vec![f32s(elements(&[s.planes, s.input[0], s.input[1]]))],
+        Spec::Reduce(s) => {
+            let x = vec![View::row(s.dtype, elements(&[s.outer, s.len, s.inner]))];
+            with_epilogue(vec![x], &s.epilogue, &[s.outer, s.inner])
+        }
+        Spec::Softmax(s) => vec![f32s(elements(&[s.outer, s.len, s.inner]))],
+        Spec::Normalize(s) => {
+            with_epilogue(vec![f32s(elements(&[s.rows, s.len]))], &s.epilogue, &[s.rows, s.len])
+        }
+        Spec::Copy(s) => {
+            let (shape, strides) = (s.shape.clone(), s.x_strides.clone());
+            vec![vec![View { dtype: s.dtype, base: s.x_base, shape, strides }]]
+        }
+        Spec::Gather(s) => vec![
+            vec![View::row(s.dtype, elements(&[s.outer, s.rows.end.saturating_sub(s.rows.start), s.inner]))],
+            vec![View::row(s.index, s.count)],
+        ],
+        Spec::GatherNd(s) => vec![
+            vec![View::row(s.dtype, elements(&[s.batch, elements(&s.dims), s.inner]))],
+            vec![View::row(s.index, elements(&[s.batch, s.count, s.dims.len() as u64]))],
+        ],
+        Spec::Range(s) => vec![vec![View::row(s.dtype, 1)], vec![View::row(s.dtype, 1)]],
+    }
+}
+
+/// The operands of an epilogue after a kernel's own.
+fn with_epilogue(mut own: Vec<Vec<View>>, epilogue: &Chain, shape: &[u64]) -> Vec<Vec<View>> {
+    let more = epilogue.operands.iter().skip(1);
+    own.extend(more.map(|operand| vec![View::strided(operand.dtype, shape, &operand.strides)]));
+    own
+}
+
+/// The elements that a spec writes, in the order of its result.
+pub(crate) fn writes(spec: &Spec) -> View {
+    let (dtype, shape) = match spec {
+        Spec::Elementwise(s) => (s.chain.result, s.shape.clone()),
+        Spec::MatMul(s) => (s.epilogue.result, [&s.batch[..], &[s.m, s.n]].concat()),
+        Spec::Conv(s) => (s.epilogue.result, vec![s.batch, s.filters, s.output[0], s.output[1]]),
+        Spec::Pool(s) => (DType::F32, vec![s.planes, s.output[0], s.output[1]]),
+        Spec::Reduce(s) => (s.epilogue.result, vec![s.outer, s.inner]),
+        Spec::Softmax(s) => (DType::F32, vec![s.outer, s.len, s.inner]),
+        Spec::Normalize(s) => (s.epilogue.result, vec![s.rows, s.len]),
+        Spec::Copy(s) => {
+            let mut view = View::strided(s.dtype, &s.shape, &s.out_strides);
+            view.base = s.out_base;
+            return view;
+        }
+        Spec::Gather(s) => (s.dtype, vec![s.outer, s.count, s.inner]),
+        Spec::GatherNd(s) => (s.dtype, vec![s.batch, s.count, s.inner]),
+        Spec::Range(s) => (s.dtype, vec![s.count]),
+    };
+    View::strided(dtype, &shape, &contiguous(&shape))
+}
+
+/// Which operand the result overwrites.
+pub(crate) fn in_place(spec: &Spec) -> Option<u32> {
+    match spec {
+        Spec::Elementwise(s) => s.in_place,
+        Spec::Softmax(s) => s.in_place.then_some(0),
+        Spec::Normalize(s) => s.in_place.then_some(0),
+        _ => None,
+    }
+}
+
+/// Whether some of what was there before stays.
+pub(crate) fn keeps(spec: &Spec) -> bool {
+    matches!(spec, Spec::Gather(s) if s.others == Others::Keep)
+}
+
+/// Computes a spec over the words of its operands; the result's words, dense. `before` is what the output's window holds.
+pub(crate) fn compute(
+    spec: &Spec,
+    operands: &[&[u32]],
+    before: &[u32],
+    target: &Target,
+) -> Result<Vec<u32>, String> {
+    let view = writes(spec);
+    let words = elements(&view.shape) as usize * view.words();
+    let mut out = if keeps(spec) { before[..words].to_vec() } else { vec![0; words] };
+    if words > 0 {
+        match spec {
+            Spec::Elementwise(s) => elementwise::compute(s, operands, &mut out),
+            Spec::MatMul(s) => matmul::compute(s, operands, &mut out),
+            Spec::Conv(s) => conv::compute(s, operands, target, &mut out),
+            Spec::Pool(s) => pool::compute(s, operands, &mut out),
+            Spec::Reduce(s) => reduce::compute(s, operands, &mut out),
+            Spec::Softmax(s) => rows::softmax(s, operands, &mut out),
+            Spec::Normalize(s) => rows::normalize(s, operands, &mut out),
+            Spec::Copy(s) => movement::copy(s, operands, &mut out),
+            Spec::Gather(s) => movement::gather(s, operands, &mut out),
+            Spec::GatherNd(s) => movement::gather_nd(s, operands, &mut out),
+            Spec::Range(s) => movement::range(s, operands, &mut out),
+        }?;
+    }
+    Ok(out)
+}
+
+/// An epilogue over a result's shape; `own` is the number of the kernel's own operands.
+pub(crate) fn epilogue<'a>(
+    chain: &'a Chain,
+    shape: &[u64],
+    operands: &[&'a [u32]],
+    own: usize,
+) -> Result<crate::chain::Applied<'a>, String> {
+    let more = operands.iter().skip(own).map(|words| Some(*words));
+    crate::chain::Applied::new(chain, shape, std::iter::once(None).chain(more))
+}

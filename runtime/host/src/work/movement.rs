@@ -1,0 +1,112 @@
+//! Movement of elements: copies, gathers, and sequences.
+
+use bayplan_graph::DType;
+use bayplan_shaders::{CopySpec, GatherNdSpec, GatherSpec, Others, RangeSpec, Repr};
+
+use crate::chain::repr;
+use crate::column::{Column, Element};
+use crate::parallel;
+use crate::view::Merged;
+
+pub(super) fn copy(spec: &CopySpec, operands: &[&[u32]], out: &mut [u32]) -> Result<(), String> {
+    let x = operands[0];
+    let words = repr(spec.dtype)?.words() as usize;
+    let merged = Merged::new(&spec.shape, std::slice::from_ref(&spec.x_strides));
+    let step = merged.strides[0].last().copied().unwrap_or(1);
+    let base = spec.x_base as isize;
+    let work = out.len() as u64;
+    parallel::rows(out, words, work, |first, out| {
+        let (mut at, len) = (0, out.len() / words);
+        merged.segments(first, len, |places, count| {
+            let (from, run) = (base + places[0], &mut out[at..at + count * words]);
+            at += run.len();
+            if step == 1 {
+                run.copy_from_slice(&x[from as usize * words..][..count * words]);
+                return;
+            }
+            for (i, element) in run.chunks_exact_mut(words).enumerate() {
+                element.copy_from_slice(&x[(from + i as isize * step) as usize * words..][..words]);
+            }
+        });
+        Ok(())
+    })
+}
+
+/// Indices as numbers.
+pub(crate) fn indices(dtype: DType, words: &[u32]) -> Result<Vec<i128>, String> {
+    let each = |wide: usize, get: fn(&[u32]) -> i128| words.chunks_exact(wide).map(get).collect();
+    Ok(match repr(dtype)? {
+        Repr::I32 => each(1, |w| i32::get(w, 0).into()),
+        Repr::U32 if dtype != DType::Bool => each(1, |w| w[0].into()),
+        Repr::I64 => each(2, |w| i64::get(w, 0).into()),
+        Repr::U64 => each(2, |w| u64::get(w, 0).into()),
+        Repr::U32 | Repr::F32 => return Err(format!("indices of type {dtype}")),
+    })
+}
+
+/// An index counted from the front, if it lies within the axis.
+fn position(index: i128, axis: u64) -> Option<usize> {
+    let index = if index < 0 { index + i128::from(axis) } else { index };
+    usize::try_from(index).ok().filter(|&index| (index as u64) < axis)
+}
+
+/// Results whose index is not among the rows stay what `out` holds, unless they become 0.
+pub(super) fn gather(spec: &GatherSpec, operands: &[&[u32]], out: &mut [u32]) -> Result<(), String> {
+    let x = operands[0];
+    let row = (spec.inner * repr(spec.dtype)?.words()) as usize;
+    let rows = spec.rows.start as usize..spec.rows.end as usize;
+    let indices = indices(spec.index, operands[1])?;
+    for (line, out) in out.chunks_mut(row).enumerate() {
+        let (outer, j) = (line / spec.count as usize, line % spec.count as usize);
+        match position(indices[j], spec.axis).filter(|at| rows.contains(at)) {
+            Some(at) => out.copy_from_slice(&x[(outer * rows.len() + at - rows.start) * row..][..row]),
+            None if spec.others == Others::Zero => out.fill(0),
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn gather_nd(spec: &GatherNdSpec, operands: &[&[u32]], out: &mut [u32]) -> Result<(), String> {
+    let x = operands[0];
+    let row = (spec.inner * repr(spec.dtype)?.words()) as usize;
+    let (indices, tuple) = (indices(spec.index, operands[1])?, spec.dims.len());
+    for (line, out) in out.chunks_mut(row).enumerate() {
+        let mut own = indices[line * tuple..][..tuple].iter().zip(&spec.dims);
+        let at = own.try_fold(line / spec.count as usize, |at, (&index, &size)| {
+            Some(at * size as usize + position(index, size)?)
+        });
+        match at {
+            Some(at) => out.copy_from_slice(&x[at * row..][..row]),
+            None => out.fill(0),
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn range(spec: &RangeSpec, operands: &[&[u32]], out: &mut [u32]) -> Result<(), String> {
+    let repr = repr(spec.dtype)?;
+    let count = spec.count as usize;
+    let one = |words: &[u32]| Column::load(spec.dtype, repr, words, |visit| visit(0, 1), 1);
+    let made = match (one(operands[0]), one(operands[1])) {
+        (Column::F32(a), Column::F32(d)) => {
+            let at = |i: usize| (f64::from(a[0]) + i as f64 * f64::from(d[0])) as f32;
+            Column::F32((0..count).map(at).collect())
+        }
+        (Column::I32(a), Column::I32(d)) => {
+            Column::I32((0..count).map(|i| a[0].wrapping_add((i as i32).wrapping_mul(d[0]))).collect())
+        }
+        (Column::U32(a), Column::U32(d)) => {
+            Column::U32((0..count).map(|i| a[0].wrapping_add((i as u32).wrapping_mul(d[0]))).collect())
+        }
+        (Column::I64(a), Column::I64(d)) => {
+            Column::I64((0..count).map(|i| a[0].wrapping_add((i as i64).wrapping_mul(d[0]))).collect())
+        }
+        (Column::U64(a), Column::U64(d)) => {
+            Column::U64((0..count).map(|i| a[0].wrapping_add((i as u64).wrapping_mul(d[0]))).collect())
+        }
+        _ => return Err(format!("a sequence of {}", spec.dtype)),
+    };
+    made.narrowed(spec.dtype).store(out);
+    Ok(())
+}
