@@ -1,9 +1,10 @@
 //! Graph and target to a verified program with a memory plan.
 //!
 //! ```text
-//! Graph ─ bind ─ fold ─ lower ─ fuse ─┬─ stages ─ liveness ─ plan ─┬─ windows, barriers ─ verify ─ Program
-//!   symbols get     views and         │ what follows from          │ offsets, judged by
-//!   their values    operations        │ weights runs once          │ plan's own validator
+//! Graph ─ bind ─ fold ─ lower ─ fuse ─ split ─┬─ stages ─ liveness ─ plan ─┬─ windows, barriers ─ verify ─ Program
+//!   symbols get     views and          no     │ what follows from          │ offsets, judged by
+//!   their values    operations      window    │ weights runs once          │ plan's own validator
+//!                                too large
 //! ```
 //!
 //! Weights are never read here: only constants of up to [`MAX_CONSTANT`] bytes are values, and what follows from larger
@@ -22,6 +23,7 @@ mod lower;
 mod lowered;
 mod program;
 mod record;
+mod split;
 mod verify;
 mod view;
 
@@ -79,11 +81,12 @@ pub fn compile(
 ) -> Result<Program, CompileError> {
     let bound = graph.bind(dims).map_err(|e| CompileError::Bind(e.to_string()))?;
     let known = fold::fold(&bound, read)?;
-    let (mut lowered, fixed) =
+    let (mut lowered, mut fixed) =
         lower::lower(&bound, graph, &known, target).map_err(CompileError::Unsupported)?;
     if options.fuse {
         fuse::fuse(&mut lowered, &fixed);
     }
+    split::split(&mut lowered, &mut fixed, target).map_err(CompileError::Unsupported)?;
     let stages = liveness::stages(&lowered, &fixed);
     let placed = placed(lowered, &stages, target, options)?;
     let Placed { lowered, live, placement } = placed;

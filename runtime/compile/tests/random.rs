@@ -9,7 +9,9 @@ use bayplan_graph::op::{
 };
 use bayplan_graph::{DType, Tensor, ValueId};
 
-use common::{Builder, check, floats};
+use bayplan_engine::Limits;
+
+use common::{Builder, WAYS, check, check_on, floats};
 
 /// Graphs; each is compiled and run in four ways.
 const GRAPHS: u64 = 240;
@@ -441,18 +443,51 @@ impl Drawing {
     }
 }
 
-#[test]
-fn random_graphs_agree_with_the_reference() {
-    let seeds = match std::env::var("BAYPLAN_SEEDS") {
+/// The seeds to run: those asked for, or these.
+fn seeds(graphs: u64) -> std::ops::Range<u64> {
+    match std::env::var("BAYPLAN_SEEDS") {
         Ok(range) => {
             let ends = range.split_once("..").and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
             let (first, end): (u64, u64) = ends.expect("BAYPLAN_SEEDS is a range as 7..8");
             first..end
         }
-        Err(_) => 0..GRAPHS,
-    };
+        Err(_) => 0..graphs,
+    }
+}
+
+/// On a device whose windows hold 512 bytes and whose allocations hold 64 KiB much is split. What cannot be is
+/// refused by the name of its limit.
+#[test]
+fn random_graphs_on_a_device_of_small_windows_agree_too() {
+    let limits =
+        Limits { max_storage_range: Some(512), max_allocation: Some(64 << 10), storage_alignment: Some(16) };
+    let device = common::open(limits);
+    let (mut failed, mut refused, mut split) = (Vec::new(), 0, 0);
+    for seed in seeds(GRAPHS) {
+        let builder = Drawing::new(seed).finish();
+        let dispatches = |target: &_, way| {
+            common::program(&builder.graph, target, way).map(|program| program.run.dispatches.len())
+        };
+        let (whole, parts) =
+            (dispatches(common::device().target(), WAYS[3]), dispatches(device.target(), WAYS[3]));
+        split += usize::from(whole.is_ok_and(|whole| parts.is_ok_and(|parts| parts > whole)));
+        match check_on(&device, &builder, &[WAYS[0], WAYS[3]], TOLERANCE) {
+            Ok(()) => {}
+            Err(e) if e.contains("maxStorageBufferRange") || e.contains("maxMemoryAllocationSize") => {
+                refused += 1;
+            }
+            Err(e) => failed.push(format!("seed {seed}: {e}\n{}", builder.graph)),
+        }
+    }
+    println!("{split} split, {refused} refused");
+    assert!(failed.is_empty(), "{} graphs failed; the first:\n{}", failed.len(), failed[0]);
+    assert!(split >= 50 && refused <= 32, "{split} of {GRAPHS} graphs were split, {refused} refused");
+}
+
+#[test]
+fn random_graphs_agree_with_the_reference() {
     let mut failed = Vec::new();
-    for seed in seeds {
+    for seed in seeds(GRAPHS) {
         let builder = Drawing::new(seed).finish();
         if let Err(e) = check(&builder, TOLERANCE) {
             failed.push(format!("seed {seed}: {e}\n{}", builder.graph));

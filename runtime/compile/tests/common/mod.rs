@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 
 use bayplan_compile::{Options, Program, compile};
-use bayplan_engine::{Device, DeviceOptions, Session, SessionOptions};
+use bayplan_engine::{Device, DeviceOptions, Limits, Session, SessionOptions};
 use bayplan_expr::{Bindings, Expr};
 use bayplan_graph::{
     ConstData, DType, Graph, Inference, NoFiles, Node, NodeId, Op, Tensor, TensorType, Value, ValueId,
@@ -113,13 +113,16 @@ pub fn floats(shape: &[usize], seed: usize) -> Tensor {
 /// The device that `BAYPLAN_DEVICE` names, or the best one; opened once.
 pub fn device() -> &'static Device {
     static DEVICE: OnceLock<Device> = OnceLock::new();
-    DEVICE.get_or_init(|| {
-        let mut options = DeviceOptions::default();
-        if let Ok(name) = std::env::var("BAYPLAN_DEVICE") {
-            options.selector = name.parse().unwrap_or_else(|e| panic!("BAYPLAN_DEVICE: {e}"));
-        }
-        Device::open(&options).unwrap_or_else(|e| panic!("no device to test on: {e}"))
-    })
+    DEVICE.get_or_init(|| open(Limits::default()))
+}
+
+/// The same device with stricter limits.
+pub fn open(limits: Limits) -> Device {
+    let mut options = DeviceOptions { limits, ..DeviceOptions::default() };
+    if let Ok(name) = std::env::var("BAYPLAN_DEVICE") {
+        options.selector = name.parse().unwrap_or_else(|e| panic!("BAYPLAN_DEVICE: {e}"));
+    }
+    Device::open(&options).unwrap_or_else(|e| panic!("no device to test on: {e}"))
 }
 
 /// The four ways to compile.
@@ -140,9 +143,13 @@ pub fn program(graph: &Graph, target: &Target, options: Options) -> Result<Progr
 ///
 /// Integers and booleans must be equal, floats within `tolerance` × the largest magnitude of the output (at least 1).
 pub fn check(builder: &Builder, tolerance: f64) -> Result<(), String> {
+    check_on(device(), builder, &WAYS, tolerance)
+}
+
+/// As [`check`], on that device and compiled in those ways.
+pub fn check_on(device: &Device, builder: &Builder, ways: &[Options], tolerance: f64) -> Result<(), String> {
     let expected = eval(&builder.graph, &builder.inputs, &NoFiles).map_err(|e| format!("reference: {e}"))?;
-    let device = device();
-    for options in WAYS {
+    for &options in ways {
         let context = |e: String| format!("fuse {}, in place {}: {e}", options.fuse, options.in_place);
         let program = program(&builder.graph, device.target(), options).map_err(context)?;
         let store = Store::open("", &builder.graph).map_err(|e| e.to_string())?;

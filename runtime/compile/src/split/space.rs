@@ -1,0 +1,344 @@
+//! The directions in which work can be cut, and what a part of it is.
+
+use std::ops::Range;
+
+use bayplan_graph::DType;
+use bayplan_graph::op::{BinaryOp, ReduceOp};
+use bayplan_shaders::{Arg, Chain, ConvSpec, Operand, Others, ReduceSpec, Spec, Step, StepOp};
+
+use crate::view::{contiguous, elements};
+
+/// A direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Along {
+    /// A dimension of an elementwise operation, or a batch dimension of a matrix product.
+    Dim(usize),
+    /// Rows of a matrix product.
+    M,
+    /// Columns of a matrix product.
+    N,
+    /// The inner products of a matrix product.
+    K,
+    /// Images of a convolution; the outermost dimension of all others.
+    Outer,
+    /// Groups of a convolution.
+    Group,
+    /// Filters of a convolution.
+    Filter,
+    /// Elements that a reduction makes one.
+    Len,
+    /// Results of a gather.
+    Count,
+    /// Rows of a gather's table.
+    Rows,
+}
+
+/// How the parts of a cut make the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Joining {
+    /// Each makes elements of its own.
+    Apart,
+    /// Each makes a term of every element.
+    Terms(BinaryOp),
+    /// Each makes those elements that it can, the first zeros elsewhere.
+    Chosen,
+}
+
+/// A direction with its extent.
+#[derive(Clone, Debug)]
+pub(crate) struct Axis {
+    pub(crate) along: Along,
+    pub(crate) size: u64,
+    /// Elements from one step to the next in each operand; 0 where all steps read the same.
+    pub(crate) strides: Vec<u64>,
+    /// Elements from one step to the next in the result; 0 where all steps write the same.
+    pub(crate) out: u64,
+}
+
+/// The directions of a piece of work, the outermost of its result first.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Space {
+    pub(crate) axes: Vec<Axis>,
+    /// Elements of each operand that one step of every axis reads, those between included.
+    pub(crate) inner: Vec<u64>,
+    /// Elements that one step of every axis writes.
+    pub(crate) out_inner: u64,
+}
+
+impl Space {
+    fn axis(mut self, along: Along, size: u64, strides: Vec<u64>, out: u64) -> Self {
+        self.axes.push(Axis { along, size, strides, out });
+        self
+    }
+
+    /// Adds the operands of an epilogue over a shape of which the first dimensions are the axes so far.
+    fn epilogue(mut self, chain: &Chain, shape: &[u64]) -> Self {
+        for operand in chain.operands.iter().skip(1) {
+            let mut axes = self.axes.iter_mut().filter(|axis| axis.out > 0);
+            let mut inner = 1;
+            for (&stride, &size) in operand.strides.iter().zip(shape) {
+                match axes.next() {
+                    Some(axis) => axis.strides.push(stride),
+                    None => inner += size.saturating_sub(1) * stride,
+                }
+            }
+            self.axes.iter_mut().filter(|axis| axis.out == 0).for_each(|axis| axis.strides.push(0));
+            self.inner.push(inner);
+        }
+        self
+    }
+}
+
+/// The directions of a spec; none for copies, which have a way of their own, and ranges.
+pub(crate) fn space(spec: &Spec) -> Space {
+    let new = |inner: &[u64], out_inner: u64| Space { axes: Vec::new(), inner: inner.to_vec(), out_inner };
+    match spec {
+        Spec::Elementwise(s) => {
+            let out = contiguous(&s.shape);
+            let operands = &s.chain.operands;
+            (0..s.shape.len()).fold(new(&vec![1; operands.len()], 1), |space, dim| {
+                let strides = operands.iter().map(|operand| operand.strides[dim]).collect();
+                space.axis(Along::Dim(dim), s.shape[dim], strides, out[dim].unsigned_abs())
+            })
+        }
+        Spec::MatMul(s) => {
+            let (rank, shape) = (s.batch.len(), [&s.batch[..], &[s.m, s.n]].concat());
+            let out = contiguous(&shape);
+            let (a, b) = (&s.a_strides, &s.b_strides);
+            let batch = (0..rank).fold(new(&[1, 1], 1), |space, dim| {
+                space.axis(Along::Dim(dim), s.batch[dim], vec![a[dim], b[dim]], out[dim].unsigned_abs())
+            });
+            batch
+                .axis(Along::M, s.m, vec![a[rank], 0], s.n)
+                .axis(Along::N, s.n, vec![0, b[rank + 1]], 1)
+                .epilogue(&s.epilogue, &shape)
+                .axis_of_terms(Along::K, s.k, &[a[rank + 1], b[rank]])
+        }
+        Spec::Conv(s) => conv(s),
+        Spec::Pool(s) => {
+            let (input, output) = (elements(&s.input), elements(&s.output));
+            new(&[input], output).axis(Along::Outer, s.planes, vec![input], output)
+        }
+        Spec::Reduce(s) => {
+            let block = s.len * s.inner;
+            let space = new(&[block], s.inner).axis(Along::Outer, s.outer, vec![block], s.inner);
+            let space = space.epilogue(&s.epilogue, &[s.outer, s.inner]);
+            // Elsewhere a part of the elements does not lie in a row.
+            if s.outer > 1 || terms(s).is_none() {
+                return space;
+            }
+            Space { inner: [&[s.inner], &space.inner[1..]].concat(), ..space }.axis_of_terms(
+                Along::Len,
+                s.len,
+                &[s.inner],
+            )
+        }
+        Spec::Softmax(s) => {
+            let block = s.len * s.inner;
+            new(&[block], block).axis(Along::Outer, s.outer, vec![block], block)
+        }
+        Spec::Normalize(s) => new(&[s.len], s.len)
+            .axis(Along::Outer, s.rows, vec![s.len], s.len)
+            .epilogue(&s.epilogue, &[s.rows, s.len]),
+        Spec::Gather(s) => {
+            let held = s.rows.end - s.rows.start;
+            let (block, row) = (held * s.inner, s.count * s.inner);
+            if s.outer > 1 {
+                return new(&[block, s.count], row).axis(Along::Outer, s.outer, vec![block, 0], row);
+            }
+            new(&[s.inner, 1], s.inner).axis(Along::Count, s.count, vec![0, 1], s.inner).axis_of_terms(
+                Along::Rows,
+                held,
+                &[s.inner, 0],
+            )
+        }
+        Spec::GatherNd(s) => {
+            let (block, tuple) = (elements(&s.dims) * s.inner, s.dims.len() as u64);
+            if s.batch > 1 {
+                let (tuples, row) = (s.count * tuple, s.count * s.inner);
+                return new(&[block, tuples], row).axis(Along::Outer, s.batch, vec![block, tuples], row);
+            }
+            new(&[block, tuple], s.inner).axis(Along::Count, s.count, vec![0, tuple], s.inner)
+        }
+        Spec::Copy(_) | Spec::Range(_) => Space::default(),
+    }
+}
+
+impl Space {
+    /// An axis whose steps all write the same elements; it reads those operands, and none of the epilogue's.
+    fn axis_of_terms(self, along: Along, size: u64, strides: &[u64]) -> Self {
+        let mut strides = strides.to_vec();
+        strides.resize(self.inner.len(), 0);
+        self.axis(along, size, strides, 0)
+    }
+}
+
+fn conv(s: &ConvSpec) -> Space {
+    let (input, output) = (elements(&s.input), elements(&s.output));
+    let groups = s.groups.max(1);
+    let (channels, filters) = (s.channels / groups, s.filters / groups);
+    let taps = channels * elements(&s.kernel);
+    let shape = [s.batch, s.filters, s.output[0], s.output[1]];
+    let new = |x: u64, w: u64, out: u64| Space { axes: Vec::new(), inner: vec![x, w], out_inner: out };
+    let image = s.channels * input;
+    if s.batch > 1 && (groups > 1 || s.packed) {
+        let space = new(image, s.filters * taps, s.filters * output);
+        return space
+            .axis(Along::Outer, s.batch, vec![image, 0], s.filters * output)
+            .epilogue(&s.epilogue, &shape);
+    }
+    let outer = |space: Space| space.axis(Along::Outer, s.batch, vec![image, 0], s.filters * output);
+    if groups > 1 {
+        // Strides along filters become strides along groups: filters of one group lie side by side.
+        let mut space = outer(new(channels * input, filters * taps, filters * output)).axis(
+            Along::Group,
+            groups,
+            vec![channels * input, filters * taps],
+            filters * output,
+        );
+        for operand in s.epilogue.operands.iter().skip(1) {
+            let [z, f, y, x] = [0, 1, 2, 3].map(|dim| operand.strides.get(dim).copied().unwrap_or(0));
+            space.axes[0].strides.push(z);
+            space.axes[1].strides.push(f * filters);
+            space.inner.push(1 + (filters - 1) * f + (s.output[0] - 1) * y + (s.output[1] - 1) * x);
+        }
+        return space;
+    }
+    outer(new(image, taps, output))
+        .axis(Along::Filter, s.filters, vec![0, taps], output)
+        .epilogue(&s.epilogue, &shape)
+}
+
+/// What joins two parts of a reduction; `None` where nothing does.
+fn terms(spec: &ReduceSpec) -> Option<BinaryOp> {
+    match spec.op {
+        ReduceOp::Sum => Some(BinaryOp::Add),
+        ReduceOp::Prod => Some(BinaryOp::Mul),
+        ReduceOp::Max => Some(BinaryOp::Max),
+        ReduceOp::Min => Some(BinaryOp::Min),
+        // Sums, of which the last part makes the mean.
+        ReduceOp::Mean => (spec.dtype == DType::F32).then_some(BinaryOp::Add),
+        _ => None,
+    }
+}
+
+/// What the joined terms of a spec are multiplied by, if by anything.
+pub(crate) fn scale(spec: &Spec) -> Option<f32> {
+    match spec {
+        Spec::Reduce(s) if s.op == ReduceOp::Mean => Some(1.0 / s.len as f32),
+        _ => None,
+    }
+}
+
+/// How parts along a direction make the result.
+pub(crate) fn joining(spec: &Spec, along: Along) -> Joining {
+    match (spec, along) {
+        (Spec::MatMul(_), Along::K) => Joining::Terms(BinaryOp::Add),
+        (Spec::Reduce(s), Along::Len) => terms(s).map_or(Joining::Apart, Joining::Terms),
+        (_, Along::Rows) => Joining::Chosen,
+        _ => Joining::Apart,
+    }
+}
+
+/// The part of a spec that steps `range` of a direction make.
+pub(crate) fn part(spec: &Spec, along: Along, range: &Range<u64>) -> Spec {
+    let (mut part, len) = (spec.clone(), range.end - range.start);
+    match (&mut part, along) {
+        (Spec::Elementwise(s), Along::Dim(dim)) => s.shape[dim] = len,
+        (Spec::MatMul(s), _) => {
+            match along {
+                Along::Dim(dim) => s.batch[dim] = len,
+                Along::M => s.m = len,
+                Along::N => s.n = len,
+                _ => s.k = len,
+            }
+            anchor(&mut s.epilogue, &[&s.batch[..], &[s.m, s.n]].concat());
+        }
+        (Spec::Conv(s), _) => {
+            let (channels, filters) = (s.channels / s.groups.max(1), s.filters / s.groups.max(1));
+            match along {
+                Along::Outer => s.batch = len,
+                Along::Filter => s.filters = len,
+                _ => (s.groups, s.channels, s.filters) = (len, len * channels, len * filters),
+            }
+            anchor(&mut s.epilogue, &[s.batch, s.filters, s.output[0], s.output[1]]);
+        }
+        (Spec::Pool(s), _) => s.planes = len,
+        (Spec::Reduce(s), _) => {
+            if along == Along::Len {
+                s.len = len;
+                if s.op == ReduceOp::Mean {
+                    s.op = ReduceOp::Sum;
+                }
+            } else {
+                s.outer = len;
+            }
+            anchor(&mut s.epilogue, &[s.outer, s.inner]);
+        }
+        (Spec::Softmax(s), _) => s.outer = len,
+        (Spec::Normalize(s), _) => {
+            s.rows = len;
+            anchor(&mut s.epilogue, &[s.rows, s.len]);
+        }
+        (Spec::Gather(s), Along::Outer) => s.outer = len,
+        (Spec::Gather(s), Along::Count) => s.count = len,
+        (Spec::Gather(s), _) => {
+            s.rows = s.rows.start + range.start..s.rows.start + range.end;
+            if range.start > 0 {
+                s.others = Others::Keep;
+            }
+        }
+        (Spec::GatherNd(s), Along::Outer) => s.batch = len,
+        (Spec::GatherNd(s), _) => s.count = len,
+        _ => {}
+    }
+    part
+}
+
+/// Lays operand 0, the result itself, over another shape.
+fn anchor(epilogue: &mut Chain, shape: &[u64]) {
+    if let Some(own) = epilogue.operands.first_mut() {
+        own.strides = contiguous(shape).into_iter().map(i64::unsigned_abs).collect();
+    }
+}
+
+/// The epilogue of a spec.
+fn epilogue(spec: &mut Spec) -> Option<&mut Chain> {
+    match spec {
+        Spec::MatMul(s) => Some(&mut s.epilogue),
+        Spec::Reduce(s) => Some(&mut s.epilogue),
+        _ => None,
+    }
+}
+
+/// Takes the epilogue off a spec, which then makes a term and nothing more. Answers what it was.
+pub(crate) fn bare(spec: &mut Spec) -> Option<Chain> {
+    let chain = epilogue(spec)?;
+    let own = chain.operands.first()?.clone();
+    let result = own.dtype;
+    Some(std::mem::replace(chain, Chain { operands: vec![own], steps: Vec::new(), result }))
+}
+
+/// Lets a spec join its own term to an operand, the last one of its epilogue, and scale the result, before anything else.
+pub(crate) fn accumulate(spec: &mut Spec, join: BinaryOp, scale: Option<f32>) -> Option<()> {
+    let chain = epilogue(spec)?;
+    let own: Operand = chain.operands.first()?.clone();
+    let dtype: DType = own.dtype;
+    let args = vec![Arg::Operand(chain.operands.len() as u32), Arg::Operand(0)];
+    let mut first = vec![Step { op: StepOp::Binary(join), args, dtype }];
+    if let Some(scale) = scale {
+        let args = vec![Arg::Step(0), Arg::Const(dtype, scale.to_bits().into())];
+        first.push(Step { op: StepOp::Binary(BinaryOp::Mul), args, dtype });
+    }
+    let count = first.len() as u32;
+    for arg in chain.steps.iter_mut().flat_map(|step| &mut step.args) {
+        *arg = match *arg {
+            Arg::Operand(0) => Arg::Step(count - 1),
+            Arg::Step(index) => Arg::Step(index + count),
+            other => other,
+        };
+    }
+    chain.operands.push(own);
+    chain.steps.splice(0..0, first);
+    Some(())
+}
