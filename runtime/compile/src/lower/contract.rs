@@ -2,7 +2,7 @@
 
 use bayplan_graph::op::{PoolKind, Window};
 use bayplan_graph::{DType, Node, Op};
-use bayplan_shaders::{ConvSpec, MatMulSpec, PoolSpec, Spec};
+use bayplan_shaders::{Class, ConvSpec, CopySpec, MatMulSpec, Packing, PoolSpec, Repr, Spec};
 
 use super::elementwise::identity;
 use super::{Lowerer, Lowering};
@@ -36,6 +36,7 @@ fn matmul(lowerer: &mut Lowerer<'_>, node: &Node) -> Result<Vec<View>, String> {
     if b.shape.len() == 1 {
         b = lowerer.reshaped(&b, &[b.shape[0], 1]);
     }
+    b = along_k(lowerer, b)?;
     let (m, k) = (a.shape[a.shape.len() - 2], a.shape[a.shape.len() - 1]);
     let n = b.shape[b.shape.len() - 1];
     let batch = broadcast(&a.shape[..a.shape.len() - 2], &b.shape[..b.shape.len() - 2])?;
@@ -46,6 +47,30 @@ fn matmul(lowerer: &mut Lowerer<'_>, node: &Node) -> Result<Vec<View>, String> {
     b = lowerer.strided(&b.expand(&[&batch[..], &[k, n]].concat()));
     let spec = merged(&a, &b, &batch, [m, n, k]);
     Ok(vec![lowerer.emit(Spec::MatMul(spec), vec![a, b], DType::F32, out_shape)?])
+}
+
+/// A matrix of weights on the right with its columns in a row each, rearranged once while loading: CPU drivers then read
+/// memory in order, several times as fast where there are few rows on the left.
+fn along_k(lowerer: &mut Lowerer<'_>, b: View) -> Result<View, String> {
+    let (&[k, n], target) = (&b.shape[..], lowerer.target) else { return Ok(b) };
+    let (count, words) = (b.elements(), Repr::of(b.dtype).map_or(1, Repr::bytes));
+    // Kernels load four of k at once.
+    let gains = k.is_multiple_of(4) && n > 1 && b.strides[1] == 1 && target.class == Class::Cpu;
+    if !gains || !lowerer.is_static(b.tensor) || count.saturating_mul(words) > target.max_storage_range {
+        return Ok(b);
+    }
+    let w = lowerer.packed(&b);
+    let turned = CopySpec {
+        shape: vec![n, k],
+        dtype: b.dtype,
+        x_base: 0,
+        x_strides: vec![1, w.strides[0]],
+        out_base: 0,
+        out_strides: vec![k, 1],
+    };
+    let packing = Packing { copies: vec![turned], elements: count, zero_fill: false };
+    let packed = lowerer.rearranged(&w, packing)?;
+    Ok(View { shape: vec![k, n], strides: vec![1, k as i64], ..packed })
 }
 
 /// The product with as few batch dimensions as the strides allow: with one matrix on the right for the whole batch,
