@@ -58,6 +58,13 @@ impl Checker<'_> {
         Ok(Bound { operands, output: (output.arena, words(output)) })
     }
 
+    /// The window of the result, inside its buffer.
+    pub(crate) fn output(&self) -> Result<&Window, HostError> {
+        let window = self.window_of(Slot::Output)?;
+        self.window(window)?;
+        Ok(window)
+    }
+
     fn buffer_name(&self, window: &Window) -> String {
         let buffer = self.program.buffers.get(window.buffer.0 as usize);
         buffer.map_or_else(|| format!("buffer {}", window.buffer.0), |buffer| buffer.name.clone())

@@ -9,6 +9,7 @@ mod bound;
 mod chain;
 mod column;
 mod error;
+mod evaluate;
 mod machine;
 mod memory;
 mod parallel;
@@ -19,6 +20,7 @@ mod widen;
 mod work;
 
 pub use error::{HostError, Place};
+pub use evaluate::{Evaluated, evaluate};
 pub use machine::{Machine, Phase};
 pub use memory::POISON;
 pub use target::{NAME, target};

@@ -169,6 +169,28 @@ impl Machine {
         Ok(())
     }
 
+    /// The words of a dispatch's operands as they lie now, in the order of its spec, after the checks of
+    /// [`Machine::execute`].
+    ///
+    /// # Errors
+    /// As [`Machine::execute`].
+    pub fn operands(&self, phase: Phase, index: usize) -> Result<Vec<&[u32]>, HostError> {
+        let Self { program, memory, .. } = self;
+        let checker = Checker { program, memory, phase, index, dispatch: dispatch(program, phase, index)? };
+        let bound = checker.bound()?;
+        Ok(bound.operands.into_iter().map(|(arena, words)| &memory.words(arena)[words]).collect())
+    }
+
+    /// The words of a dispatch's output window as they lie now.
+    ///
+    /// # Errors
+    /// As [`Machine::execute`].
+    pub fn result(&self, phase: Phase, index: usize) -> Result<&[u32], HostError> {
+        let Self { program, memory, .. } = self;
+        let checker = Checker { program, memory, phase, index, dispatch: dispatch(program, phase, index)? };
+        checker.output().map(|window| &memory.words(window.arena)[words(window)])
+    }
+
     /// Poisons the buffers that die with a dispatch.
     pub fn retire(&mut self, phase: Phase, index: usize) {
         let Self { program, memory, .. } = self;

@@ -32,7 +32,11 @@ pub(super) fn weights(spec: &ConvSpec, target: &Target) -> Vec<View> {
 }
 
 /// The weights as the model has them: a rearrangement that a kernel asked for is undone.
-fn unpacked<'a>(spec: &ConvSpec, words: &'a [u32], target: &Target) -> Result<Cow<'a, [u32]>, String> {
+pub(crate) fn unpacked<'a>(
+    spec: &ConvSpec,
+    words: &'a [u32],
+    target: &Target,
+) -> Result<Cow<'a, [u32]>, String> {
     if !spec.packed {
         return Ok(Cow::Borrowed(words));
     }

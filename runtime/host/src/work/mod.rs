@@ -3,14 +3,14 @@
 //! Every function computes a dense result in words; [`writes`] says where its elements belong in the output's window.
 //! Operands are the words of their windows, checked by [`reads`] beforehand.
 
-mod conv;
+pub(crate) mod conv;
 mod elementwise;
 mod matmul;
-mod movement;
-mod pool;
+pub(crate) mod movement;
+pub(crate) mod pool;
 mod product;
 mod reduce;
-mod rows;
+pub(crate) mod rows;
 
 use bayplan_graph::DType;
 use bayplan_shaders::{Chain, Others, Spec, Target};

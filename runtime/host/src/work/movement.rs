@@ -67,6 +67,19 @@ pub(super) fn gather(spec: &GatherSpec, operands: &[&[u32]], out: &mut [u32]) ->
     Ok(())
 }
 
+/// For each element of a gather's result, whether it stays what it was.
+pub(crate) fn kept(spec: &GatherSpec, words: &[u32]) -> Result<Vec<bool>, String> {
+    let rows = spec.rows.start as usize..spec.rows.end as usize;
+    let own = |index: &i128| position(*index, spec.axis).is_some_and(|at| rows.contains(&at));
+    let stays: Vec<bool> = indices(spec.index, &words[..(spec.count * repr(spec.index)?.words()) as usize])?
+        .iter()
+        .map(|index| spec.others == Others::Keep && !own(index))
+        .collect();
+    let row = stays.iter().flat_map(|&stays| std::iter::repeat_n(stays, spec.inner as usize));
+    let row: Vec<bool> = row.collect();
+    Ok(row.repeat(spec.outer as usize))
+}
+
 pub(super) fn gather_nd(spec: &GatherNdSpec, operands: &[&[u32]], out: &mut [u32]) -> Result<(), String> {
     let x = operands[0];
     let row = (spec.inner * repr(spec.dtype)?.words()) as usize;

@@ -30,8 +30,16 @@ impl Axis {
 
     /// Where in the input each tap of an output lies.
     pub(crate) fn taps(self, output: usize) -> impl Iterator<Item = usize> {
-        let at = move |tap: usize| (output * self.stride + tap * self.dilation).checked_sub(self.before);
-        (0..self.kernel).filter_map(at).filter(move |&at| at < self.input)
+        self.numbered(output).map(|(_, at)| at)
+    }
+
+    /// The same with the numbers of the taps.
+    pub(crate) fn numbered(self, output: usize) -> impl Iterator<Item = (usize, usize)> {
+        let at = move |tap: usize| {
+            let at = (output * self.stride + tap * self.dilation).checked_sub(self.before)?;
+            (at < self.input).then_some((tap, at))
+        };
+        (0..self.kernel).filter_map(at)
     }
 
     /// Taps of an output that lie in the input or its padding.

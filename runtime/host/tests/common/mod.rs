@@ -7,7 +7,7 @@ use bayplan_graph::{
     ByteRange, ConstData, DType, Graph, Inference, NoFiles, Node, NodeId, Op, Tensor, TensorType, Value,
     ValueId, ValueSource, eval,
 };
-use bayplan_host::{Machine, target};
+use bayplan_host::{Machine, Phase, evaluate, target};
 use bayplan_weights::Store;
 
 /// A graph under construction, with the tensors of its inputs.
@@ -131,19 +131,50 @@ pub fn outputs(machine: &Machine) -> Vec<Tensor> {
 }
 
 /// Runs a graph compiled in each of the four ways, twice, and compares every output with the reference evaluation:
-/// integers must be equal, floats within `tolerance` of the output's largest magnitude.
+/// integers must be equal, floats within `tolerance` of the output's largest magnitude. Every dispatch's result must be
+/// within the error stated for its kernel, too.
 pub fn check(what: &str, builder: &Builder, tolerance: f64) {
     let expected = eval(&builder.graph, &builder.inputs, &NoFiles).unwrap_or_else(|e| panic!("{what}: {e}"));
     for options in ways() {
         let mut machine = machine(&builder.graph, program(&builder.graph, options));
+        let inputs: Vec<&Tensor> = builder.inputs.iter().collect();
+        step_by_step(what, &mut machine, &inputs);
         for _ in 0..2 {
-            let inputs: Vec<&Tensor> = builder.inputs.iter().collect();
             machine.run(&inputs).unwrap_or_else(|e| panic!("{what}: {e}"));
             for (actual, expected) in outputs(&machine).iter().zip(&expected) {
                 compare(what, actual, expected, tolerance);
             }
         }
     }
+}
+
+/// Runs once, and evaluates every dispatch beside.
+fn step_by_step(what: &str, machine: &mut Machine, inputs: &[&Tensor]) {
+    let fail = |e: &dyn std::fmt::Display| -> ! { panic!("{what}: {e}") };
+    machine.begin(inputs).unwrap_or_else(|e| fail(&e));
+    for index in 0..machine.program().run.dispatches.len() {
+        let spec = machine.program().run.dispatches[index].spec.clone();
+        let operands = machine.operands(Phase::Run, index).unwrap_or_else(|e| fail(&e));
+        let expected = evaluate(&spec, &target(), &operands).unwrap_or_else(|e| fail(&e));
+        machine.execute(Phase::Run, index).unwrap_or_else(|e| fail(&e));
+        let result = machine.result(Phase::Run, index).unwrap_or_else(|e| fail(&e));
+        let wide = expected.words.len() / expected.places.len().max(1);
+        for ((place, words), approx) in
+            expected.places.iter().zip(expected.words.chunks_exact(wide.max(1))).zip(&expected.approx)
+        {
+            assert_eq!(&result[*place..place + wide], words, "{what}, dispatch {index}: {spec:?}");
+            let actual = match (expected.dtype, words) {
+                (DType::F32, [word]) => f32::from_bits(*word).into(),
+                (DType::I8 | DType::I16 | DType::I32, [word]) => f64::from(*word as i32),
+                (_, [word]) => f64::from(*word),
+                (DType::I64, [low, high]) => (u64::from(*low) | u64::from(*high) << 32) as i64 as f64,
+                _ => (u64::from(words[0]) | u64::from(words[1]) << 32) as f64,
+            };
+            assert!(approx.accepts(actual), "{what}, dispatch {index}: {actual} for {approx:?}: {spec:?}");
+        }
+        machine.retire(Phase::Run, index);
+    }
+    machine.end().unwrap_or_else(|e| fail(&e));
 }
 
 pub fn compare(what: &str, actual: &Tensor, expected: &Tensor, tolerance: f64) {
