@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::{Target, lanes};
+
 /// How a kernel uses a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Access {
@@ -48,8 +50,21 @@ pub struct Kernel {
     pub bindings: Vec<Binding>,
     /// Whether a uniform binding with parameters follows.
     pub has_params: bool,
-    /// The subgroup size the kernel was written for, if it matters.
+    /// The subgroup size that the text was written for, if it has subgroup operations: its pipeline must have exactly that one.
     pub subgroup: Option<u32>,
+}
+
+impl Kernel {
+    /// Whether the kernel may run on a device, as far as its lanes are concerned: a text with subgroup operations says for how many
+    /// lanes it is, the device has exactly as many, and a workgroup is one subgroup.
+    ///
+    /// # Errors
+    /// It is not so: results would differ from device to device. The refusal says which.
+    pub fn suits(&self, target: &Target) -> Result<(), Refusal> {
+        let invocations = self.workgroup.iter().map(|&n| u64::from(n)).product();
+        lanes::check(&self.wgsl, self.subgroup, invocations, target)
+            .map_err(|e| Refusal { what: format!("{} {}", e.what, self.name), ..e })
+    }
 }
 
 /// A kernel with what one dispatch of it needs.

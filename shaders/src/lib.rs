@@ -17,6 +17,7 @@ mod chain;
 mod epilogue;
 mod kernel;
 mod kernels;
+mod lanes;
 mod loops;
 mod packing;
 mod source;

@@ -5,6 +5,7 @@ use core::fmt::Write as _;
 use bayplan_graph::DType;
 
 use crate::chain::wide;
+use crate::lanes::{self, Lanes};
 use crate::{Access, Binding, Kernel, Launch, Refusal, Repr, Slot, Target};
 
 /// A kernel being written. Methods that can refuse name the work in the refusal.
@@ -128,7 +129,7 @@ impl<'a> Source<'a> {
     }
 
     /// Ends the kernel: `body` is the inside of `main`, which has `lane` (the invocation within its workgroup), `group`
-    /// (the workgroup, counted through all dimensions of the grid) and, if `subgroup`, `sublane`.
+    /// (the workgroup, counted through all dimensions of the grid) and, if that is one subgroup, [`lanes::LANE`].
     pub(crate) fn finish(
         mut self,
         name: impl Into<String>,
@@ -149,19 +150,21 @@ impl<'a> Source<'a> {
                 self.params.push(0);
             }
         }
+        let own = |text: &str| lanes::expand(text.trim_end(), shape.lanes).map_err(|e| self.refuse(e));
         for (_, text) in &self.functions {
-            wgsl.push_str(text.trim_end());
+            wgsl.push_str(&own(text)?);
             wgsl.push('\n');
         }
+        let body = own(body)?;
         let size = shape.invocations;
-        let builtin =
-            if shape.subgroup.is_some() { ", @builtin(subgroup_invocation_id) sublane: u32" } else { "" };
+        let builtin = shape.lanes.map(|_| format!(", @builtin(subgroup_invocation_id) {}: u32", lanes::LANE));
         let _ = write!(
             wgsl,
             "@compute @workgroup_size({size})\nfn main(@builtin(local_invocation_index) lane: u32, \
-             @builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>{builtin}) {{\n\
+             @builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>{}) {{\n\
              let group = (wid.z * nwg.y + wid.y) * nwg.x + wid.x;\n{}\n}}\n",
-            body.trim_end()
+            builtin.unwrap_or_default(),
+            body
         );
         let kernel = Kernel {
             name: name.into(),
@@ -169,7 +172,7 @@ impl<'a> Source<'a> {
             workgroup: [size, 1, 1],
             bindings: self.bindings,
             has_params,
-            subgroup: shape.subgroup,
+            subgroup: shape.lanes.map(Lanes::count),
         };
         Ok(Launch { kernel, params: self.params, grid, flops })
     }
@@ -194,8 +197,8 @@ impl<'a> Source<'a> {
 pub(crate) struct Workgroup {
     /// Invocations.
     pub(crate) invocations: u32,
-    /// Subgroup size that the text relies on.
-    pub(crate) subgroup: Option<u32>,
+    /// The lanes, if it is one subgroup.
+    lanes: Option<Lanes>,
 }
 
 impl Workgroup {
@@ -204,11 +207,16 @@ impl Workgroup {
         let limit = target.max_workgroup_invocations.min(target.max_workgroup_size[0]).min(most);
         // A power of two, so that subgroups are full.
         let invocations = if limit == 0 { 1 } else { 1 << limit.ilog2() };
-        Self { invocations, subgroup: None }
+        Self::of(invocations)
+    }
+
+    /// So many invocations, each for itself or meeting in shared memory.
+    pub(crate) fn of(invocations: u32) -> Self {
+        Self { invocations, lanes: None }
     }
 
     /// One subgroup.
-    pub(crate) fn subgroup(size: u32) -> Self {
-        Self { invocations: size, subgroup: Some(size) }
+    pub(crate) fn lanes(lanes: Lanes) -> Self {
+        Self { invocations: lanes.count(), lanes: Some(lanes) }
     }
 }

@@ -114,7 +114,11 @@ pub const KERNELS: &[Row] = &[
 pub fn launch(spec: &Spec, target: &Target) -> Result<Launch, Refusal> {
     let family = family(spec);
     match KERNELS.iter().find(|row| row.family == family && (row.accepts)(spec, target)) {
-        Some(row) => (row.build)(spec, target),
+        Some(row) => {
+            let launch = (row.build)(spec, target)?;
+            launch.kernel.suits(target)?;
+            Ok(launch)
+        }
         None => {
             Err(Refusal { what: family.into(), reason: format!("no kernel serves device `{}`", target.name) })
         }

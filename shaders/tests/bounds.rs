@@ -1,5 +1,7 @@
 //! What kernels say of their errors, against what drivers do.
 
+#![allow(clippy::type_complexity, reason = "functions of a row, passed along")]
+
 mod common;
 
 use bayplan_graph::DType;

@@ -79,7 +79,9 @@ fn float_functions() {
     // Near multiples of π/2, far out, and where reduction sets in.
     angles.extend((0..200).map(|k| (f64::from(k) * std::f64::consts::FRAC_PI_2) as f32));
     angles.extend((0..300).map(|_| random.float() * 2_f32.powi(random.below(127) as i32)));
-    angles.extend([0.785_398_1, 0.785_398_2, 131_071.0, 3.402_823_5e38, 16_367_173.0 * 2_f32.powi(72)]);
+    let eighth = std::f32::consts::FRAC_PI_4.to_bits();
+    angles.extend([eighth - 1, eighth, eighth + 1].map(f32::from_bits));
+    angles.extend([131_071.0, 3.402_823_5e38, 16_367_173.0 * 2_f32.powi(72)]);
     let angles: Vec<f32> = angles.into_iter().filter(|v| v.is_finite()).collect();
     unary(UnaryOp::Sin, &angles, f64::sin, 0.0, 3e-7);
     unary(UnaryOp::Cos, &angles, f64::cos, 0.0, 3e-7);

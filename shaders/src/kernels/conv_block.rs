@@ -13,8 +13,9 @@ use crate::epilogue::{Axis, Epilogue};
 use crate::kernels::conv::check;
 use crate::kernels::matmul::usable;
 use crate::kernels::product::{Problem, image_params};
+use crate::lanes::{Ability, Lanes};
 use crate::loops;
-use crate::source::{Source, Workgroup};
+use crate::source::Source;
 use crate::strides::elements;
 use crate::{Access, Class, ConvSpec, CopySpec, Launch, Packing, Refusal, Slot, Target};
 
@@ -25,7 +26,7 @@ const ROOM: u64 = 12;
 
 /// Whether the kernel serves a convolution.
 pub(crate) fn serves(spec: &ConvSpec, target: &Target) -> bool {
-    let shuffles = target.subgroup.is_some_and(|s| s.shuffle && usable(s.size));
+    let shuffles = Lanes::of(target, Ability::Shuffle).is_some_and(|l| usable(l.count()));
     let fits = spec.filters.div_ceil(u64::from(FILTERS)) * u64::from(FILTERS) * ROOM * 4;
     // Rows of the image then start at multiples of 4, and so do a lane's four pixels in them; otherwise a product over
     // the taps is as fast.
@@ -75,9 +76,10 @@ pub(crate) fn packing(spec: &ConvSpec) -> Packing {
 pub(crate) fn build(spec: &ConvSpec, target: &Target) -> Result<Launch, Refusal> {
     let mut src = Source::new("conv", target);
     check(spec, &src)?;
-    let Some(lanes) = target.subgroup.map(|s| s.size) else {
+    let Some(team) = Lanes::of(target, Ability::Shuffle) else {
         return Err(src.refuse("the blocked kernel needs subgroups"));
     };
+    let lanes = team.count();
     let flops = Problem::conv(spec, &src)?.flops();
     let input = elements(&[spec.batch, spec.channels, spec.input[0], spec.input[1]]);
     src.bind(Slot::Operand(0), Access::Read, "vec4<f32>", input)?;
@@ -111,12 +113,13 @@ pub(crate) fn build(spec: &ConvSpec, target: &Target) -> Result<Launch, Refusal>
         in_place: None,
     }
     .write(&mut src, "f32", false, true)?;
-    let body = body(lanes);
+    let body = body(team);
     let name = format!("conv.block3x3.{FILTERS}x{}{}", lanes * 4, chain::label(&spec.epilogue));
-    src.finish(name, &body, Workgroup::subgroup(lanes), groups, flops)
+    src.finish(name, &body, team.workgroup(), groups, flops)
 }
 
-fn body(lanes: u32) -> String {
+fn body(team: Lanes) -> String {
+    let lanes = team.count();
     let mut body = format!(
         "if (group >= p.groups) {{ return; }}\n\
          let row0 = (group / p.across) * {FILTERS}u;\nlet strip = (group % p.across) * {lanes}u + sublane;\n\
@@ -147,11 +150,8 @@ fn body(lanes: u32) -> String {
             let c = ["x", "y", "z", "w"][tap % 4];
             for f in 0..FILTERS {
                 let (load, lane) = (f / lanes, f % lanes);
-                let _ = writeln!(
-                    body,
-                    "acc{f} += subgroupShuffle(w{load}_{}.{c}, {lane}u) * t{ky}_{kx};",
-                    tap / 4
-                );
+                let w = team.shuffle(&format!("w{load}_{}.{c}", tap / 4), lane);
+                let _ = writeln!(body, "acc{f} += {w} * t{ky}_{kx};");
             }
         }
     }

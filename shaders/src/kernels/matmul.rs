@@ -1,7 +1,7 @@
 //! Matrix products, and convolutions as such, on CPU drivers.
 //!
 //! One subgroup computes `rows × (4 · lanes)` results: every lane keeps `rows` `vec4` accumulators for its own four
-//! columns. Elements of `a` are loaded once per subgroup, each lane holding some, and spread with `subgroupShuffle` at
+//! columns. Elements of `a` are loaded once per subgroup, each lane holding some, and spread with a shuffle from
 //! constant lanes, which such drivers turn into one vector instruction. Without known subgroups every invocation loads
 //! all rows itself.
 
@@ -9,6 +9,7 @@ use core::fmt::Write as _;
 
 use crate::chain;
 use crate::kernels::product::{Problem, is_padded};
+use crate::lanes::{Ability, LANE, Lanes};
 use crate::loops;
 use crate::source::{Source, Workgroup};
 use crate::{Class, Launch, MatMulSpec, Refusal, Spec, Target};
@@ -43,6 +44,8 @@ struct Plan {
     rows: u32,
     /// Lanes side by side.
     lanes: u32,
+    /// The subgroup, if its size is known.
+    team: Option<Lanes>,
     /// Lanes that share the loads of `a`: all, or 1 without subgroups.
     share: u32,
     /// Steps of k per turn of the loop.
@@ -54,7 +57,8 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(problem: &Problem<'_>, target: &Target, lanes: Option<u32>) -> Self {
+    fn new(problem: &Problem<'_>, target: &Target, team: Option<Lanes>) -> Self {
+        let lanes = team.map(Lanes::count);
         let [am, ak, bk, bn] = problem.inner();
         let rank = problem.batch.len();
         let along = |size: u64, inner, other: u64, outer: &[u64]| {
@@ -82,7 +86,7 @@ impl Plan {
         let share = lanes.unwrap_or(1);
         let depth = 4 * (share / rows).max(1);
         let lanes = lanes.unwrap_or_else(|| Workgroup::flat(target, 32).invocations);
-        Self { rows, lanes, share, depth, ragged: !problem.k.is_multiple_of(u64::from(depth)), a, b }
+        Self { rows, lanes, team, share, depth, ragged: !problem.k.is_multiple_of(u64::from(depth)), a, b }
     }
 
     /// Loads of `a` per lane and turn.
@@ -115,19 +119,19 @@ pub(crate) fn build(spec: &MatMulSpec, target: &Target) -> Result<Launch, Refusa
 /// Writes the kernel.
 pub(crate) fn build_problem(problem: &Problem<'_>, mut src: Source<'_>) -> Result<Launch, Refusal> {
     let target = src.target();
-    let lanes = target.subgroup.filter(|s| s.shuffle && usable(s.size)).map(|s| s.size);
+    let lanes = Lanes::of(target, Ability::Shuffle).filter(|l| usable(l.count()));
     let plan = Plan::new(problem, target, lanes);
     let kind = |l| if matches!(l, Loads::AlongK | Loads::AlongN) { "vec4<f32>" } else { "f32" };
     problem.begin(&mut src, kind(plan.a), kind(plan.b))?;
     let (mut body, groups) = problem.grid(&mut src, plan.rows, plan.lanes * 4)?;
-    let lane = if plan.share > 1 { "sublane" } else { "lane" };
+    let lane = if plan.team.is_some() { LANE } else { "lane" };
     let _ = writeln!(body, "let col = col0 + {lane} * 4u;");
     let others = loops::of_chain(&problem.epilogue, u64::from(plan.rows) * 4);
     let per =
         loops::steps_per_pass(&src, MOST_TURNS, [1, problem.k.div_ceil(u64::from(plan.depth)), others])?;
     block(&plan, per, &mut body);
     end(&plan, &mut body);
-    let shape = Workgroup { invocations: plan.lanes, subgroup: lanes };
+    let shape = lanes.map_or_else(|| Workgroup::of(plan.lanes), Lanes::workgroup);
     src.finish(
         plan.name(problem.what) + &loops::label(per) + &chain::label(&problem.epilogue),
         &body,
@@ -262,15 +266,13 @@ fn load_a(plan: &Plan, body: &mut String) {
 /// Element (row, step of k) of `a`, from the lane that holds it.
 fn a_element(plan: &Plan, row: u32, quad: u32, step: u32) -> String {
     let c = ["x", "y", "z", "w"][step as usize];
-    if plan.share == 1 {
-        return format!("a{row}.{c}");
-    }
+    let Some(lanes) = plan.team else { return format!("a{row}.{c}") };
     let (load, lane) = if plan.rows >= plan.share {
         (row / plan.share, row % plan.share)
     } else {
         (0, quad * plan.rows + row)
     };
-    format!("subgroupShuffle(a{load}.{c}, {lane}u)")
+    lanes.shuffle(&format!("a{load}.{c}"), lane)
 }
 
 /// Loads four steps of k of each of this lane's columns.

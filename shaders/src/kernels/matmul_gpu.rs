@@ -75,7 +75,7 @@ pub(crate) fn build_problem(problem: &Problem<'_>, mut src: Source<'_>) -> Resul
     };
     let name = format!("{}.gpu.{edge}x{edge}.a{}b{b}", problem.what, if ak == 1 { "k" } else { "m" });
     let name = name + &chain::label(&problem.epilogue);
-    let shape = Workgroup { invocations: (edge / 4).pow(2), subgroup: None };
+    let shape = Workgroup::of((edge / 4).pow(2));
     src.finish(name, &body, shape, groups, problem.flops())
 }
 

@@ -6,6 +6,7 @@ use bayplan_graph::DType;
 
 use crate::epilogue::{Axis, Epilogue};
 use crate::kernels::rows::{Layout, Team, Walk};
+use crate::lanes::Across;
 use crate::source::Source;
 use crate::strides::elements;
 use crate::{Access, Launch, NormalizeSpec, Refusal, Slot, Target, chain};
@@ -36,7 +37,7 @@ pub(crate) fn build(spec: &NormalizeSpec, target: &Target) -> Result<Launch, Ref
         in_place: spec.in_place.then(|| x.clone()),
     }
     .write(&mut src, "f32", !wide, wide)?;
-    team.combine(&mut src, "team_add", "f32", "subgroupAdd", "x + y");
+    team.combine(&mut src, "team_add", "f32", Across::Add, "x + y");
     src.param("epsilon", spec.epsilon.to_bits());
     src.param("count", (spec.len as f32).to_bits());
     let mut body = team.begin(&mut src, spec.rows)?;

@@ -8,6 +8,7 @@ use bayplan_graph::op::{BinaryOp, ReduceOp};
 use crate::chain::{self, Width, ops, wide};
 use crate::epilogue::{Axis, Epilogue};
 use crate::kernels::rows::{Layout, Team, Walk};
+use crate::lanes::Across;
 use crate::loops;
 use crate::source::Source;
 use crate::strides::elements;
@@ -19,8 +20,8 @@ struct Operation {
     initial: String,
     /// How two values become one.
     combine: Combine,
-    /// The subgroup operation.
-    builtin: &'static str,
+    /// The operation across lanes.
+    across: Across,
 }
 
 /// How two values become one.
@@ -41,11 +42,11 @@ impl Combine {
 }
 
 fn operation(op: ReduceOp, repr: Repr, src: &mut Source<'_>) -> Result<Operation, Refusal> {
-    let (step, builtin) = match op {
-        ReduceOp::Sum | ReduceOp::Mean => (BinaryOp::Add, "subgroupAdd"),
-        ReduceOp::Prod => (BinaryOp::Mul, "subgroupMul"),
-        ReduceOp::Max => (BinaryOp::Max, "subgroupMax"),
-        ReduceOp::Min => (BinaryOp::Min, "subgroupMin"),
+    let (step, across) = match op {
+        ReduceOp::Sum | ReduceOp::Mean => (BinaryOp::Add, Across::Add),
+        ReduceOp::Prod => (BinaryOp::Mul, Across::Mul),
+        ReduceOp::Max => (BinaryOp::Max, Across::Max),
+        ReduceOp::Min => (BinaryOp::Min, Across::Min),
         _ => return Err(src.refuse(format!("{op:?} has no kernel"))),
     };
     let pairs = wide::emulated(src.target(), repr);
@@ -68,7 +69,7 @@ fn operation(op: ReduceOp, repr: Repr, src: &mut Source<'_>) -> Result<Operation
         BinaryOp::Max => Combine::Call("max"),
         _ => Combine::Call("min"),
     };
-    Ok(Operation { initial, combine, builtin })
+    Ok(Operation { initial, combine, across })
 }
 
 /// The text of the value from which an extremum starts: the type's least, or its greatest. Adds its word, the high one of
@@ -132,7 +133,7 @@ pub(crate) fn build(spec: &ReduceSpec, target: &Target) -> Result<Launch, Refusa
         in_place: None,
     }
     .write(&mut src, kind, true, false)?;
-    team.combine(&mut src, "team", kind, op.builtin, &op.combine.of("x", "y"));
+    team.combine(&mut src, "team", kind, op.across, &op.combine.of("x", "y"));
     let mut body = team.begin(&mut src, rows)?;
     body.push_str(&layout.base);
     let start = if wide { format!("vec4<{kind}>()") } else { op.initial.clone() };
@@ -161,11 +162,10 @@ pub(crate) fn build(spec: &ReduceSpec, target: &Target) -> Result<Launch, Refusa
 /// Subgroup extrema may drop NaNs, so that these are counted apart.
 fn keep_nan(spec: &ReduceSpec, repr: Repr, team: Team, src: &mut Source<'_>, body: &mut String) {
     let extremum = matches!(spec.op, ReduceOp::Max | ReduceOp::Min);
-    if extremum && repr == Repr::F32 && matches!(team, Team::Subgroup(_)) {
-        src.param("nan", f32::NAN.to_bits());
-        body.push_str(
-            "let nans = subgroupMax(select(0u, 1u, op_isnan(all)));\nr = select(r, bitcast<f32>(p.nan), nans > 0u);\n",
-        );
+    if let (true, Repr::F32, Team::Subgroup(lanes)) = (extremum, repr, team) {
+        let nan = src.param("nan", f32::NAN.to_bits());
+        let nans = lanes.across(Across::Max, "select(0u, 1u, op_isnan(all))");
+        let _ = writeln!(body, "let nans = {nans};\nr = select(r, bitcast<f32>({nan}), nans > 0u);");
     }
 }
 

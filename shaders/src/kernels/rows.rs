@@ -1,5 +1,6 @@
 //! Teams of invocations that go through one row together: what reductions, softmax and normalisation share.
 
+use crate::lanes::{Ability, Across, LANE, Lanes};
 use crate::loops;
 use crate::source::{Source, Workgroup};
 use crate::{Chain, Class, Refusal, Target};
@@ -7,8 +8,8 @@ use crate::{Chain, Class, Refusal, Target};
 /// Who works on a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Team {
-    /// One subgroup of that size, the whole workgroup.
-    Subgroup(u32),
+    /// One subgroup, the whole workgroup.
+    Subgroup(Lanes),
     /// One workgroup of that size, meeting in shared memory.
     Group(u32),
     /// One invocation of a workgroup of that size.
@@ -23,25 +24,25 @@ impl Team {
         if inner != 1 || words != 1 {
             return Self::Alone(flat);
         }
-        match (target.class, target.subgroup) {
-            (Class::Cpu, Some(s)) if s.arithmetic => Self::Subgroup(s.size),
-            (Class::Cpu, _) => Self::Alone(flat),
-            (Class::Gpu, _) => Self::Group(Workgroup::flat(target, 128).invocations),
+        match target.class {
+            Class::Cpu => Lanes::of(target, Ability::Arithmetic).map_or(Self::Alone(flat), Self::Subgroup),
+            Class::Gpu => Self::Group(Workgroup::flat(target, 128).invocations),
         }
     }
 
     /// The workgroup.
     pub(crate) fn workgroup(self) -> Workgroup {
         match self {
-            Self::Subgroup(size) => Workgroup::subgroup(size),
-            Self::Group(invocations) | Self::Alone(invocations) => Workgroup { invocations, subgroup: None },
+            Self::Subgroup(lanes) => lanes.workgroup(),
+            Self::Group(invocations) | Self::Alone(invocations) => Workgroup::of(invocations),
         }
     }
 
     /// Members per row.
     pub(crate) fn members(self) -> u32 {
         match self {
-            Self::Subgroup(n) | Self::Group(n) => n,
+            Self::Subgroup(lanes) => lanes.count(),
+            Self::Group(n) => n,
             Self::Alone(_) => 1,
         }
     }
@@ -50,7 +51,7 @@ impl Team {
     /// operation takes.
     pub(crate) fn additions(self) -> u64 {
         match self {
-            Self::Subgroup(n) => u64::from(n.saturating_sub(1)),
+            Self::Subgroup(lanes) => u64::from(lanes.count() - 1),
             Self::Group(n) => u64::from(n.max(1).ilog2()),
             Self::Alone(_) => 0,
         }
@@ -67,7 +68,7 @@ impl Team {
     /// Name of the variant.
     pub(crate) fn name(self) -> String {
         match self {
-            Self::Subgroup(n) => format!("subgroup{n}"),
+            Self::Subgroup(lanes) => format!("subgroup{}", lanes.count()),
             Self::Group(n) => format!("group{n}"),
             Self::Alone(_) => "alone".into(),
         }
@@ -78,7 +79,7 @@ impl Team {
         let rows = src.size("rows", rows)?;
         Ok(match self {
             Self::Subgroup(_) => {
-                format!("let row = group;\nlet member = sublane;\nif (row >= {rows}) {{ return; }}\n")
+                format!("let row = group;\nlet member = {LANE};\nif (row >= {rows}) {{ return; }}\n")
             }
             Self::Group(_) => {
                 format!("let row = group;\nlet member = lane;\nif (row >= {rows}) {{ return; }}\n")
@@ -93,11 +94,11 @@ impl Team {
 
     /// Adds `fn NAME(v: KIND, member: u32) -> KIND`, which combines the members' values for all of them.
     ///
-    /// `builtin` is the subgroup operation, `combine` a text over `x` and `y`.
-    pub(crate) fn combine(self, src: &mut Source<'_>, name: &str, kind: &str, builtin: &str, combine: &str) {
+    /// `op` is the operation across lanes, `combine` the same as a text over `x` and `y`.
+    pub(crate) fn combine(self, src: &mut Source<'_>, name: &str, kind: &str, op: Across, combine: &str) {
         let body = match self {
             Self::Alone(_) => "return v;".to_owned(),
-            Self::Subgroup(_) => format!("return {builtin}(v);"),
+            Self::Subgroup(lanes) => format!("return {};", lanes.across(op, "v")),
             Self::Group(n) => {
                 let array = format!("team_{kind}");
                 src.function(&array, format!("var<workgroup> {array}: array<{kind}, {n}>;"));

@@ -3,6 +3,7 @@
 use core::fmt::Write as _;
 
 use crate::kernels::rows::{Layout, Team, Walk};
+use crate::lanes::Across;
 use crate::source::Source;
 use crate::strides::elements;
 use crate::{Access, Launch, Refusal, Slot, SoftmaxSpec, Target};
@@ -23,8 +24,8 @@ pub(crate) fn build(spec: &SoftmaxSpec, target: &Target) -> Result<Launch, Refus
         let x = src.bind(Slot::Operand(0), Access::Read, &kind, count)?;
         (x, src.bind(Slot::Output, Access::Write, &kind, count)?)
     };
-    team.combine(&mut src, "team_max", "f32", "subgroupMax", "max(x, y)");
-    team.combine(&mut src, "team_add", "f32", "subgroupAdd", "x + y");
+    team.combine(&mut src, "team_max", "f32", Across::Max, "max(x, y)");
+    team.combine(&mut src, "team_add", "f32", Across::Add, "x + y");
     let mut body = team.begin(&mut src, rows)?;
     body.push_str(&layout.base);
     let wide = layout.per == 4;

@@ -467,6 +467,72 @@ fn shapes_travel_in_parameters() {
     same(&scale(1.0), &scale(2.0));
 }
 
+/// The lanes that the shuffles of a text read.
+fn shuffled(wgsl: &str) -> Vec<u32> {
+    let calls = wgsl.split("subgroupShuffle(").skip(1);
+    calls.filter_map(|c| c.split_once(", ")?.1.split_once("u)")?.0.parse().ok()).collect()
+}
+
+#[test]
+fn kernels_take_their_lanes_from_the_target() {
+    let with = |size: Option<u32>| Target {
+        name: format!("{size:?} lanes"),
+        subgroup: size.map(|size| Subgroup { size, shuffle: true, arithmetic: true }),
+        ..lavapipe()
+    };
+    let sizes = [Some(4), Some(8), Some(16), Some(32), None];
+    let mut specs = plain();
+    specs.extend(wide());
+    let packed = ConvSpec { packed: true, ..conv(3, 1, 1) };
+    let mut with_lanes = BTreeSet::new();
+    for size in sizes {
+        let target = with(size);
+        let packed = packed.packing(&target).map(|_| Spec::Conv(packed.clone()));
+        for spec in specs.iter().chain(&packed) {
+            let kernel = launch(spec, &target).unwrap().kernel;
+            let name = format!("{} on {}", kernel.name, target.name);
+            assert_eq!(kernel.wgsl.contains("subgroup"), kernel.subgroup.is_some(), "{name}");
+            for other in sizes {
+                let fits = kernel.subgroup.is_none() || other == size;
+                assert_eq!(kernel.suits(&with(other)).is_ok(), fits, "{name} on {other:?}");
+            }
+            let Some(size) = kernel.subgroup else { continue };
+            assert_eq!(
+                (Some(size), kernel.workgroup),
+                (target.subgroup.map(|s| s.size), [size, 1, 1]),
+                "{name}"
+            );
+            let lanes = shuffled(&kernel.wgsl);
+            assert_eq!(
+                lanes.len(),
+                kernel.wgsl.matches("subgroupShuffle(").count(),
+                "{name}: constant lanes"
+            );
+            assert!(lanes.iter().all(|&lane| lane < size), "{name}: {lanes:?}");
+            with_lanes.insert(family(spec));
+        }
+    }
+    assert_eq!(Vec::from_iter(with_lanes), ["conv", "matmul", "normalize", "reduce", "softmax"]);
+}
+
+#[test]
+fn a_device_that_lacks_an_operation_gets_other_kernels() {
+    for (shuffle, arithmetic) in [(true, false), (false, true), (false, false)] {
+        let subgroup = Some(Subgroup { size: 8, shuffle, arithmetic });
+        let target = Target { subgroup, ..lavapipe() };
+        for spec in plain() {
+            let text = launch(&spec, &target).unwrap().kernel.wgsl;
+            assert!(shuffle || !text.contains("subgroupShuffle("), "{text}");
+            assert!(
+                arithmetic
+                    || ["Add", "Mul", "Max", "Min"]
+                        .iter()
+                        .all(|op| !text.contains(&format!("subgroup{op}(")))
+            );
+        }
+    }
+}
+
 #[test]
 fn nothing_to_do_is_an_empty_grid() {
     let launch =

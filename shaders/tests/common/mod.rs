@@ -100,7 +100,11 @@ pub fn prepare(
     out_words: u64,
     in_place: Option<u32>,
 ) -> Ready {
-    let launch = launch(spec, target).unwrap_or_else(|e| panic!("{e}"));
+    prepare_launch(launch(spec, target).unwrap_or_else(|e| panic!("{e}")), operands, out_words, in_place)
+}
+
+/// As [`prepare`], of a launch as it is.
+pub fn prepare_launch(launch: Launch, operands: &[Vec<u32>], out_words: u64, in_place: Option<u32>) -> Ready {
     let spirv = compile_wgsl(&launch.kernel).unwrap_or_else(|e| panic!("{e}\n{}", launch.kernel.wgsl));
     let device = device();
     let kernel = &launch.kernel;
@@ -203,6 +207,14 @@ pub fn run(
     ready.result()
 }
 
+/// Runs a launch once and answers its result's words.
+pub fn run_launch(launch: Launch, operands: &[Vec<u32>], out_words: u64, in_place: Option<u32>) -> Vec<u32> {
+    let ready = prepare_launch(launch, operands, out_words, in_place);
+    ready.load();
+    ready.run();
+    ready.result()
+}
+
 /// Words of floats.
 pub fn words(x: &[f32]) -> Vec<u32> {
     x.iter().map(|v| v.to_bits()).collect()
@@ -274,6 +286,8 @@ pub fn with_other_lanes(test: &str, checks: impl Fn()) {
         let output = std::process::Command::new(program)
             .args(["--exact", test])
             .env(SETTING, bits)
+            // The driver's cache does not tell machine code by the setting.
+            .env("MESA_SHADER_CACHE_DISABLE", "true")
             .output()
             .expect("the program runs");
         let text = String::from_utf8_lossy(&output.stdout);
