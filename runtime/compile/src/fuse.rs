@@ -3,12 +3,16 @@
 //! An elementwise operation whose operand is read by nobody else takes over its maker: two chains become one, or the
 //! chain becomes the epilogue of a matrix product, convolution, reduction or normalisation. The joined operation takes
 //! the later place, where all operands of both are ready; that place is after every reader-to-be of the maker's operands.
+//!
+//! Chains over `[.., 64]` and `[.., 2, 32]` become one over the pieces that both shapes have. What is read broadcast is
+//! computed once for each of its own elements, unless computing it twice costs less than a dispatch.
 
 use bayplan_graph::DType;
-use bayplan_shaders::{Arg, Chain, Operand, Spec, Step};
+use bayplan_graph::op::{BinaryOp, UnaryOp};
+use bayplan_shaders::{Arg, Chain, ElementwiseSpec, Operand, Spec, Step, StepOp};
 
 use crate::lowered::{Lowered, Operation, TensorId};
-use crate::view::{View, restride};
+use crate::view::{MAX_PIECES, View, common, elements, restride};
 
 /// Storage bindings of one operation, the output included. Vulkan promises four per stage; every driver met so far
 /// has at least eight, and kernels with more would gain nothing.
@@ -62,8 +66,8 @@ fn best(
             let [maker] = writers[tensor][..] else { return None };
             let alone = readers[tensor] == [index] && !lowered.outputs.contains(&view.tensor);
             let same_stage = fixed[tensor] == fixed[later.output.index()];
-            let full = view.shape == spec.shape;
-            (alone && same_stage && full && lowered.is_whole(view)).then_some((maker, slot))
+            let every = lowered.is_whole(&view.narrowed()) && view.elements() == elements(&spec.shape);
+            (alone && same_stage && every).then_some((maker, slot))
         })
         .collect();
     makers.sort_unstable();
@@ -72,8 +76,45 @@ fn best(
         if earlier.partial || reads_twice(later, earlier.output, slot) {
             return None;
         }
-        Some((maker, join(earlier, later, slot)?))
+        let view = &later.operands[slot];
+        if lowered.is_whole(view) {
+            return Some((maker, join(earlier, later, slot)?));
+        }
+        Some((maker, join(&widened(earlier, view)?, later, slot)?))
     })
+}
+
+/// An operation over all places of a view that repeats its result, if it costs little and there are at most twice as
+/// many.
+fn widened(earlier: &Operation, view: &View) -> Option<Operation> {
+    let Spec::Elementwise(spec) = &earlier.spec else { return None };
+    let cheap = |step: &Step| {
+        use BinaryOp::{Add, Max, Min, Mul, Sub};
+        match step.op {
+            StepOp::Unary(op) => matches!(op, UnaryOp::Neg | UnaryOp::Abs | UnaryOp::Relu | UnaryOp::Not),
+            StepOp::Binary(op) => matches!(op, Add | Sub | Mul | Min | Max),
+            StepOp::Select => true,
+            StepOp::Cast => false,
+        }
+    };
+    let few = spec.chain.steps.len() <= 2 && view.elements() <= 2 * elements(&spec.shape);
+    if !few || !spec.chain.steps.iter().all(cheap) {
+        return None;
+    }
+    let narrow = view.narrowed();
+    let mut wide = earlier.clone();
+    let mut chain = spec.chain.clone();
+    for (operand, own) in chain.operands.iter_mut().zip(&mut wide.operands) {
+        let mut strides = restride(&spec.shape, &signed(&operand.strides), &narrow.shape)?;
+        for (axis, stride) in strides.iter_mut().enumerate() {
+            *stride = if view.strides[axis] == 0 { 0 } else { *stride };
+        }
+        operand.strides = unsigned(&strides);
+        *own = View { shape: view.shape.clone(), strides, ..own.clone() };
+    }
+    let shape = view.shape.clone();
+    wide.spec = Spec::Elementwise(ElementwiseSpec { shape, chain, in_place: None });
+    Some(wide)
 }
 
 /// Whether another operand reads the same tensor in another way.
@@ -88,27 +129,27 @@ fn reads_twice(operation: &Operation, tensor: TensorId, slot: usize) -> bool {
 /// The operation that does both.
 fn join(earlier: &Operation, later: &Operation, slot: usize) -> Option<Operation> {
     let Spec::Elementwise(tail) = &later.spec else { return None };
-    let (head, shape, fixed) = chain_of(&earlier.spec)?;
-    let anchored = fixed > 0;
-    if anchored && tail.chain.result != DType::F32 {
+    let (_, shape, fixed) = chain_of(&earlier.spec)?;
+    if fixed > 0 && tail.chain.result != DType::F32 {
         return None;
     }
-    let mut parts = Parts {
-        shape: shape.clone(),
-        operands: head.operands.clone(),
-        views: earlier.operands.clone(),
-        anchored,
-        fixed: fixed.saturating_sub(1),
-        steps: head.steps.clone(),
+    let whole = Parts::of(earlier, shape.clone()).and_then(|parts| parts.append(tail, &later.operands, slot));
+    let (shape, parts) = match whole {
+        Some(parts) => (shape, parts),
+        // Only a chain alone has a shape that can be cut.
+        None if fixed > 0 => return None,
+        None => {
+            let cut = common(&shape, &tail.shape).filter(|cut| cut.len() <= MAX_PIECES)?;
+            (cut.clone(), Parts::of(earlier, cut)?.append(tail, &later.operands, slot)?)
+        }
     };
-    parts.append(&tail.chain, &tail.shape, &later.operands, slot)?;
     if parts.views.len() + 1 > MAX_BINDINGS || parts.steps.len() > MAX_STEPS {
         return None;
     }
     let chain = Chain { operands: parts.operands, steps: parts.steps, result: tail.chain.result };
     let mut joined = earlier.clone();
     match &mut joined.spec {
-        Spec::Elementwise(spec) => spec.chain = chain,
+        Spec::Elementwise(spec) => (spec.shape, spec.chain) = (shape, chain),
         Spec::MatMul(spec) => spec.epilogue = chain,
         Spec::Conv(spec) => spec.epilogue = chain,
         Spec::Reduce(spec) => spec.epilogue = chain,
@@ -152,8 +193,30 @@ struct Parts {
 }
 
 impl Parts {
-    /// Appends a chain over another shape of as many elements; its operand `slot` is what the chain has made so far.
-    fn append(&mut self, tail: &Chain, shape: &[u64], views: &[View], slot: usize) -> Option<()> {
+    /// The chain that an operation ends in, over a shape that only cuts its own dimensions.
+    fn of(operation: &Operation, shape: Vec<u64>) -> Option<Self> {
+        let (chain, own, fixed) = chain_of(&operation.spec)?;
+        let cut = |operand: &Operand| {
+            let strides = restride(&own, &signed(&operand.strides), &shape)?;
+            Some(Operand { strides: unsigned(&strides), ..operand.clone() })
+        };
+        let operands = match shape == own {
+            true => chain.operands.clone(),
+            false => chain.operands.iter().map(cut).collect::<Option<_>>()?,
+        };
+        Some(Self {
+            shape,
+            operands,
+            views: operation.operands.clone(),
+            anchored: fixed > 0,
+            fixed: fixed.saturating_sub(1),
+            steps: chain.steps.clone(),
+        })
+    }
+
+    /// With a chain appended whose shape has as many elements; its operand `slot` is what the chain has made so far.
+    fn append(mut self, tail: &ElementwiseSpec, views: &[View], slot: usize) -> Option<Self> {
+        let (tail, shape) = (&tail.chain, &tail.shape);
         let so_far = match self.steps.len() {
             0 => Arg::Operand(0),
             count => Arg::Step(count as u32 - 1),
@@ -175,13 +238,12 @@ impl Parts {
             });
             self.steps.push(Step { args: args.collect(), ..step.clone() });
         }
-        Some(())
+        Some(self)
     }
 
     /// The number of an operand in the joined chain: an equal one that is there already, or a new one.
     fn operand(&mut self, operand: &Operand, shape: &[u64], view: &View) -> Option<u32> {
-        let signed: Vec<i64> = operand.strides.iter().map(|&stride| stride as i64).collect();
-        let strides = restride(shape, &signed, &self.shape)?.into_iter().map(i64::unsigned_abs).collect();
+        let strides = unsigned(&restride(shape, &signed(&operand.strides), &self.shape)?);
         let new = Operand { dtype: operand.dtype, strides };
         let first = usize::from(self.anchored);
         let known = (first..self.operands.len()).find(|&index| {
@@ -195,4 +257,12 @@ impl Parts {
         self.views.push(view.clone());
         Some(self.operands.len() as u32 - 1)
     }
+}
+
+fn signed(strides: &[u64]) -> Vec<i64> {
+    strides.iter().map(|&stride| stride as i64).collect()
+}
+
+fn unsigned(strides: &[i64]) -> Vec<u64> {
+    strides.iter().map(|stride| stride.unsigned_abs()).collect()
 }

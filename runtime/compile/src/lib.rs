@@ -1,10 +1,10 @@
 //! Graph and target to a verified program with a memory plan.
 //!
 //! ```text
-//! Graph ─ bind ─ fold ─ lower ─ fuse ─ split ─┬─ stages ─ liveness ─ plan ─┬─ windows, barriers ─ verify ─ Program
-//!   symbols get     views and          no     │ what follows from          │ offsets, judged by
-//!   their values    operations      window    │ weights runs once          │ plan's own validator
-//!                                too large
+//! Graph ─ bind ─ fold ─ simplify ─ lower ─ fuse, concat ─ split ─┬─ stages ─ liveness ─ plan ─┬─ windows, barriers ─ verify
+//!   symbols get      one form     views and     fewer      no     │ what follows from          │ offsets, judged by
+//!   their values     for many     operations    of them  window   │ weights runs once          │ plan's own validator
+//!                                                       too large                                            ─ Program
 //! ```
 //!
 //! Weights are never read here: only constants of up to [`MAX_CONSTANT`] bytes are values, and what follows from larger
@@ -15,6 +15,7 @@
 mod assemble;
 mod barrier;
 mod blocks;
+mod concat;
 mod error;
 mod fold;
 mod fuse;
@@ -23,6 +24,7 @@ mod lower;
 mod lowered;
 mod program;
 mod record;
+mod simplify;
 mod split;
 mod verify;
 mod view;
@@ -46,8 +48,10 @@ use lowered::Lowered;
 /// How to compile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Whether elementwise operations join their neighbours.
+    /// Whether elementwise operations join their neighbours, and parts of a concatenation are written where they belong.
     pub fuse: bool,
+    /// Whether the graph is brought into a simple form first: common subexpressions once, patterns as one operator.
+    pub simplify: bool,
     /// Whether results may overwrite an operand that dies.
     pub in_place: bool,
     /// How long the planner may search.
@@ -62,7 +66,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { fuse: true, in_place: true, effort: Effort::Normal, share: true, guard: 0 }
+        Self { fuse: true, simplify: true, in_place: true, effort: Effort::Normal, share: true, guard: 0 }
     }
 }
 
@@ -81,10 +85,12 @@ pub fn compile(
 ) -> Result<Program, CompileError> {
     let bound = graph.bind(dims).map_err(|e| CompileError::Bind(e.to_string()))?;
     let known = fold::fold(&bound, read)?;
+    let (bound, known) = if options.simplify { simplify::simplify(bound, known) } else { (bound, known) };
     let (mut lowered, mut fixed) =
         lower::lower(&bound, graph, &known, target).map_err(CompileError::Unsupported)?;
     if options.fuse {
         fuse::fuse(&mut lowered, &fixed);
+        concat::place(&mut lowered, &fixed, target);
     }
     split::split(&mut lowered, &mut fixed, target).map_err(CompileError::Unsupported)?;
     let stages = liveness::stages(&lowered, &fixed);

@@ -21,6 +21,7 @@ use bayplan_shaders::Spec;
 
 use crate::lowered::{Lowered, Operation, Origin, TensorId};
 use crate::program::{Arena, BufferKind};
+use crate::view::View;
 
 /// What is computed when: indices of operations.
 #[derive(Debug, Default)]
@@ -205,7 +206,11 @@ fn can_overwrite(
 ) -> bool {
     let view = &operation.operands[slot];
     let in_order = match &operation.spec {
-        Spec::Elementwise(spec) => spec.shape == view.shape,
+        Spec::Elementwise(spec) => spec.chain.operands.get(slot).is_some_and(|operand| {
+            let strides = operand.strides.iter().map(|&stride| stride as i64).collect();
+            let read = View { shape: spec.shape.clone(), strides, ..view.clone() };
+            read.is_contiguous() && read.elements() == view.elements()
+        }),
         Spec::Softmax(_) | Spec::Normalize(_) => slot == 0,
         _ => false,
     };

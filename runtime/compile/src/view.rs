@@ -1,8 +1,13 @@
 //! Strided views: how a value lies in the tensor that stores it.
 
+use std::ops::Range;
+
 use bayplan_graph::DType;
 
 use crate::lowered::TensorId;
+
+/// Most dimensions of a view that dimensions were cut apart for: kernels take eight that do not merge.
+pub(crate) const MAX_PIECES: usize = 8;
 
 /// A value as a strided window on a stored tensor. Base and strides count elements.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +57,63 @@ impl View {
     pub(crate) fn reshape(&self, shape: &[u64]) -> Option<Self> {
         let strides = restride(&self.shape, &self.strides, shape)?;
         Some(Self { strides, shape: shape.to_vec(), ..self.clone() })
+    }
+
+    /// The same elements in a shape whose dimensions are pieces of those of `shape`, none of them 1: what a reshape is
+    /// without movement where dimensions would have to be merged that lie apart. `None` if the pieces would overlap.
+    ///
+    /// ```text
+    ///  [4, 3, 8] with strides [8, 0, 1] as [12, 8]: no stride steps through 12, but [4, 3, 8] are pieces of [12, 8]
+    /// ```
+    pub(crate) fn pieces(&self, shape: &[u64]) -> Option<Self> {
+        let fine = common(&self.shape, shape)?;
+        let steps = restride(&self.shape, &self.strides, &fine)?;
+        let (mut dims, mut strides) = (Vec::new(), Vec::new());
+        for group in groups(&fine, shape)? {
+            let first = dims.len();
+            for axis in group {
+                let (size, step) = (fine[axis], steps[axis]);
+                match (dims[first..].last_mut(), strides.last_mut()) {
+                    (Some(outer), Some(stride)) if *stride == size as i64 * step => {
+                        (*outer, *stride) = (*outer * size, step);
+                    }
+                    _ => {
+                        dims.push(size);
+                        strides.push(step);
+                    }
+                }
+            }
+        }
+        Some(Self { shape: dims, strides, ..self.clone() })
+    }
+
+    /// This view, whose dimensions are pieces of those of `own`, with the axes of `own` permuted.
+    pub(crate) fn permute_pieces(&self, own: &[u64], perm: &[usize]) -> Option<Self> {
+        let groups = groups(&self.shape, own)?;
+        let order: Vec<usize> = perm.iter().flat_map(|&axis| groups[axis].clone()).collect();
+        Some(self.permute(&order))
+    }
+
+    /// This view, whose dimensions are pieces of those of `own`, broadcast to `shape` as numpy does.
+    pub(crate) fn expand_pieces(&self, own: &[u64], shape: &[u64]) -> Option<Self> {
+        if self.shape == own {
+            return Some(self.expand(shape));
+        }
+        let (groups, lead) = (groups(&self.shape, own)?, shape.len() - own.len());
+        let (mut dims, mut strides) = (Vec::new(), Vec::new());
+        for (axis, &size) in shape.iter().enumerate() {
+            match axis.checked_sub(lead).filter(|&axis| own[axis] == size) {
+                Some(axis) => {
+                    dims.extend_from_slice(&self.shape[groups[axis].clone()]);
+                    strides.extend_from_slice(&self.strides[groups[axis].clone()]);
+                }
+                None => {
+                    dims.push(size);
+                    strides.push(0);
+                }
+            }
+        }
+        Some(Self { shape: dims, strides, ..self.clone() })
     }
 
     /// Output axis `i` is axis `perm[i]`.
@@ -165,6 +227,52 @@ pub(crate) fn restride(from: &[u64], strides: &[i64], to: &[u64]) -> Option<Vec<
         }
     }
     Some(result)
+}
+
+/// The coarsest shape, without dimensions of size 1, that both shapes (of as many elements) are merged from, if there
+/// is one: `[6, 4]` and `[2, 12]` have `[2, 3, 4]`, `[2, 3]` and `[3, 2]` have none.
+pub(crate) fn common(a: &[u64], b: &[u64]) -> Option<Vec<u64>> {
+    let sizes = |shape: &[u64]| shape.iter().copied().filter(|&size| size != 1).collect::<Vec<_>>();
+    let (a, b) = (sizes(a), sizes(b));
+    let (mut a, mut b) = (a.into_iter(), b.into_iter());
+    let (mut left, mut right) = (a.next(), b.next());
+    let mut shape = Vec::new();
+    loop {
+        match (left, right) {
+            (None, None) => return Some(shape),
+            (Some(x), Some(y)) if x == y => {
+                shape.push(x);
+                (left, right) = (a.next(), b.next());
+            }
+            (Some(x), Some(y)) if y > 0 && x > y && x.is_multiple_of(y) => {
+                shape.push(y);
+                (left, right) = (Some(x / y), b.next());
+            }
+            (Some(x), Some(y)) if x > 0 && y > x && y.is_multiple_of(x) => {
+                shape.push(x);
+                (left, right) = (a.next(), Some(y / x));
+            }
+            _ => return None,
+        }
+    }
+}
+
+/// For each dimension of `shape`, the dimensions of `fine` that are its pieces.
+pub(crate) fn groups(fine: &[u64], shape: &[u64]) -> Option<Vec<Range<usize>>> {
+    if fine == shape {
+        return Some((0..shape.len()).map(|axis| axis..axis + 1).collect());
+    }
+    let mut next = 0;
+    let groups = shape.iter().map(|&size| {
+        let (first, mut product) = (next, 1);
+        while product != size {
+            product *= fine.get(next).filter(|&&piece| piece > 1 && product < size)?;
+            next += 1;
+        }
+        Some(first..next)
+    });
+    let groups = groups.collect::<Option<Vec<_>>>()?;
+    (next == fine.len()).then_some(groups)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Random graphs over all families of operators on a device, against the reference evaluation, compiled in four ways.
+//! Random graphs over all families of operators on a device, against the reference evaluation, compiled in every way.
 //!
 //! `BAYPLAN_SEEDS=n..m` runs the graphs of those seeds instead.
 
@@ -13,7 +13,7 @@ use bayplan_engine::Limits;
 
 use common::{Builder, WAYS, check, check_on, floats};
 
-/// Graphs; each is compiled and run in four ways.
+/// Graphs; each is compiled and run in every way.
 const GRAPHS: u64 = 240;
 
 /// Relative to an output's largest magnitude: sums of up to some hundred products in another order.

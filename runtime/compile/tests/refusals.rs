@@ -60,8 +60,8 @@ fn operators_and_types() {
         b.output(y);
     });
     check(&["n0 (MatMul)", "n1 (MatMul)", "unsupported: MatMul"], &target, |b| {
-        let x = b.input(Tensor::zeros(DType::I32, vec![2, 2]).expect("small"));
         for _ in 0..2 {
+            let x = b.input(Tensor::zeros(DType::I32, vec![2, 2]).expect("small"));
             let y = b.op(Op::MatMul, &[x, x]);
             b.output(y);
         }

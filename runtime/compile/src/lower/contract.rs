@@ -1,12 +1,12 @@
 //! Contractions: matrix products, convolutions and pooling.
 
 use bayplan_graph::op::{PoolKind, Window};
-use bayplan_graph::{DType, Node, Op};
+use bayplan_graph::{DType, Node, Op, ValueId};
 use bayplan_shaders::{Class, ConvSpec, CopySpec, MatMulSpec, Packing, PoolSpec, Repr, Spec};
 
 use super::elementwise::identity;
 use super::{Lowerer, Lowering};
-use crate::view::{View, elements};
+use crate::view::{MAX_PIECES, View, common, elements, groups};
 
 pub(crate) fn lower(lowerer: &mut Lowerer<'_>, node: &Node) -> Lowering {
     match &node.op {
@@ -27,24 +27,51 @@ pub(crate) fn need_f32(lowerer: &Lowerer<'_>, node: &Node) -> Result<(), String>
 
 fn matmul(lowerer: &mut Lowerer<'_>, node: &Node) -> Result<Vec<View>, String> {
     need_f32(lowerer, node)?;
-    let (mut a, mut b) = (lowerer.view(node.inputs[0])?, lowerer.view(node.inputs[1])?);
+    let (mut a_own, mut b_own) = (lowerer.shape(node.inputs[0])?, lowerer.shape(node.inputs[1])?);
     let out_shape = lowerer.shape(node.outputs[0])?;
     // numpy's rule: a vector on the left is a row, on the right a column; that dimension leaves the result.
-    if a.shape.len() == 1 {
-        a = lowerer.reshaped(&a, &[1, a.shape[0]]);
+    if a_own.len() == 1 {
+        a_own.insert(0, 1);
     }
-    if b.shape.len() == 1 {
-        b = lowerer.reshaped(&b, &[b.shape[0], 1]);
+    if b_own.len() == 1 {
+        b_own.push(1);
     }
-    b = along_k(lowerer, b)?;
-    let (m, k) = (a.shape[a.shape.len() - 2], a.shape[a.shape.len() - 1]);
-    let n = b.shape[b.shape.len() - 1];
-    let batch = broadcast(&a.shape[..a.shape.len() - 2], &b.shape[..b.shape.len() - 2])?;
+    let (m, k) = (a_own[a_own.len() - 2], a_own[a_own.len() - 1]);
+    let n = b_own[b_own.len() - 1];
+    let batch = broadcast(&a_own[..a_own.len() - 2], &b_own[..b_own.len() - 2])?;
     if k == 0 {
         return Ok(vec![lowerer.filled(DType::F32, 0, &out_shape)?]);
     }
-    a = lowerer.strided(&a.expand(&[&batch[..], &[m, k]].concat()));
-    b = lowerer.strided(&b.expand(&[&batch[..], &[k, n]].concat()));
+    let [a_shape, b_shape] = [[m, k], [k, n]].map(|matrix| [&batch[..], &matrix].concat());
+    let mut a = matrices(lowerer, node.inputs[0], &a_own, &a_shape)?;
+    let mut b = match b_own.len() {
+        2 => {
+            let matrix = lowerer.view(node.inputs[1])?;
+            let matrix = lowerer.reshaped(&matrix, &b_own);
+            let matrix = along_k(lowerer, matrix)?;
+            lowerer.strided(&matrix.expand(&b_shape))
+        }
+        _ => matrices(lowerer, node.inputs[1], &b_own, &b_shape)?,
+    };
+    let pieces = |view: &View| view.shape[..view.shape.len() - 2].to_vec();
+    let cut =
+        |view: &View, batch: &[u64]| view.reshape(&[batch, &view.shape[view.shape.len() - 2..]].concat());
+    let batch = if pieces(&a) == batch && pieces(&b) == batch {
+        batch
+    } else if let Some(common) = common(&pieces(&a), &pieces(&b)).filter(|cut| cut.len() <= MAX_PIECES)
+        && let (Some(cut_a), Some(cut_b)) = (cut(&a, &common), cut(&b, &common))
+    {
+        (a, b) = (cut_a, cut_b);
+        common
+    } else {
+        let [whole_a, whole_b] = [(0, &a_own, &a_shape), (1, &b_own, &b_shape)].map(|(at, own, shape)| {
+            let view = lowerer.view(node.inputs[at])?;
+            let view = lowerer.reshaped(&view, own).expand(shape);
+            Ok::<_, String>(lowerer.strided(&view))
+        });
+        (a, b) = (whole_a?, whole_b?);
+        batch
+    };
     let spec = merged(&a, &b, &batch, [m, n, k]);
     Ok(vec![lowerer.emit(Spec::MatMul(spec), vec![a, b], DType::F32, out_shape)?])
 }
@@ -73,20 +100,56 @@ fn along_k(lowerer: &mut Lowerer<'_>, b: View) -> Result<View, String> {
     Ok(View { shape: vec![k, n], strides: vec![1, k as i64], ..packed })
 }
 
+/// An operand over the shape `[batch.., rows, columns]`; its batch dimensions may be pieces of those.
+fn matrices(lowerer: &mut Lowerer<'_>, id: ValueId, own: &[u64], shape: &[u64]) -> Result<View, String> {
+    let view = lowerer.pieces(id)?;
+    if view.shape != lowerer.shape(id)?
+        && let Some(expanded) = lowerer.strided(&view).expand_pieces(own, shape)
+        && let Some([.., rows, columns]) = groups(&expanded.shape, shape).as_deref()
+        && rows.len() <= 1
+        && columns.len() <= 1
+    {
+        let batch = rows.start;
+        let mut matrices = View { shape: expanded.shape[..batch].to_vec(), ..expanded.clone() };
+        matrices.strides.truncate(batch);
+        for (group, size) in [rows, columns].into_iter().zip(&shape[shape.len() - 2..]) {
+            matrices.shape.push(*size);
+            matrices.strides.push(group.clone().next().map_or(0, |axis| expanded.strides[axis]));
+        }
+        return Ok(matrices);
+    }
+    let view = lowerer.view(id)?;
+    let view = lowerer.reshaped(&view, own).expand(shape);
+    Ok(lowerer.strided(&view))
+}
+
 /// The product with as few batch dimensions as the strides allow: with one matrix on the right for the whole batch,
-/// the batch becomes rows.
+/// the batch becomes rows; so do its last dimensions where each product has one row and they share the matrix, as the
+/// heads of grouped queries do.
 fn merged(a: &View, b: &View, batch: &[u64], [m, n, k]: [u64; 3]) -> MatMulSpec {
     let rank = batch.len();
     let strides = |view: &View| view.forward_strides().unwrap_or_default();
     let (a_strides, b_strides) = (strides(a), strides(b));
-    let (a_inner, b_inner) = (&a_strides[rank..], &b_strides[rank..]);
+    let (mut a_inner, b_inner) = (a_strides[rank..].to_vec(), &b_strides[rank..]);
     let shared = rank > 0 && (0..rank).all(|axis| batch[axis] == 1 || b_strides[axis] == 0);
     let rows = elements(batch) * m;
     if let Some(rows_of_a) = a.reshape(&[rows, k]).filter(|_| shared) {
         return product(&[], [rows, n, k], strides(&rows_of_a), b_inner.to_vec());
     }
+    let (mut rows, mut rest) = (m, rank);
+    while m == 1
+        && let Some(axis) = rest.checked_sub(1)
+        && (batch[axis] == 1 || b_strides[axis] == 0)
+        && (rows == 1 || batch[axis] == 1 || a_strides[axis] == rows * a_inner[0])
+    {
+        if rows == 1 && batch[axis] != 1 {
+            a_inner[0] = a_strides[axis];
+        }
+        rows *= batch[axis];
+        rest = axis;
+    }
     let (mut dims, mut a_batch, mut b_batch) = (Vec::<u64>::new(), Vec::<u64>::new(), Vec::<u64>::new());
-    for axis in (0..rank).filter(|&axis| batch[axis] != 1) {
+    for axis in (0..rest).filter(|&axis| batch[axis] != 1) {
         let (size, step_a, step_b) = (batch[axis], a_strides[axis], b_strides[axis]);
         match (dims.last_mut(), a_batch.last_mut(), b_batch.last_mut()) {
             // Two neighbours merge where both operands step through them evenly.
@@ -102,7 +165,7 @@ fn merged(a: &View, b: &View, batch: &[u64], [m, n, k]: [u64; 3]) -> MatMulSpec 
             }
         }
     }
-    product(&dims, [m, n, k], [&a_batch, a_inner].concat(), [&b_batch, b_inner].concat())
+    product(&dims, [rows, n, k], [&a_batch[..], &a_inner].concat(), [&b_batch, b_inner].concat())
 }
 
 fn product(batch: &[u64], [m, n, k]: [u64; 3], a_strides: Vec<u64>, b_strides: Vec<u64>) -> MatMulSpec {

@@ -1,10 +1,10 @@
 //! Elementwise operators: one step of a chain each; fusion joins the chains afterwards.
 
-use bayplan_graph::{DType, Node, Op};
+use bayplan_graph::{DType, Node, Op, ValueId};
 use bayplan_shaders::{Arg, Chain, ElementwiseSpec, Operand, Spec, Step, StepOp};
 
 use super::{Lowerer, Lowering};
-use crate::view::View;
+use crate::view::{MAX_PIECES, View, common};
 
 pub(crate) fn lower(lowerer: &mut Lowerer<'_>, node: &Node) -> Lowering {
     let op = match &node.op {
@@ -23,23 +23,57 @@ pub(crate) fn lower(lowerer: &mut Lowerer<'_>, node: &Node) -> Lowering {
 fn step(lowerer: &mut Lowerer<'_>, node: &Node, op: StepOp) -> Result<Vec<View>, String> {
     let output = node.outputs[0];
     let (shape, dtype) = (lowerer.shape(output)?, lowerer.dtype(output));
-    let (mut operands, mut views, mut args) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut views, mut args) = (Vec::new(), Vec::new());
     for &input in &node.inputs {
         if let Some(bits) = lowerer.scalar_bits(input) {
             args.push(Arg::Const(lowerer.dtype(input), bits));
             continue;
         }
-        let view = lowerer.view(input)?;
-        // A single element broadcasts whatever its rank.
-        let view = if view.elements() == 1 { lowerer.reshaped(&view, &[]) } else { view };
-        let view = lowerer.strided(&view).expand(&shape);
-        args.push(Arg::Operand(operands.len() as u32));
-        operands.push(Operand { dtype: view.dtype, strides: view.forward_strides().unwrap_or_default() });
-        views.push(view);
+        args.push(Arg::Operand(views.len() as u32));
+        views.push(broadcast(lowerer, input, &shape)?);
     }
+    let chain_shape = match pieces(&views, &shape) {
+        Some(pieces) => pieces,
+        None => {
+            let inputs = node.inputs.iter().filter(|&&input| lowerer.scalar_bits(input).is_none());
+            for (view, &input) in views.iter_mut().zip(&inputs.collect::<Vec<_>>()) {
+                let own = lowerer.view(*input)?;
+                *view = lowerer.strided(&own).expand(&shape);
+            }
+            shape.clone()
+        }
+    };
+    // Pieces only cut dimensions apart, which every view can follow.
+    let cut = |view: View| if view.shape == chain_shape { Some(view) } else { view.reshape(&chain_shape) };
+    let views: Vec<View> = views.into_iter().filter_map(cut).collect();
+    let operand =
+        |view: &View| Operand { dtype: view.dtype, strides: view.forward_strides().unwrap_or_default() };
+    let operands = views.iter().map(operand).collect();
     let chain = Chain { operands, steps: vec![Step { op, args, dtype }], result: dtype };
-    let spec = Spec::Elementwise(ElementwiseSpec { shape: shape.clone(), chain, in_place: None });
+    let spec = Spec::Elementwise(ElementwiseSpec { shape: chain_shape, chain, in_place: None });
     Ok(vec![lowerer.emit(spec, views, dtype, shape)?])
+}
+
+/// An operand over the shape of the result, its dimensions possibly pieces of that.
+fn broadcast(lowerer: &mut Lowerer<'_>, input: ValueId, shape: &[u64]) -> Result<View, String> {
+    let (view, own) = (lowerer.pieces(input)?, lowerer.shape(input)?);
+    // A single element broadcasts whatever its rank.
+    let (view, own) =
+        if view.elements() == 1 { (lowerer.reshaped(&view, &[]), Vec::new()) } else { (view, own) };
+    if let Some(view) = lowerer.strided(&view).expand_pieces(&own, shape) {
+        return Ok(view);
+    }
+    let view = lowerer.view(input)?;
+    Ok(lowerer.strided(&view).expand(shape))
+}
+
+/// The shape that all views over a shape can be read in: that shape, or pieces of it if some view needs them.
+fn pieces(views: &[View], shape: &[u64]) -> Option<Vec<u64>> {
+    if views.iter().all(|view| view.shape == shape) {
+        return Some(shape.to_vec());
+    }
+    let cut = views.iter().try_fold(shape.to_vec(), |cut, view| common(&cut, &view.shape))?;
+    (cut.len() <= MAX_PIECES).then_some(cut)
 }
 
 /// An epilogue that changes nothing: operand 0 over a shape of that rank.

@@ -50,6 +50,7 @@ pub(crate) fn lower(
         views: vec![None; graph.values.len()],
         copies: HashMap::new(),
         rearranged: Vec::new(),
+        halves: None,
         fixed: Vec::new(),
         node: None,
         value: None,
@@ -92,11 +93,14 @@ pub(crate) struct Lowerer<'a> {
     known: &'a [Option<Arc<HostTensor>>],
     pub(crate) target: &'a Target,
     out: Lowered,
+    /// Dimensions may be pieces of the value's.
     views: Vec<Option<View>>,
     /// Contiguous copies made of views so far.
     copies: HashMap<(TensorId, u64, Vec<u64>, Vec<i64>), View>,
     /// Weights rearranged so far: tensor, base, how, and the result.
     rearranged: Vec<(TensorId, u64, Packing, View)>,
+    /// One bit per half of a dimension of size 2: true, false.
+    halves: Option<View>,
     /// For each tensor, whether it follows from constants alone.
     fixed: Vec<bool>,
     node: Option<&'a Node>,
@@ -175,8 +179,15 @@ impl<'a> Lowerer<'a> {
         if self.out.outputs.contains(&tensor) { self.duplicate(view).tensor } else { tensor }
     }
 
-    /// The view of a value; constants become tensors when they are first used.
+    /// The view of a value, in its shape.
     pub(crate) fn view(&mut self, id: ValueId) -> Result<View, String> {
+        let (view, shape) = (self.pieces(id)?, self.shape(id)?);
+        Ok(if view.shape == shape { view } else { self.reshaped(&view, &shape) })
+    }
+
+    /// The view of a value whose dimensions may be pieces of the value's, as [`View::pieces`] makes them: nothing is
+    /// copied. Constants become tensors when they are first used.
+    pub(crate) fn pieces(&mut self, id: ValueId) -> Result<View, String> {
         if let Some(view) = &self.views[id.0 as usize] {
             return Ok(view.clone());
         }
@@ -289,6 +300,17 @@ impl<'a> Lowerer<'a> {
         let origin = Origin::Constant(ConstData::Inline(bytes));
         let one = self.tensor("constant".into(), dtype, Vec::new(), Expr::from(1), origin)?;
         Ok(one.expand(shape))
+    }
+
+    /// Two booleans, true and false: which half of an axis an element lies in.
+    pub(crate) fn halves(&mut self) -> Result<View, String> {
+        if let Some(view) = &self.halves {
+            return Ok(view.clone());
+        }
+        let origin = Origin::Constant(ConstData::Inline([1, 0].as_slice().into()));
+        let view = self.tensor("halves".into(), DType::Bool, vec![2], Expr::from(2), origin)?;
+        self.halves = Some(view.clone());
+        Ok(view)
     }
 
     /// Adds an operation that makes the current value's next tensor.

@@ -2,12 +2,15 @@
 
 use bayplan_graph::op::PadMode;
 use bayplan_graph::{Node, Op, ValueId};
-use bayplan_shaders::{ElementwiseSpec, GatherNdSpec, GatherSpec, Others, RangeSpec, Spec};
+use bayplan_shaders::{
+    Arg, Chain, ElementwiseSpec, GatherNdSpec, GatherSpec, Operand, Others, RangeSpec, Repr, Spec, Step,
+    StepOp,
+};
 
 use super::elementwise::constant;
 use super::reduce::axis_of;
 use super::{Lowerer, Lowering};
-use crate::view::{View, contiguous, elements};
+use crate::view::{MAX_PIECES, View, contiguous, elements};
 
 /// Whether an operand only says a shape or a position and is not read when the model runs.
 pub(crate) fn says_shape(op: &Op, operand: usize) -> bool {
@@ -24,7 +27,7 @@ pub(crate) fn says_shape(op: &Op, operand: usize) -> bool {
 pub(crate) fn lower(lowerer: &mut Lowerer<'_>, node: &Node) -> Lowering {
     match &node.op {
         Op::View(_) => Some(reshape(lowerer, node)),
-        Op::Transpose(perm) => Some(lowerer.view(node.inputs[0]).map(|x| vec![x.permute(perm)])),
+        Op::Transpose(perm) => Some(transpose(lowerer, node, perm)),
         Op::Expand => Some(expand(lowerer, node)),
         Op::Slice => Some(slice(lowerer, node)),
         Op::Split { axis } => Some(split(lowerer, node, *axis)),
@@ -40,14 +43,34 @@ pub(crate) fn lower(lowerer: &mut Lowerer<'_>, node: &Node) -> Lowering {
 }
 
 fn reshape(lowerer: &mut Lowerer<'_>, node: &Node) -> Result<Vec<View>, String> {
-    let x = lowerer.view(node.inputs[0])?;
+    let x = lowerer.pieces(node.inputs[0])?;
     let shape = lowerer.shape(node.outputs[0])?;
-    Ok(vec![lowerer.reshaped(&x, &shape)])
+    Ok(vec![settled(&x, &shape).unwrap_or_else(|| lowerer.reshaped(&x, &shape))])
+}
+
+/// A view in a shape without movement: in that shape, else in pieces of it.
+fn settled(view: &View, shape: &[u64]) -> Option<View> {
+    view.reshape(shape).or_else(|| view.pieces(shape).filter(|pieces| pieces.shape.len() <= MAX_PIECES))
+}
+
+fn transpose(lowerer: &mut Lowerer<'_>, node: &Node, perm: &[usize]) -> Result<Vec<View>, String> {
+    let (x, own) = (lowerer.pieces(node.inputs[0])?, lowerer.shape(node.inputs[0])?);
+    if x.shape != own
+        && let Some(permuted) = x.permute_pieces(&own, perm)
+    {
+        let shape: Vec<u64> = perm.iter().map(|&axis| own[axis]).collect();
+        return Ok(vec![permuted.reshape(&shape).unwrap_or(permuted)]);
+    }
+    Ok(vec![lowerer.view(node.inputs[0])?.permute(perm)])
 }
 
 fn expand(lowerer: &mut Lowerer<'_>, node: &Node) -> Result<Vec<View>, String> {
-    let x = lowerer.view(node.inputs[0])?;
-    Ok(vec![x.expand(&lowerer.shape(node.outputs[0])?)])
+    let (x, own) = (lowerer.pieces(node.inputs[0])?, lowerer.shape(node.inputs[0])?);
+    let shape = lowerer.shape(node.outputs[0])?;
+    Ok(vec![match x.expand_pieces(&own, &shape) {
+        Some(view) => view,
+        None => lowerer.view(node.inputs[0])?.expand(&shape),
+    }])
 }
 
 /// One element repeated: consumers read it with strides of 0.
@@ -153,13 +176,30 @@ fn repeat_edges(lowerer: &mut Lowerer<'_>, node: &Node, mode: PadMode) -> Result
     Ok(vec![x])
 }
 
-/// Views side by side along an axis: the only one that is not empty, or copies.
+/// Views side by side along an axis: the only one that is not empty, one repeated, a choice between two halves, or
+/// copies.
 fn joined(lowerer: &mut Lowerer<'_>, parts: &[View], axis: usize) -> Result<View, String> {
     let (dtype, mut shape) = (parts[0].dtype, parts[0].shape.clone());
     shape[axis] = parts.iter().map(|part| part.shape[axis]).sum();
     let parts: Vec<&View> = parts.iter().filter(|part| part.elements() > 0).collect();
     if let [only] = parts[..] {
         return Ok(only.clone());
+    }
+    if let Some(first) = parts.first()
+        && parts.iter().all(|part| part == first)
+    {
+        let repeated = repeated(first, axis, parts.len() as u64);
+        if let Some(view) = settled(&repeated, &shape) {
+            return Ok(view);
+        }
+    }
+    // Along the outermost axis parts may be written where they belong, without a copy.
+    if let [a, b] = parts[..]
+        && a.shape == b.shape
+        && elements(&shape[..axis]) > 1
+        && let Some(chosen) = halves(lowerer, a, b, axis, &shape)
+    {
+        return chosen;
     }
     let out = lowerer.fresh(dtype, shape)?;
     let mut base = 0;
@@ -168,6 +208,46 @@ fn joined(lowerer: &mut Lowerer<'_>, parts: &[View], axis: usize) -> Result<View
         base += part.shape[axis] * out.strides[axis].unsigned_abs();
     }
     Ok(out)
+}
+
+/// A view with a dimension before `axis` that repeats it.
+fn repeated(view: &View, axis: usize, count: u64) -> View {
+    let mut repeated = view.clone();
+    repeated.shape.insert(axis, count);
+    repeated.strides.insert(axis, 0);
+    repeated
+}
+
+/// Two halves of an axis as one elementwise operation, which others can join: over `[.., 2, half, ..]` each element is
+/// chosen from the first or the second, and both are read in place.
+fn halves(
+    lowerer: &mut Lowerer<'_>,
+    a: &View,
+    b: &View,
+    axis: usize,
+    shape: &[u64],
+) -> Option<Result<View, String>> {
+    let direct =
+        |view: &View| lowerer.is_strided(view) && Repr::of(view.dtype).is_some_and(|repr| repr.words() == 1);
+    if a.shape.len() >= MAX_PIECES || !direct(a) || !direct(b) {
+        return None;
+    }
+    let first = match lowerer.halves() {
+        Ok(first) => first,
+        Err(reason) => return Some(Err(reason)),
+    };
+    let (a, b) = (repeated(a, axis, 2), repeated(b, axis, 2));
+    let mut which = first.reshape(&[2])?;
+    which.strides = (0..a.shape.len()).map(|own| i64::from(own == axis)).collect();
+    which.shape.clone_from(&a.shape);
+    let operand = |view: &View| Some(Operand { dtype: view.dtype, strides: view.forward_strides()? });
+    let operands = [&which, &a, &b].into_iter().map(operand).collect::<Option<Vec<_>>>()?;
+    let args = (0..3).map(Arg::Operand).collect();
+    let step = Step { op: StepOp::Select, args, dtype: a.dtype };
+    let chain = Chain { operands, steps: vec![step], result: a.dtype };
+    let spec = Spec::Elementwise(ElementwiseSpec { shape: a.shape.clone(), chain, in_place: None });
+    let dtype = a.dtype;
+    Some(lowerer.emit(spec, vec![which, a, b], dtype, shape.to_vec()))
 }
 
 fn gather(lowerer: &mut Lowerer<'_>, node: &Node, axis: i64) -> Result<Vec<View>, String> {

@@ -125,11 +125,17 @@ pub fn open(limits: Limits) -> Device {
     Device::open(&options).unwrap_or_else(|e| panic!("no device to test on: {e}"))
 }
 
-/// The four ways to compile.
-pub const WAYS: [Options; 4] = [way(false, false), way(false, true), way(true, false), way(true, true)];
+/// The ways to compile: each pass with and without the others.
+pub const WAYS: [Options; 5] = [
+    way(false, false),
+    way(false, true),
+    way(true, false),
+    way(true, true),
+    Options { simplify: false, ..way(true, true) },
+];
 
 pub const fn way(fuse: bool, in_place: bool) -> Options {
-    Options { fuse, in_place, effort: Effort::Normal, share: true, guard: 0 }
+    Options { fuse, simplify: true, in_place, effort: Effort::Normal, share: true, guard: 0 }
 }
 
 /// Compiles a graph without symbols; no constant lies in a file.
@@ -138,7 +144,7 @@ pub fn program(graph: &Graph, target: &Target, options: Options) -> Result<Progr
     compile(graph, &Bindings::default(), target, options, &read).map_err(|e| e.to_string())
 }
 
-/// Runs the graph compiled in each of the four ways, twice (the second run finds what the first has left in memory),
+/// Runs the graph compiled in every way, twice (the second run finds what the first has left in memory),
 /// and compares every output with the reference evaluation.
 ///
 /// Integers and booleans must be equal, floats within `tolerance` × the largest magnitude of the output (at least 1).
@@ -150,7 +156,7 @@ pub fn check(builder: &Builder, tolerance: f64) -> Result<(), String> {
 pub fn check_on(device: &Device, builder: &Builder, ways: &[Options], tolerance: f64) -> Result<(), String> {
     let expected = eval(&builder.graph, &builder.inputs, &NoFiles).map_err(|e| format!("reference: {e}"))?;
     for &options in ways {
-        let context = |e: String| format!("fuse {}, in place {}: {e}", options.fuse, options.in_place);
+        let context = |e: String| format!("{options:?}: {e}");
         let program = program(&builder.graph, device.target(), options).map_err(context)?;
         let store = Store::open("", &builder.graph).map_err(|e| e.to_string())?;
         let session = Session::new(device, program, &store, SessionOptions::default());
