@@ -8,10 +8,10 @@ use bayplan_graph::DType;
 use bayplan_graph::op::{BinaryOp, ReduceOp, UnaryOp};
 use bayplan_shaders::{
     Approx, Arg, Chain, ElementwiseSpec, MatMulSpec, NormalizeSpec, Operand, ReduceSpec, SoftmaxSpec, Spec,
-    Step, StepOp, Target, error_bound, log_softmax_magnitudes, normalize_magnitudes, product_magnitude,
-    softmax_magnitudes, step_error,
+    Step, StepOp, log_softmax_magnitudes, normalize_magnitudes, product_magnitude, softmax_magnitudes,
+    step_error,
 };
-use common::{Random, cpu, floats, run, targets, words};
+use common::{Random, cpu, floats, run, targets, within_bound, words};
 
 /// Numbers of all sizes that floats have, most of them near 1.
 fn numbers(seed: u64, n: usize) -> Vec<f32> {
@@ -128,24 +128,10 @@ fn operations_of_two_numbers() {
 
 /// Runs a spec without a chain on every target; all results must be within the bound.
 fn kernels(what: &str, spec: &Spec, operands: &[Vec<u32>], want: &[f64], magnitudes: &[f64]) {
-    let check = |target: &Target| {
-        let bound = error_bound(spec, target);
-        let got = floats(&run(spec, target, operands, want.len() as u64, None));
-        let mut worst = 0.0_f64;
-        for (i, (&device, (&value, &magnitude))) in got.iter().zip(want.iter().zip(magnitudes)).enumerate() {
-            let error = bound.of(value, magnitude);
-            assert!(error.is_finite(), "{what}: {value} has no bound");
-            let off = (f64::from(device) - value).abs();
-            assert!(
-                Approx { value, error }.accepts(f64::from(device)),
-                "{}: {what}: element {i} is {device}, should be {value} within {error:e}",
-                target.name
-            );
-            worst = worst.max(if error > 0.0 { off / error } else { 0.0 });
-        }
+    for target in targets() {
+        let worst = within_bound(what, spec, &target, operands, want, magnitudes);
         println!("{what} on {}: at most {worst:.2} of the bound", target.name);
-    };
-    targets().iter().for_each(check);
+    }
 }
 
 fn none(rank: usize) -> Chain {

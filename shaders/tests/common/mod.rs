@@ -4,7 +4,9 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use bayplan_shaders::{Access, Class, Features, Launch, Slot, Spec, Subgroup, Target, compile_wgsl, launch};
+use bayplan_shaders::{
+    Access, Approx, Class, Features, Launch, Slot, Spec, Subgroup, Target, compile_wgsl, error_bound, launch,
+};
 use bayplan_vulkan::{
     BindingKind, Buffer, Commands, Device, Instance, InstanceOptions, Location, PipelineDesc, Window,
 };
@@ -268,6 +270,33 @@ pub fn close(name: &str, got: &[u32], want: &[f64], relative: f64, absolute: f64
         let same = (g.is_nan() && w.is_nan()) || g == w || (g - w).abs() <= relative * w.abs() + absolute;
         assert!(same, "{name}: element {i} is {g}, should be {w}");
     }
+}
+
+/// Runs a spec without a chain; fails where a result is further from the reference than the kernel's stated bound. Answers the
+/// largest part of the bound that was used.
+pub fn within_bound(
+    what: &str,
+    spec: &Spec,
+    target: &Target,
+    operands: &[Vec<u32>],
+    want: &[f64],
+    magnitudes: &[f64],
+) -> f64 {
+    let bound = error_bound(spec, target);
+    let got = floats(&run(spec, target, operands, want.len() as u64, None));
+    let mut worst = 0.0_f64;
+    for (i, (&device, (&value, &magnitude))) in got.iter().zip(want.iter().zip(magnitudes)).enumerate() {
+        let error = bound.of(value, magnitude);
+        assert!(error.is_finite(), "{what}: {value} has no bound");
+        assert!(
+            Approx { value, error }.accepts(f64::from(device)),
+            "{}: {what}: element {i} is {device}, should be {value} within {error:e}",
+            target.name
+        );
+        let off = (f64::from(device) - value).abs();
+        worst = worst.max(if error > 0.0 { off / error } else { 0.0 });
+    }
+    worst
 }
 
 /// Runs the test of that name again in a process of its own where the CPU driver has subgroups of other sizes, and has it
