@@ -3,6 +3,7 @@
 //! The tests lie in `tests/`, one binary per concern; here is what they share: where things are. What is missing
 //! fails a test with the command that brings it.
 
+pub mod backend;
 pub mod differential;
 pub mod graphs;
 pub mod npy;

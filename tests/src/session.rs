@@ -1,38 +1,12 @@
-//! Models on the device that the environment names, through the public library, with the inputs of a case.
+//! Models on a device, through the public library, with the inputs of a case.
 
-use std::env;
 use std::path::PathBuf;
 
-use bayplan::{
-    Bindings, DType, Device, DeviceOptions, Model, Outputs, Program, Session, SessionOptions, Tensor, record,
-};
-use bayplan_plan::{Buffer, Lifespan, Plan, Problem};
+use bayplan::{Bindings, DType, Device, Model, Outputs, Program, Session, SessionOptions, Tensor, record};
+use bayplan_plan::{Buffer, Lifespan, LowerBound, Plan, Problem, aligned_lower_bound};
 use bayplan_trace::BufferRecord;
 
 use crate::{Case, npy};
-
-/// The device that `BAYPLAN_DEVICE` names, or the best one.
-///
-/// # Panics
-/// When it cannot be opened; the message says why.
-pub fn device(validation: bool) -> Device {
-    open(DeviceOptions { validation, ..DeviceOptions::default() })
-}
-
-/// That device, opened as if its memory were apart from the host's: everything goes through staging buffers.
-///
-/// # Panics
-/// As [`device`].
-pub fn distant_device(validation: bool) -> Device {
-    open(DeviceOptions { validation, separate_memory: true, ..DeviceOptions::default() })
-}
-
-fn open(mut options: DeviceOptions) -> Device {
-    if let Ok(name) = env::var("BAYPLAN_DEVICE") {
-        options.selector = name.parse().unwrap_or_else(|e| panic!("BAYPLAN_DEVICE: {e}"));
-    }
-    Device::open(&options).unwrap_or_else(|e| panic!("no device to test on: {e}"))
-}
 
 /// Builds a session with the case's dims bound.
 ///
@@ -97,11 +71,11 @@ pub fn tensor(array: npy::Array) -> Tensor {
 }
 
 /// Has the planner's validator judge the activations' plan as recordings tell it, with bounds worked out anew, and
-/// gives it.
+/// gives it with the bound on what any plan of these buffers takes, alignment counted.
 ///
 /// # Panics
 /// When the plan is not valid, or the program states another peak or bound.
-pub fn validated(program: &Program) -> Plan {
+pub fn validated(program: &Program) -> (Plan, LowerBound) {
     bayplan_compile::verify(program).unwrap_or_else(|e| panic!("{e}"));
     let told = record(program);
     let buffers: Vec<_> = told.buffers.iter().filter(|buffer| buffer.arena == 0).collect();
@@ -121,5 +95,5 @@ pub fn validated(program: &Program) -> Plan {
     );
     assert_eq!(told.arenas[0].lower_bound, plan.lower_bound.bytes);
     assert_eq!((told.arenas[0].size, program.arena_bytes[0]), (plan.peak, plan.peak));
-    plan
+    (plan, aligned_lower_bound(&problem))
 }

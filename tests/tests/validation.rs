@@ -1,9 +1,9 @@
 //! The validation layers, synchronization validation included, have nothing to say to whole models, where they do speak
-//! to each of four programs that break a rule.
+//! to each of four programs that break a rule; on every driver.
 
-use bayplan::{Device, Model};
-use bayplan_tests::{Case, reference_case, reference_cases, reference_model, session};
-use bayplan_vulkan::{Instance, InstanceOptions, Selector, controls, select};
+use bayplan::{Device, DeviceOptions, Model, Selector};
+use bayplan_tests::{Case, on_every_backend, reference_case, reference_cases, reference_model, session};
+use bayplan_vulkan::{Instance, InstanceOptions, controls, select};
 
 /// Runs per session: a hazard between the end of one run and the start of the next shows from the second on.
 const RUNS: usize = 2;
@@ -28,29 +28,41 @@ fn silent(device: Device, name: &str, cases: &[Case]) {
 }
 
 /// Every negative control fires on the device that the models run on.
-fn controls_fire() {
+fn controls_fire(selector: &Selector) {
     let options = InstanceOptions { validation: true, ..InstanceOptions::default() };
     let instance = Instance::new(&options).expect("the validation layers are installed");
     let devices = instance.devices().expect("a driver");
-    let named = std::env::var("BAYPLAN_DEVICE").map(|name| name.parse().expect("BAYPLAN_DEVICE names one"));
-    let selector = named.unwrap_or(Selector::Best);
-    let info = &devices[select(&devices, &selector).expect("a device")];
+    let info = &devices[select(&devices, selector).expect("a device")];
     let outcomes = controls::run_all(info).expect("the controls run");
     assert_eq!(outcomes.len(), 4);
     for outcome in &outcomes {
-        println!("control {:?}: fired {}", outcome.name, outcome.fired);
+        println!("control {:?} on {}: fired {}", outcome.name, info.name, outcome.fired);
         assert!(outcome.fired, "{outcome:#?}");
     }
 }
 
-/// One test, so that silence and controls are of the same run, and the layers' memory is needed once at a time.
-#[test]
-fn models_are_silent_where_controls_are_not() {
-    controls_fire();
-    for name in ["digits", "chars", "squeezenet", "encoder_l6", "encoder_l6_ts"] {
-        silent(session::device(true), name, &reference_cases(name));
-    }
-    silent(session::device(true), "resnet50", &[reference_case("resnet50", "random0")]);
-    silent(session::distant_device(true), "chars", &reference_cases("chars"));
-    controls_fire();
+fn validated(separate_memory: bool) -> DeviceOptions {
+    DeviceOptions { validation: true, separate_memory, ..DeviceOptions::default() }
+}
+
+on_every_backend! {
+    /// One test, so that silence and controls are of the same run, and the layers' memory is needed once at a time.
+    models_are_silent_where_controls_are_not => |on| {
+        controls_fire(&on.selector());
+        for name in ["digits", "chars", "squeezenet", "encoder_l6", "encoder_l6_ts"] {
+            silent(on.open(&validated(false)), name, &reference_cases(name));
+        }
+        for (name, case) in [
+            ("resnet50", "random0"),
+            ("mobilenetv2", "3"),
+            ("densenet121", "random0"),
+            ("shufflenet", "random0"),
+            ("vit_tiny", "1"),
+            ("llama_125m_ts", "2x5+7"),
+        ] {
+            silent(on.open(&validated(false)), name, &[reference_case(name, case)]);
+        }
+        silent(on.open(&validated(true)), "chars", &reference_cases("chars"));
+        controls_fire(&on.selector());
+    };
 }

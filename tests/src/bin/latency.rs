@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use bayplan::Model;
+use bayplan_tests::backend::Backend;
 use bayplan_tests::{read_case, session};
 
 fn main() {
@@ -16,7 +17,7 @@ fn main() {
     };
     let case = read_case(Path::new(case));
     let model = Model::open(model).unwrap_or_else(|e| panic!("{model}: {e}"));
-    let device = session::device(false);
+    let device = Backend::Named.device();
     let mut built = session::session(&device, &model, &case);
     let inputs = session::inputs(&case);
     for line in stdin().lock().lines() {
