@@ -19,6 +19,7 @@ mod concat;
 mod error;
 mod fold;
 mod fuse;
+mod inputs;
 mod liveness;
 mod lower;
 mod lowered;
@@ -28,14 +29,17 @@ mod simplify;
 mod split;
 mod verify;
 mod view;
+mod widen;
 
 pub use error::{CompileError, Refused};
 pub use fold::{MAX_CONSTANT, ReadConstant};
+pub use inputs::{InputError, match_inputs};
 pub use program::{
     Arena, Buffer, BufferId, BufferKind, Dispatch, KernelId, Port, Program, Stage, Upload, Window,
 };
 pub use record::{RecordIndex, record};
 pub use verify::{Place, Violation, verify};
+pub use widen::{device_size, narrow, same_bytes, widen};
 
 use assemble::{Placement, assemble, place};
 use bayplan_expr::Bindings;

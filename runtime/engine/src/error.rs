@@ -3,7 +3,7 @@
 use core::fmt;
 use core::time::Duration;
 
-use bayplan_graph::DType;
+use bayplan_compile::InputError;
 use bayplan_text::{Bytes, Nanos, escape};
 
 /// Why a session could not be built, or a run not be made.
@@ -28,34 +28,8 @@ pub enum EngineError {
         /// Why.
         reason: String,
     },
-    /// An input of the model was not given.
-    MissingInput {
-        /// Its name.
-        name: String,
-        /// What it must be.
-        expected: String,
-    },
-    /// A tensor was given that the model has no input for.
-    UnknownInput {
-        /// Its name.
-        name: String,
-        /// The names there are.
-        inputs: Vec<String>,
-    },
-    /// An input has another type or shape than the session was built for.
-    WrongInput {
-        /// Its name.
-        name: String,
-        /// What it must be.
-        expected: String,
-        /// What was given.
-        actual: String,
-    },
-    /// An input was given more than once.
-    RepeatedInput {
-        /// Its name.
-        name: String,
-    },
+    /// The tensors given for a run are not those that the program takes.
+    Input(InputError),
     /// An output cannot be copied to the host.
     Output {
         /// Its name.
@@ -113,26 +87,11 @@ impl fmt::Display for EngineError {
             Self::Weights { name, reason } => {
                 write!(f, "the weight {} cannot be loaded: {reason}", escape(name))
             }
-            Self::MissingInput { name, expected } => {
-                write!(f, "input {} is missing; it must be {expected}", escape(name))
-            }
-            Self::UnknownInput { name, inputs } => {
-                write!(f, "the model has no input {}; its inputs are ", escape(name))?;
-                for (index, input) in inputs.iter().enumerate() {
-                    write!(f, "{}{}", if index > 0 { ", " } else { "" }, escape(input))?;
-                }
-                Ok(())
-            }
-            Self::WrongInput { name, expected, actual } => {
-                write!(f, "input {} must be {expected}, but is {actual}", escape(name))
-            }
+            Self::Input(e) => e.fmt(f),
             Self::Output { name, reason } => {
                 write!(f, "output {} cannot be copied: {reason}", escape(name))
             }
             Self::Recording(e) => write!(f, "the recording cannot be made: {e}"),
-            Self::RepeatedInput { name } => {
-                write!(f, "input {} is given more than once; give it once", escape(name))
-            }
             Self::Timeout { limit } => write!(
                 f,
                 "the run did not end within {}; the device may hang, or the limit be too low",
@@ -170,6 +129,7 @@ impl std::error::Error for EngineError {
             Self::Vulkan(e) => Some(e),
             Self::Select(e) => Some(e),
             Self::Recording(e) => Some(e),
+            Self::Input(e) => Some(e),
             _ => None,
         }
     }
@@ -187,16 +147,16 @@ impl From<bayplan_vulkan::SelectError> for EngineError {
     }
 }
 
+impl From<InputError> for EngineError {
+    fn from(e: InputError) -> Self {
+        Self::Input(e)
+    }
+}
+
 impl From<bayplan_record::RecordError> for EngineError {
     fn from(e: bayplan_record::RecordError) -> Self {
         Self::Recording(e)
     }
-}
-
-/// `f32[1,3,224,224]`.
-pub(crate) fn type_text(dtype: DType, shape: &[u64]) -> String {
-    let dims: Vec<String> = shape.iter().map(u64::to_string).collect();
-    format!("{dtype}[{}]", dims.join(","))
 }
 
 #[cfg(test)]
@@ -218,10 +178,6 @@ mod tests {
         check(
             EngineError::Target { compiled: name(), device: "gpu".into() },
             "the program was compiled for a\\x1bb, not for gpu; compile it again",
-        );
-        check(
-            EngineError::MissingInput { name: name(), expected: type_text(DType::F32, &[2, 3]) },
-            "input a\\x1bb is missing; it must be f32[2,3]",
         );
         check(
             EngineError::Output { name: name(), reason: "it is too large".into() },

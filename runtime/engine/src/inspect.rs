@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use bayplan_compile::{Arena, Program};
+use bayplan_compile::{Arena, Program, device_size, widen};
 use bayplan_graph::Tensor;
 use bayplan_weights::Store;
 
@@ -18,7 +18,6 @@ use crate::load::{copy, load};
 use crate::outputs::tensor;
 use crate::session::{allocate, check_program, check_target, transfer};
 use crate::transfer::{Transfer, finish};
-use crate::widen::{device_size, widen};
 
 /// A stage of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

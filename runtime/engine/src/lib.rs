@@ -26,7 +26,6 @@ mod session;
 mod target;
 mod tracing;
 mod transfer;
-mod widen;
 
 pub use device::{Device, DeviceOptions, devices};
 pub use error::EngineError;

@@ -1,7 +1,6 @@
 //! Weights to the device, and the load program.
 
-use bayplan_compile::{Program, Upload};
-use bayplan_graph::ConstData;
+use bayplan_compile::{Program, Upload, device_size, same_bytes, widen};
 use bayplan_vulkan::Device;
 use bayplan_weights::Store;
 
@@ -9,7 +8,6 @@ use crate::commands::{Objects, record};
 use crate::error::EngineError;
 use crate::instruments::Instruments;
 use crate::transfer::{CHUNK, Transfer, finish};
-use crate::widen::{device_size, same, widen};
 
 /// Uploads every constant when the load program needs it, and runs the load program between.
 pub(crate) fn load(
@@ -51,6 +49,8 @@ pub(crate) fn copy(
     upload: &Upload,
 ) -> Result<(), EngineError> {
     let fail = |reason: String| EngineError::Weights { name: upload.name.clone(), reason };
+    let read =
+        |from, target: &mut [u8]| weights.read_part(&upload.data, from, target).map_err(|e| e.to_string());
     let (buffer, start) = objects.arenas.place(upload.window.arena, upload.window.offset)?;
     let host_size = upload.dtype.size() as u64;
     let per_chunk = CHUNK / device_size(upload.dtype);
@@ -60,28 +60,14 @@ pub(crate) fn copy(
         let count = per_chunk.min(upload.elements - first);
         let at = start + first * device_size(upload.dtype);
         let (from, len) = (first * host_size, count * host_size);
-        if let Some(mapped) = buffer.mapped().filter(|_| same(upload.dtype)) {
-            mapped.write_with(at, len, |target| read(weights, &upload.data, from, target))?.map_err(fail)?;
+        if let Some(mapped) = buffer.mapped().filter(|_| same_bytes(upload.dtype)) {
+            mapped.write_with(at, len, |target| read(from, target))?.map_err(fail)?;
         } else {
             bytes.resize(len as usize, 0);
-            read(weights, &upload.data, from, &mut bytes).map_err(fail)?;
+            read(from, &mut bytes).map_err(fail)?;
             transfer.write(buffer, at, &widen(upload.dtype, &bytes))?;
         }
         first += count;
     }
     Ok(())
-}
-
-/// Reads part of a constant, from its byte `from` on.
-fn read(weights: &Store, data: &ConstData, from: u64, target: &mut [u8]) -> Result<(), String> {
-    match data {
-        ConstData::Inline(bytes) => {
-            let start = from as usize;
-            let part =
-                bytes.get(start..start + target.len()).ok_or("it has fewer bytes than its shape says")?;
-            target.copy_from_slice(part);
-            Ok(())
-        }
-        ConstData::Range(range) => weights.read_range(range, from, target).map_err(|e| e.to_string()),
-    }
 }

@@ -1,11 +1,10 @@
 //! Results, lent in place until the next run.
 
-use bayplan_compile::Port;
+use bayplan_compile::{Port, device_size, narrow};
 use bayplan_graph::{DType, Tensor};
 
 use crate::error::EngineError;
 use crate::session::Session;
-use crate::widen::{device_size, narrow};
 
 /// The outputs of the last run. They lie in the session's arena and are lent: the borrow checker keeps the session from
 /// running again while they are held. [`Output::to_tensor`] takes a copy.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use bayplan_compile::{Arena, Port, Program, verify};
+use bayplan_compile::{Arena, Port, Program, match_inputs, verify, widen};
 use bayplan_graph::Tensor;
 use bayplan_record::{RecordingOptions, Summary};
 use bayplan_vulkan::{AllocationId, Buffer, Commands, Location, Ticket};
@@ -12,13 +12,12 @@ use bayplan_weights::Store;
 use crate::arena::Arenas;
 use crate::commands::{Objects, pipelines, record};
 use crate::device::Device;
-use crate::error::{EngineError, type_text};
+use crate::error::EngineError;
 use crate::instruments::Instruments;
 use crate::load::load;
 use crate::outputs::Outputs;
 use crate::tracing::Trace;
 use crate::transfer::{Transfer, wait};
-use crate::widen::widen;
 
 /// How to build a session.
 #[derive(Clone, Default)]
@@ -111,7 +110,7 @@ impl Session {
     /// then); the run exceeds its time limit; the device is lost. After a run that exceeded its limit the next one first
     /// waits for it, within the same limit.
     pub fn run(&mut self, inputs: &[(&str, &Tensor)]) -> Result<Outputs<'_>, EngineError> {
-        let given = self.check(inputs)?;
+        let given = match_inputs(&self.program.inputs, inputs)?;
         self.settle()?;
         for (port, tensor) in self.program.inputs.iter().zip(given) {
             if tensor.count() > 0 {
@@ -183,33 +182,6 @@ impl Session {
         }
         let (buffer, at) = self.objects.arenas.place(port.window.arena, port.window.offset)?;
         self.transfer.read(buffer, at, bytes)
-    }
-
-    /// One tensor for each input, in the program's order, each of the right type and shape.
-    fn check<'t>(&self, inputs: &[(&str, &'t Tensor)]) -> Result<Vec<&'t Tensor>, EngineError> {
-        let ports = &self.program.inputs;
-        for (index, &(name, _)) in inputs.iter().enumerate() {
-            if ports.iter().all(|port| port.name != name) {
-                let inputs = ports.iter().map(|port| port.name.clone()).collect();
-                return Err(EngineError::UnknownInput { name: name.into(), inputs });
-            }
-            if inputs[..index].iter().any(|(earlier, _)| *earlier == name) {
-                return Err(EngineError::RepeatedInput { name: name.into() });
-            }
-        }
-        let find = |port: &Port| {
-            let expected = type_text(port.dtype, &port.shape);
-            let Some((name, tensor)) = inputs.iter().find(|(name, _)| *name == port.name) else {
-                return Err(EngineError::MissingInput { name: port.name.clone(), expected });
-            };
-            let shape: Vec<u64> = tensor.shape().iter().map(|&dim| dim as u64).collect();
-            if tensor.dtype() != port.dtype || shape != port.shape {
-                let actual = type_text(tensor.dtype(), &shape);
-                return Err(EngineError::WrongInput { name: (*name).into(), expected, actual });
-            }
-            Ok(*tensor)
-        };
-        ports.iter().map(find).collect()
     }
 }
 

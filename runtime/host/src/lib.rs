@@ -16,7 +16,6 @@ mod parallel;
 mod step;
 mod target;
 mod view;
-mod widen;
 mod work;
 
 pub use error::{HostError, Place};

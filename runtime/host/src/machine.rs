@@ -1,14 +1,15 @@
 //! A program on arenas of host memory, dispatch by dispatch.
 
-use bayplan_compile::{Arena, BufferKind, Dispatch, Port, Program, Stage, Upload};
-use bayplan_graph::{ConstData, Tensor};
+use bayplan_compile::{
+    Arena, BufferKind, Dispatch, Port, Program, Stage, Upload, device_size, narrow, widen,
+};
+use bayplan_graph::Tensor;
 use bayplan_weights::Store;
 
 use crate::bound::{Bound, Checker, words};
 use crate::error::{HostError, Place};
 use crate::memory::{Memory, POISON, bytes_of, words_of};
 use crate::view::Merged;
-use crate::widen::{device_size, narrow, widen};
 use crate::work;
 
 /// Elements of a weight read at once.
@@ -316,25 +317,11 @@ fn copy(weights: &Store, upload: &Upload, target: &mut [u32]) -> Result<(), Stri
     while first < upload.elements {
         let count = CHUNK.min(upload.elements - first);
         bytes.resize((count * size) as usize, 0);
-        read(weights, &upload.data, first * size, &mut bytes)?;
+        weights.read_part(&upload.data, first * size, &mut bytes).map_err(|e| e.to_string())?;
         let words = widen(upload.dtype, &bytes);
         let target = &mut target[(first * wide / 4) as usize..];
         target.iter_mut().zip(words_of(&words)).for_each(|(target, word)| *target = word);
         first += count;
     }
     Ok(())
-}
-
-/// Reads part of a constant, from its byte `from` on.
-fn read(weights: &Store, data: &ConstData, from: u64, target: &mut [u8]) -> Result<(), String> {
-    match data {
-        ConstData::Inline(bytes) => {
-            let start = from as usize;
-            let part =
-                bytes.get(start..start + target.len()).ok_or("it has fewer bytes than its shape says")?;
-            target.copy_from_slice(part);
-            Ok(())
-        }
-        ConstData::Range(range) => weights.read_range(range, from, target).map_err(|e| e.to_string()),
-    }
 }

@@ -20,6 +20,7 @@ mod follower;
 mod places;
 mod process;
 mod recorder;
+mod recording;
 mod segments;
 mod source;
 
@@ -30,5 +31,6 @@ pub use error::RecordError;
 pub use follower::{Follower, Progress, RunState, SegmentDamage, Start, read};
 pub use places::Places;
 pub use recorder::{Destination, Emitter, Recorder, RecordingOptions, Summary};
+pub use recording::{Executor, Recording};
 pub use segments::Retention;
 pub use source::{Source, open};

@@ -75,6 +75,23 @@ impl Store {
         }
     }
 
+    /// Fills `buf` with bytes of a constant, from its byte `skip` on: for weights that are streamed in pieces.
+    ///
+    /// # Errors
+    /// If the piece does not lie in the constant, or reading fails.
+    pub fn read_part(&self, data: &ConstData, skip: u64, buf: &mut [u8]) -> Result<(), WeightsError> {
+        match data {
+            ConstData::Inline(bytes) => {
+                let start = usize::try_from(skip).ok();
+                let part = start.and_then(|start| bytes.get(start..)?.get(..buf.len()));
+                let (expected, actual) = (bytes.len() as u64, skip.saturating_add(buf.len() as u64));
+                buf.copy_from_slice(part.ok_or(WeightsError::Buffer { expected, actual })?);
+                Ok(())
+            }
+            ConstData::Range(range) => self.read_range(range, skip, buf),
+        }
+    }
+
     /// Fills `buf` with bytes of a range, from its byte `skip` on: for weights that are streamed in pieces.
     ///
     /// # Errors
@@ -171,6 +188,14 @@ mod tests {
         store.read_range(range, 2, &mut piece).unwrap();
         assert_eq!(piece, [4, 5]);
         assert!(store.read_range(range, 3, &mut piece).is_err());
+        store.read_part(data, 1, &mut piece).unwrap();
+        assert_eq!(piece, [3, 4]);
+        let inline = ConstData::Inline(Arc::from([7_u8, 8, 9].as_slice()));
+        store.read_part(&inline, 1, &mut piece).unwrap();
+        assert_eq!(piece, [8, 9]);
+        for skip in [2, 4, u64::MAX] {
+            assert!(store.read_part(&inline, skip, &mut piece).unwrap_err().to_string().contains("3 bytes"));
+        }
         assert!(store.read(data, &mut [0; 3]).unwrap_err().to_string().contains("4 bytes"));
         store.read(&ConstData::Inline(Arc::from([9_u8].as_slice())), &mut piece[..1]).unwrap();
         assert_eq!(piece[0], 9);

@@ -6,18 +6,18 @@ use bayplan_graph::DType;
 use bayplan_shaders::Repr;
 
 /// Bytes per element on the device.
-pub(crate) fn device_size(dtype: DType) -> u64 {
+pub fn device_size(dtype: DType) -> u64 {
     // Types without a representation are refused when a program is compiled.
     Repr::of(dtype).map_or(dtype.size() as u64, Repr::bytes)
 }
 
 /// Whether host and device bytes are the same.
-pub(crate) fn same(dtype: DType) -> bool {
+pub fn same_bytes(dtype: DType) -> bool {
     dtype.size() as u64 == device_size(dtype)
 }
 
-/// Host elements as the device holds them.
-pub(crate) fn widen(dtype: DType, host: &[u8]) -> Cow<'_, [u8]> {
+/// Host elements as the device holds them. The length must be that of whole elements.
+pub fn widen(dtype: DType, host: &[u8]) -> Cow<'_, [u8]> {
     let word: fn(&[u8]) -> u32 = match dtype {
         DType::Bool => |b| u32::from(b[0] != 0),
         DType::U8 => |b| u32::from(b[0]),
@@ -30,9 +30,9 @@ pub(crate) fn widen(dtype: DType, host: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(words.collect())
 }
 
-/// Device elements as the host holds them.
-pub(crate) fn narrow(dtype: DType, device: Vec<u8>) -> Vec<u8> {
-    if same(dtype) {
+/// Device elements as the host holds them. The length must be that of whole elements.
+pub fn narrow(dtype: DType, device: Vec<u8>) -> Vec<u8> {
+    if same_bytes(dtype) {
         return device;
     }
     let size = dtype.size();

@@ -1,0 +1,137 @@
+//! The tensors of a run, compared with what the program expects.
+
+use core::fmt;
+
+use bayplan_graph::{DType, Tensor};
+use bayplan_text::escape;
+
+use crate::program::Port;
+
+/// Why the tensors given for a run are not those that the program takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InputError {
+    /// An input of the model was not given.
+    Missing {
+        /// Its name.
+        name: String,
+        /// What it must be.
+        expected: String,
+    },
+    /// A tensor was given that the model has no input for.
+    Unknown {
+        /// Its name.
+        name: String,
+        /// The names there are.
+        inputs: Vec<String>,
+    },
+    /// An input has another type or shape than the program was compiled for.
+    Wrong {
+        /// Its name.
+        name: String,
+        /// What it must be.
+        expected: String,
+        /// What was given.
+        actual: String,
+    },
+    /// An input was given more than once.
+    Repeated {
+        /// Its name.
+        name: String,
+    },
+}
+
+impl fmt::Display for InputError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing { name, expected } => {
+                write!(f, "input {} is missing; it must be {expected}", escape(name))
+            }
+            Self::Unknown { name, inputs } => {
+                write!(f, "the model has no input {}; its inputs are ", escape(name))?;
+                for (index, input) in inputs.iter().enumerate() {
+                    write!(f, "{}{}", if index > 0 { ", " } else { "" }, escape(input))?;
+                }
+                Ok(())
+            }
+            Self::Wrong { name, expected, actual } => {
+                write!(f, "input {} must be {expected}, but is {actual}", escape(name))
+            }
+            Self::Repeated { name } => {
+                write!(f, "input {} is given more than once; give it once", escape(name))
+            }
+        }
+    }
+}
+
+impl std::error::Error for InputError {}
+
+/// One tensor for each input, in the order of `ports`, each of the right type and shape.
+///
+/// # Errors
+/// An input is missing, unknown, given twice, or of another type or shape.
+pub fn match_inputs<'t>(
+    ports: &[Port],
+    inputs: &[(&str, &'t Tensor)],
+) -> Result<Vec<&'t Tensor>, InputError> {
+    for (index, &(name, _)) in inputs.iter().enumerate() {
+        if ports.iter().all(|port| port.name != name) {
+            let inputs = ports.iter().map(|port| port.name.clone()).collect();
+            return Err(InputError::Unknown { name: name.into(), inputs });
+        }
+        if inputs[..index].iter().any(|(earlier, _)| *earlier == name) {
+            return Err(InputError::Repeated { name: name.into() });
+        }
+    }
+    let find = |port: &Port| {
+        let expected = type_text(port.dtype, &port.shape);
+        let Some((name, tensor)) = inputs.iter().find(|(name, _)| *name == port.name) else {
+            return Err(InputError::Missing { name: port.name.clone(), expected });
+        };
+        let shape: Vec<u64> = tensor.shape().iter().map(|&dim| dim as u64).collect();
+        if tensor.dtype() != port.dtype || shape != port.shape {
+            let actual = type_text(tensor.dtype(), &shape);
+            return Err(InputError::Wrong { name: (*name).into(), expected, actual });
+        }
+        Ok(*tensor)
+    };
+    ports.iter().map(find).collect()
+}
+
+/// `f32[1,3,224,224]`.
+fn type_text(dtype: DType, shape: &[u64]) -> String {
+    let dims: Vec<String> = shape.iter().map(u64::to_string).collect();
+    format!("{dtype}[{}]", dims.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::program::{Arena, BufferId, Window};
+    use bayplan_shaders::Access;
+
+    #[test]
+    fn every_input_is_given_once_as_it_must_be() {
+        let window = Window {
+            buffer: BufferId(0),
+            arena: Arena::Activations,
+            offset: 0,
+            len: 32,
+            access: Access::Read,
+        };
+        let port = |name: &str| Port { name: name.into(), dtype: DType::F32, shape: vec![2, 3], window };
+        let ports = [port("a"), port("b\u{1b}")];
+        let good = Tensor::zeros(DType::F32, vec![2, 3]).unwrap();
+        let turned = Tensor::zeros(DType::F32, vec![3, 2]).unwrap();
+        let check = |given: &[(&str, &Tensor)], expect: &str| {
+            assert_eq!(match_inputs(&ports, given).unwrap_err().to_string(), expect);
+        };
+        check(&[("a", &good)], "input b\\x1b is missing; it must be f32[2,3]");
+        check(&[("a", &good), ("b\u{1b}", &turned)], "input b\\x1b must be f32[2,3], but is f32[3,2]");
+        check(&[("c", &good)], "the model has no input c; its inputs are a, b\\x1b");
+        check(&[("a", &good), ("a", &good)], "input a is given more than once; give it once");
+        let both = match_inputs(&ports, &[("b\u{1b}", &turned), ("a", &good)]);
+        assert!(both.is_err());
+        let second = Tensor::from_f32(vec![2, 3], &[1.0; 6]).unwrap();
+        assert_eq!(match_inputs(&ports, &[("b\u{1b}", &second), ("a", &good)]).unwrap(), [&good, &second]);
+    }
+}
