@@ -74,12 +74,21 @@ fn softmax(shapes: &[(u64, u64, u64)]) {
 
 #[test]
 fn softmax_of_masked_rows() {
-    let n = f32::NEG_INFINITY;
-    let x = [1.0, n, n, 1.0, n, n, n, n];
-    let want = [0.5, 0.0, 0.0, 0.5, f64::NAN, f64::NAN, f64::NAN, f64::NAN];
-    let spec = Spec::Softmax(SoftmaxSpec { outer: 2, len: 4, inner: 1, log: false, in_place: false });
-    for target in targets() {
-        close(&target.name, &run(&spec, &target, &[words(&x)], 8, None), &want, 1e-6, 0.0);
+    let (n, i) = (f32::NEG_INFINITY, f32::INFINITY);
+    // A row without a number, one with a NaN, one with an infinity: no number comes of them.
+    let x = [1.0, n, n, 1.0, n, n, n, n, 1.0, f32::NAN, 2.0, 3.0, 1.0, i, 2.0, 3.0];
+    let mut want = [f64::NAN; 16];
+    want[..4].copy_from_slice(&[0.5, 0.0, 0.0, 0.5]);
+    for inner in [1, 2] {
+        // The same rows next to themselves.
+        let spread = |at: usize| at / (4 * inner) * 4 + at / inner % 4;
+        let x: Vec<f32> = (0..16 * inner).map(|at| x[spread(at)]).collect();
+        let want: Vec<f64> = (0..16 * inner).map(|at| want[spread(at)]).collect();
+        let (outer, inner, n) = (4, inner as u64, x.len() as u64);
+        let spec = Spec::Softmax(SoftmaxSpec { outer, len: 4, inner, log: false, in_place: false });
+        for target in targets() {
+            close(&target.name, &run(&spec, &target, &[words(&x)], n, None), &want, 1e-6, 0.0);
+        }
     }
 }
 

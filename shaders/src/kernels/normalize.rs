@@ -42,11 +42,7 @@ pub(crate) fn build(spec: &NormalizeSpec, target: &Target) -> Result<Launch, Ref
     src.param("count", (spec.len as f32).to_bits());
     let mut body = team.begin(&mut src, spec.rows)?;
     body.push_str(&layout.base);
-    let total = |name: &str| {
-        let sum =
-            if wide { format!("({name}.x + {name}.y) + ({name}.z + {name}.w)") } else { name.to_owned() };
-        format!("team_add({sum}, member) / bitcast<f32>(p.count)")
-    };
+    let total = |name: &str| format!("team_add({}, member) / bitcast<f32>(p.count)", layout.sum(name));
     if spec.center {
         let _ = writeln!(body, "var sums = {kind}();");
         layout.each(&mut body, &format!("sums += {x}.d[i];\n"));

@@ -140,8 +140,7 @@ pub(crate) fn build(spec: &ReduceSpec, target: &Target) -> Result<Launch, Refusa
     let _ = writeln!(body, "var all = {start};");
     let inside = format!("let v = {x}.d[i];\nall = {};\n", op.combine.of("all", "v"));
     layout.each(&mut body, &inside);
-    let across = if wide { "(all.x + all.y) + (all.z + all.w)" } else { "all" };
-    let _ = writeln!(body, "var r = team({across}, member);");
+    let _ = writeln!(body, "var r = team({}, member);", layout.sum("all"));
     keep_nan(spec, repr, team, &mut src, &mut body);
     mean(spec, repr, &mut src, &mut body)?;
     let narrow = ops::narrow(Width::One, spec.dtype, "r".into());

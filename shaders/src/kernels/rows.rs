@@ -170,6 +170,11 @@ impl Layout {
         if self.per == 4 { format!("vec4<{scalar}>") } else { scalar.to_owned() }
     }
 
+    /// The text of the sum over a member's own accumulator, which is as wide as an access.
+    pub(crate) fn sum(&self, name: &str) -> String {
+        if self.per == 4 { format!("({name}.x + {name}.y) + ({name}.z + {name}.w)") } else { name.to_owned() }
+    }
+
     /// A loop over the accesses of this member, `i` being the index.
     pub(crate) fn each(&self, body: &mut String, inside: &str) {
         let head = ["j", "member", "p.len", &format!("{}u", self.members)];

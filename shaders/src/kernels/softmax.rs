@@ -2,6 +2,7 @@
 
 use core::fmt::Write as _;
 
+use crate::chain::{Width, ops};
 use crate::kernels::rows::{Layout, Team, Walk};
 use crate::lanes::Across;
 use crate::source::Source;
@@ -29,13 +30,14 @@ pub(crate) fn build(spec: &SoftmaxSpec, target: &Target) -> Result<Launch, Refus
     let mut body = team.begin(&mut src, rows)?;
     body.push_str(&layout.base);
     let wide = layout.per == 4;
+    // A NaN in the sum makes the row one.
+    ops::require(&mut src, if wide { Width::Four } else { Width::One }, "op_exp");
     let _ = writeln!(body, "var most = {kind}(bitcast<f32>(0xff7fffffu));");
     layout.each(&mut body, &format!("most = max(most, {x}.d[i]);\n"));
     let across = if wide { "max(max(most.x, most.y), max(most.z, most.w))" } else { "most" };
     let _ = writeln!(body, "let top = team_max({across}, member);\nvar parts = {kind}();");
-    layout.each(&mut body, &format!("parts += exp({x}.d[i] - top);\n"));
-    let across = if wide { "(parts.x + parts.y) + (parts.z + parts.w)" } else { "parts" };
-    let _ = writeln!(body, "let sum = team_add({across}, member);");
+    layout.each(&mut body, &format!("parts += op_exp({x}.d[i] - top);\n"));
+    let _ = writeln!(body, "let sum = team_add({}, member);", layout.sum("parts"));
     let value = if spec.log {
         body.push_str("let shift = top + log(sum);\n");
         format!("{x}.d[i] - shift")
