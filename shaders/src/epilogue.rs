@@ -5,7 +5,7 @@ use core::fmt::Write as _;
 use crate::chain::{self, Width, from_storage, to_storage};
 use crate::source::Source;
 use crate::strides;
-use crate::{Access, Chain, Operand, Refusal, Repr, Slot, Target};
+use crate::{Access, Chain, ConvSpec, Operand, Refusal, Repr, Slot, Target};
 
 /// One coordinate of a kernel: a run of dimensions of the result's shape that it counts through together.
 pub(crate) struct Axis<'a> {
@@ -30,7 +30,25 @@ pub(crate) struct Epilogue<'a> {
     pub(crate) in_place: Option<String>,
 }
 
-impl Epilogue<'_> {
+impl<'a> Epilogue<'a> {
+    /// The epilogue of a product or a convolution: the coordinates `z`, `row` and `col` count through the dimensions of batch,
+    /// rows (filters) and columns (pixels), and two operands come before those of the chain.
+    pub(crate) fn of_product(chain: &'a Chain, dims: [&'a [u64]; 3], aligned: bool) -> Self {
+        let axes =
+            ["z", "row", "col"].into_iter().zip(dims).map(|(name, dims)| Axis { name, dims }).collect();
+        Self { chain, axes, operands: 2, aligned, in_place: None }
+    }
+
+    /// As [`Epilogue::of_product`], of a convolution.
+    pub(crate) fn of_conv(spec: &'a ConvSpec, aligned: bool) -> Self {
+        use core::slice::from_ref;
+        Self::of_product(
+            &spec.epilogue,
+            [from_ref(&spec.batch), from_ref(&spec.filters), &spec.output],
+            aligned,
+        )
+    }
+
     /// Adds `fn put4(v, AXES.., at, keep)`: applies the chain to four values at consecutive places of the last axis,
     /// clamped there to what exists, and stores the first `keep` of them from index `at` of the result on. Also
     /// `fn put(v, AXES.., at)` for one.

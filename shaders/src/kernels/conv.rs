@@ -2,7 +2,7 @@
 
 use core::fmt::Write as _;
 
-use crate::epilogue::{Axis, Epilogue};
+use crate::epilogue::Epilogue;
 use crate::kernels::product::{Problem, image_params};
 use crate::kernels::{conv_block, conv_depthwise, matmul, matmul_gpu};
 use crate::loops;
@@ -102,19 +102,7 @@ pub(crate) fn build_window(spec: &ConvSpec, target: &Target) -> Result<Launch, R
     for (name, value) in sizes {
         src.size(name, value)?;
     }
-    let (batch, filters) = ([spec.batch], [spec.filters]);
-    Epilogue {
-        chain: &spec.epilogue,
-        axes: vec![
-            Axis { name: "z", dims: &batch },
-            Axis { name: "row", dims: &filters },
-            Axis { name: "col", dims: &spec.output },
-        ],
-        operands: 2,
-        aligned: pixels.is_multiple_of(4),
-        in_place: None,
-    }
-    .write(&mut src, "f32", false, true)?;
+    Epilogue::of_conv(spec, pixels.is_multiple_of(4)).write(&mut src, "f32", false, true)?;
     let shape = Workgroup::flat(target, 64);
     let (per, sum) = window_sum(spec, &src, channels)?;
     let mut body = String::new();

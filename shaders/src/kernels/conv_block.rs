@@ -9,7 +9,7 @@ use core::fmt::Write as _;
 use bayplan_graph::DType;
 
 use crate::chain;
-use crate::epilogue::{Axis, Epilogue};
+use crate::epilogue::Epilogue;
 use crate::kernels::conv::check;
 use crate::kernels::matmul::usable;
 use crate::kernels::product::{Problem, image_params};
@@ -100,19 +100,7 @@ pub(crate) fn build(spec: &ConvSpec, target: &Target) -> Result<Launch, Refusal>
     for (name, value) in sizes {
         src.size(name, value)?;
     }
-    let (batch, filters) = ([spec.batch], [spec.filters]);
-    Epilogue {
-        chain: &spec.epilogue,
-        axes: vec![
-            Axis { name: "z", dims: &batch },
-            Axis { name: "row", dims: &filters },
-            Axis { name: "col", dims: &spec.output },
-        ],
-        operands: 2,
-        aligned: true,
-        in_place: None,
-    }
-    .write(&mut src, "f32", false, true)?;
+    Epilogue::of_conv(spec, true).write(&mut src, "f32", false, true)?;
     let body = body(team);
     let name = format!("conv.block3x3.{FILTERS}x{}{}", lanes * 4, chain::label(&spec.epilogue));
     src.finish(name, &body, team.workgroup(), groups, flops)

@@ -7,7 +7,7 @@
 use core::fmt::Write as _;
 
 use crate::chain;
-use crate::epilogue::{Axis, Epilogue};
+use crate::epilogue::Epilogue;
 use crate::kernels::conv::check;
 use crate::kernels::product::{Problem, image_params};
 use crate::loops;
@@ -88,19 +88,7 @@ pub(crate) fn build(spec: &ConvSpec, target: &Target) -> Result<Launch, Refusal>
         src.size(name, value)?;
     }
     let aligned = spec.output[1].is_multiple_of(4);
-    let (batch, filters) = ([spec.batch], [spec.filters]);
-    Epilogue {
-        chain: &spec.epilogue,
-        axes: vec![
-            Axis { name: "z", dims: &batch },
-            Axis { name: "row", dims: &filters },
-            Axis { name: "col", dims: &spec.output },
-        ],
-        operands: 2,
-        aligned,
-        in_place: None,
-    }
-    .write(&mut src, "f32", false, true)?;
+    Epilogue::of_conv(spec, aligned).write(&mut src, "f32", false, true)?;
     let group = Workgroup::flat(target, 64);
     let body = body(&shape, group.invocations);
     let [down, across] = shape.taps;

@@ -2,7 +2,7 @@
 
 use core::fmt::Write as _;
 
-use crate::epilogue::{Axis, Epilogue};
+use crate::epilogue::Epilogue;
 use crate::source::Source;
 use crate::strides;
 use crate::{Access, Chain, ConvSpec, MatMulSpec, Refusal, Slot, chain};
@@ -130,19 +130,8 @@ impl<'a> Problem<'a> {
         if let Some(spec) = self.image {
             image_params(spec, src)?;
         }
-        let rows = [self.m];
-        Epilogue {
-            chain: &self.epilogue,
-            axes: vec![
-                Axis { name: "z", dims: &self.batch },
-                Axis { name: "row", dims: &rows },
-                Axis { name: "col", dims: &self.columns },
-            ],
-            operands: 2,
-            aligned: self.n.is_multiple_of(4),
-            in_place: None,
-        }
-        .write(src, "f32", false, true)
+        let dims = [&self.batch[..], core::slice::from_ref(&self.m), &self.columns[..]];
+        Epilogue::of_product(&self.epilogue, dims, self.n.is_multiple_of(4)).write(src, "f32", false, true)
     }
 
     /// The grid over blocks of `rows` by `cols`: statements for `row0`, `col0`, `z`, `a_at` and `b_at` (the first elements
