@@ -73,7 +73,8 @@ impl Drawing {
         }
         let side = |random: &mut super::Random| random.pick(&[1, 2, 3, 5, 6, 7, 8, 9, 12, 14, 17]);
         let (h, w) = (side(&mut self.random), side(&mut self.random));
-        let shape = if self.random.once_in(6) { vec![batch, channels, h * w] } else { vec![batch, channels, h, w] };
+        let shape =
+            if self.random.once_in(6) { vec![batch, channels, h * w] } else { vec![batch, channels, h, w] };
         self.leaf(DType::F32, &shape)
     }
 
@@ -82,17 +83,17 @@ impl Drawing {
         let sizes = self.b.shape(x)[2..].to_vec();
         let square = self.random.once_in(2);
         let first = self.random.pick(&[1, 1, 2, 3, 3, 3, 5, 7]);
-        let kernel: Vec<usize> = sizes
-            .iter()
-            .map(|_| if square { first } else { self.random.pick(&[1, 2, 3, 4, 5]) })
-            .collect();
+        let kernel: Vec<usize> =
+            sizes.iter().map(|_| if square { first } else { self.random.pick(&[1, 2, 3, 4, 5]) }).collect();
         let strides: Vec<usize> = sizes.iter().map(|_| self.random.pick(&[1, 1, 1, 2, 2, 3])).collect();
         let dilations: Vec<usize> = sizes.iter().map(|_| self.random.pick(&[1, 1, 1, 1, 2, 3])).collect();
         let pads = match self.random.below(5) {
             0 => Pads::Same { upper: self.random.once_in(2) },
             1 => Pads::Explicit(vec![0; 2 * sizes.len()]),
             2 => Pads::Explicit(kernel.iter().chain(&kernel).map(|&k| (k / 2) as i64).collect()),
-            3 if !pool => Pads::Explicit((0..2 * sizes.len()).map(|_| self.random.pick(&[-1, 0, 1])).collect()),
+            3 if !pool => {
+                Pads::Explicit((0..2 * sizes.len()).map(|_| self.random.pick(&[-1, 0, 1])).collect())
+            }
             _ => Pads::Explicit((0..2 * sizes.len()).map(|_| self.random.pick(&[0, 1, 2])).collect()),
         };
         let ceil = pool && self.random.once_in(3);
@@ -110,7 +111,8 @@ impl Drawing {
             _ => 1,
         };
         let per_group = self.random.pick(&[1, 1, 2, 3, 4, 5, 8, 16, 17]);
-        let filters = if groups == 1 { self.random.pick(&[1, 2, 3, 4, 7, 8, 16, 17, 32]) } else { groups * per_group };
+        let filters =
+            if groups == 1 { self.random.pick(&[1, 2, 3, 4, 7, 8, 16, 17, 32]) } else { groups * per_group };
         if filters > 64 {
             return;
         }

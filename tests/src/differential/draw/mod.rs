@@ -33,16 +33,8 @@ const DIMS: [usize; 24] =
 const LONG: [usize; 7] = [127, 128, 129, 255, 256, 257, 1025];
 
 /// Every element type that devices hold.
-const INTEGERS: [DType; 8] = [
-    DType::I64,
-    DType::I32,
-    DType::U8,
-    DType::I8,
-    DType::U32,
-    DType::I16,
-    DType::U16,
-    DType::U64,
-];
+const INTEGERS: [DType; 8] =
+    [DType::I64, DType::I32, DType::U8, DType::I8, DType::U32, DType::I16, DType::U16, DType::U64];
 
 /// What to draw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,8 +151,7 @@ impl Drawing {
         // A rounded float near a whole number would come out as either of two integers.
         if (from == DType::F32 && !(exact && dtype == DType::Bool)) || self.random.once_in(4) {
             let shape = self.shape();
-            let new =
-                if dtype == DType::F32 { self.b.floats(&shape) } else { self.integers(dtype, &shape) };
+            let new = if dtype == DType::F32 { self.b.floats(&shape) } else { self.integers(dtype, &shape) };
             return (new, true);
         }
         (self.b.op(Op::Cast(dtype), &[id]), exact)

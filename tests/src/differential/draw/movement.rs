@@ -156,7 +156,11 @@ impl Drawing {
         let list: Vec<i128> = list.iter().map(|&v| v.into()).collect();
         let dtype = self.random.pick(&[DType::I64, DType::I64, DType::I32]);
         let tensor = Tensor::from_ints(dtype, shape, &list).expect("as many as the shape says");
-        if self.determined && self.random.once_in(2) { self.b.constant(&tensor) } else { self.b.input(tensor) }
+        if self.determined && self.random.once_in(2) {
+            self.b.constant(&tensor)
+        } else {
+            self.b.input(tensor)
+        }
     }
 
     pub(super) fn gather(&mut self) {
@@ -185,9 +189,8 @@ impl Drawing {
         }
         let count = 1 + self.random.below(5);
         let batches: usize = shape[..batch_dims].iter().product();
-        let list: Vec<i64> = (0..batches * count * tuple)
-            .map(|at| self.index(shape[batch_dims + at % tuple]))
-            .collect();
+        let list: Vec<i64> =
+            (0..batches * count * tuple).map(|at| self.index(shape[batch_dims + at % tuple])).collect();
         let of = [&shape[..batch_dims], &[count, tuple]].concat();
         let indices = self.indices(of, &list);
         self.add(Op::GatherNd { batch_dims }, &[x, indices], exact);
