@@ -19,7 +19,7 @@ pub(crate) const MAX_PASSES: u64 = 65_535;
 const STEPS: [u32; 3] = [1, 8, MOST_STEPS];
 /// Most steps to a pass.
 pub(crate) const MOST_STEPS: u32 = 64;
-/// Passes of an integer power, and of a quotient of 64 bits where it is emulated: one per bit.
+/// Passes of an integer power and of a quotient of 64 bits where it is emulated, one per bit; a remainder of floats has fewer.
 pub(crate) const BIT_PASSES: u64 = 65;
 
 /// Passes of `loops` loops of `steps` steps each, with `per` steps to a pass.
@@ -58,7 +58,7 @@ pub(crate) fn nest_ends(target: &Target, steps: &[u64], others: u64) -> bool {
 /// Passes of the loops in a chain, for that many results.
 pub(crate) fn of_chain(chain: &Chain, results: u64) -> u64 {
     let loops = |s: &&Step| match s.op {
-        StepOp::Binary(op) => op == BinaryOp::Pow || wide::loops(op, s.dtype),
+        StepOp::Binary(op) => matches!(op, BinaryOp::Pow | BinaryOp::Mod) || wide::loops(op, s.dtype),
         _ => false,
     };
     let loops = chain.steps.iter().filter(loops).count() as u64;

@@ -2,8 +2,8 @@
 
 mod common;
 
-use bayplan_graph::DType;
 use bayplan_graph::op::{BinaryOp, UnaryOp};
+use bayplan_graph::{DType, Op, Tensor, eval_node};
 use bayplan_shaders::{Arg, Chain, ElementwiseSpec, Operand, Spec, Step, StepOp};
 use common::{Random, close, cpu, floats, run, targets, words, words64};
 
@@ -132,7 +132,14 @@ fn float_pairs() {
         &[nan, nan, nan, f64::INFINITY, 0.5],
         0.0,
     );
-    binary(BinaryOp::Mod, &[5.5, -5.5, 5.5, -5.5], &[2.0, 2.0, -2.0, -2.0], &[1.5, -1.5, 1.5, -1.5], 1e-6);
+    // Exact, as the host's remainder of `f32` is.
+    let mut sizes = |range: u64| -> Vec<f32> {
+        (0..500).map(|_| random.float() * 2_f32.powi(random.below(range) as i32 - range as i32 / 2)).collect()
+    };
+    for (x, y) in [(sizes(20), sizes(20)), (sizes(240), sizes(240)), (sizes(240), sizes(4))] {
+        let want: Vec<f64> = x.iter().zip(&y).map(|(x, y)| f64::from(x % y)).collect();
+        binary(BinaryOp::Mod, &x, &y, &want, 0.0);
+    }
     let base = [-2.0, -2.0, -2.0, 2.0, 0.0, 0.0, 1.0, -3.0, 9.0, 4.0, 7.0, -2.0, 2.5, 0.1];
     let power = [2.0, 3.0, 0.5, 10.0, 0.0, 2.0, 1e10, -1.0, 0.5, -0.5, 1.0, 0.0, 3.7, -4.0];
     let want: Vec<f64> =
@@ -292,4 +299,64 @@ fn a_fill_has_no_operands() {
     let got = run(&fill(5, DType::F32, u64::from(1.5_f32.to_bits())), &cpu(), &[], 5, None);
     assert_eq!(floats(&got), [1.5; 5]);
     assert_eq!(run(&fill(3, DType::I64, (-7_i64).cast_unsigned()), &cpu(), &[], 6, None), words64(&[-7; 3]));
+}
+
+/// NaNs, infinities, zeros of both signs, the greatest numbers: every operation as the graph's own evaluation has it, on every
+/// element of a `vec4` and one at a time.
+#[test]
+fn special_values_as_the_graph_evaluates_them() {
+    use BinaryOp::{
+        Add, Div, Equal, Greater, GreaterOrEqual, Less, LessOrEqual, Max, Min, Mod, Mul, Pow, Sub,
+    };
+    use UnaryOp::{
+        Abs, Ceil, Cos, Erf, Exp, Floor, IsInf, IsNaN, Log, Neg, Reciprocal, Relu, Round, Sigmoid, Sign, Sin,
+        Softplus, Sqrt, Tanh,
+    };
+    let (n, i, m) = (f32::NAN, f32::INFINITY, f32::MAX);
+    let special = [n, -n, i, -i, 0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -3.0, 1e30, -1e30, m, -m];
+    let tensor = |x: &[f32]| Tensor::from_f32(vec![x.len()], x).expect("a tensor");
+    let check = |op: StepOp, graph: Op, operands: &[Vec<f32>], to: DType| {
+        let tensors: Vec<_> = operands.iter().map(|x| tensor(x)).collect();
+        let want = eval_node(&graph, &tensors.iter().collect::<Vec<_>>(), 1)
+            .expect("it evaluates")
+            .remove(0)
+            .to_f64();
+        let stored: Vec<_> = operands.iter().map(|x| words(x)).collect();
+        let count = operands[0].len();
+        // All together by fours; alone, the fourth word is what the window has too many.
+        for from in (0..count).step_by(count / 4).chain([0]) {
+            let len = if from == 0 { count } else { 1 };
+            let part: Vec<_> = stored.iter().map(|x| x[from..from + len].to_vec()).collect();
+            let spec = single(op, DType::F32, to, operands.len(), len as u64);
+            let got = run(&spec, &cpu(), &part, len as u64, None);
+            for (j, (&got, &want)) in got.iter().zip(&want[from..]).enumerate() {
+                let got = if to == DType::Bool { f64::from(got) } else { f64::from(f32::from_bits(got)) };
+                let narrow = f64::from(want as f32);
+                let vanishes = narrow.abs() < f64::from(f32::MIN_POSITIVE) && got == 0.0;
+                let same = vanishes
+                    || got == narrow
+                    || (got.is_nan() && want.is_nan())
+                    || (got - narrow).abs() <= 1e-5 * narrow.abs();
+                let of: Vec<_> = operands.iter().map(|x| x[from + j]).collect();
+                assert!(same, "{}: {op:?} of {of:?} is {got}, should be {want}", cpu().name);
+            }
+        }
+    };
+    for op in [
+        Abs, Ceil, Cos, Erf, Exp, Floor, Log, Neg, Reciprocal, Relu, Round, Sigmoid, Sign, Sin, Softplus,
+        Sqrt, Tanh,
+    ] {
+        check(StepOp::Unary(op), Op::Unary(op), &[special.to_vec()], DType::F32);
+    }
+    for op in [IsNaN, IsInf] {
+        check(StepOp::Unary(op), Op::Unary(op), &[special.to_vec()], DType::Bool);
+    }
+    let x: Vec<f32> = special.iter().flat_map(|v| [*v; 16]).collect();
+    let y: Vec<f32> = (0..256).map(|at| special[at % 16]).collect();
+    for op in [Add, Sub, Mul, Div, Min, Max, Mod, Pow] {
+        check(StepOp::Binary(op), Op::Binary(op), &[x.clone(), y.clone()], DType::F32);
+    }
+    for op in [Equal, Less, LessOrEqual, Greater, GreaterOrEqual] {
+        check(StepOp::Binary(op), Op::Binary(op), &[x.clone(), y.clone()], DType::Bool);
+    }
 }

@@ -231,7 +231,7 @@ fn binary(target: &Target, op: BinaryOp, float: bool, a: &Approx, b: &Approx, va
         _ if !float && errors == 0.0 => 0.0,
         _ if !float => f64::INFINITY,
         BinaryOp::Div => quotient(a, b, value),
-        BinaryOp::Mod => remainder(a, b, r),
+        BinaryOp::Mod => remainder(a, b, value),
         BinaryOp::Pow => power(a, b, value),
         _ => f64::INFINITY,
     }
@@ -251,16 +251,20 @@ fn quotient(a: &Approx, b: &Approx, value: f64) -> f64 {
     moved + if size == 0.0 { 0.0 } else { ulps(DIVISION) * size + LEAST_NORMAL }
 }
 
-/// `x − y · trunc(x / y)`, with the quotient off as above: near a whole number it may come out as the next one.
-fn remainder(a: &Approx, b: &Approx, r: f64) -> f64 {
-    let q = a.value / b.value;
-    if !q.is_finite() || b.value == 0.0 {
-        return if a.error == 0.0 && b.error == 0.0 { 0.0 } else { f64::INFINITY };
+/// `x − y · trunc(x / y)`, which is exact; where the quotient is uncertain by a whole number, any remainder may come out.
+fn remainder(a: &Approx, b: &Approx, value: f64) -> f64 {
+    // A subnormal remainder may vanish.
+    let own = if value.abs() < LEAST_NORMAL { value.abs() } else { 0.0 };
+    if a.error == 0.0 && b.error == 0.0 {
+        return own;
     }
-    let exact = Approx { value: q, error: 0.0 };
-    let off = quotient(a, b, exact.value);
-    let direct = a.error + q.abs() * b.error + 2.0 * r * a.value.abs() + LEAST_NORMAL;
-    if (q - q.round()).abs() <= off { direct + b.value.abs() + b.error } else { direct }
+    let q = spread2(a, b, a.value / b.value, |x, y| x / y);
+    if !q.is_finite() || a.value == 0.0 && b.value == 0.0 {
+        return f64::INFINITY;
+    }
+    let quotient = a.value / b.value;
+    let direct = a.error + quotient.abs() * b.error + own;
+    if (quotient - quotient.round()).abs() <= q { direct + b.value.abs() + b.error } else { direct }
 }
 
 /// `exp2(y · log2 |x|)`, other than for the exponents that are computed by products, roots and quotients.

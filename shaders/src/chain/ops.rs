@@ -71,6 +71,7 @@ fn unary(src: &mut Source<'_>, width: Width, op: UnaryOp, x: &Value) -> Result<S
             let one = width.of(src.register(x.dtype, repr));
             format!("min({t}, {one}(1u))")
         }
+        UnaryOp::Sign if float => call(src, "op_sign"),
         UnaryOp::Sign => format!("sign({t})"),
         // Not `select(x, 0, x < 0)`: some drivers lose that comparison where x was widened to 64 bits just before.
         UnaryOp::Relu if !float => format!("max({t}, {zero})"),
@@ -118,7 +119,7 @@ fn binary(src: &mut Source<'_>, width: Width, op: BinaryOp, a: &Value, b: &Value
         BinaryOp::Sub => infix("-"),
         BinaryOp::Mul => infix("*"),
         BinaryOp::Div if float => infix("/"),
-        BinaryOp::Mod if float => infix("%"),
+        BinaryOp::Mod if float => by_elements(src, width, "op_mod", "f32", REMAINDER, [x, y]),
         BinaryOp::Pow if float => {
             require(src, width, "op_pow");
             format!("op_pow({x}, {y})")
@@ -270,6 +271,7 @@ const LIBRARY: &[(&str, &str)] = &[
 }",
     ),
     ("op_softplus", "fn op_softplus(x: @F) -> @F { return op_max(x, @F()) + log(1.0 + op_exp(-abs(x))); }"),
+    ("op_sign", "fn op_sign(x: @F) -> @F { return select(sign(x), x, op_isnan(x)); }"),
     // Some drivers clamp the arguments of these two, which makes numbers of NaNs and of 0.
     ("op_exp", "fn op_exp(x: @F) -> @F { return select(exp(x), x, op_isnan(x)); }"),
     (
@@ -294,8 +296,9 @@ const LIBRARY: &[(&str, &str)] = &[
     r = select(r, a, y == @F(1.0));
     r = select(r, a * a, y == @F(2.0));
     r = select(r, a * a * a, y == @F(3.0));
+    r = select(r, @F(1.0), a == @F(1.0));
     r = select(r, -r, odd & (x < @F()));
-    r = select(r, bitcast<@F>(bitcast<@U>(x) | @U(0x7fc00000u)), (x < @F()) & !whole);
+    r = select(r, bitcast<@F>(bitcast<@U>(x) | @U(0x7fc00000u)), (x < @F()) & !whole & !op_isinf(x));
     r = select(r, bitcast<@F>(bitcast<@U>(x + y) | @U(0x7fc00000u)), op_isnan(x) | op_isnan(y));
     return select(r, @F(1.0), (y == @F()) | (x == @F(1.0)));
 }",
@@ -314,21 +317,58 @@ pub(crate) fn integer(src: &mut Source<'_>, width: Width, op: BinaryOp, repr: Re
     };
     let name = format!("op_{name}_{scalar}");
     if op == BinaryOp::Pow {
-        let one = format!("{name}1");
-        src.function(&one, text.replace("NAME", &one));
-        let call = match width {
-            Width::One => format!("{one}(x, y)"),
-            Width::Four => {
-                let parts = ["x", "y", "z", "w"].map(|c| format!("{one}(x.{c}, y.{c})"));
-                format!("{kind}({})", parts.join(", "))
-            }
-        };
-        src.function(&name, format!("fn {name}(x: {kind}, y: {kind}) -> {kind} {{ return {call}; }}"));
+        by_elements(src, width, &name, scalar, &text, ["x", "y"]);
     } else {
         src.function(&name, text.replace("NAME", &name));
     }
     name
 }
+
+/// Adds a function of two `scalar`s, `text` with NAME for its name, and one of the width that goes through the elements; answers
+/// the text of a call.
+fn by_elements(
+    src: &mut Source<'_>,
+    width: Width,
+    name: &str,
+    scalar: &str,
+    text: &str,
+    [x, y]: [&str; 2],
+) -> String {
+    let one = format!("{name}1");
+    src.function(&one, text.replace("NAME", &one));
+    let kind = width.of(scalar);
+    let call = match width {
+        Width::One => format!("{one}(x, y)"),
+        Width::Four => {
+            let parts = ["x", "y", "z", "w"].map(|c| format!("{one}(x.{c}, y.{c})"));
+            format!("{kind}({})", parts.join(", "))
+        }
+    };
+    src.function(name, format!("fn {name}(x: {kind}, y: {kind}) -> {kind} {{ return {call}; }}"));
+    format!("{name}({x}, {y})")
+}
+
+/// The remainder of floats with the sign of the dividend, exact: long division of the mantissas, eight bits at a time. What
+/// WGSL has computes a rounded quotient, which is off by any amount where that is large.
+const REMAINDER: &str = "fn NAME(x: f32, y: f32) -> f32 {
+    let a = bitcast<u32>(x) & 0x7fffffffu;
+    let b = bitcast<u32>(y) & 0x7fffffffu;
+    if (a >= 0x7f800000u || b > 0x7f800000u || b == 0u) { return bitcast<f32>(a | 0x7fc00000u); }
+    if (a < b) { return x; }
+    let ex = max(a >> 23u, 1u);
+    let ey = max(b >> 23u, 1u);
+    let my = (b & 0x7fffffu) | select(0u, 0x800000u, b >= 0x800000u);
+    var r = ((a & 0x7fffffu) | select(0u, 0x800000u, a >= 0x800000u)) % my;
+    for (var left = ex - ey; left > 0u;) {
+        let s = min(left, 8u);
+        r = (r << s) % my;
+        left -= s;
+    }
+    // The remainder's unit is 2^(ey - 150), in two steps where that is no normal number.
+    let unit = f32(r) * bitcast<f32>((max(ey, 24u) - 23u) << 23u);
+    let size = unit * bitcast<f32>((103u + min(ey, 24u)) << 23u);
+    return select(size, -size, x < 0.0);
+}";
 
 /// Truncating division. A divisor of -1 is a negation, so that the least number over -1 wraps instead of trapping.
 fn divide(kind: &str, signed: bool) -> String {
