@@ -11,7 +11,8 @@ use bayplan_weights::{FileSource, Store};
 
 use crate::error::Error;
 
-/// A model: its graph with inferred types, and access to its weights. No weight is read until a session is built.
+/// A model: its graph with inferred types, and access to its weights. Weights are read when a session is built, and
+/// before that only to find those that the model holds twice.
 pub struct Model {
     graph: Graph,
     weights: Store,
@@ -34,6 +35,7 @@ impl Model {
         graph.infer()?;
         bayplan_graph::verify(&graph)?;
         let weights = Store::open(path, &graph)?;
+        graph.share(&weights.duplicates(&graph));
         Ok(Self { graph, weights })
     }
 

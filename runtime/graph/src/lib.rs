@@ -22,6 +22,7 @@ mod layout;
 pub mod op;
 mod print;
 mod rule;
+mod share;
 mod tensor;
 mod verify;
 
@@ -36,5 +37,6 @@ pub use rule::{
     Context, EvalError, HostType, Inferred, Kind, MAX_CONTENTS, MAX_RANK, Operand, Output, Rule, Set,
     ShapeError, Signature, axes, axis,
 };
+pub use share::Duplicate;
 pub use tensor::{Elements, MAX_TENSOR_BYTES, Tensor, TensorError};
 pub use verify::{VerifyError, verify};

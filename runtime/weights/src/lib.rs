@@ -4,6 +4,7 @@
 //! its file. Reading is positional ([`ByteSource::read_at`]), so one store serves many threads.
 #![forbid(unsafe_code)]
 
+mod duplicates;
 mod error;
 mod file;
 mod store;

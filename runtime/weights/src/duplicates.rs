@@ -1,0 +1,202 @@
+//! Weights that a model holds twice: exporters write a matrix a second time where it is used transposed.
+
+use std::collections::HashMap;
+
+use bayplan_graph::{ByteRange, ConstData, DType, Duplicate, Graph, ValueId, ValueSource};
+
+use crate::Store;
+
+/// Constants of at most this many bytes are not worth a look: what knows their elements anyway compares them.
+const SMALL: u64 = 4096;
+
+/// Elements by which candidates are told apart before they are compared whole.
+const SAMPLE: u64 = 16;
+
+/// Bytes read at a time, of each of two constants.
+const CHUNK: u64 = 4 << 20;
+
+/// A large constant.
+#[derive(Clone, Debug)]
+struct Constant {
+    id: ValueId,
+    dtype: DType,
+    shape: Vec<u64>,
+    range: ByteRange,
+}
+
+/// Element type, shape and the bytes of the first elements.
+type Key = (DType, Vec<u64>, Vec<u8>);
+
+impl Store {
+    /// Finds the large constants of a graph whose elements are those of an earlier one, or of an earlier one transposed.
+    /// Of each constant a few bytes are read, of those found to be alike all. What cannot be read counts as different.
+    pub fn duplicates(&self, graph: &Graph) -> Vec<Duplicate> {
+        let mut known: HashMap<Key, Constant> = HashMap::new();
+        let mut found = Vec::new();
+        let constants: Vec<Constant> = graph.values.iter().enumerate().filter_map(large).collect();
+        // Shapes whose transpose some constant has.
+        let turns = |shape: &[u64]| constants.iter().any(|other| other.shape.iter().rev().eq(shape.iter()));
+        for own in &constants {
+            let Some(key) = self.key(own) else { continue };
+            if let Some(other) = known.get(&key) {
+                if self.equal(own, other) == Some(true) {
+                    found.push(Duplicate { value: own.id, of: other.id, transposed: false });
+                }
+                continue;
+            }
+            if own.shape.len() == 2
+                && turns(&own.shape)
+                && let Some(other) = self.turned_key(own).and_then(|key| known.get(&key))
+                && self.equal_transposed(own, other) == Some(true)
+            {
+                found.push(Duplicate { value: own.id, of: other.id, transposed: true });
+                continue;
+            }
+            known.insert(key, own.clone());
+        }
+        found
+    }
+
+    /// The key of a constant.
+    fn key(&self, own: &Constant) -> Option<Key> {
+        let count = SAMPLE.min(*own.shape.last()?);
+        let sample = self.elements(own, 0, count)?;
+        Some((own.dtype, own.shape.clone(), sample))
+    }
+
+    /// The key that the transpose of a matrix has.
+    fn turned_key(&self, own: &Constant) -> Option<Key> {
+        let &[rows, columns] = &own.shape[..] else { return None };
+        let mut sample = Vec::new();
+        for row in 0..SAMPLE.min(rows) {
+            sample.extend(self.elements(own, row * columns, 1)?);
+        }
+        Some((own.dtype, vec![columns, rows], sample))
+    }
+
+    /// Some elements, by the number of the first.
+    fn elements(&self, own: &Constant, first: u64, count: u64) -> Option<Vec<u8>> {
+        let size = own.dtype.size() as u64;
+        let mut bytes = vec![0; usize::try_from(count * size).ok()?];
+        self.read_range(&own.range, first * size, &mut bytes).ok()?;
+        Some(bytes)
+    }
+
+    /// Whether two constants have the same bytes.
+    fn equal(&self, a: &Constant, b: &Constant) -> Option<bool> {
+        if a.range == b.range {
+            return Some(true);
+        }
+        let (mut left, mut right) = (Vec::new(), Vec::new());
+        let mut at = 0;
+        while at < a.range.len {
+            let len = usize::try_from(CHUNK.min(a.range.len - at)).ok()?;
+            left.resize(len, 0);
+            right.resize(len, 0);
+            self.read_range(&a.range, at, &mut left).ok()?;
+            self.read_range(&b.range, at, &mut right).ok()?;
+            if left != right {
+                return Some(false);
+            }
+            at += len as u64;
+        }
+        Some(true)
+    }
+
+    /// Whether a matrix is the transpose of another one: bands of the other's rows against bands of its columns.
+    fn equal_transposed(&self, own: &Constant, other: &Constant) -> Option<bool> {
+        let &[rows, columns] = &other.shape[..] else { return None };
+        let size = other.dtype.size();
+        let per_band = (CHUNK / (columns * size as u64).max(1)).clamp(1, rows);
+        let mut first = 0;
+        while first < rows {
+            let count = per_band.min(rows - first);
+            let band = self.elements(other, first * columns, count * columns)?;
+            for column in 0..columns {
+                let piece = self.elements(own, column * rows + first, count)?;
+                let steps = band.chunks_exact(size).skip(usize::try_from(column).ok()?);
+                let down = steps.step_by(usize::try_from(columns).ok()?);
+                if !piece.chunks_exact(size).eq(down) {
+                    return Some(false);
+                }
+            }
+            first += count;
+        }
+        Some(true)
+    }
+}
+
+/// A constant that lies in a file and is large, with the number of its value.
+fn large((index, value): (usize, &bayplan_graph::Value)) -> Option<Constant> {
+    let (ValueSource::Constant(ConstData::Range(range)), Some(ty)) = (&value.source, &value.ty) else {
+        return None;
+    };
+    let shape = ty.shape.iter().map(|dim| u64::try_from(dim.as_const()?).ok()).collect::<Option<Vec<_>>>()?;
+    let bytes = shape.iter().try_fold(ty.dtype.size() as u64, |bytes, &dim| bytes.checked_mul(dim))?;
+    // Elements are whole bytes and fill the range.
+    let fits = bytes == range.len && bytes > SMALL;
+    fits.then_some(Constant { id: ValueId(index as u32), dtype: ty.dtype, shape, range: *range })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    use bayplan_expr::Expr;
+    use bayplan_graph::{ByteSource, FileId, FileRef, TensorType, Value};
+
+    use super::*;
+
+    /// Matrices of 32-bit words side by side in one file: rows, columns, and the word at a row and column.
+    type Matrix = (u64, u64, fn(u64, u64) -> u64);
+
+    fn check(matrices: &[Matrix], expect: &[(u32, u32, bool)]) {
+        let (mut bytes, mut values): (Vec<u8>, Vec<Value>) = Default::default();
+        for &(rows, columns, at) in matrices {
+            let offset = bytes.len() as u64;
+            let words = (0..rows).flat_map(|row| (0..columns).map(move |column| at(row, column) as u32));
+            bytes.extend(words.flat_map(u32::to_le_bytes));
+            let range = ByteRange { file: FileId(0), offset, len: bytes.len() as u64 - offset };
+            let shape = vec![Expr::from(rows), Expr::from(columns)];
+            values.push(Value {
+                name: format!("w{}", values.len()).into(),
+                source: ValueSource::Constant(ConstData::Range(range)),
+                ty: Some(TensorType { dtype: DType::F32, shape }),
+                contents: None,
+            });
+        }
+        let graph = Graph { values, files: vec![FileRef::Model], ..Graph::default() };
+        let source: Arc<dyn ByteSource> = Arc::new(bytes);
+        let store = Store::from_sources(vec![(PathBuf::from("w.bin"), source)], &graph).expect("a store");
+        let found: Vec<(u32, u32, bool)> =
+            store.duplicates(&graph).iter().map(|d| (d.value.0, d.of.0, d.transposed)).collect();
+        assert_eq!(found, expect);
+    }
+
+    #[test]
+    fn equal_and_transposed_weights_are_found() {
+        let plain: Matrix = (60, 70, |row, column| row * 1000 + column);
+        let turned: Matrix = (70, 60, |row, column| column * 1000 + row);
+        check(&[plain, plain, turned], &[(1, 0, false), (2, 0, true)]);
+        check(&[turned, plain, plain], &[(1, 0, true), (2, 0, true)]);
+        // Tall enough for several bands.
+        let tall: Matrix = (30_000, 64, |row, column| row * 100 + column);
+        let wide: Matrix = (64, 30_000, |row, column| column * 100 + row);
+        check(&[tall, wide], &[(1, 0, true)]);
+        // A square matrix that is its own transpose is equal first.
+        let symmetric: Matrix = (40, 40, |row, column| row + column);
+        check(&[symmetric, symmetric], &[(1, 0, false)]);
+    }
+
+    #[test]
+    fn what_only_begins_alike_is_not() {
+        let plain: Matrix = (60, 70, |row, column| row * 1000 + column);
+        check(&[plain, (60, 70, |row, column| row * 1000 + column + u64::from(row + column == 128))], &[]);
+        check(&[plain, (70, 60, |row, column| column * 1000 + row + u64::from(row + column == 128))], &[]);
+        check(&[plain, (70, 60, |row, column| row * 1000 + column)], &[]);
+        check(&[plain, (42, 100, |row, column| row * 1000 + column)], &[]);
+        // Small ones are left alone.
+        check(&[(3, 5, |_, _| 0), (3, 5, |_, _| 0), (5, 3, |_, _| 0)], &[]);
+    }
+}
