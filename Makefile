@@ -4,6 +4,7 @@
 # make install   both binaries into PREFIX/bin (default ~/.local)
 # make bench     latency against onnxruntime, interleaved
 # make bench-ncnn  latency and processor time against ncnn's Vulkan backend, interleaved
+# make differential  10,000 random graphs on each driver, every dispatch against the host (SEEDS=A..B, DEVICES=NAME …)
 # make references, fmt, clean
 
 CARGO ?= cargo
@@ -23,8 +24,10 @@ TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 RELEASE := $(TARGET)/release
 REFERENCES := $(CURDIR)/target/references
 BAYPLAN_TEST_SEED ?=
+SEEDS ?= 0..10000
+DEVICES ?= llvmpipe SwiftShader
 
-.PHONY: help demo test lint install bench bench-ncnn references binaries fmt clean
+.PHONY: help demo test lint install bench bench-ncnn differential references binaries fmt clean
 
 help:
 	@sed -n 's/^# \(make.*\)/\1/p' Makefile
@@ -89,6 +92,15 @@ bench-ncnn: references
 		"$(NCNN_VENV)/bin/pip" install --quiet --requirement tests/python/requirements-ncnn.txt; }; } && \
 		"$(NCNN_VENV)/bin/python" tests/python/ncnn_latency.py "$(REFERENCES)" $(NCNN_MODELS) \
 			--driver "$${VK_DRIVER_FILES%%:*}" --work "$(TARGET)/ncnn" $(ARGS) -- "$(RELEASE)/latency"
+
+# The validation layers look at some hundred graphs more: they take a multiple of the time.
+differential:
+	@scripts/setup.sh test
+	@$(CARGO) build $(LOCKED) --release -p bayplan-tests --bin differential
+	@. target/env-test.sh && for device in $(DEVICES); do \
+		"$(RELEASE)/differential" --seeds $(SEEDS) --device "$$device" && \
+		"$(RELEASE)/differential" --seeds 1000000..1000300 --device "$$device" --validation || exit 1; \
+	done
 
 fmt:
 	$(CARGO) fmt --all
