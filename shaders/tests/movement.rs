@@ -138,6 +138,29 @@ fn far_indices_read_as_zero() {
 }
 
 #[test]
+fn far_tuples_read_as_zero() {
+    let (dims, count) = (vec![4, 2], 5);
+    let spec = Spec::GatherNd(GatherNdSpec {
+        dtype: DType::F32,
+        index: DType::I64,
+        batch: 1,
+        count,
+        dims,
+        inner: 1,
+    });
+    let tuples = words64(&[1, 1, 1 << 32, 0, -4, -2, 0, (1 << 32) + 1, i64::MIN, i64::MAX]);
+    for target in targets() {
+        let x = (5..13).collect();
+        assert_eq!(
+            run(&spec, &target, &[x, tuples.clone()], count, None),
+            [8, 0, 5, 0, 0],
+            "{}",
+            target.name
+        );
+    }
+}
+
+#[test]
 fn gathers_by_tuples() {
     for (batch, count, dims, inner) in [(1, 6, vec![4, 5], 3), (2, 3, vec![7], 4), (2, 4, vec![2, 3, 4], 1)] {
         let mut random = Random::new(inner + count);

@@ -307,6 +307,29 @@ fn casts_from_other_types() {
     }
 }
 
+/// Where a float is beyond the integer, the integer's nearest end; 0 for what is no number.
+#[test]
+fn casts_of_floats_that_do_not_fit() {
+    let x =
+        [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e20, -1e20, 1.844_674_4e19, 9.223_372e18, -1.0, -0.5];
+    for target in devices() {
+        for to in [DType::I64, DType::U64] {
+            let want: Vec<i64> =
+                x.iter().map(|v| if to == DType::I64 { *v as i64 } else { *v as u64 as i64 }).collect();
+            let spec = step(StepOp::Cast, DType::F32, to, 1, x.len());
+            let shown: Vec<i64> = x.iter().map(|v| i64::from(v.to_bits())).collect();
+            let got = run(&spec, &target, &[words(&x)], 2 * x.len() as u64, None);
+            same(&target, &format!("cast f32 to {to}"), &[&shown], 2, &got, &words64(&want));
+        }
+        for to in [DType::I32, DType::U32] {
+            let want: Vec<u32> =
+                x.iter().map(|v| if to == DType::I32 { *v as i32 as u32 } else { *v as u32 }).collect();
+            let spec = step(StepOp::Cast, DType::F32, to, 1, x.len());
+            assert_eq!(run(&spec, &target, &[words(&x)], x.len() as u64, None), want, "{} {to}", target.name);
+        }
+    }
+}
+
 /// A select between sums, with a constant of both words and a broadcast operand.
 #[test]
 fn chains() {

@@ -118,20 +118,19 @@ fn cast(target: &Target, from: DType, to: DType, x: &Approx) -> f64 {
             x.error + if most > f64::from(1 << 24) { rounding(target) * most } else { 0.0 }
         }
         (Some(Repr::F32), _) => {
-            // Beyond the type's range the result is undefined.
-            let most = match to {
-                DType::U32 => 4_294_967_296.0,
-                DType::I64 => 9_223_372_036_854_775_808.0,
-                DType::U64 => 18_446_744_073_709_551_616.0,
-                _ => 2_147_483_648.0,
+            // Beyond the type's range, its nearest end; narrow types wrap from a word.
+            let (least, most) = match to {
+                DType::U32 => (0.0, 4_294_967_295.0),
+                DType::I64 => (-9_223_372_036_854_775_808.0, 9_223_372_036_854_775_808.0),
+                DType::U64 => (0.0, 18_446_744_073_709_551_616.0),
+                _ => (-2_147_483_648.0, 2_147_483_647.0),
             };
-            let (low, high) = (x.value - x.error, x.value + x.error);
-            let unsigned = matches!(to, DType::U32 | DType::U64);
-            let inside = if unsigned { low > -1.0 } else { low >= -most } && high < most;
-            if !inside {
+            let narrow = matches!(to, DType::I8 | DType::U8 | DType::I16 | DType::U16);
+            if narrow && x.error > 0.0 && x.value.abs() + x.error >= 128.0 {
                 return f64::INFINITY;
             }
-            spread(x, x.value.trunc(), f64::trunc)
+            let whole = |v: f64| v.trunc().clamp(least, most);
+            spread(x, whole(x.value), whole)
         }
         _ => x.error,
     }

@@ -167,7 +167,10 @@ fn steps_carry_errors() {
     check(StepOp::Select, F32, F32, &[(1.0, 1.0), (5.0, 0.1), (9.0, 0.0)], 5.0, 4.1);
     check(StepOp::Cast, F32, I32, &[(1.5, 0.0)], 1.0, 0.0);
     check(StepOp::Cast, F32, I32, &[(2.0, 0.1)], 2.0, 1.0);
-    check(StepOp::Cast, F32, I32, &[(3e9, 0.0)], 3e9, inf);
+    check(StepOp::Cast, F32, I32, &[(3e9, 0.0)], 2_147_483_647.0, 0.0);
+    check(StepOp::Cast, F32, I32, &[(2.5e9, 1.0)], 2_147_483_647.0, 0.0);
+    check(StepOp::Cast, F32, U8, &[(300.0, 2.0)], 44.0, inf);
+    check(StepOp::Cast, F32, U8, &[(300.0, 0.0)], 44.0, 0.0);
     check(StepOp::Cast, I64, F32, &[(1e9, 0.0)], 1e9, 1e9 * u);
     check(StepOp::Cast, I64, F32, &[(1000.0, 0.0)], 1000.0, 0.0);
     check(StepOp::Cast, I64, U8, &[(257.0, 0.0)], 1.0, 0.0);

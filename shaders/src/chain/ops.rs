@@ -189,14 +189,35 @@ fn cast(src: &mut Source<'_>, width: Width, x: &Value, to: DType) -> Result<Stri
     if let Some(text) = text {
         return Ok(text);
     }
-    // Floats go to narrow unsigned types by way of i32, so that negative ones wrap as they do in numpy.
-    let narrow_unsigned = matches!(to, DType::U8 | DType::U16);
-    let text = if from == Repr::F32 && narrow_unsigned {
-        format!("{kind}({}({t}))", width.of("i32"))
-    } else {
-        format!("{kind}({t})")
+    let text = match (from, to) {
+        // Floats go to narrow unsigned types by way of i32, so that negative ones wrap as they do in numpy.
+        (Repr::F32, DType::U8 | DType::U16) => format!("{kind}({})", truncated(src, width, Repr::I32, t)),
+        (Repr::F32, _) if repr != Repr::F32 => truncated(src, width, repr, t),
+        _ => format!("{kind}({t})"),
     };
     Ok(narrow(width, to, text))
+}
+
+/// The text of a float's whole part as an integer: the nearest end where it does not fit, 0 for NaN. WGSL has the greatest float
+/// that fits in place of the end, and leaves NaN to the driver.
+fn truncated(src: &mut Source<'_>, width: Width, to: Repr, x: &str) -> String {
+    let scalar = src.element(to);
+    let (greatest, beyond) = match to {
+        Repr::I64 => ("9223372036854775807li", "9223372036854775808.0"),
+        Repr::U64 => ("18446744073709551615lu", "18446744073709551616.0"),
+        Repr::U32 => ("4294967295u", "4294967296.0"),
+        _ => ("2147483647i", "2147483648.0"),
+    };
+    require(src, width, "op_isnan");
+    let (name, float, kind) = (format!("op_to_{scalar}"), width.of("f32"), width.of(scalar));
+    let text = format!(
+        "fn {name}(x: {float}) -> {kind} {{
+    let r = select({kind}(x), {kind}({greatest}), x >= {float}({beyond}));
+    return select(r, {kind}(), op_isnan(x));
+}}"
+    );
+    src.function(&name, text);
+    format!("{name}({x})")
 }
 
 /// The zero of a type, as computed with.

@@ -373,7 +373,7 @@ const LIBRARY: &[Function] = &[
 }",
     },
     Function {
-        // Toward 0; beyond the range its nearest end, as 32-bit conversions do.
+        // Toward 0; beyond the range its nearest end, as narrower conversions have it.
         name: "float_to_64",
         needs: &["float_size64", "neg64", "negative64"],
         text: "fn float_to_64(f: f32) -> PAIR {
