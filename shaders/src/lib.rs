@@ -9,6 +9,10 @@
 //! loops counted together: kernels for [`Class::Cpu`] keep below that by taking several steps to a pass, and work that
 //! would still pass it is a [`Refusal`].
 //!
+//! A kernel has its lanes from the [`Target`] and runs where there are as many ([`Kernel::suits`]). 64-bit integers run on every
+//! device, on pairs of words where it has none. What floats become there is told by [`error_bound`] and [`step_error`]; NaNs,
+//! infinities and floats that do not fit an integer give the same results everywhere, integers and movements the same bits.
+//!
 //! This room reads no device: a [`Target`] is plain data.
 #![forbid(unsafe_code)]
 
