@@ -141,6 +141,8 @@ fn main() {
     matmul("matmul 128x768x768", [128, 768, 768], false);
     matmul("matmul n=49", [512, 49, 2048], false);
     matmul("matmul n=3025", [64, 3025, 64], false);
+    matmul("matmul n=169", [1000, 169, 512], false);
+    matmul("matmul k=34", [136, 784, 34], false);
     matmul("matvec 1x4096x4096", [1, 4096, 4096], false);
     matmul("matvec 1x512x2048", [1, 2048, 512], false);
     matmul("matvec 4x256x1024", [4, 1024, 256], false);

@@ -1,6 +1,6 @@
 //! 3×3 convolutions of stride 1 on CPU drivers.
 //!
-//! Every lane computes four neighbouring pixels of eight filters. The 72 weights of a channel are loaded once per subgroup,
+//! Every lane computes four neighbouring pixels of two rows for eight filters. The 72 weights of a channel are loaded once per subgroup,
 //! each lane holding those of one filter, and spread by shuffles at constant lanes. For that the weights are rearranged to
 //! `[filters / 8, channels, 8, 12]`: nine taps and three words of room, so that they load as `vec4`s.
 
@@ -21,6 +21,8 @@ use crate::{Access, Class, ConvSpec, CopySpec, Launch, Packing, Refusal, Slot, T
 
 /// Filters per lane.
 const FILTERS: u32 = 8;
+/// Rows of the image per lane: their taps overlap.
+const BAND: u32 = 2;
 /// Words of a filter's taps in one channel, with room.
 const ROOM: u64 = 12;
 
@@ -32,7 +34,11 @@ pub(crate) fn serves(spec: &ConvSpec, target: &Target) -> bool {
     // the taps is as fast.
     let aligned = spec.input[1].is_multiple_of(4) && spec.output[1] == spec.input[1] && spec.pads[1] == 1;
     target.class == Class::Cpu
-        && loops::nest_ends(target, &[spec.channels], loops::of_chain(&spec.epilogue, u64::from(FILTERS) * 4))
+        && loops::nest_ends(
+            target,
+            &[spec.channels],
+            loops::of_chain(&spec.epilogue, u64::from(FILTERS * BAND) * 4),
+        )
         && aligned
         && shuffles
         && spec.kernel == [3, 3]
@@ -86,13 +92,15 @@ pub(crate) fn build(spec: &ConvSpec, target: &Target) -> Result<Launch, Refusal>
     src.bind(Slot::Operand(1), Access::Read, "vec4<f32>", packing(spec).elements)?;
     image_params(spec, &mut src)?;
     let strips_x = spec.output[1].div_ceil(4);
-    let strips = elements(&[spec.batch, spec.output[0], strips_x]);
+    let bands = spec.output[0].div_ceil(u64::from(BAND));
+    let strips = elements(&[spec.batch, bands, strips_x]);
     let across = strips.div_ceil(u64::from(lanes));
     let groups = across.saturating_mul(spec.filters.div_ceil(u64::from(FILTERS)));
     let sizes = [
         ("channels", spec.channels),
         ("filters", spec.filters),
         ("strips_x", strips_x),
+        ("bands", bands),
         ("strips", strips),
         ("across", across),
         ("groups", groups),
@@ -102,7 +110,7 @@ pub(crate) fn build(spec: &ConvSpec, target: &Target) -> Result<Launch, Refusal>
     }
     Epilogue::of_conv(spec, true).write(&mut src, "f32", false, true)?;
     let body = body(team);
-    let name = format!("conv.block3x3.{FILTERS}x{}{}", lanes * 4, chain::label(&spec.epilogue));
+    let name = format!("conv.block3x3.{FILTERS}x{BAND}x{}{}", lanes * 4, chain::label(&spec.epilogue));
     src.finish(name, &body, team.workgroup(), groups, flops)
 }
 
@@ -112,13 +120,15 @@ fn body(team: Lanes) -> String {
         "if (group >= p.groups) {{ return; }}\n\
          let row0 = (group / p.across) * {FILTERS}u;\nlet strip = (group % p.across) * {lanes}u + sublane;\n\
          let s = min(strip, p.strips - 1u);\nlet ox = (s % p.strips_x) * 4u;\nlet rest = s / p.strips_x;\n\
-         let oy = rest % p.out_y;\nlet z = rest / p.out_y;\nlet plane = p.in_y * p.in_x;\n\
+         let oy = (rest % p.bands) * {BAND}u;\nlet z = rest / p.bands;\nlet plane = p.in_y * p.in_x;\n\
          let y0 = oy - p.pad_y;\n\
          var x_at = z * p.channels * plane;\nvar w_at = (row0 / {FILTERS}u) * p.channels * {}u;\n",
         u64::from(FILTERS) * ROOM / 4
     );
     for f in 0..FILTERS {
-        let _ = writeln!(body, "var acc{f} = vec4<f32>();");
+        for o in 0..BAND {
+            let _ = writeln!(body, "var acc{f}_{o} = vec4<f32>();");
+        }
     }
     places(&mut body);
     body.push_str("for (var c = 0u; c < p.channels; c += 1u) {\n");
@@ -129,40 +139,52 @@ fn body(team: Lanes) -> String {
             let _ = writeln!(body, "let w{i}_{q} = b1.d[wp{i} + {q}u];");
         }
     }
-    for ky in 0..3 {
-        load_row(&mut body, ky);
+    for row in 0..BAND + 2 {
+        load_row(&mut body, row);
         for kx in 0..3 {
-            let v = [0, 1, 2, 3].map(|j| format!("v{ky}_{}", kx + j)).join(", ");
-            let _ = writeln!(body, "let t{ky}_{kx} = vec4<f32>({v});");
-            let tap = ky * 3 + kx;
-            let c = ["x", "y", "z", "w"][tap % 4];
-            for f in 0..FILTERS {
-                let (load, lane) = (f / lanes, f % lanes);
-                let w = team.shuffle(&format!("w{load}_{}.{c}", tap / 4), lane);
-                let _ = writeln!(body, "acc{f} += {w} * t{ky}_{kx};");
-            }
+            let v = [0, 1, 2, 3].map(|j| format!("v{row}_{}", kx + j)).join(", ");
+            let _ = writeln!(body, "let t{row}_{kx} = vec4<f32>({v});");
+        }
+        for o in (0..BAND).filter(|o| (*o..o + 3).contains(&row)) {
+            add_row(team, &mut body, o, row);
         }
     }
     let _ = write!(
         body,
         "x_at += plane;\nw_at += {}u;\n}}\n\
          if (strip >= p.strips) {{ return; }}\nlet col = oy * p.out_x + ox;\nlet pixels = p.out_y * p.out_x;\n\
-         let keep = min(p.out_x - ox, 4u);\nlet out = (z * p.filters + row0) * pixels + col;\n",
+         let keep = min(p.out_x - ox, 4u);\nlet out = (z * p.filters + row0) * pixels + col;\n\
+         let second = oy + 1u < p.out_y;\n",
         u64::from(FILTERS) * ROOM / 4
     );
     for f in 0..FILTERS {
-        let _ = writeln!(
+        let (row, at) = (format!("row0 + {f}u"), format!("out + {f}u * pixels"));
+        let _ = write!(
             body,
-            "if (row0 + {f}u < p.filters) {{ put4(acc{f}, z, row0 + {f}u, col, out + {f}u * pixels, keep); }}"
+            "if ({row} < p.filters) {{\nput4(acc{f}_0, z, {row}, col, {at}, keep);\n\
+             if (second) {{ put4(acc{f}_1, z, {row}, col + p.out_x, {at} + p.out_x, keep); }}\n}}\n"
         );
     }
     body
 }
 
-/// Before the loop: where the three rows of taps are in a channel's plane, and whether the columns beside the lane's four
+/// Adds what taps of an image's row are to row `o` of the results.
+fn add_row(team: Lanes, body: &mut String, o: u32, row: u32) {
+    for kx in 0..3 {
+        let tap = (row - o) * 3 + kx;
+        let c = ["x", "y", "z", "w"][tap as usize % 4];
+        for f in 0..FILTERS {
+            let (load, lane) = (f / team.count(), f % team.count());
+            let w = team.shuffle(&format!("w{load}_{}.{c}", tap / 4), lane);
+            let _ = writeln!(body, "acc{f}_{o} += {w} * t{row}_{kx};");
+        }
+    }
+}
+
+/// Before the loop: where the rows of taps are in a channel's plane, and whether the columns beside the lane's four
 /// are inside.
 fn places(body: &mut String) {
-    for ky in 0..3 {
+    for ky in 0..BAND + 2 {
         let _ = writeln!(
             body,
             "let in{ky} = y0 + {ky}u < p.in_y;\nlet r{ky} = select(0u, (y0 + {ky}u) * p.in_x, in{ky});"
@@ -173,7 +195,7 @@ fn places(body: &mut String) {
 }
 
 /// The six values of a row of taps, `vKY_0` to `vKY_5`, 0 outside the image.
-fn load_row(body: &mut String, ky: usize) {
+fn load_row(body: &mut String, ky: u32) {
     let _ = writeln!(body, "let m{ky} = select(vec4<f32>(), b0.d[(x_at + r{ky} + ox) / 4u], in{ky});");
     for (j, c) in (1..5).zip(["x", "y", "z", "w"]) {
         let _ = writeln!(body, "let v{ky}_{j} = m{ky}.{c};");

@@ -29,6 +29,10 @@ enum Loads {
     AlongK,
     /// `vec4`s along n (of b).
     AlongN,
+    /// Along k from any element on: two `vec4`s, and what lies between.
+    FromK,
+    /// Along n from any element on (of b).
+    FromN,
     /// One by one, at any strides.
     Single,
     /// Taps of an image (b).
@@ -36,6 +40,13 @@ enum Loads {
         /// Whether some lie outside it.
         padded: bool,
     },
+}
+
+impl Loads {
+    /// Whether the operand is an array of `vec4`s.
+    fn wide(self) -> bool {
+        !matches!(self, Self::Single | Self::Image { .. })
+    }
 }
 
 /// The shape of the block and how it is fed.
@@ -66,15 +77,21 @@ impl Plan {
             inner == 1 && steps.iter().all(|s| s.is_multiple_of(4))
         };
         let (a_outer, b_outer) = (&problem.a_strides[..rank], &problem.b_strides[..rank]);
-        let a = if along(problem.k, ak, am, a_outer) { Loads::AlongK } else { Loads::Single };
+        let a = match ak {
+            _ if along(problem.k, ak, am, a_outer) => Loads::AlongK,
+            1 => Loads::FromK,
+            _ => Loads::Single,
+        };
         let b = match problem.image {
             Some(spec) => Loads::Image { padded: is_padded(spec) },
             None if along(problem.n, bn, bk, b_outer) => Loads::AlongN,
             None if along(problem.k, bk, bn, b_outer) => Loads::AlongK,
+            None if bn == 1 => Loads::FromN,
+            None if bk == 1 => Loads::FromK,
             None => Loads::Single,
         };
         // Elements that are loaded one by one are dear, and more rows share them.
-        let dear = matches!(b, Loads::Single | Loads::Image { .. });
+        let dear = !matches!(b, Loads::AlongN | Loads::AlongK);
         let rows: u32 = match problem.m {
             0..=1 => 1,
             2 => 2,
@@ -98,6 +115,8 @@ impl Plan {
         let load = |l| match l {
             Loads::AlongK => "k4",
             Loads::AlongN => "n4",
+            Loads::FromK => "k",
+            Loads::FromN => "n",
             Loads::Single => "1",
             Loads::Image { padded: true } => "padded",
             Loads::Image { padded: false } => "image",
@@ -121,8 +140,14 @@ pub(crate) fn build_problem(problem: &Problem<'_>, mut src: Source<'_>) -> Resul
     let target = src.target();
     let lanes = Lanes::of(target, Ability::Shuffle).filter(|l| usable(l.count()));
     let plan = Plan::new(problem, target, lanes);
-    let kind = |l| if matches!(l, Loads::AlongK | Loads::AlongN) { "vec4<f32>" } else { "f32" };
+    let kind = |l: Loads| if l.wide() { "vec4<f32>" } else { "f32" };
     problem.begin(&mut src, kind(plan.a), kind(plan.b))?;
+    for (array, loads, words) in [("b0", plan.a, problem.a_words()), ("b1", plan.b, problem.b_words())] {
+        if matches!(loads, Loads::FromK | Loads::FromN) {
+            src.size(&format!("last_{array}"), words.div_ceil(4).saturating_sub(1))?;
+            src.function(&format!("from_{array}"), from_any(array));
+        }
+    }
     let (mut body, groups) = problem.grid(&mut src, plan.rows, plan.lanes * 4)?;
     let lane = if plan.team.is_some() { LANE } else { "lane" };
     let _ = writeln!(body, "let col = col0 + {lane} * 4u;");
@@ -146,6 +171,17 @@ pub(crate) fn usable(size: u32) -> bool {
     matches!(size, 4 | 8 | 16 | 32)
 }
 
+/// A function that loads the four elements from any on. What lies past the array's end reads as something inside it.
+fn from_any(array: &str) -> String {
+    format!(
+        "fn from_{array}(at: u32) -> vec4<f32> {{\nlet q = at / 4u;\n\
+         let first = {array}.d[min(q, p.last_{array})];\nlet next = {array}.d[min(q + 1u, p.last_{array})];\n\
+         let one = (at & 1u) != 0u;\nlet two = (at & 2u) != 0u;\n\
+         let low = select(first, vec4<f32>(first.yzw, next.x), one);\nlet high = select(next.xy, next.yz, one);\n\
+         return select(low, vec4<f32>(low.zw, high), two);\n}}\n"
+    )
+}
+
 /// The sum over k, with `per` turns to a pass of the loop.
 fn block(plan: &Plan, per: u32, body: &mut String) {
     for r in 0..plan.rows {
@@ -157,7 +193,7 @@ fn block(plan: &Plan, per: u32, body: &mut String) {
     let mut inside = String::new();
     load_a(plan, &mut inside);
     for quad in 0..depth / 4 {
-        if plan.b == Loads::AlongK {
+        if matches!(plan.b, Loads::AlongK | Loads::FromK) {
             load_b_along_k(plan, &mut inside, quad);
         }
         for step in 0..4 {
@@ -192,8 +228,9 @@ fn a_places(plan: &Plan, body: &mut String) {
 fn b_places(plan: &Plan, body: &mut String) {
     match plan.b {
         Loads::AlongN => body.push_str("let bp = (b_at + min(col, p.n - 4u)) / 4u;\nlet bk = p.bk / 4u;\n"),
+        Loads::FromN => body.push_str("let bp = b_at + min(col, p.n - 1u);\n"),
         Loads::Image { .. } => image_places(body),
-        Loads::AlongK | Loads::Single => {
+        Loads::AlongK | Loads::FromK | Loads::Single => {
             let unit = if plan.b == Loads::AlongK { " / 4u" } else { "" };
             for j in 0..4 {
                 let _ = writeln!(body, "let bp{j} = (b_at + min(col + {j}u, p.n - 1u) * p.bn){unit};");
@@ -256,11 +293,18 @@ fn load_a(plan: &Plan, body: &mut String) {
                 });
                 format!("vec4<f32>({})", parts.join(", "))
             }
+            (Loads::FromK, false) => format!("from_b0(ap{i} + ka)"),
+            (Loads::FromK, true) => until_k(&format!("from_b0(ap{i} + ka)"), "ka"),
             (_, false) => format!("b0.d[ap{i} + ka / 4u]"),
             (_, true) => format!("select(vec4<f32>(), b0.d[ap{i} + min(ka, p.k - 4u) / 4u], ka < p.k)"),
         };
         let _ = writeln!(body, "let a{i} = {text};");
     }
+}
+
+/// The part of four values from step `k` on that is before the end of k, and 0.
+fn until_k(values: &str, k: &str) -> String {
+    format!("select(vec4<f32>(), {values}, vec4<u32>({k}) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(p.k))")
 }
 
 /// Element (row, step of k) of `a`, from the lane that holds it.
@@ -279,10 +323,11 @@ fn a_element(plan: &Plan, row: u32, quad: u32, step: u32) -> String {
 fn load_b_along_k(plan: &Plan, body: &mut String, quad: u32) {
     for j in 0..4 {
         let k = format!("k + {}u", quad * 4);
-        let load = if plan.ragged {
-            format!("select(vec4<f32>(), b1.d[bp{j} + min({k}, p.k - 4u) / 4u], {k} < p.k)")
-        } else {
-            format!("b1.d[bp{j} + ({k}) / 4u]")
+        let load = match (plan.b, plan.ragged) {
+            (Loads::FromK, false) => format!("from_b1(bp{j} + {k})"),
+            (Loads::FromK, true) => until_k(&format!("from_b1(bp{j} + {k})"), &k),
+            (_, true) => format!("select(vec4<f32>(), b1.d[bp{j} + min({k}, p.k - 4u) / 4u], {k} < p.k)"),
+            (_, false) => format!("b1.d[bp{j} + ({k}) / 4u]"),
         };
         let _ = writeln!(body, "let q{quad}_{j} = {load};");
     }
@@ -297,17 +342,18 @@ fn load_b(plan: &Plan, body: &mut String, quad: u32, step: u32) {
     }
     let at = if plan.ragged { format!("min({k}, p.k - 1u)") } else { format!("({k})") };
     let load = match plan.b {
-        Loads::AlongK => {
+        Loads::AlongK | Loads::FromK => {
             let parts = [0, 1, 2, 3].map(|j| format!("q{quad}_{j}.{c}"));
             format!("vec4<f32>({})", parts.join(", "))
         }
         Loads::AlongN => format!("b1.d[bp + {at} * bk]"),
+        Loads::FromN => format!("from_b1(bp + {at} * p.bk)"),
         Loads::Single | Loads::Image { .. } => {
             let parts = [0, 1, 2, 3].map(|j| format!("b1.d[bp{j} + {at} * p.bk]"));
             format!("vec4<f32>({})", parts.join(", "))
         }
     };
-    let load = if plan.ragged && plan.b != Loads::AlongK {
+    let load = if plan.ragged && !matches!(plan.b, Loads::AlongK | Loads::FromK) {
         format!("select(vec4<f32>(), {load}, {k} < p.k)")
     } else {
         load

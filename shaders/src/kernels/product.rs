@@ -100,12 +100,12 @@ impl<'a> Problem<'a> {
     }
 
     /// Words of a.
-    fn a_words(&self) -> u64 {
+    pub(crate) fn a_words(&self) -> u64 {
         strides::extent(&[&self.batch[..], &[self.m, self.k]].concat(), &self.a_strides)
     }
 
     /// Words of b.
-    fn b_words(&self) -> u64 {
+    pub(crate) fn b_words(&self) -> u64 {
         match self.image {
             Some(spec) => strides::elements(&[spec.batch, spec.channels, spec.input[0], spec.input[1]]),
             None => strides::extent(&[&self.batch[..], &[self.k, self.n]].concat(), &self.b_strides),
