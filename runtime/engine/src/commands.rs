@@ -1,10 +1,7 @@
 //! A stage recorded as commands.
 
-use bayplan_compile::{Dispatch, Program};
-use bayplan_shaders::compile_wgsl;
-use bayplan_vulkan::{
-    Barrier, BindingKind, Buffer, Commands, Device, Pipeline, PipelineDesc, Recorder, Window,
-};
+use bayplan_compile::Dispatch;
+use bayplan_vulkan::{Barrier, Buffer, Commands, Device, Pipeline, Recorder, Window};
 
 use crate::arena::Arenas;
 use crate::error::EngineError;
@@ -22,26 +19,6 @@ impl Objects {
     pub(crate) fn buffers(&self) -> impl Iterator<Item = &Buffer> + Clone {
         self.arenas.buffers().chain(&self.params)
     }
-}
-
-/// Compiles the program's kernels.
-pub(crate) fn pipelines(device: &Device, program: &Program) -> Result<Vec<Pipeline>, EngineError> {
-    let compile = |kernel: &bayplan_shaders::Kernel| {
-        let spirv = compile_wgsl(kernel)
-            .map_err(|e| EngineError::Kernel { name: kernel.name.clone(), reason: e.to_string() })?;
-        let mut bindings = vec![BindingKind::Storage; kernel.bindings.len()];
-        bindings.extend(kernel.has_params.then_some(BindingKind::Uniform));
-        let desc = PipelineDesc {
-            name: &kernel.name,
-            spirv: &spirv,
-            entry: "main",
-            bindings: &bindings,
-            push_constants: 0,
-            required_subgroup_size: kernel.subgroup,
-        };
-        Ok(device.create_pipeline(&desc)?)
-    };
-    program.kernels.iter().map(compile).collect()
 }
 
 /// Records dispatches with what follows them on the device.

@@ -8,6 +8,7 @@ use bayplan_vulkan::{
 
 use crate::error::EngineError;
 use crate::memory::Ledger;
+use crate::pipelines::Pipelines;
 use crate::target::{Limits, target_of};
 
 /// How to open a device.
@@ -29,6 +30,7 @@ pub struct DeviceOptions {
 pub struct Device {
     pub(crate) vulkan: bayplan_vulkan::Device,
     pub(crate) ledger: Ledger,
+    pub(crate) pipelines: Pipelines,
     instance: Instance,
     target: Target,
 }
@@ -59,6 +61,7 @@ impl Device {
         Ok(Self {
             vulkan,
             ledger: Ledger::default(),
+            pipelines: Pipelines::default(),
             instance,
             target: options.limits.apply(target_of(info)),
         })
@@ -103,8 +106,8 @@ impl Device {
     /// Closes the device, unless a clone or a session keeps it open, and gives all messages up to then: an object that
     /// was forgotten is told as its device goes.
     pub fn close(self) -> Vec<Message> {
-        let Self { vulkan, instance, .. } = self;
-        drop(vulkan);
+        let Self { vulkan, instance, pipelines, .. } = self;
+        drop((pipelines, vulkan));
         instance.messages()
     }
 }

@@ -22,6 +22,7 @@ mod instruments;
 mod load;
 mod memory;
 mod outputs;
+mod pipelines;
 mod session;
 mod target;
 mod tracing;

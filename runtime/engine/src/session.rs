@@ -10,7 +10,7 @@ use bayplan_vulkan::{AllocationId, Buffer, Commands, Location, Ticket};
 use bayplan_weights::Store;
 
 use crate::arena::Arenas;
-use crate::commands::{Objects, pipelines, record};
+use crate::commands::{Objects, record};
 use crate::device::Device;
 use crate::error::EngineError;
 use crate::instruments::Instruments;
@@ -217,7 +217,7 @@ pub(crate) fn allocate(device: &Device, program: &Program) -> Result<Objects, En
         arenas.allocate(vulkan, program, arena)?;
     }
     Ok(Objects {
-        pipelines: pipelines(vulkan, program)?,
+        pipelines: device.pipelines.of(vulkan, program)?,
         arenas,
         // Also where there is none: the buffer tells whether the host reaches device memory.
         params: Some(vulkan.create_buffer(

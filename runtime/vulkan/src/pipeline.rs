@@ -49,7 +49,9 @@ pub struct PipelineDesc<'a> {
     pub required_subgroup_size: Option<u32>,
 }
 
-/// A compute pipeline. Recorded commands keep what they use alive, so it may be dropped any time.
+/// A compute pipeline. Recorded commands keep what they use alive, so it may be dropped any time. A clone is the same
+/// pipeline.
+#[derive(Clone)]
 pub struct Pipeline {
     pub(crate) shared: Arc<PipelineShared>,
 }
