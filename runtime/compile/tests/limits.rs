@@ -100,7 +100,7 @@ fn products() {
         let y = biased(b, y, &[240]);
         b.output(y);
     });
-    row("terms, where columns do not lie in a row", 3, |b| {
+    row("terms, where columns do not lie in a row", 2, |b| {
         let (x, w) = (b.floats(&[5, 240]), b.constant(&floats(&[240, 256], 1)));
         let y = b.op(Op::MatMul, &[x, w]);
         let y = biased(b, y, &[256]);

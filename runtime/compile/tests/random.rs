@@ -9,9 +9,10 @@ use bayplan_graph::op::{
 };
 use bayplan_graph::{DType, Tensor, ValueId};
 
+use bayplan_compile::Options;
 use bayplan_engine::Limits;
 
-use common::{Builder, WAYS, check, check_on, floats};
+use common::{Builder, WAYS, check, check_guards, check_on, floats};
 
 /// Graphs; each is compiled and run in every way.
 const GRAPHS: u64 = 240;
@@ -482,6 +483,43 @@ fn random_graphs_on_a_device_of_small_windows_agree_too() {
     println!("{split} split, {refused} refused");
     assert!(failed.is_empty(), "{} graphs failed; the first:\n{}", failed.len(), failed[0]);
     assert!(split >= 50 && refused <= 32, "{split} of {GRAPHS} graphs were split, {refused} refused");
+}
+
+/// Guard bytes behind every buffer.
+const GUARDED: Options = Options { share: false, guard: 256, ..WAYS[3] };
+
+#[test]
+fn nothing_is_written_past_a_window() {
+    let limits = Limits { max_storage_range: Some(2048), storage_alignment: Some(256), ..Limits::default() };
+    let (whole, split) = (common::device(), common::open(limits));
+    let mut failed = Vec::new();
+    for seed in seeds(GRAPHS) {
+        let builder = Drawing::new(seed).finish();
+        for device in [whole, &split] {
+            let Ok(program) = common::program(&builder.graph, device.target(), GUARDED) else { continue };
+            if let Err(e) = check_guards(device, &builder, program) {
+                failed.push(format!("seed {seed}: {e}\n{}", builder.graph));
+            }
+        }
+    }
+    assert!(failed.is_empty(), "{} graphs failed; the first:\n{}", failed.len(), failed[0]);
+}
+
+/// A window one unit beside its plan is written, and the guard bytes tell it.
+#[test]
+fn what_is_written_past_a_window_is_seen() {
+    let mut b = Builder::new("guards");
+    let (x, y) = (b.floats(&[8, 8]), b.floats(&[8, 8]));
+    let z = b.op(Op::MatMul, &[x, y]);
+    b.output(z);
+    let program = || common::program(&b.graph, common::device().target(), GUARDED).expect("a program");
+    check_guards(common::device(), &b, program()).expect("the kernel keeps to its window");
+    let mut shifted = program();
+    let window = shifted.run.dispatches[0].windows.last_mut().expect("a result");
+    assert_eq!(window.access, bayplan_shaders::Access::Write);
+    window.offset += shifted.target.storage_alignment.next_multiple_of(64);
+    let e = check_guards(common::device(), &b, shifted).expect_err("bytes behind the result");
+    assert!(e.contains("was written"), "{e}");
 }
 
 #[test]

@@ -3,7 +3,8 @@
 
 use std::sync::OnceLock;
 
-use bayplan_compile::{Options, Program, compile};
+use bayplan_compile::{Arena, Options, Program, compile};
+use bayplan_engine::inspect::Inspection;
 use bayplan_engine::{Device, DeviceOptions, Limits, Session, SessionOptions};
 use bayplan_expr::{Bindings, Expr};
 use bayplan_graph::{
@@ -170,6 +171,36 @@ pub fn check_on(device: &Device, builder: &Builder, ways: &[Options], tolerance:
                 compare(&actual, expected, tolerance)
                     .map_err(|e| context(format!("run {run}, output {}: {e}", output.name())))?;
             }
+        }
+    }
+    Ok(())
+}
+
+/// What memory holds before a run.
+const PATTERN: u8 = 0xa5;
+
+/// Runs a program whose buffers have guard bytes behind them and share none, on memory that is filled with a pattern, and
+/// looks whether the pattern still stands behind every buffer: a dispatch that writes past its window leaves its mark.
+pub fn check_guards(device: &Device, builder: &Builder, program: Program) -> Result<(), String> {
+    let fail = |e: bayplan_engine::EngineError| e.to_string();
+    assert!(program.guard > 0, "without guard bytes there is nothing to look at");
+    let inspection = Inspection::unverified(device, program).map_err(fail)?;
+    let program = inspection.program();
+    for arena in Arena::ALL {
+        let bytes = vec![PATTERN; program.arena_bytes[arena.index()] as usize];
+        inspection.write(arena, 0, &bytes).map_err(fail)?;
+    }
+    let store = Store::open("", &builder.graph).map_err(|e| e.to_string())?;
+    inspection.load(&store).map_err(fail)?;
+    for (index, input) in builder.inputs.iter().enumerate() {
+        inspection.set_input(index, input).map_err(fail)?;
+    }
+    inspection.run().map_err(fail)?;
+    for buffer in &program.buffers {
+        let end = buffer.offset + buffer.size;
+        let guard = inspection.read(buffer.arena, end, program.guard).map_err(fail)?;
+        if let Some(at) = guard.iter().position(|&byte| byte != PATTERN) {
+            return Err(format!("byte {at} after buffer {} was written", buffer.name));
         }
     }
     Ok(())
