@@ -125,6 +125,63 @@ fn bytes_of_the_living() {
     );
 }
 
+/// Whatever liveness could get wrong ends in two buffers that live together lying in the same bytes: each such pair is
+/// refused, whichever of the two is moved.
+#[test]
+fn no_two_that_live_together_may_share_bytes() {
+    let program = good();
+    let buffers = || program.buffers.iter().filter(|buffer| buffer.arena == Arena::Activations);
+    let mut pairs = 0;
+    for one in buffers() {
+        for other in buffers() {
+            let together = one.lifespan.start < other.lifespan.end && other.lifespan.start < one.lifespan.end;
+            if one.name == other.name || !together {
+                continue;
+            }
+            let mut broken = good();
+            put_over(&mut broken, &one.name, &other.name);
+            let violation = verify(&broken).expect_err("two live buffers in the same bytes");
+            assert!(violation.buffer.is_some(), "{violation}");
+            pairs += 1;
+        }
+    }
+    assert!(pairs >= 16, "{pairs} pairs live together");
+}
+
+/// Operations in parts: several write to one tensor, one window each, and several add to the sums of those before.
+#[test]
+fn barriers_between_parts() {
+    let mut b = Builder::new("parts");
+    let (x, w) = (b.floats(&[1, 512]), b.floats(&[512, 256]));
+    let p = b.op(Op::MatMul, &[x, w]);
+    let t = b.op(Op::Transpose(vec![1, 0]), &[w]);
+    let q = b.op(Op::MatMul, &[p, t]);
+    b.output(q);
+    let target = Target { max_storage_range: 128 << 10, ..Target::generic() };
+    let program = program(&b.graph, &target, way(true, true)).expect("it compiles");
+    let dispatches = &program.run.dispatches;
+    assert!(dispatches.len() >= 8, "{program}");
+    let outputs = dispatches.iter().filter(|dispatch| dispatch.name == dispatches.last().expect("some").name);
+    assert!(outputs.count() > 1, "several write to the output: {program}");
+    let mut removed = 0;
+    for index in (0..dispatches.len()).filter(|&index| dispatches[index].barrier_before) {
+        let mut broken = program.clone();
+        broken.run.dispatches[index].barrier_before = false;
+        let violation = verify(&broken).expect_err("a barrier is missing").to_string();
+        assert!(violation.contains("without a barrier between"), "{violation}");
+        removed += 1;
+    }
+    assert!(removed >= 4, "{removed} barriers");
+    let mut broken = program.clone();
+    broken.run.dispatches.pop();
+    broken
+        .buffers
+        .iter_mut()
+        .for_each(|buffer| buffer.lifespan.end = buffer.lifespan.end.min(dispatches.len() as u32 - 1));
+    let violation = verify(&broken).expect_err("a part of the output is missing").to_string();
+    assert!(violation.starts_with("output "), "{violation}");
+}
+
 #[test]
 fn windows_and_places() {
     let p = |name, change: fn(&mut Program), words: &[&str]| refused(name, change, words);
