@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use bayplan::{AllocationCounts, Device, DeviceOptions, Model, SessionOptions};
+use bayplan::{AllocationCounts, Device, DeviceOptions, Model};
 use bayplan_tests::backend::Backend;
 use bayplan_tests::program::{self, Sandbox};
 use bayplan_tests::{Case, on_every_backend, reference_case, reference_cases, reference_model, session};
@@ -16,15 +16,6 @@ const MAX_ERROR: f64 = 1e-4;
 /// (arena − bound) / bound allowed of a plan; the bound counts the device's alignment.
 const MAX_WASTE: f64 = 0.02;
 
-/// Models that a backend's limits keep out, and the words that the refusal must hold: the tensor and the limit.
-const REFUSED: [(Backend, &str, &[&str]); 5] = [
-    (Backend::Lavapipe, "alexnet", &["operand 1 takes 150994944 bytes", "binds at most 134217728"]),
-    (Backend::Lavapipe, "gpt2_small", &["operand 1 takes 154389504 bytes", "binds at most 134217728"]),
-    (Backend::Lavapipe, "gpt2_small_ts", &["operand 1 takes 154389504 bytes", "binds at most 134217728"]),
-    (Backend::Lavapipe, "vgg19", &["operand 1 takes 411041792 bytes", "binds at most 134217728"]),
-    (Backend::Lavapipe, "zfnet512", &["operand 1 takes 301989888 bytes", "binds at most 134217728"]),
-];
-
 /// Runs a model on each of its cases, in a session per binding of its dims, and compares every output.
 fn check(backend: Backend, name: &str) {
     check_on(backend, &backend.device(), name);
@@ -34,10 +25,6 @@ fn check_on(backend: Backend, device: &Device, name: &str) {
     let model = Model::open(reference_model(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
     let mut wrong = Vec::new();
     for case in reference_cases(name) {
-        if let Some((.., says)) = REFUSED.iter().find(|(on, refused, _)| (*on, *refused) == (backend, name)) {
-            refused(device, &model, &case, says);
-            continue;
-        }
         let begun = Instant::now();
         let mut built = session::session(device, &model, &case);
         let (plan, bound) = session::validated(built.program());
@@ -76,18 +63,6 @@ fn check_on(backend: Backend, device: &Device, name: &str) {
         }
     }
     assert!(wrong.is_empty(), "{name} on {backend}:\n  {}", wrong.join("\n  "));
-}
-
-/// Expects that the case cannot be run, and is told why.
-fn refused(device: &Device, model: &Model, case: &Case, says: &[&str]) {
-    let told = match model.session(device, &session::dims(case), SessionOptions::default()) {
-        Ok(_) => panic!("{}: the device runs what it is listed to refuse: take it off the list", case.name),
-        Err(e) => e.to_string(),
-    };
-    for words in says {
-        assert!(told.contains(words), "{}: nothing about {words:?} in: {told}", case.name);
-    }
-    println!("{}: refused: {told}", case.name);
 }
 
 on_every_backend! {

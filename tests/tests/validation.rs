@@ -58,6 +58,8 @@ on_every_backend! {
             ("densenet121", "random0"),
             ("shufflenet", "random0"),
             ("vit_tiny", "1"),
+            ("alexnet", "random0"),
+            ("gpt2_small", "2x5+7"),
             ("llama_125m_ts", "2x5+7"),
         ] {
             silent(on.open(&validated(false)), name, &[reference_case(name, case)]);

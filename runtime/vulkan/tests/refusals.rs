@@ -176,7 +176,9 @@ fn child() {
 fn in_child(mode: &str, variables: &[(&str, &str)]) -> String {
     let this = std::env::current_exe().expect("this program");
     let mut command = Command::new(this);
-    command.args(["child", "--exact", "--nocapture"]).env("BAYPLAN_TEST_CHILD", mode);
+    // This file is a module of another program too.
+    let child = module_path!().split_once("::").map_or("child".into(), |(_, file)| format!("{file}::child"));
+    command.args([&child, "--exact", "--nocapture"]).env("BAYPLAN_TEST_CHILD", mode);
     command.envs(variables.iter().copied());
     let output = command.output().expect("a child");
     assert!(output.status.success(), "{output:?}");

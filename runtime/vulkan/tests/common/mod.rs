@@ -100,9 +100,12 @@ pub(crate) fn instance(validation: bool) -> Instance {
     Instance::new(&InstanceOptions { validation, ..Default::default() }).expect("a Vulkan loader and driver")
 }
 
+/// The best device, or SwiftShader's in the program that bears its name.
 pub(crate) fn best(instance: &Instance) -> DeviceInfo {
+    let swiftshader = env!("CARGO_CRATE_NAME") == "swiftshader";
+    let selector = if swiftshader { Selector::Name("SwiftShader".into()) } else { Selector::Best };
     let mut devices = instance.devices().expect("devices");
-    let index = select(&devices, &Selector::Best).expect("a device");
+    let index = select(&devices, &selector).unwrap_or_else(|e| panic!("{e}"));
     devices.swap_remove(index)
 }
 
