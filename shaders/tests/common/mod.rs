@@ -325,8 +325,8 @@ pub fn with_other_lanes(test: &str, checks: impl Fn()) {
         let output = std::process::Command::new(program)
             .args(["--exact", test])
             .env(SETTING, bits)
-            // The driver's cache does not tell machine code by the setting.
-            .env("MESA_SHADER_CACHE_DISABLE", "true")
+            // The driver's cache does not tell machine code by the setting: each has one of its own.
+            .env("MESA_SHADER_CACHE_DIR", format!("{}/lanes-{bits}", env!("CARGO_TARGET_TMPDIR")))
             .output()
             .expect("the program runs");
         let text = String::from_utf8_lossy(&output.stdout);
