@@ -1,5 +1,6 @@
 //! The kernel families.
 
+pub(crate) mod bands;
 pub(crate) mod conv;
 pub(crate) mod conv_block;
 pub(crate) mod conv_depthwise;
@@ -10,6 +11,7 @@ pub(crate) mod matmul;
 pub(crate) mod matmul_gpu;
 pub(crate) mod normalize;
 pub(crate) mod pool;
+pub(crate) mod pool_bands;
 pub(crate) mod product;
 pub(crate) mod range;
 pub(crate) mod reduce;

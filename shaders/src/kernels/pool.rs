@@ -4,6 +4,8 @@ use core::fmt::Write as _;
 
 use bayplan_graph::op::PoolKind;
 
+use crate::kernels::bands::Bands;
+use crate::kernels::pool_bands;
 use crate::loops;
 use crate::source::{Source, Workgroup};
 use crate::strides::elements;
@@ -12,19 +14,8 @@ use crate::{Access, Launch, PoolSpec, Refusal, Slot, Target};
 /// Largest extent of input, padding and window: coordinates are `i32`.
 const MAX_EXTENT: u64 = 1 << 30;
 
-/// Writes the kernel.
-pub(crate) fn build(spec: &PoolSpec, target: &Target) -> Result<Launch, Refusal> {
-    let mut src = Source::new("pool", target);
-    let plane = elements(&spec.input);
-    let pixels = elements(&spec.output);
-    let results = elements(&[spec.planes, spec.output[0], spec.output[1]]);
-    let aligned = pixels.is_multiple_of(4);
-    let x = src.bind(Slot::Operand(0), Access::Read, "f32", elements(&[spec.planes, plane]))?;
-    let out = src.bind(Slot::Output, Access::Write, if aligned { "vec4<f32>" } else { "f32" }, results)?;
-    let total = elements(&[spec.planes, pixels.div_ceil(4)]);
-    for (name, value) in [("total", total), ("n", pixels), ("quads", pixels.div_ceil(4))] {
-        src.size(name, value)?;
-    }
+/// Parameters of the image and the window.
+pub(crate) fn window_params(spec: &PoolSpec, src: &mut Source<'_>) -> Result<(), Refusal> {
     for (d, axis) in ["y", "x"].iter().enumerate() {
         let values = [
             ("in", spec.input[d]),
@@ -42,6 +33,26 @@ pub(crate) fn build(spec: &PoolSpec, target: &Target) -> Result<Launch, Refusal>
             src.size(&format!("{name}_{axis}"), value)?;
         }
     }
+    Ok(())
+}
+
+/// Writes the kernel.
+pub(crate) fn build(spec: &PoolSpec, target: &Target) -> Result<Launch, Refusal> {
+    if let Some(bands) = Bands::of_pool(spec, target) {
+        return pool_bands::build(spec, &bands, target);
+    }
+    let mut src = Source::new("pool", target);
+    let plane = elements(&spec.input);
+    let pixels = elements(&spec.output);
+    let results = elements(&[spec.planes, spec.output[0], spec.output[1]]);
+    let aligned = pixels.is_multiple_of(4);
+    let x = src.bind(Slot::Operand(0), Access::Read, "f32", elements(&[spec.planes, plane]))?;
+    let out = src.bind(Slot::Output, Access::Write, if aligned { "vec4<f32>" } else { "f32" }, results)?;
+    let total = elements(&[spec.planes, pixels.div_ceil(4)]);
+    for (name, value) in [("total", total), ("n", pixels), ("quads", pixels.div_ceil(4))] {
+        src.size(name, value)?;
+    }
+    window_params(spec, &mut src)?;
     let shape = Workgroup::flat(target, 256);
     // A mean counts either the taps on the image, or all up to the end of the padding, which is counted from its start.
     let (start, take, finish) = match spec.kind {
