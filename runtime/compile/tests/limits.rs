@@ -161,6 +161,23 @@ fn windows() {
         let y = biased(b, y, &[72, 1, 1]);
         b.output(y);
     });
+    row("bands of an image", 6, |b| {
+        let (x, w) = (b.floats(&[1, 3, 150, 100]), b.constant(&floats(&[4, 3, 3, 3], 1)));
+        let y = b.op(Op::Conv(window(3, 1), 1), &[x, w]);
+        let y = biased(b, y, &[4, 1, 1]);
+        let other = b.floats(&[1, 4, 150, 100]);
+        let y = b.op(ADD, &[y, other]);
+        b.output(y);
+    });
+    row("bands of several images, steps and gaps", 6, |b| {
+        let (x, w) = (b.floats(&[2, 2, 151, 100]), b.constant(&floats(&[5, 2, 5, 3], 1)));
+        let pads = Pads::Explicit(vec![4, 1, 3, 1]);
+        let window =
+            Window { kernel: vec![5, 3], strides: vec![3, 2], dilations: vec![2, 1], pads, ceil: false };
+        let y = b.op(Op::Conv(window, 1), &[x, w]);
+        let y = biased(b, y, &[5, 1, 1]);
+        b.output(y);
+    });
     row("planes", 2, |b| {
         let x = b.floats(&[2, 20, 32, 32]);
         for kind in [PoolKind::Max, PoolKind::Average { count_pad: false }] {

@@ -10,6 +10,7 @@
 //! each part adds its terms to those of the parts before. A table is gathered from window by window, each window
 //! giving the rows that it has.
 
+mod bands;
 mod copy;
 mod space;
 
@@ -149,6 +150,9 @@ impl Splitter<'_> {
     fn parts(&mut self, operation: &Operation) -> Option<Vec<Operation>> {
         if let Some(unpacked) = self.unpacked(operation) {
             return Some(vec![unpacked]);
+        }
+        if let Some(bands) = bands::bands(self, operation) {
+            return Some(bands);
         }
         let space = space(&operation.spec);
         let (at, step) = self.best(operation, &space)?;

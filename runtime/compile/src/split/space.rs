@@ -296,7 +296,7 @@ pub(crate) fn part(spec: &Spec, along: Along, range: &Range<u64>) -> Spec {
 }
 
 /// Lays operand 0, the result itself, over another shape.
-fn anchor(epilogue: &mut Chain, shape: &[u64]) {
+pub(crate) fn anchor(epilogue: &mut Chain, shape: &[u64]) {
     if let Some(own) = epilogue.operands.first_mut() {
         own.strides = contiguous(shape).into_iter().map(i64::unsigned_abs).collect();
     }
