@@ -178,6 +178,55 @@ fn pairs_of_numbers() {
     }
 }
 
+/// The same of one word, where drivers have them all.
+#[test]
+fn pairs_of_numbers_of_one_word() {
+    use BinaryOp::{Add, Div, Equal, Less, Max, Min, Mod, Mul, Pow, Sub};
+    let (x, y) = pairs();
+    let words = |x: &[i64]| x.iter().map(|v| *v as u32).collect::<Vec<_>>();
+    let (u, v) = (words(&x), words(&y));
+    let target = cpu();
+    for dtype in [DType::I32, DType::U32] {
+        // Computed in 64 bits, then cut.
+        let whole = |w: u32| if dtype == DType::I32 { i64::from(w as i32) } else { i64::from(w) };
+        let ops: [(BinaryOp, fn(i64, i64) -> i64); 10] = [
+            (Add, |x, y| x + y),
+            (Sub, |x, y| x - y),
+            (Mul, i64::wrapping_mul),
+            (Div, div),
+            (Mod, modulo),
+            (Pow, signed_power),
+            (Min, i64::min),
+            (Max, i64::max),
+            (Equal, |x, y| (x == y).into()),
+            (Less, |x, y| (x < y).into()),
+        ];
+        for (op, f) in ops {
+            let to = if matches!(op, Equal | Less) { DType::Bool } else { dtype };
+            let want: Vec<u32> = u.iter().zip(&v).map(|(x, y)| f(whole(*x), whole(*y)) as u32).collect();
+            let got = run(
+                &step(StepOp::Binary(op), dtype, to, 2, u.len()),
+                &target,
+                &[u.clone(), v.clone()],
+                u.len() as u64,
+                None,
+            );
+            let shown = [&u, &v].map(|w| w.iter().map(|w| whole(*w)).collect::<Vec<_>>());
+            same(&target, &format!("{op:?} {dtype}"), &[&shown[0], &shown[1]], 1, &got, &want);
+        }
+        let want: Vec<u32> = u.iter().map(|w| (whole(*w) as f32).to_bits()).collect();
+        let got = run(
+            &step(StepOp::Cast, dtype, DType::F32, 1, u.len()),
+            &target,
+            &[u.clone()],
+            u.len() as u64,
+            None,
+        );
+        let shown: Vec<_> = u.iter().map(|w| whole(*w)).collect();
+        same(&target, &format!("cast {dtype} to f32"), &[&shown], 1, &got, &want);
+    }
+}
+
 #[test]
 fn comparisons() {
     use BinaryOp::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual};

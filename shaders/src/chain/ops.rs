@@ -193,6 +193,10 @@ fn cast(src: &mut Source<'_>, width: Width, x: &Value, to: DType) -> Result<Stri
         // Floats go to narrow unsigned types by way of i32, so that negative ones wrap as they do in numpy.
         (Repr::F32, DType::U8 | DType::U16) => format!("{kind}({})", truncated(src, width, Repr::I32, t)),
         (Repr::F32, _) if repr != Repr::F32 => truncated(src, width, repr, t),
+        (Repr::U32, DType::F32) if x.dtype == DType::U32 => {
+            require(src, width, "op_of_u32");
+            format!("op_of_u32({t})")
+        }
         _ => format!("{kind}({t})"),
     };
     Ok(narrow(width, to, text))
@@ -292,6 +296,15 @@ const LIBRARY: &[(&str, &str)] = &[
 }",
     ),
     ("op_softplus", "fn op_softplus(x: @F) -> @F { return op_max(x, @F()) + log(1.0 + op_exp(-abs(x))); }"),
+    (
+        // Some drivers round what lies beyond the signed numbers twice. Half of it, with the lost bit kept in the last, rounds as
+        // the whole.
+        "op_of_u32",
+        "fn op_of_u32(x: @U) -> @F {
+    let half = @F(bitcast<@I>((x >> @U(1u)) | (x & @U(1u))));
+    return select(@F(bitcast<@I>(x)), half + half, x >= @U(0x80000000u));
+}",
+    ),
     ("op_sign", "fn op_sign(x: @F) -> @F { return select(sign(x), x, op_isnan(x)); }"),
     // Some drivers clamp the arguments of these two, which makes numbers of NaNs and of 0.
     ("op_exp", "fn op_exp(x: @F) -> @F { return select(exp(x), x, op_isnan(x)); }"),
