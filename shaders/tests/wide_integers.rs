@@ -218,7 +218,7 @@ fn pairs_of_numbers_of_one_word() {
         let got = run(
             &step(StepOp::Cast, dtype, DType::F32, 1, u.len()),
             &target,
-            &[u.clone()],
+            std::slice::from_ref(&u),
             u.len() as u64,
             None,
         );
