@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bayplan_compile::{Options, Program, compile};
-use bayplan_engine::{Device, DeviceOptions, Session, SessionOptions};
+use bayplan_engine::{Device, DeviceOptions, Selector, Session, SessionOptions};
 use bayplan_expr::{Bindings, Expr};
 use bayplan_graph::op::{BinaryOp, UnaryOp};
 use bayplan_graph::{
@@ -159,9 +159,12 @@ pub(crate) fn long(device: &Device) -> usize {
     if device.target().class == Class::Cpu { 32 } else { 4096 }
 }
 
+/// The best device, or SwiftShader's in the program that bears its name.
 pub(crate) fn open(separate_memory: bool) -> Device {
-    let options = DeviceOptions { separate_memory, ..DeviceOptions::default() };
-    Device::open(&options).expect("a Vulkan device")
+    let swiftshader = env!("CARGO_CRATE_NAME") == "swiftshader";
+    let selector = if swiftshader { Selector::Name("SwiftShader".into()) } else { Selector::Best };
+    let options = DeviceOptions { selector, separate_memory, ..DeviceOptions::default() };
+    Device::open(&options).unwrap_or_else(|e| panic!("{e}"))
 }
 
 /// A recording to a file.
