@@ -318,6 +318,55 @@ mod tests {
     }
 
     #[test]
+    fn pieces_need_no_movement() {
+        let check = |from: &View, to: &[u64], expect: Option<&[u64]>| {
+            let pieces = from.pieces(to);
+            assert_eq!(pieces.as_ref().map(|view| &view.shape[..]), expect, "{from:?} to {to:?}");
+            if let Some(pieces) = pieces {
+                assert_eq!(positions(&pieces), positions(from), "{from:?} to {to:?}");
+            }
+        };
+        let repeated = view(&[4, 1, 8]).expand(&[4, 3, 8]);
+        check(&repeated, &[12, 8], Some(&[4, 3, 8]));
+        check(&repeated, &[2, 6, 8], Some(&[2, 2, 3, 8]));
+        check(&repeated, &[12, 1, 2, 4], Some(&[4, 3, 2, 4]));
+        // Dimensions that step evenly stay together.
+        check(&view(&[4, 3, 8]), &[12, 8], Some(&[12, 8]));
+        check(&view(&[2, 3, 4]).permute(&[1, 0, 2]), &[24], Some(&[3, 2, 4]));
+        // 5 and 4 lie across each other's edges.
+        check(&view(&[4, 5]).permute(&[1, 0]), &[4, 5], None);
+        check(&view(&[1, 3]).expand(&[4, 3]), &[12, 1], Some(&[4, 3]));
+        check(&view(&[1]), &[1, 1], Some(&[]));
+        let pieces = repeated.pieces(&[12, 8]).expect("pieces");
+        let turned = pieces.permute_pieces(&[12, 8], &[1, 0]).expect("permuted");
+        let copied = View { tensor: TensorId(1), ..view(&[12, 8]) };
+        let through = |order: Vec<i64>, flat: &View| -> Vec<i64> {
+            order.into_iter().map(|at| positions(flat)[at as usize]).collect()
+        };
+        assert_eq!(positions(&turned), through(positions(&copied.permute(&[1, 0])), &repeated));
+        let wide = pieces.expand_pieces(&[12, 8], &[2, 12, 8]).expect("broadcast");
+        assert_eq!(positions(&wide), through(positions(&copied.expand(&[2, 12, 8])), &repeated));
+    }
+
+    #[test]
+    fn common_pieces_of_shapes() {
+        let check = |a: &[u64], b: &[u64], expect: Option<&[u64]>| {
+            assert_eq!(common(a, b).as_deref(), expect, "{a:?} and {b:?}");
+            assert_eq!(common(b, a).as_deref(), expect, "{b:?} and {a:?}");
+        };
+        check(&[6, 4], &[2, 12], Some(&[2, 3, 4]));
+        check(&[64], &[2, 32], Some(&[2, 32]));
+        check(&[1, 5, 1], &[5], Some(&[5]));
+        check(&[], &[1, 1], Some(&[]));
+        check(&[2, 3], &[3, 2], None);
+        check(&[6], &[5], None);
+        check(&[0, 3], &[3, 0], None);
+        assert_eq!(groups(&[2, 2, 3], &[4, 1, 3]), Some(vec![0..2, 2..2, 2..3]));
+        assert_eq!(groups(&[4, 3], &[2, 6]), None);
+        assert_eq!(groups(&[1, 3], &[1, 3]), Some(vec![0..1, 1..2]));
+    }
+
+    #[test]
     fn slices_and_extents() {
         let backwards = view(&[5]).slice(0, 4, -2, 3);
         assert_eq!(positions(&backwards), [4, 2, 0]);

@@ -123,8 +123,8 @@ fn matrices(lowerer: &mut Lowerer<'_>, id: ValueId, own: &[u64], shape: &[u64]) 
     Ok(lowerer.strided(&view))
 }
 
-/// The product with as few batch dimensions as the strides allow: with one matrix on the right for the whole batch,
-/// the batch becomes rows; so do its last dimensions where each product has one row and they share the matrix, as the
+/// The product, its batch dimensions without those of 1. With one matrix on the right for the whole batch, the batch
+/// becomes rows; so do its last dimensions where each product has one row and they share the matrix, as the
 /// heads of grouped queries do.
 fn merged(a: &View, b: &View, batch: &[u64], [m, n, k]: [u64; 3]) -> MatMulSpec {
     let rank = batch.len();
@@ -148,24 +148,11 @@ fn merged(a: &View, b: &View, batch: &[u64], [m, n, k]: [u64; 3]) -> MatMulSpec 
         rows *= batch[axis];
         rest = axis;
     }
-    let (mut dims, mut a_batch, mut b_batch) = (Vec::<u64>::new(), Vec::<u64>::new(), Vec::<u64>::new());
-    for axis in (0..rest).filter(|&axis| batch[axis] != 1) {
-        let (size, step_a, step_b) = (batch[axis], a_strides[axis], b_strides[axis]);
-        match (dims.last_mut(), a_batch.last_mut(), b_batch.last_mut()) {
-            // Two neighbours merge where both operands step through them evenly.
-            (Some(dim), Some(outer_a), Some(outer_b))
-                if (*outer_a, *outer_b) == (size * step_a, size * step_b) =>
-            {
-                (*dim, *outer_a, *outer_b) = (*dim * size, step_a, step_b);
-            }
-            _ => {
-                dims.push(size);
-                a_batch.push(step_a);
-                b_batch.push(step_b);
-            }
-        }
-    }
-    product(&dims, [rows, n, k], [&a_batch[..], &a_inner].concat(), [&b_batch, b_inner].concat())
+    // Neighbours that step evenly are for the kernel to merge: an epilogue may tell them apart.
+    let kept: Vec<usize> = (0..rest).filter(|&axis| batch[axis] != 1).collect();
+    let of = |list: &[u64]| kept.iter().map(|&axis| list[axis]).collect::<Vec<_>>();
+    let (dims, a_batch, b_batch) = (of(batch), of(&a_strides), of(&b_strides));
+    product(&dims, [rows, n, k], [a_batch, a_inner].concat(), [&b_batch, b_inner].concat())
 }
 
 fn product(batch: &[u64], [m, n, k]: [u64; 3], a_strides: Vec<u64>, b_strides: Vec<u64>) -> MatMulSpec {
