@@ -336,8 +336,17 @@ fn no_driver() {
     let model = digits();
     let says = &["driver", "mesa-vulkan-drivers"];
     let run_words = ["run", &model, "--dim", "batch=1"];
-    refuses(bayplan(&sandbox, &run_words).envs(NO_DRIVER), ERROR, says);
-    refuses(bayplan(&sandbox, &["devices"]).envs(NO_DRIVER), ERROR, says);
+    refuses(
+        bayplan(&sandbox, &run_words).envs(NO_DRIVER),
+        ERROR,
+        &["driver", "mesa-vulkan-drivers", "--device host"],
+    );
+    // The host needs none: it is listed, and runs.
+    let devices = run(bayplan(&sandbox, &["devices"]).envs(NO_DRIVER)).success();
+    assert!(devices.contains("host"), "{devices}");
+    let on_host =
+        run(bayplan(&sandbox, &[&run_words[..], &["--device", "host"]].concat()).envs(NO_DRIVER)).success();
+    assert!(on_host.contains("device     host"), "{on_host}");
     refuses(sandbox.command::<&str>("examples/digits", &[]).envs(NO_DRIVER), ERROR, says);
     // A plan needs no device: it is made for a target that is built in, and says so.
     let plan = run(bayplan(&sandbox, &["plan", &model, "--dim", "batch=1"]).envs(NO_DRIVER)).success();

@@ -166,7 +166,7 @@ fn best(scores: &[f32]) -> u8 {
 fn report(session: &Session, digits: &Digits, right: usize, accuracy: f64, recording: Option<&Path>) {
     let program = session.program();
     let plan = &program.run.plan;
-    println!("device       {}", session.device().info().name);
+    println!("device       {}", session.device().name());
     println!("accuracy     {:.2} %  ({right} of {} test images)", accuracy * 100.0, digits.labels.len());
     println!("arena peak   {} bytes for a batch of {BATCH}", plan.peak);
     println!("lower bound  {} bytes, at op {}", plan.lower_bound.bytes, plan.lower_bound.witness);

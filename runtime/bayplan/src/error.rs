@@ -9,12 +9,15 @@ macro_rules! errors {
         #[non_exhaustive]
         pub enum Error {
             $($(#[$doc])* $variant($inner),)*
+            /// There is no Vulkan device that was asked for, or none that can be used.
+            NoDevice(bayplan_engine::EngineError),
         }
 
         impl fmt::Display for Error {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 match self {
                     $(Self::$variant(e) => e.fmt(f),)*
+                    Self::NoDevice(e) => write!(f, "{e}\nthe device \"host\" is the CPU, without a driver"),
                 }
             }
         }
@@ -23,6 +26,7 @@ macro_rules! errors {
             fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
                 match self {
                     $(Self::$variant(e) => e.source(),)*
+                    Self::NoDevice(e) => e.source(),
                 }
             }
         }
@@ -48,6 +52,8 @@ errors! {
     Compile(bayplan_compile::CompileError),
     /// The session could not be built or run.
     Engine(bayplan_engine::EngineError),
+    /// The session on the host could not be built or run.
+    Host(bayplan_host::HostError),
 }
 
 impl Error {

@@ -30,24 +30,29 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod device;
 mod error;
 mod model;
+mod session;
 
+pub use device::Device;
 pub use error::Error;
 pub use model::Model;
+pub use session::{Output, Outputs, Session};
 
 pub use bayplan_compile::{Arena, CompileError, Options, Program, record};
 #[cfg(feature = "faults")]
 pub use bayplan_engine::faults::Fault;
 pub use bayplan_engine::{
-    AllocationCounts, Device, DeviceInfo, DeviceKind, DeviceOptions, EngineError, HeapSample, Message,
-    Output, Outputs, SelectError, Selector, Session, SessionOptions, Severity, Trace, devices, target_of,
+    AllocationCounts, DeviceInfo, DeviceKind, DeviceOptions, EngineError, HeapSample, Message, SelectError,
+    Selector, SessionOptions, Severity, devices, target_of,
 };
 pub use bayplan_expr::Bindings;
 pub use bayplan_graph::{DType, Graph, InferError, Tensor, VerifyError};
+pub use bayplan_host::{HostError, memory};
 pub use bayplan_onnx::ImportError;
 pub use bayplan_plan::Effort;
-pub use bayplan_record::{Destination, Places, RecordingOptions, Retention, Summary};
+pub use bayplan_record::{Destination, Places, Recording, RecordingOptions, Retention, Summary};
 pub use bayplan_shaders::Target;
 pub use bayplan_trace::{Level, PlanRecord};
 pub use bayplan_weights::WeightsError;

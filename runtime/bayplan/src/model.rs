@@ -3,13 +3,15 @@
 use std::path::Path;
 
 use bayplan_compile::{Options, Program};
-use bayplan_engine::{Device, Session, SessionOptions};
+use bayplan_engine::SessionOptions;
 use bayplan_expr::Bindings;
 use bayplan_graph::{ByteRange, ConstData, Graph};
 use bayplan_shaders::Target;
 use bayplan_weights::{FileSource, Store};
 
+use crate::device::Device;
 use crate::error::Error;
+use crate::session::Session;
 
 /// A model: its graph with inferred types, and access to its weights. Weights are read when a session is built, and
 /// before that only to find those that the model holds twice.
@@ -73,6 +75,6 @@ impl Model {
         options: SessionOptions,
     ) -> Result<Session, Error> {
         let program = self.compile(dims, device.target(), Options::default())?;
-        Ok(Session::new(device, program, &self.weights, options)?)
+        Session::new(device, program, &self.weights, options)
     }
 }

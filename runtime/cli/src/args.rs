@@ -31,7 +31,8 @@ const DEVICES: &str = "\
 Example: bayplan devices --json
 
 JSON: version; devices, each with index, name, kind, driver, vulkan, uuid, heaps (bytes, \
-    device_local) and target, what programs are compiled for.";
+    device_local) and target, what programs are compiled for; the last is the host, whose index, \
+    vulkan and uuid are null.";
 
 /// Run tensor graphs on Vulkan from a static memory plan, and see where every byte goes.
 #[derive(Debug, Parser)]
@@ -80,8 +81,9 @@ pub(crate) struct ModelOptions {
     /// The value of a symbolic dimension (repeat for each).
     #[arg(long = "dim", value_name = "NAME=VALUE")]
     pub(crate) dims: Vec<String>,
-    /// Which device: an index, part of a name, or a UUID; the best one by default.
-    #[arg(long, value_name = "INDEX|NAME|UUID", env = "BAYPLAN_DEVICE")]
+    /// Which device: an index, part of a name, a UUID, or host, the CPU without any driver; the best Vulkan device by
+    /// default.
+    #[arg(long, value_name = "INDEX|NAME|UUID|host", env = "BAYPLAN_DEVICE")]
     pub(crate) device: Option<String>,
 }
 

@@ -52,7 +52,10 @@ impl Failure {
 
 impl From<bayplan::Error> for Failure {
     fn from(e: bayplan::Error) -> Self {
-        let mut message = e.to_string();
+        let mut message = match &e {
+            bayplan::Error::NoDevice(e) => format!("{e}\n--device host runs on the CPU without a driver"),
+            e => e.to_string(),
+        };
         if let bayplan::Error::Import(ImportError::Unsupported(operators)) = &e {
             message += &format!("\nunsupported: {}", names(operators));
         }

@@ -161,6 +161,65 @@ fn top_hands_its_words_to_the_viewer_and_its_status_back() {
     assert!(stderr.contains("absent") && stderr.contains("make install"), "{stderr}");
 }
 
+/// `y = Relu(x)` for two rows, on the host, in every command that takes a device.
+#[test]
+fn the_host_needs_no_driver() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("relu.onnx");
+    fs::write(&path, model()).unwrap();
+    let (state, outputs) = (folder.path().join("state"), folder.path().join("outputs"));
+    let ended = |words: &[&str]| {
+        let mut command = bayplan(words);
+        command.env("XDG_STATE_HOME", &state).env("XDG_RUNTIME_DIR", &state);
+        let ended = output(command);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (ended.status.code(), text(&ended.stdout), text(&ended.stderr))
+    };
+    let model = text(&path);
+    let (code, told, warned) = ended(&["devices"]);
+    assert_eq!(code, Some(0), "{warned}");
+    assert!(told.contains("host") && warned.contains("warning: "), "{told}{warned}");
+    let (code, told, warned) = ended(&["devices", "--json"]);
+    assert_eq!(code, Some(0), "{warned}");
+    let devices: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(devices["devices"][0]["name"], "host");
+    assert_eq!(devices["devices"][0]["target"]["storage_alignment"], 64);
+    let (code, _, refused) = ended(&["run", model, "--dim", "n=2"]);
+    assert_eq!(code, Some(1));
+    assert!(refused.starts_with("error: ") && refused.contains("--device host"), "{refused}");
+    let (code, planned, _) = ended(&["plan", model, "--dim", "n=2", "--device", "host"]);
+    assert_eq!(code, Some(0), "{planned}");
+    assert!(planned.contains("host"), "{planned}");
+    let on_host = [
+        "run",
+        model,
+        "--dim",
+        "n=2",
+        "--device",
+        "host",
+        "--outputs",
+        text(&outputs),
+        "--runs",
+        "3",
+        "--json",
+    ];
+    let (code, ran, refused) = ended(&on_host);
+    assert_eq!(code, Some(0), "{refused}");
+    let ran: serde_json::Value = serde_json::from_str(&ran).unwrap();
+    assert_eq!((&ran["device"], &ran["runs"]), (&"host".into(), &3.into()));
+    let recording = ran["recording"].as_str().expect("a recording");
+    let (code, report, refused) = ended(&["report", recording, "--json"]);
+    assert_eq!(code, Some(0), "{refused}");
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["device"], "host", "{report}");
+    // Drawn from a fixed seed: of 16 numbers some are negative, and none is in what Relu gives.
+    let bytes = fs::read(outputs.join("y.npy")).unwrap();
+    let floats: Vec<f32> =
+        bytes[bytes.len() - 64..].as_chunks::<4>().0.iter().map(|word| f32::from_le_bytes(*word)).collect();
+    assert!(floats.iter().all(|v| *v >= 0.0) && floats.contains(&0.0), "{floats:?}");
+    assert!(floats.iter().any(|v| *v > 0.0), "{floats:?}");
+}
+
 #[test]
 fn watching_needs_a_terminal() {
     let mut command = bayplan(&["run", "x.onnx", "--watch"]);

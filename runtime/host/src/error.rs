@@ -1,8 +1,11 @@
 //! What can go wrong on the host, told to people.
 
 use core::fmt;
+use core::time::Duration;
 
-use bayplan_text::{Bytes, escape};
+use bayplan_compile::InputError;
+use bayplan_record::RecordError;
+use bayplan_text::{Bytes, Nanos, escape};
 
 /// A dispatch, in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +102,22 @@ pub enum HostError {
     },
     /// The program was run before its weights were loaded.
     NotLoaded,
+    /// The tensors given for a run are not those that the program takes.
+    Input(InputError),
+    /// The program is not sound: it was changed after it was compiled.
+    Program {
+        /// Its name.
+        name: String,
+        /// The rule that is broken.
+        reason: String,
+    },
+    /// The recording could not be made.
+    Recording(RecordError),
+    /// A run did not end within the time limit.
+    Timeout {
+        /// The limit.
+        limit: Duration,
+    },
     /// An input or output does not lie where it must. A defect of the program.
     Port {
         /// Its name.
@@ -156,9 +175,40 @@ impl fmt::Display for HostError {
                 write!(f, "the weight {} cannot be loaded: {reason}", escape(name))
             }
             Self::NotLoaded => f.write_str("the weights are not loaded; load them before the first run"),
+            Self::Input(e) => e.fmt(f),
+            Self::Program { name, reason } => write!(
+                f,
+                "the program {} is not sound: {reason}; run a program as the compiler made it",
+                escape(name)
+            ),
+            Self::Recording(e) => write!(f, "the recording cannot be made: {e}"),
+            Self::Timeout { limit } => {
+                let limit = Nanos(u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX));
+                write!(f, "the run did not end within {limit}; give it more time")
+            }
             Self::Port { name, problem } => write!(f, "{}: {problem}; {report}", escape(name)),
         }
     }
 }
 
-impl std::error::Error for HostError {}
+impl std::error::Error for HostError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Input(e) => Some(e),
+            Self::Recording(e) => Some(e),
+            _ => None,
+        }
+    }
+}
+
+impl From<InputError> for HostError {
+    fn from(e: InputError) -> Self {
+        Self::Input(e)
+    }
+}
+
+impl From<RecordError> for HostError {
+    fn from(e: RecordError) -> Self {
+        Self::Recording(e)
+    }
+}

@@ -82,9 +82,7 @@ impl Machine {
         let mut uploads = 0;
         for index in 0..self.program.load.dispatches.len() {
             uploads = self.upload(weights, uploads, Some(index))?;
-            self.execute(Phase::Load, index)?;
-            self.retire(Phase::Load, index);
-            self.look(Phase::Load, index)?;
+            self.step(Phase::Load, index)?;
         }
         self.upload(weights, uploads, None)?;
         self.memory.free(Arena::Load);
@@ -114,9 +112,7 @@ impl Machine {
     pub fn run(&mut self, inputs: &[&Tensor]) -> Result<(), HostError> {
         self.begin(inputs)?;
         for index in 0..self.program.run.dispatches.len() {
-            self.execute(Phase::Run, index)?;
-            self.retire(Phase::Run, index);
-            self.look(Phase::Run, index)?;
+            self.step(Phase::Run, index)?;
         }
         self.end()
     }
@@ -148,6 +144,16 @@ impl Machine {
             target.iter_mut().zip(words_of(&bytes)).for_each(|(target, word)| *target = word);
         }
         Ok(())
+    }
+
+    /// Computes one dispatch and poisons what dies with it.
+    ///
+    /// # Errors
+    /// As [`Machine::execute`]; or, where that is looked for, the dispatch wrote outside of what lives.
+    pub fn step(&mut self, phase: Phase, index: usize) -> Result<(), HostError> {
+        self.execute(phase, index)?;
+        self.retire(phase, index);
+        self.look(phase, index)
     }
 
     /// Computes one dispatch. Everything it reads must have been made before.

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use bayplan::{DeviceInfo, Target, devices as list, target_of};
+use bayplan::{Device, DeviceInfo, Target, devices as list, memory, target_of};
 use bayplan_text::{Bytes, ellipsis};
 use serde_json::{Value, json};
 
@@ -17,15 +17,57 @@ const VERSION: u32 = 1;
 const NAME: usize = 84;
 
 pub(crate) fn devices(options: &DevicesOptions) -> Outcome {
-    let all = list()?;
+    // The host is there whatever drivers are not.
+    let all = list().unwrap_or_else(|e| {
+        out::error_line("warning", &e.to_string());
+        Vec::new()
+    });
+    let host = Device::host();
     if options.format.is_json() {
-        let all: Vec<Value> = all.iter().map(json).collect();
+        let all: Vec<Value> = all.iter().map(json).chain([host_json(&host)]).collect();
         out::print_json(&json!({ "version": VERSION, "devices": all }))?;
     } else {
-        let all: Vec<String> = all.iter().map(|info| text(info, &target_of(info))).collect();
+        let devices = all.iter().map(|info| text(info, &target_of(info)));
+        let all: Vec<String> = devices.chain([host_text(&host)]).collect();
         out::print(&all.join("\n"))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The driver that the host stands for: this program.
+fn host_driver() -> String {
+    format!("bayplan {}", env!("CARGO_PKG_VERSION"))
+}
+
+fn host_text(host: &Device) -> String {
+    let mut rows = vec![("kind", "cpu".into()), ("driver", format!("{}, no Vulkan", host_driver()))];
+    if let Some(memory) = memory() {
+        rows.push(("memory", format!("{} of {} available", Bytes(memory.available), Bytes(memory.total))));
+    }
+    let alignment = Bytes(host.target().storage_alignment);
+    rows.push(("limits", format!("none but memory · alignment {alignment}")));
+    listed(&format!("-   {}", host.name()), &rows)
+}
+
+fn host_json(host: &Device) -> Value {
+    let heaps: Vec<Value> =
+        memory().map(|memory| json!({ "bytes": memory.total, "device_local": true })).into_iter().collect();
+    json!({
+        "index": null,
+        "name": host.name(),
+        "kind": "cpu",
+        "driver": host_driver(),
+        "vulkan": null,
+        "uuid": null,
+        "heaps": heaps,
+        "target": target_json(host.target()),
+    })
+}
+
+/// A device's name, then its rows.
+fn listed(head: &str, rows: &[(&str, String)]) -> String {
+    let rows = rows.iter().map(|(name, value)| format!("    {name:<9} {value}\n"));
+    format!("{head}\n{}", rows.collect::<String>())
 }
 
 fn text(info: &DeviceInfo, target: &Target) -> String {
@@ -46,11 +88,7 @@ fn text(info: &DeviceInfo, target: &Target) -> String {
         let (allocation, window) = (Bytes(target.max_allocation), Bytes(target.max_storage_range));
         format!("allocation {allocation} · window {window} · alignment {}", Bytes(target.storage_alignment))
     }));
-    let mut text = format!("{:<3} {}\n", info.index, ellipsis(&info.name, NAME));
-    for (name, value) in rows {
-        text += &format!("    {name:<9} {value}\n");
-    }
-    text
+    listed(&format!("{:<3} {}", info.index, ellipsis(&info.name, NAME)), &rows)
 }
 
 fn class(target: &Target) -> String {

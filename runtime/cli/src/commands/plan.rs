@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 
-use bayplan::{Device, Effort, EngineError, Target};
+use bayplan::{Device, Effort, Error, Target};
 use bayplan_plan::csv::{self, Instance};
 use bayplan_plan::{Plan, Violation, solve, validate};
 use bayplan_text::{Bytes, ellipsis, escape};
@@ -126,7 +126,7 @@ fn target(options: &ModelOptions) -> Result<(Target, Option<String>), Failure> {
     let device = device_options(options)?;
     match Device::open(&device) {
         Ok(device) => Ok((device.target().clone(), None)),
-        Err(e @ (EngineError::Vulkan(_) | EngineError::Select(_))) if device == Default::default() => {
+        Err(Error::NoDevice(e)) if device == Default::default() => {
             Ok((Target::generic(), Some(e.to_string())))
         }
         Err(e) => Err(e.into()),

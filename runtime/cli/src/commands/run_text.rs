@@ -58,11 +58,15 @@ pub(crate) fn dims_text(program: &bayplan::Program) -> String {
 
 /// The lines before the first run.
 pub(crate) fn head(facts: &Facts<'_>) -> String {
-    let (program, info) = (facts.session.program(), facts.session.device().info());
+    let (program, device) = (facts.session.program(), facts.session.device());
     let plan = &program.run.plan;
     let mut text =
         format!("model      {}  {}", ellipsis(&program.name, NAME), dims_text(program)).trim_end().to_owned();
-    text += &format!("\ndevice     {} · Vulkan {}\n", ellipsis(&info.name, 60), info.api_version);
+    text += &format!("\ndevice     {}", ellipsis(device.name(), 60));
+    if let Some(info) = device.info() {
+        text += &format!(" · Vulkan {}", info.api_version);
+    }
+    text += "\n";
     text += &format!(
         "plan       peak {} · lower bound {} · waste {}\n",
         Bytes(plan.peak),
@@ -109,6 +113,7 @@ pub(crate) fn tail(facts: &Facts<'_>, latencies: &Latencies, written: &[Written]
             let (median, p95, least) = (Nanos(median), Nanos(p95), Nanos(least));
             text += &format!("  first {first}, then median {median}  95 % {p95}  least {least}");
         }
+        _ if facts.session.device().info().is_none() => text += &format!("  {first}"),
         _ => text += &format!("  {first}, kernels compiled on the way"),
     }
     text + "\n"
@@ -128,7 +133,7 @@ pub(crate) fn incomplete(summary: &Summary) -> Option<String> {
 /// All of it for programs. Sizes are bytes, times nanoseconds; a file is null where none is written, the recording where
 /// nothing is recorded.
 pub(crate) fn json(facts: &Facts<'_>, latencies: &Latencies, written: &[Written]) -> Value {
-    let (program, info) = (facts.session.program(), facts.session.device().info());
+    let program = facts.session.program();
     let plan = &program.run.plan;
     let dims: Map<String, Value> =
         program.dims.iter().map(|(name, value)| (name.to_string(), json!(value))).collect();
@@ -147,7 +152,7 @@ pub(crate) fn json(facts: &Facts<'_>, latencies: &Latencies, written: &[Written]
     json!({
         "version": VERSION,
         "model": program.name,
-        "device": info.name,
+        "device": facts.session.device().name(),
         "dims": dims,
         "seed": facts.options.seed,
         "inputs": inputs,

@@ -1,0 +1,168 @@
+//! What a session on the host tells its recording.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bayplan_compile::{Arena, Program, RecordIndex, record};
+use bayplan_record::{Executor, RecordError, Recording, RecordingOptions, Summary};
+use bayplan_shaders::Access;
+use bayplan_trace::{Event, Level, UNPLANNED, Window};
+
+use crate::system;
+use crate::target::NAME;
+
+/// A session has one plan, and one list of dispatches of it.
+const PLAN: u32 = 0;
+const RECORDING: u32 = 0;
+
+/// Memory is sampled at most this often, in nanoseconds.
+const SAMPLE_EVERY: u64 = 500_000_000;
+
+/// How far the run in progress is: its number and its last finished op.
+type Playhead = Arc<Mutex<Option<(u64, u32)>>>;
+
+/// The recording of a session.
+pub(crate) struct Trace {
+    recording: Recording,
+    playhead: Playhead,
+    run: u64,
+    /// Start and end of each op of the run in progress, if they are recorded.
+    times: Vec<(u64, u64)>,
+    next_sample: u64,
+    planned: u64,
+}
+
+impl Trace {
+    pub(crate) fn begin(options: Option<RecordingOptions>, program: &Program) -> Result<Self, RecordError> {
+        let executor = Executor {
+            device: NAME.into(),
+            driver: format!("bayplan {}", env!("CARGO_PKG_VERSION")),
+            api: NAME.into(),
+        };
+        let recording = Recording::begin(options, &record(program), executor)?;
+        let [activations, weights, _] = program.arena_bytes;
+        let planned = activations + weights;
+        let playhead = Playhead::default();
+        Ok(Self { recording, playhead, run: 0, times: Vec::new(), next_sample: 0, planned })
+    }
+
+    pub(crate) fn recording(&self) -> &Recording {
+        &self.recording
+    }
+
+    fn records(&self, level: Level) -> bool {
+        self.recording.recorder().records(level)
+    }
+
+    fn emit(&self, event: impl FnOnce(u64) -> Event) {
+        let recorder = self.recording.recorder();
+        recorder.emit(event(recorder.now()));
+    }
+
+    fn playhead(&self) -> std::sync::MutexGuard<'_, Option<(u64, u32)>> {
+        self.playhead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells of the arenas, the windows, and that the session is ready.
+    pub(crate) fn ready(&mut self, program: &Program) {
+        if !self.records(Level::Run) {
+            return;
+        }
+        for (id, arena) in (1..).zip([Arena::Weights, Arena::Activations]) {
+            let bytes = program.arena_bytes[arena.index()];
+            if bytes > 0 {
+                let purpose = arena.name().to_owned();
+                self.emit(|t| Event::DeviceAllocated {
+                    t,
+                    id,
+                    bytes,
+                    memory_type: 0,
+                    purpose,
+                    planned: true,
+                });
+            }
+        }
+        self.recording.windows(RECORDING, PLAN, &windows(program));
+        self.emit(|t| Event::SessionReady { t });
+        self.sample();
+        let (playhead, mut last) = (Arc::clone(&self.playhead), None);
+        let clock = self.recording.recorder().emitter();
+        self.recording.recorder().set_probe(move || {
+            let now = *playhead.lock().unwrap_or_else(PoisonError::into_inner);
+            let (run, op) = now.filter(|_| now != last)?;
+            last = now;
+            Some(Event::Completed { run, plan: PLAN, op, t: clock.now() })
+        });
+    }
+
+    pub(crate) fn run_started(&mut self, run: u64) {
+        self.run = run;
+        self.times.clear();
+        if self.records(Level::Run) {
+            self.emit(|t| Event::RunStart { run, plan: PLAN, t });
+        }
+    }
+
+    /// Answers when, on the session's clock.
+    pub(crate) fn op_started(&self) -> u64 {
+        if self.records(Level::Op) { self.recording.recorder().now() } else { 0 }
+    }
+
+    pub(crate) fn op_ended(&mut self, op: u32, started: u64) {
+        if self.records(Level::Run) {
+            *self.playhead() = Some((self.run, op));
+        }
+        if self.records(Level::Op) {
+            self.times.push((started, self.recording.recorder().now()));
+        }
+    }
+
+    pub(crate) fn run_ended(&mut self, run: u64, ok: bool) {
+        if !self.records(Level::Run) {
+            return;
+        }
+        *self.playhead() = None;
+        if ok && self.records(Level::Op) && !self.times.is_empty() {
+            let times = std::mem::take(&mut self.times);
+            self.recording.recorder().emit(Event::OpTimes { run, plan: PLAN, first_op: 0, times });
+        }
+        self.emit(|t| Event::RunEnd { run, t, ok });
+        if self.recording.recorder().now() >= self.next_sample {
+            self.sample();
+        }
+    }
+
+    /// Tells how full memory is.
+    fn sample(&mut self) {
+        let t = self.recording.recorder().now();
+        if let Some(memory) = system::memory() {
+            let (size, usage) = (memory.total, self.planned);
+            let budget = Some(memory.available.saturating_add(usage));
+            self.recording.recorder().emit(Event::HeapSample { t, heap: 0, size, usage, budget });
+        }
+        self.next_sample = t + SAMPLE_EVERY;
+    }
+
+    pub(crate) fn finish(&mut self) -> Summary {
+        self.recording.finish()
+    }
+}
+
+/// The windows of the run's dispatches, as they are looked up.
+fn windows(program: &Program) -> Vec<Window> {
+    let index = RecordIndex::new(program);
+    let mut all = Vec::new();
+    for (op, dispatch) in (0..).zip(&program.run.dispatches) {
+        for (binding, window) in (0..).zip(&dispatch.windows) {
+            all.push(Window {
+                op,
+                binding,
+                buffer: index.get(window.buffer).unwrap_or(UNPLANNED),
+                arena: window.arena.index() as u32,
+                offset: window.offset,
+                len: window.len,
+                write: window.access != Access::Read,
+            });
+        }
+    }
+    all
+}
