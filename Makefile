@@ -1,5 +1,6 @@
 # make demo      sets up, builds, runs the example on a real model and shows its memory
 # make test      sets up and runs every test
+# make test-device DEVICE=NAME   the tests of models on one device, say a GPU
 # make lint      formatting, clippy, documentation, dependency trees, shell scripts
 # make install   both binaries into PREFIX/bin (default ~/.local)
 # make bench     latency against onnxruntime, interleaved
@@ -27,7 +28,7 @@ BAYPLAN_TEST_SEED ?=
 SEEDS ?= 0..10000
 DEVICES ?= llvmpipe SwiftShader
 
-.PHONY: help demo test lint install bench bench-ncnn differential references binaries fmt clean
+.PHONY: help demo test test-device lint install bench bench-ncnn differential references binaries fmt clean
 
 help:
 	@sed -n 's/^# \(make.*\)/\1/p' Makefile
@@ -58,6 +59,13 @@ test: references binaries
 	@# Planted faults are built where no other program can pick up their feature.
 	@. target/env-test.sh && $(CARGO) test $(LOCKED) -p bayplan-engine --features faults --test faults \
 		--target-dir "$(TARGET)/faults"
+
+# Every driver of the machine is visible here, not the CPU's alone.
+DEVICE ?=
+test-device: references
+	@. target/env-test.sh && unset VK_DRIVER_FILES VK_ICD_FILENAMES && BAYPLAN_DEVICE="$(or $(DEVICE),$(error name a DEVICE: bayplan devices lists them))" \
+		$(CARGO) test $(LOCKED) --release -p bayplan-tests --test models --test validation --test device_bytes \
+		--no-fail-fast -- --ignored --nocapture --test-threads 1 named
 
 lint:
 	$(CARGO) fmt --all --check

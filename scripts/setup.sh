@@ -11,8 +11,8 @@
 #   target/env-test.sh   for tests: lavapipe and SwiftShader, the validation layers, BAYPLAN_TEST_PYTHON
 #
 # Environment: BAYPLAN_SETUP_PRIVILEGE=none unpacks under target/deps/ even where packages could be installed;
-# BAYPLAN_PYTHON names the Python to use; MESA_SHADER_CACHE_DIR and XDG_CACHE_HOME move the shader cache;
-# npm_config_registry names a mirror of npm's registry.
+# BAYPLAN_PYTHON names the Python to use; MESA_SHADER_CACHE_DIR moves the cache of shaders, XDG_CACHE_HOME also that of
+# drivers; npm_config_registry names a mirror of npm's registry.
 
 set -eu
 umask 022
@@ -303,6 +303,20 @@ bring_python() {
     cp "$requirements" "$venv/requirements.txt"
 }
 
+# ---- What is kept between runs -------------------------------------------------------------------------------------
+
+# cache_directory NAME: a folder for it, under target/ where the home folder is no place to write.
+cache_directory() {
+    base=${XDG_CACHE_HOME:-}
+    [ -n "$base" ] || [ -z "${HOME:-}" ] || base=$HOME/.cache
+    if [ -n "$base" ] && mkdir -p "$base/bayplan/$1" 2>/dev/null && [ -w "$base/bayplan/$1" ]; then
+        printf '%s' "$base/bayplan/$1"
+    else
+        mkdir -p "$target/cache/$1"
+        printf '%s' "$target/cache/$1"
+    fi
+}
+
 # ---- SwiftShader ---------------------------------------------------------------------------------------------------
 
 # The only builds that are published are for x86-64; elsewhere the tests have no rows for it.
@@ -314,7 +328,7 @@ bring_swiftshader() {
         return 0
         ;;
     esac
-    "$venv/bin/python" "$root/scripts/swiftshader.py" "$swiftshader" >>"$log" 2>&1 </dev/null || {
+    "$venv/bin/python" "$root/scripts/swiftshader.py" "$swiftshader" "$(cache_directory drivers)" >>"$log" 2>&1 </dev/null || {
         tail -n 1 "$log" >&2
         fail "could not bring SwiftShader (log: target/setup.log)" "by hand: scripts/swiftshader.py target/swiftshader"
     }
@@ -323,18 +337,6 @@ bring_swiftshader() {
 }
 
 # ---- The environment files -----------------------------------------------------------------------------------------
-
-# Compiled shaders are kept between runs, under target/ where the home folder is no place to write.
-cache_directory() {
-    base=${XDG_CACHE_HOME:-}
-    [ -n "$base" ] || [ -z "${HOME:-}" ] || base=$HOME/.cache
-    if [ -n "$base" ] && mkdir -p "$base/bayplan/mesa" 2>/dev/null && [ -w "$base/bayplan/mesa" ]; then
-        printf '%s' "$base/bayplan/mesa"
-    else
-        mkdir -p "$target/cache/mesa"
-        printf '%s' "$target/cache/mesa"
-    fi
-}
 
 # Quotes its argument for the shell.
 quoted() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"; }
@@ -348,7 +350,7 @@ write_file() {
 write_environment() {
     {
         echo "# Written by scripts/setup.sh."
-        echo "export MESA_SHADER_CACHE_DIR=\${MESA_SHADER_CACHE_DIR:-$(quoted "$(cache_directory)")}"
+        echo "export MESA_SHADER_CACHE_DIR=\${MESA_SHADER_CACHE_DIR:-$(quoted "$(cache_directory mesa)")}"
         libraries=$(library_path)
         if [ -n "$libraries" ]; then
             echo "export LD_LIBRARY_PATH=$(quoted "$libraries")\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH}"
