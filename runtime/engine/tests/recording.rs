@@ -8,11 +8,11 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use bayplan_engine::{Device, DeviceOptions, Session, SessionOptions};
+use bayplan_engine::{Device, DeviceOptions, Limits, Session, SessionOptions};
 use bayplan_record::{Destination, Follower, Places, RecordingOptions, Source, Start};
 use bayplan_shaders::Class;
 use bayplan_trace::{Event, Level, Record, Timeline};
-use common::{Model, funnel, long, numbers, open, recording, records, slow, timeline};
+use common::{Model, agree, funnel, long, numbers, open, open_with, recording, records, slow, timeline};
 
 /// Rows and columns of [`long`] matrix products.
 const SIZE: usize = 1024;
@@ -217,6 +217,32 @@ fn planned_memory_is_told_by_its_purpose() {
         assert_eq!(purposes, expected);
         assert_eq!(timeline.alarms().count(), 0);
         assert!(timeline.ready.is_some() && timeline.ended.is_some());
+    }
+}
+
+/// Blocks are allocations of their own; windows are told where they lie in the arena, as the plan has them.
+#[test]
+fn arenas_of_several_blocks_are_told_as_planned() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // Every tensor takes a block.
+    let unit = Some(16 << 10);
+    let limits = Limits { max_allocation: unit, storage_alignment: unit, ..Limits::default() };
+    for separate_memory in [false, true] {
+        let file = folder.path().join(format!("{separate_memory}.bptrace"));
+        let device = open_with(DeviceOptions { limits, separate_memory, ..DeviceOptions::default() });
+        let (model, input) = (funnel(&[64, 64, 64]), numbers(&[8, 64]));
+        let mut session = model.session(&device, options(&file, Level::Run));
+        let outputs = session.run(&[("x", &input)]).expect("a run");
+        let y = outputs.iter().last().expect("an output").to_tensor().expect("a copy");
+        assert!(agree(&y, model.reference(&[input]).last().expect("its reference")));
+        session.finish();
+        let timeline = timeline(&file);
+        let purposes: Vec<&str> = timeline.blocks.values().map(|block| block.purpose.as_str()).collect();
+        for purpose in ["weights 0", "weights 1", "activations 0", "activations 1"] {
+            assert!(purposes.contains(&purpose), "{purposes:?}");
+        }
+        assert!(timeline.blocks.values().all(|block| block.planned), "{purposes:?}");
+        assert_eq!(timeline.alarms().collect::<Vec<_>>(), [], "windows lie where the plan has them");
     }
 }
 
