@@ -229,7 +229,7 @@ fn arenas_of_several_blocks_are_told_as_planned() {
     let limits = Limits { max_allocation: unit, storage_alignment: unit, ..Limits::default() };
     for separate_memory in [false, true] {
         let file = folder.path().join(format!("{separate_memory}.bptrace"));
-        let device = open_with(DeviceOptions { limits, separate_memory, ..DeviceOptions::default() });
+        let device = open_with(&DeviceOptions { limits, separate_memory, ..DeviceOptions::default() });
         let (model, input) = (funnel(&[64, 64, 64]), numbers(&[8, 64]));
         let mut session = model.session(&device, options(&file, Level::Run));
         let outputs = session.run(&[("x", &input)]).expect("a run");

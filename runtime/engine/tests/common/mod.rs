@@ -161,14 +161,14 @@ pub(crate) fn long(device: &Device) -> usize {
 
 /// The best device, or SwiftShader's in the program that bears its name.
 pub(crate) fn open(separate_memory: bool) -> Device {
-    open_with(DeviceOptions { separate_memory, ..DeviceOptions::default() })
+    open_with(&DeviceOptions { separate_memory, ..DeviceOptions::default() })
 }
 
 /// The same device, opened in another way.
-pub(crate) fn open_with(options: DeviceOptions) -> Device {
+pub(crate) fn open_with(options: &DeviceOptions) -> Device {
     let swiftshader = env!("CARGO_CRATE_NAME") == "swiftshader";
     let selector = if swiftshader { Selector::Name("SwiftShader".into()) } else { Selector::Best };
-    let options = DeviceOptions { selector, ..options };
+    let options = DeviceOptions { selector, ..options.clone() };
     Device::open(&options).unwrap_or_else(|e| panic!("{e}"))
 }
 
