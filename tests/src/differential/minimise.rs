@@ -272,3 +272,40 @@ fn resized(tensor: &Tensor, edit: &Edit) -> Tensor {
     let kept = tensor.bytes().get(..bytes).map(<[u8]>::to_vec);
     kept.and_then(|kept| Tensor::new(tensor.dtype(), shape, kept).ok()).unwrap_or_else(|| tensor.clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use bayplan_graph::Op;
+
+    use super::*;
+    use crate::differential::failure::Kind;
+
+    /// A mistake that shows in any softmax of 3 elements or more, whatever else happens.
+    fn mistake(case: &Case) -> Option<Failure> {
+        let graph = &case.graph;
+        let long = |node: &Node| {
+            let Op::Softmax { axis, .. } = node.op else { return false };
+            let shape = shape(graph, node.inputs[0]);
+            let axis = if axis < 0 { axis + shape.len() as i64 } else { axis };
+            shape[axis as usize] >= 3
+        };
+        graph.nodes.iter().any(long).then(|| Failure::new(Kind::Dispatch, "a wrong softmax"))
+    }
+
+    #[test]
+    fn what_has_nothing_to_do_with_a_failure_goes() {
+        let mut seen = 0;
+        for seed in 0..120 {
+            let case = Case::of(seed, 8);
+            let Some(failure) = mistake(&case) else { continue };
+            let (small, _) = minimise(&case, failure, &mut mistake);
+            assert!(mistake(&small).is_some(), "seed {seed} was minimised to a case that does not fail");
+            assert_eq!(small.graph.nodes.len(), 1, "seed {seed}:\n{small}");
+            let shape = shape(&small.graph, small.graph.nodes[0].inputs[0]);
+            // Equal extents become smaller together.
+            assert!(shape.iter().all(|&size| size <= 3), "seed {seed}:\n{small}");
+            seen += 1;
+        }
+        assert!(seen >= 5, "{seen} of the graphs hold a softmax");
+    }
+}

@@ -185,3 +185,65 @@ fn count(tally: &mut Tally, dispatch: &Dispatch, kernel: &Kernel, stage: StageKi
         (family.worst, family.worst_kernel) = (seen.worst, kernel.name.clone());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bayplan_shaders::Approx;
+
+    /// Three elements of a window of eight words: exactly 1.5, then 2 ± 0.25, then something unknown.
+    fn expected(places: [usize; 3]) -> Evaluated {
+        let of = |value: f64, error| Approx { value, error };
+        Evaluated {
+            dtype: DType::F32,
+            places: places.to_vec(),
+            words: [1.5_f32, 2.0, 7.0].map(f32::to_bits).to_vec(),
+            approx: vec![of(1.5, 0.0), of(2.0, 0.25), of(f64::NAN, f64::INFINITY)],
+        }
+    }
+
+    #[test]
+    fn elements_are_held_against_their_bounds() {
+        let check = |made: [f32; 3], good: Option<f64>| {
+            let found = compare(&expected([0, 1, 2]), &made.map(f32::to_bits));
+            match (&found, good) {
+                (Ok(seen), Some(worst)) => assert_eq!((seen.worst, seen.unbound), (worst, 1), "{made:?}"),
+                (Err(text), None) => assert!(text.contains("1 of 3 elements"), "{text}"),
+                _ => panic!("{made:?}: {:?}", found.map(|seen| seen.worst)),
+            }
+        };
+        check([1.5, 2.125, 9.0], Some(0.5));
+        check([1.5, 1.75, f32::NAN], Some(1.0));
+        check([1.5, 2.251, 9.0], None);
+        check([1.500_000_1, 2.0, 9.0], None);
+        check([1.5, f32::NAN, 9.0], None);
+        check([f32::INFINITY, 2.0, 9.0], None);
+    }
+
+    #[test]
+    fn integers_are_held_against_their_bits() {
+        let big = (1_u64 << 60) + 1;
+        let words = vec![big as u32, (big >> 32) as u32];
+        let approx = vec![Approx { value: big as f64, error: 0.0 }];
+        let one = Evaluated { dtype: DType::I64, places: vec![0], words: words.clone(), approx };
+        assert!(compare(&one, &words).is_ok());
+        // As doubles, both are the same.
+        assert!(compare(&one, &[words[0] + 1, words[1]]).is_err());
+    }
+
+    #[test]
+    fn words_between_and_behind_elements_stay() {
+        let before = [0_u32; 12];
+        let check = |changed: usize, good: bool| {
+            let mut after = before;
+            after[changed] = 1;
+            let found = untouched(&expected([0, 2, 4]), &before, &after);
+            assert_eq!(found.is_ok(), good, "word {changed}: {found:?}");
+        };
+        [0, 2, 4].into_iter().for_each(|own| check(own, true));
+        [1, 3].into_iter().for_each(|between| check(between, false));
+        // The rest of the last `vec4` belongs to nobody.
+        [5, 6, 7].into_iter().for_each(|padding| check(padding, true));
+        [8, 11].into_iter().for_each(|behind| check(behind, false));
+    }
+}

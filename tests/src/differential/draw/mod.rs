@@ -242,3 +242,50 @@ impl Drawing {
         self.b
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const ALL: u64 = 300;
+
+    fn drawn(seed: u64) -> Builder {
+        draw(seed, Drawn { steps: 5, determined: !seed.is_multiple_of(5) })
+    }
+
+    #[test]
+    fn a_seed_is_a_graph() {
+        for seed in [0, 1, 77, EPOCH, 123_456_789] {
+            let (one, other) = (drawn(seed), drawn(seed));
+            assert_eq!(one.graph, other.graph);
+            assert_eq!(one.inputs, other.inputs);
+        }
+        assert_ne!(drawn(1).graph, drawn(2).graph);
+    }
+
+    #[test]
+    fn every_operator_and_type_is_drawn() {
+        let (mut ops, mut types) = (BTreeSet::new(), BTreeSet::new());
+        for seed in 0..ALL {
+            let graph = drawn(seed).graph;
+            ops.extend(graph.nodes.iter().map(|node| node.op.name()));
+            types.extend(graph.values.iter().filter_map(|value| Some(value.ty.as_ref()?.dtype)));
+        }
+        println!("{} operators: {ops:?}\ntypes: {types:?}", ops.len());
+        let unary =
+            ["Tanh", "Sigmoid", "Erf", "Sin", "Exp", "Log", "Sqrt", "Reciprocal", "Floor", "IsNaN", "Not"];
+        let binary = ["Add", "Sub", "Mul", "Div", "Pow", "Mod", "Min", "Max", "Less", "Equal", "And", "Xor"];
+        let moves =
+            ["Transpose", "Expand", "Slice", "Split", "Concat", "Pad", "Gather", "GatherND", "Reshape"];
+        let rows = ["Softmax", "LayerNormalize", "ReduceSum", "ReduceMean", "ReduceMax", "ReduceProd"];
+        let rest = ["MatMul", "Conv", "MaxPool", "AveragePool", "Range", "Fill", "Cast", "Select", "Squeeze"];
+        for name in [&unary[..], &binary, &moves, &rows, &rest].concat() {
+            assert!(ops.contains(name), "no {name} in {ALL} graphs: {ops:?}");
+        }
+        for dtype in INTEGERS.into_iter().chain([DType::F32, DType::Bool]) {
+            assert!(types.contains(&dtype), "no {dtype} in {ALL} graphs");
+        }
+    }
+}

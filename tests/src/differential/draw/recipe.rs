@@ -4,8 +4,8 @@ use bayplan_graph::DType;
 use bayplan_graph::op::{BinaryOp, Op, UnaryOp};
 use bayplan_graph::{Tensor, ValueId};
 
+use super::super::random::Random;
 use super::Drawing;
-use crate::differential::random::Random;
 use crate::graphs::floats;
 
 /// Most moves of a recipe.
