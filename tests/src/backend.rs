@@ -8,6 +8,8 @@ use bayplan::{Device, DeviceOptions, Selector};
 /// What runs a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
+    /// The library's own executor on the CPU: no driver, dead ranges poisoned.
+    Host,
     /// Mesa's CPU driver: 8 lanes, 64-bit integers, storage windows of at most 128 MiB.
     Lavapipe,
     /// Chromium's CPU driver: 4 lanes, no 64-bit integers, storage windows aligned to 256 bytes, allocations of at most
@@ -24,6 +26,7 @@ impl Backend {
     /// When `BAYPLAN_DEVICE` names none.
     pub fn selector(self) -> Selector {
         match self {
+            Backend::Host => Selector::Name("host".into()),
             Backend::Lavapipe => Selector::Name("llvmpipe".into()),
             Backend::SwiftShader => Selector::Name("SwiftShader".into()),
             Backend::Named => env::var("BAYPLAN_DEVICE").map_or(Selector::Best, |name| {
@@ -56,6 +59,7 @@ impl Backend {
 impl fmt::Display for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Backend::Host => "host",
             Backend::Lavapipe => "lavapipe",
             Backend::SwiftShader => "SwiftShader",
             Backend::Named => "device",
@@ -77,22 +81,53 @@ macro_rules! on_every_backend {
             const ON: fn(Backend) = $check;
 
             #[test]
-            fn lavapipe() {
-                ON(Backend::Lavapipe);
+            fn host() {
+                ON(Backend::Host);
             }
 
-            // No other architecture's build is published.
-            #[cfg(target_arch = "x86_64")]
-            #[test]
-            fn swiftshader() {
-                ON(Backend::SwiftShader);
-            }
-
-            #[ignore = "runs on the device that BAYPLAN_DEVICE names"]
-            #[test]
-            fn named() {
-                ON(Backend::Named);
-            }
+            $crate::tests_of_drivers! {}
         }
     )+};
+}
+
+/// As [`on_every_backend`], of what only drivers have: device memory, validation layers, staging buffers.
+#[macro_export]
+macro_rules! on_every_driver {
+    ($($(#[doc = $doc:literal])* $name:ident => $check:expr;)+) => {$(
+        $(#[doc = $doc])*
+        mod $name {
+            #[allow(unused_imports, reason = "a closure may need the test's names")]
+            use super::*;
+            use $crate::backend::Backend;
+
+            const ON: fn(Backend) = $check;
+
+            $crate::tests_of_drivers! {}
+        }
+    )+};
+}
+
+/// The tests that both have.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! tests_of_drivers {
+    () => {
+        #[test]
+        fn lavapipe() {
+            ON(Backend::Lavapipe);
+        }
+
+        // No other architecture's build is published.
+        #[cfg(target_arch = "x86_64")]
+        #[test]
+        fn swiftshader() {
+            ON(Backend::SwiftShader);
+        }
+
+        #[ignore = "runs on the device that BAYPLAN_DEVICE names"]
+        #[test]
+        fn named() {
+            ON(Backend::Named);
+        }
+    };
 }

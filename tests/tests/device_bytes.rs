@@ -4,7 +4,7 @@
 use bayplan::{Device, Model};
 use bayplan_compile::{Arena, BufferKind};
 use bayplan_tests::backend::Backend;
-use bayplan_tests::{on_every_backend, reference_cases, reference_model, session};
+use bayplan_tests::{on_every_driver, reference_cases, reference_model, session};
 
 /// Device memory of a session over weights and arena.
 const MOST: f64 = 1.02;
@@ -40,7 +40,7 @@ fn of_session(device: &Device, label: &str, build: impl FnOnce() -> bayplan::Ses
     (taken, weights + arena)
 }
 
-on_every_backend! {
+on_every_driver! {
     chars => |on| check(on, "chars");
     digits => |on| check(on, "digits");
     encoder_l6 => |on| check(on, "encoder_l6");

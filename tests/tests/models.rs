@@ -8,7 +8,7 @@ use std::time::Instant;
 use bayplan::{AllocationCounts, Device, DeviceOptions, Model};
 use bayplan_tests::backend::Backend;
 use bayplan_tests::program::{self, Sandbox};
-use bayplan_tests::{Case, on_every_backend, reference_case, reference_cases, reference_model, session};
+use bayplan_tests::{Case, on_every_backend, on_every_driver, reference_case, reference_cases, reference_model, session};
 
 /// ‖out − reference‖ / ‖reference‖ allowed of an output.
 const MAX_ERROR: f64 = 1e-4;
@@ -87,7 +87,9 @@ on_every_backend! {
     vgg19 => |on| check(on, "vgg19");
     vit_tiny => |on| check(on, "vit_tiny");
     zfnet512 => |on| check(on, "zfnet512");
+}
 
+on_every_driver! {
     /// A discrete GPU's memory is out of the host's reach: weights, inputs and outputs go through staging buffers.
     through_staging_buffers => |on| {
         let device = on.open(&DeviceOptions { separate_memory: true, ..DeviceOptions::default() });

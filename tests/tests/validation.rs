@@ -2,7 +2,7 @@
 //! to each of four programs that break a rule; on every driver.
 
 use bayplan::{Device, DeviceOptions, Model, Selector};
-use bayplan_tests::{Case, on_every_backend, reference_case, reference_cases, reference_model, session};
+use bayplan_tests::{Case, on_every_driver, reference_case, reference_cases, reference_model, session};
 use bayplan_vulkan::{Instance, InstanceOptions, controls, select};
 
 /// Runs per session: a hazard between the end of one run and the start of the next shows from the second on.
@@ -45,7 +45,7 @@ fn validated(separate_memory: bool) -> DeviceOptions {
     DeviceOptions { validation: true, separate_memory, ..DeviceOptions::default() }
 }
 
-on_every_backend! {
+on_every_driver! {
     /// One test, so that silence and controls are of the same run, and the layers' memory is needed once at a time.
     models_are_silent_where_controls_are_not => |on| {
         controls_fire(&on.selector());
