@@ -15,7 +15,8 @@ const MIB: u64 = 1 << 20;
 /// Runs a model on its cases as it is and on a device that binds `range` and allocates `allocation` bytes at once: there it
 /// takes more dispatches and more blocks, hardly more memory, and answers as onnxruntime does.
 fn check(backend: Backend, name: &str, range: u64, allocation: u64) {
-    let limits = Limits { max_storage_range: Some(range), max_allocation: Some(allocation), ..Limits::default() };
+    let limits =
+        Limits { max_storage_range: Some(range), max_allocation: Some(allocation), ..Limits::default() };
     let device = backend.open(&DeviceOptions { limits, ..DeviceOptions::default() });
     let model = Model::open(reference_model(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
     let (mut parts, mut blocks) = (0, 0);
@@ -28,7 +29,8 @@ fn check(backend: Backend, name: &str, range: u64, allocation: u64) {
         let bytes = |program: &bayplan::Program| program.arena_bytes[..2].iter().sum::<u64>();
         let windows = program.run.dispatches.iter().flat_map(|dispatch| &dispatch.windows);
         assert!(windows.clone().all(|window| window.len <= range), "{label}: a window beyond the limit");
-        let own: usize = [Arena::Activations, Arena::Weights].map(|arena| program.blocks(arena).len()).iter().sum();
+        let own: usize =
+            [Arena::Activations, Arena::Weights].map(|arena| program.blocks(arena).len()).iter().sum();
         println!(
             "{label}: {} dispatches instead of {}, {} bytes in {own} blocks instead of {}",
             dispatches(program),
