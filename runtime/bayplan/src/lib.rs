@@ -9,6 +9,9 @@
 //! program on its device. Everything a run needs is allocated when it is built; a run allocates no device memory.
 //! [`Outputs`] are lent in place until the next run, which the borrow checker enforces.
 //!
+//! [`Device::host`], or the device named `host`, is the CPU: the same program in ordinary memory, without any driver. Memory
+//! that holds no live tensor is poisoned there, and every read of it is refused.
+//!
 //! # Watching a session
 //!
 //! A session can record what happens; `bayplan top` shows the recording while it grows and when it is done.

@@ -20,24 +20,46 @@ fn open() -> Device {
 }
 
 #[test]
-fn a_batch_gives_what_its_images_give_alone() {
-    let (device, model) = (open(), Model::open(digits()).expect("the model"));
+fn a_batch_gives_what_its_images_give_alone_on_the_device_and_on_the_host() {
+    let (device, host) = (open(), Device::host());
+    let model = Model::open(digits()).expect("the model");
     let pixels: Vec<f32> = (0..3 * 64).map(|i| (i * 7 % 17) as f32).collect();
-    let logits = |size: usize, pixels: &[f32]| {
+    let logits = |device: &Device, size: usize, pixels: &[f32]| {
         let mut session =
-            model.session(&device, &batch(size as i64), SessionOptions::default()).expect("a session");
+            model.session(device, &batch(size as i64), SessionOptions::default()).expect("a session");
+        assert_eq!(session.device().name(), device.name());
         let images = Tensor::from_f32(vec![size, 1, 8, 8], pixels).expect("images");
         let outputs = session.run(&[("images", &images)]).expect("a run");
         let logits = outputs.get("logits").expect("logits").to_tensor().expect("a copy");
         assert_eq!(logits.shape(), [size, 10]);
         logits.to_f32().expect("numbers")
     };
-    let together = logits(3, &pixels);
-    for (image, expected) in pixels.chunks(64).zip(together.chunks(10)) {
-        for (a, b) in logits(1, image).iter().zip(expected) {
+    let together = logits(&device, 3, &pixels);
+    let close = |a: &[f32], b: &[f32]| {
+        assert_eq!(a.len(), b.len());
+        for (a, b) in a.iter().zip(b) {
             assert!((a - b).abs() <= 1e-4 * b.abs().max(1.0), "{a} {b}");
         }
+    };
+    close(&logits(&host, 3, &pixels), &together);
+    for (image, expected) in pixels.chunks(64).zip(together.chunks(10)) {
+        close(&logits(&device, 1, image), expected);
+        close(&logits(&host, 1, image), expected);
     }
+}
+
+#[test]
+fn the_host_is_a_device_of_that_name() {
+    let named = |name: &str| {
+        let selector = name.parse().expect("a selector");
+        Device::open(&DeviceOptions { selector, ..DeviceOptions::default() })
+    };
+    let host = named("host").expect("the host");
+    assert_eq!((host.name(), host.info().is_none()), ("host", true));
+    assert_eq!(host.target(), Device::host().target());
+    assert_eq!(host.allocations().allocations, 0);
+    let none = named("no such device").err().expect("a refusal").to_string();
+    assert!(none.contains("no such device") && none.contains("host"), "{none}");
 }
 
 #[test]

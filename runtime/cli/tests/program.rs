@@ -211,7 +211,7 @@ fn the_host_needs_no_driver() {
     let (code, report, refused) = ended(&["report", recording, "--json"]);
     assert_eq!(code, Some(0), "{refused}");
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
-    assert_eq!(report["device"], "host", "{report}");
+    assert_eq!(report["session"]["device"], "host", "{report}");
     // Drawn from a fixed seed: of 16 numbers some are negative, and none is in what Relu gives.
     let bytes = fs::read(outputs.join("y.npy")).unwrap();
     let floats: Vec<f32> =

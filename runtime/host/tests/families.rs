@@ -292,6 +292,19 @@ fn movement() {
     });
 }
 
+/// Tables larger than the windows of the small device that every graph is compiled for too.
+#[test]
+fn large_tables() {
+    rounds("table", |random, builder| {
+        let (rows, width) = (100 + random.below(100), random.pick(&[4, 16, 20]));
+        let table = builder.constant(&random.floats(&[rows, width]));
+        let most = rows as i128;
+        let indices = builder.input(random.ints(DType::I64, &[2, 5], -most, most));
+        let y = builder.op(Op::Gather { axis: 0 }, &[table, indices]);
+        builder.output(y);
+    });
+}
+
 #[test]
 fn sequences() {
     for dtype in [DType::F32, DType::I32, DType::I64, DType::U32] {

@@ -1,13 +1,14 @@
 //! Graphs in a few lines, compiled for the host, beside the reference evaluation.
 #![allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
 
-use bayplan_compile::{Options, Program, compile};
+use bayplan_compile::{CompileError, Options, Program, compile};
 use bayplan_expr::{Bindings, Expr};
 use bayplan_graph::{
     ByteRange, ConstData, DType, Graph, Inference, NoFiles, Node, NodeId, Op, Tensor, TensorType, Value,
     ValueId, ValueSource, eval,
 };
 use bayplan_host::{Machine, Phase, evaluate, target};
+use bayplan_shaders::Target;
 use bayplan_weights::Store;
 
 /// A graph under construction, with the tensors of its inputs.
@@ -113,8 +114,12 @@ pub fn ways() -> impl Iterator<Item = Options> {
 
 /// Compiles a graph without symbols for the host.
 pub fn program(graph: &Graph, options: Options) -> Program {
+    compiled(graph, options, &target()).unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn compiled(graph: &Graph, options: Options, target: &Target) -> Result<Program, CompileError> {
     let read = |_: &ByteRange| Err("no file".to_string());
-    compile(graph, &Bindings::default(), &target(), options, &read).unwrap_or_else(|e| panic!("{e}"))
+    compile(graph, &Bindings::default(), target, options, &read)
 }
 
 /// A machine with the weights of a graph without files.
@@ -135,8 +140,13 @@ pub fn outputs(machine: &Machine) -> Vec<Tensor> {
 /// within the error stated for its kernel, too.
 pub fn check(what: &str, builder: &Builder, tolerance: f64) {
     let expected = eval(&builder.graph, &builder.inputs, &NoFiles).unwrap_or_else(|e| panic!("{what}: {e}"));
-    for options in ways() {
-        let mut machine = machine(&builder.graph, program(&builder.graph, options));
+    // On a device of small windows, tensors are cut into pieces where the operator allows it.
+    let small = Target { max_storage_range: 1024, storage_alignment: 256, ..target() };
+    let guarded = Options { guard: 64, ..Options::default() };
+    let cut = compiled(&builder.graph, guarded, &small).ok();
+    let whole = ways().map(|options| program(&builder.graph, options));
+    for program in whole.chain(cut) {
+        let mut machine = machine(&builder.graph, program);
         let inputs: Vec<&Tensor> = builder.inputs.iter().collect();
         step_by_step(what, &mut machine, &inputs);
         for _ in 0..2 {
@@ -155,7 +165,7 @@ fn step_by_step(what: &str, machine: &mut Machine, inputs: &[&Tensor]) {
     for index in 0..machine.program().run.dispatches.len() {
         let spec = machine.program().run.dispatches[index].spec.clone();
         let operands = machine.operands(Phase::Run, index).unwrap_or_else(|e| fail(&e));
-        let expected = evaluate(&spec, &target(), &operands).unwrap_or_else(|e| fail(&e));
+        let expected = evaluate(&spec, &machine.program().target, &operands).unwrap_or_else(|e| fail(&e));
         machine.execute(Phase::Run, index).unwrap_or_else(|e| fail(&e));
         let result = machine.result(Phase::Run, index).unwrap_or_else(|e| fail(&e));
         let wide = expected.words.len() / expected.places.len().max(1);
