@@ -79,7 +79,7 @@ fn live_buffers_in_the_same_bytes_never_pass() {
             }
             match run(&builder, moved(&program, b, first.offset)) {
                 Err(HostError::Hazard { .. } | HostError::Unwritten { .. } | HostError::Overrun { .. }) => {
-                    refused += 1
+                    refused += 1;
                 }
                 Err(e) => panic!("{} over {}: {e}", second.name, first.name),
                 Ok(outputs) => {
