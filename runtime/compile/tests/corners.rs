@@ -203,6 +203,18 @@ fn padding_and_filling() {
             }
         }
     });
+    row("pad with whole repetitions along both axes, tiles", |b| {
+        let x = b.floats(&[2, 2]);
+        let value = b.scalar(0.0);
+        for pads in [[1, 1, 1, 1], [2, 0, 0, 2], [0, 2, 2, 0], [2, 2, 0, 0]] {
+            let pads = b.ints(&pads);
+            let y = b.op(Op::Pad(PadMode::Wrap), &[x, pads, value]);
+            b.output(y);
+        }
+        let down = b.op(Op::Concat { axis: 0 }, &[x, x, x]);
+        let tiled = b.op(Op::Concat { axis: 1 }, &[down, down]);
+        b.output(tiled);
+    });
     row("fill: read, returned, of a computed value, large", |b| {
         let x = b.floats(&[40, 40]);
         let one = slice(b, x, 0, 0, 1, 1);

@@ -171,7 +171,11 @@ fn repeat_edges(lowerer: &mut Lowerer<'_>, node: &Node, mode: PadMode) -> Result
             }),
         };
         let [front, back] = parts;
-        x = joined(lowerer, &[front, x.slice(axis, start, 1, len), back], axis)?;
+        let mut shape = x.shape.clone();
+        shape[axis] = more + len + rest;
+        let padded = joined(lowerer, &[front, x.slice(axis, start, 1, len), back], axis)?;
+        // What is joined may lie in pieces; the next axis is counted in the value's own dimensions.
+        x = if padded.shape == shape { padded } else { lowerer.reshaped(&padded, &shape) };
     }
     Ok(vec![x])
 }
