@@ -4,6 +4,7 @@
 # make lint      formatting, clippy, documentation, dependency trees, shell scripts
 # make install   both binaries into PREFIX/bin (default ~/.local)
 # make bench     latency against onnxruntime, interleaved
+# make bench-exports  processor time of both exports of the same networks
 # make bench-ncnn  latency and processor time against ncnn's Vulkan backend, interleaved
 # make differential  10,000 random graphs on each driver, every dispatch against the host (SEEDS=A..B, DEVICES=NAME …)
 # make references, fmt, clean
@@ -28,7 +29,7 @@ BAYPLAN_TEST_SEED ?=
 SEEDS ?= 0..10000
 DEVICES ?= llvmpipe SwiftShader
 
-.PHONY: help demo test test-device lint install bench bench-ncnn differential references binaries fmt clean
+.PHONY: help demo test test-device lint install bench bench-exports bench-ncnn differential references binaries fmt clean
 
 help:
 	@sed -n 's/^# \(make.*\)/\1/p' Makefile
@@ -82,14 +83,21 @@ install:
 	install -d "$(DESTDIR)$(PREFIX)/bin"
 	install -m 755 "$(RELEASE)/bayplan" "$(RELEASE)/bayplan-tui" "$(DESTDIR)$(PREFIX)/bin"
 
-# tests/src/bin/latency.rs runs MODEL on the inputs of CASE once per line it reads.
+# tests/src/bin/latency.rs runs MODEL on the inputs of CASE once per line it reads. MODEL/CASE=greatest ratio.
+BENCHES ?= resnet50/random0=60 encoder_l6/4x32=40 llama_125m/1x1+128=20
 bench: references
 	@$(CARGO) build $(LOCKED) --release -p bayplan-tests --bin latency
-	@. target/env-test.sh && for case in resnet50/random0 encoder_l6/4x32; do \
-		model="$(REFERENCES)/$${case%/*}/model.onnx"; \
-		"$$BAYPLAN_TEST_PYTHON" tests/python/latency.py "$$model" --case "$(REFERENCES)/$$case" --max-ratio 60 \
-			-- "$(RELEASE)/latency" "$$model" "$(REFERENCES)/$$case" || exit 1; \
+	@. target/env-test.sh && for bench in $(BENCHES); do \
+		case="$${bench%=*}" && model="$(REFERENCES)/$${case%/*}/model.onnx" && \
+		"$$BAYPLAN_TEST_PYTHON" tests/python/latency.py "$$model" --case "$(REFERENCES)/$$case" \
+			--max-ratio "$${bench##*=}" -- "$(RELEASE)/latency" "$$model" "$(REFERENCES)/$$case" || exit 1; \
 	done
+
+# Networks that are there as two exporters wrote them.
+EXPORTS ?= encoder_l6/4x32 gpt2_small/1x1+128 llama_125m/1x1+128 mobilenetv2/1
+bench-exports: references
+	@$(CARGO) build $(LOCKED) --release -p bayplan-tests --bin latency
+	@. target/env-test.sh && "$$BAYPLAN_TEST_PYTHON" tests/python/exports.py "$(REFERENCES)" $(EXPORTS) $(ARGS) -- "$(RELEASE)/latency"
 
 # ncnn and its converter have an environment of their own: the converter brings a training framework along.
 NCNN_MODELS ?= resnet50 squeezenet mobilenetv2 shufflenet

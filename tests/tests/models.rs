@@ -8,7 +8,9 @@ use std::time::Instant;
 use bayplan::{AllocationCounts, Device, DeviceOptions, Model};
 use bayplan_tests::backend::Backend;
 use bayplan_tests::program::{self, Sandbox};
-use bayplan_tests::{Case, on_every_backend, on_every_driver, reference_case, reference_cases, reference_model, session};
+use bayplan_tests::{
+    Case, on_every_backend, on_every_driver, reference_case, reference_cases, reference_model, session,
+};
 
 /// ‖out − reference‖ / ‖reference‖ allowed of an output.
 const MAX_ERROR: f64 = 1e-4;
