@@ -235,8 +235,8 @@ fn a_run_that_takes_too_long_is_waited_for_by_the_next() {
     for separate in [false, true] {
         let options = SessionOptions { timeout: Some(Duration::from_millis(1)), ..SessionOptions::default() };
         let device = open(separate);
-        let mut session = slow(long(&device) / 4, 1024).session(&device, options);
-        let input = numbers(&[1024, 1024]);
+        let mut session = slow(long(&device, 512) / 4, 512).session(&device, options);
+        let input = numbers(&[512, 512]);
         let e = session.run(&[("x", &input)]).err().expect("the limit is far too low");
         assert!(matches!(e, EngineError::Timeout { .. }), "{e}");
         assert!(e.to_string().contains("within 1.00 ms"), "{e}");

@@ -1,5 +1,9 @@
-//! The tests of sessions once more, on SwiftShader: `common` takes the driver from this program's name.
+//! The tests of sessions and of their recordings once more, on SwiftShader: `common` takes the driver from this program's
+//! name.
 #![cfg(target_arch = "x86_64")]
+#![allow(clippy::duplicate_mod, reason = "each test file declares the helpers that it shares")]
 
+#[path = "recording.rs"]
+mod recording;
 #[path = "session.rs"]
 mod session;

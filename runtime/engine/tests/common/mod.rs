@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bayplan_compile::{Options, Program, compile};
 use bayplan_engine::{Device, DeviceOptions, Selector, Session, SessionOptions};
@@ -13,7 +14,6 @@ use bayplan_graph::{
     TensorType, Value, ValueId, ValueSource,
 };
 use bayplan_record::{Destination, Places, RecordingOptions, Source};
-use bayplan_shaders::Class;
 use bayplan_trace::{Level, Record, Timeline};
 use bayplan_weights::Store;
 
@@ -154,9 +154,20 @@ pub(crate) fn slow(ops: usize, n: usize) -> Model {
     model.outputs(&[x])
 }
 
-/// Matrix products of 1024 × 1024 that take a device seconds, or a good part of one.
-pub(crate) fn long(device: &Device) -> usize {
-    if device.target().class == Class::Cpu { 32 } else { 4096 }
+/// How many of the [`slow`] matrix products of `n` × `n` take the device a good second, by the time that some take now; never
+/// so few that nobody could watch them go by.
+pub(crate) fn long(device: &Device, n: usize) -> usize {
+    const SOME: usize = 4;
+    let mut session = slow(SOME, n).session(device, SessionOptions::default());
+    let input = numbers(&[n, n]);
+    let mut least = Duration::MAX;
+    for _ in 0..3 {
+        let begun = Instant::now();
+        session.run(&[("x", &input)]).expect("a run");
+        least = least.min(begun.elapsed());
+    }
+    let one = least.as_secs_f64() / SOME as f64;
+    ((1.5 / one) as usize).clamp(24, 4096)
 }
 
 /// The best device, or SwiftShader's in the program that bears its name.
@@ -164,10 +175,14 @@ pub(crate) fn open(separate_memory: bool) -> Device {
     open_with(&DeviceOptions { separate_memory, ..DeviceOptions::default() })
 }
 
+/// Whether this is the program that bears SwiftShader's name.
+pub(crate) fn on_swiftshader() -> bool {
+    env!("CARGO_CRATE_NAME") == "swiftshader"
+}
+
 /// The same device, opened in another way.
 pub(crate) fn open_with(options: &DeviceOptions) -> Device {
-    let swiftshader = env!("CARGO_CRATE_NAME") == "swiftshader";
-    let selector = if swiftshader { Selector::Name("SwiftShader".into()) } else { Selector::Best };
+    let selector = if on_swiftshader() { Selector::Name("SwiftShader".into()) } else { Selector::Best };
     let options = DeviceOptions { selector, ..options.clone() };
     Device::open(&options).unwrap_or_else(|e| panic!("{e}"))
 }
