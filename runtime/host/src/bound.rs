@@ -7,7 +7,7 @@ use bayplan_shaders::{Access, Slot};
 
 use crate::error::{HostError, Place};
 use crate::machine::Phase;
-use crate::memory::{Memory, POISON};
+use crate::memory::Memory;
 use crate::view::View;
 use crate::work;
 
@@ -161,13 +161,15 @@ impl Checker<'_> {
 
     /// Whether every element of a view was written.
     fn written(&self, window: &Window, view: &View) -> Result<(), HostError> {
-        let words = &self.memory.words(window.arena)[words(window)];
-        match view.find(words, |run| run.iter().position(|&word| word == POISON)) {
+        let start = words(window).start;
+        let unwritten =
+            |run: Range<usize>| self.memory.unwritten(window.arena, start + run.start..start + run.end);
+        match view.find(unwritten) {
             None => Ok(()),
             Some(word) => Err(HostError::Unwritten {
                 place: Some(self.place()),
                 buffer: self.buffer_name(window),
-                byte: window.offset + word as u64 * 4,
+                byte: word as u64 * 4,
             }),
         }
     }

@@ -1,8 +1,9 @@
 //! A program on a CPU byte arena: the oracle that needs no GPU.
 //!
 //! The same [`bayplan_compile::Program`] that a device runs, dispatch by dispatch, at the same offsets. Bytes that hold
-//! no live tensor are poisoned, so that a mistake in liveness, placement or aliasing becomes a wrong number here. What
-//! a dispatch computes is told by its spec; no code is shared with the kernels.
+//! no live tensor are poisoned, and a bit for each word tells whether it was written, so that a mistake in liveness,
+//! placement or aliasing becomes a refusal or a wrong number here. What a dispatch computes is told by its spec; no code is
+//! shared with the kernels.
 #![forbid(unsafe_code)]
 
 mod bound;
@@ -21,6 +22,7 @@ mod target;
 mod tracing;
 mod view;
 mod work;
+mod written;
 
 pub use error::{HostError, Place};
 pub use evaluate::{Evaluated, evaluate};

@@ -1,15 +1,16 @@
 //! A program on arenas of host memory, dispatch by dispatch.
 
+use std::ops::Range;
+
 use bayplan_compile::{
-    Arena, BufferKind, Dispatch, Port, Program, Stage, Upload, device_size, narrow, widen,
+    Arena, BufferKind, Dispatch, Port, Program, Stage, Upload, Window, device_size, narrow, widen,
 };
 use bayplan_graph::Tensor;
 use bayplan_weights::Store;
 
 use crate::bound::{Bound, Checker, words};
 use crate::error::{HostError, Place};
-use crate::memory::{Memory, POISON, bytes_of, words_of};
-use crate::view::Merged;
+use crate::memory::{Memory, bytes_of, words_of};
 use crate::work;
 
 /// Elements of a weight read at once.
@@ -65,7 +66,8 @@ impl Machine {
         self.memory.words(arena)
     }
 
-    /// The same, to be changed: for comparisons with another executor that go on from its state.
+    /// The same, to be changed: for comparisons with another executor that go on from its state. Which words count as
+    /// written stays as it was.
     pub fn arena_mut(&mut self, arena: Arena) -> &mut [u32] {
         self.memory.words_mut(arena)
     }
@@ -98,9 +100,7 @@ impl Machine {
         let due = before.map_or(rest.len(), |index| rest.partition_point(|own| own.before as usize <= index));
         for upload in &rest[..due] {
             let fail = |reason: String| HostError::Weights { name: upload.name.clone(), reason };
-            let target = memory.words_mut(upload.window.arena).get_mut(words(&upload.window));
-            let target = target.ok_or_else(|| fail("its window leaves its arena".into()))?;
-            copy(weights, upload, target).map_err(fail)?;
+            copy(weights, upload, memory).map_err(fail)?;
         }
         Ok(done + due)
     }
@@ -127,7 +127,7 @@ impl Machine {
         if !*loaded {
             return Err(HostError::NotLoaded);
         }
-        memory.words_mut(Arena::Activations).fill(POISON);
+        memory.poison(Arena::Activations, 0..u64::MAX);
         if inputs.len() != program.inputs.len() {
             let problem = format!("{} inputs are given of {}", inputs.len(), program.inputs.len());
             return Err(HostError::Port { name: program.name.clone(), problem });
@@ -138,8 +138,8 @@ impl Machine {
                 return Err(fail(format!("{tensor:?} is given for {}{:?}", port.dtype, port.shape)));
             }
             let bytes = widen(port.dtype, tensor.bytes());
-            let target = memory.words_mut(port.window.arena).get_mut(words(&port.window));
-            let target = target.filter(|target| target.len() * 4 >= bytes.len());
+            let target = first(&port.window, bytes.len().div_ceil(4));
+            let target = target.and_then(|target| memory.write(port.window.arena, target));
             let target = target.ok_or_else(|| fail("it does not fit its window".into()))?;
             target.iter_mut().zip(words_of(&bytes)).for_each(|(target, word)| *target = word);
         }
@@ -172,7 +172,7 @@ impl Machine {
             operands.iter().map(|(arena, words)| &memory.words(*arena)[words.clone()]).collect();
         let before = &memory.words(arena)[window.clone()];
         let result = work::compute(&dispatch.spec, &operands, before, &program.target).map_err(fail)?;
-        put(&result, &work::writes(&dispatch.spec), &mut memory.words_mut(arena)[window]);
+        memory.put(&result, &work::writes(&dispatch.spec), arena, window);
         Ok(())
     }
 
@@ -267,11 +267,12 @@ impl Machine {
         let fail = |problem: String| HostError::Port { name: port.name.clone(), problem };
         let elements: u64 = port.shape.iter().product();
         let len = (elements * device_size(port.dtype)) as usize;
-        let all = self.memory.words(port.window.arena).get(words(&port.window));
-        let all =
-            all.and_then(|all| all.get(..len / 4)).ok_or_else(|| fail("it leaves its window".into()))?;
-        if let Some(word) = all.iter().position(|&word| word == POISON) {
-            let byte = port.window.offset + word as u64 * 4;
+        let arena = port.window.arena;
+        let range = first(&port.window, len / 4).unwrap_or_default();
+        let all = self.memory.words(arena).get(range.clone()).filter(|all| all.len() == len / 4);
+        let all = all.ok_or_else(|| fail("it leaves its window".into()))?;
+        if let Some(word) = self.memory.unwritten(arena, range) {
+            let byte = word as u64 * 4;
             return Err(HostError::Unwritten { place: None, buffer: port.name.clone(), byte });
         }
         let bytes = all.iter().flat_map(|word| word.to_le_bytes()).collect();
@@ -292,32 +293,19 @@ fn dispatch(program: &Program, phase: Phase, index: usize) -> Result<&Dispatch, 
     all.get(index).ok_or(HostError::Dispatch { phase, index, count: all.len() })
 }
 
-/// Puts a dense result where its elements belong.
-fn put(result: &[u32], view: &crate::view::View, window: &mut [u32]) {
-    let wide = view.words();
-    let merged = Merged::new(&view.shape, std::slice::from_ref(&view.strides));
-    let step = merged.strides[0].last().copied().unwrap_or(1);
-    let mut rest = result;
-    merged.segments(0, result.len() / wide, |at, count| {
-        let (run, more) = rest.split_at(count * wide);
-        rest = more;
-        let first = view.base as isize + at[0];
-        if step == 1 {
-            window[first as usize * wide..][..run.len()].copy_from_slice(run);
-            return;
-        }
-        for (i, element) in run.chunks_exact(wide).enumerate() {
-            window[(first + i as isize * step) as usize * wide..][..wide].copy_from_slice(element);
-        }
-    });
+/// The first `count` words of a window; `None` where it has fewer.
+fn first(window: &Window, count: usize) -> Option<Range<usize>> {
+    let all = words(window);
+    (count <= all.len()).then(|| all.start..all.start + count)
 }
 
 /// Uploads one constant, a chunk at a time.
-fn copy(weights: &Store, upload: &Upload, target: &mut [u32]) -> Result<(), String> {
+fn copy(weights: &Store, upload: &Upload, memory: &mut Memory) -> Result<(), String> {
     let (size, wide) = (upload.dtype.size() as u64, device_size(upload.dtype));
-    if upload.elements.checked_mul(wide).is_none_or(|bytes| bytes > target.len() as u64 * 4) {
-        return Err("it does not fit its window".into());
-    }
+    let count = upload.elements.checked_mul(wide).and_then(|bytes| usize::try_from(bytes / 4).ok());
+    let target = count.and_then(|count| first(&upload.window, count));
+    let target = target.ok_or("it does not fit its window")?;
+    let target = memory.write(upload.window.arena, target).ok_or("its window leaves its arena")?;
     let mut bytes = Vec::new();
     let mut first = 0;
     while first < upload.elements {

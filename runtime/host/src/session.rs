@@ -112,7 +112,8 @@ impl Session {
 
 /// Refuses what the machine's memory does not hold, before anything is allocated.
 fn check_memory(program: &Program) -> Result<(), HostError> {
-    let [activations, weights, load] = program.arena_bytes;
+    // With a bit for each word.
+    let [activations, weights, load] = program.arena_bytes.map(|bytes| bytes.saturating_add(bytes / 32));
     let Some(memory) = system::memory() else { return Ok(()) };
     let (bytes, arena) =
         (activations.max(load), if activations < load { Arena::Load } else { Arena::Activations });

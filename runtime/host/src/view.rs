@@ -1,5 +1,7 @@
 //! Strided views of words: which elements of an operand a dispatch touches, in which order.
 
+use std::ops::Range;
+
 use bayplan_graph::DType;
 use bayplan_shaders::Repr;
 
@@ -43,11 +45,15 @@ impl View {
         usize::try_from(high + 1).ok()?.checked_mul(self.words())
     }
 
-    /// The first word of the view that `wanted` picks, as an index into `words`.
-    pub(crate) fn find(&self, words: &[u32], wanted: impl Fn(&[u32]) -> Option<usize>) -> Option<usize> {
+    /// What `wanted` finds first in the view's words, which it is asked for in runs of places in the window.
+    pub(crate) fn find(&self, wanted: impl Fn(Range<usize>) -> Option<usize>) -> Option<usize> {
         let wide = self.words();
         let merged = Merged::new(&self.shape, std::slice::from_ref(&self.strides));
         let step = merged.strides[0].last().copied().unwrap_or(1);
+        let run = |first: isize, count: usize| {
+            let from = first as usize * wide;
+            wanted(from..from + count * wide)
+        };
         let mut found = None;
         merged.segments(0, merged.count(), |at, count| {
             if found.is_some() {
@@ -55,14 +61,10 @@ impl View {
             }
             let first = self.base as isize + at[0];
             if step == 1 {
-                let from = first as usize * wide;
-                found = wanted(&words[from..from + count * wide]).map(|place| from + place);
+                found = run(first, count);
             } else {
                 let repeats = if step == 0 { 1 } else { count };
-                found = (0..repeats as isize).find_map(|i| {
-                    let from = (first + i * step) as usize * wide;
-                    wanted(&words[from..from + wide]).map(|place| from + place)
-                });
+                found = (0..repeats as isize).find_map(|i| run(first + i * step, 1));
             }
         });
         found
