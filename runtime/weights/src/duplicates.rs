@@ -103,8 +103,10 @@ impl Store {
         Some(true)
     }
 
-    /// Whether a matrix is the transpose of another one: bands of the other's rows against bands of its columns.
+    /// Whether a matrix is the transpose of another one: bands of the tall one's rows against bands of the wide one's
+    /// columns (each column of a band is one read).
     fn equal_transposed(&self, own: &Constant, other: &Constant) -> Option<bool> {
+        let (own, other) = if other.shape.first() < own.shape.first() { (other, own) } else { (own, other) };
         let &[rows, columns] = &other.shape[..] else { return None };
         let size = other.dtype.size();
         let per_band = (CHUNK / (columns * size as u64).max(1)).clamp(1, rows);
@@ -142,9 +144,10 @@ fn large((index, value): (usize, &bayplan_graph::Value)) -> Option<Constant> {
 mod tests {
     use std::path::PathBuf;
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use bayplan_expr::Expr;
-    use bayplan_graph::{ByteSource, FileId, FileRef, TensorType, Value};
+    use bayplan_graph::{ByteSource, FileId, FileRef, ReadError, TensorType, Value};
 
     use super::*;
 
@@ -184,9 +187,49 @@ mod tests {
         let tall: Matrix = (30_000, 64, |row, column| row * 100 + column);
         let wide: Matrix = (64, 30_000, |row, column| column * 100 + row);
         check(&[tall, wide], &[(1, 0, true)]);
+        check(&[wide, tall], &[(1, 0, true)]);
         // A square matrix that is its own transpose is equal first.
         let symmetric: Matrix = (40, 40, |row, column| row + column);
         check(&[symmetric, symmetric], &[(1, 0, false)]);
+    }
+
+    /// A source that counts how often it is read.
+    #[derive(Debug)]
+    struct Counted(Vec<u8>, AtomicUsize);
+
+    impl ByteSource for Counted {
+        fn len(&self) -> u64 {
+            self.0.len() as u64
+        }
+
+        fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ReadError> {
+            self.1.fetch_add(1, Ordering::Relaxed);
+            self.0.read_at(offset, buf)
+        }
+    }
+
+    #[test]
+    fn long_lists_are_compared_in_few_reads() {
+        for shapes in [[(1, 500_000), (500_000, 1)], [(500_000, 1), (1, 500_000)]] {
+            let source = Arc::new(Counted(vec![7; 4_000_000], AtomicUsize::new(0)));
+            let values = shapes.iter().enumerate().map(|(index, &(rows, columns))| Value {
+                name: format!("w{index}").into(),
+                source: ValueSource::Constant(ConstData::Range(ByteRange {
+                    file: FileId(0),
+                    offset: 2_000_000 * index as u64,
+                    len: 2_000_000,
+                })),
+                ty: Some(TensorType { dtype: DType::F32, shape: vec![Expr::from(rows), Expr::from(columns)] }),
+                contents: None,
+            });
+            let graph = Graph { values: values.collect(), files: vec![FileRef::Model], ..Graph::default() };
+            let files = vec![(PathBuf::from("w.bin"), Arc::clone(&source) as Arc<dyn ByteSource>)];
+            let store = Store::from_sources(files, &graph).expect("a store");
+            let turned = Duplicate { value: ValueId(1), of: ValueId(0), transposed: true };
+            assert_eq!(store.duplicates(&graph), [turned]);
+            let reads = source.1.load(Ordering::Relaxed);
+            assert!(reads < 100, "{reads} reads");
+        }
     }
 
     #[test]
