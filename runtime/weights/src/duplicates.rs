@@ -219,7 +219,10 @@ mod tests {
                     offset: 2_000_000 * index as u64,
                     len: 2_000_000,
                 })),
-                ty: Some(TensorType { dtype: DType::F32, shape: vec![Expr::from(rows), Expr::from(columns)] }),
+                ty: Some(TensorType {
+                    dtype: DType::F32,
+                    shape: vec![Expr::from(rows), Expr::from(columns)],
+                }),
                 contents: None,
             });
             let graph = Graph { values: values.collect(), files: vec![FileRef::Model], ..Graph::default() };
