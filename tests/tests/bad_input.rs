@@ -5,6 +5,8 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
 
+use bayplan_tests::backend::Backend;
+use bayplan_tests::on_every_backend;
 use bayplan_tests::onnx_file::{Dim, External, Model, Node};
 use bayplan_tests::program::{Ended, Sandbox, run};
 use bayplan_tests::{reference_model, root};
@@ -58,6 +60,26 @@ fn bayplan(sandbox: &Sandbox, words: &[&str]) -> Command {
     sandbox.program(Path::new("/bin/sh"), &words)
 }
 
+/// The same on a backend's device.
+fn bayplan_on(backend: Backend, sandbox: &Sandbox, words: &[&str]) -> Command {
+    on(backend, bayplan(sandbox, words))
+}
+
+/// A program on a backend's device; the named one is known to it already.
+fn on(backend: Backend, mut command: Command) -> Command {
+    if backend != Backend::Named {
+        command.env("BAYPLAN_DEVICE", backend.selector().to_string());
+    }
+    command
+}
+
+on_every_backend! {
+    weights_in_other_files => check_weights_in_other_files;
+    /// Sizes that no device holds, and that no arithmetic may overflow on.
+    dims_that_are_too_large => check_dims_that_are_too_large;
+    inputs => check_inputs;
+}
+
 #[test]
 fn truncated_models() {
     let sandbox = Sandbox::new();
@@ -103,20 +125,19 @@ fn files_that_cannot_be_read() {
     }
 }
 
-#[test]
-fn weights_in_other_files() {
+fn check_weights_in_other_files(backend: Backend) {
     let sandbox = Sandbox::new();
     let model = fs::read(reference_model("resnet50")).expect("a reference");
     let path = file(&sandbox, "resnet.onnx", &model);
     let whole =
         fs::metadata(reference_model("resnet50").with_file_name("model.bin")).expect("its weights").len();
     for command in ["run", "plan"] {
-        refuses(&mut bayplan(&sandbox, &[command, &path]), ERROR, &["model.bin"]);
+        refuses(&mut bayplan_on(backend, &sandbox, &[command, &path]), ERROR, &["model.bin"]);
     }
     let weights = File::create(sandbox.path("model.bin")).expect("a file");
     for length in [0, 1000, whole - 1] {
         weights.set_len(length).expect("a length");
-        refuses(&mut bayplan(&sandbox, &["run", &path]), ERROR, &["model.bin"]);
+        refuses(&mut bayplan_on(backend, &sandbox, &["run", &path]), ERROR, &["model.bin"]);
     }
 
     // Files that say where to read what is not theirs, or nonsense.
@@ -140,7 +161,7 @@ fn weights_in_other_files() {
             weights: vec![External { name: "w", shape: &[4], location, offset, length }],
         };
         let path = file(&sandbox, "external.onnx", &model.bytes());
-        refuses(&mut bayplan(&sandbox, &["run", &path]), ERROR, &["w"]);
+        refuses(&mut bayplan_on(backend, &sandbox, &["run", &path]), ERROR, &["w"]);
     }
     // The same with nothing wrong runs: the refusals above are about what they say.
     let model = Model {
@@ -150,7 +171,7 @@ fn weights_in_other_files() {
         weights: vec![External { name: "w", shape: &[4], location: "w.bin", offset: "0", length: "16" }],
     };
     let path = file(&sandbox, "external.onnx", &model.bytes());
-    run(&mut bayplan(&sandbox, &["run", &path])).success();
+    run(&mut bayplan_on(backend, &sandbox, &["run", &path])).success();
 }
 
 #[test]
@@ -180,14 +201,12 @@ fn dims() {
     );
 }
 
-/// Sizes that no device holds, and that no arithmetic may overflow on.
-#[test]
-fn dims_that_are_too_large() {
+fn check_dims_that_are_too_large(backend: Backend) {
     let sandbox = Sandbox::new();
     for batch in ["1000000000", "4611686018427387904", "9223372036854775807"] {
         let dim = format!("batch={batch}");
         for command in ["run", "plan"] {
-            let ended = run(&mut bayplan(&sandbox, &[command, &digits(), "--dim", &dim]));
+            let ended = run(&mut bayplan_on(backend, &sandbox, &[command, &digits(), "--dim", &dim]));
             let code = ended.code.unwrap_or_default();
             assert!([ERROR, USAGE, UNSUPPORTED].contains(&code), "{command} {dim}: {ended:#?}");
             assert!(
@@ -210,14 +229,13 @@ fn npy(descr: &str, shape: &str, fortran: bool, bytes: usize) -> Vec<u8> {
     [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), &vec![0; bytes]].concat()
 }
 
-#[test]
-fn inputs() {
+fn check_inputs(backend: Backend) {
     let sandbox = Sandbox::new();
     let check = |name: &str, bytes: &[u8], code: i32, says: &[&str]| {
         let input = format!("images={}", file(&sandbox, name, bytes));
         let model = digits();
         let words = ["run", &model, "--dim", "batch=2", "--input", &input];
-        refuses(&mut bayplan(&sandbox, &words), code, says);
+        refuses(&mut bayplan_on(backend, &sandbox, &words), code, says);
     };
     let good = npy("<f4", "(2, 1, 8, 8)", false, 512);
     check(
@@ -247,13 +265,18 @@ fn inputs() {
     let model = digits();
     let good = file(&sandbox, "good.npy", &good);
     let words = |input: &str, code: i32, says: &[&str]| {
-        refuses(&mut bayplan(&sandbox, &["run", &model, "--dim", "batch=2", "--input", input]), code, says);
+        refuses(
+            &mut bayplan_on(backend, &sandbox, &["run", &model, "--dim", "batch=2", "--input", input]),
+            code,
+            says,
+        );
     };
     words(&format!("pictures={good}"), USAGE, &["pictures", "images"]);
     words(&good, USAGE, &["NAME=FILE"]);
     words("images=/nowhere/x.npy", ERROR, &["/nowhere/x.npy"]);
     let input = format!("images={good}");
-    run(&mut bayplan(&sandbox, &["run", &model, "--dim", "batch=2", "--input", &input])).success();
+    run(&mut bayplan_on(backend, &sandbox, &["run", &model, "--dim", "batch=2", "--input", &input]))
+        .success();
 }
 
 #[test]
@@ -443,16 +466,21 @@ fn words_that_are_no_usage() {
     refuses(&mut sandbox.command("examples/digits", &["--frobnicate"]), ERROR, &["usage"]);
 }
 
-/// A limit on the size of files stands for a disk that fills up in the middle of a run.
+/// A limit on the size of files stands for a disk that fills up in the middle of a run. SwiftShader would not survive it: it
+/// keeps its machine code in files that lie in memory.
 #[test]
 fn a_recording_that_outgrows_the_disk_is_said_to_be_incomplete() {
+    [Backend::Host, Backend::Lavapipe].into_iter().for_each(check_recording_that_outgrows_the_disk);
+}
+
+fn check_recording_that_outgrows_the_disk(backend: Backend) {
     let sandbox = Sandbox::new();
     let path = sandbox.path("run.bptrace");
     let limited = "trap '' XFSZ; ulimit -f 16; exec \"$0\" \"$@\"";
     let program = bayplan_tests::binary("bayplan");
     let words = ["-c", limited, text(&program), "run", &digits(), "--dim", "batch=1", "--runs", "2000"];
     let words = [&words[..], &["--trace-level", "op", "--json", "--trace", text(&path)]].concat();
-    let ended = run(&mut sandbox.program(Path::new("/bin/sh"), &words));
+    let ended = run(&mut on(backend, sandbox.program(Path::new("/bin/sh"), &words)));
     assert_eq!(ended.code, Some(0), "the runs themselves succeeded: {ended:?}");
     assert!(ended.stderr.starts_with("warning: the recording is incomplete: could not write"), "{ended:?}");
     let json = ended.json();
