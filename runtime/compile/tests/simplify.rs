@@ -235,12 +235,29 @@ fn arithmetic_in_one_form() {
     ];
     for (exponent, ops) in powers {
         check("a power", ops, ops, |b| {
-            let x = b.input(Tensor::from_f32(vec![5], &[0.25, 1.0, 2.0, 9.0, 100.0]).expect("five"));
+            let x = [0.25, 1.0, 2.0, 9.0, 100.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN];
+            let x = b.input(Tensor::from_f32(vec![8], &x).expect("eight"));
             let exponent = b.scalar(exponent);
             let y = b.op(POW, &[x, exponent]);
             b.output(y);
         });
     }
+    // A root where that is the same for every number.
+    let root = |epsilon: f32, exponent: f32| {
+        let mut b = Builder::new("the power of a mean of squares");
+        let x = b.floats(&[4, 64]);
+        let (axes, epsilon, exponent) = (b.ints(&[0]), b.scalar(epsilon), b.scalar(exponent));
+        let square = b.op(MUL, &[x, x]);
+        let mean = b.op(MEAN, &[square, axes]);
+        let spread = b.op(ADD, &[mean, epsilon]);
+        let y = b.op(POW, &[spread, exponent]);
+        b.output(y);
+        results(&b, 1e-5).expect("the same results");
+        let program = program(&b.graph, &Target::generic(), way(true, true)).expect("a program");
+        format!("{:?}", program.run.dispatches.last().expect("a dispatch").spec).contains("Sqrt")
+    };
+    assert!(root(1e-3, 0.5) && root(1e-3, -0.5));
+    assert!(!root(-1e-3, 0.5), "the sum may be negative");
     let steps = |divisor: f32, dividend: Option<f32>| {
         let mut b = Builder::new("a quotient");
         let x = b.floats(&[5]);

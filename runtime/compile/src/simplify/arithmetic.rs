@@ -1,6 +1,6 @@
 //! Arithmetic that has a cheaper form.
 
-use bayplan_graph::op::{BinaryOp, UnaryOp};
+use bayplan_graph::op::{BinaryOp, ReduceOp, UnaryOp};
 use bayplan_graph::{DType, Node, Op, ValueId};
 
 use super::Rewriter;
@@ -34,14 +34,35 @@ fn power(r: &mut Rewriter<'_>, x: ValueId, exponent: f64) -> Option<ValueId> {
             let square = binary(r, BinaryOp::Mul, x, x)?;
             binary(r, BinaryOp::Mul, square, x)
         }
-        0.5 => unary(r, UnaryOp::Sqrt, x),
+        // Not of any number: the power of −∞ is ∞, that of −0 is 0.
+        0.5 if positive(r, x) => unary(r, UnaryOp::Sqrt, x),
         -1.0 => unary(r, UnaryOp::Reciprocal, x),
-        -0.5 => {
+        -0.5 if positive(r, x) => {
             let root = unary(r, UnaryOp::Sqrt, x)?;
             unary(r, UnaryOp::Reciprocal, root)
         }
         _ => None,
     }
+}
+
+/// Whether a value has no sign: the square of another one, the mean or sum of such, and either plus a number above 0.
+fn positive(r: &Rewriter<'_>, id: ValueId) -> bool {
+    let mut id = id;
+    while let Some(maker) = r.maker(id) {
+        match (&maker.op, &maker.inputs[..]) {
+            (Op::Binary(BinaryOp::Mul), &[a, b]) => return a == b,
+            (Op::Binary(BinaryOp::Add), &[a, b]) => {
+                let above = |number: ValueId| r.uniform(number).is_some_and(|number| number > 0.0);
+                let Some((rest, _)) = [(a, b), (b, a)].into_iter().find(|&(_, number)| above(number)) else {
+                    return false;
+                };
+                id = rest;
+            }
+            (Op::Reduce(ReduceOp::Mean | ReduceOp::Sum, _), &[of, ..]) => id = of,
+            _ => return false,
+        }
+    }
+    false
 }
 
 /// The reciprocal of a power of two, if it is a normal number too.
