@@ -57,7 +57,8 @@ pub(crate) fn read(path: &Path) -> Result<Tensor, String> {
 
 const SHORT: &str = "it is shorter than its header says; it is incomplete, save it again";
 
-/// Writes a `.npy` file. bf16, which numpy does not have, becomes f32.
+/// Writes a `.npy` file, whole or not at all: under another name beside it first. bf16, which numpy does not have,
+/// becomes f32.
 ///
 /// # Errors
 /// Why it could not be written.
@@ -74,15 +75,24 @@ pub(crate) fn write(path: &Path, tensor: &Tensor) -> Result<(), String> {
     let padded = (before + header.len() + 1).next_multiple_of(ALIGNMENT) - before;
     header += &" ".repeat(padded - 1 - header.len());
     header.push('\n');
-    let mut file = BufWriter::new(File::create(path).map_err(|e| fail(&e))?);
-    let mut put = |bytes: &[u8]| file.write_all(bytes).map_err(|e| fail(&e));
-    put(MAGIC)?;
-    put(&[1, 0])?;
-    // Of at most MAX_RANK dims of 20 digits: always fits the two bytes of version 1.
-    put(&(header.len() as u16).to_le_bytes())?;
-    put(header.as_bytes())?;
-    put(tensor.bytes())?;
-    file.flush().map_err(|e| fail(&e))
+    let part = path.with_extension("npy.part");
+    let written = File::create(&part).and_then(|file| {
+        let mut file = BufWriter::new(file);
+        file.write_all(MAGIC)?;
+        file.write_all(&[1, 0])?;
+        // Of at most MAX_RANK dims of 20 digits: always fits the two bytes of version 1.
+        file.write_all(&(header.len() as u16).to_le_bytes())?;
+        file.write_all(header.as_bytes())?;
+        file.write_all(tensor.bytes())?;
+        file.flush()?;
+        drop(file);
+        std::fs::rename(&part, path)
+    });
+    written.map_err(|e| {
+        // What cannot be removed either is told by the same words.
+        let _ = std::fs::remove_file(&part);
+        fail(&e)
+    })
 }
 
 #[derive(Debug, PartialEq, Eq)]

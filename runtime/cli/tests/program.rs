@@ -161,6 +161,32 @@ fn top_hands_its_words_to_the_viewer_and_its_status_back() {
     assert!(stderr.contains("absent") && stderr.contains("make install"), "{stderr}");
 }
 
+/// A limit on the size of files stands for a disk that fills up.
+#[test]
+fn an_output_is_written_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, outputs) = (folder.path().join("relu.onnx"), folder.path().join("outputs"));
+    fs::write(&path, model()).unwrap();
+    let run = |limit: &str, rows: &str| {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "trap '' XFSZ; ulimit -f $0; exec \"$@\"", limit, env!("CARGO_BIN_EXE_bayplan")]);
+        command.args(["run", text(&path), "--dim", rows, "--device", "host", "--trace-level", "off"]);
+        output({
+            command.args(["--outputs", text(&outputs)]);
+            command
+        })
+    };
+    let ended = run("unlimited", "n=2");
+    assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
+    let before = fs::read(outputs.join("y.npy")).unwrap();
+    let ended = run("16", "n=10000");
+    let stderr = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(1), "{stderr}");
+    assert!(stderr.starts_with("error: ") && stderr.contains("y.npy"), "{stderr}");
+    assert_eq!(fs::read(outputs.join("y.npy")).unwrap(), before, "the file of the run before stays");
+    assert_eq!(fs::read_dir(&outputs).unwrap().count(), 1, "nothing half-written is left");
+}
+
 /// `y = Relu(x)` for two rows, on the host, in every command that takes a device.
 #[test]
 fn the_host_needs_no_driver() {
