@@ -1,8 +1,8 @@
 //! Loops that a CPU driver would cut short.
 //!
 //! The compiler that lavapipe is made of gives every invocation 65,535 passes through loops, nested and consecutive ones
-//! counted together (`LP_MAX_TGSI_LOOP_ITERATIONS` of Mesa's gallivm), and leaves any loop without a word once they are
-//! spent. Kernels for CPU drivers therefore take several steps to a pass where a loop is longer, and are refused where
+//! counted together, and leaves any loop without a word once they are spent ([`Target::max_loop_passes`]). Kernels for
+//! such drivers therefore take several steps to a pass where a loop is longer, and are refused where
 //! that does not suffice. The pass in which a loop finds its end is one of them.
 
 use core::fmt::Write as _;
@@ -11,10 +11,8 @@ use bayplan_graph::op::BinaryOp;
 
 use crate::chain::wide;
 use crate::source::Source;
-use crate::{Chain, Class, Refusal, Step, StepOp, Target};
+use crate::{Chain, Refusal, Step, StepOp, Target};
 
-/// Passes through all loops of one invocation on a CPU driver.
-pub(crate) const MAX_PASSES: u64 = 65_535;
 /// Steps to a pass, of which the first that suffices is taken: every one is written out in the text.
 const STEPS: [u32; 3] = [1, 8, MOST_STEPS];
 /// Most steps to a pass.
@@ -34,15 +32,13 @@ pub(crate) fn steps_per_pass(
     most: u32,
     [loops, steps, others]: [u64; 3],
 ) -> Result<u32, Refusal> {
-    if src.target().class == Class::Gpu {
-        return Ok(STEPS[0]);
-    }
+    let Some(limit) = src.target().max_loop_passes else { return Ok(STEPS[0]) };
     let total = |per: &u32| passes(loops, steps, *per).saturating_add(others);
     let choices = STEPS.into_iter().filter(|&per| per <= most);
-    choices.clone().find(|per| total(per) <= MAX_PASSES).ok_or_else(|| {
+    choices.clone().find(|per| total(per) <= limit).ok_or_else(|| {
         let fewest = choices.map(|per| total(&per)).min().unwrap_or(0);
         src.refuse(format!(
-            "an invocation loops {fewest} times, and a CPU driver stops a loop after {MAX_PASSES}; use a GPU"
+            "an invocation loops {fewest} times, and this driver leaves loops after {limit}; use a GPU, or the host"
         ))
     })
 }
@@ -52,7 +48,7 @@ pub(crate) fn nest_ends(target: &Target, steps: &[u64], others: u64) -> bool {
     // Every step of a loop is a pass, with the passes of the loop inside it.
     let inner = |inside: u64, &n: &u64| n.saturating_mul(inside.saturating_add(1)).saturating_add(1);
     let passes = steps.iter().rev().fold(0, inner).saturating_add(others);
-    target.class == Class::Gpu || passes <= MAX_PASSES
+    target.max_loop_passes.is_none_or(|limit| passes <= limit)
 }
 
 /// Passes of the loops in a chain, for that many results.

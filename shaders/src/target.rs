@@ -64,7 +64,12 @@ pub struct Target {
     pub max_storage_range: u64,
     /// Bytes in the largest allocation.
     pub max_allocation: u64,
+    /// Passes through all loops of one invocation after which the driver leaves them, if it counts them.
+    pub max_loop_passes: Option<u64>,
 }
+
+/// Passes that the compiler which lavapipe is made of gives an invocation: `LP_MAX_TGSI_LOOP_ITERATIONS` of Mesa's gallivm.
+pub const CPU_LOOP_PASSES: u64 = 65_535;
 
 impl Target {
     /// A device no better than Vulkan 1.1 promises to most: 256-byte alignment, 128 MiB windows, no subgroups known.
@@ -82,6 +87,7 @@ impl Target {
             uniform_alignment: 256,
             max_storage_range: 128 << 20,
             max_allocation: 1 << 30,
+            max_loop_passes: None,
         }
     }
 }

@@ -303,6 +303,24 @@ fn a_fill_has_no_operands() {
 
 /// NaNs, infinities, zeros of both signs, the greatest numbers: every operation as the graph's own evaluation has it, on every
 /// element of a `vec4` and one at a time.
+/// Drivers may read what lies below 2^-126 as 0; the logarithm sees its bits.
+#[test]
+fn logarithms_of_the_smallest_numbers() {
+    let tiny = f32::from_bits(1);
+    let x = [1e-40, tiny, f32::MIN_POSITIVE, f32::MIN_POSITIVE / 2.0, 3e-39, 1e-38, 1.5];
+    unary(UnaryOp::Log, &x, f64::ln, 1e-6, 0.0);
+    let got = run(
+        &single(StepOp::Unary(UnaryOp::Log), DType::F32, DType::F32, 1, 4),
+        &cpu(),
+        &[words(&[-tiny, -1e-40, 0.0, -0.0])],
+        4,
+        None,
+    );
+    let got: Vec<f32> = got.into_iter().map(f32::from_bits).collect();
+    assert!(got[0].is_nan() && got[1].is_nan(), "{got:?}");
+    assert_eq!(got[2..], [f32::NEG_INFINITY; 2]);
+}
+
 #[test]
 fn special_values_as_the_graph_evaluates_them() {
     use BinaryOp::{

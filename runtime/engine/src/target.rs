@@ -1,6 +1,6 @@
 //! What kernels and plans need to know of a device.
 
-use bayplan_shaders::{Class, Features, Subgroup, Target};
+use bayplan_shaders::{CPU_LOOP_PASSES, Class, Features, Subgroup, Target};
 use bayplan_vulkan::{DeviceInfo, DeviceKind};
 
 /// Limits stricter than a device's own: programs are compiled as if the device could do no more. For tests, and for
@@ -57,6 +57,8 @@ pub fn target_of(info: &DeviceInfo) -> Target {
         uniform_alignment: limits.min_uniform_buffer_offset_alignment.max(16),
         max_storage_range: limits.max_storage_buffer_range,
         max_allocation: limits.max_memory_allocation_size.min(limits.max_buffer_size.unwrap_or(u64::MAX)),
+        // No driver states it; those of CPUs are taken to count as lavapipe does.
+        max_loop_passes: (info.kind == DeviceKind::Cpu).then_some(CPU_LOOP_PASSES),
     }
 }
 

@@ -23,5 +23,6 @@ pub fn target() -> Target {
         uniform_alignment: ALIGNMENT,
         max_storage_range: u64::MAX,
         max_allocation: u64::MAX,
+        max_loop_passes: None,
     }
 }

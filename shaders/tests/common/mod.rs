@@ -52,6 +52,7 @@ pub fn cpu() -> Target {
         uniform_alignment: info.limits.min_uniform_buffer_offset_alignment,
         max_storage_range: info.limits.max_storage_buffer_range,
         max_allocation: info.limits.max_memory_allocation_size,
+        max_loop_passes: Some(bayplan_shaders::CPU_LOOP_PASSES),
     }
 }
 

@@ -154,5 +154,6 @@ pub(crate) fn target_json(target: &Target) -> Value {
         "uniform_alignment": target.uniform_alignment,
         "max_storage_range": target.max_storage_range,
         "max_allocation": target.max_allocation,
+        "max_loop_passes": target.max_loop_passes,
     })
 }

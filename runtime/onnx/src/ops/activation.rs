@@ -49,12 +49,11 @@ fn apply(c: &mut Call<'_, '_>, op: UnaryOp) -> Built {
     Ok(vec![c.unary(op, x)?])
 }
 
-/// max(x, 0) + slope · min(x, 0)
+/// slope · x where x < 0, else x: a sum of both sides would make NaNs of infinite slopes.
 fn sloped(c: &mut Call<'_, '_>, x: ValueId, slope: ValueId) -> Built {
-    let positive = c.unary(UnaryOp::Relu, x)?;
-    let negative = c.with(BinaryOp::Min, x, 0.0)?;
-    let scaled = c.binary(BinaryOp::Mul, negative, slope)?;
-    Ok(vec![c.binary(BinaryOp::Add, positive, scaled)?])
+    let below = c.with(BinaryOp::Less, x, 0.0)?;
+    let scaled = c.binary(BinaryOp::Mul, x, slope)?;
+    Ok(vec![c.emit(Op::Select, &[below, scaled, x])?])
 }
 
 fn leaky_relu(c: &mut Call<'_, '_>) -> Built {
