@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bayplan::{Level, Places};
 use rustix::process::{Pid, Signal, kill_process};
@@ -26,6 +26,9 @@ use crate::out::{self, Progress};
 
 /// Between two looks at the children.
 const POLL: Duration = Duration::from_millis(20);
+
+/// How long a run may take to list itself after its recording can be read; one that cannot list itself is shown then.
+const UNLISTED: Duration = Duration::from_secs(2);
 
 pub(crate) fn watch(options: &RunOptions) -> Outcome {
     if options.trace_level == Some(Level::Off) {
@@ -103,9 +106,14 @@ impl Run {
         progress.stage("building the session");
         let places = Places::from_env();
         let pid = self.child.id().to_string();
+        let mut seen = None;
         loop {
             if let Ok(source) = bayplan_record::open(&pid, &places) {
-                return Ok(Some(source.live.map_or(source.path.into(), |run| run.id.into())));
+                // A run lists itself as live just after its file has begun; taken before, it would pass for killed.
+                let mut patience = || seen.get_or_insert_with(Instant::now).elapsed() >= UNLISTED;
+                if source.live.is_some() || patience() {
+                    return Ok(Some(source.live.map_or(source.path.into(), |run| run.id.into())));
+                }
             }
             if let Some(status) = self.child.try_wait().map_err(|e| cannot_wait(&e))? {
                 // A recording to a file of its own is not listed once the run has ended.
