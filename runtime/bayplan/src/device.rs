@@ -1,5 +1,6 @@
 //! What programs run on: a Vulkan device, or the host itself.
 
+use bayplan_compile::Program;
 use bayplan_engine::{
     AllocationCounts, DeviceInfo, DeviceOptions, EngineError, HeapSample, Message, Selector,
 };
@@ -86,6 +87,18 @@ impl Device {
         match &self.0 {
             Kind::Vulkan(device) => device.heaps(),
             Kind::Host(_) => Vec::new(),
+        }
+    }
+
+    /// Whether a program compiled for the device finds memory there now: what building its session asks first, without
+    /// building it.
+    ///
+    /// # Errors
+    /// It does not: how much is needed, and how much is free.
+    pub fn check_memory(&self, program: &Program) -> Result<(), Error> {
+        match &self.0 {
+            Kind::Vulkan(device) => Ok(device.check_memory(program)?),
+            Kind::Host(_) => Ok(bayplan_host::check_memory(program)?),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Opening a device.
 
+use bayplan_compile::Program;
 use bayplan_shaders::{Class, Target};
 use bayplan_trace::Level;
 use bayplan_vulkan::{
@@ -9,6 +10,7 @@ use bayplan_vulkan::{
 use crate::error::EngineError;
 use crate::memory::Ledger;
 use crate::pipelines::Pipelines;
+use crate::session::check_memory;
 use crate::target::{Limits, target_of};
 
 /// How to open a device.
@@ -91,6 +93,14 @@ impl Device {
     /// How full its heaps are.
     pub fn heaps(&self) -> Vec<HeapSample> {
         self.vulkan.heap_budget()
+    }
+
+    /// Whether a program's memory fits a heap of the device as full as it is now.
+    ///
+    /// # Errors
+    /// [`EngineError::Memory`]: how much is needed, and how much the largest heap has left.
+    pub fn check_memory(&self, program: &Program) -> Result<(), EngineError> {
+        check_memory(self, program)
     }
 
     /// What the validation layer and the driver have said (none without validation).

@@ -190,6 +190,11 @@ pub(crate) fn check_program(device: &Device, program: &Program) -> Result<(), En
     check_target(device, program)?;
     let unsound = |reason: String| EngineError::Program { name: program.name.clone(), reason };
     verify(program).map_err(|violation| unsound(violation.to_string()))?;
+    check_memory(device, program)
+}
+
+/// Refuses what needs more memory than any of the device's heaps has left.
+pub(crate) fn check_memory(device: &Device, program: &Program) -> Result<(), EngineError> {
     let [activations, weights, load] = program.arena_bytes;
     // What is needed for loading is freed before the activations are allocated.
     let needed =

@@ -29,6 +29,6 @@ pub use evaluate::{Evaluated, evaluate};
 pub use machine::{Machine, Phase};
 pub use memory::POISON;
 pub use outputs::{Output, Outputs};
-pub use session::{Session, SessionOptions};
+pub use session::{Session, SessionOptions, check_memory};
 pub use system::{SystemMemory, memory};
 pub use target::{NAME, target};

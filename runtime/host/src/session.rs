@@ -111,7 +111,10 @@ impl Session {
 }
 
 /// Refuses what the machine's memory does not hold, before anything is allocated.
-fn check_memory(program: &Program) -> Result<(), HostError> {
+///
+/// # Errors
+/// [`HostError::Memory`]: which arena, and its bytes.
+pub fn check_memory(program: &Program) -> Result<(), HostError> {
     // With a bit for each word.
     let [activations, weights, load] = program.arena_bytes.map(|bytes| bytes.saturating_add(bytes / 32));
     let Some(memory) = system::memory() else { return Ok(()) };

@@ -112,8 +112,12 @@ fn read(path: &Path) -> Result<Instance, Failure> {
 fn model(options: &ModelOptions, format: PlanFormat) -> Result<String, Failure> {
     let model = open_model(&options.model)?;
     let dims = inputs::dims(&model, &options.dims)?;
-    let (target, why) = target(options)?;
-    let program = compile(&model, &dims, &target)?;
+    let (device, why) = device(options)?;
+    let generic = Target::generic();
+    let program = compile(&model, &dims, device.as_ref().map_or(&generic, Device::target))?;
+    if let Some(Err(e)) = device.map(|device| device.check_memory(&program)) {
+        out::error_line("warning", &format!("this would not run now: {e}"));
+    }
     Ok(match format {
         PlanFormat::Csv => model_csv(&program)?,
         PlanFormat::Json => model_json(&program)?,
@@ -121,14 +125,12 @@ fn model(options: &ModelOptions, format: PlanFormat) -> Result<String, Failure> 
     })
 }
 
-/// The device that was asked for, else the best one, else the built-in one and why.
-fn target(options: &ModelOptions) -> Result<(Target, Option<String>), Failure> {
+/// The device that was asked for, else the best one, else none (the built-in target stands for it) and why.
+fn device(options: &ModelOptions) -> Result<(Option<Device>, Option<String>), Failure> {
     let device = device_options(options)?;
     match Device::open(&device) {
-        Ok(device) => Ok((device.target().clone(), None)),
-        Err(Error::NoDevice(e)) if device == Default::default() => {
-            Ok((Target::generic(), Some(e.to_string())))
-        }
+        Ok(device) => Ok((Some(device), None)),
+        Err(Error::NoDevice(e)) if device == Default::default() => Ok((None, Some(e.to_string()))),
         Err(e) => Err(e.into()),
     }
 }

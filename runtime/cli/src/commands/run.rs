@@ -41,6 +41,8 @@ pub(crate) fn run(options: &RunOptions) -> Outcome {
     let begun = Instant::now();
     progress.stage("compiling");
     let program = compile(&model, &dims, device.target())?;
+    // Before inputs as large as what does not fit are drawn.
+    device.check_memory(&program)?;
     let given = inputs::tensors(&program, &options.inputs, options.seed)?;
     if let Some(folder) = &options.outputs {
         std::fs::create_dir_all(folder).map_err(|e| Failure::new(format!("{}: {e}", folder.display())))?;
