@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 
 from latency import Child
-from ncnn_latency import turn
+from ncnn_latency import take_turns
 
 
 def compare(name, arguments, program):
@@ -29,12 +29,7 @@ def compare(name, arguments, program):
     for export in (network, f"{network}_ts"):
         home = arguments.references / export
         sides[export] = Child([*program, str(home / "model.onnx"), str(home / case)], arguments.patience)
-    taken = {export: [] for export in sides}
-    for index in range(arguments.warm_up + arguments.pairs):
-        for export in list(sides) if index % 2 == 0 else reversed(list(sides)):
-            wall, processor = turn(sides[export])
-            if index >= arguments.warm_up:
-                taken[export].append((wall, processor))
+    taken = take_turns(sides, arguments)
     for child in sides.values():
         child.close()
     result = {"case": name, "pairs": arguments.pairs}

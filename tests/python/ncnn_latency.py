@@ -156,6 +156,17 @@ def turn(child):
     return wall, processor_time(child.process.pid) - before
 
 
+def take_turns(sides, arguments):
+    """Wall and processor nanoseconds of each counted run of each side, each going first every other time."""
+    taken = {side: [] for side in sides}
+    for index in range(arguments.warm_up + arguments.pairs):
+        for side in list(sides) if index % 2 == 0 else reversed(list(sides)):
+            figures = turn(sides[side])
+            if index >= arguments.warm_up:
+                taken[side].append(figures)
+    return taken
+
+
 def agrees(answer, case):
     """Fails unless ncnn answered what onnxruntime did in some output; the differences, relative to the largest value.
 
@@ -189,12 +200,7 @@ def compare(model, arguments, program):
         "ncnn": Child(serving, arguments.patience),
         "program": Child([*program, str(file), str(case)], arguments.patience),
     }
-    taken = {"ncnn": [], "program": []}
-    for index in range(arguments.warm_up + arguments.pairs):
-        for side in list(sides) if index % 2 == 0 else reversed(list(sides)):
-            figures = turn(sides[side])
-            if index >= arguments.warm_up:
-                taken[side].append(figures)
+    taken = take_turns(sides, arguments)
     differences = agrees(answer, case)
     for child in sides.values():
         child.close()

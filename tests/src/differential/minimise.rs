@@ -94,31 +94,23 @@ impl Search<'_> {
 
     /// Nodes replaced by inputs that hold what they make, latest first.
     fn nodes_to_inputs(&mut self) {
-        let mut index = self.best.graph.nodes.len();
-        while index > 0 {
-            index = index.min(self.best.graph.nodes.len());
-            if index == 0 {
-                break;
-            }
-            index -= 1;
-            let outputs = self.best.graph.outputs.clone();
-            let case = rebuilt(&self.best, &outputs, &Edit { given: Some(index), ..Edit::default() });
-            self.try_case(case);
-        }
+        self.nodes(|index| Edit { given: Some(index), ..Edit::default() });
     }
 
-    /// Nodes left out where their first operand has the type of their result.
+    /// Nodes left out where their first operand has the type of their result, latest first.
     fn bypass(&mut self) {
+        self.nodes(|index| Edit { skipped: Some(index), ..Edit::default() });
+    }
+
+    /// Tries an edit of each node, latest first; an edit that is kept may leave fewer nodes.
+    fn nodes(&mut self, edit: impl Fn(usize) -> Edit) {
         let mut index = self.best.graph.nodes.len();
         while index > 0 {
-            index = index.min(self.best.graph.nodes.len());
-            if index == 0 {
-                break;
-            }
             index -= 1;
             let outputs = self.best.graph.outputs.clone();
-            let case = rebuilt(&self.best, &outputs, &Edit { skipped: Some(index), ..Edit::default() });
+            let case = rebuilt(&self.best, &outputs, &edit(index));
             self.try_case(case);
+            index = index.min(self.best.graph.nodes.len());
         }
     }
 
