@@ -151,6 +151,7 @@ fn plan(
             life if options.share => Lifespan::new(life.start, life.end),
             _ => Lifespan::new(0, end),
         },
+        fixed: None,
     });
     let problem = Problem::new(buffers.collect()).map_err(|e| CompileError::Plan(e.to_string()))?;
     let blocked = blocks::plan(&problem, options.effort, target.max_allocation, target.storage_alignment);

@@ -162,7 +162,7 @@ mod tests {
         let buffers = (0..count).map(|_| {
             let first = next(60) as u32;
             let lifespan = Lifespan::new(first, first + 1 + next(12) as u32);
-            Buffer { size: next(largest) / 16 * 16, align: 64, lifespan }
+            Buffer { size: next(largest) / 16 * 16, align: 64, lifespan, fixed: None }
         });
         Problem::new(buffers.collect()).expect("a problem")
     }

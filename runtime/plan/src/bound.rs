@@ -1,6 +1,7 @@
 //! Lower bounds on the arena: no plan can be smaller.
 
 use alloc::collections::BinaryHeap;
+use core::cmp::Reverse;
 
 use crate::problem::Problem;
 use crate::sections::{Job, Sections};
@@ -27,7 +28,7 @@ pub fn lower_bound(problem: &Problem) -> LowerBound {
 /// of the buffers live at one point each but the topmost keeps the next one `ceil(size / g) * g` bytes
 /// away. Which one is topmost is the plan's choice; the bound grants it the largest rounding of all:
 /// `sum of rounded sizes - largest rounding`. Buffers with a larger alignment than `g` may force more
-/// padding, which is not counted.
+/// padding, which is not counted. No plan is smaller than the highest end of a fixed buffer either.
 pub fn aligned_lower_bound(problem: &Problem) -> LowerBound {
     aligned_max_live(&Sections::of(problem))
 }
@@ -43,6 +44,18 @@ pub(crate) fn max_live(sections: &Sections) -> LowerBound {
 }
 
 pub(crate) fn aligned_max_live(sections: &Sections) -> LowerBound {
+    let padded = padded_max_live(sections);
+    let fixed = sections.jobs.iter().filter_map(|job| Some((job.fixed? + job.size, Reverse(job.start))));
+    match fixed.max() {
+        Some((bytes, Reverse(witness))) if bytes > padded.bytes => LowerBound { bytes, witness },
+        Some((bytes, Reverse(witness))) if bytes == padded.bytes => {
+            LowerBound { bytes, witness: witness.min(padded.witness) }
+        }
+        _ => padded,
+    }
+}
+
+fn padded_max_live(sections: &Sections) -> LowerBound {
     let g = sections.grain;
     if g == 1 {
         return max_live(sections);

@@ -40,14 +40,19 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod arenas;
 mod bound;
 pub mod csv;
+pub mod explain;
+mod neighbourhood;
+pub mod order;
 mod plan;
 mod problem;
 mod search;
 mod sections;
 mod solve;
 mod strategy;
+pub mod symbolic;
 mod validate;
 
 pub use bound::{LowerBound, aligned_lower_bound, lower_bound};

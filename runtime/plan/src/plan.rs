@@ -15,7 +15,11 @@ pub enum Status {
     /// The peak is above the bound, but an exhaustive search found that no plan is smaller. Unlike
     /// `Optimal` this rests on the search alone: a validator cannot see it from the plan.
     OptimalBySearch,
-    /// No strategy reached the bound; a smaller plan may or may not exist.
+    /// The peak is above the bound, and the search for a smaller plan ended with its work used up; a smaller
+    /// plan may or may not exist.
+    BestFound,
+    /// No strategy reached the bound, and no search was made: it was not wanted, or the problem is too large
+    /// for it.
     BoundNotReached,
 }
 
@@ -25,6 +29,7 @@ impl Status {
         match self {
             Self::Optimal => "optimal",
             Self::OptimalBySearch => "optimal, by exhaustive search",
+            Self::BestFound => "best found",
             Self::BoundNotReached => "bound not reached",
         }
     }
@@ -39,8 +44,12 @@ pub struct Plan {
     pub peak: u64,
     /// Max-live, the largest sum of live sizes, and a point at which it occurs.
     pub lower_bound: LowerBound,
-    /// The bound that also counts unavoidable alignment padding; never below `lower_bound`.
+    /// The bound that also counts unavoidable alignment padding and the ends of fixed buffers; never below
+    /// `lower_bound`.
     pub aligned_bound: LowerBound,
+    /// No plan is smaller than this many bytes: the bytes of `aligned_bound`, or more where a search has
+    /// excluded every plan below. What is above `aligned_bound` rests on that search alone.
+    pub proved_bound: u64,
     /// The strategy that made it, by the name [`strategies`](crate::strategies) lists.
     pub strategy: &'static str,
     /// Whether the peak is proved to be the least possible.
@@ -74,7 +83,8 @@ impl Plan {
         let occupied = problem.buffers().iter().zip(&offsets).filter(|(b, _)| b.size > 0);
         let peak = occupied.map(|(b, &offset)| offset.saturating_add(b.size)).max().unwrap_or(0);
         let status = if peak <= aligned_bound.bytes { Status::Optimal } else { Status::BoundNotReached };
-        Self { offsets, peak, lower_bound, aligned_bound, strategy, status }
+        let proved_bound = aligned_bound.bytes;
+        Self { offsets, peak, lower_bound, aligned_bound, proved_bound, strategy, status }
     }
 
     /// Bytes of the arena above max-live.

@@ -22,6 +22,8 @@ pub(crate) struct Job {
     pub(crate) size: u64,
     /// Alignment of its offset.
     pub(crate) align: u64,
+    /// The offset the caller has chosen for it.
+    pub(crate) fixed: Option<u64>,
 }
 
 /// A problem in compressed time, without empty buffers.
@@ -56,8 +58,8 @@ impl Sections {
         let mut jobs = Vec::with_capacity(buffers.len());
         for (i, b) in buffers.iter().enumerate().filter(|(_, b)| b.size > 0) {
             let (start, width) = (b.lifespan.first, b.lifespan.len());
-            let (size, align) = (b.size, b.align);
-            jobs.push(Job { buffer: i as u32, first: 0, last: 0, start, width, size, align });
+            let (size, align, fixed) = (b.size, b.align, b.fixed);
+            jobs.push(Job { buffer: i as u32, first: 0, last: 0, start, width, size, align, fixed });
         }
         let key = |point: u32, job: usize| u64::from(point) << 32 | job as u64;
         let span = |job: &Job| buffers[job.buffer as usize].lifespan;

@@ -1,5 +1,7 @@
 //! The portfolio: strategies in turn until one meets the bound, the best of them taken.
 
+use alloc::vec::Vec;
+
 use crate::bound::{LowerBound, aligned_max_live, max_live};
 use crate::plan::{Plan, Status};
 use crate::problem::Problem;
@@ -104,12 +106,13 @@ impl<'a> Portfolio<'a> {
         }
         if improved.proved && best.status != Status::Optimal {
             best.status = Status::OptimalBySearch;
+            best.proved_bound = best.peak;
         }
     }
 
     /// The plan of offsets in the order of the sections' jobs.
     fn plan(&self, placed: &[u64], maker: &'static str) -> Plan {
-        let mut offsets = alloc::vec![0; self.problem.len()];
+        let mut offsets = Vec::from_iter(self.problem.buffers().iter().map(|b| b.fixed.unwrap_or(0)));
         for (job, &offset) in self.context.sections.jobs.iter().zip(placed) {
             offsets[job.buffer as usize] = offset;
         }

@@ -1,7 +1,7 @@
 //! The judge of plans. It shares no code with the strategies or the bounds: it works on the problem's own
 //! program points, with sorted events and an ordered map of the intervals that are live.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -26,6 +26,15 @@ pub enum Violation {
         offset: u64,
         /// Its alignment.
         align: u64,
+    },
+    /// A fixed buffer lies elsewhere.
+    Moved {
+        /// Which buffer.
+        buffer: u32,
+        /// Its offset.
+        offset: u64,
+        /// The offset the caller has chosen for it.
+        fixed: u64,
     },
     /// Offset + size passes the range of 64 bits.
     OffsetTooLarge {
@@ -75,6 +84,15 @@ pub enum Violation {
         /// The peak.
         peak: u64,
     },
+    /// What a search is said to have proved lies below the bound or above the peak.
+    WrongProvedBound {
+        /// What the plan says.
+        stated: u64,
+        /// The bound.
+        bound: u64,
+        /// The peak.
+        peak: u64,
+    },
     /// The plan claims to be optimal without meeting its bound.
     NotProved {
         /// The bound.
@@ -84,7 +102,7 @@ pub enum Violation {
     },
 }
 
-/// Checks a plan against its problem: one aligned offset per buffer, no byte shared by two buffers that
+/// Checks a plan against its problem: one aligned offset per buffer, fixed ones where they are fixed, no byte shared by two buffers that
 /// live together, and peak, bounds and status as stated. O(n log n).
 ///
 /// # Errors
@@ -98,6 +116,9 @@ pub fn validate(problem: &Problem, plan: &Plan) -> Result<(), Violation> {
     for (i, (buffer, &offset)) in buffers.iter().zip(&plan.offsets).enumerate() {
         if offset % buffer.align != 0 {
             return Err(Violation::Misaligned { buffer: i as u32, offset, align: buffer.align });
+        }
+        if let Some(fixed) = buffer.fixed.filter(|&fixed| fixed != offset) {
+            return Err(Violation::Moved { buffer: i as u32, offset, fixed });
         }
         let end =
             offset.checked_add(buffer.size).ok_or(Violation::OffsetTooLarge { buffer: i as u32, offset })?;
@@ -121,8 +142,16 @@ pub fn validate(problem: &Problem, plan: &Plan) -> Result<(), Violation> {
     if bound > peak {
         return Err(Violation::BoundAbovePeak { bound, peak });
     }
-    if plan.status == Status::Optimal && bound < peak {
-        return Err(Violation::NotProved { bound, peak });
+    if plan.proved_bound < bound || plan.proved_bound > peak {
+        return Err(Violation::WrongProvedBound { stated: plan.proved_bound, bound, peak });
+    }
+    let claimed = match plan.status {
+        Status::Optimal => bound,
+        Status::OptimalBySearch => plan.proved_bound,
+        Status::BestFound | Status::BoundNotReached => peak,
+    };
+    if claimed < peak {
+        return Err(Violation::NotProved { bound: claimed, peak });
     }
     Ok(())
 }
@@ -147,6 +176,7 @@ fn sweep(problem: &Problem, offsets: &[u64]) -> Result<Sweep, Violation> {
 
     let mut live: BTreeMap<u64, u32> = BTreeMap::new();
     let mut roundings: BTreeMap<u64, u32> = BTreeMap::new();
+    let mut fixed_ends: BTreeSet<(u64, u32)> = BTreeSet::new();
     let (mut load, mut padded) = (0u64, 0u64);
     let mut found = Sweep { max_live: (0, 0), max_padded: (0, 0) };
     for (at, &(point, starts, i)) in events.iter().enumerate() {
@@ -165,9 +195,13 @@ fn sweep(problem: &Problem, offsets: &[u64]) -> Result<Sweep, Violation> {
             }
             live.insert(offset, i);
             *roundings.entry(rounding).or_insert(0) += 1;
+            fixed_ends.extend(buffers[i as usize].fixed.map(|fixed| (fixed + size, i)));
             (load, padded) = (load + size, padded + size + rounding);
         } else {
             live.remove(&offset);
+            if let Some(fixed) = buffers[i as usize].fixed {
+                fixed_ends.remove(&(fixed + size, i));
+            }
             if let Some(count) = roundings.get_mut(&rounding) {
                 *count -= 1;
                 if *count == 0 {
@@ -184,8 +218,10 @@ fn sweep(problem: &Problem, offsets: &[u64]) -> Result<Sweep, Violation> {
             found.max_live = (load, point);
         }
         let topmost = roundings.last_key_value().map_or(0, |(&rounding, _)| rounding);
-        if padded - topmost > found.max_padded.0 {
-            found.max_padded = (padded - topmost, point);
+        let fixed = fixed_ends.last().map_or(0, |&(end, _)| end);
+        let needed = fixed.max(padded - topmost);
+        if needed > found.max_padded.0 {
+            found.max_padded = (needed, point);
         }
     }
     Ok(found)
@@ -199,6 +235,9 @@ impl fmt::Display for Violation {
             }
             Self::Misaligned { buffer, offset, align } => {
                 write!(f, "buffer {buffer}: offset {offset} is no multiple of its alignment {align}")
+            }
+            Self::Moved { buffer, offset, fixed } => {
+                write!(f, "buffer {buffer}: offset {offset}, but it is fixed at {fixed}")
             }
             Self::OffsetTooLarge { buffer, offset } => {
                 write!(f, "buffer {buffer}: offset {offset} plus its size passes 64 bits")
@@ -225,6 +264,9 @@ impl fmt::Display for Violation {
             ),
             Self::BoundAbovePeak { bound, peak } => {
                 write!(f, "lower bound {bound} is above the peak {peak} of a valid plan")
+            }
+            Self::WrongProvedBound { stated, bound, peak } => {
+                write!(f, "stated proved bound {stated} is not between the bound {bound} and the peak {peak}")
             }
             Self::NotProved { bound, peak } => {
                 write!(f, "stated optimal, but the peak {peak} is above the bound {bound}")

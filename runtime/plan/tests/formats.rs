@@ -60,7 +60,7 @@ fn errors_name_the_line_and_the_remedy() {
     check_error(&row("x,5,5,1"), "line 4: lifespan [5, 5) is empty; the end must be greater than the start");
     check_error(
         &row("x,0,1,18446744073709551615"),
-        "line 4: sizes and alignment paddings up to here exceed 4611686018427387904 bytes in total",
+        "line 4: sizes, alignment paddings and fixed ends up to here exceed 4611686018427387904 bytes in total",
     );
     check_error(&row("\"x,0,1,1"), "line 4: a quoted field is not closed");
     check_error(
@@ -110,7 +110,7 @@ fn problems_are_checked() {
     );
     check(&[good.aligned(0)], "buffer 0: alignment 0 is not a power of two (1, 2, 4, ...)");
     check(&[good, good.aligned(48)], "buffer 1: alignment 48 is not a power of two (1, 2, 4, ...)");
-    let total = "sizes and alignment paddings up to here exceed 4611686018427387904 bytes in total";
+    let total = "sizes, alignment paddings and fixed ends up to here exceed 4611686018427387904 bytes in total";
     check(&[Buffer::new(MAX_TOTAL_BYTES, 0, 1), good], &format!("buffer 1: {total}"));
     check(&[good.aligned(1 << 63)], &format!("buffer 0: {total}"));
     check(&[Buffer::new(u64::MAX, 0, 1).aligned(2)], &format!("buffer 0: {total}"));

@@ -1,0 +1,1 @@
+//! Operator order: the order of a graph's nodes that needs the least memory.
