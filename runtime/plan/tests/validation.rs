@@ -87,6 +87,21 @@ fn each_violation_is_named() {
 }
 
 #[test]
+fn a_fixed_buffer_stays_where_it_is() {
+    let buffers = vec![Buffer::new(64, 0, 2).at(32), Buffer::new(32, 1, 3), Buffer::new(0, 0, 3).at(7)];
+    let problem = Problem::new(buffers).unwrap();
+    assert_eq!(Plan::from_offsets(&problem, vec![32, 0, 7], "hand").unwrap().status, Status::Optimal);
+    for (offsets, buffer, offset, fixed) in [([0, 64, 7], 0, 0, 32), ([32, 0, 0], 2, 0, 7)] {
+        let violation = Plan::from_offsets(&problem, offsets.to_vec(), "hand").unwrap_err();
+        assert_eq!(violation, Violation::Moved { buffer, offset, fixed });
+        let message = format!("buffer {buffer}: offset {offset}, but it is fixed at {fixed}");
+        assert_eq!(violation.to_string(), message);
+    }
+    let shared = Plan::from_offsets(&problem, vec![32, 64, 7], "hand").unwrap_err();
+    assert_eq!(shared, Violation::Overlap { a: 0, b: 1, from: 64, to: 96, point: 1 });
+}
+
+#[test]
 fn buffers_without_bytes_may_lie_anywhere() {
     let (problem, mut plan) = small();
     plan.offsets[3] = 1 << 40;

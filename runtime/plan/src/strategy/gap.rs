@@ -8,12 +8,31 @@ use crate::sections::{Job, Sections};
 /// Places jobs in the order given. Of the gaps between the placed jobs that are live with it, a job takes
 /// the smallest that fits, the lowest of equal ones, and otherwise the space above all of them. This is
 /// the placement rule of TFLite's arena and of XLA's best-fit heap.
+///
+/// Jobs with a fixed offset count as placed before all others:
+///
+/// ```text
+///   +-------------------+
+///   |   fixed           |     the gap below a fixed job is one like any other, so what fits
+///   +-------------------+     goes beneath it and only the rest on top
+///        gap   +--------+
+///   +------+   | placed |
+/// ```
 pub(super) fn place_in_order(sections: &Sections, order: &[u32]) -> Vec<u64> {
     let mut offsets = vec![0; sections.jobs.len()];
     let mut placed = PlacedIndex::new(&sections.jobs);
+    for (index, job) in sections.jobs.iter().enumerate() {
+        if let Some(fixed) = job.fixed {
+            offsets[index] = fixed;
+            placed.insert(index as u32, job);
+        }
+    }
     let mut neighbours: Vec<(u64, u64)> = vec![];
     for &index in order {
         let job = &sections.jobs[index as usize];
+        if job.fixed.is_some() {
+            continue;
+        }
         neighbours.clear();
         placed.for_each_overlap(job, |other| {
             let offset = offsets[other as usize];
