@@ -100,13 +100,14 @@ impl<'a> Portfolio<'a> {
 
     /// Replaces the plan by a smaller one if a search finds it, and notes a proof that there is none.
     fn search(&self, best: &mut Plan, work: u64) {
-        let improved = improve(self.context.sections, best.peak, work);
+        let mut work = work;
+        let improved = improve(self.context.sections, self.aligned_bound.bytes, best.peak, &mut work);
         if let Some(placed) = improved.offsets {
             *best = self.plan(&placed, SEARCH);
         }
-        if improved.proved && best.status != Status::Optimal {
+        best.proved_bound = best.proved_bound.max(improved.bound);
+        if best.peak <= best.proved_bound && best.status != Status::Optimal {
             best.status = Status::OptimalBySearch;
-            best.proved_bound = best.peak;
         }
     }
 

@@ -21,12 +21,15 @@
 //!   one could be put, so the plan would not be pressed;
 //! * a job that shares no section with an open one has no alternative to its base;
 //! * a job passed over at its base must be lifted by an open neighbour before it can be placed;
+//! * a job with a fixed offset has that as its base: it can only be placed there, whoever lifts it fails, and
+//!   the bases of its neighbours leave room for it;
 //! * where no open job crosses a boundary between sections, both sides are searched alone.
 
 use alloc::vec;
 use alloc::vec::Vec;
 
 use super::instance::Instance;
+use crate::sections::Job;
 
 /// How a search ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,7 +117,7 @@ impl<'a> Search<'a> {
             instance,
             capacity,
             rank,
-            base: vec![0; jobs],
+            base: (0..jobs as u32).map(|job| instance.free_from(job, 0).unwrap_or(0)).collect(),
             placed: vec![false; jobs],
             open_neighbours: (0..jobs).map(|job| instance.neighbours(job as u32).len() as u32).collect(),
             floor: vec![0; sections],
@@ -138,7 +141,9 @@ impl<'a> Search<'a> {
     /// Searches until an answer or until the work allowed is used up.
     pub(super) fn run(&mut self) -> Outcome {
         let too_large = |&load: &u64| load > self.capacity;
-        if self.instance.loads.iter().any(too_large) {
+        let too_high = |(job, base): (&Job, &u64)| base + job.size > self.capacity;
+        let instance = self.instance;
+        if instance.loads.iter().any(too_large) || instance.jobs.iter().zip(&self.base).any(too_high) {
             return Outcome::Impossible;
         }
         // The root has no choice of its own: its ranges are the independent parts of the problem.
@@ -295,12 +300,16 @@ impl<'a> Search<'a> {
                 continue;
             }
             let lifted = &instance.jobs[other as usize];
-            let base = top.next_multiple_of(lifted.align);
-            if base > self.base[other as usize] {
-                self.trail.push(Undo::Base(other, self.base[other as usize]));
-                self.base[other as usize] = base;
-                fits &= base + lifted.size <= self.capacity;
+            if top <= self.base[other as usize] {
+                continue;
             }
+            let Some(base) = instance.free_from(other, top) else {
+                fits = false;
+                continue;
+            };
+            self.trail.push(Undo::Base(other, self.base[other as usize]));
+            self.base[other as usize] = base;
+            fits &= base + lifted.size <= self.capacity;
         }
         self.work = self.work.saturating_sub(instance.neighbours(job).len() as u64);
         fits && self.sections_fit()
@@ -357,8 +366,9 @@ impl<'a> Search<'a> {
                 return true;
             }
             let item = &self.instance.jobs[job as usize];
-            // A pressed plan has the neighbour that lifts it in the way of its base.
-            self.open_neighbours[job as usize] > 0
+            // What is fixed is not lifted. A pressed plan has the neighbour that lifts it in the way of its base.
+            item.fixed.is_none()
+                && self.open_neighbours[job as usize] > 0
                 && position.0 < base + item.size
                 && position.0 + self.instance.smallest_neighbour[job as usize] + item.size <= self.capacity
         })

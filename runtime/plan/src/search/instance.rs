@@ -14,6 +14,8 @@ pub(super) struct Instance {
     pub(super) unit: u64,
     /// The smallest size of a job that shares a section, per job; `u64::MAX >> 2` when there is none.
     pub(super) smallest_neighbour: Vec<u64>,
+    /// Per job the places that jobs with a fixed offset take from it, as (from, to) by ascending offset.
+    obstacles: Vec<Vec<(u64, u64)>>,
     neighbours: Lists,
     live_in: Lists,
 }
@@ -28,7 +30,8 @@ impl Instance {
                 loads[section as usize] += job.size;
             }
         }
-        let common = jobs.iter().fold(0, |common, job| gcd(common, job.size)).max(1);
+        let steps = |job: &Job| gcd(job.size, job.fixed.unwrap_or(0));
+        let common = jobs.iter().fold(0, |common, job| gcd(common, steps(job))).max(1);
         let strictest = jobs.iter().map(|job| job.align).max().unwrap_or(1);
         let unit = if common.is_multiple_of(strictest) { common } else { sections.grain };
         let in_sections = jobs.iter().enumerate();
@@ -42,7 +45,31 @@ impl Instance {
             sizes.min().unwrap_or(u64::MAX >> 2)
         };
         let smallest_neighbour = (0..jobs.len() as u32).map(smallest).collect();
-        Self { loads, unit, smallest_neighbour, neighbours, live_in, jobs }
+        let obstacles = |job| {
+            let fixed = neighbours.get(job).iter().map(|&other: &u32| &jobs[other as usize]);
+            let taken = |other: &Job| other.fixed.map(|offset| (offset, offset + other.size));
+            let mut taken: Vec<(u64, u64)> = fixed.filter_map(taken).collect();
+            taken.sort_unstable();
+            taken
+        };
+        let obstacles = (0..jobs.len() as u32).map(obstacles).collect();
+        Self { loads, unit, smallest_neighbour, obstacles, neighbours, live_in, jobs }
+    }
+
+    /// The lowest offset for `job` at `from` or above that no fixed job is in the way of. For a fixed job its
+    /// offset, none when that is below `from`.
+    pub(super) fn free_from(&self, job: u32, from: u64) -> Option<u64> {
+        let item = &self.jobs[job as usize];
+        if let Some(offset) = item.fixed {
+            return Some(offset).filter(|&offset| offset >= from);
+        }
+        let mut offset = from.next_multiple_of(item.align);
+        for &(low, high) in &self.obstacles[job as usize] {
+            if offset + item.size > low && offset < high {
+                offset = high.next_multiple_of(item.align);
+            }
+        }
+        Some(offset)
     }
 
     /// The jobs that share a section with `job`.

@@ -11,13 +11,26 @@ use crate::strategy::{Key, preorder, totals};
 
 mod canonical;
 mod instance;
+#[cfg(test)]
+mod tests;
 
 /// What the search made of a plan.
 pub(crate) struct Improved {
     /// Offsets of the sections' jobs, when a smaller plan was found.
     pub(crate) offsets: Option<Vec<u64>>,
-    /// Whether no plan is smaller than the result.
-    pub(crate) proved: bool,
+    /// No plan is smaller than this many bytes; 0 where nothing was proved.
+    pub(crate) bound: u64,
+}
+
+/// Whether there is a plan within a capacity.
+#[allow(dead_code, reason = "the neighbourhood search is about to read it")]
+pub(crate) enum Fit {
+    /// Offsets of the sections' jobs.
+    Found(Vec<u64>),
+    /// There is none.
+    Impossible,
+    /// The steps allowed were used up before an answer.
+    OutOfWork,
 }
 
 /// Orders of preference, taken in turn: which one leads to a plan soon differs between problems.
@@ -38,26 +51,26 @@ const DEEPEST: u32 = 2;
 /// would be too large (32 MiB) and its steps too slow to get anywhere.
 const MAX_ENTRIES: u64 = 4_000_000;
 
-/// Looks for plans smaller than `peak` with at most `work` steps.
+/// Looks for plans smaller than `peak` and ends at the first that needs at most `goal` bytes. `work` is
+/// counted down by the steps made. Jobs with a fixed offset stay where they are.
 ///
 /// Whether a search ends soon is no monotone function of the capacity: close to the bound it is often
 /// quick, in between it may take forever. So each round tries the bound itself, then capacities just below the
 /// best plan for as long as that finds smaller ones, then at a half and a quarter of the distance to the
 /// bound; the next round does so with twice the work.
-pub(crate) fn improve(sections: &Sections, peak: u64, work: u64) -> Improved {
-    let covered: u64 = sections.jobs.iter().map(|job| u64::from(job.last - job.first)).sum();
-    let mut improved = Improved { offsets: None, proved: false };
-    if work == 0 || sections.pairs.max(covered) > MAX_ENTRIES || sections.jobs.is_empty() {
+pub(crate) fn improve(sections: &Sections, goal: u64, peak: u64, work: &mut u64) -> Improved {
+    let mut improved = Improved { offsets: None, bound: 0 };
+    if *work == 0 || peak <= goal || too_large(sections) {
         return improved;
     }
     let instance = Instance::new(sections);
     let mut descent = Descent {
         ranks: ORDERS.map(|keys| ranks(sections, &keys)),
-        low: instance.loads.iter().copied().max().unwrap_or(0),
+        low: instance.loads.iter().copied().max().unwrap_or(0).max(goal / instance.unit * instance.unit),
         peak,
         instance: &instance,
         sections,
-        work,
+        work: *work,
     };
     let mut slice = FIRST_SLICE;
     while descent.capacity(0).is_some() {
@@ -69,16 +82,57 @@ pub(crate) fn improve(sections: &Sections, peak: u64, work: u64) -> Improved {
                     shift = 0;
                     continue;
                 }
-                Some(None) => descent.low = capacity + instance.unit,
+                Some(None) => {
+                    // Of the topmost job's padding all but one byte may still be saved.
+                    improved.bound = capacity + 1;
+                    descent.low = capacity + instance.unit;
+                }
                 None => {}
             }
             shift = shift.wrapping_add(1);
         }
         slice = slice.saturating_mul(2);
     }
-    // With padding, the topmost buffer's share of it may still be saved: no proof then.
-    improved.proved = sections.grain == 1 && descent.low >= descent.peak;
+    if sections.grain == 1 && improved.bound > 0 {
+        improved.bound = descent.low.min(descent.peak);
+    }
+    *work = descent.work;
     improved
+}
+
+/// Looks for a plan of at most `capacity` bytes. `work` is counted down by the steps made. Jobs with a fixed
+/// offset stay where they are.
+#[allow(dead_code, reason = "the neighbourhood search is about to call it")]
+pub(crate) fn fit(sections: &Sections, capacity: u64, work: &mut u64) -> Fit {
+    if *work == 0 || too_large(sections) {
+        return Fit::OutOfWork;
+    }
+    let instance = Instance::new(sections);
+    let mut descent = Descent {
+        ranks: ORDERS.map(|keys| ranks(sections, &keys)),
+        low: capacity,
+        peak: capacity.saturating_add(1),
+        instance: &instance,
+        sections,
+        work: *work,
+    };
+    let mut slice = FIRST_SLICE;
+    let mut fit = Fit::OutOfWork;
+    while descent.work > 0 && matches!(fit, Fit::OutOfWork) {
+        match descent.attempt(capacity / instance.unit * instance.unit, slice) {
+            Some(Some(offsets)) => fit = Fit::Found(offsets),
+            Some(None) => fit = Fit::Impossible,
+            None => slice = slice.saturating_mul(2),
+        }
+    }
+    *work = descent.work;
+    fit
+}
+
+/// Whether a search of so many jobs would not get anywhere, or there are none.
+fn too_large(sections: &Sections) -> bool {
+    let covered: u64 = sections.jobs.iter().map(|job| u64::from(job.last - job.first)).sum();
+    sections.pairs.max(covered) > MAX_ENTRIES || sections.jobs.is_empty()
 }
 
 /// The rank of each job in an order.
