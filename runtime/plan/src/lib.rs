@@ -46,6 +46,7 @@ pub mod csv;
 pub mod explain;
 mod neighbourhood;
 pub mod order;
+mod parts;
 mod plan;
 mod problem;
 mod search;

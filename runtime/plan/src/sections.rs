@@ -38,7 +38,7 @@ pub(crate) struct Job {
 ///   d              =======
 ///   e                    ==
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Sections {
     /// The buffers with bytes, in the problem's order.
     pub(crate) jobs: Vec<Job>,
@@ -97,6 +97,11 @@ impl Sections {
         }
         let grain = jobs.iter().map(|job| job.align).min().unwrap_or(1);
         Self { jobs, loads, points, grain, pairs }
+    }
+
+    /// The highest end of any job at these offsets, in bytes.
+    pub(crate) fn peak(&self, offsets: &[u64]) -> u64 {
+        self.jobs.iter().zip(offsets).map(|(job, &offset)| offset + job.size).max().unwrap_or(0)
     }
 
     /// Number of sections.

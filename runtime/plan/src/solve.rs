@@ -1,11 +1,13 @@
-//! The portfolio: strategies in turn until one meets the bound, the best of them taken.
+//! The orchestration: one strategy on the whole; then, part by part, the portfolio and the searches.
 
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 use crate::bound::{LowerBound, aligned_max_live, max_live};
+use crate::parts::{Part, above};
 use crate::plan::{Plan, Status};
 use crate::problem::Problem;
-use crate::search::improve;
+use crate::search;
 use crate::sections::Sections;
 use crate::strategy::{Context, STRATEGIES, Strategy};
 
@@ -36,7 +38,7 @@ impl Effort {
         }
     }
 
-    /// Steps of the exact search.
+    /// Steps of the searches.
     const fn search_work(self) -> u64 {
         match self {
             // Tens of milliseconds, and only where the strategies leave a gap.
@@ -47,76 +49,173 @@ impl Effort {
     }
 }
 
-/// Plans a problem: each strategy of the table in turn, stopping at the first plan that meets the bound;
-/// otherwise the plan with the smallest peak, the earlier strategy on a tie. The result is always a valid
-/// plan; callers who hand it on still pass it through [`validate`](crate::validate).
+/// Plans a problem.
+///
+/// ```text
+///   first skyline on the whole --- at the bound? --> done
+///        | no
+///   parts that reach above the bound, equal ones once (a cut is where no buffer crosses)
+///        |
+///   each: strategies in turn until one reaches the goal     goal = what the arena needs anyway:
+///        |                                                  the bound of the whole, and the peak
+///   the highest part: searches, until the goal or           of every part that is done
+///   its share of the work; then the next highest
+/// ```
+///
+/// The result is always a valid plan; callers who hand it on still pass it through
+/// [`validate`](crate::validate). It is never larger than what one of [`strategies`](crate::strategies) alone makes,
+/// but for those of them that the effort leaves out.
 pub fn solve(problem: &Problem, effort: Effort) -> Plan {
-    let sections = Sections::of(problem);
-    let portfolio = Portfolio::new(problem, &sections);
-    let mut best = portfolio.run(&STRATEGIES[0]);
-    for strategy in &STRATEGIES[1..] {
-        if best.status == Status::Optimal {
-            break;
-        }
-        if strategy.pairwise && sections.pairs > effort.pair_budget() {
-            continue;
-        }
-        let plan = portfolio.run(strategy);
-        if plan.peak < best.peak {
-            best = plan;
-        }
-    }
-    if best.status != Status::Optimal {
-        portfolio.search(&mut best, effort.search_work());
-    }
-    best
+    plan(problem, effort.pair_budget(), effort.search_work())
+}
+
+/// Plans with the strategies alone, at normal effort: what an outer search can afford for each of its candidates.
+#[allow(dead_code, reason = "the order search calls it")]
+pub(crate) fn portfolio(problem: &Problem) -> Plan {
+    plan(problem, Effort::Normal.pair_budget(), 0)
 }
 
 /// Plans with one strategy of [`strategies`](crate::strategies), whatever its cost. `None` for a name that
 /// is not in the table.
 pub fn solve_with(problem: &Problem, strategy: &str) -> Option<Plan> {
     let strategy = STRATEGIES.iter().find(|row| row.name == strategy)?;
-    Some(Portfolio::new(problem, &Sections::of(problem)).run(strategy))
+    let sections = Sections::of(problem);
+    let placed = (strategy.place)(&Context::new(&sections));
+    let bounds = (max_live(&sections), aligned_max_live(&sections));
+    Some(assemble(problem, &sections, &placed, bounds, strategy.name))
 }
 
-/// A problem with what is computed once for all strategies.
-struct Portfolio<'a> {
-    problem: &'a Problem,
-    context: Context<'a>,
-    lower_bound: LowerBound,
-    aligned_bound: LowerBound,
+fn plan(problem: &Problem, pair_budget: u64, work: u64) -> Plan {
+    let sections = Sections::of(problem);
+    let bounds = (max_live(&sections), aligned_max_live(&sections));
+    let goal = bounds.1.bytes;
+    let first = &STRATEGIES[0];
+    let mut offsets = (first.place)(&Context::new(&sections));
+    if sections.peak(&offsets) <= goal {
+        return assemble(problem, &sections, &offsets, bounds, first.name);
+    }
+    let parts = above(&sections, &offsets, goal);
+    let mut drafts: Vec<Draft<'_>> =
+        parts.iter().map(|part| Draft::new(part, &offsets, first.name)).collect();
+    let (proved, searched) = improve(&mut drafts, goal, pair_budget, work);
+    for draft in &drafts {
+        draft.write_to(&mut offsets);
+    }
+    let highest = drafts.iter().max_by_key(|draft| draft.peak);
+    let maker = highest.map_or(first.name, |draft| draft.maker);
+    let mut plan = assemble(problem, &sections, &offsets, bounds, maker);
+    plan.proved_bound = plan.proved_bound.max(proved);
+    if plan.status != Status::Optimal {
+        plan.status = match (plan.peak <= plan.proved_bound, searched) {
+            (true, _) => Status::OptimalBySearch,
+            (false, true) => Status::BestFound,
+            (false, false) => Status::BoundNotReached,
+        };
+    }
+    plan
 }
 
-impl<'a> Portfolio<'a> {
-    fn new(problem: &'a Problem, sections: &'a Sections) -> Self {
-        let (lower_bound, aligned_bound) = (max_live(sections), aligned_max_live(sections));
-        Self { problem, context: Context::new(sections), lower_bound, aligned_bound }
+/// Makes the highest of the drafts as low as the budgets allow. Returns what no plan of the whole can be smaller
+/// than, and whether a search was made.
+fn improve(drafts: &mut [Draft<'_>], mut goal: u64, pair_budget: u64, mut work: u64) -> (u64, bool) {
+    goal = drafts.iter().map(|draft| draft.bound).fold(goal, u64::max);
+    drafts.sort_by_key(|draft| Reverse(draft.peak));
+    let mut pairs = 0u64;
+    for draft in drafts.iter_mut() {
+        pairs = pairs.saturating_add(draft.part.sections.pairs);
+        draft.portfolio(goal, pairs <= pair_budget);
+    }
+    let granted = work;
+    drafts.sort_by_key(|draft| Reverse(draft.peak));
+    for at in 0..drafts.len() {
+        // What has been searched ends where it is; what comes next need not be lower.
+        drafts[at..].sort_by_key(|draft| Reverse(draft.peak));
+        let left = drafts[at..].iter().filter(|draft| draft.peak > goal).count() as u64;
+        if left == 0 || work == 0 {
+            break;
+        }
+        let mut share = work / left;
+        work -= share;
+        drafts[at].search(goal, &mut share);
+        work += share;
+        goal = goal.max(drafts[at].peak);
+    }
+    let proved = drafts.iter().map(|draft| draft.bound).max().unwrap_or(0);
+    (proved, work < granted)
+}
+
+/// The plan of a part in the making, and of its equals.
+struct Draft<'a> {
+    part: &'a Part,
+    /// Of the part's jobs.
+    offsets: Vec<u64>,
+    peak: u64,
+    /// No plan of the part is smaller.
+    bound: u64,
+    /// The strategy or search that made it.
+    maker: &'static str,
+}
+
+impl<'a> Draft<'a> {
+    /// The part as it lies in a plan of the whole.
+    fn new(part: &'a Part, whole: &[u64], maker: &'static str) -> Self {
+        let members = part.copies.first().map_or(&[][..], Vec::as_slice);
+        let offsets: Vec<u64> = members.iter().map(|&at| whole[at as usize]).collect();
+        let (peak, bound) = (part.sections.peak(&offsets), aligned_max_live(&part.sections).bytes);
+        Self { part, offsets, peak, bound, maker }
     }
 
-    fn run(&self, strategy: &Strategy) -> Plan {
-        let placed = (strategy.place)(&self.context);
-        self.plan(&placed, strategy.name)
-    }
-
-    /// Replaces the plan by a smaller one if a search finds it, and notes a proof that there is none.
-    fn search(&self, best: &mut Plan, work: u64) {
-        let mut work = work;
-        let improved = improve(self.context.sections, self.aligned_bound.bytes, best.peak, &mut work);
-        if let Some(placed) = improved.offsets {
-            *best = self.plan(&placed, SEARCH);
-        }
-        best.proved_bound = best.proved_bound.max(improved.bound);
-        if best.peak <= best.proved_bound && best.status != Status::Optimal {
-            best.status = Status::OptimalBySearch;
+    /// Tries the strategies after the first in turn, until one reaches the goal; of two equal results the
+    /// earlier stays.
+    fn portfolio(&mut self, goal: u64, pairwise: bool) {
+        let context = Context::new(&self.part.sections);
+        let affordable = |strategy: &&Strategy| pairwise || !strategy.pairwise;
+        for strategy in STRATEGIES[1..].iter().filter(affordable) {
+            if self.peak <= goal {
+                return;
+            }
+            self.take((strategy.place)(&context), strategy.name);
         }
     }
 
-    /// The plan of offsets in the order of the sections' jobs.
-    fn plan(&self, placed: &[u64], maker: &'static str) -> Plan {
-        let mut offsets = Vec::from_iter(self.problem.buffers().iter().map(|b| b.fixed.unwrap_or(0)));
-        for (job, &offset) in self.context.sections.jobs.iter().zip(placed) {
-            offsets[job.buffer as usize] = offset;
+    /// Searches for smaller plans with the work given.
+    fn search(&mut self, goal: u64, work: &mut u64) {
+        let improved = search::improve(&self.part.sections, goal, self.peak, work);
+        self.bound = self.bound.max(improved.bound);
+        if let Some(offsets) = improved.offsets {
+            self.take(offsets, SEARCH);
         }
-        Plan::assemble(self.problem, offsets, self.lower_bound, self.aligned_bound, maker)
     }
+
+    /// Keeps the offsets if they are better.
+    fn take(&mut self, offsets: Vec<u64>, maker: &'static str) {
+        let peak = self.part.sections.peak(&offsets);
+        if peak < self.peak {
+            (self.offsets, self.peak, self.maker) = (offsets, peak, maker);
+        }
+    }
+
+    /// Puts the part and its equals into a plan of the whole.
+    fn write_to(&self, whole: &mut [u64]) {
+        for members in &self.part.copies {
+            for (&at, &offset) in members.iter().zip(&self.offsets) {
+                whole[at as usize] = offset;
+            }
+        }
+    }
+}
+
+/// The plan of offsets in the order of the sections' jobs.
+fn assemble(
+    problem: &Problem,
+    sections: &Sections,
+    placed: &[u64],
+    (lower_bound, aligned_bound): (LowerBound, LowerBound),
+    maker: &'static str,
+) -> Plan {
+    let mut offsets: Vec<u64> = problem.buffers().iter().map(|b| b.fixed.unwrap_or(0)).collect();
+    for (job, &offset) in sections.jobs.iter().zip(placed) {
+        offsets[job.buffer as usize] = offset;
+    }
+    Plan::assemble(problem, offsets, lower_bound, aligned_bound, maker)
 }

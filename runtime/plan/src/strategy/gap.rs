@@ -7,7 +7,8 @@ use crate::sections::{Job, Sections};
 
 /// Places jobs in the order given. Of the gaps between the placed jobs that are live with it, a job takes
 /// the smallest that fits, the lowest of equal ones, and otherwise the space above all of them. This is
-/// the placement rule of TFLite's arena and of XLA's best-fit heap.
+/// the placement rule of TFLite's arena and of XLA's best-fit heap. Sizes are rounded up to the alignment that all
+/// jobs have.
 ///
 /// Jobs with a fixed offset count as placed before all others:
 ///
@@ -36,7 +37,8 @@ pub(super) fn place_in_order(sections: &Sections, order: &[u32]) -> Vec<u64> {
         neighbours.clear();
         placed.for_each_overlap(job, |other| {
             let offset = offsets[other as usize];
-            neighbours.push((offset, offset + sections.jobs[other as usize].size));
+            let end = offset + sections.jobs[other as usize].size;
+            neighbours.push((offset, end.next_multiple_of(sections.grain)));
         });
         neighbours.sort_unstable();
         offsets[index as usize] = smallest_gap(job, &neighbours);

@@ -55,7 +55,8 @@ pub(crate) const STRATEGIES: &[Strategy] = &[
     Strategy { name: "skyline WAT", place: skyline::width_area_total, pairwise: false },
     Strategy { name: "online best fit", place: online::best_fit, pairwise: false },
     Strategy { name: "greedy by size", place: greedy::by_size, pairwise: true },
-    Strategy { name: "greedy by lifetime", place: greedy::by_lifetime, pairwise: true },
+    Strategy { name: "greedy by size, lifetime", place: greedy::by_size_lifetime, pairwise: true },
+    Strategy { name: "greedy by lifetime", place: greedy::by_lifetime_size, pairwise: true },
 ];
 
 /// The names of all strategies, in the order in which [`solve`](crate::solve) tries them.
