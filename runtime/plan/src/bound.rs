@@ -56,17 +56,28 @@ pub(crate) fn aligned_max_live(sections: &Sections) -> LowerBound {
 }
 
 fn padded_max_live(sections: &Sections) -> LowerBound {
+    let mut best = LowerBound::default();
+    each_padded_load(sections, |section, bytes| {
+        if bytes > best.bytes {
+            best = LowerBound { bytes, witness: sections.points[section] };
+        }
+    });
+    best
+}
+
+/// Visits the sections in order, each with the bytes that its buffers need at least, unavoidable padding included.
+pub(crate) fn each_padded_load(sections: &Sections, mut visit: impl FnMut(usize, u64)) {
     let g = sections.grain;
     if g == 1 {
-        return max_live(sections);
+        sections.loads.iter().enumerate().for_each(|(section, &load)| visit(section, load));
+        return;
     }
     let mut by_first: alloc::vec::Vec<&Job> = sections.jobs.iter().collect();
     by_first.sort_unstable_by_key(|job| (job.first, job.buffer));
     let mut ends = alloc::vec![0u64; sections.loads.len() + 1];
     let mut largest = BinaryHeap::new();
-    let mut best = LowerBound::default();
     let (mut next, mut load) = (0, 0u64);
-    for (section, &witness) in sections.points.iter().enumerate() {
+    for section in 0..sections.loads.len() {
         load -= ends[section];
         while let Some(job) = by_first.get(next).filter(|job| job.first as usize == section) {
             let rounded = job.size.next_multiple_of(g);
@@ -79,9 +90,6 @@ fn padded_max_live(sections: &Sections) -> LowerBound {
             largest.pop();
         }
         let rounding = largest.peek().map_or(0, |&(rounding, _)| rounding);
-        if load - rounding > best.bytes {
-            best = LowerBound { bytes: load - rounding, witness };
-        }
+        visit(section, load - rounding);
     }
-    best
 }
