@@ -1,15 +1,23 @@
 //! Problems and plans as CSV, in the format of minimalloc's benchmarks.
 //!
 //! ```text
-//! id,lower,upper,size,alignment,offset
-//! input,0,2,4096,256,0
-//! "conv, 1",1,3,1024,256,4096
+//! id,lower,upper,size,alignment,fixed,offset
+//! input,0,2,4096,256,8192,8192
+//! "conv, 1",1,3,1024,256,,0
 //! ```
 //!
-//! The header is required and names the columns, in any order: `id`, `lower`, `upper` and `size` (a
-//! buffer of `size` bytes lives in the half-open `[lower, upper)`), and if wanted `alignment` (bytes, a
-//! power of two, 1 when the column or the field is empty) and `offset` (a placement). Fields with commas, quotes or line
-//! breaks are quoted as in RFC 4180. Empty lines are skipped.
+//! The header is required and names the columns, in any order:
+//!
+//! | column | required | holds |
+//! |---|---|---|
+//! | `id` | yes | any text; need not be unique |
+//! | `lower`, `upper` | yes | the half-open lifespan `[lower, upper)`, in program points |
+//! | `size` | yes | bytes |
+//! | `alignment` | no | bytes, a power of two; 1 where it is empty |
+//! | `fixed` | no | the offset that the caller has chosen for the buffer, in bytes; where it is empty the planner chooses |
+//! | `offset` | no | a placement, in bytes: what a planner answers |
+//!
+//! Fields with commas, quotes or line breaks are quoted as in RFC 4180. Empty lines are skipped.
 
 use alloc::borrow::{Cow, ToOwned};
 use alloc::string::{String, ToString};
@@ -35,8 +43,11 @@ pub struct Instance {
 }
 
 /// The columns this reader knows.
-const COLUMNS: [&str; 6] = ["id", "lower", "upper", "size", "alignment", "offset"];
+const COLUMNS: [&str; 7] = ["id", "lower", "upper", "size", "alignment", "fixed", "offset"];
 const REQUIRED: usize = 4;
+const ALIGNMENT: usize = 4;
+const FIXED: usize = 5;
+const OFFSET: usize = 6;
 
 /// Reads a problem.
 ///
@@ -51,7 +62,7 @@ pub fn read(text: &str) -> Result<Instance, CsvError> {
         return Err(CsvError { line: 1, kind: CsvErrorKind::NoHeader });
     }
     let header = Header::parse(records.line, &fields)?;
-    let has_offsets = header.position[5].is_some();
+    let has_offsets = header.position[OFFSET].is_some();
     let (mut ids, mut buffers, mut offsets, mut lines) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     while records.next_into(&mut fields)? {
         let row = Row { line: records.line, header: &header, fields: &fields };
@@ -65,29 +76,37 @@ pub fn read(text: &str) -> Result<Instance, CsvError> {
         }
         ids.push(row.text(0).unwrap_or_default().to_owned());
         let (first, last) = (row.point(1)?, row.point(2)?);
-        let align = if row.text(4).unwrap_or_default().is_empty() { 1 } else { row.number(4)? };
-        buffers.push(Buffer::new(row.number(3)?, first, last).aligned(align));
+        let align = row.optional(ALIGNMENT)?.unwrap_or(1);
+        let fixed = row.optional(FIXED)?;
+        buffers.push(Buffer { fixed, ..Buffer::new(row.number(3)?, first, last).aligned(align) });
         if has_offsets {
-            offsets.push(row.number(5)?);
+            offsets.push(row.number(OFFSET)?);
         }
         lines.push(records.line);
     }
     let problem = Problem::new(buffers).map_err(|error| {
         let line = error.buffer().map_or(1, |buffer| lines[buffer]);
-        CsvError { line, kind: CsvErrorKind::Buffer(error) }
+        let kind = match error {
+            ProblemError::FixedOverlap { other, .. } => CsvErrorKind::FixedOverlap { line: lines[other] },
+            error => CsvErrorKind::Buffer(error),
+        };
+        CsvError { line, kind }
     })?;
     Ok(Instance { ids, problem, offsets: has_offsets.then_some(offsets) })
 }
 
 /// Writes a problem, and with a plan its offsets. The `alignment` column is written when any alignment is
-/// not 1; offsets the instance carries are written when no plan is given. [`read`] gives the same back.
+/// not 1, the `fixed` column when any buffer is fixed; offsets the instance carries are written when no plan is given.
+/// [`read`] gives the same back.
 pub fn write(instance: &Instance, plan: Option<&Plan>) -> String {
     let buffers = instance.problem.buffers();
     let aligned = buffers.iter().any(|b| b.align != 1);
+    let fixed = buffers.iter().any(|b| b.fixed.is_some());
     let offsets = plan.map(|plan| &plan.offsets).or(instance.offsets.as_ref());
     let mut out = String::with_capacity(32 * (buffers.len() + 1));
     out.push_str("id,lower,upper,size");
     out.push_str(if aligned { ",alignment" } else { "" });
+    out.push_str(if fixed { ",fixed" } else { "" });
     out.push_str(if offsets.is_some() { ",offset\n" } else { "\n" });
     for (i, b) in buffers.iter().enumerate() {
         let id = instance.ids.get(i).map_or_else(|| Cow::Owned(i.to_string()), |id| quoted(id));
@@ -95,6 +114,10 @@ pub fn write(instance: &Instance, plan: Option<&Plan>) -> String {
         let _ = write!(out, "{id},{},{},{}", b.lifespan.first, b.lifespan.last, b.size);
         if aligned {
             let _ = write!(out, ",{}", b.align);
+        }
+        if fixed {
+            out.push(',');
+            let _ = b.fixed.map(|at| write!(out, "{at}"));
         }
         if let Some(offset) = offsets.and_then(|offsets| offsets.get(i)) {
             let _ = write!(out, ",{offset}");
@@ -156,6 +179,15 @@ impl Row<'_> {
             let found = text.to_owned();
             self.error(CsvErrorKind::NotANumber { column: COLUMNS[column], max: u64::MAX, found })
         })
+    }
+
+    /// A number that may be left out, with its column or in its field.
+    fn optional(&self, column: usize) -> Result<Option<u64>, CsvError> {
+        if self.text(column).unwrap_or_default().is_empty() {
+            Ok(None)
+        } else {
+            self.number(column).map(Some)
+        }
     }
 
     fn point(&self, column: usize) -> Result<u32, CsvError> {
@@ -317,6 +349,11 @@ pub enum CsvErrorKind {
     UnclosedQuote,
     /// Text between a closing quote and the next separator.
     TextAfterQuote,
+    /// The buffer is fixed where another one is, and both are live at once.
+    FixedOverlap {
+        /// The other one's line.
+        line: u32,
+    },
     /// The buffer of the line cannot be planned.
     Buffer(ProblemError),
 }
@@ -347,6 +384,9 @@ impl fmt::Display for CsvError {
             CsvErrorKind::UnclosedQuote => f.write_str("a quoted field is not closed"),
             CsvErrorKind::TextAfterQuote => {
                 f.write_str("text after a closing quote; a quote inside a quoted field is written twice")
+            }
+            CsvErrorKind::FixedOverlap { line } => {
+                write!(f, "its fixed place shares bytes with that of line {line} while both are live")
             }
             CsvErrorKind::Buffer(error) => error.what(f),
         }

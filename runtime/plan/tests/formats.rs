@@ -32,7 +32,7 @@ fn reads_any_column_order_and_quotes() {
 
 #[test]
 fn errors_name_the_line_and_the_remedy() {
-    let known = "known are id, lower, upper, size, alignment, offset";
+    let known = "known are id, lower, upper, size, alignment, fixed, offset";
     check_error("", "line 1: empty; expected a header such as id,lower,upper,size");
     check_error("\n \n", "line 1: empty; expected a header such as id,lower,upper,size");
     check_error("a,0,1,4\n", &format!("line 1: unknown column \"a\"; {known}"));
@@ -43,7 +43,7 @@ fn errors_name_the_line_and_the_remedy() {
     check_error("id,id,lower,upper,size\n", "line 1: column id is named twice");
     let row = |row: &str| format!("id,lower,upper,size\nx,0,1,1\n\n{row}\n");
     check_error(&row("x,0,1"), "line 4: 3 fields, the header has 4");
-    check_error(&row("x,0,1,1,2,3,4"), "line 4: more than 6 fields");
+    check_error(&row("x,0,1,1,2,3,4,5"), "line 4: more than 7 fields");
     check_error(&row("x,0,-1,1"), "line 4: upper is \"-1\", expected a whole number from 0 to 4294967295");
     check_error(
         &row("x,0,1,1.5"),
@@ -82,6 +82,32 @@ fn errors_name_the_line_and_the_remedy() {
 }
 
 #[test]
+fn fixed_offsets_are_read_written_and_checked() {
+    let text = "id,lower,upper,size,alignment,fixed\na,0,2,8,4,16\nb,0,2,8,4,\nc,2,3,8,1,3\n";
+    let instance = csv::read(text).unwrap();
+    let free = Buffer::new(8, 0, 2).aligned(4);
+    assert_eq!(instance.problem.buffers(), [free.at(16), free, Buffer::new(8, 2, 3).at(3)]);
+    assert_eq!(csv::write(&instance, None), text);
+    let plan = Plan::from_offsets(&instance.problem, vec![16, 0, 3], "hand").unwrap();
+    let placed = csv::write(&instance, Some(&plan));
+    assert!(
+        placed.starts_with("id,lower,upper,size,alignment,fixed,offset\na,0,2,8,4,16,16\nb,"),
+        "{placed}"
+    );
+    assert_eq!(csv::read(&placed).unwrap(), Instance { offsets: Some(plan.offsets), ..instance });
+
+    let error = |rows: &str, expect: &str| {
+        check_error(&format!("fixed,id,lower,upper,size,alignment\n{rows}"), expect)
+    };
+    error("x,a,0,2,8,4", "line 2: fixed is \"x\", expected a whole number from 0 to 18446744073709551615");
+    error("16,a,0,2,8,4\n18,b,0,2,8,4", "line 3: the fixed offset 18 is no multiple of the alignment 4");
+    error(
+        "16,a,0,2,8,4\n20,b,1,2,8,4",
+        "line 3: its fixed place shares bytes with that of line 2 while both are live",
+    );
+}
+
+#[test]
 fn writes_what_it_reads() {
     let problem =
         Problem::new(vec![Buffer::new(8, 0, 2).aligned(4), Buffer::new(3, 1, 3), Buffer::new(5, 2, 3)])
@@ -110,7 +136,8 @@ fn problems_are_checked() {
     );
     check(&[good.aligned(0)], "buffer 0: alignment 0 is not a power of two (1, 2, 4, ...)");
     check(&[good, good.aligned(48)], "buffer 1: alignment 48 is not a power of two (1, 2, 4, ...)");
-    let total = "sizes, alignment paddings and fixed ends up to here exceed 4611686018427387904 bytes in total";
+    let total =
+        "sizes, alignment paddings and fixed ends up to here exceed 4611686018427387904 bytes in total";
     check(&[Buffer::new(MAX_TOTAL_BYTES, 0, 1), good], &format!("buffer 1: {total}"));
     check(&[good.aligned(1 << 63)], &format!("buffer 0: {total}"));
     check(&[Buffer::new(u64::MAX, 0, 1).aligned(2)], &format!("buffer 0: {total}"));
