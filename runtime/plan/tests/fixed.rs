@@ -5,12 +5,12 @@ mod instances;
 
 use bayplan_plan::{
     Buffer, Effort, LowerBound, MAX_TOTAL_BYTES, Problem, ProblemError, Status, aligned_lower_bound,
-    lower_bound, solve, solve_with, validate,
+    lower_bound, solve, solve_with, strategies, validate,
 };
 use instances::{KINDS, SplitMix};
 use proptest::prelude::*;
 
-/// Strategies that place buffers around fixed ones.
+/// Strategies that use the smallest gap beneath fixed buffers.
 const AROUND_FIXED: [&str; 2] = ["greedy by size", "greedy by lifetime"];
 
 #[track_caller]
@@ -113,9 +113,12 @@ fn plans_around_fixed_buffers_are_valid() {
     for &(kind, generate) in KINDS {
         for (seed, n, lift) in [(1, 7, 0), (2, 40, 0), (3, 40, 256), (4, 300, 0), (5, 300, 4096)] {
             let problem = pinned(&generate(seed, n), &mut SplitMix(seed), lift);
-            for name in AROUND_FIXED {
+            let best = solve(&problem, Effort::Steps(100_000));
+            assert_eq!(validate(&problem, &best), Ok(()), "{kind} n {n} seed {seed}");
+            for name in strategies() {
                 let plan = solve_with(&problem, name).unwrap();
                 assert_eq!(validate(&problem, &plan), Ok(()), "{kind} n {n} seed {seed}, {name}");
+                assert!(best.peak <= plan.peak, "{kind} n {n} seed {seed}: {name} is better");
             }
         }
     }
@@ -179,10 +182,15 @@ proptest! {
         least_peak(problem.buffers(), &mut offsets, &mut best);
         let bound = aligned_lower_bound(&problem).bytes;
         prop_assert!(bound <= best, "bound {} above {}", bound, best);
-        for name in AROUND_FIXED {
+        for name in strategies() {
             let plan = solve_with(&problem, name).unwrap();
             prop_assert_eq!(validate(&problem, &plan), Ok(()));
             prop_assert!(plan.peak >= best && (plan.status != Status::Optimal || plan.peak == best));
         }
+        let plan = solve(&problem, Effort::Steps(1_000_000));
+        prop_assert_eq!(validate(&problem, &plan), Ok(()));
+        let proved = matches!(plan.status, Status::Optimal | Status::OptimalBySearch);
+        prop_assert!(plan.peak >= best && plan.proved_bound <= best && (!proved || plan.peak == best));
+        prop_assert!(proved || problem.buffers().iter().any(|buffer| buffer.align > 1));
     }
 }

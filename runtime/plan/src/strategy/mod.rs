@@ -9,6 +9,7 @@ use crate::sections::Sections;
 
 mod gap;
 mod greedy;
+mod obstacles;
 mod online;
 mod preorder;
 mod ranges;

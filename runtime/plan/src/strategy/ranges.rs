@@ -153,6 +153,47 @@ impl<'a> Unplaced<'a> {
         self.search(2 * node + 1 - swap, first, last, found)
     }
 
+    /// The best rank of a job that lies within sections `[first, last)` and passes a check, or NONE; NONE as well
+    /// when the check has failed `patience` times, which counts down.
+    pub(super) fn best_that(
+        &self,
+        first: u32,
+        last: u32,
+        patience: &mut usize,
+        passes: impl Fn(&Job) -> bool,
+    ) -> u32 {
+        let mut found = NONE;
+        // Each step replaces one entry by at most two; the tree has at most 27 levels.
+        let mut stack = [1usize; 64];
+        let mut depth = 1;
+        while depth > 0 && *patience > 0 {
+            depth -= 1;
+            let node = stack[depth];
+            let corners = &self.tree.corners[node];
+            if self.best[node] >= found || corners.max_first < first || corners.min_last > last {
+                continue;
+            }
+            if let Some(leaf) = node.checked_sub(self.tree.leaves()) {
+                for at in self.tree.bounds[leaf] as usize..self.tree.bounds[leaf + 1] as usize {
+                    let job = &self.jobs[self.tree.items[at] as usize];
+                    if self.ranks[at] < found && job.first >= first && job.last <= last {
+                        if passes(job) {
+                            found = self.ranks[at];
+                        } else {
+                            *patience = patience.saturating_sub(1);
+                        }
+                    }
+                }
+                continue;
+            }
+            let swap = usize::from(self.best[2 * node + 1] < self.best[2 * node]);
+            stack[depth] = 2 * node + 1 - swap;
+            stack[depth + 1] = 2 * node + swap;
+            depth += 2;
+        }
+        found
+    }
+
     /// Takes a job out.
     pub(super) fn remove(&mut self, job: u32) {
         let leaf = self.tree.leaf_of[job as usize] as usize;

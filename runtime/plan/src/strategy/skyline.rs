@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::cmp::Reverse;
 
 use super::Context;
+use super::obstacles::Obstacles;
 use super::preorder::{Key, preorder};
 use super::ranges::{NONE, Unplaced};
 
@@ -24,20 +25,37 @@ use super::ranges::{NONE, Unplaced};
 /// places a job, which makes at most two more, so there are at most 3n queries.
 ///
 /// With a common alignment, heights are kept at multiples of it, so every offset is one too; a job with a
-/// larger alignment leaves a hole beneath.
+/// larger alignment leaves a hole beneath. Jobs with fixed offsets are [`Obstacles`].
 fn skyline(context: &Context<'_>, order: &[u32]) -> Vec<u64> {
     let sections = context.sections;
     let jobs = &sections.jobs;
-    let mut offsets = vec![0; jobs.len()];
+    let mut offsets: Vec<u64> = jobs.iter().map(|job| job.fixed.unwrap_or(0)).collect();
     let mut unplaced = Unplaced::all(context.ranges(), jobs, order);
     let mut terrain = Terrain::flat(sections.len());
+    let mut obstacles = Obstacles::of(sections);
     let mut left = jobs.len();
+    for (index, _) in (0..).zip(jobs).filter(|(_, job)| job.fixed.is_some()) {
+        unplaced.remove(index);
+        left -= 1;
+    }
     while left > 0 {
         let Some(plateau) = terrain.lowest() else { break };
         let (first, last, height) = terrain.get(plateau);
-        let rank = unplaced.best_within(first, last);
+        obstacles.rise_to(height);
+        let rank = if obstacles.near(first, last, height) {
+            let mut patience = obstacles.patience;
+            let rank =
+                unplaced.best_that(first, last, &mut patience, |job| obstacles.leave_room(job, height));
+            obstacles.patience = patience;
+            rank
+        } else {
+            unplaced.best_within(first, last)
+        };
         if rank == NONE {
-            terrain.raise_to_neighbour(plateau);
+            match obstacles.next(first, last, terrain.lower_neighbour(plateau)) {
+                Some((first, last, above)) => terrain.build(plateau, first, last, above),
+                None => terrain.raise_to_neighbour(plateau),
+            }
             continue;
         }
         let index = order[rank as usize];
@@ -126,6 +144,12 @@ impl Terrain {
             }
         }
         None
+    }
+
+    /// The height of the lower of a plateau's neighbours.
+    fn lower_neighbour(&self, id: u32) -> u64 {
+        let Plateau { before, after, .. } = self.plateaus[id as usize];
+        self.height(before).min(self.height(after))
     }
 
     /// Joins a taken plateau in which nothing fits with its lower neighbour, or with both when they are
