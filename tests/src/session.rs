@@ -83,6 +83,7 @@ pub fn validated(program: &Program) -> (Plan, LowerBound) {
         size: b.size,
         align: b.alignment,
         lifespan: Lifespan::new(b.first, b.last),
+        fixed: None,
     };
     let problem = Problem::new(buffers.iter().map(place).collect()).expect("a recorded plan is a problem");
     let offsets = buffers.iter().map(|buffer| buffer.offset).collect();
