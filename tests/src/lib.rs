@@ -8,7 +8,9 @@ pub mod differential;
 pub mod graphs;
 pub mod npy;
 pub mod onnx_file;
+pub mod planners;
 pub mod program;
+mod random;
 pub mod session;
 pub mod tmux;
 

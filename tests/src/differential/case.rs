@@ -5,8 +5,8 @@ use core::fmt;
 use bayplan_graph::{Graph, Tensor};
 
 use super::draw::{Drawn, draw};
-use super::random::Random;
 use super::settings::Settings;
+use crate::random::Random;
 
 /// What is run.
 #[derive(Clone, Debug)]

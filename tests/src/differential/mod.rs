@@ -18,7 +18,6 @@ mod failure;
 mod memory;
 mod minimise;
 mod oracle;
-mod random;
 mod settings;
 mod step;
 mod sweep;

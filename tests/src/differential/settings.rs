@@ -7,7 +7,7 @@ use bayplan_engine::Limits;
 use bayplan_plan::Effort;
 use bayplan_shaders::{Class, Target};
 
-use super::random::Random;
+use crate::random::Random;
 
 /// Options of the compiler, and what a device is made worse by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,8 +13,8 @@ mod rows;
 use bayplan_graph::{DType, Op, Tensor, ValueId};
 
 use self::recipe::Recipe;
-use super::random::Random;
 use crate::graphs::{Builder, floats};
+use crate::random::Random;
 
 /// Seeds that share their recipes.
 pub const EPOCH: u64 = 512;

@@ -4,9 +4,9 @@ use bayplan_graph::DType;
 use bayplan_graph::op::{BinaryOp, Op, UnaryOp};
 use bayplan_graph::{Tensor, ValueId};
 
-use super::super::random::Random;
 use super::Drawing;
 use crate::graphs::floats;
+use crate::random::Random;
 
 /// Most moves of a recipe.
 const LONGEST: usize = 6;
