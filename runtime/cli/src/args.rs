@@ -17,14 +17,24 @@ JSON: version, model, device, dims, seed; inputs and outputs (each with name, dt
 
 /// The example of `plan`, and what its JSON holds.
 const PLAN: &str = "\
-Example: bayplan plan encoder.onnx --dim batch=4 --dim seq=32 --json
+Example: bayplan plan encoder.onnx --dim batch=4 --dim seq=32 --effort high --json
 
-JSON: version, kind (model or instance), name; in bytes peak, lower_bound and their difference \
-    gap; witness (a point, and the ids live there, whose sizes add up to the lower_bound); waste as \
-    a share of the lower_bound; status, strategy. Of an instance: given_peak (that of the offsets in \
-    the file, null without them) and buffers, each with id, lower, upper, size, alignment and \
-    offset. Of a model: dims, target, arena_bytes, weight_bytes, \
-    load_peak, dispatches, kernels, and plan with all buffers and ops as a recording keeps them.";
+JSON: version, kind (model or instance), name; in bytes peak, lower_bound, proved_bound (no plan is \
+    smaller) and gap (peak less lower_bound); witness (a point, and the ids live there, whose sizes \
+    add up to the lower_bound); waste as a share of the lower_bound; status, strategy. Of an \
+    instance: given_peak (that of the offsets in the file, null without them). Of a model: dims, \
+    target, arena_bytes, weight_bytes, load_peak, dispatches, kernels, and plan with all buffers and \
+    ops as a recording keeps them.
+    buffers: each with id, lower, upper, size, alignment, fixed (or null), offset; ground (floor, \
+    fixed, buffers, loose or empty), rests_on (those beneath it, by their place in the list) and \
+    slack (bytes it could sink); regret (how much the arena would shrink without it, at least and \
+    at most).
+    why_not_smaller: verdict (empty, bound met, excluded by search or open), text, open (bytes that \
+    may be to be had); bound (kind: live, padded or fixed; bytes, point, live, padding, and the \
+    fixed buffer or null); loss at the witness (live, padding, holes, tail: they add up to the \
+    peak); reliefs (the bound without a buffer, and with half of it); regrets, the largest; \
+    regrets_untried; settled_peak (each buffer as low as those beneath it permit); chain (what \
+    carries the peak, from its top) and chain_length. Lists end after 64 rows.";
 
 /// The example of `devices`, and what its JSON holds.
 const DEVICES: &str = "\
@@ -151,12 +161,34 @@ pub(crate) struct RunOptions {
 pub(crate) struct PlanOptions {
     #[command(flatten)]
     pub(crate) model: ModelOptions,
+    /// How long to search for a smaller plan.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) effort: PlanEffort,
     /// What to print.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: PlanFormat,
     /// Short for --format json.
     #[arg(long, conflicts_with = "format")]
     pub(crate) json: bool,
+}
+
+/// How long the planner may search.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PlanEffort {
+    /// Milliseconds on the graphs of today's models.
+    #[default]
+    Normal,
+    /// Seconds, where a gap to the bound is left.
+    High,
+}
+
+impl From<PlanEffort> for bayplan::Effort {
+    fn from(effort: PlanEffort) -> Self {
+        match effort {
+            PlanEffort::Normal => Self::Normal,
+            PlanEffort::High => Self::High,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -166,7 +198,7 @@ pub(crate) enum PlanFormat {
     Text,
     /// For programs.
     Json,
-    /// One line per buffer: id,lower,upper,size,alignment,offset.
+    /// One line per buffer: id,lower,upper,size and, where there are any, alignment,fixed,offset.
     Csv,
 }
 

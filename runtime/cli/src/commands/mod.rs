@@ -2,7 +2,10 @@
 
 pub(crate) mod devices;
 pub(crate) mod plan;
+mod plan_json;
 mod plan_text;
+mod plan_why;
+mod planned;
 pub(crate) mod report;
 pub(crate) mod run;
 mod run_text;

@@ -5,12 +5,14 @@ use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 
-use bayplan::{Device, Effort, Error, Target};
+use bayplan::{Device, Effort, Error, Options, Target};
 use bayplan_plan::csv::{self, Instance};
-use bayplan_plan::{Plan, Violation, solve, validate};
+use bayplan_plan::{Plan, Violation, solve};
 use bayplan_text::{Bytes, ellipsis, escape};
 
-use super::plan_text::{instance_json, instance_text, model_csv, model_json, model_text};
+use super::plan_json::{Rest, plan_json};
+use super::plan_text::{instance_text, model_text};
+use super::planned::Planned;
 use super::run::{compile, device_options, open_model};
 use crate::args::{ModelOptions, PlanFormat, PlanOptions};
 use crate::exit::{Failure, Outcome};
@@ -25,33 +27,31 @@ const ID: usize = 40;
 
 pub(crate) fn plan(options: &PlanOptions) -> Outcome {
     let format = if options.json { PlanFormat::Json } else { options.format };
+    let effort = options.effort.into();
     let path = &options.model.model;
     let text = if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv")) {
         if !options.model.dims.is_empty() {
             return Err(Failure::usage("--dim applies to models; an instance in CSV has fixed sizes"));
         }
-        instance(path, format)?
+        instance(path, format, effort)?
     } else {
-        model(&options.model, format)?
+        model(&options.model, format, effort)?
     };
     out::print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn instance(path: &Path, format: PlanFormat) -> Result<String, Failure> {
+fn instance(path: &Path, format: PlanFormat, effort: Effort) -> Result<String, Failure> {
     let name = path.display().to_string();
     let instance = read(path)?;
     let given = given(&name, &instance)?;
-    let plan = solve(&instance.problem, Effort::Normal);
-    validate(&instance.problem, &plan).map_err(|e| {
-        Failure::new(format!(
-            "the plan of {name} did not pass its validator: {e}; this is a defect of bayplan"
-        ))
-    })?;
+    let plan = solve(&instance.problem, effort);
+    let planned = Planned::new(&name, instance, plan, effort)?;
+    let given_peak = given.as_ref().map(|given| given.peak);
     Ok(match format {
-        PlanFormat::Csv => csv::write(&instance, Some(&plan)),
-        PlanFormat::Json => instance_json(&name, &instance, &plan, given.as_ref())?,
-        PlanFormat::Text => instance_text(&name, &instance, &plan, given.as_ref()),
+        PlanFormat::Csv => csv::write(&planned.instance, Some(&planned.plan)),
+        PlanFormat::Json => plan_json("instance", &name, &planned, Rest::Instance { given_peak })?,
+        PlanFormat::Text => instance_text(&name, &planned, given.as_ref()),
     })
 }
 
@@ -79,6 +79,9 @@ fn wrong(instance: &Instance, violation: &Violation) -> String {
         ),
         Violation::Misaligned { buffer, offset, align } => {
             format!("{}: offset {offset} is no multiple of its alignment {align}", row(buffer))
+        }
+        Violation::Moved { buffer, offset, fixed } => {
+            format!("{}: offset {offset}, but it is fixed at {fixed}", row(buffer))
         }
         Violation::OffsetTooLarge { buffer, offset } => {
             format!("{}: offset {offset} plus its size passes 64 bits", row(buffer))
@@ -109,20 +112,27 @@ fn read(path: &Path) -> Result<Instance, Failure> {
     csv::read(&text).map_err(|e| fail(&e))
 }
 
-fn model(options: &ModelOptions, format: PlanFormat) -> Result<String, Failure> {
+fn model(options: &ModelOptions, format: PlanFormat, effort: Effort) -> Result<String, Failure> {
     let model = open_model(&options.model)?;
     let dims = inputs::dims(&model, &options.dims)?;
     let (device, why) = device(options)?;
     let generic = Target::generic();
-    let program = compile(&model, &dims, device.as_ref().map_or(&generic, Device::target))?;
+    let target = device.as_ref().map_or(&generic, Device::target);
+    let program = compile(&model, &dims, target, Options { effort, ..Options::default() })?;
     if let Some(Err(e)) = device.map(|device| device.check_memory(&program)) {
         out::error_line("warning", &format!("this would not run now: {e}"));
     }
+    let planned = Planned::of_program(&program, effort)?;
     Ok(match format {
-        PlanFormat::Csv => model_csv(&program)?,
-        PlanFormat::Json => model_json(&program)?,
-        PlanFormat::Text => model_text(&program, why.as_deref()),
+        PlanFormat::Csv => csv::write(&escaped(planned.instance), None),
+        PlanFormat::Json => plan_json("model", &program.name, &planned, Rest::of_program(&program)?)?,
+        PlanFormat::Text => model_text(&program, &planned, why.as_deref()),
     })
+}
+
+/// The same with ids that are harmless in a terminal: a file's ids are the user's own, a model's names are not.
+fn escaped(instance: Instance) -> Instance {
+    Instance { ids: instance.ids.iter().map(|id| escape(id).to_string()).collect(), ..instance }
 }
 
 /// The device that was asked for, else the best one, else none (the built-in target stands for it) and why.
@@ -159,6 +169,9 @@ mod tests {
         check("a,0,2,100,1,0\nb\u{1b},1,3,50,1,99\n", Err(shared));
         check("a,0,2,100,64,0\nb,1,3,50,64,100\n", Err("row 2 (b): offset 100 is no multiple"));
         check("a,0,2,100,1,18446744073709551615\n", Err("row 1 (a): offset 18446744073709551615 plus"));
+        let moved = "id,lower,upper,size,fixed,offset\na,0,2,100,64,0\n";
+        let failure = given("x.csv", &csv::read(moved).unwrap()).unwrap_err();
+        assert!(failure.parts().0.contains("row 1 (a): offset 0, but it is fixed at 64"), "{failure:?}");
         let none = given("x.csv", &csv::read("id,lower,upper,size\na,0,2,100\n").unwrap()).unwrap();
         assert_eq!(none, None);
     }

@@ -1,188 +1,30 @@
-//! What `bayplan plan` says.
+//! What `bayplan plan` says to people.
 
-use bayplan::{Arena, Program, record};
-use bayplan_compile::BufferKind;
-use bayplan_plan::csv::{self, Instance};
-use bayplan_plan::{Buffer, Plan, Problem};
+use bayplan::{Arena, Program};
+use bayplan_plan::Plan;
 use bayplan_text::{Bytes, Count, Percent, ellipsis, escape};
-use serde::Serialize;
-use serde_json::{Value, json};
 
-use super::devices::target_json;
+use super::plan_why::why_text;
+use super::planned::Planned;
 use super::run_text::dims_text;
-use crate::exit::Failure;
-use crate::out::{counted, plain};
-
-/// Version of the JSON that this command prints.
-const VERSION: u32 = 1;
-
-/// Buffers listed for people.
-const LISTED: usize = 12;
+use crate::out::counted;
 
 /// Columns of a name in a line.
-const NAME: usize = 80;
+const NAME: usize = 66;
 
-/// A plan for programs. Sizes are bytes; the witness is a program point at which the live buffers' sizes add up to the
-/// lower bound; the gap is the peak less the lower bound, the waste that gap as a share of the lower bound.
-#[derive(Serialize)]
-struct PlanJson<'a, Rest> {
-    version: u32,
-    kind: &'static str,
-    name: &'a str,
-    peak: u64,
-    lower_bound: u64,
-    witness: Witness<'a>,
-    gap: u64,
-    waste: f64,
-    status: &'static str,
-    strategy: &'static str,
-    #[serde(flatten)]
-    rest: Rest,
-}
-
-#[derive(Serialize)]
-struct Witness<'a> {
-    point: u32,
-    /// The buffers that are live there.
-    live: Vec<&'a str>,
-}
-
-#[derive(Serialize)]
-struct InstanceJson<'a> {
-    /// The peak of the offsets in the file.
-    given_peak: Option<u64>,
-    buffers: Vec<BufferJson<'a>>,
-}
-
-#[derive(Serialize)]
-struct BufferJson<'a> {
-    id: &'a str,
-    lower: u32,
-    upper: u32,
-    size: u64,
-    alignment: u64,
-    offset: u64,
-}
-
-#[derive(Serialize)]
-struct ModelJson {
-    dims: serde_json::Map<String, Value>,
-    target: Value,
-    arena_bytes: u64,
-    weight_bytes: u64,
-    load_peak: u64,
-    dispatches: usize,
-    kernels: usize,
-    /// Buffers, ops and weights, as a recording keeps them.
-    plan: Value,
-}
-
-fn plan_json<Rest: Serialize>(
-    kind: &'static str,
-    name: &str,
-    plan: &Plan,
-    live: Vec<&str>,
-    rest: Rest,
-) -> Result<String, Failure> {
-    let plan = PlanJson {
-        version: VERSION,
-        kind,
-        name,
-        peak: plan.peak,
-        lower_bound: plan.lower_bound.bytes,
-        witness: Witness { point: plan.lower_bound.witness, live },
-        gap: plan.gap(),
-        waste: plan.waste(),
-        status: plan.status.name(),
-        strategy: plan.strategy,
-        rest,
-    };
-    let text = serde_json::to_string_pretty(&plan).map_err(|e| Failure::new(e.to_string()))?;
-    Ok(plain(&text) + "\n")
-}
-
-pub(crate) fn instance_json(
-    name: &str,
-    instance: &Instance,
-    plan: &Plan,
-    given: Option<&Plan>,
-) -> Result<String, Failure> {
-    let live = instance.problem.live_at(plan.lower_bound.witness);
-    let live = live.iter().map(|&index| instance.ids[index as usize].as_str()).collect();
-    let buffers = instance.problem.buffers().iter().zip(&instance.ids).zip(&plan.offsets);
-    let buffers = buffers.map(|((buffer, id), &offset)| BufferJson {
-        id,
-        lower: buffer.lifespan.first,
-        upper: buffer.lifespan.last,
-        size: buffer.size,
-        alignment: buffer.align,
-        offset,
-    });
-    let buffers = buffers.collect();
-    plan_json(
-        "instance",
-        name,
-        plan,
-        live,
-        InstanceJson { given_peak: given.map(|given| given.peak), buffers },
-    )
-}
-
-pub(crate) fn instance_text(name: &str, instance: &Instance, plan: &Plan, given: Option<&Plan>) -> String {
-    let count = counted(instance.problem.len(), "buffer", "buffers");
+/// An instance, its plan, and why that is not smaller; `given` is the plan of the offsets in the file.
+pub(super) fn instance_text(name: &str, planned: &Planned, given: Option<&Plan>) -> String {
+    let count = counted(planned.instance.problem.len(), "buffer", "buffers");
     let mut text = format!("instance     {}  {count}\n", escape(name));
-    text += &summary(plan);
+    text += &summary(&planned.plan);
     if let Some(given) = given {
         text += &format!("given        {}, the peak of the offsets in the file\n", sized(given.peak));
     }
-    let live = instance.problem.live_at(plan.lower_bound.witness);
-    let sizes = live.iter().map(|&index| {
-        (instance.ids[index as usize].as_str(), instance.problem.buffers()[index as usize].size)
-    });
-    text + &largest("live at the witness", sizes.collect())
+    text + &why_text(planned)
 }
 
-/// The buffers of a run's arena that are live at a point, with their sizes.
-fn live_at(program: &Program, point: u32) -> Vec<(&str, u64)> {
-    let live = program.buffers.iter().filter(|buffer| {
-        buffer.arena == Arena::Activations
-            && buffer.kind != BufferKind::Load
-            && buffer.lifespan.contains(&point)
-    });
-    live.map(|buffer| (buffer.name.as_str(), buffer.size)).collect()
-}
-
-pub(crate) fn model_json(program: &Program) -> Result<String, Failure> {
-    let fail = |e: serde_json::Error| Failure::new(e.to_string());
-    let live = live_at(program, program.run.plan.lower_bound.witness);
-    let rest = ModelJson {
-        dims: program.dims.iter().map(|(name, value)| (name.to_string(), json!(value))).collect(),
-        target: target_json(&program.target),
-        arena_bytes: program.arena_bytes[Arena::Activations.index()],
-        weight_bytes: program.arena_bytes[Arena::Weights.index()],
-        load_peak: program.load.plan.peak,
-        dispatches: program.run.dispatches.len(),
-        kernels: program.kernels.len(),
-        plan: serde_json::from_str(&record(program).to_json()).map_err(fail)?,
-    };
-    let live = live.into_iter().map(|(name, _)| name).collect();
-    plan_json("model", &program.name, &program.run.plan, live, rest)
-}
-
-/// The buffers of the run's plan as an instance, placed. Ids are names, escaped.
-pub(crate) fn model_csv(program: &Program) -> Result<String, Failure> {
-    let record = record(program);
-    let rows = || record.buffers.iter().filter(|buffer| buffer.arena == 0);
-    let buffers = rows().map(|row| Buffer::new(row.size, row.first, row.last).aligned(row.alignment));
-    let instance = Instance {
-        ids: rows().map(|row| escape(&row.name).to_string()).collect(),
-        problem: Problem::new(buffers.collect()).map_err(|e| Failure::new(e.to_string()))?,
-        offsets: Some(rows().map(|row| row.offset).collect()),
-    };
-    Ok(csv::write(&instance, None))
-}
-
-pub(crate) fn model_text(program: &Program, why: Option<&str>) -> String {
+/// A program, its plan, and why that is not smaller; `why` says why it is for the target that it is for.
+pub(super) fn model_text(program: &Program, planned: &Planned, why: Option<&str>) -> String {
     let dims = dims_text(program);
     let mut text = format!("model        {}  {dims}", ellipsis(&program.name, 40)).trim_end().to_owned();
     text += &format!("\ntarget       {}\n", ellipsis(&program.target.name, NAME));
@@ -200,10 +42,10 @@ pub(crate) fn model_text(program: &Program, why: Option<&str>) -> String {
     );
     let witness = program.run.plan.lower_bound.witness;
     if let Some(dispatch) = program.run.dispatches.get(witness as usize) {
-        let (name, op) = (ellipsis(&dispatch.name, 52), ellipsis(&dispatch.source_op, 20));
-        text += &format!("witness      op {witness}  {name} ({op})\n");
+        let (name, op) = (ellipsis(&dispatch.name, 36), ellipsis(&dispatch.source_op, 20));
+        text += &format!("witness      point {witness}: {name} ({op})\n");
     }
-    text + &largest("live there", live_at(program, witness))
+    text + &why_text(planned)
 }
 
 /// Bytes, short and in full.
@@ -213,75 +55,114 @@ fn sized(bytes: u64) -> String {
 
 fn summary(plan: &Plan) -> String {
     let mut text = format!("peak         {}\n", sized(plan.peak));
-    let witness = plan.lower_bound.witness;
+    let witness = Count(plan.lower_bound.witness.into());
     text += &format!("lower bound  {}, live at point {witness}\n", sized(plan.lower_bound.bytes));
+    if plan.proved_bound > plan.lower_bound.bytes {
+        text += &format!("proved       {}, no plan is smaller\n", sized(plan.proved_bound));
+    }
     let waste = Percent(plan.waste()).to_string();
     text += &format!("waste        {waste:<10}  {} bytes, {}\n", Count(plan.gap()), plan.status.name());
     text + &format!("strategy     {}\n", plan.strategy)
 }
 
-fn largest(title: &str, mut sizes: Vec<(&str, u64)>) -> String {
-    sizes.sort_by_key(|&(_, size)| std::cmp::Reverse(size));
-    let mut text = format!("{title}:\n");
-    for (name, size) in sizes.iter().take(LISTED) {
-        text += &format!("  {:>10}  {}\n", Bytes(*size).to_string(), ellipsis(name, NAME));
-    }
-    if sizes.len() > LISTED {
-        let rest: u64 = sizes[LISTED..].iter().map(|(_, size)| size).sum();
-        text += &format!("  {:>10}  in {} more\n", Bytes(rest).to_string(), sizes.len() - LISTED);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
+    use bayplan_plan::csv;
     use bayplan_plan::{Effort, solve};
     use clap::CommandFactory;
+    use serde_json::{Value, json};
 
     use super::*;
+    use crate::commands::plan_json::{Rest, plan_json};
 
     const CSV: &str = "id,lower,upper,size\na,0,2,100\nb\u{1b}[2J,1,3,50\nc,2,4,100\n";
 
-    fn planned() -> (Instance, Plan) {
-        let instance = csv::read(CSV).unwrap();
+    fn planned(csv: &str) -> Planned {
+        let instance = csv::read(csv).unwrap();
         let plan = solve(&instance.problem, Effort::Normal);
-        (instance, plan)
+        Planned::new("x.csv", instance, plan, Effort::Normal).unwrap()
+    }
+
+    fn told(planned: &Planned) -> Value {
+        let text = plan_json("instance", "x.csv", planned, Rest::Instance { given_peak: None }).unwrap();
+        assert!(!text.contains('\u{1b}'));
+        serde_json::from_str(&text).unwrap()
     }
 
     #[test]
     fn an_instance_is_told_with_its_proof() {
-        let (instance, plan) = planned();
-        let text = instance_json("x.csv", &instance, &plan, None).unwrap();
-        assert!(!text.contains('\u{1b}'));
-        let json: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(
-            (&json["peak"], &json["lower_bound"], &json["gap"]),
-            (&json!(150), &json!(150), &json!(0))
-        );
+        let json = told(&planned(CSV));
+        let figures = ["peak", "lower_bound", "proved_bound", "gap", "status"].map(|key| json[key].clone());
+        assert_eq!(figures, [json!(150), json!(150), json!(150), json!(0), json!("optimal")]);
         assert_eq!(json["witness"], json!({ "point": 1, "live": ["a", "b\u{1b}[2J"] }));
-        assert_eq!(json["buffers"].as_array().map(Vec::len), Some(3));
+        let rows = json["buffers"].as_array().unwrap();
+        assert_eq!(rows.len(), 3);
+        let top = rows.iter().find(|row| row["ground"] == "buffers").unwrap();
+        assert_eq!(
+            top["rests_on"].as_array().map(Vec::len),
+            Some(if top["id"] == "b\u{1b}[2J" { 2 } else { 1 })
+        );
+        let why = &json["why_not_smaller"];
+        assert_eq!((&why["verdict"], &why["open"]), (&json!("bound met"), &json!(0)));
+        assert_eq!(why["bound"]["kind"], "live");
+        let loss = |part: &str| why["loss"][part].as_u64().unwrap();
+        assert_eq!(loss("live") + loss("padding") + loss("holes") + loss("tail"), 150);
+        assert_eq!(why["chain"].as_array().map(Vec::len), Some(2));
+        // Without b the others take turns.
+        assert_eq!(
+            why["regrets"][0],
+            json!({ "id": "b\u{1b}[2J", "size": 50, "at_least": 50, "at_most": 50 })
+        );
     }
 
     #[test]
     fn help_names_every_key_of_the_json() {
-        let (instance, plan) = planned();
-        let json: Value = serde_json::from_str(&instance_json("x", &instance, &plan, None).unwrap()).unwrap();
+        let json = told(&planned(CSV));
         let mut program = crate::args::Arguments::command();
         let help = program.find_subcommand_mut("plan").unwrap().render_long_help().to_string();
-        let rows = json["buffers"][0].as_object().unwrap().keys();
-        for key in json.as_object().unwrap().keys().chain(rows) {
+        let objects =
+            [&json, &json["buffers"][0], &json["why_not_smaller"], &json["why_not_smaller"]["bound"]];
+        for key in objects.iter().flat_map(|object| object.as_object().unwrap().keys()) {
             let named = help.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == key);
             assert!(named, "{key} is not in\n{help}");
         }
     }
 
     #[test]
-    fn text_is_harmless_and_fits_a_hundred_columns() {
-        let (instance, plan) = planned();
-        let given = Plan::from_offsets(&instance.problem, vec![0, 100, 200], "given").unwrap();
-        let text = instance_text("x.csv", &instance, &plan, Some(&given));
-        assert!(text.contains("given        300 B       300 bytes"), "{text}");
-        assert!(!text.contains('\u{1b}') && text.contains("peak         150 B       150 bytes"), "{text}");
-        assert!(text.lines().all(|line| bayplan_text::columns(line) <= 100), "{text}");
+    fn text_is_harmless_and_fits_eighty_columns() {
+        let text = |planned: &Planned, given: Option<&Plan>| {
+            let text = instance_text("x.csv", planned, given);
+            let long = text.lines().find(|line| bayplan_text::columns(line) > 80);
+            assert!(!text.contains('\u{1b}') && long.is_none(), "{long:?} in\n{text}");
+            text
+        };
+        let first = planned(CSV);
+        let given = Plan::from_offsets(&first.instance.problem, vec![0, 100, 200], "given").unwrap();
+        let shown = text(&first, Some(&given));
+        assert!(shown.contains("given        300 B       300 bytes"), "{shown}");
+        assert!(shown.contains("peak         150 B       150 bytes"), "{shown}");
+        assert!(shown.contains("at point 1, 2 buffers are live and"), "{shown}");
+        let long = "/layer.".repeat(30);
+        let rows: String = (0..30u64)
+            .map(|i| format!("{long}{i},{},{},{}\n", i / 3, i / 3 + 1 + i % 5, (i + 1) << 40))
+            .collect();
+        text(&planned(&format!("id,lower,upper,size\n{rows}")), None);
+        text(
+            &planned("id,lower,upper,size,alignment,fixed\na,0,2,10,16,\nb,0,2,12,16,\nc,0,1,4,4,1000\n"),
+            None,
+        );
+        assert!(text(&planned("id,lower,upper,size\n"), None).contains("there is nothing to place"));
+    }
+
+    /// The offsets of the file leave a hole: what lies above it is loose, and what could be had is told.
+    #[test]
+    fn what_a_plan_made_elsewhere_wastes_is_told() {
+        let instance = csv::read("id,lower,upper,size,offset\na,0,2,100,0\nb,1,3,50,160\n").unwrap();
+        let plan = Plan::from_offsets(&instance.problem, vec![0, 160], "given").unwrap();
+        let text =
+            instance_text("x.csv", &Planned::new("x.csv", instance, plan, Effort::Normal).unwrap(), None);
+        for words in ["60 bytes less", "100 B", "60 B free beneath", "no search for one was made"] {
+            assert!(text.contains(words), "{words} is not in\n{text}");
+        }
     }
 }

@@ -40,7 +40,7 @@ pub(crate) fn run(options: &RunOptions) -> Outcome {
     let device = open(&options.model)?;
     let begun = Instant::now();
     progress.stage("compiling");
-    let program = compile(&model, &dims, device.target())?;
+    let program = compile(&model, &dims, device.target(), bayplan::Options::default())?;
     // Before inputs as large as what does not fit are drawn.
     device.check_memory(&program)?;
     let given = inputs::tensors(&program, &options.inputs, options.seed)?;
@@ -121,8 +121,13 @@ pub(crate) fn open_model(path: &Path) -> Result<Model, Failure> {
 }
 
 /// Compiles a model for dims that its symbols have got.
-pub(crate) fn compile(model: &Model, dims: &Bindings, target: &Target) -> Result<Program, Failure> {
-    model.compile(dims, target, bayplan::Options::default()).map_err(|e| match e {
+pub(crate) fn compile(
+    model: &Model,
+    dims: &Bindings,
+    target: &Target,
+    options: bayplan::Options,
+) -> Result<Program, Failure> {
+    model.compile(dims, target, options).map_err(|e| match e {
         // Values that do not fit each other are the fault of whoever gave them.
         bayplan::Error::Compile(CompileError::Bind(reason)) if !dims.is_empty() => Failure::usage(reason),
         e => e.into(),

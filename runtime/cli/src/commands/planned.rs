@@ -1,0 +1,73 @@
+//! A plan with what explains it, whatever it is of: an instance or a model.
+
+use bayplan::{Arena, Effort, Program};
+use bayplan_compile::BufferKind;
+use bayplan_plan::csv::Instance;
+use bayplan_plan::explain::{REGRET_WORK, WhyNotSmaller, why_not_smaller};
+use bayplan_plan::{Buffer, Plan, Problem, validate};
+
+use crate::exit::Failure;
+
+/// Buffers with names, where they lie, and why the arena is not smaller.
+pub(crate) struct Planned {
+    /// The buffers; of a model the names of the values that they were made for.
+    pub(crate) instance: Instance,
+    pub(crate) plan: Plan,
+    pub(crate) why: WhyNotSmaller,
+}
+
+impl Planned {
+    /// Explains a plan, once its validator has accepted it.
+    ///
+    /// # Errors
+    /// The plan is wrong: a defect of bayplan.
+    pub(crate) fn new(name: &str, instance: Instance, plan: Plan, effort: Effort) -> Result<Self, Failure> {
+        validate(&instance.problem, &plan).map_err(|e| {
+            Failure::new(format!(
+                "the plan of {} did not pass its validator: {e}; this is a defect of bayplan",
+                bayplan_text::escape(name)
+            ))
+        })?;
+        let work = if effort == Effort::Normal { REGRET_WORK } else { 20 * REGRET_WORK };
+        let why = why_not_smaller(&instance.problem, &plan, work);
+        Ok(Self { instance, plan, why })
+    }
+
+    /// The plan of a program's run stage.
+    ///
+    /// # Errors
+    /// The plan is not one of the program's buffers: a defect of bayplan.
+    pub(crate) fn of_program(program: &Program, effort: Effort) -> Result<Self, Failure> {
+        let placed = || {
+            program
+                .buffers
+                .iter()
+                .filter(|buffer| buffer.arena == Arena::Activations && buffer.kind != BufferKind::Load)
+        };
+        let buffers = placed().map(|buffer| {
+            let size = buffer.size + program.guard;
+            Buffer::new(size, buffer.lifespan.start, buffer.lifespan.end).aligned(buffer.align)
+        });
+        let instance = Instance {
+            ids: placed().map(|buffer| buffer.name.clone()).collect(),
+            problem: Problem::new(buffers.collect()).map_err(|e| Failure::new(e.to_string()))?,
+            offsets: Some(placed().map(|buffer| buffer.offset).collect()),
+        };
+        Self::new(&program.name, instance, program.run.plan.clone(), effort)
+    }
+
+    /// The name of a buffer.
+    pub(crate) fn id(&self, buffer: u32) -> &str {
+        self.instance.ids.get(buffer as usize).map_or("", String::as_str)
+    }
+
+    /// A buffer.
+    pub(crate) fn buffer(&self, buffer: u32) -> &Buffer {
+        &self.instance.problem.buffers()[buffer as usize]
+    }
+
+    /// Its offset.
+    pub(crate) fn offset(&self, buffer: u32) -> u64 {
+        self.plan.offsets[buffer as usize]
+    }
+}
