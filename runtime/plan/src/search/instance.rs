@@ -1,5 +1,6 @@
 //! What all searches of one problem share.
 
+use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::sections::{Job, Sections};
@@ -10,11 +11,14 @@ pub(super) struct Instance {
     pub(super) jobs: Vec<Job>,
     /// Sum of the rounded sizes per section.
     pub(super) loads: Vec<u64>,
-    /// Every offset of a canonical plan is a multiple of this, so capacities are rounded down to it.
+    /// What rounding added, per job: its topmost bytes may lie beyond the capacity.
+    pub(super) padding: Vec<u64>,
+    /// The largest padding of any job, per section.
+    pub(super) most_padding: Vec<u64>,
+    /// The peaks of pressed plans are multiples of this.
     pub(super) unit: u64,
-    /// The smallest size of a job that shares a section, per job; `u64::MAX >> 2` when there is none.
-    pub(super) smallest_neighbour: Vec<u64>,
-    /// Per job the places that jobs with a fixed offset take from it, as (from, to) by ascending offset.
+    /// Per job the places that jobs with a fixed offset take from it, as (from, to) by ascending offset; empty when no job
+    /// is fixed.
     obstacles: Vec<Vec<(u64, u64)>>,
     neighbours: Lists,
     live_in: Lists,
@@ -23,53 +27,37 @@ pub(super) struct Instance {
 impl Instance {
     pub(super) fn new(sections: &Sections) -> Self {
         let mut jobs = sections.jobs.clone();
-        let mut loads = alloc::vec![0; sections.loads.len()];
+        let (mut loads, mut most_padding) = (vec![0; sections.loads.len()], vec![0; sections.loads.len()]);
+        let mut padding = vec![];
         for job in &mut jobs {
-            job.size = job.size.next_multiple_of(sections.grain);
-            for section in job.first..job.last {
-                loads[section as usize] += job.size;
+            let rounded = job.size.next_multiple_of(sections.grain);
+            padding.push(rounded - job.size);
+            for section in job.first as usize..job.last as usize {
+                loads[section] += rounded;
+                most_padding[section] = (rounded - job.size).max(most_padding[section]);
             }
+            job.size = rounded;
         }
-        let steps = |job: &Job| gcd(job.size, job.fixed.unwrap_or(0));
-        let common = jobs.iter().fold(0, |common, job| gcd(common, steps(job))).max(1);
-        let strictest = jobs.iter().map(|job| job.align).max().unwrap_or(1);
-        let unit = if common.is_multiple_of(strictest) { common } else { sections.grain };
+        let neighbours = Lists::new(jobs.len(), pairs(&jobs));
         let in_sections = jobs.iter().enumerate();
         let live_in = Lists::new(
             loads.len(),
             in_sections.flat_map(|(i, job)| (job.first..job.last).map(move |section| (section, i as u32))),
         );
-        let neighbours = Lists::new(jobs.len(), pairs(&jobs));
-        let smallest = |job| {
-            let sizes = neighbours.get(job).iter().map(|&other: &u32| jobs[other as usize].size);
-            sizes.min().unwrap_or(u64::MAX >> 2)
-        };
-        let smallest_neighbour = (0..jobs.len() as u32).map(smallest).collect();
-        let obstacles = |job| {
-            let fixed = neighbours.get(job).iter().map(|&other: &u32| &jobs[other as usize]);
-            let taken = |other: &Job| other.fixed.map(|offset| (offset, offset + other.size));
-            let mut taken: Vec<(u64, u64)> = fixed.filter_map(taken).collect();
-            taken.sort_unstable();
-            taken
-        };
-        let obstacles = (0..jobs.len() as u32).map(obstacles).collect();
-        Self { loads, unit, smallest_neighbour, obstacles, neighbours, live_in, jobs }
+        let mut obstacles = vec![];
+        if jobs.iter().any(|job| job.fixed.is_some()) {
+            obstacles.extend((0..jobs.len() as u32).map(|job| taken(&jobs, neighbours.get(job))));
+        }
+        let unit = unit(sections);
+        Self { jobs, loads, padding, most_padding, unit, obstacles, neighbours, live_in }
     }
 
-    /// The lowest offset for `job` at `from` or above that no fixed job is in the way of. For a fixed job its
-    /// offset, none when that is below `from`.
-    pub(super) fn free_from(&self, job: u32, from: u64) -> Option<u64> {
-        let item = &self.jobs[job as usize];
-        if let Some(offset) = item.fixed {
-            return Some(offset).filter(|&offset| offset >= from);
-        }
-        let mut offset = from.next_multiple_of(item.align);
-        for &(low, high) in &self.obstacles[job as usize] {
-            if offset + item.size > low && offset < high {
-                offset = high.next_multiple_of(item.align);
-            }
-        }
-        Some(offset)
+    /// No plan is smaller: max-live with padding, and the ends of fixed jobs; a multiple of the unit.
+    pub(super) fn bound(&self) -> u64 {
+        let live = self.loads.iter().zip(&self.most_padding).map(|(load, padding)| load - padding);
+        let jobs = self.jobs.iter().zip(&self.padding);
+        let ends = jobs.filter_map(|(job, padding)| Some(job.fixed? + job.size - padding));
+        live.chain(ends).max().unwrap_or(0).next_multiple_of(self.unit)
     }
 
     /// The jobs that share a section with `job`.
@@ -81,6 +69,39 @@ impl Instance {
     pub(super) fn live_in(&self, section: u32) -> &[u32] {
         self.live_in.get(section)
     }
+
+    /// The lowest offset for `job` at `from` or above that no fixed job is in the way of. For a fixed job its
+    /// offset, none when that is below `from`.
+    pub(super) fn free_from(&self, job: u32, from: u64) -> Option<u64> {
+        let item = &self.jobs[job as usize];
+        if let Some(offset) = item.fixed {
+            return Some(offset).filter(|&offset| offset >= from);
+        }
+        let mut offset = from.next_multiple_of(item.align);
+        for &(low, high) in self.obstacles.get(job as usize).map_or(&[][..], |taken| taken) {
+            if offset + item.size > low && offset < high {
+                offset = high.next_multiple_of(item.align);
+            }
+        }
+        Some(offset)
+    }
+}
+
+/// The bytes that fixed jobs of a list take, by ascending offset.
+fn taken(jobs: &[Job], list: &[u32]) -> Vec<(u64, u64)> {
+    let items = list.iter().map(|&job| &jobs[job as usize]);
+    let mut taken = Vec::from_iter(items.filter_map(|job| job.fixed.map(|at| (at, at + job.size))));
+    taken.sort_unstable();
+    taken
+}
+
+/// The largest number that divides every peak. An offset of a pressed plan is fixed, or a multiple of its alignment right
+/// above another job's end, or 0; with an alignment that divides all sizes and fixed offsets nothing is rounded.
+fn unit(sections: &Sections) -> u64 {
+    let step = |job: &Job| gcd(job.size, job.fixed.unwrap_or(0));
+    let common = sections.jobs.iter().fold(0, |common, job| gcd(common, step(job))).max(1);
+    let strictest = sections.jobs.iter().map(|job| job.align).max().unwrap_or(1);
+    if common.is_multiple_of(strictest) { common } else { gcd(common, strictest) }
 }
 
 /// Both directions of every pair of jobs that share a section.
@@ -112,14 +133,14 @@ struct Lists {
 impl Lists {
     /// Lists 0..count from (list, item) entries, each in the entries' order.
     fn new(count: usize, entries: impl Iterator<Item = (u32, u32)> + Clone) -> Self {
-        let mut starts = alloc::vec![0u32; count + 1];
+        let mut starts = vec![0u32; count + 1];
         for (list, _) in entries.clone() {
             starts[list as usize + 1] += 1;
         }
         for list in 0..count {
             starts[list + 1] += starts[list];
         }
-        let mut items = alloc::vec![0; starts[count] as usize];
+        let mut items = vec![0; starts[count] as usize];
         let mut next = starts.clone();
         for (list, item) in entries {
             items[next[list as usize] as usize] = item;

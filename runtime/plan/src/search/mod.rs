@@ -1,16 +1,28 @@
-//! Anytime exact search: smaller and smaller capacities, until one is proved impossible or the work
-//! allowed is used up.
+//! Anytime exact search: smaller and smaller capacities, until one is proved impossible, the goal is reached or
+//! the work allowed is used up.
+//!
+//! ```text
+//!   peak   |----------------|  found: the incumbent
+//!          |   3/4  1/2 ...    each round tries these capacities, the lowest first,
+//!   bound  |----------------|  with twice the nodes of the round before
+//! ```
+//!
+//! Whether a search ends soon is no monotone function of the capacity: close to the bound there is hardly a choice,
+//! and the search is often quick; in between it may take forever. So there is no bisection: that nothing was found
+//! at one capacity says nothing about the next.
 
-use alloc::vec;
 use alloc::vec::Vec;
 
-use self::canonical::{Outcome, Search};
+use self::canonical::Search;
 use self::instance::Instance;
+use self::starts::Starts;
 use crate::sections::Sections;
-use crate::strategy::{Key, preorder, totals};
 
 mod canonical;
+mod decisions;
 mod instance;
+mod starts;
+mod state;
 #[cfg(test)]
 mod tests;
 
@@ -23,7 +35,7 @@ pub(crate) struct Improved {
 }
 
 /// Whether there is a plan within a capacity.
-#[allow(dead_code, reason = "the neighbourhood search is about to read it")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fit {
     /// Offsets of the sections' jobs.
     Found(Vec<u64>),
@@ -33,70 +45,50 @@ pub(crate) enum Fit {
     OutOfWork,
 }
 
-/// Orders of preference, taken in turn: which one leads to a plan soon differs between problems.
-const ORDERS: [[Key; 3]; 4] = [
-    [Key::Width, Key::Area, Key::Total],
-    [Key::Total, Key::Area, Key::Width],
-    [Key::Total, Key::Width, Key::Area],
-    [Key::Area, Key::Width, Key::Total],
-];
-
-/// Work of each order in the first round; each round doubles it.
-const FIRST_SLICE: u64 = 200_000;
-
-/// Halvings of the distance between bound and peak; closer to the bound only the bound itself is tried.
-const DEEPEST: u32 = 2;
-
 /// Pairs of jobs that live together, and sections that jobs cover, beyond which the tables of a search
 /// would be too large (32 MiB) and its steps too slow to get anywhere.
 const MAX_ENTRIES: u64 = 4_000_000;
 
+/// Decisions per job that each start may make in the first round. A plan that is found without one wrong decision
+/// takes one per job.
+const FIRST_NODES: u64 = 2;
+
+/// The capacities of a round, as eighths of the way from the bound to the largest capacity below the peak.
+const EIGHTHS: [u64; 4] = [0, 4, 6, 8];
+
 /// Looks for plans smaller than `peak` and ends at the first that needs at most `goal` bytes. `work` is
 /// counted down by the steps made. Jobs with a fixed offset stay where they are.
-///
-/// Whether a search ends soon is no monotone function of the capacity: close to the bound it is often
-/// quick, in between it may take forever. So each round tries the bound itself, then capacities just below the
-/// best plan for as long as that finds smaller ones, then at a half and a quarter of the distance to the
-/// bound; the next round does so with twice the work.
 pub(crate) fn improve(sections: &Sections, goal: u64, peak: u64, work: &mut u64) -> Improved {
     let mut improved = Improved { offsets: None, bound: 0 };
     if *work == 0 || peak <= goal || too_large(sections) {
         return improved;
     }
     let instance = Instance::new(sections);
-    let mut descent = Descent {
-        ranks: ORDERS.map(|keys| ranks(sections, &keys)),
-        low: instance.loads.iter().copied().max().unwrap_or(0).max(goal / instance.unit * instance.unit),
-        peak,
-        instance: &instance,
-        sections,
-        work: *work,
-    };
-    let mut slice = FIRST_SLICE;
-    while descent.capacity(0).is_some() {
-        let mut shift = u32::MAX;
-        while let Some(capacity) = descent.capacity(shift) {
-            match descent.attempt(capacity, slice) {
-                Some(Some(offsets)) => {
-                    improved.offsets = Some(offsets);
-                    shift = 0;
-                    continue;
+    let mut sweep = Sweep::new(sections, &instance);
+    let bound = instance.bound();
+    let (mut low, mut high) = (bound.max(goal / instance.unit * instance.unit), peak.saturating_sub(1));
+    improved.bound = bound;
+    while *work > 0 && low <= high {
+        for eighths in EIGHTHS {
+            while *work > 0 && low <= high {
+                let steps = (high - low) / instance.unit;
+                let capacity = low + steps.saturating_mul(eighths) / 8 * instance.unit;
+                match sweep.attempt(capacity, work) {
+                    Fit::Found(offsets) => {
+                        high = end(sections, &offsets).saturating_sub(1);
+                        improved.offsets = Some(offsets);
+                    }
+                    Fit::Impossible => {
+                        low = capacity + instance.unit;
+                        improved.bound = low;
+                    }
+                    Fit::OutOfWork => break,
                 }
-                Some(None) => {
-                    // Of the topmost job's padding all but one byte may still be saved.
-                    improved.bound = capacity + 1;
-                    descent.low = capacity + instance.unit;
-                }
-                None => {}
             }
-            shift = shift.wrapping_add(1);
         }
-        slice = slice.saturating_mul(2);
+        sweep.next_round();
     }
-    if sections.grain == 1 && improved.bound > 0 {
-        improved.bound = descent.low.min(descent.peak);
-    }
-    *work = descent.work;
+    improved.bound = improved.bound.min(high.saturating_add(1));
     improved
 }
 
@@ -108,25 +100,15 @@ pub(crate) fn fit(sections: &Sections, capacity: u64, work: &mut u64) -> Fit {
         return Fit::OutOfWork;
     }
     let instance = Instance::new(sections);
-    let mut descent = Descent {
-        ranks: ORDERS.map(|keys| ranks(sections, &keys)),
-        low: capacity,
-        peak: capacity.saturating_add(1),
-        instance: &instance,
-        sections,
-        work: *work,
-    };
-    let mut slice = FIRST_SLICE;
-    let mut fit = Fit::OutOfWork;
-    while descent.work > 0 && matches!(fit, Fit::OutOfWork) {
-        match descent.attempt(capacity / instance.unit * instance.unit, slice) {
-            Some(Some(offsets)) => fit = Fit::Found(offsets),
-            Some(None) => fit = Fit::Impossible,
-            None => slice = slice.saturating_mul(2),
+    let mut sweep = Sweep::new(sections, &instance);
+    while *work > 0 {
+        let outcome = sweep.attempt(capacity, work);
+        if outcome != Fit::OutOfWork {
+            return outcome;
         }
+        sweep.next_round();
     }
-    *work = descent.work;
-    fit
+    Fit::OutOfWork
 }
 
 /// Whether a search of so many jobs would not get anywhere, or there are none.
@@ -135,69 +117,40 @@ fn too_large(sections: &Sections) -> bool {
     sections.pairs.max(covered) > MAX_ENTRIES || sections.jobs.is_empty()
 }
 
-/// The rank of each job in an order.
-fn ranks(sections: &Sections, keys: &[Key]) -> Vec<u32> {
-    let mut ranks = vec![0; sections.jobs.len()];
-    for (rank, job) in preorder(sections, &totals(sections), keys).into_iter().enumerate() {
-        ranks[job as usize] = rank as u32;
-    }
-    ranks
+/// The highest end of the jobs.
+fn end(sections: &Sections, offsets: &[u64]) -> u64 {
+    let ends = sections.jobs.iter().zip(offsets).map(|(job, offset)| offset + job.size);
+    ends.max().unwrap_or(0)
 }
 
-/// The incumbent, what is known to be impossible, and the work that is left.
-struct Descent<'a> {
+/// Rounds of searches, each with more nodes than the one before.
+struct Sweep<'a> {
     instance: &'a Instance,
-    sections: &'a Sections,
-    ranks: [Vec<u32>; ORDERS.len()],
-    /// No plan fits a capacity below this one.
-    low: u64,
-    /// Peak of the best plan so far, with its true sizes.
-    peak: u64,
-    work: u64,
+    starts: Starts,
+    first_round: bool,
+    nodes: u64,
 }
 
-impl Descent<'_> {
-    /// The capacity at `1 / 2^shift` of the way from the lowest possible one to just below the peak; the
-    /// lowest itself for `u32::MAX`, none when it is no different from the one before.
-    fn capacity(&self, shift: u32) -> Option<u64> {
-        let unit = self.instance.unit;
-        let high = (self.peak - 1) / unit * unit;
-        if self.work == 0 || high < self.low {
-            return None;
-        }
-        let steps = (high - self.low) / unit;
-        match shift {
-            u32::MAX => Some(self.low),
-            0 => Some(high),
-            1..=DEEPEST => Some(steps.checked_shr(shift).unwrap_or(0))
-                .filter(|&steps| steps > 0)
-                .map(|steps| self.low + steps * unit),
-            _ => None,
-        }
+impl<'a> Sweep<'a> {
+    fn new(sections: &Sections, instance: &'a Instance) -> Self {
+        let nodes = FIRST_NODES * sections.jobs.len() as u64;
+        Self { instance, starts: Starts::new(sections), first_round: true, nodes }
     }
 
-    /// Searches one capacity with each order. `Some(Some(offsets))` is a plan below the peak,
-    /// `Some(None)` a proof that there is none within the capacity.
-    fn attempt(&mut self, capacity: u64, slice: u64) -> Option<Option<Vec<u64>>> {
-        for rank in &self.ranks {
-            let allowed = slice.min(self.work);
-            let mut search = Search::new(self.instance, rank, capacity, allowed);
-            let outcome = search.run();
-            self.work -= allowed - search.work;
-            match outcome {
-                Outcome::Impossible => return Some(None),
-                Outcome::OutOfWork => {}
-                Outcome::Found => {
-                    let offsets = search.offsets();
-                    let ends = self.sections.jobs.iter().zip(&offsets).map(|(job, offset)| offset + job.size);
-                    let peak = ends.max().unwrap_or(0);
-                    if peak < self.peak {
-                        self.peak = peak;
-                        return Some(Some(offsets));
-                    }
-                }
+    fn next_round(&mut self) {
+        self.first_round = false;
+        self.nodes = self.nodes.saturating_mul(2);
+    }
+
+    /// Searches one capacity from each start.
+    fn attempt(&mut self, capacity: u64, work: &mut u64) -> Fit {
+        for start in 0..Starts::ROUND {
+            let (order, rule) = self.starts.get(start, !self.first_round);
+            let outcome = Search::new(self.instance, &order, rule, capacity).run(self.nodes, work);
+            if outcome != Fit::OutOfWork || *work == 0 {
+                return outcome;
             }
         }
-        None
+        Fit::OutOfWork
     }
 }
