@@ -9,7 +9,7 @@ use crate::plan::{Plan, Status};
 use crate::problem::Problem;
 use crate::search;
 use crate::sections::Sections;
-use crate::strategy::{Context, STRATEGIES, Strategy};
+use crate::strategy::{Context, STRATEGIES, Scope, Strategy};
 
 /// The name of plans that the exact search found.
 const SEARCH: &str = "canonical search";
@@ -80,7 +80,7 @@ pub(crate) fn portfolio(problem: &Problem) -> Plan {
 pub fn solve_with(problem: &Problem, strategy: &str) -> Option<Plan> {
     let strategy = STRATEGIES.iter().find(|row| row.name == strategy)?;
     let sections = Sections::of(problem);
-    let placed = (strategy.place)(&Context::new(&sections));
+    let placed = (strategy.place)(&Context::new(&sections, Scope::of(problem)));
     let bounds = (max_live(&sections), aligned_max_live(&sections));
     Some(assemble(problem, &sections, &placed, bounds, strategy.name))
 }
@@ -90,21 +90,24 @@ fn plan(problem: &Problem, pair_budget: u64, work: u64) -> Plan {
     let bounds = (max_live(&sections), aligned_max_live(&sections));
     let goal = bounds.1.bytes;
     let first = &STRATEGIES[0];
-    let mut offsets = (first.place)(&Context::new(&sections));
+    let scope = Scope::of(problem);
+    let mut offsets = (first.place)(&Context::new(&sections, scope));
     if sections.peak(&offsets) <= goal {
         return assemble(problem, &sections, &offsets, bounds, first.name);
     }
     let parts = above(&sections, &offsets, goal);
     let mut drafts: Vec<Draft<'_>> =
         parts.iter().map(|part| Draft::new(part, &offsets, first.name)).collect();
-    let (proved, searched) = improve(&mut drafts, goal, pair_budget, work);
+    let goal = drafts.iter().map(|draft| draft.bound).fold(goal, u64::max);
+    portfolios(&mut drafts, scope, goal, pair_budget);
+    let searched = searches(&mut drafts, goal, work);
     for draft in &drafts {
         draft.write_to(&mut offsets);
     }
     let highest = drafts.iter().max_by_key(|draft| draft.peak);
     let maker = highest.map_or(first.name, |draft| draft.maker);
     let mut plan = assemble(problem, &sections, &offsets, bounds, maker);
-    plan.proved_bound = plan.proved_bound.max(proved);
+    plan.proved_bound = drafts.iter().map(|draft| draft.bound).fold(plan.proved_bound, u64::max);
     if plan.status != Status::Optimal {
         plan.status = match (plan.peak <= plan.proved_bound, searched) {
             (true, _) => Status::OptimalBySearch,
@@ -115,33 +118,34 @@ fn plan(problem: &Problem, pair_budget: u64, work: u64) -> Plan {
     plan
 }
 
-/// Makes the highest of the drafts as low as the budgets allow. Returns what no plan of the whole can be smaller
-/// than, and whether a search was made.
-fn improve(drafts: &mut [Draft<'_>], mut goal: u64, pair_budget: u64, mut work: u64) -> (u64, bool) {
-    goal = drafts.iter().map(|draft| draft.bound).fold(goal, u64::max);
+/// The strategies for each of the drafts, highest first; those that look at each pair of jobs for as long as the
+/// pairs of all together are within the budget.
+fn portfolios(drafts: &mut [Draft<'_>], scope: Scope, goal: u64, pair_budget: u64) {
     drafts.sort_by_key(|draft| Reverse(draft.peak));
     let mut pairs = 0u64;
-    for draft in drafts.iter_mut() {
+    for draft in drafts {
         pairs = pairs.saturating_add(draft.part.sections.pairs);
-        draft.portfolio(goal, pairs <= pair_budget);
+        draft.portfolio(scope, goal, pairs <= pair_budget);
     }
+}
+
+/// The searches for each of the drafts, the highest first, with a fair share of the work that is left. What has been
+/// searched stays where it is, and those to come need not be lower. Whether any search was made.
+fn searches(drafts: &mut [Draft<'_>], mut goal: u64, mut work: u64) -> bool {
     let granted = work;
-    drafts.sort_by_key(|draft| Reverse(draft.peak));
     for at in 0..drafts.len() {
-        // What has been searched ends where it is; what comes next need not be lower.
         drafts[at..].sort_by_key(|draft| Reverse(draft.peak));
-        let left = drafts[at..].iter().filter(|draft| draft.peak > goal).count() as u64;
-        if left == 0 || work == 0 {
+        let waiting = drafts[at..].iter().filter(|draft| draft.peak > goal).count() as u64;
+        if waiting == 0 || work == 0 {
             break;
         }
-        let mut share = work / left;
+        let mut share = work.div_ceil(waiting);
         work -= share;
         drafts[at].search(goal, &mut share);
         work += share;
         goal = goal.max(drafts[at].peak);
     }
-    let proved = drafts.iter().map(|draft| draft.bound).max().unwrap_or(0);
-    (proved, work < granted)
+    work < granted
 }
 
 /// The plan of a part in the making, and of its equals.
@@ -167,8 +171,8 @@ impl<'a> Draft<'a> {
 
     /// Tries the strategies after the first in turn, until one reaches the goal; of two equal results the
     /// earlier stays.
-    fn portfolio(&mut self, goal: u64, pairwise: bool) {
-        let context = Context::new(&self.part.sections);
+    fn portfolio(&mut self, scope: Scope, goal: u64, pairwise: bool) {
+        let context = Context::new(&self.part.sections, scope);
         let affordable = |strategy: &&Strategy| pairwise || !strategy.pairwise;
         for strategy in STRATEGIES[1..].iter().filter(affordable) {
             if self.peak <= goal {

@@ -162,11 +162,43 @@ struct Sweep {
     max_padded: (u64, u32),
 }
 
+/// The live buffers that have at least one certain alignment, with sizes rounded up to it.
+#[derive(Default)]
+struct Padding {
+    /// Sum of the rounded sizes.
+    bytes: u64,
+    /// How many have been rounded up by how much.
+    roundings: BTreeMap<u64, u32>,
+}
+
+impl Padding {
+    fn count(&mut self, size: u64, align: u64, starts: bool) {
+        let rounding = (align - size % align) % align;
+        let count = self.roundings.entry(rounding).or_insert(0);
+        if starts {
+            *count += 1;
+            self.bytes += size + rounding;
+        } else {
+            *count -= 1;
+            if *count == 0 {
+                self.roundings.remove(&rounding);
+            }
+            self.bytes -= size + rounding;
+        }
+    }
+
+    /// What they need at least: nothing lies upon the topmost, which may be the one rounded up most.
+    fn needed(&self) -> u64 {
+        self.bytes - self.roundings.last_key_value().map_or(0, |(&rounding, _)| rounding)
+    }
+}
+
 /// Walks the program points in order, ends before starts, keeping the live buffers by offset. As long as
 /// no two of them overlap, a new one can only overlap its neighbours below and above.
 fn sweep(problem: &Problem, offsets: &[u64]) -> Result<Sweep, Violation> {
     let buffers = problem.buffers();
-    let unit = buffers.iter().filter(|b| b.size > 0).map(|b| b.align).min().unwrap_or(1);
+    let mut paddings: BTreeMap<u64, Padding> =
+        buffers.iter().filter(|b| b.size > 0).map(|b| (b.align, Padding::default())).collect();
     let mut events: Vec<(u32, bool, u32)> = Vec::new();
     for (i, buffer) in buffers.iter().enumerate().filter(|(_, b)| b.size > 0) {
         events.push((buffer.lifespan.first, true, i as u32));
@@ -175,13 +207,11 @@ fn sweep(problem: &Problem, offsets: &[u64]) -> Result<Sweep, Violation> {
     events.sort_unstable();
 
     let mut live: BTreeMap<u64, u32> = BTreeMap::new();
-    let mut roundings: BTreeMap<u64, u32> = BTreeMap::new();
     let mut fixed_ends: BTreeSet<(u64, u32)> = BTreeSet::new();
-    let (mut load, mut padded) = (0u64, 0u64);
+    let mut load = 0u64;
     let mut found = Sweep { max_live: (0, 0), max_padded: (0, 0) };
     for (at, &(point, starts, i)) in events.iter().enumerate() {
         let (size, offset) = (buffers[i as usize].size, offsets[i as usize]);
-        let rounding = (unit - size % unit) % unit;
         if starts {
             let below = live.range(..=offset).next_back();
             let above = live.range(offset..).next();
@@ -194,21 +224,17 @@ fn sweep(problem: &Problem, offsets: &[u64]) -> Result<Sweep, Violation> {
                 }
             }
             live.insert(offset, i);
-            *roundings.entry(rounding).or_insert(0) += 1;
             fixed_ends.extend(buffers[i as usize].fixed.map(|fixed| (fixed + size, i)));
-            (load, padded) = (load + size, padded + size + rounding);
+            load += size;
         } else {
             live.remove(&offset);
             if let Some(fixed) = buffers[i as usize].fixed {
                 fixed_ends.remove(&(fixed + size, i));
             }
-            if let Some(count) = roundings.get_mut(&rounding) {
-                *count -= 1;
-                if *count == 0 {
-                    roundings.remove(&rounding);
-                }
-            }
-            (load, padded) = (load - size, padded - size - rounding);
+            load -= size;
+        }
+        for (&align, padding) in paddings.range_mut(..=buffers[i as usize].align) {
+            padding.count(size, align, starts);
         }
         // The load of a point counts once all of its events are in.
         if events.get(at + 1).is_some_and(|next| next.0 == point) {
@@ -217,9 +243,8 @@ fn sweep(problem: &Problem, offsets: &[u64]) -> Result<Sweep, Violation> {
         if load > found.max_live.0 {
             found.max_live = (load, point);
         }
-        let topmost = roundings.last_key_value().map_or(0, |(&rounding, _)| rounding);
         let fixed = fixed_ends.last().map_or(0, |&(end, _)| end);
-        let needed = fixed.max(padded - topmost);
+        let needed = paddings.values().map(Padding::needed).fold(fixed, u64::max);
         if needed > found.max_padded.0 {
             found.max_padded = (needed, point);
         }

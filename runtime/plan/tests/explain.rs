@@ -92,12 +92,11 @@ fn padding_and_fixed_buffers_are_told() {
 fn verdicts_follow_the_status() {
     assert_eq!(explained(&[], &[]).verdict, Verdict::Empty);
     assert_eq!(explained(&[Buffer::new(0, 0, 1)], &[7]).verdict, Verdict::Empty);
-    let odd = Buffer::new(1, 0, 2).aligned(2);
-    let problem = Problem::new(vec![odd, odd, Buffer::new(1, 2, 3)]).unwrap();
-    let plan = solve(&problem, Effort::Steps(1000));
+    let problem = instances::above_its_bound();
+    let plan = solve(&problem, Effort::Steps(100_000));
     assert_eq!(plan.status, Status::OptimalBySearch);
     assert_eq!(why_not_smaller(&problem, &plan, 0).verdict, Verdict::Excluded { gap: 1 });
-    let found = Plan { status: Status::BestFound, proved_bound: 2, ..plan };
+    let found = Plan { status: Status::BestFound, proved_bound: 14, ..plan };
     assert_eq!(why_not_smaller(&problem, &found, 0).verdict, Verdict::Open { at_most: 1, searched: true });
 }
 

@@ -6,7 +6,7 @@ use bayplan_plan::{
     Buffer, Effort, Plan, Problem, Status, aligned_lower_bound, lower_bound, solve, solve_with, strategies,
     validate,
 };
-use instances::{KINDS, SplitMix, cut_rectangle};
+use instances::{KINDS, SplitMix, above_its_bound, cut_rectangle};
 use proptest::prelude::*;
 
 const K: u64 = 1024;
@@ -114,16 +114,29 @@ fn the_search_reassembles_a_cut_rectangle() {
     assert!(by_strategies < 15, "too easy: {by_strategies} of 20 need no search");
 }
 
-/// Two buffers of one byte on even offsets need three bytes: above the bound, which counts only padding that
-/// all buffers share, and proved by trying everything.
+/// No plan of these is at the bound, which is proved by trying everything.
 #[test]
 fn a_bound_that_cannot_be_met_is_proved_so() {
-    let odd = |last| Buffer::new(1, 0, last).aligned(2);
-    let problem = Problem::new(vec![odd(2), odd(3), Buffer::new(1, 2, 3)]).unwrap();
-    let plan = solve(&problem, Effort::Steps(1000));
+    let problem = above_its_bound();
+    let plan = solve(&problem, Effort::Steps(100_000));
     validate(&problem, &plan).unwrap();
-    assert_eq!((plan.peak, plan.aligned_bound.bytes, plan.status), (3, 2, Status::OptimalBySearch));
+    assert_eq!((plan.peak, plan.aligned_bound.bytes, plan.proved_bound), (15, 14, 15));
+    assert_eq!(plan.status, Status::OptimalBySearch);
     assert_eq!(solve(&problem, Effort::Steps(0)).status, Status::BoundNotReached);
+    assert_eq!(solve(&problem, Effort::Steps(1)).status, Status::BestFound);
+}
+
+/// Three buffers at even offsets: sizes that the alignment rounds up count as rounded, however small others are aligned.
+#[test]
+fn bounds_count_the_padding_of_the_strictly_aligned() {
+    let odd = |last| Buffer::new(3, 0, last).aligned(16);
+    let buffers = vec![odd(2), odd(3), odd(4), Buffer::new(1, 1, 5).aligned(2), Buffer::new(4, 1, 3)];
+    let problem = Problem::new(buffers).unwrap();
+    let plan = solve(&problem, Effort::Normal);
+    validate(&problem, &plan).unwrap();
+    assert_eq!((plan.lower_bound.bytes, plan.lower_bound.witness), (14, 1));
+    assert_eq!((plan.aligned_bound.bytes, plan.aligned_bound.witness), (35, 0));
+    assert_eq!((plan.peak, plan.status), (35, Status::Optimal));
 }
 
 #[test]

@@ -158,7 +158,7 @@ impl<'a> Bounds<'a> {
     pub(super) fn with(&self, job: usize, size: Option<u64>) -> LowerBound {
         let (own, kept) = (&self.layout.jobs()[job], size.unwrap_or(0));
         let live = self.live.lowered(own.first, own.last, own.size - kept);
-        let rounded = own.size.next_multiple_of(self.layout.sections.grain);
+        let rounded = own.size.next_multiple_of(own.align);
         let padded = self.padded.lowered(own.first, own.last, rounded - kept);
         let [highest, second] = self.fixed;
         let (bytes, Reverse(buffer)) = if highest.1.0 == own.buffer { second } else { highest };

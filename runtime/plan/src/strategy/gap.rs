@@ -6,9 +6,8 @@ use alloc::vec::Vec;
 use crate::sections::{Job, Sections};
 
 /// Places jobs in the order given. Of the gaps between the placed jobs that are live with it, a job takes
-/// the smallest that fits, the lowest of equal ones, and otherwise the space above all of them. This is
-/// the placement rule of TFLite's arena and of XLA's best-fit heap. Sizes are rounded up to the alignment that all
-/// jobs have.
+/// the smallest that fits, the lowest of equal ones, and otherwise the space above all of them. What is
+/// smallest where alignment takes a share of a gap is told by the rule.
 ///
 /// Jobs with a fixed offset count as placed before all others:
 ///
@@ -19,7 +18,7 @@ use crate::sections::{Job, Sections};
 ///        gap   +--------+
 ///   +------+   | placed |
 /// ```
-pub(super) fn place_in_order(sections: &Sections, order: &[u32]) -> Vec<u64> {
+pub(super) fn place_in_order(sections: &Sections, order: &[u32], rule: Rule) -> Vec<u64> {
     let mut offsets = vec![0; sections.jobs.len()];
     let mut placed = PlacedIndex::new(&sections.jobs);
     for (index, job) in sections.jobs.iter().enumerate() {
@@ -37,26 +36,36 @@ pub(super) fn place_in_order(sections: &Sections, order: &[u32]) -> Vec<u64> {
         neighbours.clear();
         placed.for_each_overlap(job, |other| {
             let offset = offsets[other as usize];
-            let end = offset + sections.jobs[other as usize].size;
-            neighbours.push((offset, end.next_multiple_of(sections.grain)));
+            neighbours.push((offset, offset + sections.jobs[other as usize].size));
         });
         neighbours.sort_unstable();
-        offsets[index as usize] = smallest_gap(job, &neighbours);
+        offsets[index as usize] = smallest_gap(job, &neighbours, rule);
         placed.insert(index, job);
     }
     offsets
 }
 
+/// How gaps are compared. The same without alignment.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rule {
+    /// As in XLA's best-fit heap: by what they have above the first aligned offset.
+    Aligned,
+    /// As in TFLite's arena: what a gap has above the first aligned offset against the whole of the one chosen
+    /// before.
+    AlignedToWhole,
+}
+
 /// The offset for `job` among occupied `(from, to)` ranges sorted by `from`; ranges may overlap.
-fn smallest_gap(job: &Job, occupied: &[(u64, u64)]) -> u64 {
+fn smallest_gap(job: &Job, occupied: &[(u64, u64)], rule: Rule) -> u64 {
     let mut best: Option<(u64, u64)> = None;
     let mut top = 0u64;
     for &(from, to) in occupied {
         let offset = top.next_multiple_of(job.align);
         if offset + job.size <= from {
-            let gap = from - top;
+            let gap = from - offset;
             if best.is_none_or(|(smallest, _)| gap < smallest) {
-                best = Some((gap, offset));
+                let kept = if rule == Rule::Aligned { gap } else { from - top };
+                best = Some((kept, offset));
             }
         }
         top = top.max(to);

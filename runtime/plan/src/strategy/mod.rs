@@ -5,6 +5,7 @@ use core::cell::OnceCell;
 
 pub(crate) use self::preorder::{Key, preorder, totals};
 use self::ranges::RangeTree;
+use crate::problem::Problem;
 use crate::sections::Sections;
 
 mod gap;
@@ -18,13 +19,15 @@ mod skyline;
 /// What all strategies see, and what some of them share once it has been made.
 pub(crate) struct Context<'a> {
     pub(crate) sections: &'a Sections,
+    scope: Scope,
     ranges: OnceCell<RangeTree>,
     totals: OnceCell<Vec<u64>>,
 }
 
 impl<'a> Context<'a> {
-    pub(crate) fn new(sections: &'a Sections) -> Self {
-        Self { sections, ranges: OnceCell::new(), totals: OnceCell::new() }
+    /// The jobs to be placed, all of a problem or an independent part.
+    pub(crate) fn new(sections: &'a Sections, scope: Scope) -> Self {
+        Self { sections, scope, ranges: OnceCell::new(), totals: OnceCell::new() }
     }
 
     fn ranges(&self) -> &RangeTree {
@@ -33,6 +36,29 @@ impl<'a> Context<'a> {
 
     fn totals(&self) -> &[u64] {
         self.totals.get_or_init(|| preorder::totals(self.sections))
+    }
+}
+
+/// What of the whole problem some planners' rules look at, wherever only a part is placed.
+#[derive(Clone, Copy)]
+pub(crate) struct Scope {
+    /// The largest alignment of any buffer.
+    align: u64,
+    /// The program point at which the first buffer begins to live.
+    first: u32,
+    /// The first program point at which none lives any more.
+    last: u32,
+}
+
+impl Scope {
+    pub(crate) fn of(problem: &Problem) -> Self {
+        let mut scope = Self { align: 1, first: u32::MAX, last: 0 };
+        for buffer in problem.buffers() {
+            scope.align = scope.align.max(buffer.align);
+            scope.first = scope.first.min(buffer.lifespan.first);
+            scope.last = scope.last.max(buffer.lifespan.last);
+        }
+        scope
     }
 }
 
@@ -55,6 +81,11 @@ pub(crate) const STRATEGIES: &[Strategy] = &[
     Strategy { name: "skyline TZ", place: skyline::total_size, pairwise: false },
     Strategy { name: "skyline WAT", place: skyline::width_area_total, pairwise: false },
     Strategy { name: "online best fit", place: online::best_fit, pairwise: false },
+    Strategy {
+        name: "online best fit, own alignment",
+        place: online::best_fit_own_alignment,
+        pairwise: false,
+    },
     Strategy { name: "greedy by size", place: greedy::by_size, pairwise: true },
     Strategy { name: "greedy by size, lifetime", place: greedy::by_size_lifetime, pairwise: true },
     Strategy { name: "greedy by lifetime", place: greedy::by_lifetime_size, pairwise: true },

@@ -7,27 +7,36 @@ use core::cmp::Reverse;
 use super::Context;
 use crate::sections::Sections;
 
+/// Sizes rounded up to the strictest alignment of all: the rule of ggml's graph allocator.
+pub(super) fn best_fit(context: &Context<'_>) -> Vec<u64> {
+    allocate(context.sections, context.scope.align)
+}
+
+/// Sizes rounded up only to the alignment that all jobs have.
+pub(super) fn best_fit_own_alignment(context: &Context<'_>) -> Vec<u64> {
+    allocate(context.sections, context.sections.grain)
+}
+
 /// Walks through the sections, freeing before allocating. A job takes the smallest free block that
-/// fits, the highest of equal ones, and otherwise the end of the arena, which grows. Sizes are rounded up to the
-/// alignment that all jobs have. The rule of ggml's graph allocator; cheap, and the yardstick of what an allocator
-/// without foresight reaches.
+/// fits, the highest of equal ones, and otherwise the end of the arena, which grows. Sizes are rounded up to
+/// `grain`. Cheap, and the yardstick of what an allocator without foresight reaches.
 ///
 /// What a job with a fixed offset will ever take is never given to another.
-pub(super) fn best_fit(context: &Context<'_>) -> Vec<u64> {
-    let (jobs, grain) = (&context.sections.jobs, context.sections.grain);
+fn allocate(sections: &Sections, grain: u64) -> Vec<u64> {
+    let jobs = &sections.jobs;
     let mut starts: Vec<u32> = (0..jobs.len() as u32).filter(|&i| jobs[i as usize].fixed.is_none()).collect();
     let mut ends = starts.clone();
     starts.sort_unstable_by_key(|&i| (jobs[i as usize].start, i));
     ends.sort_unstable_by_key(|&i| (jobs[i as usize].last, i));
 
     let mut offsets: Vec<u64> = jobs.iter().map(|job| job.fixed.unwrap_or(0)).collect();
-    let mut free = FreeList::around_fixed(context.sections);
+    let mut free = FreeList::around_fixed(sections);
     let mut done = 0;
     for &index in &starts {
         let job = &jobs[index as usize];
         while let Some(&ended) = ends.get(done).filter(|&&i| jobs[i as usize].last <= job.first) {
             let offset = offsets[ended as usize];
-            free.give_back(offset, (offset + jobs[ended as usize].size).next_multiple_of(grain));
+            free.give_back(offset, offset + jobs[ended as usize].size.next_multiple_of(grain));
             done += 1;
         }
         offsets[index as usize] = free.take(job.size.next_multiple_of(grain), job.align);
