@@ -44,6 +44,7 @@ pub mod arenas;
 mod bound;
 pub mod csv;
 pub mod explain;
+mod heights;
 mod neighbourhood;
 pub mod order;
 mod parts;

@@ -4,6 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::layout::{Layout, aligned};
+use crate::heights::Heights;
 use crate::sections::Job;
 
 /// The order of a layout's offsets, ready to be replayed, with or without one of its buffers.
@@ -37,7 +38,7 @@ impl<'a> Replay<'a> {
 
     /// Steps that one replay takes, about: nodes of the tree of heights that are looked at.
     pub(super) fn cost(&self) -> u64 {
-        4 * self.order.len() as u64 * u64::from(self.heights.leaves.ilog2() + 1)
+        4 * self.order.len() as u64 * self.heights.depth()
     }
 
     /// The peak of all jobs but one, settled.
@@ -65,70 +66,5 @@ impl<'a> Replay<'a> {
             self.heights.raise(range, end);
             placed(job, end);
         }
-    }
-}
-
-/// How high each section is filled: a binary tree, leaf i is `leaves + i`, node k has children 2k and 2k + 1. Ranges are
-/// only ever raised, so a height put on an inner node need not be handed down: whoever asks looks at the nodes above.
-struct Heights {
-    leaves: usize,
-    /// The highest leaf below each node.
-    most: Vec<u64>,
-    /// What all leaves below each node have at least.
-    least: Vec<u64>,
-}
-
-impl Heights {
-    fn new(sections: usize) -> Self {
-        let leaves = sections.next_power_of_two();
-        Self { leaves, most: vec![0; 2 * leaves], least: vec![0; 2 * leaves] }
-    }
-
-    fn clear(&mut self) {
-        self.most.fill(0);
-        self.least.fill(0);
-    }
-
-    fn highest(&self, (first, last): (usize, usize)) -> u64 {
-        let mut highest = 0;
-        each_node(self.leaves, first, last, |node| highest = highest.max(self.most[node]));
-        for leaf in [first, last - 1] {
-            let mut node = (self.leaves + leaf) / 2;
-            while node > 0 {
-                highest = highest.max(self.least[node]);
-                node /= 2;
-            }
-        }
-        highest
-    }
-
-    fn raise(&mut self, (first, last): (usize, usize), height: u64) {
-        each_node(self.leaves, first, last, |node| {
-            self.most[node] = self.most[node].max(height);
-            self.least[node] = self.least[node].max(height);
-        });
-        for leaf in [first, last - 1] {
-            let mut node = (self.leaves + leaf) / 2;
-            while node > 0 {
-                self.most[node] = self.most[node].max(height);
-                node /= 2;
-            }
-        }
-    }
-}
-
-/// The fewest nodes whose leaves are those from `first` to before `last`.
-fn each_node(leaves: usize, first: usize, last: usize, mut visit: impl FnMut(usize)) {
-    let (mut low, mut high) = (first + leaves, last + leaves);
-    while low < high {
-        if low % 2 == 1 {
-            visit(low);
-            low += 1;
-        }
-        if high % 2 == 1 {
-            high -= 1;
-            visit(high);
-        }
-        (low, high) = (low / 2, high / 2);
     }
 }
