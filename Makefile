@@ -71,6 +71,9 @@ test-device: references
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(LOCKED) --workspace --all-targets -- -D warnings
+	@# The program without a standard library is a workspace of its own.
+	$(CARGO) fmt --manifest-path tests/no_std/Cargo.toml --check
+	$(CARGO) clippy $(LOCKED) --manifest-path tests/no_std/Cargo.toml --target-dir "$(TARGET)/no_std" -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(LOCKED) --workspace --no-deps
 	scripts/absent-crates.sh bayplan-cli ratatui crossterm notify
 	scripts/absent-crates.sh bayplan-tui ash gpu-allocator
