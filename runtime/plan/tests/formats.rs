@@ -97,7 +97,7 @@ fn fixed_offsets_are_read_written_and_checked() {
     assert_eq!(csv::read(&placed).unwrap(), Instance { offsets: Some(plan.offsets), ..instance });
 
     let error = |rows: &str, expect: &str| {
-        check_error(&format!("fixed,id,lower,upper,size,alignment\n{rows}"), expect)
+        check_error(&format!("fixed,id,lower,upper,size,alignment\n{rows}"), expect);
     };
     error("x,a,0,2,8,4", "line 2: fixed is \"x\", expected a whole number from 0 to 18446744073709551615");
     error("16,a,0,2,8,4\n18,b,0,2,8,4", "line 3: the fixed offset 18 is no multiple of the alignment 4");
