@@ -17,15 +17,15 @@ const SEARCH: &str = "canonical search";
 /// How much work [`solve`] may do. Work is counted, never timed, so a plan is the same everywhere.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Effort {
-    /// Milliseconds on the graphs of today's models: strategies whose cost grows with the square of the
-    /// number of live buffers are left out where they would take longer. Where a gap to the bound is left, the exact
-    /// search tries to close it with 5 million steps.
+    /// Milliseconds on the graphs of today's models, whose plans the strategies make at the bound: those whose cost
+    /// grows with the square of the number of live buffers are left out from 2 million pairs on. Where a gap to
+    /// the bound is left, the searches try to close it with 100 million steps: a quarter of a second.
     #[default]
     Normal,
-    /// Seconds: every strategy on problems with hundreds of millions of pairs of live buffers, then the exact
-    /// search with 2 billion steps.
+    /// Seconds: every strategy on problems with hundreds of millions of pairs of live buffers, then the
+    /// searches with 2 billion steps.
     High,
-    /// As `High`, with this many steps of the exact search; a step takes 3 to 10 ns.
+    /// As `High`, with this many steps of the searches; a step takes 2 to 5 ns.
     Steps(u64),
 }
 
@@ -41,8 +41,7 @@ impl Effort {
     /// Steps of the searches.
     const fn search_work(self) -> u64 {
         match self {
-            // Tens of milliseconds, and only where the strategies leave a gap.
-            Self::Normal => 5_000_000,
+            Self::Normal => 100_000_000,
             Self::High => 2_000_000_000,
             Self::Steps(steps) => steps,
         }
