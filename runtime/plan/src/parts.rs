@@ -128,3 +128,92 @@ fn hash(part: &Sections) -> u64 {
     let words = part.jobs.iter().flat_map(|job| content(job, begin));
     words.fold(0xCBF2_9CE4_8422_2325, |hash, word| (hash ^ word).wrapping_mul(0x0100_0000_01B3))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::problem::{Buffer, Problem};
+    use std::collections::BTreeSet;
+
+    /// Short lives with a gap now and then, the same few again and again in some stretches.
+    fn buffers(seed: u64) -> Vec<Buffer> {
+        let mut state = seed;
+        let mut below = |limit: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % limit
+        };
+        let mut buffers = vec![];
+        let mut point = 0;
+        for _ in 0..40 {
+            for _ in 0..below(5) {
+                let (first, length) = (point + below(3) as u32, 1 + below(3) as u32);
+                buffers.push(Buffer::new(1 + below(2), first, first + length));
+            }
+            point += 3 + below(4) as u32;
+        }
+        buffers
+    }
+
+    #[test]
+    fn every_job_is_in_one_part_and_parts_do_not_meet() {
+        for seed in 0..200 {
+            let whole = Sections::of(&Problem::new(buffers(seed)).unwrap());
+            let parts = above(&whole, &vec![0; whole.jobs.len()], 0);
+            let mut seen = BTreeSet::new();
+            let mut ranges = vec![];
+            for part in &parts {
+                let lasts = part.sections.jobs.iter().map(|job| job.last).max();
+                assert_eq!(lasts, Some(part.sections.len()));
+                // No cut is left within.
+                assert_eq!(cuts(&part.sections), [0, part.sections.len()]);
+                for members in &part.copies {
+                    let jobs: Vec<&Job> = members.iter().map(|&at| &whole.jobs[at as usize]).collect();
+                    let first = jobs.iter().map(|job| job.first).min().unwrap();
+                    ranges.push((first, first + part.sections.len()));
+                    assert!(members.iter().all(|&at| seen.insert(at)));
+                    for (job, own) in jobs.iter().zip(&part.sections.jobs) {
+                        assert_eq!((job.first, job.size), (own.first + first, own.size));
+                    }
+                    let range = first as usize..(first + part.sections.len()) as usize;
+                    assert_eq!(whole.loads[range], part.sections.loads);
+                }
+            }
+            ranges.sort_unstable();
+            assert!(ranges.windows(2).all(|pair| pair[0].1 <= pair[1].0));
+            assert_eq!(seen.len(), whole.jobs.len());
+            let pairs: u64 = parts.iter().map(|part| part.sections.pairs * part.copies.len() as u64).sum();
+            assert_eq!(pairs, whole.pairs);
+        }
+    }
+
+    #[test]
+    fn equal_parts_are_found_and_others_told_apart() {
+        let block =
+            |at: u32| [(4, 0, 2), (2, 1, 4), (3, 2, 5)].map(|(s, f, l)| Buffer::new(s, at + f, at + l));
+        let mut buffers = [block(0), block(7), block(40)].concat();
+        let count = |buffers: &[Buffer]| {
+            let whole = Sections::of(&Problem::new(buffers.to_vec()).unwrap());
+            let parts = above(&whole, &vec![0; buffers.len()], 0);
+            parts.iter().map(|part| part.copies.len()).collect::<Vec<_>>()
+        };
+        assert_eq!(count(&buffers), [3]);
+        buffers[4].size = 1;
+        assert_eq!(count(&buffers), [2, 1]);
+        buffers[1].fixed = Some(0);
+        assert_eq!(count(&buffers), [1, 1, 1]);
+        // Two of another part may stand between two of this one.
+        buffers = [block(0), block(7)].concat();
+        buffers.swap(1, 3);
+        buffers.swap(2, 3);
+        assert_eq!(count(&buffers), [2]);
+    }
+
+    #[test]
+    fn parts_at_the_goal_are_left_out() {
+        let problem = Problem::new(vec![Buffer::new(4, 0, 2), Buffer::new(9, 2, 3)]).unwrap();
+        let whole = Sections::of(&problem);
+        let parts = above(&whole, &[2, 0], 8);
+        assert_eq!((parts.len(), &parts[0].copies), (1, &vec![vec![1]]));
+        assert!(above(&whole, &[2, 0], 9).is_empty());
+    }
+}

@@ -114,6 +114,68 @@ fn the_search_reassembles_a_cut_rectangle() {
     assert!(by_strategies < 15, "too easy: {by_strategies} of 20 need no search");
 }
 
+/// Problems one after the other in time, with a program point between, the buffers taken from each in turn.
+fn in_turn(parts: &[Problem]) -> Problem {
+    let mut begin = 0;
+    let mut rows = vec![];
+    for (part, problem) in parts.iter().enumerate() {
+        for (at, buffer) in problem.buffers().iter().enumerate() {
+            let Buffer { size, align, lifespan, fixed } = *buffer;
+            let moved = Buffer::new(size, begin + lifespan.first, begin + lifespan.last).aligned(align);
+            rows.push((at, part, Buffer { fixed, ..moved }));
+        }
+        begin += 1 + problem.buffers().iter().map(|b| b.lifespan.last).max().unwrap_or(0);
+    }
+    rows.sort_unstable_by_key(|&(at, part, _)| (at, part));
+    Problem::new(rows.into_iter().map(|(_, _, buffer)| buffer).collect()).unwrap()
+}
+
+/// What takes a search for one takes no more for a hundred equal ones, and they are planned alike.
+#[test]
+fn equal_parts_are_planned_once() {
+    let one = cut_rectangle(3, 50);
+    let alone = solve(&one, Effort::Steps(20_000_000));
+    assert_eq!((alone.peak, alone.status), (1 << 20, Status::Optimal));
+    assert_ne!(solve(&one, Effort::Steps(0)).status, Status::Optimal, "too easy");
+    let many = in_turn(&vec![one.clone(); 100]);
+    let plan = solve(&many, Effort::Steps(20_000_000));
+    validate(&many, &plan).unwrap();
+    assert_eq!((plan.peak, plan.status), (1 << 20, Status::Optimal));
+    for (at, offsets) in plan.offsets.chunks(100).enumerate() {
+        assert!(offsets.iter().all(|&offset| offset == alone.offsets[at]));
+    }
+}
+
+/// A part is done as soon as the arena is as large for another.
+#[test]
+fn the_highest_part_decides() {
+    let hard = cut_rectangle(3, 50);
+    let first = solve(&hard, Effort::Steps(0));
+    assert!(first.peak > 1 << 20);
+    let tall = Problem::new(vec![Buffer::new(first.peak, 0, 1)]).unwrap();
+    let plan = solve(&in_turn(&[hard.clone(), tall, hard]), Effort::Steps(0));
+    assert_eq!((plan.peak, plan.status), (first.peak, Status::Optimal));
+}
+
+/// Different parts share the work; the whole is as high as the highest of them, and no strategy alone is better.
+#[test]
+fn parts_of_all_kinds_are_planned_together() {
+    for seed in 0..12 {
+        let parts: Vec<Problem> = KINDS.iter().map(|&(_, generate)| generate(seed, 30)).collect();
+        let whole = in_turn(&parts);
+        let plan = solve(&whole, Effort::Steps(2_000_000));
+        validate(&whole, &plan).unwrap();
+        for strategy in strategies() {
+            assert!(plan.peak <= solve_with(&whole, strategy).unwrap().peak, "seed {seed}: {strategy}");
+        }
+        let bounds = parts.iter().map(|part| aligned_lower_bound(part).bytes);
+        assert_eq!(bounds.max(), Some(plan.aligned_bound.bytes));
+    }
+    let above = [above_its_bound(), above_its_bound(), (KINDS[0].1)(1, 0)];
+    let plan = solve(&in_turn(&above), Effort::Steps(100_000));
+    assert_eq!((plan.peak, plan.proved_bound, plan.status), (15, 15, Status::OptimalBySearch));
+}
+
 /// No plan of these is at the bound, which is proved by trying everything.
 #[test]
 fn a_bound_that_cannot_be_met_is_proved_so() {
