@@ -16,6 +16,7 @@
 //!    +-------+---+--+      +-------+---+--+
 //! ```
 //!
+//! * **Learning where it is hard**: see [`Rule::Failing`]; the counts outlive a search.
 //! * **Deductions** after each decision: see [`State`].
 //! * **Decomposition**: where no open job crosses a boundary between sections, both sides are searched alone; a side
 //!   that is filled stays filled while the other is searched.
@@ -82,9 +83,12 @@ impl<'a> Search<'a> {
         Self { state, rule, frames: vec![], open: order.to_vec(), parts: vec![], nodes: 0 }
     }
 
-    /// Searches until an answer, or until `nodes` decisions are made or `work` steps. Counts both down.
-    pub(super) fn run(mut self, nodes: u64, work: &mut u64) -> Fit {
+    /// Searches until an answer, or until `nodes` decisions are made or `work` steps, which are counted down.
+    /// Failures per section are added to those of earlier searches.
+    pub(super) fn run(mut self, nodes: u64, work: &mut u64, failures: &mut Vec<u32>) -> Fit {
+        core::mem::swap(&mut self.state.failures, failures);
         let outcome = self.search(nodes, *work);
+        core::mem::swap(&mut self.state.failures, failures);
         *work = work.saturating_sub(self.state.steps);
         match outcome {
             Some(true) => Fit::Found(self.state.offsets()),

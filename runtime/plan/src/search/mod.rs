@@ -4,13 +4,14 @@
 //! ```text
 //!   peak   |----------------|  found: the incumbent
 //!          |   3/4  1/2 ...    each round tries these capacities, the lowest first,
-//!   bound  |----------------|  with twice the nodes of the round before
+//!   bound  |----------------|  with half as many nodes again as the round before
 //! ```
 //!
 //! Whether a search ends soon is no monotone function of the capacity: close to the bound there is hardly a choice,
 //! and the search is often quick; in between it may take forever. So there is no bisection: that nothing was found
 //! at one capacity says nothing about the next.
 
+use alloc::vec;
 use alloc::vec::Vec;
 
 use self::canonical::Search;
@@ -129,24 +130,31 @@ struct Sweep<'a> {
     starts: Starts,
     first_round: bool,
     nodes: u64,
+    /// How often each section has failed of late: where it is hard, whatever the start.
+    failures: Vec<u32>,
 }
 
 impl<'a> Sweep<'a> {
     fn new(sections: &Sections, instance: &'a Instance) -> Self {
         let nodes = FIRST_NODES * sections.jobs.len() as u64;
-        Self { instance, starts: Starts::new(sections), first_round: true, nodes }
+        let failures = vec![0; sections.loads.len()];
+        Self { instance, starts: Starts::new(sections), first_round: true, nodes, failures }
     }
 
     fn next_round(&mut self) {
         self.first_round = false;
-        self.nodes = self.nodes.saturating_mul(2);
+        self.nodes = self.nodes.saturating_add(self.nodes / 2);
     }
 
     /// Searches one capacity from each start.
     fn attempt(&mut self, capacity: u64, work: &mut u64) -> Fit {
         for start in 0..Starts::ROUND {
             let (order, rule) = self.starts.get(start, !self.first_round);
-            let outcome = Search::new(self.instance, &order, rule, capacity).run(self.nodes, work);
+            // At first each start goes its own way; later ones begin where the ones before had trouble.
+            let kept = |failures: u32| if self.first_round { 0 } else { failures - failures / 4 };
+            self.failures.iter_mut().for_each(|failures| *failures = kept(*failures));
+            let search = Search::new(self.instance, &order, rule, capacity);
+            let outcome = search.run(self.nodes, work, &mut self.failures);
             if outcome != Fit::OutOfWork || *work == 0 {
                 return outcome;
             }

@@ -60,7 +60,7 @@ pub(super) struct State<'a> {
     /// Two candidates for the lowest open job per section, when last looked at.
     watch: Vec<[u32; 2]>,
     /// How often each section has had no candidate.
-    failures: Vec<u32>,
+    pub(super) failures: Vec<u32>,
     /// Sections with jobs whose base has changed.
     touched: (u32, u32),
     reasons: Reasons,
@@ -280,7 +280,7 @@ impl<'a> State<'a> {
             self.steps += u64::from(last - first);
             for section in first..last {
                 if self.remaining[section as usize] > 0 && !self.deduce_lowest(section) {
-                    self.failures[section as usize] += 1;
+                    self.failures[section as usize] = self.failures[section as usize].saturating_add(1);
                     self.touched = (NONE, 0);
                     return false;
                 }
@@ -322,12 +322,19 @@ impl<'a> State<'a> {
         let end = self.base(lowest) + self.instance.jobs[lowest as usize].size;
         let mut why = None;
         for &job in self.instance.live_in(section) {
-            if job != lowest && self.is_open(job) && self.base(job) < end {
-                let decisions = self.reason_of(section);
-                let why = *why.get_or_insert_with(|| self.reasons.push(decisions));
-                if !self.lift(job, end, why) {
-                    return false;
+            if job == lowest || !self.is_open(job) || self.base(job) >= end {
+                continue;
+            }
+            let reason = match why {
+                Some(reason) => reason,
+                None => {
+                    let decisions = self.reason_of(section);
+                    self.reasons.push(decisions)
                 }
+            };
+            why = Some(reason);
+            if !self.lift(job, end, reason) {
+                return false;
             }
         }
         true
@@ -336,8 +343,14 @@ impl<'a> State<'a> {
     /// What the bases of a section's open jobs rest on.
     fn reason_of(&self, section: u32) -> Decisions {
         let mut decisions = Decisions::default();
-        for &job in self.instance.live_in(section).iter().filter(|&&job| self.is_open(job)) {
-            decisions.add(self.reasons.get(self.why[job as usize]));
+        let mut last = Reasons::NONE;
+        for &job in self.instance.live_in(section) {
+            let why = self.why[job as usize];
+            // Jobs lifted together share a reason.
+            if self.is_open(job) && why != last {
+                decisions.add(self.reasons.get(why));
+                last = why;
+            }
         }
         decisions
     }
