@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use bayplan_expr::{Bindings, Expr};
 use bayplan_graph::{Graph, ValueId};
-use bayplan_plan::{Lifespan, Problem, validate};
+use bayplan_plan::arenas::{Arena, BlockPlan, NoFit, plan_blocks, sequence, validate_blocks};
+use bayplan_plan::{Lifespan, Problem};
 use bayplan_shaders::{Access, Kernel, Launch, Slot, Target, launch};
 
 use crate::Options;
 use crate::barrier;
-use crate::blocks::{self, Blocked, NoPlan, sequence};
 use crate::error::{CompileError, Refused};
 use crate::liveness::{Liveness, Place, Stages, Storage};
 use crate::lowered::{Lowered, Operation, Origin, TensorId};
@@ -19,8 +19,8 @@ use crate::program::{
 
 /// Where all storages lie.
 pub(crate) struct Placement {
-    pub(crate) load: Blocked,
-    pub(crate) run: Blocked,
+    pub(crate) load: BlockPlan,
+    pub(crate) run: BlockPlan,
     /// Of the weights, in their order: offsets and ends of blocks.
     pub(crate) weights: (Vec<u64>, Vec<u64>),
     /// Bytes kept free after each storage.
@@ -41,8 +41,7 @@ pub(crate) fn place(
     let of_run = |kind| !matches!(kind, BufferKind::Load | BufferKind::Weight);
     let weights = of_kinds(&|kind| kind == BufferKind::Weight);
     let sizes: Vec<u64> = weights.iter().map(|storage| bytes(lowered, &storage.tensors) + guard).collect();
-    let laid = sequence(&sizes, target.max_allocation, target.storage_alignment)
-        .map_err(|index| too_large(lowered, weights[index], sizes[index], target))?;
+    let laid = sequence(&sizes, &arena(target)).map_err(|why| no_fit(lowered, &weights, target, &why))?;
     let plan = |storages: &[&Storage]| plan(lowered, storages, target, options, guard);
     Ok(Placement {
         load: plan(&of_kinds(&|kind| kind == BufferKind::Load))?,
@@ -52,13 +51,21 @@ pub(crate) fn place(
     })
 }
 
-/// A storage that no allocation of the device can hold.
-fn too_large(lowered: &Lowered, storage: &Storage, bytes: u64, target: &Target) -> CompileError {
+/// What the device allocates at once; how much in all is seen when the session is built.
+fn arena(target: &Target) -> Arena {
+    Arena::UNLIMITED.in_blocks(target.max_allocation, target.storage_alignment)
+}
+
+/// Why storages have no place: one that no allocation of the device can hold.
+fn no_fit(lowered: &Lowered, storages: &[&Storage], target: &Target, why: &NoFit) -> CompileError {
+    let NoFit::TooLarge { buffer, size: bytes } = *why else {
+        return CompileError::Plan(why.to_string());
+    };
     let reason = format!(
         "it needs {bytes} bytes, and {} allocates at most {} bytes at once (maxMemoryAllocationSize)",
         target.name, target.max_allocation
     );
-    let name = &lowered.tensor(storage.tensors[0]).name;
+    let name = &lowered.tensor(storages[buffer].tensors[0]).name;
     CompileError::Unsupported(vec![Refused::new(name, "tensor", reason)])
 }
 
@@ -94,7 +101,7 @@ pub(crate) fn assemble(
     for (index, output) in outputs.iter_mut().enumerate() {
         output.name = graph.output_name(index).to_string();
     }
-    let blocks = [placement.run.ends, placement.weights.1, placement.load.ends];
+    let blocks = [placement.run.blocks, placement.weights.1, placement.load.blocks];
     let (kernels, params) = (maker.kernels, maker.params);
     Ok(Program {
         name: graph.name.to_string(),
@@ -142,7 +149,7 @@ fn plan(
     target: &Target,
     options: Options,
     guard: u64,
-) -> Result<Blocked, CompileError> {
+) -> Result<BlockPlan, CompileError> {
     let end = storages.iter().map(|storage| storage.lifespan.end).max().unwrap_or(1);
     let buffers = storages.iter().map(|storage| bayplan_plan::Buffer {
         size: bytes(lowered, &storage.tensors) + guard,
@@ -154,12 +161,10 @@ fn plan(
         fixed: None,
     });
     let problem = Problem::new(buffers.collect()).map_err(|e| CompileError::Plan(e.to_string()))?;
-    let blocked = blocks::plan(&problem, options.effort, target.max_allocation, target.storage_alignment);
-    let blocked = blocked.map_err(|e| match e {
-        NoPlan::TooLarge(index) => too_large(lowered, storages[index], problem.buffers()[index].size, target),
-        NoPlan::Wrong(violation) => CompileError::Verify(violation.to_string()),
-    })?;
-    validate(&problem, &blocked.plan).map_err(|violation| CompileError::Verify(violation.to_string()))?;
+    let blocked = plan_blocks(&problem, &arena(target), options.effort)
+        .map_err(|why| no_fit(lowered, storages, target, &why))?;
+    validate_blocks(&problem, &arena(target), &blocked)
+        .map_err(|flaw| CompileError::Verify(flaw.to_string()))?;
     Ok(blocked)
 }
 

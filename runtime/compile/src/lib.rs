@@ -14,7 +14,6 @@
 
 mod assemble;
 mod barrier;
-mod blocks;
 mod concat;
 mod error;
 mod fold;

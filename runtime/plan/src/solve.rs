@@ -31,7 +31,7 @@ pub enum Effort {
 
 impl Effort {
     /// Pairs of buffers live together that a strategy which looks at each pair may meet.
-    const fn pair_budget(self) -> u64 {
+    pub(crate) const fn pair_budget(self) -> u64 {
         match self {
             Self::Normal => 2_000_000,
             Self::High | Self::Steps(_) => 400_000_000,
@@ -39,7 +39,7 @@ impl Effort {
     }
 
     /// Steps of the searches.
-    const fn search_work(self) -> u64 {
+    pub(crate) const fn search_work(self) -> u64 {
         match self {
             Self::Normal => 100_000_000,
             Self::High => 2_000_000_000,

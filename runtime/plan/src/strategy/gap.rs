@@ -78,7 +78,7 @@ fn smallest_gap(job: &Job, occupied: &[(u64, u64)], rule: Rule) -> u64 {
 /// The jobs lie in a row sorted by first section; a binary tree over the row holds the largest `last` of
 /// the placed jobs below each node. Jobs with `first < last'` are a prefix of the row, and subtrees
 /// whose largest `last` is not after `first'` are skipped: O(log n) per job found.
-struct PlacedIndex {
+pub(crate) struct PlacedIndex {
     /// Job number per place in the row.
     row: Vec<u32>,
     /// First section per place in the row.
@@ -91,7 +91,7 @@ struct PlacedIndex {
 }
 
 impl PlacedIndex {
-    fn new(jobs: &[Job]) -> Self {
+    pub(crate) fn new(jobs: &[Job]) -> Self {
         let mut row: Vec<u32> = (0..jobs.len() as u32).collect();
         row.sort_unstable_by_key(|&i| (jobs[i as usize].first, i));
         let mut place = vec![0; jobs.len()];
@@ -103,7 +103,7 @@ impl PlacedIndex {
         Self { row, firsts, place, latest: vec![0; 2 * leaves], leaves }
     }
 
-    fn insert(&mut self, index: u32, job: &Job) {
+    pub(crate) fn insert(&mut self, index: u32, job: &Job) {
         let mut node = self.leaves + self.place[index as usize] as usize;
         while node > 0 && self.latest[node] < job.last {
             self.latest[node] = job.last;
@@ -111,7 +111,16 @@ impl PlacedIndex {
         }
     }
 
-    fn for_each_overlap(&self, job: &Job, mut found: impl FnMut(u32)) {
+    pub(crate) fn remove(&mut self, index: u32) {
+        let mut node = self.leaves + self.place[index as usize] as usize;
+        self.latest[node] = 0;
+        while node > 1 {
+            node /= 2;
+            self.latest[node] = self.latest[2 * node].max(self.latest[2 * node + 1]);
+        }
+    }
+
+    pub(crate) fn for_each_overlap(&self, job: &Job, mut found: impl FnMut(u32)) {
         let prefix = self.firsts.partition_point(|&first| first < job.last);
         // (node, first leaf below it, number of leaves below it); the tree is at most 27 levels deep and
         // each step replaces one entry by at most two.

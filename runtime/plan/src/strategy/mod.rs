@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 use core::cell::OnceCell;
 
+pub(crate) use self::gap::PlacedIndex;
 pub(crate) use self::preorder::{Key, preorder, totals};
 use self::ranges::RangeTree;
 use crate::problem::Problem;
