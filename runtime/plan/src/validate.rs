@@ -100,10 +100,17 @@ pub enum Violation {
         /// The peak.
         peak: u64,
     },
+    /// The plan claims less than its bound, or what is proved, says of its peak.
+    Understated {
+        /// What the plan says.
+        status: Status,
+        /// The peak.
+        peak: u64,
+    },
 }
 
-/// Checks a plan against its problem: one aligned offset per buffer, fixed ones where they are fixed, no byte shared by two buffers that
-/// live together, and peak, bounds and status as stated. O(n log n).
+/// Checks a plan against its problem: one aligned offset per buffer, fixed ones where they are fixed, no byte shared
+/// by two buffers that live together, and peak, bounds and status as stated. O(n log n) for each alignment that occurs.
 ///
 /// # Errors
 /// The first [`Violation`], in the order of the enum; the earliest in time among overlaps.
@@ -152,6 +159,14 @@ pub fn validate(problem: &Problem, plan: &Plan) -> Result<(), Violation> {
     };
     if claimed < peak {
         return Err(Violation::NotProved { bound: claimed, peak });
+    }
+    let least = match plan.status {
+        Status::Optimal => false,
+        Status::OptimalBySearch => bound == peak,
+        Status::BestFound | Status::BoundNotReached => plan.proved_bound == peak,
+    };
+    if least {
+        return Err(Violation::Understated { status: plan.status, peak });
     }
     Ok(())
 }
@@ -295,6 +310,9 @@ impl fmt::Display for Violation {
             }
             Self::NotProved { bound, peak } => {
                 write!(f, "stated optimal, but the peak {peak} is above the bound {bound}")
+            }
+            Self::Understated { status, peak } => {
+                write!(f, "stated {}, but no plan is below its peak {peak}", status.name())
             }
         }
     }

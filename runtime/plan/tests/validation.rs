@@ -86,6 +86,43 @@ fn each_violation_is_named() {
     );
 }
 
+/// A plan with a peak of 112 over a bound of 96: every status, with every kind of thing proved.
+#[test]
+fn a_status_claims_what_is_proved_no_more_and_no_less() {
+    let (problem, plan) = small();
+    let (offsets, bound, peak) = (vec![0, 80, 0, 40], 96, 112);
+    let check = |status: Status, proved_bound: u64, expect: Result<(), Violation>, message: &str| {
+        let plan = Plan { offsets: offsets.clone(), peak, status, proved_bound, ..plan.clone() };
+        let verdict = validate(&problem, &plan);
+        assert_eq!(verdict, expect, "{status:?} with {proved_bound} proved");
+        assert_eq!(verdict.map_err(|violation| violation.to_string()).err().unwrap_or_default(), message);
+    };
+    let unproved = |bound| Err(Violation::NotProved { bound, peak });
+    check(Status::Optimal, 96, unproved(96), "stated optimal, but the peak 112 is above the bound 96");
+    check(Status::Optimal, 112, unproved(96), "stated optimal, but the peak 112 is above the bound 96");
+    check(
+        Status::OptimalBySearch,
+        111,
+        unproved(111),
+        "stated optimal, but the peak 112 is above the bound 111",
+    );
+    check(Status::OptimalBySearch, 112, Ok(()), "");
+    for status in [Status::BestFound, Status::BoundNotReached] {
+        check(status, 96, Ok(()), "");
+        check(status, 111, Ok(()), "");
+        let message = format!("stated {}, but no plan is below its peak 112", status.name());
+        check(status, 112, Err(Violation::Understated { status, peak }), &message);
+    }
+    for (stated, words) in [(95, "95"), (113, "113")] {
+        let message = format!("stated proved bound {words} is not between the bound 96 and the peak 112");
+        let wrong = Violation::WrongProvedBound { stated, bound, peak };
+        check(Status::BestFound, stated, Err(wrong), &message);
+    }
+    let modest = Plan { status: Status::OptimalBySearch, ..plan };
+    let violation = Violation::Understated { status: Status::OptimalBySearch, peak: 96 };
+    assert_eq!(validate(&problem, &modest), Err(violation));
+}
+
 #[test]
 fn a_fixed_buffer_stays_where_it_is() {
     let buffers = vec![Buffer::new(64, 0, 2).at(32), Buffer::new(32, 1, 3), Buffer::new(0, 0, 3).at(7)];
@@ -126,7 +163,7 @@ fn shifted_buffers_are_found() {
     for &(kind, generate) in KINDS {
         for seed in 0..200 {
             let problem = generate(seed, 40);
-            let plan = solve(&problem, Effort::Normal);
+            let plan = solve(&problem, Effort::Steps(1000));
             let mut r = SplitMix(seed ^ 0xDEAD);
             let buffer = r.range(0, problem.len() as u64 - 1) as usize;
             let align = problem.buffers()[buffer].align;
@@ -158,7 +195,7 @@ fn misaligned_offsets_and_wrong_peaks_are_found() {
         for kind in ["mixed alignments", "common alignment"] {
             let generate = KINDS.iter().find(|row| row.0 == kind).unwrap().1;
             let problem = generate(seed, 60);
-            let plan = solve(&problem, Effort::Normal);
+            let plan = solve(&problem, Effort::Steps(1000));
             let buffer = problem.buffers().iter().position(|b| b.align > 1).unwrap();
             let mut bad = plan.clone();
             bad.offsets[buffer] += 1;
