@@ -95,6 +95,7 @@ pub mod order;
 mod parts;
 mod plan;
 mod problem;
+mod random;
 mod search;
 mod sections;
 mod solve;

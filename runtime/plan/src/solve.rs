@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::cmp::Reverse;
 
 use crate::bound::{LowerBound, aligned_max_live, max_live};
+use crate::neighbourhood;
 use crate::parts::{Part, above};
 use crate::plan::{Plan, Status};
 use crate::problem::Problem;
@@ -13,6 +14,9 @@ use crate::strategy::{Context, STRATEGIES, Scope, Strategy};
 
 /// The name of plans that the exact search found.
 const SEARCH: &str = "canonical search";
+
+/// The name of plans that the neighbourhood search found.
+const NEIGHBOURHOOD: &str = "neighbourhood search";
 
 /// How much work [`solve`] may do. Work is counted, never timed, so a plan is the same everywhere.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -183,10 +187,19 @@ impl<'a> Draft<'a> {
 
     /// Searches for smaller plans with the work given.
     fn search(&mut self, goal: u64, work: &mut u64) {
-        let improved = search::improve(&self.part.sections, goal, self.peak, work);
+        // The exact search leaves all of it where the part is too large, and what it does not need.
+        let mut exact = *work - *work / 4;
+        *work -= exact;
+        let improved = search::improve(&self.part.sections, goal, self.peak, &mut exact);
+        *work += exact;
         self.bound = self.bound.max(improved.bound);
         if let Some(offsets) = improved.offsets {
             self.take(offsets, SEARCH);
+        }
+        if let Some(offsets) =
+            neighbourhood::improve(&self.part.sections, &self.offsets, goal.max(self.bound), work)
+        {
+            self.take(offsets, NEIGHBOURHOOD);
         }
     }
 

@@ -6,8 +6,9 @@ use core::cell::OnceCell;
 pub(crate) use self::gap::PlacedIndex;
 pub(crate) use self::preorder::{Key, preorder, totals};
 use self::ranges::RangeTree;
+pub(crate) use self::skyline::skyline;
 use crate::problem::Problem;
-use crate::sections::Sections;
+use crate::sections::{Job, Sections};
 
 mod gap;
 mod greedy;
@@ -35,7 +36,8 @@ impl<'a> Context<'a> {
         self.ranges.get_or_init(|| RangeTree::new(&self.sections.jobs))
     }
 
-    fn totals(&self) -> &[u64] {
+    /// The largest load of any section each job is live in.
+    pub(crate) fn totals(&self) -> &[u64] {
         self.totals.get_or_init(|| preorder::totals(self.sections))
     }
 }
@@ -58,6 +60,17 @@ impl Scope {
             scope.align = scope.align.max(buffer.align);
             scope.first = scope.first.min(buffer.lifespan.first);
             scope.last = scope.last.max(buffer.lifespan.last);
+        }
+        scope
+    }
+
+    /// The scope of jobs that are a problem of their own.
+    pub(crate) fn of_jobs(jobs: &[Job]) -> Self {
+        let mut scope = Self { align: 1, first: u32::MAX, last: 0 };
+        for job in jobs {
+            scope.align = scope.align.max(job.align);
+            scope.first = scope.first.min(job.start);
+            scope.last = scope.last.max(job.start.saturating_add(job.width));
         }
         scope
     }

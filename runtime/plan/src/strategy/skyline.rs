@@ -26,7 +26,7 @@ use super::ranges::{NONE, Unplaced};
 ///
 /// With a common alignment, heights are kept at multiples of it, so every offset is one too; a job with a
 /// larger alignment leaves a hole beneath. Jobs with fixed offsets are [`Obstacles`].
-fn skyline(context: &Context<'_>, order: &[u32]) -> Vec<u64> {
+pub(crate) fn skyline(context: &Context<'_>, order: &[u32]) -> Vec<u64> {
     let sections = context.sections;
     let jobs = &sections.jobs;
     let mut offsets: Vec<u64> = jobs.iter().map(|job| job.fixed.unwrap_or(0)).collect();
