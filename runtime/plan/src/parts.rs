@@ -133,15 +133,13 @@ fn hash(part: &Sections) -> u64 {
 mod tests {
     use super::*;
     use crate::problem::{Buffer, Problem};
+    use crate::random::SplitMix;
     use std::collections::BTreeSet;
 
     /// Short lives with a gap now and then, the same few again and again in some stretches.
     fn buffers(seed: u64) -> Vec<Buffer> {
-        let mut state = seed;
-        let mut below = |limit: u64| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 33) % limit
-        };
+        let mut random = SplitMix::new(seed);
+        let mut below = |limit: u64| random.below(limit);
         let mut buffers = vec![];
         let mut point = 0;
         for _ in 0..40 {

@@ -8,7 +8,7 @@ use bayplan_plan::arenas::{
     sequence, validate_arenas, validate_blocks,
 };
 use bayplan_plan::{Buffer, Effort, Problem, Violation, solve};
-use instances::{KINDS, SplitMix, cut_rectangle};
+use instances::{KINDS, SplitMix, above_its_bound, cut_rectangle};
 use proptest::prelude::*;
 
 fn problem(rows: &[(u64, u32, u32)]) -> Problem {
@@ -138,13 +138,11 @@ fn what_cannot_fit_is_named() {
         &NoFit::NeedsMore { arenas: vec![0, 1, 2], bytes: 180, capacity: 175, proof },
         "180 bytes are needed in arenas 0, 1, 2, which have 175: so many are live at point 3",
     );
-    // Above the bound, and shown by trying everything: two odd bytes on even offsets.
-    let odd = Buffer::new(1, 0, 2).aligned(2);
-    let padded = Problem::new(vec![odd, odd, Buffer::new(1, 2, 3)]).unwrap();
+    // Above the bound, and shown by trying everything.
     refused(
-        plan_blocks(&padded, &Arena::of(2), Effort::Steps(1000)),
-        &NoFit::NeedsMore { arenas: vec![0], bytes: 3, capacity: 2, proof: Proof::Search },
-        "3 bytes are needed in arena 0, which have 2: an exhaustive search found no smaller plan",
+        plan_blocks(&above_its_bound(), &Arena::of(14), Effort::Steps(100_000)),
+        &NoFit::NeedsMore { arenas: vec![0], bytes: 15, capacity: 14, proof: Proof::Search },
+        "15 bytes are needed in arena 0, which have 14: an exhaustive search found no smaller plan",
     );
     // Three of 60 in two blocks of 100: there is room, and no way.
     refused(
