@@ -4,15 +4,12 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use super::beam::beam;
 use super::bound::bound;
 use super::exact::exact;
+use super::nearest::nearest;
 use super::part::{Cutter, Part, cuts};
 use super::region::{Region, Walk};
-use super::window::around_the_peak;
-
-/// Widest beam: more has not paid on any graph measured.
-const WIDEST: u64 = 256;
+use super::window::{LARGE, approximate};
 
 /// One part, its nodes numbered from 0 in the given order.
 #[derive(Debug)]
@@ -99,17 +96,23 @@ impl Blocks {
         }
     }
 
-    /// The order of the whole: parts that need no more than `level` bytes as given stay as they are.
-    pub(crate) fn order(&self, level: u64) -> Vec<u32> {
-        let nodes = |block: &Block| -> Vec<u32> {
-            let first = block.range.start as u32;
+    /// The best order known of the whole.
+    pub(crate) fn best(&self) -> Vec<u32> {
+        self.list.iter().flat_map(|block| block.numbered(&block.best)).collect()
+    }
+
+    /// The order of the whole that needs no more than the best one known, and is near to the given one.
+    pub(crate) fn nearest(&self, work: &mut u64) -> Vec<u32> {
+        let (level, mut order) = (self.peak(), Vec::new());
+        for block in &self.list {
             if block.given <= level {
-                block.range.clone().map(|node| node as u32).collect()
+                order.extend(block.range.clone().map(|node| node as u32));
             } else {
-                block.best.iter().map(|node| node + first).collect()
+                let near = nearest(&block.part.region, &block.best, level - block.part.base, work);
+                order.extend(block.numbered(&near));
             }
-        };
-        self.list.iter().flat_map(nodes).collect()
+        }
+        order
     }
 
     fn settle(&mut self, at: usize, floor: u64, work: &mut u64) {
@@ -127,13 +130,18 @@ impl Blocks {
         // Half of what is left, so that a large part leaves something for the rest.
         let mut own = *work / 2;
         *work -= own;
-        let found = exact(&block.part.region, goal, block.peak - base, &mut own);
-        block.bound = block.bound.max(found.bound + base);
-        if let Some(order) = found.order {
-            block.take(order);
+        if block.part.region.len() <= LARGE {
+            let mut half = own / 2;
+            own -= half;
+            let found = exact(&block.part.region, goal, block.peak - base, &mut half);
+            own += half;
+            block.bound = block.bound.max(found.bound + base);
+            if let Some(order) = found.order {
+                block.take(order);
+            }
         }
         if block.peak > floor.max(block.bound) {
-            block.approximate(goal, &mut own);
+            block.take(approximate(&block.part.region, &block.best, goal, &mut own));
         }
         *work += own;
         let known = Known { order: block.best.clone(), peak: block.peak - base, bound: block.bound - base };
@@ -142,33 +150,17 @@ impl Blocks {
 }
 
 impl Block {
+    /// Nodes of the part by their numbers in the whole.
+    fn numbered(&self, nodes: &[u32]) -> impl Iterator<Item = u32> {
+        let first = self.range.start as u32;
+        nodes.iter().map(move |node| node + first)
+    }
+
     /// Takes an order of the part if it is better.
     fn take(&mut self, order: Vec<u32>) {
         let peak = self.part.region.peak(&order).0 + self.part.base;
         if peak < self.peak {
             (self.best, self.peak) = (order, peak);
         }
-    }
-
-    /// A beam in either direction of time, then windows around the peak.
-    fn approximate(&mut self, goal: u64, work: &mut u64) {
-        let turned = self.part.region.turned();
-        for backward in [false, true] {
-            let region = if backward { &turned } else { &self.part.region };
-            let layer = region.cost() / 4 * region.len() as u64;
-            let width = (*work / 4 / layer.max(1)).min(WIDEST);
-            if width < 2 {
-                continue;
-            }
-            *work = work.saturating_sub(width * layer);
-            if let Some((mut order, _)) = beam(region, width as usize, goal, self.peak - self.part.base) {
-                if backward {
-                    order.reverse();
-                }
-                self.take(order);
-            }
-        }
-        let order = around_the_peak(&self.part.region, &self.best, goal, work);
-        self.take(order);
     }
 }

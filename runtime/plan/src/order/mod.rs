@@ -46,6 +46,7 @@ mod csr;
 mod dag;
 mod exact;
 mod greedy;
+mod nearest;
 mod part;
 mod region;
 mod score;

@@ -15,7 +15,7 @@ pub struct Searched {
     /// The orders that were planned; the given one is the first. Orders that could not be better than the best one
     /// before them were not planned.
     pub candidates: Vec<Candidate>,
-    /// Which of them has the smallest peak, the first of equal ones.
+    /// Which of them has the smallest peak: the given one of equal ones, else the one with the fewest barriers.
     pub best: usize,
     /// No plan under any order is smaller, in bytes.
     pub bound: u64,
@@ -36,10 +36,14 @@ impl Searched {
     }
 }
 
-/// Steps that the search may take; a step takes some nanoseconds.
-const fn steps(effort: Effort) -> u64 {
+/// Most nodes of graphs whose plans are searched for, beyond the portfolio, at normal effort: such a search takes longer
+/// than all that the order's own search may take.
+const SEARCHED: usize = 4_000;
+
+/// Steps that the search may take; a step takes two to four nanoseconds.
+fn steps(effort: Effort, region: &Region) -> u64 {
     match effort {
-        Effort::Normal => 4_000_000,
+        Effort::Normal => 4_000_000 + 300 * region.cost(),
         Effort::High => 1_000_000_000,
         Effort::Steps(steps) => steps,
     }
@@ -63,12 +67,12 @@ pub fn search(dag: &Dag, effort: Effort) -> Searched {
     for (_, order) in &simple {
         blocks.learn(order);
     }
-    let mut work = steps(effort);
+    let mut work = steps(effort, &whole);
     blocks.improve(&mut work);
     found.lower(blocks.bound());
-    // Only what is above the peak that is left moves; then everything that can be lower by itself.
-    let mut orders =
-        Vec::from([("search", blocks.order(blocks.peak())), ("search, all parts", blocks.order(0))]);
+    // What is above the peak that is left moves, and no more than must; then everything that can be lower by itself.
+    let near = blocks.nearest(&mut steps(Effort::Normal, &whole));
+    let mut orders = Vec::from([("search", near), ("search, all parts", blocks.best())]);
     orders.extend(simple);
     let mut weighed: Vec<(u64, usize)> =
         orders.iter().enumerate().map(|(at, (_, order))| (whole.peak(order).0, at)).collect();
@@ -136,16 +140,18 @@ impl<'a> Finder<'a> {
     /// Plans the given order and the best one with all the effort there is, where that may be better than the portfolio.
     fn finish(mut self, effort: Effort) -> Searched {
         let gap = |candidate: &Candidate| candidate.peak > candidate.bound;
-        if gap(&self.candidates[0]) || gap(&self.candidates[self.best]) {
+        let worth = effort != Effort::Normal || self.dag.nodes().len() <= SEARCHED;
+        if worth && (gap(&self.candidates[0]) || gap(&self.candidates[self.best])) {
             for at in [0, self.best] {
                 let known = &mut self.candidates[at];
                 if gap(known) {
                     *known = score(self.dag, known.name, core::mem::take(&mut known.order), Some(effort));
                 }
             }
-            let peaks = self.candidates.iter().enumerate().map(|(at, candidate)| (candidate.peak, at));
-            self.best = peaks.min().map_or(0, |(_, at)| at);
         }
+        // The given order where it is as good as any, else the one with the fewest barriers.
+        let keys = self.candidates.iter().enumerate().map(|(at, c)| ((c.peak, at > 0, c.barriers), at));
+        self.best = keys.min().map_or(0, |(_, at)| at);
         let Self { candidates, best, bound, witness, .. } = self;
         Searched { candidates, best, bound, witness }
     }
