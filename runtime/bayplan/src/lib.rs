@@ -43,7 +43,7 @@ pub use error::Error;
 pub use model::Model;
 pub use session::{Output, Outputs, Session};
 
-pub use bayplan_compile::{Arena, CompileError, Options, Program, record};
+pub use bayplan_compile::{Arena, CompileError, Options, Order, Program, record};
 #[cfg(feature = "faults")]
 pub use bayplan_engine::faults::Fault;
 pub use bayplan_engine::{

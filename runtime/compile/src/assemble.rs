@@ -14,7 +14,7 @@ use crate::error::{CompileError, Refused};
 use crate::liveness::{Liveness, Place, Stages, Storage};
 use crate::lowered::{Lowered, Operation, Origin, TensorId};
 use crate::program::{
-    Buffer, BufferId, BufferKind, Dispatch, KernelId, Port, Program, Stage, Upload, VEC4, Window,
+    Buffer, BufferId, BufferKind, Dispatch, KernelId, Port, Program, Schedule, Stage, Upload, VEC4, Window,
 };
 
 /// Where all storages lie.
@@ -34,7 +34,7 @@ pub(crate) fn place(
     target: &Target,
     options: Options,
 ) -> Result<Placement, CompileError> {
-    let guard = options.guard.next_multiple_of(VEC4);
+    let guard = guard(options);
     let of_kinds = |kinds: &dyn Fn(BufferKind) -> bool| -> Vec<&Storage> {
         live.storages.iter().filter(|storage| kinds(storage.kind)).collect()
     };
@@ -49,6 +49,11 @@ pub(crate) fn place(
         weights: laid,
         guard,
     })
+}
+
+/// Bytes kept free after each storage: whole `vec4`s.
+pub(crate) fn guard(options: Options) -> u64 {
+    options.guard.next_multiple_of(VEC4)
 }
 
 /// What the device allocates at once; how much in all is seen when the session is built.
@@ -103,6 +108,7 @@ pub(crate) fn assemble(
     }
     let blocks = [placement.run.blocks, placement.weights.1, placement.load.blocks];
     let (kernels, params) = (maker.kernels, maker.params);
+    let run = Stage { dispatches: run, plan: placement.run.plan };
     Ok(Program {
         name: graph.name.to_string(),
         target: target.clone(),
@@ -116,7 +122,8 @@ pub(crate) fn assemble(
         files: graph.files.clone(),
         uploads,
         load: Stage { dispatches: load, plan: placement.load.plan },
-        run: Stage { dispatches: run, plan: placement.run.plan },
+        schedule: Schedule::given(&run),
+        run,
         inputs,
         outputs,
     })
@@ -137,7 +144,7 @@ fn launches(lowered: &Lowered, target: &Target) -> Result<Vec<Launch>, CompileEr
 }
 
 /// Bytes a storage needs: the largest of its tensors, rounded up to whole `vec4`s.
-fn bytes(lowered: &Lowered, tensors: &[TensorId]) -> u64 {
+pub(crate) fn bytes(lowered: &Lowered, tensors: &[TensorId]) -> u64 {
     let largest = tensors.iter().map(|&tensor| lowered.tensor(tensor).bytes()).max().unwrap_or(0);
     largest.next_multiple_of(VEC4)
 }
@@ -267,20 +274,20 @@ impl Maker<'_> {
     /// The window on what an operand's view touches.
     fn operand(&self, operation: &Operation, index: usize, access: Access) -> Window {
         let view = &operation.operands[index];
-        let width = self.lowered.tensor(view.tensor).repr.bytes();
-        let whole = self.whole(view.tensor, access);
-        let start = view.base * width;
-        let len = (view.extent() * width).next_multiple_of(VEC4).min(whole.len - start);
-        Window { offset: whole.offset + start, len, ..whole }
+        self.part(view.tensor, view.base, view.extent(), access)
     }
 
     /// The window on what an operation is given to write.
     fn result(&self, operation: &Operation, access: Access) -> Window {
-        let width = self.lowered.tensor(operation.output).repr.bytes();
-        let whole = self.whole(operation.output, access);
-        let start = (operation.written.start * width).min(whole.len);
-        let end = (operation.written.end * width).next_multiple_of(VEC4).min(whole.len);
-        Window { offset: whole.offset + start, len: end - start, ..whole }
+        let written = &operation.written;
+        self.part(operation.output, written.start, written.end - written.start, access)
+    }
+
+    /// The window on some elements of a tensor.
+    fn part(&self, tensor: TensorId, first: u64, count: u64, access: Access) -> Window {
+        let whole = self.whole(tensor, access);
+        let bytes = self.lowered.tensor(tensor).window(first, count);
+        Window { offset: whole.offset + bytes.start, len: bytes.end - bytes.start, ..whole }
     }
 
     fn whole(&self, tensor: TensorId, access: Access) -> Window {

@@ -4,7 +4,8 @@
 //! Graph ─ bind ─ fold ─ simplify ─ lower ─ fuse, concat ─ split ─┬─ stages ─ liveness ─ plan ─┬─ windows, barriers ─ verify
 //!   symbols get      one form     views and     fewer      no     │ what follows from          │ offsets, judged by
 //!   their values     for many     operations    of them  window   │ weights runs once          │ plan's own validator
-//!                                                       too large                                            ─ Program
+//!                                                       too large └◄───── schedule ◄───────────┘             ─ Program
+//!                                                                   once more in another order, if that is smaller
 //! ```
 //!
 //! Weights are never read here: only constants of up to [`MAX_CONSTANT`] bytes are values, and what follows from larger
@@ -24,6 +25,7 @@ mod lower;
 mod lowered;
 mod program;
 mod record;
+mod schedule;
 mod simplify;
 mod split;
 mod verify;
@@ -34,7 +36,8 @@ pub use error::{CompileError, Refused};
 pub use fold::{MAX_CONSTANT, ReadConstant};
 pub use inputs::{InputError, match_inputs};
 pub use program::{
-    Arena, Buffer, BufferId, BufferKind, Dispatch, KernelId, Port, Program, Stage, Upload, Window,
+    Arena, Buffer, BufferId, BufferKind, Dispatch, KernelId, Order, Port, Program, Schedule, Stage, Upload,
+    Window,
 };
 pub use record::{RecordIndex, record};
 pub use verify::{Place, Violation, verify};
@@ -59,6 +62,9 @@ pub struct Options {
     pub in_place: bool,
     /// How long the planner may search.
     pub effort: Effort,
+    /// Whether operations may run in another order than the model has them. Results do not depend on it: the same
+    /// kernels compute the same operands.
+    pub order: Order,
     /// Whether buffers that never live at the same time may share bytes. Without it whatever lies in an arena at the
     /// end of a run is what each buffer held last.
     pub share: bool,
@@ -69,7 +75,15 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { fuse: true, simplify: true, in_place: true, effort: Effort::Normal, share: true, guard: 0 }
+        Self {
+            fuse: true,
+            simplify: true,
+            in_place: true,
+            effort: Effort::Normal,
+            order: Order::default(),
+            share: true,
+            guard: 0,
+        }
     }
 }
 
@@ -97,9 +111,15 @@ pub fn compile(
     }
     split::split(&mut lowered, &mut fixed, target).map_err(CompileError::Unsupported)?;
     let stages = liveness::stages(&lowered, &fixed);
-    let placed = placed(lowered, &stages, target, options)?;
-    let Placed { lowered, live, placement } = placed;
-    let program = assemble(&bound, &lowered, &stages, &live, placement, target, dims)?;
+    let make = |stages: &Stages| {
+        let Placed { lowered, live, placement } = placed(lowered.clone(), stages, target, options)?;
+        assemble(&bound, &lowered, stages, &live, placement, target, dims)
+    };
+    let mut program = make(&stages)?;
+    // Where nothing shares bytes every order needs the same.
+    if options.order == Order::Search && options.share {
+        program = schedule::schedule(program, &lowered, &stages, options, make)?;
+    }
     verify(&program).map_err(|violation| CompileError::Verify(violation.to_string()))?;
     Ok(program)
 }

@@ -24,7 +24,7 @@ use crate::program::{Arena, BufferKind};
 use crate::view::View;
 
 /// What is computed when: indices of operations.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Stages {
     /// Once, when weights are loaded.
     pub(crate) load: Vec<usize>,
@@ -112,7 +112,7 @@ pub(crate) fn liveness(lowered: &mut Lowered, stages: &Stages, reuse: Reuse) -> 
 }
 
 /// A storage for each tensor that is in use.
-fn storages(lowered: &Lowered, stages: &Stages) -> Liveness {
+pub(crate) fn storages(lowered: &Lowered, stages: &Stages) -> Liveness {
     let load = spans(lowered, &stages.load);
     let mut run = spans(lowered, &stages.run);
     let end = stages.run.len().max(1) as u32;
@@ -205,6 +205,21 @@ fn can_overwrite(
     position: u32,
 ) -> bool {
     let view = &operation.operands[slot];
+    let Some(place) = live.of[view.tensor.index()] else { return false };
+    let storage = &live.storages[place.storage];
+    let alone = operation.operands.iter().enumerate().all(|(other, view)| {
+        other == slot || live.of[view.tensor.index()].is_none_or(|at| at.storage != place.storage)
+    });
+    alone
+        && may_overwrite(lowered, operation, slot)
+        && matches!(storage.kind, BufferKind::Input | BufferKind::Activation)
+        && storage.lifespan.end == position + 1
+}
+
+/// Whether the result of an operation could be written over one of its operands, were that dead: it is made element
+/// over element.
+pub(crate) fn may_overwrite(lowered: &Lowered, operation: &Operation, slot: usize) -> bool {
+    let view = &operation.operands[slot];
     let in_order = match &operation.spec {
         Spec::Elementwise(spec) => spec.chain.operands.get(slot).is_some_and(|operand| {
             let strides = operand.strides.iter().map(|&stride| stride as i64).collect();
@@ -214,17 +229,9 @@ fn can_overwrite(
         Spec::Softmax(_) | Spec::Normalize(_) => slot == 0,
         _ => false,
     };
-    let Some(place) = live.of[view.tensor.index()] else { return false };
-    let storage = &live.storages[place.storage];
-    let alone = operation.operands.iter().enumerate().all(|(other, view)| {
-        other == slot || live.of[view.tensor.index()].is_none_or(|at| at.storage != place.storage)
-    });
     in_order
-        && alone
         && !operation.partial
         && view.is_contiguous()
-        && matches!(storage.kind, BufferKind::Input | BufferKind::Activation)
-        && storage.lifespan.end == position + 1
         && lowered.tensor(view.tensor).repr.words() == lowered.tensor(operation.output).repr.words()
 }
 

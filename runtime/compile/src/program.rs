@@ -178,6 +178,44 @@ pub struct Port {
     pub window: Window,
 }
 
+/// Whether operators may run in another order than the model has them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Order {
+    /// As the model has them.
+    Given,
+    /// In the order found to need the smallest arena; as given where none needs less.
+    #[default]
+    Search,
+}
+
+/// In which order the run stage's dispatches are, and what that saves. The figures are those of finished programs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// The order taken: `Given`, or `Search` where another one has a strictly smaller arena.
+    pub order: Order,
+    /// How the order was found, by the planner's name for it.
+    pub candidate: &'static str,
+    /// Bytes of the run stage's plan in the given order.
+    pub given_peak: u64,
+    /// Its barriers.
+    pub given_barriers: u32,
+    /// Bytes of the plan in the order taken.
+    pub peak: u64,
+    /// Its barriers.
+    pub barriers: u32,
+    /// No plan in any order is smaller, in bytes; 0 if no order was searched for.
+    pub bound: u64,
+}
+
+impl Schedule {
+    /// The given order's, of which this is the run stage.
+    pub(crate) fn given(run: &Stage) -> Self {
+        let (order, candidate, peak) = (Order::Given, "given", run.plan.peak);
+        let barriers = run.dispatches.iter().filter(|dispatch| dispatch.barrier_before).count() as u32;
+        Self { order, candidate, given_peak: peak, given_barriers: barriers, peak, barriers, bound: 0 }
+    }
+}
+
 /// A compiled program: kernels, buffers with offsets, a load stage and a run stage.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Program {
@@ -212,6 +250,8 @@ pub struct Program {
     pub inputs: Vec<Port>,
     /// Outputs, in the model's order.
     pub outputs: Vec<Port>,
+    /// The order of the run stage's dispatches.
+    pub schedule: Schedule,
 }
 
 /// One line per buffer, upload, dispatch and port, for people who look for what differs.

@@ -3,7 +3,7 @@
 use bayplan_shaders::Access;
 use bayplan_trace::{ArenaKind, ArenaRecord, BufferRecord, DimBinding, OpRecord, PlanRecord};
 
-use crate::program::{Arena, Buffer, BufferKind, Dispatch, Program};
+use crate::program::{Arena, Buffer, BufferKind, Dispatch, Order, Program, Schedule};
 
 /// The record of a program's run stage. Buffers that exist only while weights are loaded are left out; buffer and op
 /// indices of the record are those that [`RecordIndex`] gives for buffers, and dispatch numbers for ops.
@@ -18,8 +18,19 @@ pub fn record(program: &Program) -> PlanRecord {
         buffers: kept.map(|buffer| buffer_record(program, buffer)).collect(),
         ops: program.run.dispatches.iter().map(|dispatch| op_record(program, &index, dispatch)).collect(),
         strategy: program.run.plan.strategy.into(),
-        notes: Vec::new(),
+        notes: order_note(&program.schedule).into_iter().collect(),
     }
+}
+
+/// What another order than the model's saves; nothing where the model's was taken.
+fn order_note(schedule: &Schedule) -> Option<String> {
+    let Schedule { candidate, given_peak, given_barriers, peak, barriers, .. } = schedule;
+    (schedule.order == Order::Search).then(|| {
+        format!(
+            "operators run in another order than the model's ({candidate}): {peak} bytes of activations instead of \
+             {given_peak}, {barriers} barriers instead of {given_barriers}"
+        )
+    })
 }
 
 /// Where a program's buffers stand in its record.

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use bayplan_compile::Options;
+use bayplan_compile::{Options, Order};
 use bayplan_engine::Limits;
 use bayplan_plan::Effort;
 use bayplan_shaders::{Class, Target};
@@ -76,7 +76,7 @@ impl Settings {
         // What the exact search finds in so many steps is enough for graphs of some dozen buffers.
         let effort = Effort::Steps(20_000);
         let Self { simplify, fuse, in_place, share, guard, .. } = *self;
-        Options { simplify, fuse, in_place, share, guard, effort }
+        Options { simplify, fuse, in_place, share, guard, effort, order: Order::Search }
     }
 
     /// Every set that differs from this one in one thing set back to what is usual.

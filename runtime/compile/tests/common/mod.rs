@@ -3,7 +3,7 @@
 
 use std::sync::OnceLock;
 
-use bayplan_compile::{Arena, Options, Program, compile};
+use bayplan_compile::{Arena, Options, Order, Program, compile};
 use bayplan_engine::inspect::Inspection;
 use bayplan_engine::{Device, DeviceOptions, Limits, Session, SessionOptions};
 use bayplan_expr::Bindings;
@@ -35,16 +35,19 @@ pub fn open(limits: Limits) -> Device {
 }
 
 /// The ways to compile: each pass with and without the others.
-pub const WAYS: [Options; 5] = [
+pub const WAYS: [Options; 6] = [
     way(false, false),
     way(false, true),
     way(true, false),
     way(true, true),
     Options { simplify: false, ..way(true, true) },
+    Options { order: Order::Search, ..way(true, true) },
 ];
 
+/// Operators in the order written, as the scenarios of the memory model demand.
 pub const fn way(fuse: bool, in_place: bool) -> Options {
-    Options { fuse, simplify: true, in_place, effort: Effort::Normal, share: true, guard: 0 }
+    let order = Order::Given;
+    Options { fuse, simplify: true, in_place, effort: Effort::Normal, order, share: true, guard: 0 }
 }
 
 /// Compiles a graph without symbols; no constant lies in a file.
