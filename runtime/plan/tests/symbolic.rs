@@ -160,6 +160,11 @@ fn known_forms() {
     check(&rows, &[("n", 0, 1024)], "4096", 4096, "n=0");
     check(&rows, &[("n", 0, 2000)], "Max(4096, 4*n)", 8000, "n=2000");
     check(&[], &[], "0", 0, "");
+    // More symbols than a grid has room for.
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+    let (rows, sides) = (names.map(|name| (name, 0, 1)), names.map(|name| (name, 0, 9)));
+    let most = names.map(|name| format!("{name}=9")).join(", ");
+    check(&rows, &sides, &names.join(" + "), 90, &most);
     check(&[("0", 0, 1), ("n", 3, 4)], &[("n", 7, 7)], "n", 7, "n=7");
 }
 

@@ -104,11 +104,18 @@ impl Domain {
         self.sides.iter().map(|side| if high { side.high } else { side.low }).collect()
     }
 
-    /// A grid of at most about `most` points, geometric along every side, its corners included.
+    /// At most `most` points, at least two: a grid, geometric along every side, its corners included; of a box with
+    /// more corners than that, two of them and random points.
     pub(super) fn grid(&self, most: usize) -> Vec<Vec<i64>> {
-        let open = self.sides.iter().filter(|side| side.low < side.high).count();
-        let mut steps = 1u32;
-        while open > 0 && (steps as usize + 2).checked_pow(open as u32).is_some_and(|count| count <= most) {
+        let open = self.sides.iter().filter(|side| side.low < side.high).count() as u32;
+        let fits = |steps: u32| (steps as usize + 1).checked_pow(open).is_some_and(|count| count <= most);
+        if !fits(1) {
+            let mut dice = Dice(0x96d);
+            let random = (2..most).map(|_| self.random(&mut dice));
+            return [self.corner(false), self.corner(true)].into_iter().chain(random).collect();
+        }
+        let mut steps = 1;
+        while open > 0 && fits(steps + 1) {
             steps += 1;
         }
         let mut points = alloc::vec![Vec::new()];
@@ -120,9 +127,6 @@ impl Domain {
                 values.iter().map(move |&value| [&point[..], &[value]].concat()).collect::<Vec<_>>()
             };
             points = points.iter().flat_map(extended).collect();
-            if points.len() > 4 * most {
-                points.truncate(4 * most);
-            }
         }
         points
     }

@@ -71,7 +71,7 @@ struct Limits {
 impl Limits {
     /// A candidate costs a plan, and a look at every sample; large problems get fewer of both.
     fn of(problem: &SymbolicProblem, effort: Effort) -> Self {
-        let by_size = |most: usize| most.min(4_000_000 / problem.len().max(1)).max(3);
+        let by_size = |most: usize| most.min(1_000_000 / problem.len().max(1)).max(3);
         let (grid, probes, changes) = match effort {
             Effort::Normal => (36, 300, 300),
             Effort::High | Effort::Steps(_) => (130, 2000, 10_000),
