@@ -28,6 +28,11 @@ impl Failure {
         Self { message: message.into(), code: 2 }
     }
 
+    /// What is printed.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Whether the message names something already.
     pub(crate) fn mentions(&self, name: &str) -> bool {
         self.message.contains(name)

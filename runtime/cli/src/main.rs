@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         Command::Plan(options) => commands::plan::plan(&options),
         Command::Report(options) => commands::report::report(&options),
         Command::Top(options) => commands::top::top(&options),
+        Command::Bench(options) => commands::bench::bench(&options),
         Command::Devices(options) => commands::devices::devices(&options),
     };
     result.unwrap_or_else(Failure::report)

@@ -107,6 +107,11 @@ impl Instance {
         self.living(point).map(|b| b.size).sum()
     }
 
+    /// How many buffers.
+    pub(crate) fn len(&self) -> usize {
+        self.buffers.len()
+    }
+
     /// The largest such sum: no plan can be smaller.
     pub(crate) fn max_live(&self) -> u64 {
         (0..=self.buffers.iter().map(|b| b.upper).max().unwrap_or(0))

@@ -1,5 +1,6 @@
 //! The command line as people use it: help, the table in the README, and what the commands print.
 
+mod bench;
 mod instance;
 mod usage;
 

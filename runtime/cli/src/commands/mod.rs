@@ -1,5 +1,7 @@
 //! One file per command.
 
+pub(crate) mod bench;
+mod bench_text;
 pub(crate) mod devices;
 pub(crate) mod plan;
 mod plan_json;

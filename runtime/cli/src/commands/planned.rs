@@ -71,3 +71,44 @@ impl Planned {
         self.plan.offsets[buffer as usize]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use bayplan::{Bindings, Model, Options, Target, record};
+    use bayplan_plan::explain::BoundProof;
+    use bayplan_trace::{arena_metrics, live_at};
+
+    use super::*;
+
+    /// What a plan says of itself is what a recording of it says: two implementations, for trace knows no planner.
+    #[test]
+    fn a_model_is_explained_as_its_recording_is() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/digits.onnx");
+        let model = Model::open(&path).unwrap();
+        for batch in [1, 8, 33] {
+            let dims: Bindings = [("batch", batch)].into_iter().collect();
+            let program = model.compile(&dims, &Target::generic(), Options::default()).unwrap();
+            let planned = Planned::of_program(&program, Effort::Normal).unwrap();
+            assert_eq!(planned.instance.offsets.as_ref(), Some(&planned.plan.offsets));
+            let record = record(&program);
+            let (metrics, loss) = (&arena_metrics(&record)[0], planned.why.loss);
+            let parts = [loss.live, loss.padding, loss.holes, loss.tail, loss.hole_count, loss.largest_hole];
+            let seen = metrics.loss;
+            let recorded =
+                [seen.live, seen.padding, seen.holes, seen.tail, seen.hole_count, seen.largest_hole];
+            assert_eq!(parts, recorded, "batch {batch}");
+            let (BoundProof::Live(clique) | BoundProof::Padded(clique, _)) = &planned.why.proof else {
+                panic!("{:?}", planned.why.proof);
+            };
+            let names: Vec<&str> = clique.buffers.iter().map(|&buffer| planned.id(buffer)).collect();
+            let mut recorded: Vec<&str> = live_at(&record, 0, clique.point)
+                .into_iter()
+                .map(|index| record.buffers[index as usize].name.as_str())
+                .collect();
+            recorded.sort_by_key(|name| names.iter().position(|other| other == name));
+            assert_eq!(names, recorded, "batch {batch}");
+        }
+    }
+}
