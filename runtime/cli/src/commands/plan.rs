@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 
-use bayplan::{Device, Effort, Error, Options, Target};
+use bayplan::{Device, Effort, Error, Target};
 use bayplan_plan::csv::{self, Instance};
 use bayplan_plan::{Plan, Violation, solve};
 use bayplan_text::{Bytes, ellipsis, escape};
@@ -13,7 +13,7 @@ use bayplan_text::{Bytes, ellipsis, escape};
 use super::plan_json::{Rest, plan_json};
 use super::plan_text::{instance_text, model_text};
 use super::planned::Planned;
-use super::run::{compile, device_options, open_model};
+use super::run::{compile, compile_options, device_options, open_model};
 use crate::args::{ModelOptions, PlanFormat, PlanOptions};
 use crate::exit::{Failure, Outcome};
 use crate::out::counted;
@@ -29,9 +29,12 @@ pub(crate) fn plan(options: &PlanOptions) -> Outcome {
     let format = if options.json { PlanFormat::Json } else { options.format };
     let effort = options.effort.into();
     let path = &options.model.model;
-    let text = if is_csv(path) {
+    let text = if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv")) {
         if !options.model.dims.is_empty() {
             return Err(Failure::usage("--dim applies to models; an instance in CSV has fixed sizes"));
+        }
+        if options.model.order.is_some() {
+            return Err(Failure::usage("--order applies to models; an instance in CSV has no operators"));
         }
         instance(path, format, effort)?
     } else {
@@ -91,13 +94,7 @@ fn wrong(instance: &Instance, violation: &Violation) -> String {
     }
 }
 
-/// Whether a path is that of an instance, by its ending.
-pub(super) fn is_csv(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
-}
-
-/// Reads an instance; the message of what is wrong names the file.
-pub(super) fn read(path: &Path) -> Result<Instance, Failure> {
+fn read(path: &Path) -> Result<Instance, Failure> {
     let fail =
         |e: &dyn std::fmt::Display| Failure::new(format!("{}: {e}", escape(&path.display().to_string())));
     // Asked before it is opened: opening a pipe waits for its other end.
@@ -124,7 +121,7 @@ fn model(options: &ModelOptions, format: PlanFormat, effort: Effort) -> Result<S
     let (device, why) = device(options)?;
     let generic = Target::generic();
     let target = device.as_ref().map_or(&generic, Device::target);
-    let program = compile(&model, &dims, target, Options { effort, ..Options::default() })?;
+    let program = compile(&model, &dims, target, compile_options(options, effort))?;
     if let Some(Err(e)) = device.map(|device| device.check_memory(&program)) {
         out::error_line("warning", &format!("this would not run now: {e}"));
     }

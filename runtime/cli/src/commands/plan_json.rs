@@ -1,6 +1,7 @@
 //! What `bayplan plan` tells programs.
 
 use bayplan::{Arena, Program, record};
+use bayplan_compile::{Order, Schedule};
 use bayplan_plan::LowerBound;
 use bayplan_plan::explain::{BoundProof, Ground, Loss, Verdict};
 use serde::Serialize;
@@ -62,6 +63,7 @@ pub(super) enum Rest {
         load_peak: u64,
         dispatches: usize,
         kernels: usize,
+        order: Value,
         /// Buffers, ops and weights, as a recording keeps them.
         plan: Value,
     },
@@ -79,9 +81,26 @@ impl Rest {
             load_peak: program.load.plan.peak,
             dispatches: program.run.dispatches.len(),
             kernels: program.kernels.len(),
+            order: order_json(&program.schedule),
             plan: serde_json::from_str(&record(program).to_json()).map_err(fail)?,
         })
     }
+}
+
+/// In which order operators run, and what that saves.
+fn order_json(schedule: &Schedule) -> Value {
+    json!({
+        "taken": match schedule.order {
+            Order::Given => "given",
+            Order::Search => "search",
+        },
+        "candidate": schedule.candidate,
+        "peak": schedule.peak,
+        "barriers": schedule.barriers,
+        "given_peak": schedule.given_peak,
+        "given_barriers": schedule.given_barriers,
+        "bound": schedule.bound,
+    })
 }
 
 /// A buffer. Other buffers are named by their place in the list, from 0.

@@ -1,10 +1,11 @@
 //! What `bayplan plan` says to people.
 
 use bayplan::{Arena, Program};
+use bayplan_compile::{Order, Schedule};
 use bayplan_plan::Plan;
 use bayplan_text::{Bytes, Count, Percent, ellipsis, escape};
 
-use super::plan_why::why_text;
+use super::plan_why::{labelled, why_text};
 use super::planned::Planned;
 use super::run_text::dims_text;
 use crate::out::counted;
@@ -40,12 +41,46 @@ pub(super) fn model_text(program: &Program, planned: &Planned, why: Option<&str>
         Count(program.load.dispatches.len() as u64),
         counted(program.kernels.len(), "kernel", "kernels")
     );
+    text += &order(&program.schedule);
+    text += &blocks(program);
     let witness = program.run.plan.lower_bound.witness;
     if let Some(dispatch) = program.run.dispatches.get(witness as usize) {
         let (name, op) = (ellipsis(&dispatch.name, 36), ellipsis(&dispatch.source_op, 20));
         text += &format!("witness      point {witness}: {name} ({op})\n");
     }
     text + &why_text(planned)
+}
+
+/// In which order operators run, where anything is to be told of it.
+fn order(schedule: &Schedule) -> String {
+    let Schedule { candidate, given_peak, given_barriers, peak, barriers, bound, .. } = *schedule;
+    let least = if bound == peak { "; no order needs less" } else { "" };
+    match schedule.order {
+        Order::Given if least.is_empty() => String::new(),
+        Order::Given => labelled("order", &format!("as the model has it{least}")),
+        Order::Search => labelled(
+            "order",
+            &format!(
+                "another than the model's ({candidate}), which needs {} and {} instead of {}{least}",
+                Bytes(given_peak),
+                counted(given_barriers as usize, "barrier", "barriers"),
+                Count(barriers.into())
+            ),
+        ),
+    }
+}
+
+/// Into how many allocations the arena is cut, where it is.
+fn blocks(program: &Program) -> String {
+    let count = program.blocks(Arena::Activations).len();
+    if count < 2 {
+        return String::new();
+    }
+    let most = Bytes(program.target.max_allocation);
+    labelled(
+        "blocks",
+        &format!("{count}, as the device allocates at most {most} at once; no tensor lies in two"),
+    )
 }
 
 /// Bytes, short and in full.

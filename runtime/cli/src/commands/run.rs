@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bayplan::{
-    Bindings, CompileError, Device, DeviceOptions, Level, Model, Places, Program, RecordingOptions, Session,
-    SessionOptions, Target, Tensor,
+    Bindings, CompileError, Device, DeviceOptions, Effort, Level, Model, Places, Program, RecordingOptions,
+    Session, SessionOptions, Target, Tensor,
 };
 use bayplan_record::Destination;
 use bayplan_text::escape;
@@ -40,7 +40,7 @@ pub(crate) fn run(options: &RunOptions) -> Outcome {
     let device = open(&options.model)?;
     let begun = Instant::now();
     progress.stage("compiling");
-    let program = compile(&model, &dims, device.target(), bayplan::Options::default())?;
+    let program = compile(&model, &dims, device.target(), compile_options(&options.model, Effort::Normal))?;
     // Before inputs as large as what does not fit are drawn.
     device.check_memory(&program)?;
     let given = inputs::tensors(&program, &options.inputs, options.seed)?;
@@ -132,6 +132,12 @@ pub(crate) fn compile(
         bayplan::Error::Compile(CompileError::Bind(reason)) if !dims.is_empty() => Failure::usage(reason),
         e => e.into(),
     })
+}
+
+/// How to compile.
+pub(crate) fn compile_options(options: &ModelOptions, effort: Effort) -> bayplan::Options {
+    let default = bayplan::Options::default();
+    bayplan::Options { effort, order: options.order.map_or(default.order, Into::into), ..default }
 }
 
 /// The device that the options name, to be opened.
