@@ -38,6 +38,16 @@ JSON: version, kind (model or instance), name; in bytes peak, lower_bound, prove
     regrets_untried; settled_peak (each buffer as low as those beneath it permit); chain (what \
     carries the peak, from its top) and chain_length. Lists end after 64 rows.";
 
+/// The example of `bench`, and what its JSON holds.
+const BENCH: &str = "\
+Example: bayplan bench plan instances --effort high --runs 3
+
+JSON: version, folder, effort; instances, each with name (its path in the folder), buffers; in bytes \
+    peak, lower_bound, proved_bound (no plan is smaller) and gap (peak less lower_bound); ratio (peak \
+    by lower_bound), status, strategy, runs, cpu_ns (the median of the runs) and cpu_ns_min; \
+    failures, each with name and message; cpu_ns (the sum of the medians), memory_bytes (the most \
+    that the process had, or null), interrupted.";
+
 /// The example of `devices`, and what its JSON holds.
 const DEVICES: &str = "\
 Example: bayplan devices --json
@@ -80,6 +90,9 @@ pub(crate) enum Command {
     /// Watch a live run, or open a recording, in the terminal.
     #[command(after_help = "Example: bayplan top 12345")]
     Top(TopOptions),
+    /// Measure the planner on every instance in a folder and below: peaks, bounds and processor time.
+    #[command(after_help = example(BENCH), after_long_help = BENCH)]
+    Bench(BenchOptions),
     /// List the devices that programs can run on.
     #[command(after_help = example(DEVICES), after_long_help = DEVICES)]
     Devices(DevicesOptions),
@@ -243,6 +256,31 @@ pub(crate) struct TopOptions {
     /// viewer's options, which `bayplan top -- --help` lists. Without a recording, pick from the live runs.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
     pub(crate) arguments: Vec<std::ffi::OsString>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct BenchOptions {
+    /// What to measure.
+    #[arg(value_enum, value_name = "plan")]
+    pub(crate) what: Benched,
+    /// A folder with instances in CSV (id,lower,upper,size), in it or below.
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// How long to search for a smaller plan.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) effort: PlanEffort,
+    /// How often to plan each instance. SIGINT and SIGTERM end it after the plan in progress, a second one at once.
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(crate) runs: u64,
+    #[command(flatten)]
+    pub(crate) format: FormatOptions,
+}
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Benched {
+    /// Memory plans.
+    Plan,
 }
 
 #[derive(Args, Debug)]

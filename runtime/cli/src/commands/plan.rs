@@ -29,7 +29,7 @@ pub(crate) fn plan(options: &PlanOptions) -> Outcome {
     let format = if options.json { PlanFormat::Json } else { options.format };
     let effort = options.effort.into();
     let path = &options.model.model;
-    let text = if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv")) {
+    let text = if is_csv(path) {
         if !options.model.dims.is_empty() {
             return Err(Failure::usage("--dim applies to models; an instance in CSV has fixed sizes"));
         }
@@ -94,7 +94,13 @@ fn wrong(instance: &Instance, violation: &Violation) -> String {
     }
 }
 
-fn read(path: &Path) -> Result<Instance, Failure> {
+/// Whether a path is that of an instance, by its ending.
+pub(super) fn is_csv(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
+}
+
+/// Reads an instance; the message of what is wrong names the file.
+pub(super) fn read(path: &Path) -> Result<Instance, Failure> {
     let fail =
         |e: &dyn std::fmt::Display| Failure::new(format!("{}: {e}", escape(&path.display().to_string())));
     // Asked before it is opened: opening a pipe waits for its other end.
