@@ -88,7 +88,8 @@ pub fn solve_with(problem: &Problem, strategy: &str) -> Option<Plan> {
     Some(assemble(problem, &sections, &placed, bounds, strategy.name))
 }
 
-fn plan(problem: &Problem, pair_budget: u64, work: u64) -> Plan {
+/// Plans with strategies that look at so many pairs of buffers live together, and so many steps of the searches.
+pub(crate) fn plan(problem: &Problem, pair_budget: u64, work: u64) -> Plan {
     let sections = Sections::of(problem);
     let bounds = (max_live(&sections), aligned_max_live(&sections));
     let goal = bounds.1.bytes;

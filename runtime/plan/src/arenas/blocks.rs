@@ -3,12 +3,13 @@
 use alloc::vec::Vec;
 
 use super::bins::Bins;
+use super::budget::Budget;
 use super::layouts::{around_fixed, best_layout};
 use super::{Arena, NoFit, Proof};
 use crate::plan::{Plan, Status};
 use crate::problem::{Buffer, Problem};
 use crate::sections::Sections;
-use crate::solve::{Effort, solve};
+use crate::solve::Effort;
 
 /// The maker of plans that were cut into blocks.
 const BLOCKS: &str = "blocks";
@@ -47,7 +48,7 @@ pub fn plan_blocks(problem: &Problem, arena: &Arena, effort: Effort) -> Result<B
     if let Some(buffer) = problem.buffers().iter().position(|buffer| !arena.holds(buffer)) {
         return Err(NoFit::TooLarge { buffer, size: problem.buffers()[buffer].size });
     }
-    let made = in_blocks(problem, arena, effort)?;
+    let made = in_blocks(problem, arena, Budget::of(effort))?;
     match made.plan.peak <= arena.capacity {
         true => Ok(made),
         false => Err(too_little(&made.plan, arena.capacity)),
@@ -69,8 +70,8 @@ fn too_little(plan: &Plan, capacity: u64) -> NoFit {
 }
 
 /// Plans a problem whose buffers the arena can hold one by one, whatever its capacity.
-pub(super) fn in_blocks(problem: &Problem, arena: &Arena, effort: Effort) -> Result<BlockPlan, NoFit> {
-    let whole = solve(problem, effort);
+pub(super) fn in_blocks(problem: &Problem, arena: &Arena, budget: Budget) -> Result<BlockPlan, NoFit> {
+    let whole = budget.solve(problem);
     if whole.peak <= arena.largest_block {
         let blocks = Vec::from_iter((whole.peak > 0).then_some(whole.peak));
         return Ok(BlockPlan { plan: whole, blocks });
@@ -85,7 +86,7 @@ pub(super) fn in_blocks(problem: &Problem, arena: &Arena, effort: Effort) -> Res
         let bins = around_fixed(&sections, &whole, most, unit)?;
         at_multiples(&bins, most, &mut offsets)
     } else {
-        let bins = best_layout(problem, &sections, &whole, most, unit, effort);
+        let bins = best_layout(problem, &sections, &whole, most, unit, budget);
         in_a_row(&bins, unit, &mut offsets)
     };
     let (lower, aligned) = (whole.lower_bound, whole.aligned_bound);

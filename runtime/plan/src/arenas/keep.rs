@@ -5,21 +5,17 @@ use alloc::vec::Vec;
 use core::cmp::Reverse;
 
 use super::blocks::{BlockPlan, in_blocks};
+use super::budget::Budget;
 use super::{Arena, NoFit};
 use crate::problem::Problem;
 use crate::sections::{Job, Sections};
-use crate::solve::Effort;
 
 /// How often the limit of loads is lowered because no plan was found for what stayed.
-const ROUNDS: u32 = 8;
+const ROUNDS: u32 = 7;
 
-/// Plans that may be made in one round.
-const fn most_plans(effort: Effort) -> u32 {
-    match effort {
-        Effort::Normal => 40,
-        Effort::High | Effort::Steps(_) => 400,
-    }
-}
+/// Plans that may be made in one round, and the steps of each.
+const MOST_PLANS: u32 = 40;
+const PLAN_STEPS: u64 = 5_000_000;
 
 /// Which buffers stay, and their plan; those that leave cost least. `costs` has none for a buffer that cannot leave.
 ///
@@ -28,13 +24,11 @@ pub(super) fn keep(
     part: &Problem,
     costs: &[Option<u64>],
     arena: &Arena,
-    effort: Effort,
+    budget: Budget,
 ) -> Result<Option<(Vec<bool>, BlockPlan)>, NoFit> {
-    let all = fits(part, arena, effort)?;
-    let over = match all {
-        Ok(plan) => return Ok(Some((vec![true; part.len()], plan))),
-        Err(peak) => (peak - arena.capacity).max(1),
-    };
+    if let Some(plan) = fits(part, arena, budget)? {
+        return Ok(Some((vec![true; part.len()], plan)));
+    }
     let sections = Sections::of(part);
     let mut stuck = vec![0u64; sections.loads.len()];
     for job in sections.jobs.iter().filter(|job| costs[job.buffer as usize].is_none()) {
@@ -43,12 +37,12 @@ pub(super) fn keep(
     if stuck.iter().any(|&load| load > arena.capacity) {
         return Ok(None);
     }
-    for round in 0..ROUNDS {
-        // From the second round on what stays has to be less than the capacity, by more and more.
-        let slack = if round == 0 { 0 } else { over.saturating_mul(1 << (round - 1)) };
-        let limit = if round + 1 == ROUNDS { 0 } else { arena.capacity.saturating_sub(slack) };
+    for round in 0..=ROUNDS {
+        // From the second round on what stays has to be less than the capacity: by a 64th, a 32nd, ... all of it.
+        let slack = if round == 0 { 0 } else { arena.capacity >> (ROUNDS - round) };
+        let limit = arena.capacity - slack;
         let limits = stuck.iter().map(|&stuck| stuck.max(limit)).collect();
-        let mut search = Search::new(part, &sections, costs, arena, limits, effort);
+        let mut search = Search::new(part, &sections, costs, arena, limits, budget);
         search.run()?;
         if let Some((_, kept, plan)) = search.best {
             return Ok(Some((kept, plan)));
@@ -57,10 +51,10 @@ pub(super) fn keep(
     Ok(None)
 }
 
-/// The plan of a problem if it fits the arena, otherwise the bytes it needs.
-fn fits(part: &Problem, arena: &Arena, effort: Effort) -> Result<Result<BlockPlan, u64>, NoFit> {
-    let plan = in_blocks(part, arena, effort)?;
-    Ok(if plan.plan.peak <= arena.capacity { Ok(plan) } else { Err(plan.plan.peak) })
+/// The plan of a problem if it fits the arena.
+fn fits(part: &Problem, arena: &Arena, budget: Budget) -> Result<Option<BlockPlan>, NoFit> {
+    let plan = in_blocks(part, arena, budget)?;
+    Ok(Some(plan).filter(|plan| plan.plan.peak <= arena.capacity))
 }
 
 /// What has been decided of a job.
@@ -92,7 +86,7 @@ struct Search<'a> {
     sections: &'a Sections,
     costs: &'a [Option<u64>],
     arena: &'a Arena,
-    effort: Effort,
+    budget: Budget,
     /// Per section: what may stay. Never below what cannot leave.
     limits: Vec<u64>,
     loads: Vec<u64>,
@@ -110,11 +104,11 @@ impl<'a> Search<'a> {
         costs: &'a [Option<u64>],
         arena: &'a Arena,
         limits: Vec<u64>,
-        effort: Effort,
+        budget: Budget,
     ) -> Self {
         let (loads, fates) = (sections.loads.clone(), vec![Fate::Open; sections.jobs.len()]);
-        let (work, plans) = (effort.search_work(), most_plans(effort));
-        Self { part, sections, costs, arena, effort, limits, loads, fates, cost: 0, work, plans, best: None }
+        let (work, plans) = (budget.steps, MOST_PLANS);
+        Self { part, sections, costs, arena, budget, limits, loads, fates, cost: 0, work, plans, best: None }
     }
 
     fn job(&self, index: u32) -> &'a Job {
@@ -259,7 +253,7 @@ impl<'a> Search<'a> {
             else {
                 break;
             };
-            let plan = in_blocks(&part, self.arena, self.effort)?;
+            let plan = in_blocks(&part, self.arena, self.budget.capped(PLAN_STEPS))?;
             if plan.plan.peak <= self.arena.capacity {
                 if self.best.as_ref().is_none_or(|best| cost < best.0) {
                     self.best = Some((cost, kept.clone(), plan));

@@ -5,12 +5,12 @@ use core::cmp::Reverse;
 
 use super::NoFit;
 use super::bins::Bins;
+use super::budget::Budget;
 use super::cut::cuts;
 use super::ruin::ruin_and_recreate;
 use crate::plan::Plan;
 use crate::problem::Problem;
 use crate::sections::{Job, Sections};
-use crate::solve::{Effort, solve};
 
 /// How often the blocks are planned anew, one by one, and then shaken together.
 const ROUNDS: u64 = 3;
@@ -23,12 +23,12 @@ pub(super) fn best_layout<'a>(
     whole: &Plan,
     most: u64,
     unit: u64,
-    effort: Effort,
+    budget: Budget,
 ) -> Bins<'a> {
     let pieces = Pieces::new(sections, whole, most, unit);
     let mut best = pieces.with_strips();
     // Building anew looks at every pair of jobs that live together.
-    let orders = if sections.pairs <= effort.pair_budget() { 3 } else { 0 };
+    let orders = if sections.pairs <= budget.pairs { 3 } else { 0 };
     for attempt in 0..1 + orders {
         if best.total() <= whole.peak {
             return best;
@@ -43,18 +43,21 @@ pub(super) fn best_layout<'a>(
             best = other;
         }
     }
-    let share = effort.search_work() / (2 * ROUNDS);
+    let share = budget.ruin().split(ROUNDS);
     for _ in 0..ROUNDS {
-        let each = share / u64::from(best.len().max(1));
-        repack(problem, &mut best, Effort::Steps(each));
-        ruin_and_recreate(&mut best, whole.peak, share);
+        let blocks = u64::from(best.len());
+        repack(problem, &mut best, share.split(blocks));
+        ruin_and_recreate(&mut best, whole.peak, share.steps);
     }
-    repack(problem, &mut best, effort);
+    if best.total() > whole.peak {
+        let blocks = u64::from(best.len());
+        repack(problem, &mut best, budget.split(blocks));
+    }
     best
 }
 
 /// Plans each block by itself.
-fn repack(problem: &Problem, bins: &mut Bins<'_>, effort: Effort) {
+fn repack(problem: &Problem, bins: &mut Bins<'_>, budget: Budget) {
     let mut members: Vec<Vec<u32>> = alloc::vec![Vec::new(); bins.len() as usize];
     for (index, spot) in bins.spots().iter().enumerate() {
         members[spot.unwrap_or_default().0 as usize].push(index as u32);
@@ -64,7 +67,7 @@ fn repack(problem: &Problem, bins: &mut Bins<'_>, effort: Effort) {
             members.iter().map(|&index| problem.buffers()[bins.jobs()[index as usize].buffer as usize]);
         // Part of a problem that was accepted is accepted.
         let Ok(part) = Problem::new(part.collect()) else { continue };
-        let plan = solve(&part, effort);
+        let plan = budget.solve(&part);
         if plan.peak < bins.top(block) {
             members.iter().for_each(|&index| bins.take(index));
             for (&index, &offset) in members.iter().zip(&plan.offsets) {

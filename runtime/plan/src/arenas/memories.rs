@@ -4,6 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::blocks::{BlockPlan, in_blocks};
+use super::budget::Budget;
 use super::keep::keep;
 use super::{Arena, NoFit, Proof};
 use crate::bound::{aligned_lower_bound, lower_bound};
@@ -102,6 +103,7 @@ pub fn plan_arenas(
     for (at, arena) in arenas.iter().enumerate() {
         arena.check(at)?;
     }
+    let budget = Budget::of(effort);
     let open = open_arenas(problem, arenas, wishes)?;
     let mut choice = vec![0usize; problem.len()];
     let mut plans: Vec<Option<BlockPlan>> = vec![None; arenas.len()];
@@ -114,8 +116,8 @@ pub fn plan_arenas(
         };
         let costs: Vec<Option<u64>> = members.iter().map(next_cost).collect();
         let part = part(problem, &members)?;
-        let Some((kept, plan)) = keep(&part, &costs, &arenas[at], effort)? else {
-            return Err(too_small(problem, arenas, &open, at, effort));
+        let Some((kept, plan)) = keep(&part, &costs, &arenas[at], budget)? else {
+            return Err(too_small(problem, arenas, &open, at, budget));
         };
         for (&buffer, _) in members.iter().zip(&kept).filter(|(_, kept)| !**kept) {
             choice[buffer as usize] += 1;
@@ -180,7 +182,7 @@ fn too_small(
     arenas: &[Arena],
     open: &[Vec<(usize, u64)>],
     full: usize,
-    effort: Effort,
+    budget: Budget,
 ) -> NoFit {
     let own: Vec<Vec<bool>> = open
         .iter()
@@ -202,7 +204,7 @@ fn too_small(
     let stuck: Vec<u32> = (0..open.len() as u32)
         .filter(|&buffer| open[buffer as usize].iter().all(|place| place.0 == full))
         .collect();
-    let plan = part(problem, &stuck).and_then(|part| in_blocks(&part, &arenas[full], effort));
+    let plan = part(problem, &stuck).and_then(|part| in_blocks(&part, &arenas[full], budget));
     match plan {
         Err(why) => why,
         Ok(BlockPlan { plan, .. }) if plan.proved_bound > capacity => {

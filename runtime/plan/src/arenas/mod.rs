@@ -27,6 +27,7 @@
 
 mod bins;
 mod blocks;
+mod budget;
 mod cut;
 mod error;
 mod keep;

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::cmp::Reverse;
 
 use super::bins::{Bins, Spot};
+use crate::random::SplitMix;
 
 /// Makes the blocks smaller together, until they are at most `goal` bytes or the work is used up (Schrimpf et al.,
 /// "Record Breaking Optimization Results Using the Ruin and Recreate Principle", 2000).
@@ -18,7 +19,7 @@ use super::bins::{Bins, Spot};
 /// Equal totals are accepted, so that the search walks across plateaus.
 pub(super) fn ruin_and_recreate(bins: &mut Bins<'_>, goal: u64, work: u64) {
     let most = bins.steps.saturating_add(work);
-    let mut random = Random(0);
+    let mut random = SplitMix::new(0);
     let mut taken: Vec<(u32, Spot)> = Vec::new();
     let mut order: Vec<(u64, u32)> = Vec::new();
     let jobs = bins.jobs();
@@ -49,7 +50,7 @@ pub(super) fn ruin_and_recreate(bins: &mut Bins<'_>, goal: u64, work: u64) {
 }
 
 /// Chooses what is taken out: the jobs on top of a block that has any, and a share of those that live with one of them.
-fn choose(bins: &Bins<'_>, random: &mut Random, taken: &mut Vec<(u32, Spot)>) {
+fn choose(bins: &Bins<'_>, random: &mut SplitMix, taken: &mut Vec<(u32, Spot)>) {
     taken.clear();
     let start = random.below(u64::from(bins.len())) as u32;
     let Some(block) = (start..bins.len()).chain(0..start).find(|&block| bins.highest(block).next().is_some())
@@ -69,18 +70,4 @@ fn choose(bins: &Bins<'_>, random: &mut Random, taken: &mut Vec<(u32, Spot)>) {
             taken.push((index, at));
         }
     });
-}
-
-/// The splitmix64 generator (Steele, Lea, Flood, OOPSLA 2014): the same choices everywhere.
-struct Random(u64);
-
-impl Random {
-    /// A number below `limit`, which is not 0.
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % limit
-    }
 }
