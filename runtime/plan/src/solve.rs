@@ -73,7 +73,6 @@ pub fn solve(problem: &Problem, effort: Effort) -> Plan {
 }
 
 /// Plans with the strategies alone, at normal effort: what an outer search can afford for each of its candidates.
-#[allow(dead_code, reason = "the order search calls it")]
 pub(crate) fn portfolio(problem: &Problem) -> Plan {
     plan(problem, Effort::Normal.pair_budget(), 0)
 }
@@ -102,7 +101,6 @@ pub(crate) fn plan(problem: &Problem, pair_budget: u64, work: u64) -> Plan {
     let parts = above(&sections, &offsets, goal);
     let mut drafts: Vec<Draft<'_>> =
         parts.iter().map(|part| Draft::new(part, &offsets, first.name)).collect();
-    let goal = drafts.iter().map(|draft| draft.bound).fold(goal, u64::max);
     portfolios(&mut drafts, scope, goal, pair_budget);
     let searched = searches(&mut drafts, goal, work);
     for draft in &drafts {
