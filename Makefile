@@ -6,6 +6,8 @@
 # make bench     latency against onnxruntime, interleaved
 # make bench-exports  processor time of both exports of the same networks
 # make bench-ncnn  latency and processor time against ncnn's Vulkan backend, interleaved
+# make bench-plan DATA=DIR  plans of all instances (CSV) in a folder and below (ARGS=--effort high)
+# make planners  100,000 random problems against the planners of TFLite, XLA and ggml (SEEDS=A..B, STEPS=N)
 # make differential  10,000 random graphs on each driver, every dispatch against the host (SEEDS=A..B, DEVICES=NAME …)
 # make references, fmt, clean
 
@@ -29,7 +31,7 @@ BAYPLAN_TEST_SEED ?=
 SEEDS ?= 0..10000
 DEVICES ?= llvmpipe SwiftShader
 
-.PHONY: help demo test test-device lint install bench bench-exports bench-ncnn differential references binaries fmt clean
+.PHONY: help demo test test-device lint install bench bench-exports bench-ncnn bench-plan planners differential references binaries fmt clean
 
 help:
 	@sed -n 's/^# \(make.*\)/\1/p' Makefile
@@ -111,6 +113,17 @@ bench-ncnn: references
 		"$(NCNN_VENV)/bin/pip" install --quiet --requirement tests/python/requirements-ncnn.txt; }; } && \
 		"$(NCNN_VENV)/bin/python" tests/python/ncnn_latency.py "$(REFERENCES)" $(NCNN_MODELS) \
 			--driver "$${VK_DRIVER_FILES%%:*}" --work "$(TARGET)/ncnn" $(ARGS) -- "$(RELEASE)/latency"
+
+# Instances are not part of this repository: BENCHMARKS.md names their public origins.
+bench-plan:
+	@$(CARGO) build $(LOCKED) --release -p bayplan-cli
+	@"$(RELEASE)/bayplan" bench plan "$(or $(DATA),$(error name a folder of instances: DATA=DIR))" $(ARGS)
+
+# STEPS of the search instead of normal effort: 0 takes seconds.
+STEPS ?=
+planners:
+	@$(CARGO) build $(LOCKED) --release -p bayplan-tests --bin planners
+	@"$(RELEASE)/planners" $(if $(filter file,$(origin SEEDS)),0..100000,$(SEEDS)) $(STEPS)
 
 # The validation layers look at some hundred graphs more: they take a multiple of the time.
 differential:
