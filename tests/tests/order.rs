@@ -8,6 +8,7 @@ use std::time::Instant;
 use bayplan::{Effort, Model, Options, Order, Program, Session, SessionOptions, Target};
 use bayplan_compile::{Arena, BufferKind};
 use bayplan_plan::order::{self, Dag, Node, Value};
+use bayplan_plan::{Status, strategies};
 use bayplan_shaders::Access;
 use bayplan_tests::backend::Backend;
 use bayplan_tests::{Case, reference_case, reference_cases, reference_model, session};
@@ -149,14 +150,22 @@ fn graph(program: &Program) -> Dag {
 
 #[test]
 fn planner_and_compiler_count_the_same_barriers() {
+    let mut compared = 0;
     for name in ["chars", "squeezenet", "densenet121", "encoder_l6", "llama_125m"] {
         let model = open(name);
         for case in reference_cases(name) {
             let program = compiled(&model, &case, &Target::generic(), Order::Search);
+            // A plan that a strategy makes at the bound is the same wherever it is made.
+            let plan = &program.run.plan;
+            if plan.status != Status::Optimal || !strategies().any(|strategy| strategy == plan.strategy) {
+                continue;
+            }
             let searched = order::search(&graph(&program), Effort::Normal);
             let given = searched.given();
             assert_eq!(given.peak, program.run.plan.peak, "{name} {}", case.name);
             assert_eq!(given.barriers, barriers(&program), "{name} {}", case.name);
+            compared += 1;
         }
     }
+    assert!(compared > 0, "nothing was compared");
 }

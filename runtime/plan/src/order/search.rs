@@ -36,9 +36,12 @@ impl Searched {
     }
 }
 
-/// Most nodes of graphs whose plans are searched for, beyond the portfolio, at normal effort: such a search takes longer
-/// than all that the order's own search may take.
+/// Most nodes of graphs whose plans are searched for, beyond the portfolio, at normal effort.
 const SEARCHED: usize = 4_000;
+
+/// Steps of that search for one plan: milliseconds, as the search for the order takes. Whoever takes the order plans it
+/// with what effort they like.
+const PLAN_STEPS: u64 = 1_000_000;
 
 /// Steps that the search may take; a step takes two to four nanoseconds.
 fn steps(effort: Effort, region: &Region) -> u64 {
@@ -137,10 +140,11 @@ impl<'a> Finder<'a> {
         best.is_none_or(|best| peak.saturating_sub(self.rounding) < best.peak)
     }
 
-    /// Plans the given order and the best one with all the effort there is, where that may be better than the portfolio.
+    /// Plans the given order and the best one with more effort, where that may be better than the portfolio.
     fn finish(mut self, effort: Effort) -> Searched {
         let gap = |candidate: &Candidate| candidate.peak > candidate.bound;
         let worth = effort != Effort::Normal || self.dag.nodes().len() <= SEARCHED;
+        let effort = if effort == Effort::Normal { Effort::Steps(PLAN_STEPS) } else { effort };
         if worth && (gap(&self.candidates[0]) || gap(&self.candidates[self.best])) {
             for at in [0, self.best] {
                 let known = &mut self.candidates[at];
