@@ -94,6 +94,10 @@ pub(crate) fn improve(sections: &Sections, goal: u64, peak: u64, work: &mut u64)
                     Fit::Impossible => {
                         low = capacity + instance.unit;
                         improved.bound = low;
+                        // Where proofs are cheap, the higher capacities halve what is open.
+                        if eighths == 0 {
+                            break;
+                        }
                     }
                     Fit::OutOfWork => break,
                 }
