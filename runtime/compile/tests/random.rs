@@ -6,7 +6,7 @@ mod common;
 #[path = "../../../tests/src/differential/draw/mod.rs"]
 #[allow(dead_code, unreachable_pub, reason = "the tests across rooms use more of it")]
 mod draw;
-#[path = "../../../tests/src/differential/random.rs"]
+#[path = "../../../tests/src/random.rs"]
 #[allow(dead_code, reason = "the tests across rooms use more of it")]
 mod random;
 
