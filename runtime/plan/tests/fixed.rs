@@ -10,9 +10,6 @@ use bayplan_plan::{
 use instances::{KINDS, SplitMix};
 use proptest::prelude::*;
 
-/// Strategies that use the smallest gap beneath fixed buffers.
-const AROUND_FIXED: [&str; 2] = ["greedy by size", "greedy by lifetime"];
-
 #[track_caller]
 fn refuse(buffers: &[Buffer], expect: &ProblemError, message: &str) {
     let refused = Problem::new(buffers.to_vec()).unwrap_err();
@@ -69,8 +66,10 @@ fn fixed_ends_count_towards_the_total() {
     check(&[byte, byte.at(MAX_TOTAL_BYTES - 2)], 1);
     assert!(Problem::new(vec![byte.at(MAX_TOTAL_BYTES - 3), byte]).is_ok());
     let far = Problem::new(vec![byte.at(MAX_TOTAL_BYTES - 3), byte]).unwrap();
-    let plan = solve_with(&far, AROUND_FIXED[0]).unwrap();
-    assert_eq!((plan.peak, validate(&far, &plan)), (MAX_TOTAL_BYTES - 2, Ok(())));
+    for name in strategies() {
+        let plan = solve_with(&far, name).unwrap();
+        assert_eq!((plan.peak, validate(&far, &plan)), (MAX_TOTAL_BYTES - 2, Ok(())), "{name}");
+    }
 }
 
 #[test]
@@ -78,7 +77,8 @@ fn a_fixed_end_is_a_bound() {
     let problem = Problem::new(vec![Buffer::new(10, 0, 3), Buffer::new(4, 2, 5).at(20)]).unwrap();
     assert_eq!(lower_bound(&problem), LowerBound { bytes: 14, witness: 2 });
     assert_eq!(aligned_lower_bound(&problem), LowerBound { bytes: 24, witness: 2 });
-    for plan in AROUND_FIXED.map(|name| solve_with(&problem, name).unwrap()) {
+    for name in strategies() {
+        let plan = solve_with(&problem, name).unwrap();
         assert_eq!((plan.offsets.as_slice(), plan.peak, plan.status), (&[0, 20][..], 24, Status::Optimal));
     }
     // Of equal bounds the earlier point is the witness.
@@ -92,7 +92,7 @@ fn gaps_beneath_fixed_buffers_are_used() {
         [(16, 0, 9, Some(16)), (16, 0, 9, Some(48)), (16, 0, 9, None), (12, 1, 3, None), (4, 1, 3, None)];
     let buffers = rows.map(|(size, first, last, fixed)| Buffer { fixed, ..Buffer::new(size, first, last) });
     let problem = Problem::new(buffers.to_vec()).unwrap();
-    for name in AROUND_FIXED {
+    for name in strategies() {
         let plan = solve_with(&problem, name).unwrap();
         assert_eq!((validate(&problem, &plan), plan.peak), (Ok(()), 64), "{name}: {plan:?}");
     }

@@ -1,27 +1,13 @@
 //! Operator orders: never worse than the given one, at the optimum where it can be known, quick on large graphs.
 
+#[allow(dead_code, reason = "shared by several test binaries")]
+mod instances;
+
 use std::time::Instant;
 
 use bayplan_plan::Effort;
 use bayplan_plan::order::{Access, Dag, Node, Value, search};
-
-/// The splitmix64 generator (Steele, Lea, Flood, OOPSLA 2014).
-struct SplitMix(u64);
-
-impl SplitMix {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// A number in `low..=high`.
-    fn range(&mut self, low: u64, high: u64) -> u64 {
-        low + self.next() % (high - low + 1)
-    }
-}
+use instances::SplitMix;
 
 /// A graph under construction: each node makes one value.
 #[derive(Default)]

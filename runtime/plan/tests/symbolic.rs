@@ -1,21 +1,20 @@
 //! Plans for every shape: replays, closed forms, reservations.
 
 mod family;
+#[allow(dead_code, reason = "shared by several test binaries")]
+mod instances;
 
 use bayplan_expr::{Bindings, Bounds, Expr, Scope};
 use bayplan_plan::symbolic::{PeakForm, Proof, SymbolicBuffer, SymbolicError, SymbolicPlan, SymbolicProblem};
 use bayplan_plan::{Effort, ProblemError, validate};
+use instances::SplitMix;
 
-/// Splitmix64: enough to draw problems and points.
-struct Draw(u64);
+/// Draws problems and points.
+struct Draw(SplitMix);
 
 impl Draw {
     fn below(&mut self, count: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % count
+        self.0.range(0, count - 1)
     }
 
     fn between(&mut self, low: i64, high: i64) -> i64 {
@@ -116,7 +115,7 @@ fn random_problems() {
     let (mut proved, mut terms, mut most) = (0, 0, 0);
     let seeds = 0..40;
     for seed in seeds.clone() {
-        let draw = &mut Draw(seed);
+        let draw = &mut Draw(SplitMix(seed));
         let plan = SymbolicPlan::solve(random_problem(draw), Effort::Normal);
         let form = plan.peak_form(Effort::Normal);
         let reservation = plan.reservation(Effort::Normal);

@@ -6,6 +6,8 @@ use alloc::vec::Vec;
 
 use bayplan_expr::{Bindings, Bounds, Expr, Scope};
 
+use crate::random::SplitMix;
+
 /// The values that the symbols of a problem may have: a range for each, both ends included.
 ///
 /// ```text
@@ -110,7 +112,7 @@ impl Domain {
         let open = self.sides.iter().filter(|side| side.low < side.high).count() as u32;
         let fits = |steps: u32| (steps as usize + 1).checked_pow(open).is_some_and(|count| count <= most);
         if !fits(1) {
-            let mut dice = Dice(0x96d);
+            let mut dice = SplitMix::new(0x96d);
             let random = (2..most).map(|_| self.random(&mut dice));
             return [self.corner(false), self.corner(true)].into_iter().chain(random).collect();
         }
@@ -132,10 +134,11 @@ impl Domain {
     }
 
     /// A point drawn at random: each symbol either evenly or, as often, by factors.
-    pub(super) fn random(&self, dice: &mut Dice) -> Vec<i64> {
+    pub(super) fn random(&self, dice: &mut SplitMix) -> Vec<i64> {
         let mut one = |side: &Side| {
             let steps = 1 << 12;
-            let evenly = side.low.wrapping_add(dice.below(side.count()) as i64);
+            let evenly = (u128::from(dice.next()) * side.count()) >> 64;
+            let evenly = side.low.wrapping_add(evenly as i64);
             let by_factors = side.geometric(dice.below(steps) as u32, steps as u32);
             if dice.below(2) == 0 { evenly } else { by_factors }
         };
@@ -155,24 +158,5 @@ impl Domain {
         halves[0].sides[widest].high = middle;
         halves[1].sides[widest].low = middle + 1;
         Some(halves)
-    }
-}
-
-/// Numbers that look random and are always the same (Steele, Lea and Flood, "Fast splittable pseudorandom number
-/// generators", OOPSLA 2014).
-pub(super) struct Dice(pub(super) u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Below `count`, which is at most 2^64 and not zero.
-    pub(super) fn below(&mut self, count: u128) -> u128 {
-        (u128::from(self.next()) * count) >> 64
     }
 }

@@ -6,10 +6,10 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::chains::{Classes, Sum};
-use super::domain::Dice;
 use super::plan::SymbolicPlan;
 use super::replay::Step;
 use super::view::View;
+use crate::random::SplitMix;
 
 /// More incomparable sums than this at one buffer, and the part of the box is cut in two instead.
 const MAX_SUMS: usize = 24;
@@ -54,7 +54,7 @@ pub(super) struct Found<'a> {
 pub(super) fn find<'a>(plan: &'a SymbolicPlan, budget: Budget) -> Found<'a> {
     let classes = Classes::new(&plan.problem().sizes);
     let found = Found { classes, terms: vec![], complete: true, points: 0 };
-    let mut search = Search { plan, found, tops: vec![], dice: Dice(0xf0e3) };
+    let mut search = Search { plan, found, tops: vec![], dice: SplitMix::new(0xf0e3) };
     for point in &plan.looked_at {
         search.compare(point);
     }
@@ -87,7 +87,7 @@ struct Search<'a> {
     plan: &'a SymbolicPlan,
     found: Found<'a>,
     tops: Vec<u64>,
-    dice: Dice,
+    dice: SplitMix,
 }
 
 impl Search<'_> {
@@ -270,7 +270,7 @@ pub(super) fn without_redundant(plan: &SymbolicPlan, found: &mut Found<'_>, budg
 
 /// Whether a sum is proved to be nowhere above all terms.
 fn is_covered(plan: &SymbolicPlan, found: &Found<'_>, sum: &Sum, left: &mut Budget) -> bool {
-    let mut dice = Dice(0xc0de);
+    let mut dice = SplitMix::new(0xc0de);
     let mut parts = vec![(plan.problem().domain.clone(), Rc::new(BTreeSet::new()))];
     while let Some((domain, around)) = parts.pop() {
         if left.parts == 0 || left.proofs == 0 {

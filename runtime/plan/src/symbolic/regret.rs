@@ -2,10 +2,11 @@
 
 use alloc::vec::Vec;
 
-use super::domain::{Dice, Domain};
+use super::domain::Domain;
 use super::problem::SymbolicProblem;
 use super::replay::Replay;
 use crate::problem::Problem;
+use crate::random::SplitMix;
 use crate::solve::{Effort, portfolio, solve, solve_with};
 use crate::strategy::strategies;
 
@@ -103,7 +104,7 @@ pub(super) fn choose(problem: &SymbolicProblem, effort: Effort) -> Choice {
     let samples = points.iter().filter_map(|point| Sample::at(problem, point.clone())).collect();
     let mut search = Search { problem, samples, best: None, tops: Vec::new() };
     search.plan_everywhere(0);
-    let mut dice = Dice(0x5eed);
+    let mut dice = SplitMix::new(0x5eed);
     for _ in 0..limits.rounds {
         let from = search.samples.len();
         search.probe(domain, limits.probes, &mut dice);
@@ -215,7 +216,7 @@ impl Search<'_> {
     }
 
     /// Replays the best order at random points and makes the worst of them samples.
-    fn probe(&mut self, domain: &Domain, probes: usize, dice: &mut Dice) {
+    fn probe(&mut self, domain: &Domain, probes: usize, dice: &mut SplitMix) {
         let Some(mut best) = self.best.take() else { return };
         for _ in 0..probes {
             let Some(sample) = Sample::at(self.problem, domain.random(dice)) else { continue };
@@ -229,7 +230,7 @@ impl Search<'_> {
     }
 
     /// Moves one buffer of a chain that makes the worst peak to another place of the chain, and keeps what helps.
-    fn change(&mut self, changes: usize, dice: &mut Dice) {
+    fn change(&mut self, changes: usize, dice: &mut SplitMix) {
         for _ in 0..changes {
             let Some(best) = self.best.as_ref().filter(|best| best.score.worst > 1.0) else { return };
             let sample = &self.samples[best.score.at];
@@ -238,8 +239,8 @@ impl Search<'_> {
             if chain.len() < 2 {
                 return;
             }
-            let from = dice.below(chain.len() as u128) as usize;
-            let to = dice.below(chain.len() as u128 - 1) as usize;
+            let from = dice.below(chain.len() as u64) as usize;
+            let to = dice.below(chain.len() as u64 - 1) as usize;
             let to = if to >= from { to + 1 } else { to };
             let (mut order, reference) = (best.order.clone(), best.reference);
             let (from, to) = (chain[from] as usize, chain[to] as usize);

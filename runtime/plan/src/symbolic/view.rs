@@ -8,7 +8,8 @@ use alloc::vec::Vec;
 use bayplan_expr::{Bindings, Expr, Scope, bounds, prove_le};
 
 use super::chains::{Classes, Sum, difference};
-use super::domain::{Dice, Domain};
+use super::domain::Domain;
+use crate::random::SplitMix;
 
 /// Random points of a part besides its corners.
 const RANDOM_POINTS: usize = 4;
@@ -33,7 +34,7 @@ pub(super) struct View {
 }
 
 impl View {
-    pub(super) fn new(domain: Domain, around: Rc<BTreeSet<Sum>>, dice: &mut Dice) -> Self {
+    pub(super) fn new(domain: Domain, around: Rc<BTreeSet<Sum>>, dice: &mut SplitMix) -> Self {
         let points = points(&domain, dice).iter().map(|point| domain.bindings(point)).collect();
         let (values, ranges, decided) = (vec![], vec![], BTreeMap::new());
         Self { scope: domain.scope(), domain, points, values, ranges, around, decided, proofs: 0 }
@@ -106,7 +107,7 @@ impl View {
 }
 
 /// Corners, the middle and a few random points, each once.
-fn points(domain: &Domain, dice: &mut Dice) -> Vec<Vec<i64>> {
+fn points(domain: &Domain, dice: &mut SplitMix) -> Vec<Vec<i64>> {
     let corners = 1u32 << (domain.sides.len() as u32).min(MAX_CORNER_SIDES);
     let corner = |bits: u32| {
         let end = |(at, side): (usize, &super::domain::Side)| {
