@@ -303,6 +303,26 @@ fn least_cost(problem: &Problem, costs: &[u64], capacity: u64) -> u64 {
     sets.filter_map(cost).min().unwrap_or(u64::MAX)
 }
 
+/// Costs whose multiples and sums pass 64 bits: the stated ones end at the largest number, what leaves is still chosen
+/// by the exact ones.
+#[test]
+fn the_dearest_of_wishes() {
+    let dearest = |arenas: &[usize]| Wish { arenas: arenas.to_vec(), cost: u64::MAX };
+    let check = |problem: &Problem, memories: &[Arena], wishes: &[Wish], spilled: &[u32]| {
+        let made = plan_arenas(problem, memories, wishes, Effort::Steps(100_000)).unwrap();
+        assert_eq!(validate_arenas(problem, memories, wishes, &made), Ok(()));
+        assert_eq!(made.cost, u64::MAX);
+        assert_eq!(made.spilled.iter().map(|spill| spill.buffer).collect::<Vec<_>>(), spilled);
+    };
+    let one = problem(&[(8, 1, 4)]);
+    let steps = [Arena::UNLIMITED, Arena { largest_buffer: 5, ..Arena::of(68) }, Arena::of(7)];
+    check(&one, &steps, &[dearest(&[2, 1, 0])], &[0]);
+    let three = problem(&[(12, 1, 3), (14, 1, 2), (8, 1, 3)]);
+    let sums = [Arena::of(8), Arena::of(64)];
+    let cheap = Wish { arenas: vec![0, 1], cost: 12 };
+    check(&three, &sums, &[dearest(&[0, 1]), dearest(&[0, 1]), cheap], &[0, 1]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 

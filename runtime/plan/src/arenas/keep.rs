@@ -91,10 +91,11 @@ struct Search<'a> {
     limits: Vec<u64>,
     loads: Vec<u64>,
     fates: Vec<Fate>,
-    cost: u64,
+    /// Sums of prices do not fit 64 bits.
+    cost: u128,
     work: u64,
     plans: u32,
-    best: Option<(u64, Vec<bool>, BlockPlan)>,
+    best: Option<(u128, Vec<bool>, BlockPlan)>,
 }
 
 impl<'a> Search<'a> {
@@ -159,14 +160,14 @@ impl<'a> Search<'a> {
         let job = self.job(index);
         self.fates[index as usize] = Fate::Leaves;
         self.loads[job.first as usize..job.last as usize].iter_mut().for_each(|load| *load -= job.size);
-        self.cost = self.cost.saturating_add(self.price(index).unwrap_or(0));
+        self.cost += u128::from(self.price(index).unwrap_or(0));
     }
 
     fn come_back(&mut self, index: u32) {
         let job = self.job(index);
         self.fates[index as usize] = Fate::Stays;
         self.loads[job.first as usize..job.last as usize].iter_mut().for_each(|load| *load += job.size);
-        self.cost -= self.price(index).unwrap_or(0);
+        self.cost -= u128::from(self.price(index).unwrap_or(0));
     }
 
     /// Whether nothing below this node can cost less than the best so far.
@@ -184,8 +185,8 @@ impl<'a> Search<'a> {
         if excess > 0 {
             let jobs = self.candidates(|job| job.first <= section && section < job.last);
             let enough = self.least(&jobs, excess);
-            let best = self.best.as_ref().map_or(u64::MAX, |best| best.0);
-            let worth = enough.is_some_and(|least| self.cost.saturating_add(least) < best);
+            let best = self.best.as_ref().map_or(u128::MAX, |best| best.0);
+            let worth = enough.is_some_and(|least| self.cost + least < best);
             return Ok(if worth { Frame { jobs, next: 0 } } else { none });
         }
         let Some(peak_jobs) = self.plan()? else { return Ok(none) };
@@ -217,18 +218,16 @@ impl<'a> Search<'a> {
 
     /// The least that the jobs of one section cost that bring it down by `excess`: fractions of them at the best price
     /// per byte. `None` if all of them are not enough.
-    fn least(&self, jobs: &[u32], excess: u64) -> Option<u64> {
+    fn least(&self, jobs: &[u32], excess: u64) -> Option<u128> {
         let mut rows: Vec<(u64, u64)> =
             jobs.iter().map(|&index| (self.price(index).unwrap_or(u64::MAX), self.job(index).size)).collect();
         rows.sort_by(|a, b| (u128::from(a.0) * u128::from(b.1)).cmp(&(u128::from(b.0) * u128::from(a.1))));
-        let (mut left, mut least) = (excess, 0u64);
+        let (mut left, mut least) = (excess, 0u128);
         for (price, size) in rows {
             if size >= left {
-                return Some(
-                    least.saturating_add((u128::from(price) * u128::from(left) / u128::from(size)) as u64),
-                );
+                return Some(least + u128::from(price) * u128::from(left) / u128::from(size));
             }
-            (left, least) = (left - size, least.saturating_add(price));
+            (left, least) = (left - size, least + u128::from(price));
         }
         None
     }
@@ -275,7 +274,7 @@ impl<'a> Search<'a> {
     }
 
     /// Keeps what need not leave because of what left after it, the dearest first.
-    fn return_needless(&self, kept: &mut [bool], cost: &mut u64) {
+    fn return_needless(&self, kept: &mut [bool], cost: &mut u128) {
         let mut left: Vec<u32> = (0..self.fates.len() as u32)
             .filter(|&index| self.fates[index as usize] == Fate::Leaves)
             .collect();
@@ -288,7 +287,7 @@ impl<'a> Search<'a> {
             if room.into_iter().all(|(load, limit)| load + job.size <= *limit) {
                 loads[sections].iter_mut().for_each(|load| *load += job.size);
                 kept[job.buffer as usize] = true;
-                *cost -= self.price(index).unwrap_or(0);
+                *cost -= u128::from(self.price(index).unwrap_or(0));
             }
         }
     }

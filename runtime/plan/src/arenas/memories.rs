@@ -112,7 +112,8 @@ pub fn plan_arenas(
         let members = members(&open, &choice, at);
         let next_cost = |&buffer: &u32| {
             let (list, chosen) = (&open[buffer as usize], choice[buffer as usize]);
-            list.get(chosen + 1).map(|next| cost(problem, wishes, buffer) * (next.1 - list[chosen].1))
+            let steps = |next: &(usize, u64)| next.1 - list[chosen].1;
+            list.get(chosen + 1).map(|next| cost(problem, wishes, buffer).saturating_mul(steps(next)))
         };
         let costs: Vec<Option<u64>> = members.iter().map(next_cost).collect();
         let part = part(problem, &members)?;
