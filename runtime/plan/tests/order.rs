@@ -332,3 +332,18 @@ fn partial_writers_keep_only_the_order_they_must() {
     assert!(dag.allows(&[1, 0, 2, 3]) && !dag.allows(&[0, 2, 1, 3]) && !dag.allows(&[0, 1, 3, 2]));
     assert!(!dag.allows(&[0, 1, 2]) && !dag.allows(&[0, 0, 1, 2]) && !dag.allows(&[0, 1, 2, 9]));
 }
+
+/// What reads a value before its only node writes it needs the value's bytes then: the result does not take over those of
+/// an operand that begins to live later, and the bound of all orders is below every plan.
+#[test]
+fn a_value_that_is_read_before_it_is_written() {
+    let value = |size, given| Value { size, align: 1, given, kept: false };
+    let whole = |value, size| Access::new(value, 0, size);
+    let first = Node { writes: vec![whole(0, 11)], scratch: 64, ..Node::default() };
+    let second = Node { reads: vec![whole(2, 3)], writes: vec![whole(1, 36)], ..Node::default() };
+    let (reads, writes) = (vec![whole(2, 3), whole(0, 11)], vec![whole(2, 3)]);
+    let third = Node { reads, writes, overwrites: vec![1], ..Node::default() };
+    let values = vec![value(11, false), value(36, true), value(3, false), value(42, true)];
+    let found = search(&Dag::new(vec![first, second, third], values).expect("a graph"), Effort::Normal);
+    assert!(found.candidates.iter().all(|candidate| candidate.peak >= found.bound), "{found:?}");
+}

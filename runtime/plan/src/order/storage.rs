@@ -114,6 +114,10 @@ impl<'a> Maker<'a> {
         let Some(taken) = self.of[read.value as usize] else { return };
         let offset = taken.offset + read.first;
         let (group, gone) = (self.groups[taken.buffer as usize], self.groups[own.buffer as usize]);
+        // What reads the result before it is written needs bytes as well, whatever they hold.
+        if gone.buffer.lifespan.first < position {
+            return;
+        }
         if offset + item.size > group.buffer.size || item.align > group.buffer.align {
             return;
         }
