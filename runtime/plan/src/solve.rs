@@ -23,32 +23,45 @@ const NEIGHBOURHOOD: &str = "neighbourhood search";
 pub enum Effort {
     /// Milliseconds on the graphs of today's models, whose plans the strategies make at the bound: those whose cost
     /// grows with the square of the number of live buffers are left out from 2 million pairs on. Where a gap to
-    /// the bound is left, the searches try to close it with 100 million steps: a quarter of a second.
+    /// the bound is left, the searches try to close it with 100 million steps, a quarter of a second; on problems with
+    /// less than 10,000 pairs, with 10,000 for each.
     #[default]
     Normal,
     /// Seconds: every strategy on problems with hundreds of millions of pairs of live buffers, then the
-    /// searches with 2 billion steps.
+    /// searches with 5 billion steps; on problems with less than 10,000 pairs, with 500,000 for each.
     High,
     /// As `High`, with this many steps of the searches; a step takes 2 to 5 ns.
     Steps(u64),
 }
 
-impl Effort {
+/// An effort in figures.
+#[derive(Clone, Copy)]
+pub(crate) struct Budget {
     /// Pairs of buffers live together that a strategy which looks at each pair may meet.
-    pub(crate) const fn pair_budget(self) -> u64 {
-        match self {
-            Self::Normal => 2_000_000,
-            Self::High | Self::Steps(_) => 400_000_000,
+    pub(crate) pairs: u64,
+    /// Steps of the searches.
+    pub(crate) steps: u64,
+    /// Of them, for each pair of a part: what a small part does not find soon is hardly ever there.
+    pub(crate) steps_per_pair: u64,
+}
+
+impl Budget {
+    pub(crate) const fn of(effort: Effort) -> Self {
+        match effort {
+            Effort::Normal => Self { pairs: 2_000_000, ..Self::shared(100_000_000) },
+            Effort::High => Self::shared(5_000_000_000),
+            Effort::Steps(steps) => Self { steps_per_pair: u64::MAX, ..Self::shared(steps) },
         }
     }
 
-    /// Steps of the searches.
-    pub(crate) const fn search_work(self) -> u64 {
-        match self {
-            Self::Normal => 100_000_000,
-            Self::High => 2_000_000_000,
-            Self::Steps(steps) => steps,
-        }
+    /// So many steps, all of them for a part of 10,000 pairs.
+    const fn shared(steps: u64) -> Self {
+        Self { pairs: 400_000_000, steps, steps_per_pair: steps / 10_000 }
+    }
+
+    /// Steps of the searches for a part; what is worth it always counts as 100 pairs.
+    fn steps_for(self, part: &Sections) -> u64 {
+        part.pairs.saturating_add(100).saturating_mul(self.steps_per_pair)
     }
 }
 
@@ -69,12 +82,12 @@ impl Effort {
 /// [`validate`](crate::validate). It is never larger than what one of [`strategies`](crate::strategies) alone makes,
 /// but for those of them that the effort leaves out.
 pub fn solve(problem: &Problem, effort: Effort) -> Plan {
-    plan(problem, effort.pair_budget(), effort.search_work())
+    plan(problem, Budget::of(effort))
 }
 
 /// Plans with the strategies alone, at normal effort: what an outer search can afford for each of its candidates.
 pub(crate) fn portfolio(problem: &Problem) -> Plan {
-    plan(problem, Effort::Normal.pair_budget(), 0)
+    plan(problem, Budget { steps: 0, ..Budget::of(Effort::Normal) })
 }
 
 /// Plans with one strategy of [`strategies`](crate::strategies), whatever its cost. `None` for a name that
@@ -87,8 +100,8 @@ pub fn solve_with(problem: &Problem, strategy: &str) -> Option<Plan> {
     Some(assemble(problem, &sections, &placed, bounds, strategy.name))
 }
 
-/// Plans with strategies that look at so many pairs of buffers live together, and so many steps of the searches.
-pub(crate) fn plan(problem: &Problem, pair_budget: u64, work: u64) -> Plan {
+/// Plans within a budget.
+pub(crate) fn plan(problem: &Problem, budget: Budget) -> Plan {
     let sections = Sections::of(problem);
     let bounds = (max_live(&sections), aligned_max_live(&sections));
     let goal = bounds.1.bytes;
@@ -101,8 +114,8 @@ pub(crate) fn plan(problem: &Problem, pair_budget: u64, work: u64) -> Plan {
     let parts = above(&sections, &offsets, goal);
     let mut drafts: Vec<Draft<'_>> =
         parts.iter().map(|part| Draft::new(part, &offsets, first.name)).collect();
-    portfolios(&mut drafts, scope, goal, pair_budget);
-    let searched = searches(&mut drafts, goal, work);
+    portfolios(&mut drafts, scope, goal, budget.pairs);
+    let searched = searches(&mut drafts, goal, budget);
     for draft in &drafts {
         draft.write_to(&mut offsets);
     }
@@ -133,21 +146,21 @@ fn portfolios(drafts: &mut [Draft<'_>], scope: Scope, goal: u64, pair_budget: u6
 
 /// The searches for each of the drafts, the highest first, with a fair share of the work that is left. What has been
 /// searched stays where it is, and those to come need not be lower. Whether any search was made.
-fn searches(drafts: &mut [Draft<'_>], mut goal: u64, mut work: u64) -> bool {
-    let granted = work;
+fn searches(drafts: &mut [Draft<'_>], mut goal: u64, budget: Budget) -> bool {
+    let mut work = budget.steps;
     for at in 0..drafts.len() {
         drafts[at..].sort_by_key(|draft| Reverse(draft.peak));
         let waiting = drafts[at..].iter().filter(|draft| draft.peak > goal).count() as u64;
         if waiting == 0 || work == 0 {
             break;
         }
-        let mut share = work.div_ceil(waiting);
+        let mut share = work.div_ceil(waiting).min(budget.steps_for(&drafts[at].part.sections));
         work -= share;
         drafts[at].search(goal, &mut share);
         work += share;
         goal = goal.max(drafts[at].peak);
     }
-    work < granted
+    work < budget.steps
 }
 
 /// The plan of a part in the making, and of its equals.

@@ -2,25 +2,13 @@
 
 use crate::plan::Plan;
 use crate::problem::Problem;
-use crate::solve::{Effort, plan};
+pub(super) use crate::solve::Budget;
+use crate::solve::plan;
 
 /// Steps of ruin and recreate that are always worth it: some tens of milliseconds.
 const RUIN_STEPS: u64 = 5_000_000;
 
-/// An effort in figures, so that parts of it can be spent.
-#[derive(Clone, Copy)]
-pub(super) struct Budget {
-    /// Pairs of buffers live together that an algorithm which looks at each pair may meet.
-    pub(super) pairs: u64,
-    /// Steps of the searches.
-    pub(super) steps: u64,
-}
-
 impl Budget {
-    pub(super) fn of(effort: Effort) -> Self {
-        Self { pairs: effort.pair_budget(), steps: effort.search_work() }
-    }
-
     /// At most this many steps.
     pub(super) fn capped(self, steps: u64) -> Self {
         Self { steps: self.steps.min(steps), ..self }
@@ -37,6 +25,6 @@ impl Budget {
     }
 
     pub(super) fn solve(self, problem: &Problem) -> Plan {
-        plan(problem, self.pairs, self.steps)
+        plan(problem, self)
     }
 }

@@ -66,6 +66,10 @@ const MAX_ENTRIES: u64 = 4_000_000;
 /// takes one per job.
 const FIRST_NODES: u64 = 2;
 
+/// At least this many over the cube of the number of jobs: 131,072 for eight, whose plans are then all tried by the
+/// first start, where rounds that begin small would begin again and again; no more than above from 76 jobs on.
+const FEW_JOBS_NODES: u64 = 1 << 26;
+
 /// The capacities of a round, as eighths of the way from the bound to the largest capacity below the peak.
 const EIGHTHS: [u64; 4] = [0, 4, 6, 8];
 
@@ -152,7 +156,8 @@ struct Sweep<'a> {
 
 impl<'a> Sweep<'a> {
     fn new(sections: &Sections, instance: &'a Instance) -> Self {
-        let nodes = FIRST_NODES * sections.jobs.len() as u64;
+        let jobs = sections.jobs.len() as u64;
+        let nodes = (FIRST_NODES * jobs).max(FEW_JOBS_NODES / jobs.saturating_pow(3).max(1));
         let failures = vec![0; sections.loads.len()];
         Self { instance, starts: Starts::new(sections), first_round: true, nodes, failures }
     }
