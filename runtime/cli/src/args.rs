@@ -15,6 +15,11 @@ JSON: version, model, device, dims, seed; inputs and outputs (each with name, dt
     first, and median, p95 and min of the runs after it; recording (a path or null), \
     recording_error (why some of it is missing, or null) and events_lost (how many).";
 
+/// What `plan` takes instead of a model.
+const INSTANCE: &str = "The ONNX file, or an instance: a .csv file with the columns id, lower, upper, size and, where \
+    wanted, alignment, fixed, offset; a buffer lives in [lower, upper), fixed is where it must lie, offset where \
+    another planner put it";
+
 /// The example of `plan`, and what its JSON holds.
 const PLAN: &str = "\
 Example: bayplan plan encoder.onnx --dim batch=4 --dim seq=32 --effort high --json
@@ -82,7 +87,11 @@ pub(crate) enum Command {
     #[command(after_help = example(RUN), after_long_help = RUN)]
     Run(RunOptions),
     /// Plan the memory of a model, or of an instance in CSV (id,lower,upper,size), without running anything.
-    #[command(after_help = example(PLAN), after_long_help = PLAN)]
+    #[command(
+        after_help = example(PLAN),
+        after_long_help = PLAN,
+        mut_arg("model", |arg| arg.value_name("MODEL|INSTANCE.csv").help(INSTANCE))
+    )]
     Plan(PlanOptions),
     /// Report on a recording.
     #[command(after_help = "Example: bayplan report 12345 --map")]

@@ -1,9 +1,10 @@
 //! Why an arena is not smaller, for people.
 
+use bayplan::Effort;
 use bayplan_plan::explain::{BoundProof, Ground, Regret, Verdict};
 use bayplan_text::{Bytes, Count, ellipsis};
 
-use super::planned::Planned;
+use super::planned::{Orders, Planned};
 use crate::out::counted;
 
 /// Columns of a line.
@@ -18,6 +19,10 @@ const ROWS: usize = 6;
 /// Columns of a name in a table.
 const NAME: usize = 36;
 
+/// Columns of a name in the chain, and of its offset: what lies beneath is told in the same line.
+const LINK: usize = 23;
+const OFFSET: usize = 17;
+
 /// What is known of the bytes between bound and peak, as a sentence or two.
 pub(super) fn verdict_text(planned: &Planned) -> String {
     let (plan, why) = (&planned.plan, &planned.why);
@@ -25,15 +30,16 @@ pub(super) fn verdict_text(planned: &Planned) -> String {
     match why.verdict {
         Verdict::Empty => "there is nothing to place".into(),
         Verdict::BoundMet => format!("it is the least there can be: {}", met(planned)),
-        Verdict::Excluded { gap } => format!(
-            "it is the least there can be: an exhaustive search excluded every smaller plan, though the bound is {} \
-             bytes below",
-            Count(gap)
+        Verdict::Excluded { .. } => format!(
+            "it is the least there can be: an exhaustive search excluded every smaller plan, though the lower bound \
+             is {} bytes below",
+            Count(plan.gap())
         ),
         Verdict::Open { at_most, searched: true } => format!(
-            "a plan up to {} bytes smaller may exist: no plan is below {}, and the search for one used up its work",
+            "a plan up to {} bytes smaller may exist: no plan is below {}, and the search for one used up its work{}",
             Count(at_most),
-            proved()
+            proved(),
+            if planned.effort == Effort::Normal { "; --effort high searches longer" } else { "" }
         ),
         Verdict::Open { at_most, searched: false } => format!(
             "a plan up to {} bytes smaller may exist: no plan is below {}, and no search for one was made",
@@ -47,24 +53,35 @@ pub(super) fn verdict_text(planned: &Planned) -> String {
 fn met(planned: &Planned) -> String {
     match &planned.why.proof {
         BoundProof::Live(clique) => format!(
-            "at point {}, {} live and add up to the peak; only another order of operators, results in place, or \
-             smaller tensors can lower it",
+            "at point {}, {} live and add up to the peak; {} can lower it",
             Count(clique.point.into()),
-            are(clique.buffers.len())
+            are(clique.buffers.len()),
+            remedies(planned.orders)
         ),
         BoundProof::Padded(clique, padding) => format!(
             "at point {}, {} live and add up to the peak with {} bytes of padding that their alignment makes \
-             unavoidable",
+             unavoidable; {} can lower it",
             Count(clique.point.into()),
             are(clique.buffers.len()),
-            Count(*padding)
+            Count(*padding),
+            remedies(planned.orders)
         ),
-        BoundProof::Fixed(buffer) => {
-            format!(
-                "{} is fixed at its top; only moving it can lower it",
-                ellipsis(planned.id(*buffer), NAME)
-            )
+        BoundProof::Fixed(buffer) => format!(
+            "{} is fixed where its end is the peak; only a lower place for it, or a smaller size, can lower it",
+            ellipsis(planned.id(*buffer), NAME)
+        ),
+    }
+}
+
+/// What can lower a bound that live buffers add up to.
+const fn remedies(orders: Orders) -> &'static str {
+    match orders {
+        Orders::None => "only shorter lives or smaller buffers",
+        Orders::Untried => {
+            "only another order of operators (--order search looks for one), results in place, or smaller tensors"
         }
+        Orders::Open => "only another order of operators, results in place, or smaller tensors",
+        Orders::Best => "no order of operators needs less, so only results in place or smaller tensors",
     }
 }
 
@@ -170,7 +187,7 @@ fn regrets(planned: &Planned) -> String {
     }
     let largest = regrets.largest(usize::MAX);
     if largest.is_empty() {
-        return text + &labelled("regrets", "none: no buffer alone makes the arena larger");
+        return text + &labelled("regrets", "none: without any one of the buffers it would be as large");
     }
     // A gap that is open could be due to any buffer; only what is proved is news.
     let (told, rest) = largest.split_at(largest.len().min(ROWS));
@@ -183,10 +200,8 @@ fn regrets(planned: &Planned) -> String {
     }
     text += "the arena would shrink without\n";
     for (buffer, regret) in &proved {
-        let by = match regret.exact() {
-            Some(bytes) => format!("by {}", Bytes(bytes)),
-            None => format!("by {} to {}", Bytes(regret.at_least), Bytes(regret.at_most)),
-        };
+        let [least, most] = [regret.at_least, regret.at_most].map(|bytes| Bytes(bytes).to_string());
+        let by = if least == most { format!("by {least}") } else { format!("by {least} to {most}") };
         text += &format!(
             "  {:>8}  {:NAME$}  {by}\n",
             Bytes(planned.buffer(*buffer).size),
@@ -207,7 +222,7 @@ fn regrets(planned: &Planned) -> String {
 fn chain(planned: &Planned) -> String {
     let chain = &planned.why.critical.chain;
     let shown = if chain.len() > ROWS { ROWS - 1 } else { chain.len() };
-    let mut text = format!("what carries the peak, from the top{:>28}\n", "offset");
+    let mut text = format!("what carries the peak, from the top{:>19}\n", "offset");
     for link in chain.iter().rev().take(shown) {
         let beneath = match (link.gap, planned.why.rests.get(link.buffer).ground) {
             (_, Ground::Fixed) => "fixed there".into(),
@@ -216,9 +231,9 @@ fn chain(planned: &Planned) -> String {
             (gap, _) => format!("{} padding beneath", Bytes(gap)),
         };
         let line = format!(
-            "  {:>8}  {:NAME$}  {:>13}  {beneath}",
+            "  {:>8}  {:LINK$}  {:>OFFSET$}  {beneath}",
             Bytes(planned.buffer(link.buffer).size),
-            ellipsis(planned.id(link.buffer), NAME),
+            ellipsis(planned.id(link.buffer), LINK),
             Count(planned.offset(link.buffer))
         );
         text += line.trim_end();
@@ -230,4 +245,25 @@ fn chain(planned: &Planned) -> String {
         text += &format!("  {:>8}  in {} more, down to the floor\n", Bytes(bytes), rest.len());
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use bayplan_plan::{csv, solve};
+
+    use super::*;
+
+    /// The last fills what is beneath the fixed one, so the first rests on that, with padding.
+    #[test]
+    fn what_lies_beneath_a_link_fits_its_line() {
+        let (place, long) = (1_u64 << 40, "/layer.".repeat(9));
+        let text = format!(
+            "id,lower,upper,size,alignment,fixed\na,0,4,1000,256,\n{long},1,3,300,64,{place}\nc,2,6,{place},1048576,\n"
+        );
+        let instance = csv::read(&text).unwrap();
+        let plan = solve(&instance.problem, Effort::Normal);
+        let why = why_text(&Planned::new("x.csv", instance, plan, Effort::Normal).unwrap());
+        let wide = why.lines().find(|line| bayplan_text::columns(line) > WIDTH);
+        assert!(why.contains("212 B padding beneath") && wide.is_none(), "{wide:?} in\n{why}");
+    }
 }

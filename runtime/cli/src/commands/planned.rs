@@ -1,7 +1,7 @@
 //! A plan with what explains it, whatever it is of: an instance or a model.
 
 use bayplan::{Arena, Effort, Program};
-use bayplan_compile::BufferKind;
+use bayplan_compile::{BufferKind, Schedule};
 use bayplan_plan::csv::Instance;
 use bayplan_plan::explain::{REGRET_WORK, WhyNotSmaller, why_not_smaller};
 use bayplan_plan::{Buffer, Plan, Problem, validate};
@@ -14,6 +14,31 @@ pub(crate) struct Planned {
     pub(crate) instance: Instance,
     pub(crate) plan: Plan,
     pub(crate) why: WhyNotSmaller,
+    pub(crate) effort: Effort,
+    pub(crate) orders: Orders,
+}
+
+/// What another order of operators could do for the arena.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Orders {
+    /// There are no operators, only buffers.
+    None,
+    /// It could need less: none was looked for.
+    Untried,
+    /// It could need less: none was found.
+    Open,
+    /// No order needs less.
+    Best,
+}
+
+impl Orders {
+    fn of(schedule: &Schedule) -> Self {
+        match schedule.bound {
+            0 => Self::Untried,
+            bound if bound == schedule.peak => Self::Best,
+            _ => Self::Open,
+        }
+    }
 }
 
 impl Planned {
@@ -30,7 +55,7 @@ impl Planned {
         })?;
         let work = if effort == Effort::Normal { REGRET_WORK } else { 20 * REGRET_WORK };
         let why = why_not_smaller(&instance.problem, &plan, work);
-        Ok(Self { instance, plan, why })
+        Ok(Self { instance, plan, why, effort, orders: Orders::None })
     }
 
     /// The plan of a program's run stage.
@@ -53,7 +78,8 @@ impl Planned {
             problem: Problem::new(buffers.collect()).map_err(|e| Failure::new(e.to_string()))?,
             offsets: Some(placed().map(|buffer| buffer.offset).collect()),
         };
-        Self::new(&program.name, instance, program.run.plan.clone(), effort)
+        let planned = Self::new(&program.name, instance, program.run.plan.clone(), effort)?;
+        Ok(Self { orders: Orders::of(&program.schedule), ..planned })
     }
 
     /// The name of a buffer.
