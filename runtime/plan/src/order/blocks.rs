@@ -6,6 +6,7 @@ use core::ops::Range;
 
 use super::bound::bound;
 use super::exact::exact;
+use super::mincut;
 use super::nearest::nearest;
 use super::part::{Cutter, Part, cuts};
 use super::region::{Region, Walk};
@@ -139,6 +140,15 @@ impl Blocks {
             if let Some(order) = found.order {
                 block.take(order);
             }
+        }
+        if block.peak > floor.max(block.bound) && block.part.region.len() <= LARGE {
+            let mut half = own / 2;
+            own -= half;
+            let region = &block.part.region;
+            if let Some((bytes, node)) = mincut::bound(region, &block.best, block.bound - base, &mut half) {
+                (block.bound, block.witness) = (bytes + base, node + block.range.start as u32);
+            }
+            own += half;
         }
         if block.peak > floor.max(block.bound) {
             block.take(approximate(&block.part.region, &block.best, goal, &mut own));

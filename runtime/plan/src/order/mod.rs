@@ -13,7 +13,8 @@
 //! given one. The search works on the parts between the graph's cuts (a cut is a node that all others must precede or
 //! follow), the highest part first, equal parts once; on each by
 //! dynamic programming over the sets of nodes that have run, where that is too much by a beam over such sets and by
-//! windows around the peak.
+//! windows around the peak. What no order can go below is shown at one node: what is live there in any case, or, with
+//! the choice of what else has run, the narrowest cut between what must have run and what cannot have.
 //!
 //! ```
 //! use bayplan_plan::{Effort, order::{Access, Dag, Node, Value, search}};
@@ -46,6 +47,7 @@ mod csr;
 mod dag;
 mod exact;
 mod greedy;
+mod mincut;
 mod nearest;
 mod part;
 mod region;
