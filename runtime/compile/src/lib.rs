@@ -36,8 +36,8 @@ pub use error::{CompileError, Refused};
 pub use fold::{MAX_CONSTANT, ReadConstant};
 pub use inputs::{InputError, match_inputs};
 pub use program::{
-    Arena, Buffer, BufferId, BufferKind, Dispatch, KernelId, Order, Port, Program, Schedule, Stage, Upload,
-    Window,
+    Arena, Buffer, BufferId, BufferKind, Declined, Dispatch, KernelId, Order, Port, Program, Schedule, Stage,
+    Upload, Window,
 };
 pub use record::{RecordIndex, record};
 pub use verify::{Place, Violation, verify};

@@ -183,15 +183,28 @@ pub struct Port {
 pub enum Order {
     /// As the model has them.
     Given,
-    /// In the order found to need the smallest arena; as given where none needs less.
+    /// In the order found to need the smallest arena; as given where none needs less, or none saves enough for the
+    /// barriers it adds: at least as large a part of the arena as it adds to the barriers.
     #[default]
     Search,
+}
+
+/// An order with a smaller arena that was not taken, as it adds too many barriers. The figures are those of the search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Declined {
+    /// How it was found.
+    pub candidate: &'static str,
+    /// Bytes of its plan.
+    pub peak: u64,
+    /// Its barriers.
+    pub barriers: u32,
 }
 
 /// In which order the run stage's dispatches are, and what that saves. The figures are those of finished programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
-    /// The order taken: `Given`, or `Search` where another one has a strictly smaller arena.
+    /// The order taken: `Given`, or `Search` where another one has a smaller arena and adds no barriers that are not
+    /// worth it.
     pub order: Order,
     /// How the order was found, by the planner's name for it.
     pub candidate: &'static str,
@@ -205,6 +218,8 @@ pub struct Schedule {
     pub barriers: u32,
     /// No plan in any order is smaller, in bytes; 0 if no order was searched for.
     pub bound: u64,
+    /// The order found to need the least memory, where it was not worth its barriers.
+    pub declined: Option<Declined>,
 }
 
 impl Schedule {
@@ -212,7 +227,8 @@ impl Schedule {
     pub(crate) fn given(run: &Stage) -> Self {
         let (order, candidate, peak) = (Order::Given, "given", run.plan.peak);
         let barriers = run.dispatches.iter().filter(|dispatch| dispatch.barrier_before).count() as u32;
-        Self { order, candidate, given_peak: peak, given_barriers: barriers, peak, barriers, bound: 0 }
+        let (given_peak, given_barriers) = (peak, barriers);
+        Self { order, candidate, given_peak, given_barriers, peak, barriers, bound: 0, declined: None }
     }
 }
 
