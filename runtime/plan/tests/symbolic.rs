@@ -182,6 +182,44 @@ fn alignment_is_part_of_the_form() {
     }
 }
 
+#[test]
+fn what_stands_on_a_rounded_sum_is_compared() {
+    let buffer = |size: &str, align, first, last| {
+        SymbolicBuffer::new(Expr::parse(size).unwrap(), first, last).aligned(align)
+    };
+    let below = "((s + 5)//6)*Max(13, u)";
+    let buffers = vec![
+        buffer("u**2 + 27", 1, 1, 7),
+        buffer(below, 1, 1, 7),
+        buffer("274 - s", 1, 2, 3),
+        buffer("Min(21, t)", 8, 4, 5),
+        buffer("s**2 + 61", 1, 7, 8),
+    ];
+    let scope = boxed(&[("s", 1, 179), ("t", 1, 1 << 61), ("u", 0, 260)]);
+    let plan =
+        SymbolicPlan::from_order(SymbolicProblem::new(buffers, scope).unwrap(), vec![0, 1, 2, 3, 4]).unwrap();
+    let form = plan.peak_form(Effort::Normal);
+    assert_eq!(form.to_string(), format!("Max(s**2 + 61, u**2 + {below} - s + 301)"));
+    assert_eq!(form.proof, Proof::Proved);
+}
+
+/// A true inequality that the prover of expressions does not find: rounding inside a size.
+#[test]
+fn proofs_that_fail_end_the_search() {
+    let below = "u**2 + ((s + 5)//6)*Max(13, u)";
+    let rounded = format!("8*(({below} + 7)//8)");
+    let rows = [(below, 0, 1), ("274 - s", 0, 1), (&*rounded, 1, 2), ("Min(21, t)", 1, 2)];
+    let sides = [("s", 1, 179), ("t", 1, 1 << 61), ("u", 0, 260)];
+    let plan = SymbolicPlan::solve(problem(&rows, boxed(&sides)).unwrap(), Effort::Normal);
+    let form = plan.peak_form(Effort::Normal);
+    let Proof::Checked { points } = form.proof else { panic!("{form} is proved") };
+    assert!((100..1500).contains(&points), "{points}");
+    for (s, t, u) in [(1, 1, 0), (179, 1 << 61, 260), (90, 20, 13), (179, 1, 0)] {
+        let at = Bindings::new().with("s", s).with("t", t).with("u", u);
+        assert!(form.eval(&at).unwrap() <= plan.peak_at(&at).unwrap(), "{at}");
+    }
+}
+
 /// The whole sweep; `cargo run --release -p bayplan-plan --example symbolic_family` prints it with times.
 #[test]
 fn the_family_at_every_length() {

@@ -32,11 +32,14 @@ pub(super) struct Classes<'a> {
     pub(super) exprs: Vec<Expr>,
     rounded: BTreeMap<(u32, u64), Option<u32>>,
     wrapped: BTreeMap<(Sum, u64), Sum>,
+    /// Classes that are a sum rounded as a whole: the sum, of older classes, and the alignment.
+    plain: BTreeMap<u32, (Sum, u64)>,
 }
 
 impl<'a> Classes<'a> {
     pub(super) fn new(sizes: &'a [Expr]) -> Self {
-        Self { sizes, exprs: Vec::new(), rounded: BTreeMap::new(), wrapped: BTreeMap::new() }
+        let (rounded, wrapped, plain) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { sizes, exprs: Vec::new(), rounded, wrapped, plain }
     }
 
     /// The class of an expression; none of zero.
@@ -73,9 +76,41 @@ impl<'a> Classes<'a> {
         }
         let plain = self.expr(&key.0);
         let rounded = plain.align_up(key.1);
-        let sum = if rounded == plain { key.0.clone() } else { plus(&Sum::new(), self.class(rounded)) };
+        let sum = if rounded == plain { key.0.clone() } else { self.whole(rounded, &key) };
         self.wrapped.insert(key, sum.clone());
         sum
+    }
+
+    /// A sum rounded as a whole, as a sum of one class.
+    fn whole(&mut self, rounded: Expr, plain: &(Sum, u64)) -> Sum {
+        let known = self.exprs.len();
+        let class = self.class(rounded);
+        if let Some(class) = class.filter(|&class| class as usize == known) {
+            self.plain.insert(class, plain.clone());
+        }
+        plus(&Sum::new(), class)
+    }
+
+    /// An expression that is nowhere above a sum and says the same without the roundings of whole sums; `None` if it
+    /// has none. What is rounded up to a multiple of `align` is at least itself and at most `align` - 1 more.
+    pub(super) fn without_rounding(&self, sum: &Sum) -> Option<Expr> {
+        let mut counts: BTreeMap<u32, i64> = sum.iter().copied().collect();
+        let (mut constant, mut any) = (0i64, false);
+        // Each is made of older classes only, so what is put in is looked at later.
+        for (class, (plain, align)) in self.plain.iter().rev() {
+            let Some(count) = counts.remove(class) else { continue };
+            any = true;
+            if count < 0 {
+                let padding = i64::try_from(align - 1).ok()?;
+                constant = constant.checked_add(count.checked_mul(padding)?)?;
+            }
+            for &(class, times) in plain {
+                let sum = counts.entry(class).or_default();
+                *sum = sum.checked_add(count.checked_mul(times)?)?;
+            }
+        }
+        let counts = counts.into_iter().filter(|&(_, count)| count != 0);
+        any.then(|| self.expr(&counts.collect()) + constant)
     }
 
     /// The top of a buffer whose offset is known.

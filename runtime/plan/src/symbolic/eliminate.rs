@@ -22,7 +22,8 @@ const MAX_ENUMERATED: u128 = 32;
 pub(super) struct Budget {
     /// Parts of the box.
     pub(super) parts: u64,
-    /// Differences given to the prover of expressions.
+    /// Differences given to the prover of expressions: each that it proves counts as one, each that it does not as
+    /// many, for these take it far longer.
     pub(super) proofs: u64,
 }
 
@@ -69,7 +70,7 @@ pub(super) fn find<'a>(plan: &'a SymbolicPlan, budget: Budget) -> Found<'a> {
             search.found.complete = false;
             break;
         }
-        let mut view = View::new(domain, around, &mut search.dice);
+        let mut view = View::new(domain, around, left.proofs, &mut search.dice);
         if !search.is_proved(&mut view)
             && let Some([lower, upper]) = view.domain.halves()
         {
@@ -78,7 +79,7 @@ pub(super) fn find<'a>(plan: &'a SymbolicPlan, budget: Budget) -> Found<'a> {
             parts.push((lower, known));
         }
         left.parts -= 1;
-        left.proofs = left.proofs.saturating_sub(view.proofs);
+        left.proofs = view.proofs;
     }
     search.found
 }
@@ -276,7 +277,7 @@ fn is_covered(plan: &SymbolicPlan, found: &Found<'_>, sum: &Sum, left: &mut Budg
         if left.parts == 0 || left.proofs == 0 {
             return false;
         }
-        let mut view = View::new(domain, around, &mut dice);
+        let mut view = View::new(domain, around, left.proofs, &mut dice);
         for point in 0..view.points.len() {
             let value = view.value(&found.classes, sum, point);
             let covers = |term: &Sum| view.value(&found.classes, term, point) >= value;
@@ -293,7 +294,7 @@ fn is_covered(plan: &SymbolicPlan, found: &Found<'_>, sum: &Sum, left: &mut Budg
             }
         }
         left.parts -= 1;
-        left.proofs = left.proofs.saturating_sub(view.proofs);
+        left.proofs = view.proofs;
     }
     true
 }

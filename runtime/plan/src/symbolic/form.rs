@@ -98,7 +98,7 @@ impl SymbolicPlan {
     pub fn peak_form(&self, effort: Effort) -> PeakForm {
         let budget = match effort {
             Effort::Normal => Budget { parts: 400, proofs: 4_000 },
-            Effort::High | Effort::Steps(_) => Budget { parts: 10_000, proofs: 1_000_000 },
+            Effort::High | Effort::Steps(_) => Budget { parts: 10_000, proofs: 100_000 },
         };
         let mut found = eliminate::find(self, budget);
         eliminate::without_redundant(self, &mut found, budget);

@@ -14,6 +14,10 @@ use crate::random::SplitMix;
 /// Random points of a part besides its corners.
 const RANDOM_POINTS: usize = 4;
 
+/// What a proof that fails counts as: the prover cuts the box until its own limit is reached, one that succeeds mostly
+/// ends at the first look.
+const FAILED_PROOF: u64 = 64;
+
 /// Corners are looked at of at most this many symbols.
 const MAX_CORNER_SIDES: u32 = 4;
 
@@ -29,15 +33,15 @@ pub(super) struct View {
     around: Rc<BTreeSet<Sum>>,
     /// Differences looked at in this part.
     decided: BTreeMap<Sum, bool>,
-    /// How many differences were given to the prover.
+    /// What may still be given to the prover; without it nothing more is proved.
     pub(super) proofs: u64,
 }
 
 impl View {
-    pub(super) fn new(domain: Domain, around: Rc<BTreeSet<Sum>>, dice: &mut SplitMix) -> Self {
+    pub(super) fn new(domain: Domain, around: Rc<BTreeSet<Sum>>, proofs: u64, dice: &mut SplitMix) -> Self {
         let points = points(&domain, dice).iter().map(|point| domain.bindings(point)).collect();
         let (values, ranges, decided) = (vec![], vec![], BTreeMap::new());
-        Self { scope: domain.scope(), domain, points, values, ranges, around, decided, proofs: 0 }
+        Self { scope: domain.scope(), domain, points, values, ranges, around, decided, proofs }
     }
 
     /// What this part's own parts may build on.
@@ -101,8 +105,19 @@ impl View {
         if self.low(classes, sum) >= 0 {
             return true;
         }
-        self.proofs += 1;
-        prove_le(&Expr::default(), &classes.expr(sum), &self.scope)
+        // That rounding adds less than the alignment is what the prover rarely finds by itself.
+        classes.without_rounding(sum).is_some_and(|least| self.prove(&least))
+            || self.prove(&classes.expr(sum))
+    }
+
+    /// Asks the prover whether an expression is nowhere negative, as far as the budget goes.
+    fn prove(&mut self, e: &Expr) -> bool {
+        if self.proofs == 0 {
+            return false;
+        }
+        let proved = prove_le(&Expr::default(), e, &self.scope);
+        self.proofs = self.proofs.saturating_sub(if proved { 1 } else { FAILED_PROOF });
+        proved
     }
 }
 
