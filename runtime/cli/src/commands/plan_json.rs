@@ -100,6 +100,11 @@ fn order_json(schedule: &Schedule) -> Value {
         "given_peak": schedule.given_peak,
         "given_barriers": schedule.given_barriers,
         "bound": schedule.bound,
+        "declined": schedule.declined.map(|declined| json!({
+            "candidate": declined.candidate,
+            "peak": declined.peak,
+            "barriers": declined.barriers,
+        })),
     })
 }
 

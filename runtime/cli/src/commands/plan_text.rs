@@ -54,16 +54,24 @@ pub(super) fn model_text(program: &Program, planned: &Planned, why: Option<&str>
 /// In which order operators run, where anything is to be told of it.
 fn order(schedule: &Schedule) -> String {
     let Schedule { candidate, given_peak, given_barriers, peak, barriers, bound, .. } = *schedule;
+    let given = counted(given_barriers as usize, "barrier", "barriers");
     let least = if bound == peak { "; no order needs less" } else { "" };
+    let declined = schedule.declined.map_or_else(String::new, |declined| {
+        format!(
+            "; {} with {} instead of {} would not be worth it",
+            Bytes(declined.peak),
+            counted(declined.barriers as usize, "barrier", "barriers"),
+            Count(given_barriers.into())
+        )
+    });
     match schedule.order {
-        Order::Given if least.is_empty() => String::new(),
-        Order::Given => labelled("order", &format!("as the model has it{least}")),
+        Order::Given if least.is_empty() && declined.is_empty() => String::new(),
+        Order::Given => labelled("order", &format!("as the model has it{least}{declined}")),
         Order::Search => labelled(
             "order",
             &format!(
-                "another than the model's ({candidate}), which needs {} and {} instead of {}{least}",
+                "another than the model's ({candidate}), which needs {} and {given} instead of {}{least}{declined}",
                 Bytes(given_peak),
-                counted(given_barriers as usize, "barrier", "barriers"),
                 Count(barriers.into())
             ),
         ),
