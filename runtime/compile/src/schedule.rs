@@ -13,7 +13,7 @@
 
 use std::collections::BTreeMap;
 
-use bayplan_plan::order::{Access, Candidate, Dag, Node, Value, search};
+use bayplan_plan::order::{Access, Candidate, Dag, DagError, Node, Value, search};
 use bayplan_shaders::Target;
 
 use crate::Options;
@@ -32,7 +32,8 @@ pub(crate) fn schedule(
     options: Options,
     make: impl Fn(&Stages) -> Result<Program, CompileError>,
 ) -> Result<Program, CompileError> {
-    let searched = search(&dag(lowered, stages, &given.target, options)?, options.effort);
+    let Some(dag) = dag(lowered, stages, &given.target, options)? else { return Ok(given) };
+    let searched = search(&dag, options.effort);
     given.schedule.bound = searched.bound;
     let cost = |candidate: &Candidate| (candidate.peak, candidate.barriers);
     let (before, least) = ((given.schedule.peak, given.schedule.barriers), searched.best());
@@ -72,8 +73,14 @@ fn pays(given: (u64, u32), other: (u64, u32)) -> bool {
     saved > 0 && u128::from(saved) * u128::from(given.1) >= u128::from(added) * u128::from(given.0)
 }
 
-/// The run stage as the planner sees it: a node for each operation, a value for each tensor in the arena.
-fn dag(lowered: &Lowered, stages: &Stages, target: &Target, options: Options) -> Result<Dag, CompileError> {
+/// The run stage as the planner sees it: a node for each operation, a value for each tensor in the arena. None where so
+/// many operations touch each other's bytes that another order is not looked for.
+fn dag(
+    lowered: &Lowered,
+    stages: &Stages,
+    target: &Target,
+    options: Options,
+) -> Result<Option<Dag>, CompileError> {
     let live = liveness::storages(lowered, stages);
     let guard = assemble::guard(options);
     let (mut values, mut numbers) = (Vec::new(), BTreeMap::new());
@@ -90,7 +97,11 @@ fn dag(lowered: &Lowered, stages: &Stages, target: &Target, options: Options) ->
         });
     }
     let nodes = stages.run.iter().map(|&index| node(lowered, index, &numbers, options)).collect();
-    Dag::new(nodes, values).map_err(|e| CompileError::Plan(e.to_string()))
+    match Dag::new(nodes, values) {
+        Ok(dag) => Ok(Some(dag)),
+        Err(DagError::TooManyPairs { .. }) => Ok(None),
+        Err(e) => Err(CompileError::Plan(e.to_string())),
+    }
 }
 
 /// What an operation reads and writes in the arena, as its windows will have it.

@@ -318,6 +318,20 @@ fn mistakes_are_named() {
 }
 
 #[test]
+fn more_pairs_than_can_be_kept_are_refused() {
+    let pieces = |count: u64| {
+        let touch = |first, end| vec![Access::new(0, first, end)];
+        let writes = (0..count).map(|at| Node { writes: touch(at, at + 1), ..Node::default() });
+        let reads = (0..count).map(|_| Node { reads: touch(0, count), ..Node::default() });
+        let value = Value { size: count, align: 1, given: false, kept: false };
+        Dag::new(writes.chain(reads).collect(), vec![value])
+    };
+    assert!(pieces(1_000).is_ok());
+    let error = pieces(10_000).expect_err("a hundred million pairs");
+    assert!(error.to_string().contains("above 4194304"), "{error}");
+}
+
+#[test]
 fn partial_writers_keep_only_the_order_they_must() {
     // Two halves of one value, written apart, read together; then the first half is written again.
     let values = vec![

@@ -94,7 +94,7 @@ impl Dag {
                 return Err(DagError::BadOverwrite { node: at, read });
             }
         }
-        let successors = Csr::of_pairs(nodes.len(), hazards(&nodes, &values));
+        let successors = Csr::of_pairs(nodes.len(), hazards(&nodes, &values)?);
         Ok(Self { nodes, values, successors })
     }
 
@@ -136,19 +136,23 @@ struct Segment {
     readers: Vec<u32>,
 }
 
+/// Most pairs of nodes that keep their order, with the looks at ranges of bytes that it takes to find them: some 100 MB,
+/// a tenth of a second. Graphs of models have a few for each node; where thousands of nodes write parts of a value that
+/// thousands read whole, it would be their product.
+const MAX_PAIRS: usize = 1 << 22;
+
 /// Pairs of nodes that must keep their order: read after write, write after read, write after write.
-fn hazards(nodes: &[Node], values: &[Value]) -> Vec<(u32, u32)> {
+fn hazards(nodes: &[Node], values: &[Value]) -> Result<Vec<(u32, u32)>, DagError> {
     let fresh =
         |value: &Value| BTreeMap::from([(0, Segment { end: value.size, writer: None, readers: Vec::new() })]);
     let mut bytes: Vec<BTreeMap<u64, Segment>> = values.iter().map(fresh).collect();
-    let mut pairs = Vec::new();
+    let (mut pairs, mut looks) = (Vec::new(), 0);
     for (at, node) in nodes.iter().enumerate() {
         let at = at as u32;
         let all = node.reads.iter().map(|read| (read, false)).chain(node.writes.iter().map(|w| (w, true)));
         for (access, writes) in all.filter(|(access, _)| access.first < access.end) {
             let segments = &mut bytes[access.value as usize];
-            cut(segments, access.first);
-            cut(segments, access.end);
+            looks += cut(segments, access.first) + cut(segments, access.end);
             for (_, segment) in segments.range_mut(access.first..access.end) {
                 pairs.extend(segment.writer.filter(|&from| from != at).map(|from| (from, at)));
                 if writes {
@@ -156,6 +160,10 @@ fn hazards(nodes: &[Node], values: &[Value]) -> Vec<(u32, u32)> {
                     pairs.extend(readers.map(|&from| (from, at)));
                 } else {
                     segment.readers.push(at);
+                }
+                looks += 1;
+                if pairs.len() + looks > MAX_PAIRS {
+                    return Err(DagError::TooManyPairs { node: at as usize });
                 }
             }
             if writes {
@@ -168,17 +176,19 @@ fn hazards(nodes: &[Node], values: &[Value]) -> Vec<(u32, u32)> {
             }
         }
     }
-    pairs
+    Ok(pairs)
 }
 
-/// Lets a segment begin at a byte.
-fn cut(segments: &mut BTreeMap<u64, Segment>, at: u64) {
-    let Some((_, segment)) = segments.range_mut(..at).next_back() else { return };
-    if segment.end > at {
-        let upper = segment.clone();
-        segment.end = at;
-        segments.insert(at, upper);
-    }
+/// Lets a segment begin at a byte; how many readers were copied for it.
+fn cut(segments: &mut BTreeMap<u64, Segment>, at: u64) -> usize {
+    let Some((_, segment)) = segments.range_mut(..at).next_back().filter(|(_, s)| s.end > at) else {
+        return 0;
+    };
+    let upper = segment.clone();
+    segment.end = at;
+    let copied = upper.readers.len();
+    segments.insert(at, upper);
+    copied
 }
 
 /// Why nodes and values are no graph to order. Both are named by their position from 0.
@@ -201,6 +211,11 @@ pub enum DagError {
         /// The number of the read.
         read: u32,
     },
+    /// Too many pairs of nodes must keep their order (4 million, with what it takes to find them).
+    TooManyPairs {
+        /// The node at which they pass the limit.
+        node: usize,
+    },
     /// More nodes than numbers for them.
     TooManyNodes {
         /// How many were given.
@@ -220,6 +235,13 @@ impl fmt::Display for DagError {
             }
             Self::BadOverwrite { node, read } => {
                 write!(f, "node {node} may overwrite its read {read}, which it does not have")
+            }
+            Self::TooManyPairs { node } => {
+                write!(
+                    f,
+                    "node {node} brings the pairs that must keep their order above {MAX_PAIRS}; fewer parts of a value, or \
+                     fewer nodes that read all of it, leave fewer"
+                )
             }
             Self::TooManyNodes { count } => write!(f, "{count} nodes are more than {}", u32::MAX),
         }
