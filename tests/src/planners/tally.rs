@@ -69,7 +69,7 @@ impl Row {
 /// A row per kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tally {
-    /// In the order of [`KINDS`].
+    /// In the order of the table of kinds.
     pub rows: Vec<Row>,
 }
 
