@@ -11,7 +11,7 @@ use bayplan_plan::explain::{
 use bayplan_plan::{
     Buffer, Effort, Plan, Problem, Status, aligned_lower_bound, solve, solve_with, strategies, validate,
 };
-use instances::KINDS;
+use instances::{KINDS, least_peak};
 use proptest::prelude::*;
 
 const K: u64 = 1024;
@@ -256,27 +256,6 @@ fn plans_of_every_strategy_are_explained() {
                 check(&problem, &solve_with(&problem, strategy).unwrap());
             }
         }
-    }
-}
-
-/// The least peak, by trying every order in which buffers can be put down at their lowest free offset.
-fn least_peak(buffers: &[Buffer], placed: &mut Vec<(usize, u64)>, peak: u64, best: &mut u64) {
-    if peak >= *best {
-        return;
-    }
-    if placed.len() == buffers.len() {
-        *best = peak;
-        return;
-    }
-    for (i, b) in buffers.iter().enumerate() {
-        if placed.iter().any(|&(j, _)| i == j) {
-            continue;
-        }
-        let below = placed.iter().filter(|&&(j, _)| buffers[j].lifespan.overlaps(b.lifespan));
-        let top = below.map(|&(j, offset)| offset + buffers[j].size).max().unwrap_or(0);
-        placed.push((i, top.next_multiple_of(b.align)));
-        least_peak(buffers, placed, peak.max(top.next_multiple_of(b.align) + b.size), best);
-        placed.pop();
     }
 }
 

@@ -6,7 +6,7 @@ use bayplan_plan::{
     Buffer, Effort, Plan, Problem, Status, aligned_lower_bound, lower_bound, solve, solve_with, strategies,
     validate,
 };
-use instances::{KINDS, SplitMix, above_its_bound, cut_rectangle};
+use instances::{KINDS, SplitMix, above_its_bound, cut_rectangle, least_peak};
 use proptest::prelude::*;
 
 const K: u64 = 1024;
@@ -223,29 +223,6 @@ fn offsets_made_elsewhere_are_checked() {
     assert!(Plan::from_offsets(&problem, vec![7, 0], "file").is_err());
     assert!(Plan::from_offsets(&problem, vec![7], "file").is_err());
     assert!(Plan::from_offsets(&problem, vec![u64::MAX, 0], "file").is_err());
-}
-
-/// The least peak, by trying every order in which buffers can be put down at their lowest free offset.
-/// Any plan can be pressed down to such a one without raising its peak.
-fn least_peak(buffers: &[Buffer], placed: &mut Vec<(usize, u64)>, peak: u64, best: &mut u64) {
-    if peak >= *best {
-        return;
-    }
-    if placed.len() == buffers.len() {
-        *best = peak;
-        return;
-    }
-    for (i, b) in buffers.iter().enumerate() {
-        if placed.iter().any(|&(j, _)| i == j) {
-            continue;
-        }
-        let below = placed.iter().filter(|&&(j, _)| buffers[j].lifespan.overlaps(b.lifespan));
-        let top = below.map(|&(j, offset)| offset + buffers[j].size).max().unwrap_or(0);
-        let offset = top.next_multiple_of(b.align);
-        placed.push((i, offset));
-        least_peak(buffers, placed, peak.max(offset + b.size), best);
-        placed.pop();
-    }
 }
 
 /// Up to seven buffers; sizes and alignments are small so that ties and exact fits are common.

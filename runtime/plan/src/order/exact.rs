@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::cmp::Reverse;
 
 use super::region::{Region, Walk};
+use crate::random::SplitMix;
 
 /// Most words of bits that the states of one search may take: 32 MiB.
 const MOST_WORDS: usize = 1 << 22;
@@ -139,13 +140,9 @@ pub(crate) fn forced(
     looked
 }
 
-/// A number for a node such that the exclusive or of a set's numbers tells sets apart: splitmix64 (Steele, Lea,
-/// Flood, OOPSLA 2014).
+/// A number for a node such that the exclusive or of a set's numbers tells sets apart.
 pub(crate) fn key(node: u32) -> u64 {
-    let mut z = (u64::from(node) + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
+    SplitMix::new(u64::from(node).wrapping_mul(0x9E37_79B9_7F4A_7C15)).next()
 }
 
 /// The states met so far, found again by their sets.

@@ -7,6 +7,7 @@
 use alloc::vec::Vec;
 
 use super::canonical::Rule;
+use crate::random::SplitMix;
 use crate::sections::Sections;
 use crate::strategy::{Key, preorder, totals};
 
@@ -27,7 +28,7 @@ const RULES: [Rule; 3] = [Rule::Failing, Rule::Preferred, Rule::Fullest];
 /// Orders of preference with the rule to use them by.
 pub(super) struct Starts {
     orders: Vec<Vec<u32>>,
-    random: u64,
+    random: SplitMix,
 }
 
 impl Starts {
@@ -36,7 +37,8 @@ impl Starts {
 
     pub(super) fn new(sections: &Sections) -> Self {
         let totals = totals(sections);
-        Self { orders: KEYS.iter().map(|keys| preorder(sections, &totals, keys)).collect(), random: 0 }
+        let orders = KEYS.iter().map(|keys| preorder(sections, &totals, keys)).collect();
+        Self { orders, random: SplitMix::new(0) }
     }
 
     /// The order and rule of a start, `start < Self::ROUND`.
@@ -52,19 +54,10 @@ impl Starts {
     fn shuffle(&mut self, order: &mut Vec<u32>) {
         let reach = order.len() as u64 / 6 + 1;
         let mut moved = Vec::from_iter(
-            order.iter().enumerate().map(|(at, &job)| (at as u64 + self.next_random() % reach, job)),
+            order.iter().enumerate().map(|(at, &job)| (at as u64 + self.random.next() % reach, job)),
         );
         moved.sort_by_key(|&(at, _)| at);
         order.clear();
         order.extend(moved.iter().map(|&(_, job)| job));
-    }
-
-    /// The splitmix64 generator (Steele, Lea, Flood, OOPSLA 2014): the same numbers everywhere.
-    fn next_random(&mut self) -> u64 {
-        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.random;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
     }
 }

@@ -196,3 +196,26 @@ pub(crate) fn cut_rectangle(seed: u64, n: usize) -> Problem {
     }
     problem(parts.into_iter().map(|(size, first, last)| Buffer::new(size, first, last)).collect())
 }
+
+/// The least peak, by trying every order in which buffers can be put down at their lowest free offset.
+/// Any plan can be pressed down to such a one without raising its peak.
+pub(crate) fn least_peak(buffers: &[Buffer], placed: &mut Vec<(usize, u64)>, peak: u64, best: &mut u64) {
+    if peak >= *best {
+        return;
+    }
+    if placed.len() == buffers.len() {
+        *best = peak;
+        return;
+    }
+    for (i, b) in buffers.iter().enumerate() {
+        if placed.iter().any(|&(j, _)| i == j) {
+            continue;
+        }
+        let below = placed.iter().filter(|&&(j, _)| buffers[j].lifespan.overlaps(b.lifespan));
+        let top = below.map(|&(j, offset)| offset + buffers[j].size).max().unwrap_or(0);
+        let offset = top.next_multiple_of(b.align);
+        placed.push((i, offset));
+        least_peak(buffers, placed, peak.max(offset + b.size), best);
+        placed.pop();
+    }
+}
