@@ -43,4 +43,4 @@ pub use spec::{
 };
 pub use spirv::{CompileError, Mode, compile_wgsl, compile_wgsl_as};
 pub use table::{KERNELS, Row, family, launch};
-pub use target::{CPU_LOOP_PASSES, Class, Features, Repr, Subgroup, Target};
+pub use target::{CPU_LOOP_PASSES, Class, Features, Repr, Subgroup, Target, VEC4};

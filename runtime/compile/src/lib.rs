@@ -23,6 +23,7 @@ mod inputs;
 mod liveness;
 mod lower;
 mod lowered;
+mod policy;
 mod program;
 mod record;
 mod schedule;
@@ -35,6 +36,7 @@ mod widen;
 pub use error::{CompileError, Refused};
 pub use fold::{MAX_CONSTANT, ReadConstant};
 pub use inputs::{InputError, match_inputs};
+pub use policy::{InputPolicy, OutputPolicy, Policies};
 pub use program::{
     Arena, Buffer, BufferId, BufferKind, Declined, Dispatch, KernelId, Order, Port, Program, Schedule, Stage,
     Upload, Window,
@@ -50,9 +52,10 @@ use bayplan_plan::Effort;
 use bayplan_shaders::Target;
 use liveness::{Liveness, Reuse, Stages};
 use lowered::Lowered;
+use policy::Ports;
 
 /// How to compile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Whether elementwise operations join their neighbours, and parts of a concatenation are written where they belong.
     pub fuse: bool,
@@ -71,6 +74,10 @@ pub struct Options {
     /// Bytes after each buffer that belong to no window (rounded up to whole `vec4`s). A kernel that writes past its
     /// window writes there, where it can be seen.
     pub guard: u64,
+    /// Where inputs lie: in the arena by default.
+    pub inputs: Policies<InputPolicy>,
+    /// Where outputs lie: in the arena by default.
+    pub outputs: Policies<OutputPolicy>,
 }
 
 impl Default for Options {
@@ -83,6 +90,8 @@ impl Default for Options {
             order: Order::default(),
             share: true,
             guard: 0,
+            inputs: Policies::all(InputPolicy::Planned),
+            outputs: Policies::all(OutputPolicy::Borrow),
         }
     }
 }
@@ -100,6 +109,7 @@ pub fn compile(
     options: Options,
     read: &ReadConstant<'_>,
 ) -> Result<Program, CompileError> {
+    policy::check_names(&[graph], &options.inputs, &options.outputs)?;
     let bound = graph.bind(dims).map_err(|e| CompileError::Bind(e.to_string()))?;
     let known = fold::fold(&bound, read)?;
     let (bound, known) = if options.simplify { simplify::simplify(bound, known) } else { (bound, known) };
@@ -111,14 +121,15 @@ pub fn compile(
     }
     split::split(&mut lowered, &mut fixed, target).map_err(CompileError::Unsupported)?;
     let stages = liveness::stages(&lowered, &fixed);
+    let ports = Ports::new(graph, &options.inputs, &options.outputs);
     let make = |stages: &Stages| {
-        let Placed { lowered, live, placement } = placed(lowered.clone(), stages, target, options)?;
-        assemble(&bound, &lowered, stages, &live, placement, target, dims)
+        let Placed { lowered, live, placement } = placed(lowered.clone(), stages, &ports, target, &options)?;
+        assemble(&bound, &lowered, stages, &live, &ports, placement, target, dims)
     };
     let mut program = make(&stages)?;
     // Where nothing shares bytes every order needs the same.
     if options.order == Order::Search && options.share {
-        program = schedule::schedule(program, &lowered, &stages, options, make)?;
+        program = schedule::schedule(program, &lowered, &stages, &ports, &options, make)?;
     }
     verify(&program).map_err(|violation| CompileError::Verify(violation.to_string()))?;
     Ok(program)
@@ -136,11 +147,12 @@ struct Placed {
 fn placed(
     lowered: Lowered,
     stages: &Stages,
+    ports: &Ports,
     target: &Target,
-    options: Options,
+    options: &Options,
 ) -> Result<Placed, CompileError> {
     let attempt = |mut lowered: Lowered, reuse: Reuse| {
-        let live = liveness::liveness(&mut lowered, stages, reuse);
+        let live = liveness::liveness(&mut lowered, stages, ports, reuse);
         let placement = place(&lowered, &live, target, options)?;
         Ok(Placed { lowered, live, placement })
     };
