@@ -38,8 +38,8 @@ pub use bounds::{
 pub use kernel::{Access, Binding, Kernel, Launch, Refusal, Slot};
 pub use packing::Packing;
 pub use spec::{
-    Arg, Chain, ConvSpec, CopySpec, ElementwiseSpec, GatherNdSpec, GatherSpec, MatMulSpec, NormalizeSpec,
-    Operand, Others, PoolSpec, RangeSpec, ReduceSpec, SoftmaxSpec, Spec, Step, StepOp,
+    Arg, Chain, ConvSpec, CopySpec, ElementwiseSpec, GatherNdSpec, GatherSpec, Layout, MatMulSpec,
+    NormalizeSpec, Operand, Others, PoolSpec, RangeSpec, ReduceSpec, SoftmaxSpec, Spec, Step, StepOp,
 };
 pub use spirv::{CompileError, Mode, compile_wgsl, compile_wgsl_as};
 pub use table::{KERNELS, Row, family, launch};

@@ -46,6 +46,19 @@ pub struct Chain {
     pub steps: Vec<Step>,
     /// Element type of the result.
     pub result: DType,
+    /// Where the results go in the output's window; `None`: one after the other, from its first element on.
+    pub layout: Option<Layout>,
+}
+
+/// Where the elements of a result go. No two of them go to one place, and nothing between them is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// The place of the first, in elements from the window's beginning.
+    pub base: u64,
+    /// The result's dimensions, or pieces of them: `[4, 8, 3]` of `[32, 3]`.
+    pub shape: Vec<u64>,
+    /// One stride per dimension of that shape.
+    pub strides: Vec<u64>,
 }
 
 /// An operand of a chain.
@@ -53,6 +66,8 @@ pub struct Chain {
 pub struct Operand {
     /// Element type.
     pub dtype: DType,
+    /// Its first element, counted from the beginning of its window: not 0 where it begins at no place that windows can.
+    pub base: u64,
     /// One stride per dimension of the chain's shape; 0 broadcasts along it.
     pub strides: Vec<u64>,
 }
@@ -92,7 +107,8 @@ pub enum Arg {
     Const(DType, u64),
 }
 
-/// `out[i] = chain(operands[i])` over `shape`; the result is contiguous.
+/// `out[i] = chain(operands[i])` over `shape`; the result is contiguous unless the chain has a layout, which then has
+/// exactly these dimensions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ElementwiseSpec {
     /// The result's shape.
