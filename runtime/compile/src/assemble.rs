@@ -32,7 +32,7 @@ pub(crate) fn place(
     lowered: &Lowered,
     live: &Liveness,
     target: &Target,
-    options: Options,
+    options: &Options,
 ) -> Result<Placement, CompileError> {
     let guard = guard(options);
     let of_kinds = |kinds: &dyn Fn(BufferKind) -> bool| -> Vec<&Storage> {
@@ -52,7 +52,7 @@ pub(crate) fn place(
 }
 
 /// Bytes kept free after each storage: whole `vec4`s.
-pub(crate) fn guard(options: Options) -> u64 {
+pub(crate) fn guard(options: &Options) -> u64 {
     options.guard.next_multiple_of(VEC4)
 }
 
@@ -154,7 +154,7 @@ fn plan(
     lowered: &Lowered,
     storages: &[&Storage],
     target: &Target,
-    options: Options,
+    options: &Options,
     guard: u64,
 ) -> Result<BlockPlan, CompileError> {
     let end = storages.iter().map(|storage| storage.lifespan.end).max().unwrap_or(1);

@@ -16,7 +16,10 @@
 mod assemble;
 mod barrier;
 mod concat;
+mod concrete;
 mod error;
+mod family;
+mod family_dims;
 mod fold;
 mod fuse;
 mod inputs;
@@ -33,6 +36,7 @@ mod view;
 mod widen;
 
 pub use error::{CompileError, Refused};
+pub use family::{Dims, Family, Function, FunctionId, Reservation};
 pub use fold::{MAX_CONSTANT, ReadConstant};
 pub use inputs::{InputError, match_inputs};
 pub use program::{
@@ -43,16 +47,13 @@ pub use record::{RecordIndex, record};
 pub use verify::{Place, Violation, verify};
 pub use widen::{device_size, narrow, same_bytes, widen};
 
-use assemble::{Placement, assemble, place};
 use bayplan_expr::Bindings;
 use bayplan_graph::Graph;
 use bayplan_plan::Effort;
 use bayplan_shaders::Target;
-use liveness::{Liveness, Reuse, Stages};
-use lowered::Lowered;
 
 /// How to compile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Whether elementwise operations join their neighbours, and parts of a concatenation are written where they belong.
     pub fuse: bool,
@@ -100,57 +101,5 @@ pub fn compile(
     options: Options,
     read: &ReadConstant<'_>,
 ) -> Result<Program, CompileError> {
-    let bound = graph.bind(dims).map_err(|e| CompileError::Bind(e.to_string()))?;
-    let known = fold::fold(&bound, read)?;
-    let (bound, known) = if options.simplify { simplify::simplify(bound, known) } else { (bound, known) };
-    let (mut lowered, mut fixed) =
-        lower::lower(&bound, graph, &known, target).map_err(CompileError::Unsupported)?;
-    if options.fuse {
-        fuse::fuse(&mut lowered, &fixed);
-        concat::place(&mut lowered, &fixed, target);
-    }
-    split::split(&mut lowered, &mut fixed, target).map_err(CompileError::Unsupported)?;
-    let stages = liveness::stages(&lowered, &fixed);
-    let make = |stages: &Stages| {
-        let Placed { lowered, live, placement } = placed(lowered.clone(), stages, target, options)?;
-        assemble(&bound, &lowered, stages, &live, placement, target, dims)
-    };
-    let mut program = make(&stages)?;
-    // Where nothing shares bytes every order needs the same.
-    if options.order == Order::Search && options.share {
-        program = schedule::schedule(program, &lowered, &stages, options, make)?;
-    }
-    verify(&program).map_err(|violation| CompileError::Verify(violation.to_string()))?;
-    Ok(program)
-}
-
-/// Operations that know what they overwrite, with their storages and where these lie.
-struct Placed {
-    lowered: Lowered,
-    live: Liveness,
-    placement: Placement,
-}
-
-/// Decides what overwrites what, and where everything lies. Overwriting part of a larger operand saves a buffer but
-/// keeps the larger one alive, so it is done only where that does not cost more.
-fn placed(
-    lowered: Lowered,
-    stages: &Stages,
-    target: &Target,
-    options: Options,
-) -> Result<Placed, CompileError> {
-    let attempt = |mut lowered: Lowered, reuse: Reuse| {
-        let live = liveness::liveness(&mut lowered, stages, reuse);
-        let placement = place(&lowered, &live, target, options)?;
-        Ok(Placed { lowered, live, placement })
-    };
-    if !options.in_place {
-        return attempt(lowered, Reuse::Never);
-    }
-    let larger = attempt(lowered.clone(), Reuse::Larger)?;
-    if !larger.live.keeps_larger {
-        return Ok(larger);
-    }
-    let equal = attempt(lowered, Reuse::Equal)?;
-    Ok(if equal.placement.run.plan.peak < larger.placement.run.plan.peak { equal } else { larger })
+    concrete::program(graph, dims, target, &options, read, None)
 }

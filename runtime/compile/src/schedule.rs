@@ -29,7 +29,7 @@ pub(crate) fn schedule(
     mut given: Program,
     lowered: &Lowered,
     stages: &Stages,
-    options: Options,
+    options: &Options,
     make: impl Fn(&Stages) -> Result<Program, CompileError>,
 ) -> Result<Program, CompileError> {
     let Some(dag) = dag(lowered, stages, &given.target, options)? else { return Ok(given) };
@@ -79,7 +79,7 @@ fn dag(
     lowered: &Lowered,
     stages: &Stages,
     target: &Target,
-    options: Options,
+    options: &Options,
 ) -> Result<Option<Dag>, CompileError> {
     let live = liveness::storages(lowered, stages);
     let guard = assemble::guard(options);
@@ -105,7 +105,7 @@ fn dag(
 }
 
 /// What an operation reads and writes in the arena, as its windows will have it.
-fn node(lowered: &Lowered, index: usize, numbers: &BTreeMap<TensorId, u32>, options: Options) -> Node {
+fn node(lowered: &Lowered, index: usize, numbers: &BTreeMap<TensorId, u32>, options: &Options) -> Node {
     let operation = &lowered.operations[index];
     let access = |tensor: TensorId, first, count| {
         let bytes = lowered.tensor(tensor).window(first, count);

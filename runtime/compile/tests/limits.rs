@@ -39,7 +39,8 @@ fn row(name: &str, parts: usize, build: impl Fn(&mut Builder)) {
     };
     let (whole, split) = (count(device()), count(small()));
     assert!(split >= whole + parts, "{name}: {split} dispatches instead of {whole}");
-    check_on(small(), &builder, &[WAYS[0], WAYS[3]], 2e-5).unwrap_or_else(|e| panic!("{name}: {e}"));
+    check_on(small(), &builder, &[WAYS[0].clone(), WAYS[3].clone()], 2e-5)
+        .unwrap_or_else(|e| panic!("{name}: {e}"));
 }
 
 fn window(kernel: usize, pad: i64) -> Window {

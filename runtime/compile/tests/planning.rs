@@ -171,7 +171,7 @@ fn net(blocks: usize) -> Builder {
 fn the_same_input_gives_the_same_program() {
     let builder = net(20);
     for options in WAYS {
-        let (one, two) = (compiled(&builder, options), compiled(&builder, options));
+        let (one, two) = (compiled(&builder, options.clone()), compiled(&builder, options));
         assert_eq!(one, two);
         assert_eq!(format!("{one:?}"), format!("{two:?}"));
         assert_eq!(one.to_string(), two.to_string());
@@ -188,7 +188,7 @@ fn compiling_grows_in_line_with_the_graph() {
     };
     let (small, large) = (net(43), net(430));
     for options in WAYS {
-        let runs = (0..3).map(|_| (time(&small, options), time(&large, options)));
+        let runs = (0..3).map(|_| (time(&small, options.clone()), time(&large, options.clone())));
         let ((a, _), (b, dispatches)) = runs.min_by_key(|(_, large)| large.0).expect("three runs");
         println!(
             "fuse {}, in place {}: 301 nodes {a:?}, 3,010 nodes {b:?}, {dispatches} dispatches",

@@ -53,10 +53,12 @@ fn random_graphs_on_a_device_of_small_windows_agree_too() {
         let dispatches = |target: &_, way| {
             common::program(&builder.graph, target, way).map(|program| program.run.dispatches.len())
         };
-        let (whole, parts) =
-            (dispatches(common::device().target(), WAYS[3]), dispatches(device.target(), WAYS[3]));
+        let (whole, parts) = (
+            dispatches(common::device().target(), WAYS[3].clone()),
+            dispatches(device.target(), WAYS[3].clone()),
+        );
         split += usize::from(whole.is_ok_and(|whole| parts.is_ok_and(|parts| parts > whole)));
-        match check_on(&device, &builder, &[WAYS[0], WAYS[3]], TOLERANCE) {
+        match check_on(&device, &builder, &[WAYS[0].clone(), WAYS[3].clone()], TOLERANCE) {
             Ok(()) => {}
             Err(e) if e.contains("maxStorageBufferRange") || e.contains("maxMemoryAllocationSize") => {
                 refused += 1;

@@ -67,9 +67,9 @@ pub fn check(builder: &Builder, tolerance: f64) -> Result<(), String> {
 /// As [`check`], on that device and compiled in those ways.
 pub fn check_on(device: &Device, builder: &Builder, ways: &[Options], tolerance: f64) -> Result<(), String> {
     let expected = eval(&builder.graph, &builder.inputs, &NoFiles).map_err(|e| format!("reference: {e}"))?;
-    for &options in ways {
+    for options in ways {
         let context = |e: String| format!("{options:?}: {e}");
-        let program = program(&builder.graph, device.target(), options).map_err(context)?;
+        let program = program(&builder.graph, device.target(), options.clone()).map_err(context)?;
         let store = Store::open("", &builder.graph).map_err(|e| e.to_string())?;
         let session = Session::new(device, program, &store, SessionOptions::default());
         let mut session = session.map_err(|e| context(e.to_string()))?;
