@@ -59,9 +59,10 @@ fn measure(name: &str, spec: &Spec, sizes: &[u64], out: u64) {
 
 fn none(rank: usize) -> Chain {
     Chain {
-        operands: vec![Operand { dtype: DType::F32, strides: vec![0; rank] }],
+        operands: vec![Operand { dtype: DType::F32, base: 0, strides: vec![0; rank] }],
         steps: Vec::new(),
         result: DType::F32,
+        layout: None,
     }
 }
 
@@ -107,13 +108,17 @@ fn elementwise(name: &str, op: StepOp, operands: usize, shape: &[u64], strides: 
     let spec = Spec::Elementwise(ElementwiseSpec {
         shape: shape.to_vec(),
         chain: Chain {
-            operands: strides.iter().map(|s| Operand { dtype: DType::F32, strides: s.to_vec() }).collect(),
+            operands: strides
+                .iter()
+                .map(|s| Operand { dtype: DType::F32, base: 0, strides: s.to_vec() })
+                .collect(),
             steps: vec![Step {
                 op,
                 args: (0..operands as u32).map(Arg::Operand).collect(),
                 dtype: DType::F32,
             }],
             result: DType::F32,
+            layout: None,
         },
         in_place: None,
     });

@@ -18,6 +18,7 @@
 
 mod bounds;
 mod chain;
+mod convert;
 mod epilogue;
 mod kernel;
 mod kernels;
@@ -35,11 +36,12 @@ pub use bounds::{
     Approx, ErrorBound, LEAST_NORMAL, UNIT, error_bound, log_softmax_magnitudes, normalize_magnitudes,
     product_magnitude, softmax_magnitudes, step_error,
 };
+pub use convert::Convert;
 pub use kernel::{Access, Binding, Kernel, Launch, Refusal, Slot};
 pub use packing::Packing;
 pub use spec::{
-    Arg, Chain, ConvSpec, CopySpec, ElementwiseSpec, GatherNdSpec, GatherSpec, MatMulSpec, NormalizeSpec,
-    Operand, Others, PoolSpec, RangeSpec, ReduceSpec, SoftmaxSpec, Spec, Step, StepOp,
+    Arg, Chain, ConvSpec, CopySpec, ElementwiseSpec, GatherNdSpec, GatherSpec, Layout, MatMulSpec,
+    NormalizeSpec, Number, Operand, Others, PoolSpec, RangeSpec, ReduceSpec, SoftmaxSpec, Spec, Step, StepOp,
 };
 pub use spirv::{CompileError, Mode, compile_wgsl, compile_wgsl_as};
 pub use table::{KERNELS, Row, family, launch};

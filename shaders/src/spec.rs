@@ -1,60 +1,86 @@
-//! Device work over concrete shapes.
+//! Device work over shapes: over concrete ones, which is what kernels take, or over any other [`Number`].
 //!
 //! All tensors are contiguous and row-major unless a spec carries strides. Sizes, strides and offsets count elements.
 //! Strides of 0 broadcast.
 
+use core::fmt;
 use core::ops::Range;
 
 use bayplan_graph::DType;
 use bayplan_graph::op::{BinaryOp, PoolKind, ReduceOp, UnaryOp};
 
+/// What sizes, strides and offsets are counted in.
+pub trait Number: Clone + fmt::Debug + PartialEq {
+    /// The same with a sign, for strides that may run backwards.
+    type Signed: Clone + fmt::Debug + PartialEq;
+}
+
+impl Number for u64 {
+    type Signed = i64;
+}
+
 /// One dispatch's worth of work. The order of operands is given at each variant.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Spec {
+pub enum Spec<N: Number = u64> {
     /// Operands as in the chain.
-    Elementwise(ElementwiseSpec),
+    Elementwise(ElementwiseSpec<N>),
     /// Operands: a, b, then those of the epilogue from its operand 1 on.
-    MatMul(MatMulSpec),
+    MatMul(MatMulSpec<N>),
     /// Operands: x, w, then those of the epilogue from its operand 1 on.
-    Conv(ConvSpec),
+    Conv(ConvSpec<N>),
     /// Operand: x.
-    Pool(PoolSpec),
+    Pool(PoolSpec<N>),
     /// Operand: x, then those of the epilogue from its operand 1 on.
-    Reduce(ReduceSpec),
+    Reduce(ReduceSpec<N>),
     /// Operand: x.
-    Softmax(SoftmaxSpec),
+    Softmax(SoftmaxSpec<N>),
     /// Operand: x, then those of the epilogue from its operand 1 on.
-    Normalize(NormalizeSpec),
+    Normalize(NormalizeSpec<N>),
     /// Operand: x. One piece of a transpose, expand, slice, concat, pad or any other movement.
-    Copy(CopySpec),
+    Copy(CopySpec<N>),
     /// Operands: x, indices.
-    Gather(GatherSpec),
+    Gather(GatherSpec<N>),
     /// Operands: x, indices.
-    GatherNd(GatherNdSpec),
+    GatherNd(GatherNdSpec<N>),
     /// Operands: start, delta (one element each).
-    Range(RangeSpec),
+    Range(RangeSpec<N>),
 }
 
 /// A scalar program applied to every element: what elementwise fusion makes, and what a kernel applies to its result.
 ///
 /// As an epilogue, operand 0 stands for the value the kernel has just computed and has no binding.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Chain {
+pub struct Chain<N: Number = u64> {
     /// What is read at each element.
-    pub operands: Vec<Operand>,
+    pub operands: Vec<Operand<N>>,
     /// In order; a step reads operands, earlier steps and constants. Empty: operand 0 is the result.
     pub steps: Vec<Step>,
     /// Element type of the result.
     pub result: DType,
+    /// Where the results go in the output's window; `None`: one after the other, from its first element on.
+    pub layout: Option<Layout<N>>,
+}
+
+/// Where the elements of a result go. No two of them go to one place, and nothing between them is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout<N: Number = u64> {
+    /// The place of the first, in elements from the window's beginning.
+    pub base: N,
+    /// The result's dimensions, or pieces of them: `[4, 8, 3]` of `[32, 3]`.
+    pub shape: Vec<N>,
+    /// One stride per dimension of that shape.
+    pub strides: Vec<N>,
 }
 
 /// An operand of a chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Operand {
+pub struct Operand<N: Number = u64> {
     /// Element type.
     pub dtype: DType,
+    /// Its first element, counted from the beginning of its window: not 0 where it begins at no place that windows can.
+    pub base: N,
     /// One stride per dimension of the chain's shape; 0 broadcasts along it.
-    pub strides: Vec<u64>,
+    pub strides: Vec<N>,
 }
 
 /// One step of a chain.
@@ -92,114 +118,115 @@ pub enum Arg {
     Const(DType, u64),
 }
 
-/// `out[i] = chain(operands[i])` over `shape`; the result is contiguous.
+/// `out[i] = chain(operands[i])` over `shape`; the result is contiguous unless the chain has a layout, which then has
+/// exactly these dimensions.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ElementwiseSpec {
+pub struct ElementwiseSpec<N: Number = u64> {
     /// The result's shape.
-    pub shape: Vec<u64>,
+    pub shape: Vec<N>,
     /// The program.
-    pub chain: Chain,
+    pub chain: Chain<N>,
     /// The operand that the result overwrites: same shape, contiguous, as wide per element.
     pub in_place: Option<u32>,
 }
 
 /// `out[batch, m, n] = epilogue(Σ_k a[batch, m, k] · b[batch, k, n])`, f32.
 #[derive(Clone, Debug, PartialEq)]
-pub struct MatMulSpec {
+pub struct MatMulSpec<N: Number = u64> {
     /// Batch dimensions (possibly none).
-    pub batch: Vec<u64>,
+    pub batch: Vec<N>,
     /// Rows of the result.
-    pub m: u64,
+    pub m: N,
     /// Columns of the result.
-    pub n: u64,
+    pub n: N,
     /// Length of the inner products.
-    pub k: u64,
+    pub k: N,
     /// Strides of a: one per batch dimension, then m, then k.
-    pub a_strides: Vec<u64>,
+    pub a_strides: Vec<N>,
     /// Strides of b: one per batch dimension, then k, then n.
-    pub b_strides: Vec<u64>,
+    pub b_strides: Vec<N>,
     /// Applied to each element; shape is batch.., m, n.
-    pub epilogue: Chain,
+    pub epilogue: Chain<N>,
 }
 
 /// A 2-d convolution, f32: `out[n, m, oy, ox] = epilogue(Σ_{c, ky, kx} x[…] · w[…])`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ConvSpec {
+pub struct ConvSpec<N: Number = u64> {
     /// Images.
-    pub batch: u64,
+    pub batch: N,
     /// Input channels, all groups together.
-    pub channels: u64,
+    pub channels: N,
     /// Output channels, all groups together.
-    pub filters: u64,
+    pub filters: N,
     /// Groups.
-    pub groups: u64,
+    pub groups: N,
     /// Input height and width.
-    pub input: [u64; 2],
+    pub input: [N; 2],
     /// Output height and width.
-    pub output: [u64; 2],
+    pub output: [N; 2],
     /// Taps, vertically and horizontally.
-    pub kernel: [u64; 2],
+    pub kernel: [N; 2],
     /// Steps.
-    pub strides: [u64; 2],
+    pub strides: [N; 2],
     /// Distances between taps.
-    pub dilations: [u64; 2],
+    pub dilations: [N; 2],
     /// Padding above and to the left (what is missing below and to the right reads as 0 too).
-    pub pads: [u64; 2],
+    pub pads: [N; 2],
     /// Whether `w` was rearranged as [`ConvSpec::packing`] says; otherwise it is [filters, channels/groups, ky, kx].
     pub packed: bool,
     /// Applied to each element; shape is batch, filters, oy, ox.
-    pub epilogue: Chain,
+    pub epilogue: Chain<N>,
 }
 
 /// 2-d pooling of `planes` planes (batch × channels), f32.
 #[derive(Clone, Debug, PartialEq)]
-pub struct PoolSpec {
+pub struct PoolSpec<N: Number = u64> {
     /// Maximum or mean.
     pub kind: PoolKind,
     /// Planes.
-    pub planes: u64,
+    pub planes: N,
     /// Input height and width.
-    pub input: [u64; 2],
+    pub input: [N; 2],
     /// Output height and width.
-    pub output: [u64; 2],
+    pub output: [N; 2],
     /// Taps.
-    pub kernel: [u64; 2],
+    pub kernel: [N; 2],
     /// Steps.
-    pub strides: [u64; 2],
+    pub strides: [N; 2],
     /// Distances between taps.
-    pub dilations: [u64; 2],
+    pub dilations: [N; 2],
     /// Padding above and to the left.
-    pub pads: [u64; 2],
+    pub pads: [N; 2],
     /// Padding below and to the right (counted by a mean that counts padding).
-    pub pads_end: [u64; 2],
+    pub pads_end: [N; 2],
 }
 
 /// `out[outer, inner] = epilogue(reduce over len of x[outer, len, inner])`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ReduceSpec {
+pub struct ReduceSpec<N: Number = u64> {
     /// Which reduction.
     pub op: ReduceOp,
     /// Element type of x.
     pub dtype: DType,
     /// Rows.
-    pub outer: u64,
+    pub outer: N,
     /// Elements reduced into one.
-    pub len: u64,
+    pub len: N,
     /// Columns.
-    pub inner: u64,
+    pub inner: N,
     /// Applied to each element; shape is outer, inner.
-    pub epilogue: Chain,
+    pub epilogue: Chain<N>,
 }
 
 /// Softmax over `len` of x[outer, len, inner], f32.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SoftmaxSpec {
+pub struct SoftmaxSpec<N: Number = u64> {
     /// Rows.
-    pub outer: u64,
+    pub outer: N,
     /// Elements normalised together.
-    pub len: u64,
+    pub len: N,
     /// Columns.
-    pub inner: u64,
+    pub inner: N,
     /// Whether the logarithm is wanted.
     pub log: bool,
     /// Whether the result overwrites x.
@@ -208,36 +235,36 @@ pub struct SoftmaxSpec {
 
 /// `epilogue((x - mean) / sqrt(variance + epsilon))` over the `len` elements of each of `rows` rows, f32.
 #[derive(Clone, Debug, PartialEq)]
-pub struct NormalizeSpec {
+pub struct NormalizeSpec<N: Number = u64> {
     /// Rows.
-    pub rows: u64,
+    pub rows: N,
     /// Elements per row.
-    pub len: u64,
+    pub len: N,
     /// Added to the variance (or mean square).
     pub epsilon: f32,
     /// Whether the mean is subtracted.
     pub center: bool,
     /// Applied to each element; shape is rows, len.
-    pub epilogue: Chain,
+    pub epilogue: Chain<N>,
     /// Whether the result overwrites x.
     pub in_place: bool,
 }
 
 /// `out[out_base + i·out_strides] = x[x_base + i·x_strides]` for every index `i` of `shape`; words are copied as they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CopySpec {
+pub struct CopySpec<N: Number = u64> {
     /// Extent of the movement (at most 8 dimensions after merging).
-    pub shape: Vec<u64>,
+    pub shape: Vec<N>,
     /// Element type (only its width matters).
     pub dtype: DType,
     /// First element read.
-    pub x_base: u64,
+    pub x_base: N,
     /// Strides of x; may be negative (a reversed slice).
-    pub x_strides: Vec<i64>,
+    pub x_strides: Vec<N::Signed>,
     /// First element written.
-    pub out_base: u64,
+    pub out_base: N,
     /// Strides of the result.
-    pub out_strides: Vec<u64>,
+    pub out_strides: Vec<N>,
 }
 
 /// `out[outer, j, inner] = table[outer, indices[j], inner]`; negative indices count from the end of the axis.
@@ -247,21 +274,21 @@ pub struct CopySpec {
 /// [`Others::Zero`], the others with [`Others::Keep`], in any order of rows. An index beyond the axis, on either side, is in no
 /// window, also where it does not fit 32 bits.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GatherSpec {
+pub struct GatherSpec<N: Number = u64> {
     /// Element type of x.
     pub dtype: DType,
     /// Element type of the indices.
     pub index: DType,
     /// Product of the dimensions before the axis.
-    pub outer: u64,
+    pub outer: N,
     /// The axis's dimension in the whole table, from whose end negative indices count.
-    pub axis: u64,
+    pub axis: N,
     /// Number of indices.
-    pub count: u64,
+    pub count: N,
     /// Product of the dimensions after the axis.
-    pub inner: u64,
+    pub inner: N,
     /// The rows of the axis that x holds, within `0..axis`; equal to it where x is the whole table.
-    pub rows: Range<u64>,
+    pub rows: Range<N>,
     /// What becomes of results whose index is not in `rows`.
     pub others: Others,
 }
@@ -277,26 +304,26 @@ pub enum Others {
 
 /// `out[b, j, inner] = x[b, indices[b, j, ..], inner]` (ONNX GatherND).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GatherNdSpec {
+pub struct GatherNdSpec<N: Number = u64> {
     /// Element type of x.
     pub dtype: DType,
     /// Element type of the indices.
     pub index: DType,
     /// Product of the batch dimensions.
-    pub batch: u64,
+    pub batch: N,
     /// Index tuples per batch.
-    pub count: u64,
+    pub count: N,
     /// The dimensions of x that a tuple indexes (at most 8).
-    pub dims: Vec<u64>,
+    pub dims: Vec<N>,
     /// Product of the dimensions after those.
-    pub inner: u64,
+    pub inner: N,
 }
 
 /// `out[i] = start + i·delta`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RangeSpec {
+pub struct RangeSpec<N: Number = u64> {
     /// Element type.
     pub dtype: DType,
     /// Number of elements.
-    pub count: u64,
+    pub count: N,
 }

@@ -29,9 +29,10 @@ fn step(op: StepOp, operands: usize, n: usize) -> Spec {
     Spec::Elementwise(ElementwiseSpec {
         shape: vec![n as u64],
         chain: Chain {
-            operands: vec![Operand { dtype: DType::F32, strides: vec![1] }; operands],
+            operands: vec![Operand { dtype: DType::F32, base: 0, strides: vec![1] }; operands],
             steps: vec![Step { op, args, dtype: DType::F32 }],
             result: DType::F32,
+            layout: None,
         },
         in_place: None,
     })
@@ -136,7 +137,12 @@ fn kernels(what: &str, spec: &Spec, operands: &[Vec<u32>], want: &[f64], magnitu
 
 fn none(rank: usize) -> Chain {
     let dtype = DType::F32;
-    Chain { operands: vec![Operand { dtype, strides: vec![0; rank] }], steps: Vec::new(), result: dtype }
+    Chain {
+        operands: vec![Operand { dtype, base: 0, strides: vec![0; rank] }],
+        steps: Vec::new(),
+        result: dtype,
+        layout: None,
+    }
 }
 
 #[test]

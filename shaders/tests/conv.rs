@@ -10,7 +10,7 @@ use common::{Random, close, run, targets, words};
 /// `relu(acc + channel[m]) + same`
 fn residual(filters: u64, pixels: [u64; 2]) -> Chain {
     let plane = pixels[0] * pixels[1];
-    let operand = |strides: [u64; 4]| Operand { dtype: DType::F32, strides: strides.to_vec() };
+    let operand = |strides: [u64; 4]| Operand { dtype: DType::F32, base: 0, strides: strides.to_vec() };
     let step = |op, args: &[Arg]| Step { op, args: args.to_vec(), dtype: DType::F32 };
     Chain {
         operands: vec![
@@ -24,6 +24,7 @@ fn residual(filters: u64, pixels: [u64; 2]) -> Chain {
             step(StepOp::Binary(BinaryOp::Add), &[Arg::Step(1), Arg::Operand(2)]),
         ],
         result: DType::F32,
+        layout: None,
     }
 }
 
@@ -120,9 +121,10 @@ fn conv(channels: u64, filters: u64, input: [u64; 2], kernel: [u64; 2], stride: 
         pads: [pad, pad],
         packed: false,
         epilogue: Chain {
-            operands: vec![Operand { dtype: DType::F32, strides: vec![0; 4] }],
+            operands: vec![Operand { dtype: DType::F32, base: 0, strides: vec![0; 4] }],
             steps: Vec::new(),
             result: DType::F32,
+            layout: None,
         },
     }
 }
@@ -171,7 +173,7 @@ fn uneven_epilogues() {
                     i / pixels * strides[1] + i % pixels / input[1] * strides[2] + i % input[1] * strides[3];
                 *v += f64::from(extra[at as usize]);
             }
-            spec.epilogue.operands.push(Operand { dtype: DType::F32, strides: strides.to_vec() });
+            spec.epilogue.operands.push(Operand { dtype: DType::F32, base: 0, strides: strides.to_vec() });
             let args = vec![Arg::Operand(0), Arg::Operand(1)];
             spec.epilogue.steps.push(Step { op: StepOp::Binary(BinaryOp::Add), args, dtype: DType::F32 });
             for target in targets() {

@@ -8,7 +8,7 @@ use bayplan_shaders::{Arg, Chain, ElementwiseSpec, Operand, Spec, Step, StepOp};
 use common::{Random, close, cpu, floats, run, targets, words, words64};
 
 fn linear(dtype: DType, n: u64) -> Operand {
-    Operand { dtype, strides: vec![u64::from(n > 1)] }
+    Operand { dtype, base: 0, strides: vec![u64::from(n > 1)] }
 }
 
 /// One step over `n` elements of each operand.
@@ -20,6 +20,7 @@ fn single(op: StepOp, from: DType, to: DType, operands: usize, n: u64) -> Spec {
             operands: vec![linear(from, n); operands],
             steps: vec![Step { op, args, dtype: to }],
             result: to,
+            layout: None,
         },
         in_place: None,
     })
@@ -230,7 +231,7 @@ fn casts() {
 /// `select(c, a + k, b * a)` with operands broadcast in the ways given by their strides.
 fn broadcast(shape: &[u64], a: &[u64], b: &[u64], c: &[u64], in_place: bool) {
     let step = |op, args: &[Arg]| Step { op, args: args.to_vec(), dtype: DType::F32 };
-    let operand = |dtype, strides: &[u64]| Operand { dtype, strides: strides.to_vec() };
+    let operand = |dtype, strides: &[u64]| Operand { dtype, base: 0, strides: strides.to_vec() };
     let chain = Chain {
         operands: vec![operand(DType::F32, a), operand(DType::F32, b), operand(DType::Bool, c)],
         steps: vec![
@@ -242,6 +243,7 @@ fn broadcast(shape: &[u64], a: &[u64], b: &[u64], c: &[u64], in_place: bool) {
             step(StepOp::Select, &[Arg::Operand(2), Arg::Step(0), Arg::Step(1)]),
         ],
         result: DType::F32,
+        layout: None,
     };
     let extent = |s: &[u64]| shape.iter().zip(s).fold(1, |n, (d, s)| n + (d - 1) * s);
     let mut random = Random::new(shape.iter().sum());
@@ -292,6 +294,7 @@ fn a_fill_has_no_operands() {
                 operands: Vec::new(),
                 steps: vec![Step { op: StepOp::Cast, args: vec![Arg::Const(dtype, bits)], dtype }],
                 result: dtype,
+                layout: None,
             },
             in_place: None,
         })

@@ -34,7 +34,12 @@ fn gpus() -> Vec<Target> {
 
 fn none(rank: usize) -> Chain {
     let dtype = DType::F32;
-    Chain { operands: vec![Operand { dtype, strides: vec![0; rank] }], steps: Vec::new(), result: dtype }
+    Chain {
+        operands: vec![Operand { dtype, base: 0, strides: vec![0; rank] }],
+        steps: Vec::new(),
+        result: dtype,
+        layout: None,
+    }
 }
 
 /// Runs on every GPU; the kernel's name must begin with one of `rows`.

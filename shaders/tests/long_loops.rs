@@ -13,7 +13,12 @@ use bayplan_shaders::{
 use common::{Random, close, run, targets, words, words64};
 
 fn none(dtype: DType, rank: usize) -> Chain {
-    Chain { operands: vec![Operand { dtype, strides: vec![0; rank] }], steps: Vec::new(), result: dtype }
+    Chain {
+        operands: vec![Operand { dtype, base: 0, strides: vec![0; rank] }],
+        steps: Vec::new(),
+        result: dtype,
+        layout: None,
+    }
 }
 
 /// The device with and without subgroups, as a CPU driver.

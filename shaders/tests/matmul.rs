@@ -16,13 +16,13 @@ struct Layout {
 }
 
 fn none() -> Chain {
-    let acc = Operand { dtype: DType::F32, strides: Vec::new() };
-    Chain { operands: vec![acc], steps: Vec::new(), result: DType::F32 }
+    let acc = Operand { dtype: DType::F32, base: 0, strides: Vec::new() };
+    Chain { operands: vec![acc], steps: Vec::new(), result: DType::F32, layout: None }
 }
 
 /// `relu(acc + column[n]) * row[m] + same`
 fn rich(batch: usize, m: u64, n: u64) -> Chain {
-    let operand = |strides: Vec<u64>| Operand { dtype: DType::F32, strides };
+    let operand = |strides: Vec<u64>| Operand { dtype: DType::F32, base: 0, strides };
     let pad = |last: [u64; 2]| [vec![0; batch], last.to_vec()].concat();
     let mut same = vec![m * n; batch];
     same.extend([n, 1]);
@@ -36,6 +36,7 @@ fn rich(batch: usize, m: u64, n: u64) -> Chain {
             step(StepOp::Binary(BinaryOp::Add), &[Arg::Step(2), Arg::Operand(3)]),
         ],
         result: DType::F32,
+        layout: None,
     }
 }
 
@@ -143,9 +144,10 @@ fn infinities_beyond_the_end_of_k_do_not_leak() {
         a_strides: vec![k, 1],
         b_strides: vec![n, 1],
         epilogue: Chain {
-            operands: vec![Operand { dtype: DType::F32, strides: vec![] }],
+            operands: vec![Operand { dtype: DType::F32, base: 0, strides: vec![] }],
             steps: vec![],
             result: DType::F32,
+            layout: None,
         },
     });
     for target in targets() {

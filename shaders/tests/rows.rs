@@ -10,12 +10,17 @@ use bayplan_shaders::{
 use common::{Random, close, run, targets, words, words64};
 
 fn none(dtype: DType) -> Chain {
-    Chain { operands: vec![Operand { dtype, strides: Vec::new() }], steps: Vec::new(), result: dtype }
+    Chain {
+        operands: vec![Operand { dtype, base: 0, strides: Vec::new() }],
+        steps: Vec::new(),
+        result: dtype,
+        layout: None,
+    }
 }
 
 /// `acc * column + column`
 fn scale_and_shift() -> Chain {
-    let operand = |strides: [u64; 2]| Operand { dtype: DType::F32, strides: strides.to_vec() };
+    let operand = |strides: [u64; 2]| Operand { dtype: DType::F32, base: 0, strides: strides.to_vec() };
     let step = |op, args: [Arg; 2]| Step { op: StepOp::Binary(op), args: args.to_vec(), dtype: DType::F32 };
     Chain {
         operands: vec![operand([0, 0]), operand([0, 1]), operand([0, 1])],
@@ -24,6 +29,7 @@ fn scale_and_shift() -> Chain {
             step(BinaryOp::Add, [Arg::Step(0), Arg::Operand(2)]),
         ],
         result: DType::F32,
+        layout: None,
     }
 }
 

@@ -78,9 +78,10 @@ fn step(op: StepOp, from: DType, to: DType, operands: usize, n: usize) -> Spec {
     Spec::Elementwise(ElementwiseSpec {
         shape: vec![n as u64],
         chain: Chain {
-            operands: vec![Operand { dtype: from, strides: vec![1] }; operands],
+            operands: vec![Operand { dtype: from, base: 0, strides: vec![1] }; operands],
             steps: vec![Step { op, args, dtype: to }],
             result: to,
+            layout: None,
         },
         in_place: None,
     })
@@ -389,8 +390,8 @@ fn chains() {
     let i64_step = |op, args: &[Arg]| Step { op, args: args.to_vec(), dtype: DType::I64 };
     let chain = Chain {
         operands: vec![
-            Operand { dtype: DType::I64, strides: vec![4, 1] },
-            Operand { dtype: DType::I64, strides: vec![0, 1] },
+            Operand { dtype: DType::I64, base: 0, strides: vec![4, 1] },
+            Operand { dtype: DType::I64, base: 0, strides: vec![0, 1] },
         ],
         steps: vec![
             i64_step(StepOp::Binary(BinaryOp::Add), &[Arg::Operand(0), Arg::Const(DType::I64, big)]),
@@ -404,6 +405,7 @@ fn chains() {
             i64_step(StepOp::Binary(BinaryOp::Sub), &[Arg::Step(2), Arg::Step(3)]),
         ],
         result: DType::I64,
+        layout: None,
     };
     let want: Vec<i64> = (0..n)
         .map(|i| {
@@ -446,9 +448,10 @@ fn reductions() {
                     });
                 }
                 let epilogue = Chain {
-                    operands: vec![Operand { dtype, strides: vec![0; 2] }],
+                    operands: vec![Operand { dtype, base: 0, strides: vec![0; 2] }],
                     steps: Vec::new(),
                     result: dtype,
+                    layout: None,
                 };
                 let spec = Spec::Reduce(ReduceSpec { op, dtype, outer, len, inner, epilogue });
                 for target in devices() {
@@ -495,11 +498,12 @@ fn epilogues() {
         steps.extend((to != DType::I64).then_some(back));
         Chain {
             operands: vec![
-                Operand { dtype: DType::F32, strides: vec![0; rank] },
-                Operand { dtype: DType::I64, strides: last },
+                Operand { dtype: DType::F32, base: 0, strides: vec![0; rank] },
+                Operand { dtype: DType::I64, base: 0, strides: last },
             ],
             steps,
             result: to,
+            layout: None,
         }
     };
     let mut targets = targets();

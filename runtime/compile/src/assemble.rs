@@ -13,7 +13,6 @@ use crate::barrier;
 use crate::error::{CompileError, Refused};
 use crate::liveness::{Liveness, Place, Stages, Storage};
 use crate::lowered::{Lowered, Operation, Origin, TensorId};
-use crate::policy::Ports;
 use crate::program::{
     self, Buffer, BufferId, Dispatch, KernelId, Port, Program, Schedule, Stage, Upload, Window,
 };
@@ -51,9 +50,26 @@ pub(crate) fn place(
         load: plan(&in_arena(program::Arena::Load))?,
         run: plan(&in_arena(program::Arena::Activations))?,
         weights: laid(&in_arena(program::Arena::Weights))?,
-        external: laid(&in_arena(program::Arena::External))?,
+        external: apart(lowered, &in_arena(program::Arena::External), target, guard)?,
         guard,
     })
+}
+
+/// Lays out what is given at each run: one after the other, since the offsets only tell buffers apart.
+fn apart(
+    lowered: &Lowered,
+    storages: &[&Storage],
+    target: &Target,
+    guard: u64,
+) -> Result<(Vec<u64>, Vec<u64>), CompileError> {
+    let sizes: Vec<u64> =
+        storages.iter().map(|storage| bytes(lowered, &storage.tensors, target) + guard).collect();
+    if let Some((buffer, &size)) = sizes.iter().enumerate().find(|(_, size)| **size > target.max_allocation) {
+        let why = NoFit::TooLarge { buffer, size };
+        return Err(no_fit(lowered, storages, target, &why));
+    }
+    let unlimited = Arena::UNLIMITED.in_blocks(u64::MAX, target.storage_alignment);
+    sequence(&sizes, &unlimited).map_err(|why| no_fit(lowered, storages, target, &why))
 }
 
 /// Bytes kept free after each storage: whole `vec4`s, or what the target has instead.
@@ -85,7 +101,6 @@ pub(crate) fn assemble(
     lowered: &Lowered,
     stages: &Stages,
     live: &Liveness,
-    ports: &Ports,
     placement: Placement,
     target: &Target,
     dims: &Bindings,
@@ -132,7 +147,7 @@ pub(crate) fn assemble(
         run,
         inputs,
         outputs,
-        output_policies: ports.outputs.clone(),
+        output_policies: live.policies.clone(),
     })
 }
 

@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use bayplan_expr::Bindings;
 use bayplan_text::escape;
 
 /// A node (or input or output) that cannot be computed on the target.
@@ -47,6 +48,35 @@ pub enum CompileError {
     Unsupported(Vec<Refused>),
     /// The problem of placing buffers is beyond what can be planned.
     Plan(String),
+    /// Symbols that no input's shape determines, so that a run could not know their values.
+    Undetermined {
+        /// All of them.
+        dims: Vec<String>,
+    },
+    /// Symbols without an upper bound: the plan is an expression, and no number of bytes is enough for all shapes.
+    Unbounded {
+        /// All of them.
+        dims: Vec<String>,
+    },
+    /// A function's weights at a shape are not those of the other shapes and functions.
+    Weights {
+        /// The function.
+        function: String,
+        /// The shape.
+        dims: Bindings,
+    },
+    /// Arenas of several allocations, which shapes cannot share.
+    Blocks {
+        /// The arena.
+        arena: &'static str,
+        /// Bytes that the device allocates at once.
+        max: u64,
+    },
+    /// A shape needs more than was reserved for all. This is a defect of bayplan.
+    Reserved {
+        /// The shape.
+        dims: Bindings,
+    },
     /// The finished program did not pass the verifier. This is a defect of bayplan.
     Verify(String),
 }
@@ -83,6 +113,32 @@ impl fmt::Display for CompileError {
                 ops.dedup();
                 write!(f, "unsupported: {}", escape(&ops.join(", ")))
             }
+            Self::Undetermined { dims } => write!(
+                f,
+                "the inputs' shapes do not determine the dims {}; give them values (--dim NAME=VALUE)",
+                listed(dims)
+            ),
+            Self::Unbounded { dims } => write!(
+                f,
+                "no memory can be reserved: the dims {} have no upper bound; give one (--dim-max NAME=N) or a value \
+                 (--dim NAME=VALUE)",
+                listed(dims)
+            ),
+            Self::Weights { function, dims } => write!(
+                f,
+                "the weights of `{}` at {dims} differ from those of other shapes; give the dims values (--dim NAME=VALUE)",
+                escape(function)
+            ),
+            Self::Blocks { arena, max } => write!(
+                f,
+                "the {arena} need more than the device allocates at once ({max} bytes), which only one shape can; give \
+                 the dims values (--dim NAME=VALUE) or smaller bounds (--dim-max NAME=N)"
+            ),
+            Self::Reserved { dims } => write!(
+                f,
+                "at {dims} the program needs more memory than was reserved; this is a defect of bayplan, please report \
+                 it with the model"
+            ),
             Self::Plan(reason) => write!(f, "the buffers cannot be planned: {reason}"),
             Self::Verify(reason) => write!(
                 f,
@@ -91,6 +147,10 @@ impl fmt::Display for CompileError {
             ),
         }
     }
+}
+
+fn listed(names: &[String]) -> String {
+    names.iter().map(|name| escape(name).to_string()).collect::<Vec<_>>().join(", ")
 }
 
 impl std::error::Error for CompileError {}

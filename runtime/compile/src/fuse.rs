@@ -146,7 +146,8 @@ fn join(earlier: &Operation, later: &Operation, slot: usize) -> Option<Operation
     if parts.views.len() + 1 > MAX_BINDINGS || parts.steps.len() > MAX_STEPS {
         return None;
     }
-    let chain = Chain { operands: parts.operands, steps: parts.steps, result: tail.chain.result };
+    let chain =
+        Chain { operands: parts.operands, steps: parts.steps, result: tail.chain.result, layout: None };
     let mut joined = earlier.clone();
     match &mut joined.spec {
         Spec::Elementwise(spec) => (spec.shape, spec.chain) = (shape, chain),
@@ -244,7 +245,7 @@ impl Parts {
     /// The number of an operand in the joined chain: an equal one that is there already, or a new one.
     fn operand(&mut self, operand: &Operand, shape: &[u64], view: &View) -> Option<u32> {
         let strides = unsigned(&restride(shape, &signed(&operand.strides), &self.shape)?);
-        let new = Operand { dtype: operand.dtype, strides };
+        let new = Operand { dtype: operand.dtype, base: 0, strides };
         let first = usize::from(self.anchored);
         let known = (first..self.operands.len()).find(|&index| {
             let other = &self.views[self.fixed + index];

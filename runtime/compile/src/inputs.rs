@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use bayplan_expr::Bindings;
 use bayplan_graph::{DType, Tensor};
 use bayplan_text::escape;
 
@@ -38,6 +39,60 @@ pub enum InputError {
         /// Its name.
         name: String,
     },
+    /// A dim is larger than the session was made for.
+    BoundExceeded {
+        /// The symbol.
+        dim: String,
+        /// Its value.
+        value: i64,
+        /// The largest value it may have.
+        bound: i64,
+        /// The input whose shape says so.
+        input: String,
+    },
+    /// A dim is smaller than the session was made for.
+    BelowBound {
+        /// The symbol.
+        dim: String,
+        /// Its value.
+        value: i64,
+        /// The least value it may have.
+        bound: i64,
+        /// The input whose shape says so.
+        input: String,
+    },
+    /// A dimension of an input is not what the others say it must be.
+    Mismatch {
+        /// The input.
+        name: String,
+        /// Which of its dimensions, from 0.
+        axis: usize,
+        /// What the model declares it to be.
+        declared: String,
+        /// The value of that; `None` where no dims give the size.
+        expected: Option<i64>,
+        /// The size given.
+        actual: i64,
+        /// The dims that it follows from, as far as they are known.
+        dims: Bindings,
+    },
+    /// Dims that the shapes of the inputs do not determine.
+    Undetermined {
+        /// The symbols.
+        dims: Vec<String>,
+    },
+    /// The family has no function of that number.
+    NoFunction {
+        /// The number.
+        number: u32,
+        /// How many there are.
+        functions: usize,
+    },
+    /// The sizes of the inputs do not fit together in the model.
+    Constraint {
+        /// Which, where, and what they are.
+        reason: String,
+    },
 }
 
 impl fmt::Display for InputError {
@@ -59,6 +114,38 @@ impl fmt::Display for InputError {
             Self::Repeated { name } => {
                 write!(f, "input {} is given more than once; give it once", escape(name))
             }
+            Self::BoundExceeded { dim, value, bound, input } => {
+                let (dim, input) = (escape(dim), escape(input));
+                write!(
+                    f,
+                    "the dim {dim} is {value} in input {input}, but the session was made for at most {bound}; "
+                )?;
+                write!(
+                    f,
+                    "give a smaller input, or make the session with a larger bound (--dim-max {dim}={value})"
+                )
+            }
+            Self::BelowBound { dim, value, bound, input } => {
+                let (dim, input) = (escape(dim), escape(input));
+                write!(f, "the dim {dim} is {value} in input {input}, but it must be at least {bound}; ")?;
+                f.write_str("give a larger input")
+            }
+            Self::Mismatch { name, axis, declared, expected, actual, dims } => {
+                write!(f, "dimension {axis} of input {} is {actual}, but must be {declared}", escape(name))?;
+                match expected {
+                    Some(expected) if *declared != expected.to_string() => write!(f, " = {expected}")?,
+                    _ => {}
+                }
+                if dims.is_empty() { Ok(()) } else { write!(f, " ({dims})") }
+            }
+            Self::Undetermined { dims } => {
+                let list = dims.iter().map(|dim| escape(dim).to_string()).collect::<Vec<_>>().join(", ");
+                write!(f, "the inputs do not determine the dims {list}; give them values (--dim NAME=VALUE)")
+            }
+            Self::NoFunction { number, functions } => {
+                write!(f, "there is no function {number}; the model has {functions}, counted from 0")
+            }
+            Self::Constraint { reason } => write!(f, "the inputs do not fit together: {reason}"),
         }
     }
 }
@@ -98,7 +185,7 @@ pub fn match_inputs<'t>(
 }
 
 /// `f32[1,3,224,224]`.
-fn type_text(dtype: DType, shape: &[u64]) -> String {
+pub(crate) fn type_text(dtype: DType, shape: &[u64]) -> String {
     let dims: Vec<String> = shape.iter().map(u64::to_string).collect();
     format!("{dtype}[{}]", dims.join(","))
 }

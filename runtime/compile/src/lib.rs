@@ -16,7 +16,10 @@
 mod assemble;
 mod barrier;
 mod concat;
+mod concrete;
 mod error;
+mod family;
+mod family_dims;
 mod fold;
 mod fuse;
 mod inputs;
@@ -34,6 +37,7 @@ mod view;
 mod widen;
 
 pub use error::{CompileError, Refused};
+pub use family::{Dims, Family, Function, FunctionId, Reservation};
 pub use fold::{MAX_CONSTANT, ReadConstant};
 pub use inputs::{InputError, match_inputs};
 pub use policy::{InputPolicy, OutputPolicy, Policies};
@@ -45,14 +49,10 @@ pub use record::{RecordIndex, record};
 pub use verify::{Place, Violation, verify};
 pub use widen::{device_size, narrow, same_bytes, widen};
 
-use assemble::{Placement, assemble, place};
 use bayplan_expr::Bindings;
 use bayplan_graph::Graph;
 use bayplan_plan::Effort;
 use bayplan_shaders::Target;
-use liveness::{Liveness, Reuse, Stages};
-use lowered::Lowered;
-use policy::Ports;
 
 /// How to compile.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,6 +102,7 @@ impl Default for Options {
 /// # Errors
 /// [`CompileError`]: symbols without a value, nodes that cannot run on the target (all at once), or a defect of bayplan
 /// found by its own verifier.
+#[allow(clippy::needless_pass_by_value, reason = "callers write options where they compile")]
 pub fn compile(
     graph: &Graph,
     dims: &Bindings,
@@ -110,59 +111,5 @@ pub fn compile(
     read: &ReadConstant<'_>,
 ) -> Result<Program, CompileError> {
     policy::check_names(&[graph], &options.inputs, &options.outputs)?;
-    let bound = graph.bind(dims).map_err(|e| CompileError::Bind(e.to_string()))?;
-    let known = fold::fold(&bound, read)?;
-    let (bound, known) = if options.simplify { simplify::simplify(bound, known) } else { (bound, known) };
-    let (mut lowered, mut fixed) =
-        lower::lower(&bound, graph, &known, target).map_err(CompileError::Unsupported)?;
-    if options.fuse {
-        fuse::fuse(&mut lowered, &fixed);
-        concat::place(&mut lowered, &fixed, target);
-    }
-    split::split(&mut lowered, &mut fixed, target).map_err(CompileError::Unsupported)?;
-    let stages = liveness::stages(&lowered, &fixed);
-    let ports = Ports::new(graph, &options.inputs, &options.outputs);
-    let make = |stages: &Stages| {
-        let Placed { lowered, live, placement } = placed(lowered.clone(), stages, &ports, target, &options)?;
-        assemble(&bound, &lowered, stages, &live, &ports, placement, target, dims)
-    };
-    let mut program = make(&stages)?;
-    // Where nothing shares bytes every order needs the same.
-    if options.order == Order::Search && options.share {
-        program = schedule::schedule(program, &lowered, &stages, &ports, &options, make)?;
-    }
-    verify(&program).map_err(|violation| CompileError::Verify(violation.to_string()))?;
-    Ok(program)
-}
-
-/// Operations that know what they overwrite, with their storages and where these lie.
-struct Placed {
-    lowered: Lowered,
-    live: Liveness,
-    placement: Placement,
-}
-
-/// Decides what overwrites what, and where everything lies. Overwriting part of a larger operand saves a buffer but
-/// keeps the larger one alive, so it is done only where that does not cost more.
-fn placed(
-    lowered: Lowered,
-    stages: &Stages,
-    ports: &Ports,
-    target: &Target,
-    options: &Options,
-) -> Result<Placed, CompileError> {
-    let attempt = |mut lowered: Lowered, reuse: Reuse| {
-        let live = liveness::liveness(&mut lowered, stages, ports, reuse);
-        let placement = place(&lowered, &live, target, options)?;
-        Ok(Placed { lowered, live, placement })
-    };
-    if !options.in_place {
-        return attempt(lowered, Reuse::Never);
-    }
-    let larger = attempt(lowered.clone(), Reuse::Larger)?;
-    if !larger.live.keeps_larger {
-        return Ok(larger);
-    }
-    let equal = attempt(lowered, Reuse::Equal)?;
-    Ok(if equal.placement.run.plan.peak < larger.placement.run.plan.peak { equal } else { larger })
+    concrete::program(graph, dims, target, &options, read, None)
 }

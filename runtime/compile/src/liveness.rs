@@ -20,7 +20,7 @@ use std::ops::Range;
 use bayplan_shaders::Spec;
 
 use crate::lowered::{Lowered, Operation, Origin, TensorId};
-use crate::policy::Ports;
+use crate::policy::{OutputPolicy, Ports};
 use crate::program::{Arena, BufferKind};
 use crate::view::View;
 
@@ -70,6 +70,8 @@ pub(crate) struct Place {
 pub(crate) struct Liveness {
     pub(crate) storages: Vec<Storage>,
     pub(crate) of: Vec<Option<Place>>,
+    /// Where each output of the model lies, in their order.
+    pub(crate) policies: Vec<OutputPolicy>,
     /// Whether some result keeps a storage alive that is larger than itself.
     pub(crate) keeps_larger: bool,
 }
@@ -130,7 +132,8 @@ pub(crate) fn storages(lowered: &Lowered, stages: &Stages, ports: &Ports) -> Liv
         is_output[output.index()] = true;
         run[output.index()].get_or_insert(0..end).end = end;
     }
-    let mut live = Liveness { of: vec![None; lowered.tensors.len()], ..Liveness::default() };
+    let of = vec![None; lowered.tensors.len()];
+    let mut live = Liveness { of, policies: ports.outputs.clone(), ..Liveness::default() };
     for (index, tensor) in lowered.tensors.iter().enumerate() {
         let (kind, lifespan) = match (&load[index], &run[index]) {
             (_, Some(span)) if tensor.origin == Origin::Input => (BufferKind::Input, span.clone()),

@@ -25,6 +25,15 @@ impl fmt::Debug for Expr {
     }
 }
 
+/// Prints what [`Expr::parse`] reads back, a lone opaque symbol between backticks.
+pub(crate) struct Quoted<'a>(pub(crate) &'a Expr);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_sum(f, self.0)
+    }
+}
+
 fn is_bare_opaque(name: &str) -> bool {
     bayplan_text::escape(name).to_string() == name && Expr::parse(name).is_err()
 }
@@ -151,7 +160,8 @@ fn write_call(f: &mut fmt::Formatter<'_>, name: &str, args: &[Expr]) -> fmt::Res
     f.write_str(")")
 }
 
-fn write_name(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
+/// A name as [`Expr::parse`] reads it: between backticks unless it is an identifier.
+pub(crate) fn write_name(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
     if is_identifier(name) {
         return f.write_str(name);
     }

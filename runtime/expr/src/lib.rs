@@ -27,6 +27,7 @@ mod eval;
 mod expr;
 mod extremum;
 mod maximum;
+pub mod memory;
 mod ops;
 mod parse;
 mod poly;

@@ -151,8 +151,12 @@ impl Graph {
         Ok(bound)
     }
 
-    /// The constraints say what is wrong in the caller's words; what they let pass, inference on numbers decides.
-    fn check_constraints(&self, bindings: &Bindings) -> Result<(), BindError> {
+    /// Checks the dimensions that must be equal, or broadcast, with a value for every symbol. The constraints say what is
+    /// wrong in the caller's words; what they let pass, inference on numbers decides ([`Graph::bind`]).
+    ///
+    /// # Errors
+    /// [`BindError::Constraint`] of the first that is violated.
+    pub fn check_constraints(&self, bindings: &Bindings) -> Result<(), BindError> {
         for constraint in &self.constraints {
             let (a, b) = (constraint.a.eval(bindings), constraint.b.eval(bindings));
             if a.is_ok() && a == b {
@@ -165,6 +169,30 @@ impl Graph {
             return Err(BindError::Constraint { constraint: constraint.clone(), a, b });
         }
         Ok(())
+    }
+
+    /// Symbols that follow from others, with what they are: where the graph needs a dimension that is a symbol alone
+    /// equal to another, the symbol is that, for all graphs but those where one of the two is 1 and broadcasts. Those in
+    /// `pinned` have values of their own. No expression has a symbol that is itself in the list.
+    pub fn ties(&self, pinned: &Bindings) -> Vec<(String, Expr)> {
+        let mut ties: Vec<(String, Expr)> = Vec::new();
+        for constraint in &self.constraints {
+            let known = |name: &str| {
+                let tie = ties.iter().find(|(tied, _)| tied == name).map(|(_, e)| e.clone());
+                pinned.get(name).map(Expr::from).or(tie)
+            };
+            let (a, b) = (constraint.a.replace(&known), constraint.b.replace(&known));
+            let follows = |a: &Expr, b: &Expr| {
+                let symbol = a.as_symbol()?;
+                (!b.symbols().contains(symbol)).then(|| (symbol.to_owned(), b.clone()))
+            };
+            let Some((symbol, e)) = follows(&a, &b).or_else(|| follows(&b, &a)) else { continue };
+            for (_, other) in &mut ties {
+                *other = other.replace(&|name| (name == symbol).then(|| e.clone()));
+            }
+            ties.push((symbol, e));
+        }
+        ties
     }
 
     fn check_symbols(&self, bindings: &Bindings) -> Result<(), BindError> {

@@ -103,6 +103,8 @@ mod strategy;
 pub mod symbolic;
 mod validate;
 
+/// The bytes that a program needs as a function of its symbols: what [`symbolic`] plans add up to.
+pub use bayplan_expr::memory;
 pub use bound::{LowerBound, aligned_lower_bound, lower_bound};
 pub use plan::{Plan, Status};
 pub use problem::{Buffer, Lifespan, MAX_BUFFERS, MAX_TOTAL_BYTES, Problem, ProblemError};

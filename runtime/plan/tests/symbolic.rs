@@ -284,3 +284,26 @@ fn what_is_no_problem_is_refused() {
     assert!(matches!(plan.replay(&Bindings::new().with("n", 10)), Err(SymbolicError::Scope(_))));
     assert!(matches!(plan.peak_at(&Bindings::new()), Err(SymbolicError::Point(_))));
 }
+
+/// A term is named by the buffers that carry it, the largest first.
+#[test]
+fn terms_are_named_by_their_buffers() {
+    let rows =
+        [("4096*s", 0, 2), ("32*s**2", 1, 3), ("0*s", 1, 3), ("7", 0, 3), ("1048576", 2, 4), ("5", 2, 4)];
+    let plan = SymbolicPlan::solve(problem(&rows, boxed(&[("s", 1, 4096)])).unwrap(), Effort::Normal);
+    let names = ["mlp", "scores", "empty", "mask", "logits", "eps"];
+    let function = plan.memory("main", Effort::Normal, &|buffer| names[buffer as usize]);
+    let told: Vec<(&str, String)> =
+        function.terms.iter().map(|term| (term.name.as_str(), term.bytes.to_string())).collect();
+    assert!(function.proved, "{told:?}");
+    let (form, chains) = plan.peak_chains(Effort::Normal);
+    assert_eq!(told.len(), form.terms.len());
+    for (((_, bytes), term), chain) in told.iter().zip(&form.terms).zip(&chains) {
+        assert_eq!(*bytes, term.to_string());
+        let size = |&buffer: &u32| plan.problem().buffers()[buffer as usize].size.eval(&chain.at).unwrap();
+        assert_eq!(chain.buffers.iter().map(size).sum::<i64>(), term.eval(&chain.at).unwrap());
+        assert_eq!(plan.peak_at(&chain.at).unwrap(), term.eval(&chain.at).unwrap().unsigned_abs());
+    }
+    assert!(told.contains(&("scores, mlp, mask", "32*s**2 + 4096*s + 7".into())), "{told:?}");
+    assert!(told.contains(&("logits, scores, mask and 1 more", "32*s**2 + 1048588".into())), "{told:?}");
+}

@@ -8,7 +8,12 @@ use crate::{Chain, MatMulSpec, NormalizeSpec, Operand, ReduceSpec, SoftmaxSpec, 
 
 fn none(rank: usize) -> Chain {
     let dtype = DType::F32;
-    Chain { operands: vec![Operand { dtype, strides: vec![0; rank] }], steps: Vec::new(), result: dtype }
+    Chain {
+        operands: vec![Operand { dtype, base: 0, strides: vec![0; rank] }],
+        steps: Vec::new(),
+        result: dtype,
+        layout: None,
+    }
 }
 
 fn cpu() -> Target {

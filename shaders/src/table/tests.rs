@@ -66,11 +66,11 @@ fn targets() -> Vec<Target> {
 }
 
 fn operand(dtype: DType, strides: &[u64]) -> Operand {
-    Operand { dtype, strides: strides.to_vec() }
+    Operand { dtype, base: 0, strides: strides.to_vec() }
 }
 
 fn none(dtype: DType, rank: usize) -> Chain {
-    Chain { operands: vec![operand(dtype, &vec![0; rank])], steps: Vec::new(), result: dtype }
+    Chain { operands: vec![operand(dtype, &vec![0; rank])], steps: Vec::new(), result: dtype, layout: None }
 }
 
 fn elementwise(op: StepOp, from: DType, to: DType, operands: usize, n: u64) -> Spec {
@@ -79,6 +79,7 @@ fn elementwise(op: StepOp, from: DType, to: DType, operands: usize, n: u64) -> S
         operands: vec![operand(from, &[1]); operands],
         steps: vec![Step { op, args, dtype: to }],
         result: to,
+        layout: None,
     };
     Spec::Elementwise(ElementwiseSpec { shape: vec![n], chain, in_place: None })
 }
@@ -422,7 +423,8 @@ fn common_lengths_have_one_step_to_a_pass() {
 #[test]
 fn malformed_specs_are_refused() {
     let chain = |steps: Vec<Step>| {
-        let chain = Chain { operands: vec![operand(DType::F32, &[1])], steps, result: DType::F32 };
+        let chain =
+            Chain { operands: vec![operand(DType::F32, &[1])], steps, result: DType::F32, layout: None };
         Spec::Elementwise(ElementwiseSpec { shape: vec![4], chain, in_place: None })
     };
     let step = |op, args: Vec<Arg>| Step { op, args, dtype: DType::F32 };
@@ -464,7 +466,8 @@ fn shapes_travel_in_parameters() {
     let scale = |c: f32| {
         let args = vec![Arg::Operand(0), Arg::Const(DType::F32, u64::from(c.to_bits()))];
         let steps = vec![Step { op: StepOp::Binary(BinaryOp::Mul), args, dtype: DType::F32 }];
-        let chain = Chain { operands: vec![operand(DType::F32, &[1])], steps, result: DType::F32 };
+        let chain =
+            Chain { operands: vec![operand(DType::F32, &[1])], steps, result: DType::F32, layout: None };
         Spec::Elementwise(ElementwiseSpec { shape: vec![9], chain, in_place: None })
     };
     same(&scale(1.0), &scale(2.0));

@@ -46,10 +46,13 @@ fn step(lowerer: &mut Lowerer<'_>, node: &Node, op: StepOp) -> Result<Vec<View>,
     // Pieces only cut dimensions apart, which every view can follow.
     let cut = |view: View| if view.shape == chain_shape { Some(view) } else { view.reshape(&chain_shape) };
     let views: Vec<View> = views.into_iter().filter_map(cut).collect();
-    let operand =
-        |view: &View| Operand { dtype: view.dtype, strides: view.forward_strides().unwrap_or_default() };
+    let operand = |view: &View| Operand {
+        dtype: view.dtype,
+        base: 0,
+        strides: view.forward_strides().unwrap_or_default(),
+    };
     let operands = views.iter().map(operand).collect();
-    let chain = Chain { operands, steps: vec![Step { op, args, dtype }], result: dtype };
+    let chain = Chain { operands, steps: vec![Step { op, args, dtype }], result: dtype, layout: None };
     let spec = Spec::Elementwise(ElementwiseSpec { shape: chain_shape, chain, in_place: None });
     Ok(vec![lowerer.emit(spec, views, dtype, shape)?])
 }
@@ -79,11 +82,16 @@ fn pieces(views: &[View], shape: &[u64]) -> Option<Vec<u64>> {
 /// An epilogue that changes nothing: operand 0 over a shape of that rank.
 pub(crate) fn identity(dtype: DType, shape: &[u64]) -> Chain {
     let strides = crate::view::contiguous(shape).into_iter().map(i64::unsigned_abs).collect();
-    Chain { operands: vec![Operand { dtype, strides }], steps: Vec::new(), result: dtype }
+    Chain {
+        operands: vec![Operand { dtype, base: 0, strides }],
+        steps: Vec::new(),
+        result: dtype,
+        layout: None,
+    }
 }
 
 /// A chain of one step that makes every element the same constant.
 pub(crate) fn constant(dtype: DType, bits: u64) -> Chain {
     let step = Step { op: StepOp::Cast, args: vec![Arg::Const(dtype, bits)], dtype };
-    Chain { operands: Vec::new(), steps: vec![step], result: dtype }
+    Chain { operands: Vec::new(), steps: vec![step], result: dtype, layout: None }
 }

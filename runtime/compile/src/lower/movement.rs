@@ -244,11 +244,12 @@ fn halves(
     let mut which = first.reshape(&[2])?;
     which.strides = (0..a.shape.len()).map(|own| i64::from(own == axis)).collect();
     which.shape.clone_from(&a.shape);
-    let operand = |view: &View| Some(Operand { dtype: view.dtype, strides: view.forward_strides()? });
+    let operand =
+        |view: &View| Some(Operand { dtype: view.dtype, base: 0, strides: view.forward_strides()? });
     let operands = [&which, &a, &b].into_iter().map(operand).collect::<Option<Vec<_>>>()?;
     let args = (0..3).map(Arg::Operand).collect();
     let step = Step { op: StepOp::Select, args, dtype: a.dtype };
-    let chain = Chain { operands, steps: vec![step], result: a.dtype };
+    let chain = Chain { operands, steps: vec![step], result: a.dtype, layout: None };
     let spec = Spec::Elementwise(ElementwiseSpec { shape: a.shape.clone(), chain, in_place: None });
     let dtype = a.dtype;
     Some(lowerer.emit(spec, vec![which, a, b], dtype, shape.to_vec()))

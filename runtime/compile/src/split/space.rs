@@ -316,7 +316,7 @@ pub(crate) fn bare(spec: &mut Spec) -> Option<Chain> {
     let chain = epilogue(spec)?;
     let own = chain.operands.first()?.clone();
     let result = own.dtype;
-    Some(std::mem::replace(chain, Chain { operands: vec![own], steps: Vec::new(), result }))
+    Some(std::mem::replace(chain, Chain { operands: vec![own], steps: Vec::new(), result, layout: None }))
 }
 
 /// Lets a spec join its own term to an operand, the last one of its epilogue, and scale the result, before anything else.

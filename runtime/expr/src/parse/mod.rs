@@ -18,6 +18,7 @@ pub(crate) use lexer::is_identifier;
 
 use crate::expr::{Expr, MAX_DEPTH, Undefined};
 use crate::poly;
+use alloc::string::String;
 use alloc::vec::Vec;
 use fraction::Fraction;
 use lexer::{Lexer, Token};
@@ -62,6 +63,11 @@ impl core::str::FromStr for Expr {
     fn from_str(text: &str) -> Result<Self, ParseError> {
         Self::parse(text)
     }
+}
+
+/// The name that a text is, bare or between backticks; nothing may stand beside it.
+pub(crate) fn parse_name(text: &str) -> Option<String> {
+    Expr::parse(text).ok()?.as_symbol().map(Into::into)
 }
 
 /// A place in the text and what is wrong there.

@@ -6,6 +6,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::chains::{Classes, Sum};
+use super::form::Chain;
 use super::plan::SymbolicPlan;
 use super::replay::Step;
 use super::view::View;
@@ -31,6 +32,8 @@ pub(super) struct Budget {
 pub(super) struct Found<'a> {
     pub(super) classes: Classes<'a>,
     pub(super) terms: Vec<Sum>,
+    /// The chain that made each.
+    pub(super) chains: Vec<Chain>,
     /// Whether no chain is longer than all terms anywhere in the box.
     pub(super) complete: bool,
     /// Points at which the terms were compared with a replay.
@@ -54,7 +57,7 @@ pub(super) struct Found<'a> {
 /// ```
 pub(super) fn find<'a>(plan: &'a SymbolicPlan, budget: Budget) -> Found<'a> {
     let classes = Classes::new(&plan.problem().sizes);
-    let found = Found { classes, terms: vec![], complete: true, points: 0 };
+    let found = Found { classes, terms: vec![], chains: vec![], complete: true, points: 0 };
     let mut search = Search { plan, found, tops: vec![], dice: SplitMix::new(0xf0e3) };
     for point in &plan.looked_at {
         search.compare(point);
@@ -108,6 +111,8 @@ impl Search<'_> {
             let chain = self.plan.replay.critical(&self.tops);
             let term = self.found.classes.chain(&self.plan.replay, &chain);
             self.found.terms.push(term);
+            let buffers = chain.iter().map(|&step| self.plan.replay.steps[step as usize].buffer).collect();
+            self.found.chains.push(Chain { at, buffers });
         }
     }
 
@@ -262,9 +267,10 @@ fn undominated(view: &mut View, classes: &Classes<'_>, sums: BTreeSet<Sum>) -> V
 pub(super) fn without_redundant(plan: &SymbolicPlan, found: &mut Found<'_>, budget: Budget) {
     let mut left = budget;
     for at in (0..found.terms.len()).rev() {
-        let term = found.terms.remove(at);
+        let (term, chain) = (found.terms.remove(at), found.chains.remove(at));
         if found.terms.is_empty() || !is_covered(plan, found, &term, &mut left) {
             found.terms.insert(at, term);
+            found.chains.insert(at, chain);
         }
     }
 }

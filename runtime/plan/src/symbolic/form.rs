@@ -1,12 +1,16 @@
 //! The peak as an expression.
 
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 use core::fmt;
 
 use bayplan_expr::{Bindings, EvalError, Expr, ParseError};
 
 use super::eliminate::{self, Budget};
 use super::plan::SymbolicPlan;
+use crate::memory::{Function, Term};
 use crate::solve::Effort;
 
 /// The bytes an order needs, as the largest of a few expressions.
@@ -31,6 +35,18 @@ pub enum Proof {
         points: u64,
     },
 }
+
+/// The buffers that make one term of a closed form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chain {
+    /// A point at which they are the highest chain.
+    pub at: Bindings,
+    /// Their numbers in the problem, from the ground up: each rests on the one before it.
+    pub buffers: Vec<u32>,
+}
+
+/// Buffers that name a term.
+const NAMED: usize = 3;
 
 impl PeakForm {
     /// The form as one expression.
@@ -96,6 +112,11 @@ impl SymbolicPlan {
     /// The peak as a closed form: the expressions that are the highest chain somewhere in the box. `effort` limits how
     /// far the proof goes that none is missing.
     pub fn peak_form(&self, effort: Effort) -> PeakForm {
+        self.peak_chains(effort).0
+    }
+
+    /// As [`SymbolicPlan::peak_form`], with the buffers that make each of its terms.
+    pub fn peak_chains(&self, effort: Effort) -> (PeakForm, Vec<Chain>) {
         let budget = match effort {
             Effort::Normal => Budget { parts: 400, proofs: 4_000 },
             Effort::High | Effort::Steps(_) => Budget { parts: 10_000, proofs: 100_000 },
@@ -103,6 +124,41 @@ impl SymbolicPlan {
         let mut found = eliminate::find(self, budget);
         eliminate::without_redundant(self, &mut found, budget);
         let proof = if found.complete { Proof::Proved } else { Proof::Checked { points: found.points } };
-        PeakForm { terms: found.terms.iter().map(|term| found.classes.expr(term)).collect(), proof }
+        let terms = found.terms.iter().map(|term| found.classes.expr(term)).collect();
+        (PeakForm { terms, proof }, found.chains)
+    }
+
+    /// The closed form as a function of a [`MemoryFunction`](crate::memory::MemoryFunction): each term is named by the
+    /// buffers of its chain, the largest first, and `name` names these.
+    ///
+    /// ```text
+    ///   scores, mask and 2 more: 128*b*p*s + 128*b*s**2 + 16384*b*s
+    /// ```
+    pub fn memory<'n>(
+        &self,
+        function: &str,
+        effort: Effort,
+        name: &dyn Fn(u32) -> &'n str,
+    ) -> crate::memory::Function {
+        let (form, chains) = self.peak_chains(effort);
+        let named = |(bytes, chain): (Expr, &Chain)| Term { name: self.chain_name(chain, name), bytes };
+        let terms = form.terms.into_iter().zip(&chains).map(named).collect();
+        Function { proved: form.proof == Proof::Proved, ..Function::new(function, terms) }
+    }
+
+    fn chain_name<'n>(&self, chain: &Chain, name: &dyn Fn(u32) -> &'n str) -> String {
+        let size = |buffer: u32| {
+            let own = self.problem().buffers().get(buffer as usize);
+            own.and_then(|own| own.size.eval(&chain.at).ok()).unwrap_or(0)
+        };
+        let mut sized: Vec<(i64, u32)> = chain.buffers.iter().map(|&buffer| (size(buffer), buffer)).collect();
+        sized.retain(|(size, _)| *size > 0);
+        sized.sort_by_key(|&(size, buffer)| (Reverse(size), buffer));
+        let names: Vec<&str> = sized.iter().take(NAMED).map(|&(_, buffer)| name(buffer)).collect();
+        match sized.len() - names.len() {
+            0 if names.is_empty() => "nothing".into(),
+            0 => names.join(", "),
+            more => format!("{} and {more} more", names.join(", ")),
+        }
     }
 }

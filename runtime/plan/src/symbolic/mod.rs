@@ -21,6 +21,7 @@
 //!   anything. Time is linear in the number of buffers.
 //! - [`SymbolicPlan::peak_form`] gives the peak as a maximum of a few sums, which chains of buffers are (an expression
 //!   in max-plus algebra: Cuninghame-Green, "Minimax Algebra", 1979), and says whether it is proved for the box.
+//! - [`SymbolicPlan::memory`] names those sums by the buffers in them, for a [`MemoryFunction`](crate::memory::MemoryFunction).
 //! - [`SymbolicPlan::reservation`] gives the arena that is enough for the whole box, and the point that needs it.
 //!
 //! To keep a plan, keep the buffers (their sizes print as text that [`Expr::parse`](bayplan_expr::Expr::parse) reads),
@@ -61,7 +62,7 @@ mod replay;
 mod reserve;
 mod view;
 
-pub use form::{PeakForm, Proof};
+pub use form::{Chain, PeakForm, Proof};
 pub use plan::{Regret, Replayed, SymbolicPlan};
 pub use problem::{SymbolicBuffer, SymbolicError, SymbolicProblem};
 pub use reserve::Reservation;

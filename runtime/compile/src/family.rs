@@ -1,0 +1,421 @@
+//! A model compiled for every shape within bounds: several functions, one weights arena, one activations arena.
+
+use std::collections::BTreeMap;
+
+use bayplan_expr::{Bindings, Bounds, Expr, Scope};
+use bayplan_graph::{ByteRange, ConstData, Graph, Tensor, ValueSource};
+use bayplan_shaders::Target;
+
+use crate::error::CompileError;
+use crate::fold::{MAX_CONSTANT, ReadConstant};
+use crate::inputs::{InputError, match_inputs};
+use crate::program::{Arena, BufferKind, Program};
+use crate::{Options, concrete, family_dims, policy};
+
+/// What is known of the symbols of a graph before the shapes of a run are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dims {
+    /// Symbols with a value for all runs.
+    pub pinned: Bindings,
+    /// Bounds of the others, in addition to those that the graph itself declares ([`Graph::symbols`]).
+    pub bounds: Scope,
+}
+
+/// A function of a family, by its index. 0 is the model itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FunctionId(pub u32);
+
+/// One function of a family to be: prefill or decode, say.
+#[derive(Clone, Copy, Debug)]
+pub struct Function<'a> {
+    /// What it is called.
+    pub name: &'a str,
+    /// Its graph, inferred.
+    pub graph: &'a Graph,
+    /// What is known of its symbols.
+    pub dims: &'a Dims,
+}
+
+/// What a session of a family allocates: enough for every shape of every function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reservation {
+    /// Bytes of each arena, in the order of [`Arena::ALL`].
+    pub arena_bytes: [u64; Arena::ALL.len()],
+    /// The blocks of each arena: where each ends, as in [`Program::blocks`].
+    pub blocks: [Vec<u64>; Arena::ALL.len()],
+}
+
+/// A model compiled for every shape within bounds.
+///
+/// All its programs have the same weights: [`Program::uploads`], [`Program::load`] and the buffers of the arenas
+/// [`Arena::Weights`] and [`Arena::Load`] are equal, with equal [`BufferId`](crate::BufferId)s.
+#[derive(Clone, Debug)]
+pub struct Family {
+    functions: Vec<Member>,
+    target: Target,
+    options: Options,
+    /// The small constants that lie in files: shapes that come later fold with them.
+    constants: BTreeMap<(u32, u64, u64), Vec<u8>>,
+    first: Program,
+    reserved: Result<Reservation, CompileError>,
+}
+
+/// A function, kept.
+#[derive(Clone, Debug)]
+struct Member {
+    name: String,
+    /// `None` of a program that was compiled for one shape.
+    graph: Option<Graph>,
+    pinned: Bindings,
+    /// Bounds of the symbols that are not pinned.
+    scope: Scope,
+    /// Symbols that follow from others, as the graph needs two dimensions equal.
+    tied: Vec<(String, Expr)>,
+}
+
+/// Symbols whose corners are all compiled; of more, only the lowest and the highest.
+const MAX_CORNER_SYMBOLS: usize = 4;
+
+impl Family {
+    /// Compiles a model for all shapes within `dims`.
+    ///
+    /// # Errors
+    /// As [`compile`](crate::compile); symbols that are neither pinned nor determined by the inputs' shapes; bounds that
+    /// leave a symbol no value.
+    pub fn new(
+        graph: &Graph,
+        dims: &Dims,
+        target: &Target,
+        options: &Options,
+        read: &ReadConstant<'_>,
+    ) -> Result<Self, CompileError> {
+        Self::with_functions(&[Function { name: &graph.name, graph, dims }], target, options, read)
+    }
+
+    /// Compiles several functions that never run at the same time; the first is the model itself.
+    ///
+    /// # Errors
+    /// As [`Family::new`], for any of them; functions with different weights; none at all.
+    pub fn with_functions(
+        functions: &[Function<'_>],
+        target: &Target,
+        options: &Options,
+        read: &ReadConstant<'_>,
+    ) -> Result<Self, CompileError> {
+        let graphs: Vec<&Graph> = functions.iter().map(|function| function.graph).collect();
+        policy::check_names(&graphs, &options.inputs, &options.outputs)?;
+        let mut constants = BTreeMap::new();
+        let mut members = Vec::with_capacity(functions.len());
+        for function in functions {
+            keep_constants(function.graph, read, &mut constants)?;
+            members.push(Member::new(function)?);
+        }
+        let Some(member) = members.first() else {
+            return Err(CompileError::Bind("a family needs at least one function".into()));
+        };
+        let compile = |member: &Member, point: &Bindings| member.compile(point, target, options, &constants);
+        let first = compile(member, &member.general())?;
+        let mut reserved = Reservation { arena_bytes: first.arena_bytes, blocks: first.blocks.clone() };
+        let mut unbounded = Vec::new();
+        for member in &members {
+            let open = member.unbounded();
+            for point in if open.is_empty() { member.corners() } else { Vec::new() } {
+                reserved.grow(&compile(member, &point)?)?;
+            }
+            unbounded.extend(open);
+        }
+        let reserved = if unbounded.is_empty() {
+            Ok(reserved)
+        } else {
+            Err(CompileError::Unbounded { dims: unbounded })
+        };
+        let (target, options) = (target.clone(), options.clone());
+        Ok(Self { functions: members, target, options, constants, first, reserved })
+    }
+
+    /// A family of one program: it serves the shape that it was compiled for.
+    pub fn of(program: Program) -> Self {
+        let reserved = Reservation { arena_bytes: program.arena_bytes, blocks: program.blocks.clone() };
+        let name = program.name.clone();
+        let member =
+            Member { name, graph: None, pinned: program.dims.clone(), scope: Scope::new(), tied: Vec::new() };
+        Self {
+            functions: vec![member],
+            target: program.target.clone(),
+            options: Options::default(),
+            constants: BTreeMap::new(),
+            first: program,
+            reserved: Ok(reserved),
+        }
+    }
+
+    /// What it was compiled for.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The functions with their names, in order.
+    pub fn functions(&self) -> impl ExactSizeIterator<Item = (FunctionId, &str)> {
+        self.functions.iter().enumerate().map(|(index, member)| (FunctionId(index as u32), &*member.name))
+    }
+
+    /// The function of that name.
+    pub fn function(&self, name: &str) -> Option<FunctionId> {
+        self.functions().find(|(_, own)| *own == name).map(|(id, _)| id)
+    }
+
+    /// The bounds of a function's symbols that are not pinned; empty where it serves one shape, or is none of the family's.
+    pub fn scope(&self, function: FunctionId) -> Scope {
+        self.member(function).map(|member| member.scope.clone()).unwrap_or_default()
+    }
+
+    /// Whether a function serves one shape only.
+    pub fn is_static(&self, function: FunctionId) -> bool {
+        self.scope(function).iter().all(|(_, bounds)| bounds.upper == Some(bounds.lower))
+    }
+
+    /// The dims of a run, pinned ones included, from the shapes of its inputs.
+    ///
+    /// # Errors
+    /// An input is missing, unknown, given twice, of another type or rank; its sizes do not fit what the model declares or
+    /// those of the other inputs; a dim is outside its bounds ([`InputError::BoundExceeded`]). Nothing was written then.
+    pub fn dims(&self, function: FunctionId, inputs: &[(&str, &Tensor)]) -> Result<Bindings, InputError> {
+        let Ok(member) = self.member(function) else {
+            return Err(InputError::NoFunction { number: function.0, functions: self.functions.len() });
+        };
+        match &member.graph {
+            Some(graph) => family_dims::dims(graph, &member.pinned, &member.scope, inputs),
+            None => match_inputs(&self.first.inputs, inputs).map(|_| self.first.dims.clone()),
+        }
+    }
+
+    /// The program of a function at a shape: a value for each symbol; those that are pinned, or that
+    /// follow from others, may be left out.
+    ///
+    /// # Errors
+    /// Dims outside the bounds, or as [`compile`](crate::compile).
+    pub fn at(&self, function: FunctionId, dims: &Bindings) -> Result<Program, CompileError> {
+        let member = self.member(function)?;
+        let dims = member.whole(dims)?;
+        if dims == self.first.dims && function == FunctionId(0) {
+            return Ok(self.first.clone());
+        }
+        let program = member.compile(&dims, &self.target, &self.options, &self.constants)?;
+        if !same_weights(&self.first, &program) {
+            return Err(CompileError::Weights { function: member.name.clone(), dims });
+        }
+        if let Ok(reserved) = &self.reserved {
+            reserved.clone().grow(&program).and_then(|grown| match grown == *reserved {
+                true => Ok(()),
+                false => Err(CompileError::Reserved { dims: dims.clone() }),
+            })?;
+        }
+        Ok(program)
+    }
+
+    /// A program of function 0, at a shape of no special dims: its uploads and its load stage are those of all.
+    pub fn first(&self) -> &Program {
+        &self.first
+    }
+
+    /// What a session allocates.
+    ///
+    /// # Errors
+    /// [`CompileError::Unbounded`]: symbols without an upper bound, all of them.
+    pub fn reservation(&self) -> Result<&Reservation, CompileError> {
+        self.reserved.as_ref().map_err(Clone::clone)
+    }
+
+    /// Shapes of a function that between them need all its kernels: corners of its box and a point between. Without an
+    /// upper bound of some symbol, just a point.
+    pub fn points(&self, function: FunctionId) -> Vec<Bindings> {
+        let Ok(member) = self.member(function) else { return Vec::new() };
+        if member.graph.is_none() {
+            return vec![self.first.dims.clone()];
+        }
+        let mut points = vec![member.general()];
+        if member.unbounded().is_empty() {
+            points.extend(member.corners());
+        }
+        let mut seen = Vec::new();
+        points.retain(|point| {
+            !seen.contains(point) && {
+                seen.push(point.clone());
+                true
+            }
+        });
+        points
+    }
+
+    fn member(&self, function: FunctionId) -> Result<&Member, CompileError> {
+        let none = || CompileError::Bind(format!("the family has no function {}", function.0));
+        self.functions.get(function.0 as usize).ok_or_else(none)
+    }
+}
+
+impl Reservation {
+    /// Makes it large enough for another program.
+    fn grow(&mut self, program: &Program) -> Result<Self, CompileError> {
+        for arena in Arena::ALL {
+            let index = arena.index();
+            let (own, needed) = (&mut self.blocks[index], &program.blocks[index]);
+            if own == needed {
+                continue;
+            }
+            if own.len() > 1 || needed.len() > 1 {
+                return Err(CompileError::Blocks { arena: arena.name(), max: program.target.max_allocation });
+            }
+            *own = own.iter().chain(needed).copied().max().into_iter().collect();
+            self.arena_bytes[index] = own.last().copied().unwrap_or(0);
+        }
+        Ok(self.clone())
+    }
+}
+
+impl Member {
+    fn new(function: &Function<'_>) -> Result<Self, CompileError> {
+        let Function { name, graph, dims } = *function;
+        let free = graph.free_symbols();
+        let unknown: Vec<String> = dims
+            .pinned
+            .iter()
+            .map(|(symbol, _)| symbol)
+            .chain(dims.bounds.iter().map(|(symbol, _)| symbol))
+            .filter(|symbol| !free.contains(*symbol))
+            .map(str::to_owned)
+            .collect();
+        if !unknown.is_empty() {
+            let e = bayplan_graph::BindError::Unknown { symbols: unknown, known: free.into_iter().collect() };
+            return Err(CompileError::Bind(e.to_string()));
+        }
+        let open = family_dims::undetermined(graph, &dims.pinned);
+        if !open.is_empty() {
+            return Err(CompileError::Undetermined { dims: open });
+        }
+        let mut scope = Scope::new();
+        for symbol in free.iter().filter(|symbol| dims.pinned.get(symbol).is_none()) {
+            let (own, given) = (graph.symbols.get(symbol), dims.bounds.get(symbol));
+            let upper = own.upper.into_iter().chain(given.upper).min();
+            let both = Bounds { lower: own.lower.max(given.lower), upper };
+            scope.declare(symbol, both).map_err(|e| CompileError::Bind(e.to_string()))?;
+        }
+        let (name, pinned) = (name.to_string(), dims.pinned.clone());
+        let tied = graph.ties(&pinned);
+        Ok(Self { name, graph: Some(graph.clone()), pinned, scope, tied })
+    }
+
+    /// Symbols without an upper bound that the others do not determine.
+    fn unbounded(&self) -> Vec<String> {
+        let open = self.sides().into_iter().filter(|(_, bounds)| bounds.upper.is_none());
+        open.map(|(symbol, _)| symbol.to_string()).collect()
+    }
+
+    /// The symbols that do not follow from others, with their bounds.
+    fn sides(&self) -> Vec<(&str, Bounds)> {
+        let is_tied = |symbol: &str| self.tied.iter().any(|(tied, _)| tied == symbol);
+        self.scope.iter().filter(|(symbol, _)| !is_tied(symbol)).collect()
+    }
+
+    /// A point with the symbols that follow from the others.
+    fn completed(&self, mut point: Bindings) -> Bindings {
+        for (symbol, e) in &self.tied {
+            if let (None, Ok(value)) = (point.get(symbol), e.eval(&point)) {
+                point.set(symbol.as_str(), value);
+            }
+        }
+        point
+    }
+
+    /// A point of no special dims: none is 0 or 1 unless its bounds say so, no two are equal where they need not be.
+    fn general(&self) -> Bindings {
+        const PRIMES: [i64; 12] = [7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47];
+        let value = |(index, (symbol, bounds)): (usize, (&str, Bounds))| {
+            let wish = PRIMES[index % PRIMES.len()].max(bounds.lower);
+            (symbol.to_string(), bounds.upper.map_or(wish, |upper| wish.min(upper)))
+        };
+        let mut point = self.pinned.clone();
+        point.extend(self.sides().into_iter().enumerate().map(value));
+        self.completed(point)
+    }
+
+    /// The corners of the box.
+    fn corners(&self) -> Vec<Bindings> {
+        let sides = self.sides();
+        let masks = if sides.len() <= MAX_CORNER_SYMBOLS { 1u32 << sides.len() } else { 2 };
+        let corner = |mask: u32| {
+            let mut point = self.pinned.clone();
+            for (index, (symbol, bounds)) in sides.iter().enumerate() {
+                let high = mask >> (index % MAX_CORNER_SYMBOLS) & 1 == 0 && (masks > 2 || mask == 0);
+                let value = if high { bounds.upper.unwrap_or(bounds.lower) } else { bounds.lower };
+                point.set(*symbol, value);
+            }
+            self.completed(point)
+        };
+        (0..masks).map(corner).collect()
+    }
+
+    /// The dims with those that are pinned, each within its bounds.
+    fn whole(&self, dims: &Bindings) -> Result<Bindings, CompileError> {
+        let mut whole = self.pinned.clone();
+        for (symbol, value) in dims.iter() {
+            match self.pinned.get(symbol) {
+                Some(pinned) if pinned != value => {
+                    let symbol = bayplan_text::escape(symbol);
+                    return Err(CompileError::Bind(format!(
+                        "`{symbol}` is {value}, but the model was compiled for {pinned} alone"
+                    )));
+                }
+                _ => whole.set(symbol, value),
+            };
+        }
+        let whole = self.completed(whole);
+        self.scope.check(&whole).map_err(|e| CompileError::Bind(e.to_string()))?;
+        Ok(whole)
+    }
+
+    fn compile(
+        &self,
+        point: &Bindings,
+        target: &Target,
+        options: &Options,
+        constants: &BTreeMap<(u32, u64, u64), Vec<u8>>,
+    ) -> Result<Program, CompileError> {
+        let Some(graph) = &self.graph else {
+            return Err(CompileError::Bind(format!("`{}` was compiled for one shape", self.name)));
+        };
+        let read = |range: &ByteRange| {
+            constants.get(&key(range)).cloned().ok_or_else(|| "it was not kept".to_string())
+        };
+        concrete::program(graph, point, target, options, &read, Some(&self.pinned))
+    }
+}
+
+/// Whether two programs load the same weights to the same places.
+fn same_weights(a: &Program, b: &Program) -> bool {
+    let weights = |program: &Program| {
+        let buffers = program.buffers.iter().enumerate();
+        let kept = buffers.filter(|(_, b)| matches!(b.kind, BufferKind::Weight | BufferKind::Load));
+        kept.map(|(index, b)| (index, b.offset, b.size, b.arena)).collect::<Vec<_>>()
+    };
+    a.uploads == b.uploads && a.load == b.load && weights(a) == weights(b)
+}
+
+fn key(range: &ByteRange) -> (u32, u64, u64) {
+    (range.file.0, range.offset, range.len)
+}
+
+/// Reads the small constants that lie in files.
+fn keep_constants(
+    graph: &Graph,
+    read: &ReadConstant<'_>,
+    kept: &mut BTreeMap<(u32, u64, u64), Vec<u8>>,
+) -> Result<(), CompileError> {
+    for value in &graph.values {
+        let ValueSource::Constant(ConstData::Range(range)) = &value.source else { continue };
+        if range.len <= MAX_CONSTANT && !kept.contains_key(&key(range)) {
+            let error = |reason| CompileError::Constant { name: value.name.to_string(), reason };
+            kept.insert(key(range), read(range).map_err(error)?);
+        }
+    }
+    Ok(())
+}

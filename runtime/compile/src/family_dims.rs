@@ -1,0 +1,187 @@
+//! The dims of a run, found from the shapes of its inputs.
+//!
+//! ```text
+//!   declared  ids [batch, seq]     mask [batch, past + seq]     given  [4, 32]   [4, 160]
+//!             1. a symbol alone is the size given                      batch = 4, seq = 32
+//!             2. one symbol left in an expression is solved for        past = 160 - 32 = 128
+//!             3. what has a value by then is compared: 4 = 4
+//! ```
+
+use std::collections::BTreeSet;
+
+use bayplan_expr::{Bindings, Expr, Scope};
+use bayplan_graph::{Graph, Tensor};
+
+use crate::inputs::{InputError, type_text};
+
+/// The dims for which these inputs are: one value for each symbol of the graph.
+///
+/// # Errors
+/// An input is missing, unknown, given twice, of another type or rank; its sizes do not fit its declared shape or those
+/// of the others; a dim is outside its bounds.
+pub(crate) fn dims(
+    graph: &Graph,
+    pinned: &Bindings,
+    scope: &Scope,
+    inputs: &[(&str, &Tensor)],
+) -> Result<Bindings, InputError> {
+    let sizes = sizes(graph, inputs)?;
+    let mut found = pinned.clone();
+    for pass in [Pass::Symbols, Pass::Expressions, Pass::Compare] {
+        let mut changed = true;
+        while changed {
+            changed = false;
+            for size in &sizes {
+                changed |= size.take(pass, &mut found, scope)?;
+            }
+        }
+    }
+    let open: Vec<String> =
+        graph.free_symbols().into_iter().filter(|symbol| found.get(symbol).is_none()).collect();
+    if !open.is_empty() {
+        return Err(InputError::Undetermined { dims: open });
+    }
+    graph.check_constraints(&found).map_err(|e| InputError::Constraint { reason: e.to_string() })?;
+    Ok(found)
+}
+
+/// The symbols that no input's shape determines.
+pub(crate) fn undetermined(graph: &Graph, pinned: &Bindings) -> Vec<String> {
+    let mut open = graph.free_symbols();
+    open.retain(|symbol| pinned.get(symbol).is_none());
+    let shapes = || {
+        let values = graph.inputs.iter().map(|&id| graph.value(id));
+        values.filter_map(|value| value.ty.as_ref()).flat_map(|ty| &ty.shape)
+    };
+    loop {
+        let known = shapes().find_map(|e| {
+            let mut symbols = e.symbols().into_iter().filter(|symbol| open.contains(*symbol));
+            let (symbol, others) = (symbols.next()?, symbols.next());
+            let solvable = others.is_none() && (e.as_symbol().is_some() || is_linear(e, symbol));
+            solvable.then(|| symbol.to_string())
+        });
+        let Some(known) = known else { break };
+        open.remove(&known);
+    }
+    open.into_iter().collect()
+}
+
+/// Whether an expression is a multiple of the symbol and something without it.
+fn is_linear(e: &Expr, symbol: &str) -> bool {
+    let at = |value: i64| e.replace(&|name| (name == symbol).then(|| Expr::from(value)));
+    let slope = at(1) - at(0);
+    let line = at(0) + slope.clone() * Expr::symbol(symbol);
+    slope != Expr::from(0) && line == *e
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    Symbols,
+    Expressions,
+    Compare,
+}
+
+/// One dimension of an input, as declared and as given.
+struct Size<'a> {
+    input: &'a str,
+    axis: usize,
+    declared: &'a Expr,
+    given: i64,
+}
+
+impl Size<'_> {
+    /// Learns a symbol's value in the first two passes, compares in the last; says whether something was learnt.
+    fn take(&self, pass: Pass, found: &mut Bindings, scope: &Scope) -> Result<bool, InputError> {
+        let open: BTreeSet<&str> =
+            self.declared.symbols().into_iter().filter(|symbol| found.get(symbol).is_none()).collect();
+        let learnt = match (pass, open.first()) {
+            (Pass::Symbols, Some(&symbol)) if self.declared.as_symbol().is_some() => {
+                Some((symbol, self.given))
+            }
+            (Pass::Expressions, Some(&symbol)) if open.len() == 1 => {
+                Some((symbol, self.solve(symbol, found)?))
+            }
+            (Pass::Compare, None) => {
+                self.compare(found)?;
+                None
+            }
+            _ => None,
+        };
+        let Some((symbol, value)) = learnt else { return Ok(false) };
+        self.check(symbol, value, scope)?;
+        found.set(symbol, value);
+        Ok(true)
+    }
+
+    /// The value of the one symbol without one, in which the expression must be linear.
+    fn solve(&self, symbol: &str, found: &Bindings) -> Result<i64, InputError> {
+        let at = |value: i64| self.declared.eval(&found.clone().with(symbol, value)).ok();
+        let line = at(0).zip(at(1)).and_then(|(zero, one)| Some((zero, one.checked_sub(zero)?)));
+        let value = line
+            .filter(|(_, slope)| *slope != 0)
+            .and_then(|(zero, slope)| self.given.checked_sub(zero)?.checked_div(slope));
+        value.filter(|&value| at(value) == Some(self.given)).ok_or_else(|| self.mismatch(found))
+    }
+
+    fn compare(&self, found: &Bindings) -> Result<(), InputError> {
+        let same = self.declared.eval(found) == Ok(self.given);
+        if same { Ok(()) } else { Err(self.mismatch(found)) }
+    }
+
+    fn mismatch(&self, found: &Bindings) -> InputError {
+        let symbols = self.declared.symbols();
+        InputError::Mismatch {
+            name: self.input.into(),
+            axis: self.axis,
+            declared: self.declared.to_string(),
+            expected: self.declared.eval(found).ok(),
+            actual: self.given,
+            dims: found.iter().filter(|(name, _)| symbols.contains(name)).collect(),
+        }
+    }
+
+    fn check(&self, symbol: &str, value: i64, scope: &Scope) -> Result<(), InputError> {
+        let bounds = scope.get(symbol);
+        let (dim, input) = (symbol.to_string(), self.input.to_string());
+        match bounds.upper.filter(|&upper| value > upper) {
+            Some(bound) => Err(InputError::BoundExceeded { dim, value, bound, input }),
+            None if value < bounds.lower => {
+                Err(InputError::BelowBound { dim, value, bound: bounds.lower, input })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Every dimension of every input; each is given once, with its type and rank.
+fn sizes<'a>(graph: &'a Graph, inputs: &[(&str, &Tensor)]) -> Result<Vec<Size<'a>>, InputError> {
+    let values = || graph.inputs.iter().map(|&id| graph.value(id));
+    for (index, &(name, _)) in inputs.iter().enumerate() {
+        if values().all(|value| *value.name != *name) {
+            let inputs = values().map(|value| value.name.to_string()).collect();
+            return Err(InputError::Unknown { name: name.into(), inputs });
+        }
+        if inputs[..index].iter().any(|(earlier, _)| *earlier == name) {
+            return Err(InputError::Repeated { name: name.into() });
+        }
+    }
+    let mut sizes = Vec::new();
+    for value in values() {
+        let Some(ty) = &value.ty else { continue };
+        let name = value.name.to_string();
+        let Some((_, tensor)) = inputs.iter().find(|(given, _)| **given == *value.name) else {
+            return Err(InputError::Missing { name, expected: ty.to_string() });
+        };
+        if tensor.dtype() != ty.dtype || tensor.shape().len() != ty.shape.len() {
+            let shape: Vec<u64> = tensor.shape().iter().map(|&dim| dim as u64).collect();
+            let actual = type_text(tensor.dtype(), &shape);
+            return Err(InputError::Wrong { name, expected: ty.to_string(), actual });
+        }
+        for (axis, (declared, &given)) in ty.shape.iter().zip(tensor.shape()).enumerate() {
+            // Tensors are smaller than the address space.
+            let given = i64::try_from(given).unwrap_or(i64::MAX);
+            sizes.push(Size { input: &value.name, axis, declared, given });
+        }
+    }
+    Ok(sizes)
+}

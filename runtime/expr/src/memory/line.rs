@@ -1,0 +1,147 @@
+//! A memory function along one symbol, all others having values.
+
+use super::{Condition, Function, MemoryError, MemoryFunction, Relation};
+use crate::bindings::Bindings;
+use crate::bounds::bounds;
+use crate::eval::Fault;
+use crate::expr::Expr;
+use crate::scope::{Bounds, Scope};
+use crate::slope::{Slope, slope};
+use alloc::vec::Vec;
+
+/// The function with one symbol left.
+pub(super) struct Line<'a> {
+    free: &'a str,
+    fixed: i128,
+    kv: Expr,
+    functions: Vec<Part>,
+}
+
+struct Part {
+    when: Vec<Condition>,
+    terms: Vec<Expr>,
+}
+
+/// Values of the free symbol, both ends included.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    pub(super) low: i64,
+    pub(super) high: i64,
+}
+
+impl<'a> Line<'a> {
+    pub(super) fn new(
+        memory: &MemoryFunction,
+        free: &'a str,
+        others: &Bindings,
+    ) -> Result<Self, MemoryError> {
+        let fix = |e: &Expr| {
+            let others = |name: &str| if name == free { None } else { others.get(name).map(Expr::from) };
+            let left = e.replace(&others);
+            left.substitute(&Bindings::new()).map_err(MemoryError::Eval)
+        };
+        let part = |function: &Function| {
+            let condition = |c: &Condition| {
+                Ok(Condition { left: fix(&c.left)?, relation: c.relation, right: fix(&c.right)? })
+            };
+            Ok(Part {
+                when: function.when.iter().map(condition).collect::<Result<_, MemoryError>>()?,
+                terms: function.terms.iter().map(|term| fix(&term.bytes)).collect::<Result<_, _>>()?,
+            })
+        };
+        Ok(Self {
+            free,
+            fixed: i128::from(memory.weights) + i128::from(memory.constant),
+            kv: memory.kv.as_ref().map_or(Ok(Expr::default()), |kv| fix(&kv.bytes()))?,
+            functions: memory.functions.iter().map(part).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// The bytes at a value; `None` where there is no number that could be compared.
+    pub(super) fn at(&self, value: i64) -> Option<i128> {
+        let eval =
+            |e: &Expr| e.eval_with(&|name| (name == self.free).then_some(value)).map_err(|_: Fault| ()).ok();
+        let mut arena = if self.functions.is_empty() { Some(0) } else { None };
+        for part in &self.functions {
+            let mut holds = true;
+            for condition in &part.when {
+                holds &= decided(condition.relation, eval(&condition.left)?, eval(&condition.right)?);
+            }
+            if holds {
+                arena = arena.max(Some(0));
+                for term in &part.terms {
+                    arena = arena.max(Some(eval(term)?));
+                }
+            }
+        }
+        self.fixed.checked_add(eval(&self.kv)?)?.checked_add(arena?)
+    }
+
+    fn scope(&self, span: Span) -> Scope {
+        let mut scope = Scope::new();
+        // A span is never empty, so it is always taken.
+        let _ = scope.declare(self.free, Bounds::between(span.low, span.high));
+        scope
+    }
+
+    /// Whether it is proved that the bytes never fall within the span.
+    pub(super) fn rises(&self, span: Span) -> bool {
+        let scope = self.scope(span);
+        let rises = |e: &Expr| matches!(slope(e, self.free, &scope.region(e)), Slope::Up | Slope::Flat);
+        let constant =
+            |part: &Part| part.when.iter().all(|c| c.left.as_const().and(c.right.as_const()).is_some());
+        rises(&self.kv) && self.functions.iter().all(|part| constant(part) && part.terms.iter().all(rises))
+    }
+
+    /// No value within the span has fewer bytes than the first, or more than the second; `None` where nothing is known.
+    pub(super) fn range(&self, span: Span) -> (Option<i128>, Option<i128>) {
+        let scope = self.scope(span);
+        let kv = bounds(&self.kv, &scope);
+        let (mut low, mut high) = (Some(0), Some(0));
+        let mut runs = self.functions.is_empty();
+        for part in &self.functions {
+            let truths: Vec<Option<bool>> =
+                part.when.iter().map(|condition| truth(condition, &scope)).collect();
+            if truths.contains(&Some(false)) {
+                continue;
+            }
+            let sure = truths.iter().all(|truth| *truth == Some(true));
+            runs |= sure;
+            for term in &part.terms {
+                let own = bounds(term, &scope);
+                if sure {
+                    low = low.max(own.lower.map(i128::from));
+                }
+                high = high.zip(own.upper.map(i128::from)).map(|(a, b)| a.max(b));
+            }
+        }
+        let with =
+            |arena: Option<i128>, kv: Option<i64>| arena.zip(kv).map(|(a, b)| self.fixed + i128::from(b) + a);
+        // Where it is not sure that a function runs, there may be values without a number of bytes.
+        (with(low, kv.lower), with(high.filter(|_| runs), kv.upper))
+    }
+}
+
+fn decided(relation: Relation, left: i128, right: i128) -> bool {
+    match relation {
+        Relation::Equal => left == right,
+        Relation::NotEqual => left != right,
+        Relation::AtMost => left <= right,
+        Relation::Below => left < right,
+    }
+}
+
+/// Whether a condition holds everywhere, nowhere, or neither is known.
+fn truth(condition: &Condition, scope: &Scope) -> Option<bool> {
+    let difference = bounds(&(&condition.left - &condition.right), scope);
+    let (low, high) = (difference.lower, difference.upper);
+    let (below, above) = (high.is_some_and(|v| v < 0), low.is_some_and(|v| v > 0));
+    let (at_most, at_least) = (high.is_some_and(|v| v <= 0), low.is_some_and(|v| v >= 0));
+    let either = |yes: bool, no: bool| if yes { Some(true) } else { no.then_some(false) };
+    match condition.relation {
+        Relation::Equal => either(at_most && at_least, below || above),
+        Relation::NotEqual => either(below || above, at_most && at_least),
+        Relation::AtMost => either(at_most, above),
+        Relation::Below => either(below, at_least),
+    }
+}

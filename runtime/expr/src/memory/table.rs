@@ -1,0 +1,96 @@
+//! What fits a budget, as a table.
+
+use super::solve::{Solution, SolveError};
+use super::{MemoryError, MemoryFunction};
+use crate::bindings::Bindings;
+use crate::scope::Bounds;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// The most rows that are solved for a table.
+const MAX_ROWS: usize = 4096;
+
+/// What fits for some values of the symbols: the largest value of one of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The values of all symbols, that of the symbol which was solved for included.
+    pub point: Bindings,
+    /// What was found.
+    pub solution: Solution,
+}
+
+/// Values of a symbol to make rows of: the least one that is not zero, its doubles within the bounds, and their end.
+pub fn steps(bounds: Bounds) -> Vec<i64> {
+    let least = bounds.lower.max(1);
+    let high = bounds.upper.unwrap_or(i64::MAX).max(least);
+    let mut values: Vec<i64> = core::iter::successors(Some(least), |value| value.checked_mul(2))
+        .take_while(|value| *value < high)
+        .collect();
+    if bounds.upper.is_some() {
+        values.push(high);
+    }
+    values
+}
+
+impl MemoryFunction {
+    /// The rows of what fits a budget: for each combination of the values in `axes` the largest value of `free`, the
+    /// first axis changing last. Rows that do not fit are left out, as is each row that another one is nowhere below.
+    /// An axis ends where nothing with its larger values would be in the table.
+    ///
+    /// # Errors
+    /// A symbol without a value, or one that has no bound where every value fits; [`SolveError::Nothing`] if no row fits.
+    pub fn table(
+        &self,
+        budget: u64,
+        free: &str,
+        axes: &[(String, Vec<i64>)],
+        pinned: &Bindings,
+    ) -> Result<Vec<Row>, SolveError> {
+        let mut rows: Vec<Row> = Vec::new();
+        let mut refused = None;
+        let mut at = vec![0; axes.len()];
+        for _ in 0..MAX_ROWS {
+            let values =
+                axes.iter().zip(&at).map(|((name, values), &at)| Some((name.as_str(), *values.get(at)?)));
+            let Some(values) = values.collect::<Option<Vec<_>>>() else { break };
+            let mut point = pinned.clone();
+            point.extend(values);
+            match self.solve(budget, free, &point) {
+                Ok(solution) => {
+                    let point = point.with(free, solution.value);
+                    rows.push(Row { point, solution });
+                }
+                // Larger values may overflow where smaller ones fit.
+                Err(error @ (SolveError::Nothing { .. } | SolveError::Memory(MemoryError::Range(_)))) => {
+                    refused.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            }
+            let Some(next) = (0..at.len()).rev().find(|&axis| at[axis] + 1 < axes[axis].1.len()) else {
+                break;
+            };
+            at[next] += 1;
+            at[next + 1..].fill(0);
+        }
+        let rows = maximal(rows);
+        match refused {
+            Some(error) if rows.is_empty() => Err(error),
+            _ => Ok(rows),
+        }
+    }
+}
+
+/// The rows that no other one is nowhere below; of equal ones the first.
+fn maximal(rows: Vec<Row>) -> Vec<Row> {
+    let covers = |a: &Row, b: &Row| a.point.iter().zip(b.point.iter()).all(|((_, x), (_, y))| x >= y);
+    let mut kept: Vec<Row> = Vec::new();
+    for row in rows {
+        if kept.iter().any(|other| covers(other, &row)) {
+            continue;
+        }
+        kept.retain(|other| !covers(&row, other));
+        kept.push(row);
+    }
+    kept
+}
