@@ -57,6 +57,7 @@
 //!
 //! Around it: [`explain`] says why a plan is not smaller; [`order`] looks for the order of operators whose plan is
 //! smallest; [`symbolic`] plans once for every shape; [`arenas`] for several memories; [`csv`] reads and writes.
+//! [`pool`] hands out what nobody can plan: outputs that callers keep.
 //! Each module's page draws and names its own algorithms.
 //!
 //! # The judge
@@ -94,6 +95,7 @@ mod neighbourhood;
 pub mod order;
 mod parts;
 mod plan;
+pub mod pool;
 mod problem;
 mod random;
 mod search;
