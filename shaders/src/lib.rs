@@ -23,6 +23,7 @@ mod epilogue;
 mod kernel;
 mod kernels;
 mod lanes;
+mod layout;
 mod loops;
 mod packing;
 mod source;
