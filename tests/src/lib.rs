@@ -4,13 +4,14 @@
 //! fails a test with the command that brings it.
 
 pub mod backend;
+pub mod decoder;
 pub mod differential;
 pub mod graphs;
 pub mod npy;
 pub mod onnx_file;
 pub mod planners;
 pub mod program;
-mod random;
+pub mod random;
 pub mod session;
 pub mod tmux;
 

@@ -1,10 +1,11 @@
 //! Numbers that a seed determines on every machine.
 
 /// splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
-pub(crate) struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// Starts from a seed.
+    pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -21,7 +22,7 @@ impl Random {
     }
 
     /// A number in `low..=high`.
-    pub(crate) fn between(&mut self, low: u64, high: u64) -> u64 {
+    pub fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.next() % (high - low + 1)
     }
 

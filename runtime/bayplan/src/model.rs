@@ -28,6 +28,19 @@ impl Model {
     /// know (all of them named), or its shapes do not fit together.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
+        let mut graph = Self::import(path)?;
+        let weights = Store::open(path, &graph)?;
+        graph.share(&weights.duplicates(&graph));
+        Ok(Self { graph, weights })
+    }
+
+    /// The graph of an ONNX file with inferred types, for planning: the files of its weights are not opened, so weights
+    /// that it holds twice count twice.
+    ///
+    /// # Errors
+    /// As [`Model::open`], but for what is wrong with the weights.
+    pub fn import(path: impl AsRef<Path>) -> Result<Graph, Error> {
+        let path = path.as_ref();
         let source = FileSource::open(path)?;
         let mut graph = bayplan_onnx::import(&source, &bayplan_onnx::ImportOptions::default())?;
         // Exporters call every graph `main_graph` or the like; people know the file.
@@ -36,9 +49,17 @@ impl Model {
         }
         graph.infer()?;
         bayplan_graph::verify(&graph)?;
-        let weights = Store::open(path, &graph)?;
-        graph.share(&weights.duplicates(&graph));
-        Ok(Self { graph, weights })
+        Ok(graph)
+    }
+
+    /// Reads a constant of the model, as compilers ask for small ones.
+    ///
+    /// # Errors
+    /// Says why it cannot be read.
+    pub fn read(&self, range: &ByteRange) -> Result<Vec<u8>, String> {
+        let mut bytes = vec![0; usize::try_from(range.len).map_err(|e| e.to_string())?];
+        self.weights.read(&ConstData::Range(*range), &mut bytes).map_err(|e| e.to_string())?;
+        Ok(bytes)
     }
 
     /// The graph.
@@ -56,11 +77,7 @@ impl Model {
     /// # Errors
     /// Symbols without a value (all of them named), or operators that cannot run on the target.
     pub fn compile(&self, dims: &Bindings, target: &Target, options: Options) -> Result<Program, Error> {
-        let read = |range: &ByteRange| {
-            let mut bytes = vec![0; usize::try_from(range.len).map_err(|e| e.to_string())?];
-            self.weights.read(&ConstData::Range(*range), &mut bytes).map_err(|e| e.to_string())?;
-            Ok(bytes)
-        };
+        let read = |range: &ByteRange| self.read(range);
         Ok(bayplan_compile::compile(&self.graph, dims, target, options, &read)?)
     }
 

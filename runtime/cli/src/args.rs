@@ -15,6 +15,18 @@ JSON: version, model, device, dims, seed; inputs and outputs (each with name, dt
     first, and median, p95 and min of the runs after it; recording (a path or null), \
     recording_error (why some of it is missing, or null) and events_lost (how many).";
 
+/// The example of `fit`, and what its JSON holds.
+const FIT: &str = "\
+Example: bayplan fit decoder.onnx --budget 6GiB --dim batch=1 --dim-max seq=2048
+
+JSON: version, model, target, budget (bytes); memory, the bytes as a function of the dimensions: weights \
+    and constant (bytes), symbols (each with name, lower, upper or null), kv (or null), and functions, each \
+    with name, when (conditions), proved and terms (each with name, the tensors, and bytes, an expression): \
+    weights + constant + kv + the largest of the terms; solved (the dimension of which each row has the \
+    largest value that fits); rows, each with dims, bytes, next (bytes at the next value, or null) and binds \
+    (function, term and bytes of the term that decides); crossings, each with terms and where these two are \
+    equal; fits.";
+
 /// What `plan` takes instead of a model.
 const INSTANCE: &str = "The ONNX file, or an instance: a .csv file with the columns id, lower, upper, size and, where \
     wanted, alignment, fixed, offset; a buffer lives in [lower, upper), fixed is where it must lie, offset where \
@@ -93,6 +105,9 @@ pub(crate) enum Command {
         mut_arg("model", |arg| arg.value_name("MODEL|INSTANCE.csv").help(INSTANCE))
     )]
     Plan(PlanOptions),
+    /// Tell how much memory a model needs as a formula of its dimensions, and the largest ones that fit a budget.
+    #[command(after_help = example(FIT), after_long_help = FIT)]
+    Fit(FitOptions),
     /// Report on a recording.
     #[command(after_help = "Example: bayplan report 12345 --map")]
     Report(ReportOptions),
@@ -115,6 +130,12 @@ pub(crate) struct ModelOptions {
     /// The value of a symbolic dimension (repeat for each).
     #[arg(long = "dim", value_name = "NAME=VALUE")]
     pub(crate) dims: Vec<String>,
+    /// The most that a symbolic dimension may be (repeat for each). One program then serves every size up to it.
+    #[arg(long = "dim-max", value_name = "NAME=N")]
+    pub(crate) dim_max: Vec<String>,
+    /// The least that a symbolic dimension may be (repeat for each); 0 unless the model says more.
+    #[arg(long = "dim-min", value_name = "NAME=N")]
+    pub(crate) dim_min: Vec<String>,
     /// Which device: an index, part of a name, a UUID, or host, the CPU without any driver; the best Vulkan device by
     /// default.
     #[arg(long, value_name = "INDEX|NAME|UUID|host", env = "BAYPLAN_DEVICE")]
@@ -177,6 +198,10 @@ pub(crate) struct RunOptions {
     /// An input from a file (repeat for each); others are drawn at random.
     #[arg(long = "input", value_name = "NAME=FILE.npy")]
     pub(crate) inputs: Vec<String>,
+    /// What weights and activations may take, for instance 6GiB. Dimensions without a value or an upper bound become the
+    /// largest that fit: the first row of `bayplan fit`.
+    #[arg(long, value_name = "BYTES", value_parser = bayplan_text::parse_bytes)]
+    pub(crate) budget: Option<u64>,
     /// Writes each output of the last run to NAME.npy in this folder.
     #[arg(long, value_name = "DIR")]
     pub(crate) outputs: Option<PathBuf>,
@@ -207,6 +232,12 @@ pub(crate) struct RunOptions {
 pub(crate) struct PlanOptions {
     #[command(flatten)]
     pub(crate) model: ModelOptions,
+    /// Whose bytes an output has (repeat for each): the arena's until the next run, its owner's, or the caller's.
+    #[arg(long = "output", value_name = "NAME=borrow|own|into")]
+    pub(crate) outputs: Vec<String>,
+    /// What weights and activations may take, for instance 6GiB; exits with 1 if the plan takes more.
+    #[arg(long, value_name = "BYTES", value_parser = bayplan_text::parse_bytes)]
+    pub(crate) budget: Option<u64>,
     /// How long to search for a smaller plan.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) effort: PlanEffort,
@@ -216,6 +247,20 @@ pub(crate) struct PlanOptions {
     /// Short for --format json.
     #[arg(long, conflicts_with = "format")]
     pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct FitOptions {
+    #[command(flatten)]
+    pub(crate) model: ModelOptions,
+    /// What weights and activations may take, for instance 6GiB.
+    #[arg(long, value_name = "BYTES", value_parser = bayplan_text::parse_bytes)]
+    pub(crate) budget: u64,
+    /// The dimension to find the largest value of, for values of the others; by default the last without a bound.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) solve: Option<String>,
+    #[command(flatten)]
+    pub(crate) format: FormatOptions,
 }
 
 /// How long the planner may search.
@@ -360,10 +405,10 @@ mod tests {
         own.filter_map(option).collect()
     }
 
-    /// The options of each line in the README's table: `[--dim NAME=VALUE]…`.
+    /// The options of each line in the README's table: `[--dim NAME=VALUE]…`, or `--budget BYTES` where it must be given.
     fn documented(line: &str) -> BTreeSet<String> {
-        let parts = line.split('[').filter(|part| part.starts_with("--"));
-        parts.map(|part| part.trim_end().replacen(']', "", 1)).collect()
+        let line = line.replace(['[', ']'], "");
+        line.split(" --").skip(1).map(|part| format!("--{}", part.trim_end())).collect()
     }
 
     #[test]

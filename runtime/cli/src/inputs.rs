@@ -27,7 +27,7 @@ pub(crate) fn dims(model: &Model, words: &[String]) -> Result<Bindings, Failure>
 fn bind(symbols: &[&str], equal: &[Constraint], words: &[String]) -> Result<Bindings, Failure> {
     let mut dims = Bindings::default();
     for word in words {
-        let (name, value) = dim(word)?;
+        let (name, value) = dim("--dim", word)?;
         if !symbols.contains(&name) {
             return Err(Failure::usage(match symbols.len() {
                 0 => format!("the model has no symbolic dimension, so --dim {} does not apply", shown(name)),
@@ -38,21 +38,28 @@ fn bind(symbols: &[&str], equal: &[Constraint], words: &[String]) -> Result<Bind
             return Err(Failure::usage(format!("--dim {} is given twice", shown(name))));
         }
     }
-    let missing: Vec<&str> = symbols.iter().copied().filter(|name| dims.get(name).is_none()).collect();
+    let missing: Vec<String> =
+        symbols.iter().filter(|name| dims.get(name).is_none()).map(|name| (*name).to_owned()).collect();
     if missing.is_empty() {
         return Ok(dims);
     }
-    let example = example(dims, &missing, equal);
+    Err(without_value(&missing, &dims, equal))
+}
+
+/// The refusal of dimensions without a value, with an example that gives them one.
+pub(crate) fn without_value(missing: &[String], dims: &Bindings, equal: &[Constraint]) -> Failure {
+    let missing: Vec<&str> = missing.iter().map(String::as_str).collect();
+    let example = example(dims.clone(), &missing, equal);
     let example: Vec<String> = missing
         .iter()
         .take(LISTED)
         .map(|name| quoted(&format!("{name}={}", example.get(name).unwrap_or(1))))
         .collect();
-    Err(Failure::usage(format!(
+    Failure::usage(format!(
         "the model has symbolic dimensions without a value: {}\ngive each one, for instance --dim {}",
         list(&missing),
         example.join(" --dim ")
-    )))
+    ))
 }
 
 /// Values for what is missing: 1, or what follows from the dimensions that the model needs equal.
@@ -72,9 +79,9 @@ fn example(mut dims: Bindings, missing: &[&str], equal: &[Constraint]) -> Bindin
     dims
 }
 
-/// The name may hold an equals sign, the value cannot.
-fn dim(word: &str) -> Result<(&str, i64), Failure> {
-    let fail = |what: &str| format!("--dim {}: {what}", shown(word));
+/// Reads the `NAME=VALUE` of an argument. The name may hold an equals sign, the value cannot.
+pub(crate) fn dim<'w>(flag: &str, word: &'w str) -> Result<(&'w str, i64), Failure> {
+    let fail = |what: &str| format!("{flag} {}: {what}", shown(word));
     let form = |what: &str| Failure::usage(fail(&format!("{what}; give NAME=VALUE, for instance batch=4")));
     let (name, value) = word.rsplit_once('=').ok_or_else(|| form("there is no value"))?;
     let value: i64 = value.parse().map_err(|_| form("the value is no whole number in range"))?;
@@ -190,11 +197,11 @@ fn drawn(port: &Port, random: &mut SplitMix) -> Result<Tensor, Failure> {
     Tensor::new(port.dtype, shape, bytes).map_err(fail)
 }
 
-fn shown(name: &str) -> String {
+pub(crate) fn shown(name: &str) -> String {
     ellipsis(name, NAME).to_string()
 }
 
-fn list(names: &[&str]) -> String {
+pub(crate) fn list(names: &[&str]) -> String {
     let mut text: Vec<String> = names.iter().take(LISTED).map(|name| shown(name)).collect();
     if names.len() > LISTED {
         text.push(format!("and {} more", names.len() - LISTED));

@@ -3,6 +3,7 @@
 
 mod args;
 mod commands;
+mod dims;
 mod exit;
 mod inputs;
 mod latencies;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Run(options) => commands::run::run(&options),
         Command::Plan(options) => commands::plan::plan(&options),
+        Command::Fit(options) => commands::fit::fit(&options),
         Command::Report(options) => commands::report::report(&options),
         Command::Top(options) => commands::top::top(&options),
         Command::Bench(options) => commands::bench::bench(&options),

@@ -43,6 +43,13 @@ impl Bounds {
         self.lower <= value && self.upper.is_none_or(|upper| value <= upper)
     }
 
+    /// The least bounds around both.
+    #[must_use]
+    pub fn hull(self, other: Self) -> Self {
+        let upper = self.upper.zip(other.upper).map(|(a, b)| a.max(b));
+        Self { lower: self.lower.min(other.lower), upper }
+    }
+
     fn is_empty(&self) -> bool {
         self.upper.is_some_and(|upper| upper < self.lower)
     }

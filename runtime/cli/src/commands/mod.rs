@@ -3,8 +3,11 @@
 pub(crate) mod bench;
 mod bench_text;
 pub(crate) mod devices;
+pub(crate) mod fit;
+mod fit_text;
 pub(crate) mod plan;
 mod plan_json;
+mod plan_shapes;
 mod plan_text;
 mod plan_why;
 mod planned;

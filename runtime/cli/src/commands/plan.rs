@@ -5,19 +5,23 @@ use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 
-use bayplan::{Device, Effort, Error, Target};
+use bayplan::{Arena, Bindings, Device, Effort, Error, Program, Target};
+use bayplan_compile::plan_file::PlanFile;
+use bayplan_compile::{Family, FunctionId, OutputPolicy};
+use bayplan_graph::ByteRange;
 use bayplan_plan::csv::{self, Instance};
 use bayplan_plan::{Plan, Violation, solve};
-use bayplan_text::{Bytes, ellipsis, escape};
+use bayplan_text::{Bytes, Count, ellipsis, escape};
 
 use super::plan_json::{Rest, plan_json};
+use super::plan_shapes::shapes_text;
 use super::plan_text::{instance_text, model_text};
 use super::planned::Planned;
 use super::run::{compile, compile_options, device_options, open_model};
 use crate::args::{ModelOptions, PlanFormat, PlanOptions};
 use crate::exit::{Failure, Outcome};
 use crate::out::counted;
-use crate::{inputs, out};
+use crate::{dims, inputs, out};
 
 /// Largest instance read into memory: a million buffers take about 40 MB.
 const MAX_CSV: u64 = 1 << 30;
@@ -36,9 +40,19 @@ pub(crate) fn plan(options: &PlanOptions) -> Outcome {
         if options.model.order.is_some() {
             return Err(Failure::usage("--order applies to models; an instance in CSV has no operators"));
         }
+        if !options.model.dim_max.is_empty() || !options.model.dim_min.is_empty() {
+            return Err(Failure::usage(
+                "--dim-max and --dim-min apply to models; an instance in CSV has fixed sizes",
+            ));
+        }
+        if !options.outputs.is_empty() || options.budget.is_some() {
+            return Err(Failure::usage(
+                "--output and --budget apply to models; an instance in CSV has only buffers",
+            ));
+        }
         instance(path, format, effort)?
     } else {
-        model(&options.model, format, effort)?
+        return model(options, format, effort);
     };
     out::print(&text)?;
     Ok(ExitCode::SUCCESS)
@@ -121,22 +135,89 @@ pub(super) fn read(path: &Path) -> Result<Instance, Failure> {
     csv::read(&text).map_err(|e| fail(&e))
 }
 
-fn model(options: &ModelOptions, format: PlanFormat, effort: Effort) -> Result<String, Failure> {
-    let model = open_model(&options.model)?;
-    let dims = inputs::dims(&model, &options.dims)?;
-    let (device, why) = device(options)?;
+fn model(options: &PlanOptions, format: PlanFormat, effort: Effort) -> Outcome {
+    let model = open_model(&options.model.model)?;
+    let dims = dims::known(model.graph(), &options.model)?;
+    let open = dims::open(model.graph(), &dims);
+    if !open.is_empty() {
+        return Err(inputs::without_value(&open, &dims.pinned, &model.graph().constraints));
+    }
+    let (device, why) = device(&options.model)?;
     let generic = Target::generic();
     let target = device.as_ref().map_or(&generic, Device::target);
-    let program = compile(&model, &dims, target, compile_options(options, effort))?;
+    let compile_options = with_outputs(compile_options(&options.model, effort), &options.outputs)?;
+    let (program, shapes) = if dims::unpinned(model.graph(), &dims).is_empty() {
+        let pinned = dims::complete(model.graph(), &dims);
+        (compile(&model, &pinned, target, compile_options)?, None)
+    } else {
+        let read = |range: &ByteRange| model.read(range);
+        let family =
+            Family::new(model.graph(), &dims, target, &compile_options, &read).map_err(Error::from)?;
+        let file = PlanFile::of(&family, model.graph());
+        let program = family.at(FunctionId(0), &largest(&file)).map_err(Error::from)?;
+        (program, Some(file))
+    };
     if let Some(Err(e)) = device.map(|device| device.check_memory(&program)) {
         out::error_line("warning", &format!("this would not run now: {e}"));
     }
     let planned = Planned::of_program(&program, effort)?;
-    Ok(match format {
+    let mut text = match format {
         PlanFormat::Csv => csv::write(&escaped(planned.instance), None),
-        PlanFormat::Json => plan_json("model", &program.name, &planned, Rest::of_program(&program)?)?,
+        PlanFormat::Json => {
+            plan_json("model", &program.name, &planned, Rest::of_program(&program, shapes.as_ref())?)?
+        }
         PlanFormat::Text => model_text(&program, &planned, why.as_deref()),
-    })
+    };
+    if let (PlanFormat::Text, Some(file)) = (format, &shapes) {
+        text += &shapes_text(file);
+    }
+    out::print(&text)?;
+    held(needed(&program, shapes.as_ref()), options.budget)
+}
+
+/// The point that needs the largest arena.
+fn largest(file: &PlanFile) -> Bindings {
+    let most = file.functions.iter().max_by_key(|function| function.reservation.attained);
+    most.map_or_else(Bindings::new, |function| function.reservation.at.clone())
+}
+
+/// Bytes of device memory that a session takes: weights, and what is larger of loading them and the activations of the
+/// largest shape.
+fn needed(program: &Program, shapes: Option<&PlanFile>) -> u64 {
+    let of = |arena: Arena| program.arena_bytes[arena.index()];
+    let run = shapes.map_or(of(Arena::Activations), PlanFile::arena_bytes);
+    of(Arena::Weights).saturating_add(run.max(of(Arena::Load)))
+}
+
+/// Whether a budget holds what is needed; a message and exit code 1 if not.
+fn held(needed: u64, budget: Option<u64>) -> Outcome {
+    match budget {
+        Some(budget) if needed > budget => Err(Failure::new(format!(
+            "the plan takes {} bytes, {} more than the budget of {}; `bayplan fit` tells what fits",
+            Count(needed),
+            Count(needed - budget),
+            Bytes(budget)
+        ))),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Reads `NAME=borrow|own|into` words; whether the names are outputs is for the compiler to say.
+fn with_outputs(mut options: bayplan::Options, words: &[String]) -> Result<bayplan::Options, Failure> {
+    for word in words {
+        let read = word.rsplit_once('=').and_then(|(name, policy)| {
+            let all = [OutputPolicy::Borrow, OutputPolicy::Own, OutputPolicy::Into];
+            Some((name, all.into_iter().find(|own| own.name() == policy)?))
+        });
+        let Some((name, policy)) = read else {
+            let word = ellipsis(word, ID);
+            return Err(Failure::usage(format!("--output {word}: give NAME=borrow, NAME=own or NAME=into")));
+        };
+        if options.outputs.named.insert(name.to_owned(), policy).is_some() {
+            return Err(Failure::usage(format!("--output {} is given twice", ellipsis(name, ID))));
+        }
+    }
+    Ok(options)
 }
 
 /// The same with ids that are harmless in a terminal: a file's ids are the user's own, a model's names are not.

@@ -1,7 +1,8 @@
 //! What `bayplan plan` tells programs.
 
 use bayplan::{Arena, Program, record};
-use bayplan_compile::{Order, Schedule};
+use bayplan_compile::plan_file::PlanFile;
+use bayplan_compile::{Order, OutputPolicy, Port, Schedule};
 use bayplan_plan::LowerBound;
 use bayplan_plan::explain::{BoundProof, Ground, Loss, Verdict};
 use serde::Serialize;
@@ -66,12 +67,16 @@ pub(super) enum Rest {
         order: Value,
         /// Buffers, ops and weights, as a recording keeps them.
         plan: Value,
+        /// What becomes of each output.
+        outputs: Value,
+        /// The plan of every shape within bounds, as a file that is read back; none if there is one shape.
+        shapes: Option<Value>,
     },
 }
 
 impl Rest {
     /// What there is to tell of a program beside its plan.
-    pub(super) fn of_program(program: &Program) -> Result<Self, Failure> {
+    pub(super) fn of_program(program: &Program, shapes: Option<&PlanFile>) -> Result<Self, Failure> {
         let fail = |e: serde_json::Error| Failure::new(e.to_string());
         Ok(Self::Model {
             dims: program.dims.iter().map(|(name, value)| (name.to_string(), json!(value))).collect(),
@@ -83,8 +88,17 @@ impl Rest {
             kernels: program.kernels.len(),
             order: order_json(&program.schedule),
             plan: serde_json::from_str(&record(program).to_json()).map_err(fail)?,
+            outputs: outputs_json(program),
+            shapes: shapes.map(PlanFile::to_value),
         })
     }
+}
+
+/// The policy of each output.
+fn outputs_json(program: &Program) -> Value {
+    let output =
+        |(port, policy): (&Port, &OutputPolicy)| json!({ "name": port.name, "policy": policy.name() });
+    program.outputs.iter().zip(&program.output_policies).map(output).collect()
 }
 
 /// In which order operators run, and what that saves.

@@ -113,11 +113,13 @@ fn open(options: &ModelOptions) -> Result<Device, Failure> {
 
 /// Opens a model; whatever is wrong with it, the message names the file.
 pub(crate) fn open_model(path: &Path) -> Result<Model, Failure> {
-    let name = path.display().to_string();
-    Model::open(path).map_err(|e| {
-        let failure = Failure::from(e);
-        if failure.mentions(&name) { failure } else { failure.about(&escape(&name).to_string()) }
-    })
+    Model::open(path).map_err(|e| named(path, e))
+}
+
+/// What is wrong with a model, the file named.
+pub(crate) fn named(path: &Path, e: bayplan::Error) -> Failure {
+    let (name, failure) = (path.display().to_string(), Failure::from(e));
+    if failure.mentions(&name) { failure } else { failure.about(&escape(&name).to_string()) }
 }
 
 /// Compiles a model for dims that its symbols have got.

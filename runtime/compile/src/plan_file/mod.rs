@@ -9,7 +9,9 @@
 //! What is stored is sizes as expressions, lifespans, alignments and the order of placement; offsets follow from them.
 
 mod json;
+mod of;
 mod read;
+mod temp;
 
 pub use json::memory_value;
 

@@ -1,0 +1,172 @@
+//! `bayplan fit`.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use bayplan::{Device, Error, Model, Options, Target};
+use bayplan_compile::plan_file::memory_value;
+use bayplan_compile::{Dims, Family, ReadConstant};
+use bayplan_expr::Bindings;
+use bayplan_graph::{ByteRange, Graph};
+use bayplan_plan::memory::{MemoryFunction, Row, SolveError, steps};
+use serde_json::{Value, json};
+
+use super::fit_text::{crossings, fit_text};
+use super::run::{compile_options, device_options, named};
+use crate::args::{FitOptions, ModelOptions};
+use crate::dims;
+use crate::exit::{Failure, Outcome};
+use crate::{inputs, out};
+
+/// Version of the JSON that this command prints. It changes when a key changes its meaning, not when one is added.
+const VERSION: u32 = 1;
+
+/// What fits a budget.
+pub(crate) struct Fitted {
+    /// The bytes as a function of the dimensions.
+    pub(crate) memory: MemoryFunction,
+    /// In bytes.
+    pub(crate) budget: u64,
+    /// Values of all dimensions without a value of their own, the largest that fit; the first is what `run` takes. None if
+    /// all dimensions have one.
+    pub(crate) rows: Vec<Row>,
+    /// The dimension that the rows were solved for.
+    pub(crate) solved: Option<String>,
+    /// Whether anything fits.
+    pub(crate) fits: bool,
+}
+
+/// Finds what fits. Dimensions that have no upper bound get one from what the inputs alone take.
+///
+/// # Errors
+/// The model cannot be compiled, or `solve` is none of its dimensions.
+pub(crate) fn fitted(
+    graph: &Graph,
+    dims: &Dims,
+    solve: Option<&str>,
+    budget: u64,
+    compile: (&Target, &Options, &ReadConstant<'_>),
+) -> Result<Fitted, Failure> {
+    let symbols = dims::unpinned(graph, dims);
+    let open = dims::open(graph, dims);
+    let solved = match solve {
+        Some(name) if symbols.iter().any(|own| own == name) => Some(name),
+        Some(name) => {
+            let names: Vec<&str> = symbols.iter().map(String::as_str).collect();
+            let (name, names) = (inputs::shown(name), inputs::list(&names));
+            return Err(Failure::usage(format!(
+                "--solve {name}: the dimensions without a value are: {names}"
+            )));
+        }
+        None => open.last().or(symbols.last()).map(String::as_str),
+    };
+    let capped = dims::capped(graph, dims, solved.unwrap_or_default(), budget)?;
+    let (target, options, read) = compile;
+    let family = Family::new(graph, &capped, target, options, read).map_err(Error::from)?;
+    let memory = family.memory();
+    let Some(solved) = solved else {
+        let needed = memory.eval(&Bindings::new()).map_err(|e| Failure::new(e.to_string()))?;
+        return Ok(Fitted { memory, budget, rows: Vec::new(), solved: None, fits: needed <= budget });
+    };
+    let axis = |name: &String| (name.clone(), steps(capped.bounds.get(name)));
+    let axes: Vec<_> = symbols.iter().filter(|name| *name != solved).map(axis).collect();
+    let rows = match memory.table(budget, solved, &axes, &Bindings::new()) {
+        Ok(rows) => rows,
+        Err(SolveError::Nothing { .. }) => Vec::new(),
+        Err(e) => return Err(Failure::new(e.to_string())),
+    };
+    let fits = !rows.is_empty();
+    Ok(Fitted { memory, budget, rows, solved: Some(solved.to_owned()), fits })
+}
+
+pub(crate) fn fit(options: &FitOptions) -> Outcome {
+    let source = Source::open(&options.model.model)?;
+    let graph = source.graph();
+    let dims = dims::known(graph, &options.model)?;
+    let target = target(&options.model)?;
+    let compile = compile_options(&options.model, bayplan::Effort::Normal);
+    let read = |range: &ByteRange| source.read(range);
+    let fitted = fitted(graph, &dims, options.solve.as_deref(), options.budget, (&target, &compile, &read))?;
+    if options.format.is_json() {
+        out::print_json(&fit_json(&graph.name, &target.name, &fitted))?;
+    } else {
+        out::print(&fit_text(&graph.name, &target.name, &fitted, source.note()))?;
+    }
+    Ok(ExitCode::from(u8::from(!fitted.fits)))
+}
+
+/// A model, or its graph alone where its weights are not there: planning does not need them.
+enum Source {
+    Whole(Model),
+    Graph(Graph, String),
+}
+
+impl Source {
+    fn open(path: &Path) -> Result<Self, Failure> {
+        match Model::open(path) {
+            Ok(model) => Ok(Self::Whole(model)),
+            Err(Error::Weights(why)) => {
+                let graph = Model::import(path).map_err(|_| named(path, Error::Weights(why.clone())))?;
+                Ok(Self::Graph(graph, why.to_string()))
+            }
+            Err(e) => Err(named(path, e)),
+        }
+    }
+
+    fn graph(&self) -> &Graph {
+        match self {
+            Self::Whole(model) => model.graph(),
+            Self::Graph(graph, _) => graph,
+        }
+    }
+
+    fn read(&self, range: &ByteRange) -> Result<Vec<u8>, String> {
+        match self {
+            Self::Whole(model) => model.read(range),
+            Self::Graph(_, why) => Err(why.clone()),
+        }
+    }
+
+    /// Why the weights are not there.
+    fn note(&self) -> Option<&str> {
+        match self {
+            Self::Whole(_) => None,
+            Self::Graph(_, why) => Some(why),
+        }
+    }
+}
+
+/// The target of the device that was asked for or is best, else the built-in one.
+fn target(options: &ModelOptions) -> Result<Target, Failure> {
+    let device = device_options(options)?;
+    match Device::open(&device) {
+        Ok(device) => Ok(device.target().clone()),
+        Err(Error::NoDevice(_)) if device == Default::default() => Ok(Target::generic()),
+        Err(e) => Err(e.into()),
+    }
+}
+
+fn fit_json(model: &str, target: &str, fitted: &Fitted) -> Value {
+    let Fitted { memory, budget, rows, solved, fits } = fitted;
+    let row = |row: &Row| {
+        let binds = row.solution.binding.and_then(|binding| {
+            let (function, term) = memory.term(binding)?;
+            Some(json!({ "function": function.name, "term": term.name, "bytes": binding.bytes }))
+        });
+        let dims: serde_json::Map<String, Value> =
+            row.point.iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
+        json!({ "dims": dims, "bytes": row.solution.bytes, "next": row.solution.next, "binds": binds })
+    };
+    let crossing = |(terms, place): ([&str; 2], String)| json!({ "terms": terms, "equal": place });
+    json!({
+        "version": VERSION,
+        "model": model,
+        "target": target,
+        "budget": budget,
+        "memory": memory_value(memory),
+        "solved": solved,
+        "rows": rows.iter().map(row).collect::<Vec<_>>(),
+        "crossings": crossings(memory).into_iter().map(crossing).collect::<Vec<_>>(),
+        "fits": fits,
+    })
+}

@@ -1,0 +1,137 @@
+//! What is known of a model's dimensions before any input: values and bounds.
+
+use bayplan_compile::{Dims, device_size};
+use bayplan_expr::{Bindings, Bounds, Expr};
+use bayplan_graph::Graph;
+
+use crate::args::ModelOptions;
+use crate::exit::Failure;
+use crate::inputs::{dim, list, shown};
+
+/// A dimension that a budget decides is looked for up to this one; `--dim-max` allows more.
+const MOST_SOLVED: i64 = 1 << 20;
+
+/// The other dimensions without a bound are tried up to this one.
+const MOST_TRIED: i64 = 1 << 12;
+
+/// Values from `--dim`, bounds from `--dim-max` and `--dim-min` within those that the model states.
+pub(crate) fn known(graph: &Graph, options: &ModelOptions) -> Result<Dims, Failure> {
+    let symbols = graph.free_symbols();
+    let names: Vec<&str> = symbols.iter().map(String::as_str).collect();
+    let mut dims = Dims::default();
+    for (name, value) in words(&names, "--dim", &options.dims)? {
+        dims.pinned.set(name, value);
+    }
+    let most = words(&names, "--dim-max", &options.dim_max)?;
+    let least = words(&names, "--dim-min", &options.dim_min)?;
+    for name in &names {
+        let of = |given: &[(&str, i64)]| given.iter().find(|(own, _)| own == name).map(|&(_, value)| value);
+        let (upper, lower) = (of(&most), of(&least));
+        if dims.pinned.get(name).is_some() {
+            if upper.or(lower).is_some() {
+                let name = shown(name);
+                return Err(Failure::usage(format!(
+                    "--dim gives {name} a value, so bounds of it do not apply"
+                )));
+            }
+            continue;
+        }
+        let own = graph.symbols.get(name);
+        let bounds = Bounds {
+            lower: lower.map_or(own.lower, |lower| lower.max(own.lower)),
+            upper: own.upper.into_iter().chain(upper).min(),
+        };
+        dims.bounds.declare(name, bounds).map_err(|e| Failure::usage(e.to_string()))?;
+    }
+    Ok(dims)
+}
+
+/// Reads `NAME=N` words; every name must be a symbol, and be given once.
+fn words<'w>(symbols: &[&str], flag: &str, words: &'w [String]) -> Result<Vec<(&'w str, i64)>, Failure> {
+    let mut read: Vec<(&str, i64)> = Vec::with_capacity(words.len());
+    for word in words {
+        let (name, value) = dim(flag, word)?;
+        if !symbols.contains(&name) {
+            return Err(Failure::usage(match symbols.len() {
+                0 => format!("the model has no symbolic dimension, so {flag} {} does not apply", shown(name)),
+                _ => format!("the model has no dimension {}; it has {}", shown(name), list(symbols)),
+            }));
+        }
+        if read.iter().any(|(other, _)| *other == name) {
+            return Err(Failure::usage(format!("{flag} {} is given twice", shown(name))));
+        }
+        read.push((name, value));
+    }
+    Ok(read)
+}
+
+/// The symbols without a value that do not follow from others, as they first stand in the inputs' shapes.
+pub(crate) fn unpinned(graph: &Graph, dims: &Dims) -> Vec<String> {
+    let ties = graph.ties(&dims.pinned);
+    let mut found: Vec<String> = Vec::new();
+    let shapes = graph.inputs.iter().filter_map(|&input| graph.value(input).ty.as_ref());
+    for name in shapes.flat_map(|ty| &ty.shape).flat_map(Expr::symbols) {
+        let follows = ties.iter().any(|tie| tie.symbol == name);
+        if dims.pinned.get(name).is_none() && !follows && !found.iter().any(|other| other == name) {
+            found.push(name.to_owned());
+        }
+    }
+    found
+}
+
+/// The values given, and those that follow from them.
+pub(crate) fn complete(graph: &Graph, dims: &Dims) -> Bindings {
+    let mut all = dims.pinned.clone();
+    for tie in graph.ties(&dims.pinned) {
+        if let (None, Ok(value)) = (all.get(&tie.symbol), tie.is.eval(&dims.pinned)) {
+            all.set(tie.symbol, value);
+        }
+    }
+    all
+}
+
+/// Those of them without an upper bound.
+pub(crate) fn open(graph: &Graph, dims: &Dims) -> Vec<String> {
+    unpinned(graph, dims).into_iter().filter(|name| dims.bounds.get(name).upper.is_none()).collect()
+}
+
+/// The same with an upper bound for every symbol: what the inputs alone leave room for in a budget. `solved` is the symbol
+/// that the budget decides.
+pub(crate) fn capped(graph: &Graph, dims: &Dims, solved: &str, budget: u64) -> Result<Dims, Failure> {
+    let mut capped = dims.clone();
+    let ties = graph.ties(&dims.pinned);
+    let bytes = input_bytes(graph).replace(&|name| {
+        let tied = ties.iter().find(|tie| tie.symbol == name).map(|tie| tie.is.clone());
+        dims.pinned.get(name).map(Expr::from).or(tied)
+    });
+    let least: Bindings = unpinned(graph, dims)
+        .into_iter()
+        .map(|name| (name.clone(), dims.bounds.get(&name).lower.max(1)))
+        .collect();
+    for name in open(graph, dims) {
+        let own = dims.bounds.get(&name);
+        let most = if name == solved { MOST_SOLVED } else { MOST_TRIED };
+        let fits = |value: i64| {
+            let needed = bytes.eval(&least.clone().with(name.as_str(), value));
+            needed.is_ok_and(|needed| u64::try_from(needed).is_ok_and(|needed| needed <= budget))
+        };
+        // The bytes of inputs never fall as a dimension grows.
+        let (mut low, mut high) = (own.lower.max(1), most.max(own.lower.max(1)) + 1);
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            *if fits(middle) { &mut low } else { &mut high } = middle;
+        }
+        let bounds = Bounds { upper: Some(low), ..own };
+        capped.bounds.declare(&name, bounds).map_err(|e| Failure::usage(e.to_string()))?;
+    }
+    Ok(capped)
+}
+
+/// The bytes of all inputs on the device.
+fn input_bytes(graph: &Graph) -> Expr {
+    let bytes = |ty: &bayplan_graph::TensorType| {
+        let elements: Expr = ty.shape.iter().product();
+        elements * device_size(ty.dtype)
+    };
+    graph.inputs.iter().filter_map(|&input| graph.value(input).ty.as_ref()).map(bytes).sum()
+}

@@ -1,0 +1,102 @@
+//! What fits: the memory function of whole models, held to fresh compiles at random shapes.
+
+use bayplan_compile::{Arena, Dims, Family, FunctionId, Options, Program, compile};
+use bayplan_expr::{Bindings, Bounds, Expr};
+use bayplan_graph::{ByteRange, Graph};
+use bayplan_plan::memory::MemoryFunction;
+use bayplan_shaders::Target;
+use bayplan_tests::decoder::Decoder;
+use bayplan_tests::random::Random;
+
+/// The box: symbol, least and greatest value.
+const BOX: [(&str, i64, i64); 3] = [("batch", 1, 8), ("seq", 1, 2048), ("past", 0, 65_536)];
+
+const POINTS: usize = 100;
+
+/// No weight file is there: nothing of it may be read.
+fn unread(range: &ByteRange) -> Result<Vec<u8>, String> {
+    panic!("{range:?} of a weight file is read");
+}
+
+fn graph(decoder: &Decoder) -> Graph {
+    let bytes = decoder.onnx();
+    let mut graph =
+        bayplan_onnx::import(&bytes.as_slice(), &bayplan_onnx::ImportOptions::default()).expect("a model");
+    graph.infer().expect("types");
+    bayplan_graph::verify(&graph).expect("a sound graph");
+    graph
+}
+
+/// Binds anything at once, so that no operation is cut.
+fn target() -> Target {
+    Target {
+        max_storage_range: 1 << 45,
+        max_allocation: 1 << 45,
+        max_workgroup_count: [u32::MAX; 3],
+        ..Target::generic()
+    }
+}
+
+fn dims() -> Dims {
+    let mut dims = Dims::default();
+    for (symbol, low, high) in BOX {
+        dims.bounds.declare(symbol, Bounds::between(low, high)).expect("a box that is not empty");
+    }
+    dims
+}
+
+fn activations(program: &Program) -> u64 {
+    program.arena_bytes[Arena::Activations.index()]
+}
+
+/// Bytes of the arena that the function tells.
+fn arena(memory: &MemoryFunction, point: &Bindings) -> u64 {
+    memory.eval(point).expect("bytes") - memory.fixed(point).expect("bytes")
+}
+
+#[test]
+fn a_decoder_of_eight_billion_parameters_tells_its_own_formula() {
+    let graph = graph(&Decoder::LLAMA_3_8B);
+    let (target, options) = (target(), Options::default());
+    let family = Family::new(&graph, &dims(), &target, &options, &unread).expect("a family");
+    let memory = family.memory();
+    println!("{memory}");
+
+    // Naive attention: in c·batch·seq·(past + seq) the mixed difference is c, the second one along seq twice that.
+    let term = |bytes: &Expr| {
+        let at = |batch: i64, seq: i64, past: i64| {
+            let point = Bindings::new().with("batch", batch).with("seq", 64 * seq).with("past", 64 * past);
+            bytes.eval(&point).expect("a value")
+        };
+        let mixed =
+            |batch: i64| at(batch, 11, 101) - at(batch, 11, 100) - at(batch, 10, 101) + at(batch, 10, 100);
+        let second = |batch: i64| at(batch, 12, 100) - 2 * at(batch, 11, 100) + at(batch, 10, 100);
+        mixed(1) > 0 && mixed(3) == 3 * mixed(1) && second(1) == 2 * mixed(1) && second(3) == 2 * mixed(3)
+    };
+    let terms = memory.functions.iter().flat_map(|function| &function.terms);
+    assert!(terms.map(|own| &own.bytes).any(term), "{memory}");
+
+    let mut random = Random::new(0x11a3a);
+    for _ in 0..POINTS {
+        let value = |(symbol, low, high): (&'static str, i64, i64)| {
+            (symbol, low + random.between(0, (high - low) as u64) as i64)
+        };
+        let point: Bindings = BOX.into_iter().map(value).collect();
+        let total = point.get("past").zip(point.get("seq")).map_or(0, |(past, seq)| past + seq);
+        let whole = point.clone().with("total", total);
+        let fresh = compile(&graph, &whole, &target, options.clone(), &unread).expect("a program");
+        assert_eq!(arena(&memory, &point), activations(&fresh), "{point}");
+        let replayed = family.at(FunctionId(0), &point).expect("a program");
+        assert_eq!(activations(&replayed), activations(&fresh), "{point}");
+    }
+
+    // Its solution is right.
+    for (batch, seq, budget) in [(1, 512, 48 << 30), (1, 2048, 64 << 30), (4, 1, 48 << 30)] {
+        let others = Bindings::new().with("batch", batch).with("seq", seq);
+        let found = memory.solve(budget, "past", &others).expect("a past that fits");
+        let at = |past: i64| memory.eval(&others.clone().with("past", past)).expect("bytes");
+        println!("batch={batch} seq={seq} {budget} bytes: past={} ({:?})", found.value, found.binding);
+        assert!(at(found.value) <= budget && budget < at(found.value + 1));
+        assert_eq!(found.all_up_to, Some(found.value));
+    }
+}
