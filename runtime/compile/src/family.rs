@@ -1,6 +1,7 @@
 //! A model compiled for every shape within bounds: several functions, one weights arena, one activations arena.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bayplan_expr::{Bindings, Bounds, Scope};
 use bayplan_graph::{BindError, ByteRange, ConstData, Graph, Tensor, Tie, ValueSource};
@@ -8,7 +9,7 @@ use bayplan_shaders::Target;
 
 use crate::error::CompileError;
 use crate::fold::{MAX_CONSTANT, ReadConstant};
-use crate::inputs::{InputError, match_inputs};
+use crate::inputs::{GivenShape, InputError, match_shapes, shapes_of};
 use crate::program::{Arena, BufferKind, Program};
 use crate::{Options, concrete, family_dims, policy};
 
@@ -188,12 +189,20 @@ impl Family {
     /// An input is missing, unknown, given twice, of another type or rank; its sizes do not fit what the model declares or
     /// those of the other inputs; a dim is outside its bounds ([`InputError::BoundExceeded`]). Nothing was written then.
     pub fn dims(&self, function: FunctionId, inputs: &[(&str, &Tensor)]) -> Result<Bindings, InputError> {
+        self.dims_of(function, &shapes_of(inputs))
+    }
+
+    /// The same for inputs that lie somewhere else than in tensors.
+    ///
+    /// # Errors
+    /// As [`Family::dims`].
+    pub fn dims_of(&self, function: FunctionId, inputs: &[GivenShape<'_>]) -> Result<Bindings, InputError> {
         let Ok(member) = self.member(function) else {
             return Err(InputError::NoFunction { number: function.0, functions: self.functions.len() });
         };
         match &member.graph {
             Some(graph) => family_dims::dims(graph, member.known(), inputs),
-            None => match_inputs(&self.first.inputs, inputs).map(|_| self.first.dims.clone()),
+            None => match_shapes(&self.first.inputs, inputs).map(|_| self.first.dims.clone()),
         }
     }
 
@@ -258,6 +267,12 @@ impl Family {
     fn member(&self, function: FunctionId) -> Result<&Member, CompileError> {
         let none = || CompileError::Bind(format!("the family has no function {}", function.0));
         self.functions.get(function.0 as usize).ok_or_else(none)
+    }
+}
+
+impl From<Program> for Arc<Family> {
+    fn from(program: Program) -> Self {
+        Self::new(Family::of(program))
     }
 }
 
