@@ -59,7 +59,7 @@ fn a_decoder_of_eight_billion_parameters_tells_its_own_formula() {
     let graph = graph(&Decoder::LLAMA_3_8B);
     let (target, options) = (target(), Options::default());
     let family = Family::new(&graph, &dims(), &target, &options, &unread).expect("a family");
-    let memory = family.memory();
+    let memory = family.memory().expect("a formula");
     println!("{memory}");
 
     // Naive attention: in c·batch·seq·(past + seq) the mixed difference is c, the second one along seq twice that.

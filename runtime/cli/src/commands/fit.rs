@@ -9,6 +9,7 @@ use bayplan_compile::{Dims, Family, ReadConstant};
 use bayplan_expr::Bindings;
 use bayplan_graph::{ByteRange, Graph};
 use bayplan_plan::memory::{MemoryFunction, Row, SolveError, steps};
+use bayplan_text::Bytes;
 use serde_json::{Value, json};
 
 use super::fit_text::{crossings, fit_text};
@@ -63,7 +64,7 @@ pub(crate) fn fitted(
     let capped = dims::capped(graph, dims, solved.unwrap_or_default(), budget)?;
     let (target, options, read) = compile;
     let family = Family::new(graph, &capped, target, options, read).map_err(Error::from)?;
-    let memory = family.memory();
+    let memory = family.memory().map_err(Error::from)?;
     let Some(solved) = solved else {
         let needed = memory.eval(&Bindings::new()).map_err(|e| Failure::new(e.to_string()))?;
         return Ok(Fitted { memory, budget, rows: Vec::new(), solved: None, fits: needed <= budget });
@@ -77,6 +78,34 @@ pub(crate) fn fitted(
     };
     let fits = !rows.is_empty();
     Ok(Fitted { memory, budget, rows, solved: Some(solved.to_owned()), fits })
+}
+
+/// The shape that a run under a budget takes.
+pub(crate) struct Choice {
+    /// A value for every dimension.
+    pub(crate) dims: Bindings,
+    /// The bytes that it needs.
+    pub(crate) bytes: u64,
+}
+
+/// The first row of what fits, as a shape: what `run --budget` takes where a dimension has neither a value nor a bound.
+///
+/// # Errors
+/// As [`fitted`]; nothing fits.
+pub(crate) fn first_row(
+    graph: &Graph,
+    dims: &Dims,
+    budget: u64,
+    compile: (&Target, &Options, &ReadConstant<'_>),
+) -> Result<Choice, Failure> {
+    let fitted = fitted(graph, dims, None, budget, compile)?;
+    let Some(row) = fitted.rows.first() else {
+        let budget = Bytes(budget);
+        return Err(Failure::new(format!("no shape fits {budget}; `bayplan fit` tells what the model needs")));
+    };
+    let mut pinned = dims.clone();
+    pinned.pinned.extend(row.point.iter());
+    Ok(Choice { dims: dims::complete(graph, &pinned), bytes: row.solution.bytes })
 }
 
 pub(crate) fn fit(options: &FitOptions) -> Outcome {

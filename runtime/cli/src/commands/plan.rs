@@ -153,7 +153,7 @@ fn model(options: &PlanOptions, format: PlanFormat, effort: Effort) -> Outcome {
         let read = |range: &ByteRange| model.read(range);
         let family =
             Family::new(model.graph(), &dims, target, &compile_options, &read).map_err(Error::from)?;
-        let file = PlanFile::of(&family, model.graph());
+        let file = PlanFile::of(&family, model.graph()).map_err(Error::from)?;
         let program = family.at(FunctionId(0), &largest(&file)).map_err(Error::from)?;
         (program, Some(file))
     };

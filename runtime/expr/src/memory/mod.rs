@@ -34,6 +34,7 @@ use crate::scope::{Scope, ScopeError};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use bayplan_text::ellipsis;
+use core::cmp::Reverse;
 use core::fmt;
 
 /// The bytes that a program needs at any point of a box.
@@ -129,6 +130,24 @@ pub struct Term {
     pub name: String,
     /// Their bytes.
     pub bytes: Expr,
+}
+
+/// Tensors that name a term.
+const NAMED: usize = 3;
+
+impl Term {
+    /// A term's name from its tensors with their bytes: the largest ones, `scores, mask, mlp and 2 more`. Empty ones are
+    /// left out.
+    pub fn name_of<'n>(tensors: impl IntoIterator<Item = (u64, &'n str)>) -> String {
+        let mut sized: Vec<(u64, &str)> = tensors.into_iter().filter(|(bytes, _)| *bytes > 0).collect();
+        sized.sort_by_key(|(bytes, _)| Reverse(*bytes));
+        let names: Vec<&str> = sized.iter().take(NAMED).map(|(_, name)| *name).collect();
+        match sized.len() - names.len() {
+            0 if names.is_empty() => "nothing".into(),
+            0 => names.join(", "),
+            more => alloc::format!("{} and {more} more", names.join(", ")),
+        }
+    }
 }
 
 /// A relation of two expressions.

@@ -1,9 +1,7 @@
 //! The peak as an expression.
 
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::cmp::Reverse;
 use core::fmt;
 
 use bayplan_expr::{Bindings, EvalError, Expr, ParseError};
@@ -44,9 +42,6 @@ pub struct Chain {
     /// Their numbers in the problem, from the ground up: each rests on the one before it.
     pub buffers: Vec<u32>,
 }
-
-/// Buffers that name a term.
-const NAMED: usize = 3;
 
 impl PeakForm {
     /// The form as one expression.
@@ -147,18 +142,12 @@ impl SymbolicPlan {
     }
 
     fn chain_name<'n>(&self, chain: &Chain, name: &dyn Fn(u32) -> &'n str) -> String {
-        let size = |buffer: u32| {
+        let sized = |&buffer: &u32| {
             let own = self.problem().buffers().get(buffer as usize);
-            own.and_then(|own| own.size.eval(&chain.at).ok()).unwrap_or(0)
+            let size =
+                own.and_then(|own| own.size.eval(&chain.at).ok()).and_then(|size| u64::try_from(size).ok());
+            (size.unwrap_or(0), name(buffer))
         };
-        let mut sized: Vec<(i64, u32)> = chain.buffers.iter().map(|&buffer| (size(buffer), buffer)).collect();
-        sized.retain(|(size, _)| *size > 0);
-        sized.sort_by_key(|&(size, buffer)| (Reverse(size), buffer));
-        let names: Vec<&str> = sized.iter().take(NAMED).map(|&(_, buffer)| name(buffer)).collect();
-        match sized.len() - names.len() {
-            0 if names.is_empty() => "nothing".into(),
-            0 => names.join(", "),
-            more => format!("{} and {more} more", names.join(", ")),
-        }
+        Term::name_of(chain.buffers.iter().map(sized))
     }
 }
