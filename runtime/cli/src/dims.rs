@@ -79,6 +79,13 @@ pub(crate) fn unpinned(graph: &Graph, dims: &Dims) -> Vec<String> {
     found
 }
 
+/// The same with more values.
+pub(crate) fn with(dims: &Dims, point: &Bindings) -> Dims {
+    let mut all = dims.clone();
+    all.pinned.extend(point.iter());
+    all
+}
+
 /// The values given, and those that follow from them.
 pub(crate) fn complete(graph: &Graph, dims: &Dims) -> Bindings {
     let mut all = dims.pinned.clone();

@@ -126,7 +126,7 @@ fn repeat(
 }
 
 /// Processor time that this thread has used; planning uses no other.
-fn processor_time() -> Duration {
+pub(super) fn processor_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }

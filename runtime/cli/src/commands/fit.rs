@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use bayplan::{Device, Error, Model, Options, Target};
 use bayplan_compile::plan_file::memory_value;
-use bayplan_compile::{Dims, Family, ReadConstant};
-use bayplan_expr::Bindings;
+use bayplan_compile::{CompileError, Dims, Family, ReadConstant};
+use bayplan_expr::{Bindings, Bounds};
 use bayplan_graph::{ByteRange, Graph};
 use bayplan_plan::memory::{MemoryFunction, Row, SolveError, steps};
 use bayplan_text::Bytes;
@@ -62,8 +62,7 @@ pub(crate) fn fitted(
         None => open.last().or(symbols.last()).map(String::as_str),
     };
     let capped = dims::capped(graph, dims, solved.unwrap_or_default(), budget)?;
-    let (target, options, read) = compile;
-    let family = Family::new(graph, &capped, target, options, read).map_err(Error::from)?;
+    let (family, capped) = compiled(graph, capped, &open, compile)?;
     let memory = family.memory().map_err(Error::from)?;
     let Some(solved) = solved else {
         let needed = memory.eval(&Bindings::new()).map_err(|e| Failure::new(e.to_string()))?;
@@ -78,6 +77,37 @@ pub(crate) fn fitted(
     };
     let fits = !rows.is_empty();
     Ok(Fitted { memory, budget, rows, solved: Some(solved.to_owned()), fits })
+}
+
+/// Compiles for the largest box that the device can run: dimensions whose bounds are not the user's are halved until
+/// nothing in it is refused.
+fn compiled(
+    graph: &Graph,
+    mut dims: Dims,
+    open: &[String],
+    (target, options, read): (&Target, &Options, &ReadConstant<'_>),
+) -> Result<(Family, Dims), Failure> {
+    let mut refused = None;
+    loop {
+        let error = match Family::new(graph, &dims, target, options, read) {
+            Ok(family) => return Ok((family, dims)),
+            Err(error @ (CompileError::Unsupported(_) | CompileError::Plan(_))) => error,
+            Err(error) => return Err(Error::from(error).into()),
+        };
+        let first = refused.get_or_insert(error);
+        let mut smaller = false;
+        for name in open {
+            let Bounds { lower, upper } = dims.bounds.get(name);
+            let half = upper.map(|upper| (upper / 2).max(lower.max(1)));
+            smaller |= half != upper;
+            dims.bounds
+                .declare(name, Bounds { lower, upper: half })
+                .map_err(|e| Failure::new(e.to_string()))?;
+        }
+        if !smaller {
+            return Err(Error::from(first.clone()).into());
+        }
+    }
 }
 
 /// The shape that a run under a budget takes.
@@ -101,11 +131,11 @@ pub(crate) fn first_row(
     let fitted = fitted(graph, dims, None, budget, compile)?;
     let Some(row) = fitted.rows.first() else {
         let budget = Bytes(budget);
-        return Err(Failure::new(format!("no shape fits {budget}; `bayplan fit` tells what the model needs")));
+        return Err(Failure::new(format!(
+            "no shape fits {budget}; `bayplan fit` tells what the model needs"
+        )));
     };
-    let mut pinned = dims.clone();
-    pinned.pinned.extend(row.point.iter());
-    Ok(Choice { dims: dims::complete(graph, &pinned), bytes: row.solution.bytes })
+    Ok(Choice { dims: dims::complete(graph, &dims::with(dims, &row.point)), bytes: row.solution.bytes })
 }
 
 pub(crate) fn fit(options: &FitOptions) -> Outcome {

@@ -9,6 +9,7 @@ pub(crate) mod plan;
 mod plan_json;
 mod plan_shapes;
 mod plan_text;
+mod plan_times;
 mod plan_why;
 mod planned;
 pub(crate) mod report;

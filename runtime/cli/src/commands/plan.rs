@@ -16,8 +16,9 @@ use bayplan_text::{Bytes, Count, ellipsis, escape};
 use super::plan_json::{Rest, plan_json};
 use super::plan_shapes::shapes_text;
 use super::plan_text::{instance_text, model_text};
+use super::plan_times::Times;
 use super::planned::Planned;
-use super::run::{compile, compile_options, device_options, open_model};
+use super::run::{compile_options, device_options, open_model, refused};
 use crate::args::{ModelOptions, PlanFormat, PlanOptions};
 use crate::exit::{Failure, Outcome};
 use crate::out::counted;
@@ -146,17 +147,14 @@ fn model(options: &PlanOptions, format: PlanFormat, effort: Effort) -> Outcome {
     let generic = Target::generic();
     let target = device.as_ref().map_or(&generic, Device::target);
     let compile_options = with_outputs(compile_options(&options.model, effort), &options.outputs)?;
-    let (program, shapes) = if dims::unpinned(model.graph(), &dims).is_empty() {
-        let pinned = dims::complete(model.graph(), &dims);
-        (compile(&model, &pinned, target, compile_options)?, None)
-    } else {
-        let read = |range: &ByteRange| model.read(range);
-        let family =
-            Family::new(model.graph(), &dims, target, &compile_options, &read).map_err(Error::from)?;
-        let file = PlanFile::of(&family, model.graph()).map_err(Error::from)?;
-        let program = family.at(FunctionId(0), &largest(&file)).map_err(Error::from)?;
-        (program, Some(file))
-    };
+    let read = |range: &ByteRange| model.read(range);
+    let family = Family::new(model.graph(), &dims, target, &compile_options, &read)
+        .map_err(|e| refused(e, !dims.pinned.is_empty()))?;
+    let file = PlanFile::of(&family, model.graph()).map_err(Error::from)?;
+    let shapes = (!family.is_static(FunctionId(0))).then_some(&file);
+    let point = dims::complete(model.graph(), &dims::with(&dims, &largest(&file)));
+    let program = family.at(FunctionId(0), &point).map_err(Error::from)?;
+    let times = Times::of(&family, &point).map_err(Error::from)?;
     if let Some(Err(e)) = device.map(|device| device.check_memory(&program)) {
         out::error_line("warning", &format!("this would not run now: {e}"));
     }
@@ -164,15 +162,15 @@ fn model(options: &PlanOptions, format: PlanFormat, effort: Effort) -> Outcome {
     let mut text = match format {
         PlanFormat::Csv => csv::write(&escaped(planned.instance), None),
         PlanFormat::Json => {
-            plan_json("model", &program.name, &planned, Rest::of_program(&program, shapes.as_ref())?)?
+            plan_json("model", &program.name, &planned, Rest::of_program(&program, shapes, &times)?)?
         }
-        PlanFormat::Text => model_text(&program, &planned, why.as_deref()),
+        PlanFormat::Text => model_text(&program, &planned, &times, why.as_deref()),
     };
-    if let (PlanFormat::Text, Some(file)) = (format, &shapes) {
+    if let (PlanFormat::Text, Some(file)) = (format, shapes) {
         text += &shapes_text(file);
     }
     out::print(&text)?;
-    held(needed(&program, shapes.as_ref()), options.budget)
+    held(needed(&program, shapes), options.budget)
 }
 
 /// The point that needs the largest arena.

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::devices::target_json;
+use super::plan_times::Times;
 use super::plan_why::verdict_text;
 use super::planned::Planned;
 use crate::exit::Failure;
@@ -69,6 +70,8 @@ pub(super) enum Rest {
         plan: Value,
         /// What becomes of each output.
         outputs: Value,
+        /// What planning takes, in nanoseconds.
+        times: Value,
         /// The plan of every shape within bounds, as a file that is read back; none if there is one shape.
         shapes: Option<Value>,
     },
@@ -76,7 +79,11 @@ pub(super) enum Rest {
 
 impl Rest {
     /// What there is to tell of a program beside its plan.
-    pub(super) fn of_program(program: &Program, shapes: Option<&PlanFile>) -> Result<Self, Failure> {
+    pub(super) fn of_program(
+        program: &Program,
+        shapes: Option<&PlanFile>,
+        times: &Times,
+    ) -> Result<Self, Failure> {
         let fail = |e: serde_json::Error| Failure::new(e.to_string());
         Ok(Self::Model {
             dims: program.dims.iter().map(|(name, value)| (name.to_string(), json!(value))).collect(),
@@ -89,6 +96,7 @@ impl Rest {
             order: order_json(&program.schedule),
             plan: serde_json::from_str(&record(program).to_json()).map_err(fail)?,
             outputs: outputs_json(program),
+            times: times.json(),
             shapes: shapes.map(PlanFile::to_value),
         })
     }

@@ -5,6 +5,7 @@ use bayplan_compile::{Order, Schedule};
 use bayplan_plan::Plan;
 use bayplan_text::{Bytes, Count, Percent, ellipsis, escape};
 
+use super::plan_times::Times;
 use super::plan_why::{labelled, why_text};
 use super::planned::Planned;
 use super::run_text::dims_text;
@@ -25,7 +26,7 @@ pub(super) fn instance_text(name: &str, planned: &Planned, given: Option<&Plan>)
 }
 
 /// A program, its plan, and why that is not smaller; `why` says why it is for the target that it is for.
-pub(super) fn model_text(program: &Program, planned: &Planned, why: Option<&str>) -> String {
+pub(super) fn model_text(program: &Program, planned: &Planned, times: &Times, why: Option<&str>) -> String {
     let dims = dims_text(program);
     let mut text = format!("model        {}  {dims}", ellipsis(&program.name, 40)).trim_end().to_owned();
     text += &format!("\ntarget       {}\n", ellipsis(&program.target.name, NAME));
@@ -41,6 +42,7 @@ pub(super) fn model_text(program: &Program, planned: &Planned, why: Option<&str>
         Count(program.load.dispatches.len() as u64),
         counted(program.kernels.len(), "kernel", "kernels")
     );
+    text += &times.text();
     text += &order(&program.schedule);
     text += &blocks(program);
     let witness = program.run.plan.lower_bound.witness;

@@ -130,10 +130,17 @@ pub(crate) fn compile(
     options: bayplan::Options,
 ) -> Result<Program, Failure> {
     model.compile(dims, target, options).map_err(|e| match e {
-        // Values that do not fit each other are the fault of whoever gave them.
-        bayplan::Error::Compile(CompileError::Bind(reason)) if !dims.is_empty() => Failure::usage(reason),
+        bayplan::Error::Compile(e) => refused(e, !dims.is_empty()),
         e => e.into(),
     })
+}
+
+/// Why a model was not compiled. Values that do not fit each other are the fault of whoever gave them.
+pub(crate) fn refused(e: CompileError, given: bool) -> Failure {
+    match e {
+        CompileError::Bind(reason) if given => Failure::usage(reason),
+        e => bayplan::Error::from(e).into(),
+    }
 }
 
 /// How to compile.

@@ -11,7 +11,6 @@
 mod json;
 mod of;
 mod read;
-mod temp;
 
 pub use json::memory_value;
 
