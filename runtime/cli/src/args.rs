@@ -19,7 +19,7 @@ JSON: version, model, device, dims, seed; inputs and outputs (each with name, dt
 const FIT: &str = "\
 Example: bayplan fit decoder.onnx --budget 6GiB --dim batch=1 --dim-max seq=2048
 
-JSON: version, model, target, budget (bytes); memory, the bytes as a function of the dimensions: weights \
+JSON: version, model, target, budget (bytes, or null); memory, the bytes as a function of the dimensions: weights \
     and constant (bytes), symbols (each with name, lower, upper or null), kv (or null), and functions, each \
     with name, when (conditions), proved and terms (each with name, the tensors, and bytes, an expression): \
     weights + constant + kv + the largest of the terms; solved (the dimension of which each row has the \
@@ -255,9 +255,9 @@ pub(crate) struct PlanOptions {
 pub(crate) struct FitOptions {
     #[command(flatten)]
     pub(crate) model: ModelOptions,
-    /// What weights and activations may take, for instance 6GiB.
+    /// What weights and activations may take, for instance 6GiB: also tells what fits. Exits with 1 if nothing does.
     #[arg(long, value_name = "BYTES", value_parser = bayplan_text::parse_bytes)]
-    pub(crate) budget: u64,
+    pub(crate) budget: Option<u64>,
     /// The dimension to find the largest value of, for values of the others; by default the last without a bound.
     #[arg(long, value_name = "NAME")]
     pub(crate) solve: Option<String>,
@@ -407,10 +407,10 @@ mod tests {
         own.filter_map(option).collect()
     }
 
-    /// The options of each line in the README's table: `[--dim NAME=VALUE]…`, or `--budget BYTES` where it must be given.
+    /// The options of each line in the README's table: `[--dim NAME=VALUE]…`.
     fn documented(line: &str) -> BTreeSet<String> {
-        let line = line.replace(['[', ']'], "");
-        line.split(" --").skip(1).map(|part| format!("--{}", part.trim_end())).collect()
+        let parts = line.split('[').filter(|part| part.starts_with("--"));
+        parts.map(|part| part.trim_end().replacen(']', "", 1)).collect()
     }
 
     #[test]

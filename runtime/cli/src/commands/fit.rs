@@ -26,8 +26,8 @@ const VERSION: u32 = 1;
 pub(crate) struct Fitted {
     /// The bytes as a function of the dimensions.
     pub(crate) memory: MemoryFunction,
-    /// In bytes.
-    pub(crate) budget: u64,
+    /// In bytes; none if only the formula is asked for.
+    pub(crate) budget: Option<u64>,
     /// Values of all dimensions without a value of their own, the largest that fit; the first is what `run` takes. None if
     /// all dimensions have one.
     pub(crate) rows: Vec<Row>,
@@ -45,11 +45,19 @@ pub(crate) fn fitted(
     graph: &Graph,
     dims: &Dims,
     solve: Option<&str>,
-    budget: u64,
+    budget: Option<u64>,
     compile: (&Target, &Options, &ReadConstant<'_>),
 ) -> Result<Fitted, Failure> {
     let symbols = dims::unpinned(graph, dims);
     let open = dims::open(graph, dims);
+    let Some(limit) = budget else {
+        if !open.is_empty() {
+            return Err(inputs::without_value(&open, &dims.pinned, &graph.constraints));
+        }
+        let (memory, fits) = (compiled(graph, dims.clone(), &open, compile)?.0.memory(), true);
+        let memory = memory.map_err(Error::from)?;
+        return Ok(Fitted { memory, budget, rows: Vec::new(), solved: None, fits });
+    };
     let solved = match solve {
         Some(name) if symbols.iter().any(|own| own == name) => Some(name),
         Some(name) => {
@@ -61,16 +69,16 @@ pub(crate) fn fitted(
         }
         None => open.last().or(symbols.last()).map(String::as_str),
     };
-    let capped = dims::capped(graph, dims, solved.unwrap_or_default(), budget)?;
+    let capped = dims::capped(graph, dims, solved.unwrap_or_default(), limit)?;
     let (family, capped) = compiled(graph, capped, &open, compile)?;
     let memory = family.memory().map_err(Error::from)?;
     let Some(solved) = solved else {
         let needed = memory.eval(&Bindings::new()).map_err(|e| Failure::new(e.to_string()))?;
-        return Ok(Fitted { memory, budget, rows: Vec::new(), solved: None, fits: needed <= budget });
+        return Ok(Fitted { memory, budget, rows: Vec::new(), solved: None, fits: needed <= limit });
     };
     let axis = |name: &String| (name.clone(), steps(capped.bounds.get(name)));
     let axes: Vec<_> = symbols.iter().filter(|name| *name != solved).map(axis).collect();
-    let rows = match memory.table(budget, solved, &axes, &Bindings::new()) {
+    let rows = match memory.table(limit, solved, &axes, &Bindings::new()) {
         Ok(rows) => rows,
         Err(SolveError::Nothing { .. }) => Vec::new(),
         Err(e) => return Err(Failure::new(e.to_string())),
@@ -128,7 +136,7 @@ pub(crate) fn first_row(
     budget: u64,
     compile: (&Target, &Options, &ReadConstant<'_>),
 ) -> Result<Choice, Failure> {
-    let fitted = fitted(graph, dims, None, budget, compile)?;
+    let fitted = fitted(graph, dims, None, Some(budget), compile)?;
     let Some(row) = fitted.rows.first() else {
         let budget = Bytes(budget);
         return Err(Failure::new(format!(

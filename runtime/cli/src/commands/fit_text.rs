@@ -23,10 +23,16 @@ pub(super) fn fit_text(model: &str, target: &str, fitted: &Fitted, note: Option<
     if let Some(note) = note {
         text += &labelled("weights", &format!("planned without them: {note}"));
     }
-    text += &format!("budget       {}  {} bytes\n\n", Bytes(fitted.budget), Count(fitted.budget));
+    if let Some(budget) = fitted.budget {
+        text += &format!("budget       {}  {} bytes\n", Bytes(budget), Count(budget));
+    }
+    text += "\n";
     text += &formula(memory);
     for (terms, place) in crossings(memory).into_iter().take(CROSSINGS) {
         text += &labelled("equal", &format!("{} and {} where {place}", short(terms[0]), short(terms[1])));
+    }
+    if fitted.budget.is_none() {
+        return text;
     }
     text += "\n";
     match &fitted.solved {
