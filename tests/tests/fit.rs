@@ -1,11 +1,13 @@
 //! What fits: the memory function of whole models, held to fresh compiles at random shapes.
 
+use bayplan_compile::plan_file::PlanFile;
 use bayplan_compile::{Arena, Dims, Family, FunctionId, Options, Program, compile};
-use bayplan_expr::{Bindings, Bounds, Expr};
+use bayplan_expr::{Bindings, Bounds, Expr, Scope};
 use bayplan_graph::{ByteRange, Graph};
 use bayplan_plan::memory::MemoryFunction;
 use bayplan_shaders::Target;
 use bayplan_tests::decoder::Decoder;
+use bayplan_tests::program::Sandbox;
 use bayplan_tests::random::Random;
 
 /// The box: symbol, least and greatest value. In its corner the scores of a layer have just below 2^31 elements, the most
@@ -100,4 +102,61 @@ fn a_decoder_of_eight_billion_parameters_tells_its_own_formula() {
         assert!(at(found.value) <= budget && budget < at(found.value + 1));
         assert_eq!(found.all_up_to, Some(found.value));
     }
+}
+
+/// The words of a command line on the host's own device.
+fn words<'w>(command: &[&'w str]) -> Vec<&'w str> {
+    [command, &["--device", "host", "--json"]].concat()
+}
+
+/// What a plan within bounds is written to, read back: its formula tells what plans at single shapes take, and smaller
+/// bounds shrink the arena without planning.
+#[test]
+fn a_written_plan_tells_the_bytes_of_every_shape() {
+    let sandbox = Sandbox::new();
+    let model = bayplan_tests::root().join("assets/digits.onnx");
+    let model = model.to_str().expect("a path in UTF-8");
+    let text =
+        sandbox.bayplan(&words(&["plan", model, "--dim-max", "batch=64", "--dim-min", "batch=1"])).success();
+    let file = PlanFile::read(&text).expect("a plan file");
+    for batch in [1, 2, 7, 33, 64] {
+        let dim = format!("batch={batch}");
+        let plan = sandbox.bayplan(&words(&["plan", model, "--dim", &dim])).json();
+        let point = Bindings::new().with("batch", batch);
+        let number = |key: &str| plan[key].as_u64().expect("a number");
+        assert_eq!(arena(&file.memory, &point), number("arena_bytes").max(number("load_peak")), "{dim}");
+        let (own, replayed) = file.replay("digits", &point).expect("offsets");
+        assert_eq!(
+            (replayed.peak, replayed.offsets.len()),
+            (number("arena_bytes"), own.buffers.len()),
+            "{dim}"
+        );
+    }
+    let mut bounds = Scope::new();
+    bounds.declare("batch", Bounds::between(1, 16)).expect("bounds");
+    let small = file.narrowed(&bounds).expect("smaller bounds");
+    assert_eq!(
+        small.arena_bytes(),
+        file.replay("digits", &Bindings::new().with("batch", 16)).expect("offsets").1.peak
+    );
+    assert!(small.arena_bytes() < file.arena_bytes());
+    // What it says is too much is refused.
+    let tight = ["plan", model, "--dim-max", "batch=64", "--device", "host", "--budget", "1KiB"];
+    let refused = sandbox.bayplan(&tight);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+}
+
+/// A run that may choose takes the first row of what fits.
+#[test]
+fn a_run_under_a_budget_takes_the_first_row() {
+    let sandbox = Sandbox::new();
+    let model = bayplan_tests::root().join("assets/digits.onnx");
+    let model = model.to_str().expect("a path in UTF-8");
+    let fits = sandbox.bayplan(&words(&["fit", model, "--budget", "1MiB"])).json();
+    let row = &fits["rows"][0];
+    assert!(row["bytes"].as_u64() <= Some(1 << 20) && Some(1 << 20) < row["next"].as_u64(), "{row}");
+    let run = sandbox.bayplan(&words(&["run", model, "--budget", "1MiB", "--trace-level", "off"])).json();
+    assert_eq!(run["dims"], row["dims"]);
+    let number = |key: &str| run[key].as_u64().expect("a number");
+    assert_eq!(Some(number("arena_bytes") + number("weight_bytes")), row["bytes"].as_u64());
 }
