@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use bayplan::{Arena, Bindings, Device, Effort, Error, Program, Target};
 use bayplan_compile::plan_file::PlanFile;
-use bayplan_compile::{Family, FunctionId, OutputPolicy};
-use bayplan_graph::ByteRange;
+use bayplan_compile::{Dims, Family, FunctionId, OutputPolicy};
+use bayplan_graph::{ByteRange, Graph};
 use bayplan_plan::csv::{self, Instance};
 use bayplan_plan::{Plan, Violation, solve};
 use bayplan_text::{Bytes, Count, ellipsis, escape};
@@ -151,10 +151,9 @@ fn model(options: &PlanOptions, format: PlanFormat, effort: Effort) -> Outcome {
     let family = Family::new(model.graph(), &dims, target, &compile_options, &read)
         .map_err(|e| refused(e, !dims.pinned.is_empty()))?;
     let file = PlanFile::of(&family, model.graph()).map_err(Error::from)?;
-    let shapes = (!family.is_static(FunctionId(0))).then_some(&file);
-    let point = dims::complete(model.graph(), &dims::with(&dims, &largest(&file)));
-    let program = family.at(FunctionId(0), &point).map_err(Error::from)?;
-    let times = Times::of(&family, &point).map_err(Error::from)?;
+    let shapes = (!file.functions.is_empty()).then_some(&file);
+    let (function, program) = largest(&family, &file, model.graph(), &dims)?;
+    let times = Times::of(&family, function, &program.dims).map_err(Error::from)?;
     if let Some(Err(e)) = device.map(|device| device.check_memory(&program)) {
         out::error_line("warning", &format!("this would not run now: {e}"));
     }
@@ -173,10 +172,35 @@ fn model(options: &PlanOptions, format: PlanFormat, effort: Effort) -> Outcome {
     held(needed(&program, shapes), options.budget)
 }
 
-/// The point that needs the largest arena.
-fn largest(file: &PlanFile) -> Bindings {
-    let most = file.functions.iter().max_by_key(|function| function.reservation.attained);
-    most.map_or_else(Bindings::new, |function| function.reservation.at.clone())
+/// The function and the shape that need the largest arena, with the program there.
+fn largest(
+    family: &Family,
+    file: &PlanFile,
+    graph: &Graph,
+    dims: &Dims,
+) -> Result<(FunctionId, Program), Failure> {
+    let mut most: Option<(FunctionId, Program)> = None;
+    for (function, name) in family.functions() {
+        let own = file.functions.iter().filter(|plan| plan.function == name);
+        let own = own.max_by_key(|plan| plan.reservation.attained);
+        // A model with branches has no program of its own, only its ways have.
+        if own.is_none() && family.points(function).is_empty() {
+            continue;
+        }
+        let mut point = own.map_or_else(Bindings::new, |plan| plan.reservation.at.clone());
+        for (symbol, bounds) in family.scope(function).iter() {
+            if point.get(symbol).is_none() {
+                point.set(symbol, bounds.upper.unwrap_or(bounds.lower));
+            }
+        }
+        let whole = dims::complete(graph, &dims::with(dims, &point));
+        let program = family.at(function, &whole).map_err(Error::from)?;
+        let bytes = |program: &Program| program.arena_bytes[Arena::Activations.index()];
+        if most.as_ref().is_none_or(|(_, other)| bytes(other) < bytes(&program)) {
+            most = Some((function, program));
+        }
+    }
+    most.ok_or_else(|| Failure::new("the model has no function"))
 }
 
 /// Bytes of device memory that a session takes: weights, and what is larger of loading them and the activations of the

@@ -24,15 +24,15 @@ pub(super) struct Times {
 }
 
 impl Times {
-    /// Measures the first function of a family at a shape.
+    /// Measures a function of a family at a shape.
     ///
     /// # Errors
     /// The shape has no program.
-    pub(super) fn of(family: &Family, point: &Bindings) -> Result<Self, CompileError> {
+    pub(super) fn of(family: &Family, function: FunctionId, point: &Bindings) -> Result<Self, CompileError> {
         let mut plans = Vec::with_capacity(RUNS);
         let mut buffers = 0;
         for _ in 0..RUNS {
-            let again = family.again(FunctionId(0))?;
+            let again = family.again(function)?;
             let begun = now();
             buffers = again();
             plans.push(now().saturating_sub(begun));
@@ -40,7 +40,7 @@ impl Times {
         let mut shapes: [Vec<u64>; 3] = Default::default();
         for _ in 0..RUNS {
             let (mut spent, mut last) = ([0; 3], now());
-            family.at_with(FunctionId(0), point, &mut |step| {
+            family.at_with(function, point, &mut |step| {
                 let at = now();
                 let kind = match step {
                     Step::Barriers => 1,
@@ -53,7 +53,7 @@ impl Times {
             shapes.iter_mut().zip(spent).for_each(|(list, spent)| list.push(spent));
         }
         let [shape, barriers, verification] = shapes.map(median);
-        let shape = (!family.is_static(FunctionId(0))).then_some(shape);
+        let shape = (!family.is_static(function)).then_some(shape);
         Ok(Self { plan: median(plans), buffers, shape, barriers, verification })
     }
 

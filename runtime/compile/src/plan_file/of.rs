@@ -47,7 +47,8 @@ impl Family {
         let (mut scope, mut functions) = (Scope::new(), Vec::new());
         for (id, name) in self.functions() {
             let own: Vec<&ShapePlan> = plans.iter().filter(|plan| plan.function == name).collect();
-            if own.is_empty() {
+            // A model with branches has no program of its own, only its ways have.
+            if own.is_empty() && !self.points(id).is_empty() {
                 if !self.is_static(id) {
                     let why =
                         format!("the sizes of `{}` have no common plan", bayplan_text::ellipsis(name, 60));
