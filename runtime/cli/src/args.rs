@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 const RUN: &str = "\
 Example: bayplan run assets/digits.onnx --dim batch=8 --runs 1000
 
-JSON: version, model, device, dims, seed; inputs and outputs (each with name, dtype, shape, and \
+JSON: version, model, device, dims, budget (bytes or null), seed; inputs and outputs (each with name, dtype, shape, and \
     outputs with file or null); in bytes arena_bytes, weight_bytes, peak, lower_bound; waste as a \
     share of the lower_bound; dispatches, kernels, build_ns, runs, interrupted; run_ns with \
     first, and median, p95 and min of the runs after it; recording (a path or null), \

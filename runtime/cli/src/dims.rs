@@ -2,11 +2,13 @@
 
 use bayplan_compile::{Dims, device_size};
 use bayplan_expr::{Bindings, Bounds, Expr};
-use bayplan_graph::Graph;
+use bayplan_graph::{Constraint, Graph};
+use bayplan_onnx::limits::MAX_ELEMENTS;
+use bayplan_text::Count;
 
 use crate::args::ModelOptions;
 use crate::exit::Failure;
-use crate::inputs::{dim, list, shown};
+use crate::inputs::{LISTED, list, quoted, shown};
 
 /// A dimension that a budget decides is looked for up to this one; `--dim-max` allows more.
 const MOST_SOLVED: i64 = 1 << 20;
@@ -141,4 +143,121 @@ fn input_bytes(graph: &Graph) -> Expr {
         elements * device_size(ty.dtype)
     };
     graph.inputs.iter().filter_map(|&input| graph.value(input).ty.as_ref()).map(bytes).sum()
+}
+
+/// The refusal of dimensions without a value, with an example that gives them one.
+pub(crate) fn without_value(missing: &[String], dims: &Bindings, equal: &[Constraint]) -> Failure {
+    let missing: Vec<&str> = missing.iter().map(String::as_str).collect();
+    let example = example(dims.clone(), &missing, equal);
+    let example: Vec<String> = missing
+        .iter()
+        .take(LISTED)
+        .map(|name| quoted(&format!("{name}={}", example.get(name).unwrap_or(1))))
+        .collect();
+    Failure::usage(format!(
+        "the model has symbolic dimensions without a value: {}\ngive each one, for instance --dim {}",
+        list(&missing),
+        example.join(" --dim ")
+    ))
+}
+
+/// Values for what is missing: 1, or what follows from the dimensions that the model needs equal.
+fn example(mut dims: Bindings, missing: &[&str], equal: &[Constraint]) -> Bindings {
+    for name in missing {
+        dims.set(*name, 1);
+    }
+    for Constraint { a, b, .. } in equal {
+        for (symbol, other) in [(a, b), (b, a)] {
+            let free = symbol.as_symbol().filter(|name| missing.contains(name));
+            if let (Some(name), Ok(value)) = (free, other.eval(&dims)) {
+                dims.set(name, value.max(0));
+                break;
+            }
+        }
+    }
+    dims
+}
+
+/// Reads the `NAME=VALUE` of an argument. The name may hold an equals sign, the value cannot.
+pub(crate) fn dim<'w>(flag: &str, word: &'w str) -> Result<(&'w str, i64), Failure> {
+    let fail = |what: &str| format!("{flag} {}: {what}", shown(word));
+    let form = |what: &str| Failure::usage(fail(&format!("{what}; give NAME=VALUE, for instance batch=4")));
+    let (name, value) = word.rsplit_once('=').ok_or_else(|| form("there is no value"))?;
+    let value: i64 = value.parse().map_err(|_| form("the value is no whole number in range"))?;
+    match u64::try_from(value) {
+        Err(_) => Err(Failure::usage(fail("a dimension cannot be negative"))),
+        Ok(size) if size > MAX_ELEMENTS => {
+            Err(Failure::new(fail(&format!("a dimension is at most {}", Count(MAX_ELEMENTS)))))
+        }
+        Ok(_) => Ok((name, value)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owned(words: &[&str]) -> Vec<String> {
+        words.iter().map(ToString::to_string).collect()
+    }
+
+    /// A value for each of the symbols.
+    fn bind(symbols: &[&str], given: &[String]) -> Result<Bindings, Failure> {
+        let dims: Bindings = words(symbols, "--dim", given)?.into_iter().collect();
+        let missing: Vec<String> =
+            symbols.iter().filter(|name| dims.get(name).is_none()).map(ToString::to_string).collect();
+        if missing.is_empty() { Ok(dims) } else { Err(without_value(&missing, &dims, &[])) }
+    }
+
+    #[test]
+    fn dims_are_read_or_refused_by_name() {
+        const LARGE: &str = "batch=281474976710657";
+        let ok = |dims: &[(&str, i64)]| Ok(dims.iter().map(|&(name, value)| (name, value)).collect());
+        type Case<'a> = (&'a [&'a str], &'a [&'a str], Result<Bindings, &'a str>);
+        let cases: [Case<'_>; 17] = [
+            (&[], &[], ok(&[])),
+            (&["batch"], &["batch=4"], ok(&[("batch", 4)])),
+            (&["batch"], &["batch=0"], ok(&[("batch", 0)])),
+            (&["batch"], &["batch=+4"], ok(&[("batch", 4)])),
+            (&["a=b"], &["a=b=2"], ok(&[("a=b", 2)])),
+            (&["batch", "seq"], &["seq=2", "batch=1"], ok(&[("batch", 1), ("seq", 2)])),
+            (
+                &["batch", "seq"],
+                &[],
+                Err("without a value: batch, seq\ngive each one, for instance --dim batch=1 --dim seq=1"),
+            ),
+            (&["batch", "seq"], &["seq=2"], Err("without a value: batch\n")),
+            (&["s 1"], &[], Err("--dim 's 1=1'")),
+            (&["batch"], &["bach=1"], Err("no dimension bach; it has batch")),
+            (&[], &["batch=1"], Err("no symbolic dimension, so --dim batch does not apply")),
+            (&["batch"], &["batch=1", "batch=2"], Err("--dim batch is given twice")),
+            (&["batch"], &["batch"], Err("give NAME=VALUE")),
+            (&["batch"], &["batch=-1"], Err("cannot be negative")),
+            (&["batch"], &["batch=1.5"], Err("no whole number")),
+            (&["batch"], &["batch=99999999999999999999999"], Err("no whole number in range")),
+            (&["batch"], &[LARGE], Err("at most 281,474,976,710,656")),
+        ];
+        for (symbols, given, expected) in cases {
+            match (bind(symbols, &owned(given)), expected) {
+                (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{given:?}"),
+                (Err(failure), Err(expected)) => {
+                    let (message, code) = failure.parts();
+                    assert!(message.contains(expected), "{given:?}: {message}");
+                    assert_eq!(code, if given.contains(&LARGE) { 1 } else { 2 }, "{given:?}");
+                }
+                (found, expected) => panic!("{given:?}: {found:?}, expected {expected:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn messages_are_short_and_harmless_whatever_the_names() {
+        let names: Vec<String> = (0..1000).map(|i| format!("{i}\u{1b}[2J{}", "x".repeat(500))).collect();
+        let symbols: Vec<&str> = names.iter().map(String::as_str).collect();
+        for given in [vec![], owned(&["y=1"]), owned(&[&"z".repeat(5000)])] {
+            let failure = bind(&symbols, &given).unwrap_err();
+            let (message, _) = failure.parts();
+            assert!(message.len() < 5000 && !message.contains('\u{1b}'), "{message}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! The inputs of a run: dims and files as given, the rest drawn from a seed.
+//! The inputs of a run: files as given, the rest drawn from a seed.
 
 use std::path::Path;
 
@@ -12,87 +12,10 @@ use crate::exit::Failure;
 use crate::npy;
 
 /// Names listed in one message: exporters give a model a few symbols, but a stranger's may have thousands.
-const LISTED: usize = 20;
+pub(crate) const LISTED: usize = 20;
 
 /// Columns of a name in a message.
 const NAME: usize = 60;
-
-/// The values of the model's symbolic dimensions.
-pub(crate) fn dims(model: &Model, words: &[String]) -> Result<Bindings, Failure> {
-    let symbols: Vec<&str> = model.graph().symbols.iter().map(|(name, _)| name).collect();
-    bind(&symbols, &model.graph().constraints, words)
-}
-
-/// Reads `NAME=VALUE` words. Every symbol must get one value, and every name be a symbol.
-fn bind(symbols: &[&str], equal: &[Constraint], words: &[String]) -> Result<Bindings, Failure> {
-    let mut dims = Bindings::default();
-    for word in words {
-        let (name, value) = dim("--dim", word)?;
-        if !symbols.contains(&name) {
-            return Err(Failure::usage(match symbols.len() {
-                0 => format!("the model has no symbolic dimension, so --dim {} does not apply", shown(name)),
-                _ => format!("the model has no dimension {}; it has {}", shown(name), list(symbols)),
-            }));
-        }
-        if dims.set(name, value).is_some() {
-            return Err(Failure::usage(format!("--dim {} is given twice", shown(name))));
-        }
-    }
-    let missing: Vec<String> =
-        symbols.iter().filter(|name| dims.get(name).is_none()).map(|name| (*name).to_owned()).collect();
-    if missing.is_empty() {
-        return Ok(dims);
-    }
-    Err(without_value(&missing, &dims, equal))
-}
-
-/// The refusal of dimensions without a value, with an example that gives them one.
-pub(crate) fn without_value(missing: &[String], dims: &Bindings, equal: &[Constraint]) -> Failure {
-    let missing: Vec<&str> = missing.iter().map(String::as_str).collect();
-    let example = example(dims.clone(), &missing, equal);
-    let example: Vec<String> = missing
-        .iter()
-        .take(LISTED)
-        .map(|name| quoted(&format!("{name}={}", example.get(name).unwrap_or(1))))
-        .collect();
-    Failure::usage(format!(
-        "the model has symbolic dimensions without a value: {}\ngive each one, for instance --dim {}",
-        list(&missing),
-        example.join(" --dim ")
-    ))
-}
-
-/// Values for what is missing: 1, or what follows from the dimensions that the model needs equal.
-fn example(mut dims: Bindings, missing: &[&str], equal: &[Constraint]) -> Bindings {
-    for name in missing {
-        dims.set(*name, 1);
-    }
-    for Constraint { a, b, .. } in equal {
-        for (symbol, other) in [(a, b), (b, a)] {
-            let free = symbol.as_symbol().filter(|name| missing.contains(name));
-            if let (Some(name), Ok(value)) = (free, other.eval(&dims)) {
-                dims.set(name, value.max(0));
-                break;
-            }
-        }
-    }
-    dims
-}
-
-/// Reads the `NAME=VALUE` of an argument. The name may hold an equals sign, the value cannot.
-pub(crate) fn dim<'w>(flag: &str, word: &'w str) -> Result<(&'w str, i64), Failure> {
-    let fail = |what: &str| format!("{flag} {}: {what}", shown(word));
-    let form = |what: &str| Failure::usage(fail(&format!("{what}; give NAME=VALUE, for instance batch=4")));
-    let (name, value) = word.rsplit_once('=').ok_or_else(|| form("there is no value"))?;
-    let value: i64 = value.parse().map_err(|_| form("the value is no whole number in range"))?;
-    match u64::try_from(value) {
-        Err(_) => Err(Failure::usage(fail("a dimension cannot be negative"))),
-        Ok(size) if size > MAX_ELEMENTS => {
-            Err(Failure::new(fail(&format!("a dimension is at most {}", Count(MAX_ELEMENTS)))))
-        }
-        Ok(_) => Ok((name, value)),
-    }
-}
 
 /// One tensor per input of the program, in its order: from `NAME=FILE` words, else drawn from the seed.
 pub(crate) fn tensors(program: &Program, words: &[String], seed: u64) -> Result<Vec<Tensor>, Failure> {
@@ -210,7 +133,7 @@ pub(crate) fn list(names: &[&str]) -> String {
 }
 
 /// A word as a shell reads it.
-fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "_-=.,:/".contains(c);
     let shown = shown(word);
     if word.chars().all(plain) { shown } else { format!("'{}'", shown.replace('\'', r"'\''")) }
@@ -253,58 +176,6 @@ mod tests {
         let (buffer, arena) = (BufferId(0), Arena::Activations);
         let window = Window { buffer, arena, offset: 0, len: 16, access: Access::Write };
         Port { name: name.into(), dtype, shape: shape.to_vec(), window }
-    }
-
-    #[test]
-    fn dims_are_read_or_refused_by_name() {
-        const LARGE: &str = "batch=281474976710657";
-        let ok = |dims: &[(&str, i64)]| Ok(dims.iter().map(|&(name, value)| (name, value)).collect());
-        type Case<'a> = (&'a [&'a str], &'a [&'a str], Result<Bindings, &'a str>);
-        let cases: [Case<'_>; 17] = [
-            (&[], &[], ok(&[])),
-            (&["batch"], &["batch=4"], ok(&[("batch", 4)])),
-            (&["batch"], &["batch=0"], ok(&[("batch", 0)])),
-            (&["batch"], &["batch=+4"], ok(&[("batch", 4)])),
-            (&["a=b"], &["a=b=2"], ok(&[("a=b", 2)])),
-            (&["batch", "seq"], &["seq=2", "batch=1"], ok(&[("batch", 1), ("seq", 2)])),
-            (
-                &["batch", "seq"],
-                &[],
-                Err("without a value: batch, seq\ngive each one, for instance --dim batch=1 --dim seq=1"),
-            ),
-            (&["batch", "seq"], &["seq=2"], Err("without a value: batch\n")),
-            (&["s 1"], &[], Err("--dim 's 1=1'")),
-            (&["batch"], &["bach=1"], Err("no dimension bach; it has batch")),
-            (&[], &["batch=1"], Err("no symbolic dimension, so --dim batch does not apply")),
-            (&["batch"], &["batch=1", "batch=2"], Err("--dim batch is given twice")),
-            (&["batch"], &["batch"], Err("give NAME=VALUE")),
-            (&["batch"], &["batch=-1"], Err("cannot be negative")),
-            (&["batch"], &["batch=1.5"], Err("no whole number")),
-            (&["batch"], &["batch=99999999999999999999999"], Err("no whole number in range")),
-            (&["batch"], &[LARGE], Err("at most 281,474,976,710,656")),
-        ];
-        for (symbols, given, expected) in cases {
-            match (bind(symbols, &[], &words(given)), expected) {
-                (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{given:?}"),
-                (Err(failure), Err(expected)) => {
-                    let (message, code) = failure.parts();
-                    assert!(message.contains(expected), "{given:?}: {message}");
-                    assert_eq!(code, if given.contains(&LARGE) { 1 } else { 2 }, "{given:?}");
-                }
-                (found, expected) => panic!("{given:?}: {found:?}, expected {expected:?}"),
-            }
-        }
-    }
-
-    #[test]
-    fn messages_are_short_and_harmless_whatever_the_names() {
-        let names: Vec<String> = (0..1000).map(|i| format!("{i}\u{1b}[2J{}", "x".repeat(500))).collect();
-        let symbols: Vec<&str> = names.iter().map(String::as_str).collect();
-        for given in [vec![], words(&["y=1"]), words(&[&"z".repeat(5000)])] {
-            let failure = bind(&symbols, &[], &given).unwrap_err();
-            let (message, _) = failure.parts();
-            assert!(message.len() < 5000 && !message.contains('\u{1b}'), "{message}");
-        }
     }
 
     #[test]

@@ -52,7 +52,7 @@ pub(crate) fn fitted(
     let open = dims::open(graph, dims);
     let Some(limit) = budget else {
         if !open.is_empty() {
-            return Err(inputs::without_value(&open, &dims.pinned, &graph.constraints));
+            return Err(dims::without_value(&open, &dims.pinned, &graph.constraints));
         }
         let (memory, fits) = (compiled(graph, dims.clone(), &open, compile)?.0.memory(), true);
         let memory = memory.map_err(Error::from)?;
@@ -118,14 +118,6 @@ fn compiled(
     }
 }
 
-/// The shape that a run under a budget takes.
-pub(crate) struct Choice {
-    /// A value for every dimension.
-    pub(crate) dims: Bindings,
-    /// The bytes that it needs.
-    pub(crate) bytes: u64,
-}
-
 /// The first row of what fits, as a shape: what `run --budget` takes where a dimension has neither a value nor a bound.
 ///
 /// # Errors
@@ -135,7 +127,7 @@ pub(crate) fn first_row(
     dims: &Dims,
     budget: u64,
     compile: (&Target, &Options, &ReadConstant<'_>),
-) -> Result<Choice, Failure> {
+) -> Result<Bindings, Failure> {
     let fitted = fitted(graph, dims, None, Some(budget), compile)?;
     let Some(row) = fitted.rows.first() else {
         let budget = Bytes(budget);
@@ -143,7 +135,7 @@ pub(crate) fn first_row(
             "no shape fits {budget}; `bayplan fit` tells what the model needs"
         )));
     };
-    Ok(Choice { dims: dims::complete(graph, &dims::with(dims, &row.point)), bytes: row.solution.bytes })
+    Ok(dims::complete(graph, &dims::with(dims, &row.point)))
 }
 
 pub(crate) fn fit(options: &FitOptions) -> Outcome {

@@ -141,7 +141,7 @@ fn model(options: &PlanOptions, format: PlanFormat, effort: Effort) -> Outcome {
     let dims = dims::known(model.graph(), &options.model)?;
     let open = dims::open(model.graph(), &dims);
     if !open.is_empty() {
-        return Err(inputs::without_value(&open, &dims.pinned, &model.graph().constraints));
+        return Err(dims::without_value(&open, &dims.pinned, &model.graph().constraints));
     }
     let (device, why) = device(&options.model)?;
     let generic = Target::generic();
@@ -205,14 +205,14 @@ fn largest(
 
 /// Bytes of device memory that a session takes: weights, and what is larger of loading them and the activations of the
 /// largest shape.
-fn needed(program: &Program, shapes: Option<&PlanFile>) -> u64 {
+pub(super) fn needed(program: &Program, shapes: Option<&PlanFile>) -> u64 {
     let of = |arena: Arena| program.arena_bytes[arena.index()];
     let run = shapes.map_or(of(Arena::Activations), PlanFile::arena_bytes);
     of(Arena::Weights).saturating_add(run.max(of(Arena::Load)))
 }
 
 /// Whether a budget holds what is needed; a message and exit code 1 if not.
-fn held(needed: u64, budget: Option<u64>) -> Outcome {
+pub(super) fn held(needed: u64, budget: Option<u64>) -> Outcome {
     match budget {
         Some(budget) if needed > budget => Err(Failure::new(format!(
             "the plan takes {} bytes, {} more than the budget of {}; `bayplan fit` tells what fits",

@@ -10,18 +10,22 @@ use bayplan::{
     Bindings, CompileError, Device, DeviceOptions, Effort, Level, Model, Places, Program, RecordingOptions,
     Session, SessionOptions, Target, Tensor,
 };
+use bayplan_compile::Dims;
+use bayplan_graph::ByteRange;
 use bayplan_record::Destination;
 use bayplan_text::escape;
 use serde_json::Value;
 use signal_hook::iterator::Signals;
 
+use super::fit::first_row;
+use super::plan::{held, needed};
 use super::run_text::{Facts, Written, head, incomplete, json, tail};
 use super::watch;
 use crate::args::{ModelOptions, RunOptions};
 use crate::exit::{Failure, Outcome};
 use crate::latencies::Latencies;
 use crate::out::{self, Progress};
-use crate::{inputs, npy, outputs};
+use crate::{dims, inputs, npy, outputs};
 
 pub(crate) fn run(options: &RunOptions) -> Outcome {
     if options.watch {
@@ -36,11 +40,13 @@ pub(crate) fn run(options: &RunOptions) -> Outcome {
     let mut progress = Progress::new(options.quiet);
     progress.stage("reading the model");
     let model = open_model(&options.model.model)?;
-    let dims = inputs::dims(&model, &options.model.dims)?;
+    let known = dims::known(model.graph(), &options.model)?;
     let device = open(&options.model)?;
     let begun = Instant::now();
     progress.stage("compiling");
+    let dims = shape(&model, &known, options, device.target())?;
     let program = compile(&model, &dims, device.target(), compile_options(&options.model, Effort::Normal))?;
+    held(needed(&program, None), options.budget)?;
     // Before inputs as large as what does not fit are drawn.
     device.check_memory(&program)?;
     let given = inputs::tensors(&program, &options.inputs, options.seed)?;
@@ -70,6 +76,28 @@ pub(crate) fn run(options: &RunOptions) -> Outcome {
         }
     });
     finish(session, told)
+}
+
+/// The shape to run: values as given; without one, the upper bound; without a bound, the largest that fits the budget.
+fn shape(model: &Model, known: &Dims, options: &RunOptions, target: &Target) -> Result<Bindings, Failure> {
+    let graph = model.graph();
+    let open = dims::open(graph, known);
+    match options.budget {
+        None if !open.is_empty() => Err(dims::without_value(&open, &known.pinned, &graph.constraints)),
+        Some(budget) if !open.is_empty() => {
+            let compile = compile_options(&options.model, Effort::Normal);
+            let read = |range: &ByteRange| model.read(range);
+            first_row(graph, known, budget, (target, &compile, &read))
+        }
+        _ => {
+            let upper = |name: String| {
+                let bounds = known.bounds.get(&name);
+                (name, bounds.upper.unwrap_or(bounds.lower))
+            };
+            let point: Bindings = dims::unpinned(graph, known).into_iter().map(upper).collect();
+            Ok(dims::complete(graph, &dims::with(known, &point)))
+        }
+    }
 }
 
 /// What there is to say of the runs.

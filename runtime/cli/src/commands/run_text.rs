@@ -79,6 +79,10 @@ pub(crate) fn head(facts: &Facts<'_>) -> String {
         text += &format!(" · {} only while loading", Bytes(load));
     }
     text += "\n";
+    if let Some(budget) = facts.options.budget {
+        let needed = weights.saturating_add(activations.max(load));
+        text += &format!("budget     {} of {}\n", Bytes(needed), Bytes(budget));
+    }
     text += &format!(
         "program    {}, {} · built in {}\n",
         counted(program.run.dispatches.len(), "dispatch", "dispatches"),
@@ -154,6 +158,7 @@ pub(crate) fn json(facts: &Facts<'_>, latencies: &Latencies, written: &[Written]
         "model": program.name,
         "device": facts.session.device().name(),
         "dims": dims,
+        "budget": facts.options.budget,
         "seed": facts.options.seed,
         "inputs": inputs,
         "outputs": outputs,
