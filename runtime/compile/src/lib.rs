@@ -20,12 +20,14 @@ mod concrete;
 mod error;
 mod family;
 mod family_dims;
+mod family_paths;
 mod fold;
 mod fuse;
 mod inputs;
 mod liveness;
 mod lower;
 mod lowered;
+pub mod paths;
 pub mod plan_file;
 mod policy;
 mod program;
@@ -33,15 +35,19 @@ mod record;
 mod schedule;
 pub mod session;
 mod simplify;
+#[allow(dead_code, unused_imports, reason = "so far every symbol is bound before lowering")]
+mod size;
 mod split;
 mod verify;
 mod view;
+mod weights;
 mod widen;
 
 pub use error::{CompileError, Refused};
 pub use family::{Dims, Family, Function, FunctionId, Reservation};
+pub use family_paths::Step;
 pub use fold::{MAX_CONSTANT, ReadConstant};
-pub use inputs::{InputError, match_inputs};
+pub use inputs::{GivenShape, InputError, match_inputs, match_shapes};
 pub use policy::{InputPolicy, OutputPolicy, Policies};
 pub use program::{
     Arena, Buffer, BufferId, BufferKind, Declined, Dispatch, KernelId, Order, Port, Program, Schedule, Stage,

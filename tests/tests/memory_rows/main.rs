@@ -9,4 +9,3 @@ mod graphs;
 mod planner;
 mod row;
 mod scenarios;
-mod symbolic;
