@@ -86,6 +86,8 @@ pub(crate) fn work(
     }
     if options.fuse {
         fuse::fuse(&mut lowered, &fixed);
+    }
+    if options.direct {
         concat::place(&mut lowered, &fixed, target);
     }
     split::split(&mut lowered, &mut fixed, target).map_err(CompileError::Unsupported)?;
