@@ -28,6 +28,7 @@ mod liveness;
 mod lower;
 mod lowered;
 pub mod paths;
+mod phases;
 pub mod plan_file;
 #[allow(dead_code, reason = "so far every symbol is bound before lowering")]
 mod point;
