@@ -28,7 +28,10 @@ mod liveness;
 mod lower;
 mod lowered;
 pub mod paths;
+mod phases;
 pub mod plan_file;
+#[allow(dead_code, reason = "so far every symbol is bound before lowering")]
+mod point;
 mod policy;
 mod program;
 mod record;
@@ -38,6 +41,8 @@ mod simplify;
 #[allow(dead_code, unused_imports, reason = "so far every symbol is bound before lowering")]
 mod size;
 mod split;
+#[cfg(test)]
+mod symbolic_tests;
 mod verify;
 mod view;
 mod weights;
