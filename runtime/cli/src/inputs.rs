@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use bayplan::{Bindings, Model, Program};
+use bayplan::Program;
 use bayplan_compile::Port;
-use bayplan_graph::{Constraint, DType, MAX_TENSOR_BYTES, Tensor};
-use bayplan_onnx::limits::MAX_ELEMENTS;
-use bayplan_text::{Bytes, Count, ellipsis};
+use bayplan_graph::{DType, MAX_TENSOR_BYTES, Tensor};
+use bayplan_text::{Bytes, ellipsis};
 
 use crate::exit::Failure;
 use crate::npy;

@@ -22,7 +22,7 @@ use super::run::{compile_options, device_options, open_model, refused};
 use crate::args::{ModelOptions, PlanFormat, PlanOptions};
 use crate::exit::{Failure, Outcome};
 use crate::out::counted;
-use crate::{dims, inputs, out};
+use crate::{dims, out};
 
 /// Largest instance read into memory: a million buffers take about 40 MB.
 const MAX_CSV: u64 = 1 << 30;

@@ -1,6 +1,6 @@
 //! How long planning takes: measured anew, several times each, on the processor's clock of this thread.
 
-use bayplan_compile::{CompileError, Family, FunctionId, Step};
+use bayplan_compile::{CompileError, Family, FunctionId, Phase};
 use bayplan_expr::Bindings;
 use bayplan_text::{Count, Nanos};
 use serde_json::{Value, json};
@@ -40,11 +40,11 @@ impl Times {
         let mut shapes: [Vec<u64>; 3] = Default::default();
         for _ in 0..RUNS {
             let (mut spent, mut last) = ([0; 3], now());
-            family.at_with(function, point, &mut |step| {
+            family.at_with(function, point, &mut |phase| {
                 let at = now();
-                let kind = match step {
-                    Step::Barriers => 1,
-                    Step::Verification => 2,
+                let kind = match phase {
+                    Phase::Barriers => 1,
+                    Phase::Verification => 2,
                     _ => 0,
                 };
                 spent[kind] += at.saturating_sub(last);
