@@ -57,24 +57,28 @@ pub(super) enum Rest {
         /// The peak of the offsets in the file.
         given_peak: Option<u64>,
     },
-    Model {
-        dims: serde_json::Map<String, Value>,
-        target: Value,
-        arena_bytes: u64,
-        weight_bytes: u64,
-        load_peak: u64,
-        dispatches: usize,
-        kernels: usize,
-        order: Value,
-        /// Buffers, ops and weights, as a recording keeps them.
-        plan: Value,
-        /// What becomes of each output.
-        outputs: Value,
-        /// What planning takes, in nanoseconds.
-        times: Value,
-        /// The plan of every shape within bounds, as a file that is read back; none if there is one shape.
-        shapes: Option<Value>,
-    },
+    Model(Box<Model>),
+}
+
+/// What only models have.
+#[derive(Serialize)]
+pub(super) struct Model {
+    dims: serde_json::Map<String, Value>,
+    target: Value,
+    arena_bytes: u64,
+    weight_bytes: u64,
+    load_peak: u64,
+    dispatches: usize,
+    kernels: usize,
+    order: Value,
+    /// Buffers, ops and weights, as a recording keeps them.
+    plan: Value,
+    /// What becomes of each output.
+    outputs: Value,
+    /// What planning takes, in nanoseconds.
+    times: Value,
+    /// The plan of every shape within bounds, as a file that is read back; none if there is one shape.
+    shapes: Option<Value>,
 }
 
 impl Rest {
@@ -85,7 +89,7 @@ impl Rest {
         times: &Times,
     ) -> Result<Self, Failure> {
         let fail = |e: serde_json::Error| Failure::new(e.to_string());
-        Ok(Self::Model {
+        Ok(Self::Model(Box::new(Model {
             dims: program.dims.iter().map(|(name, value)| (name.to_string(), json!(value))).collect(),
             target: target_json(&program.target),
             arena_bytes: program.arena_bytes[Arena::Activations.index()],
@@ -98,7 +102,7 @@ impl Rest {
             outputs: outputs_json(program),
             times: times.json(),
             shapes: shapes.map(PlanFile::to_value),
-        })
+        })))
     }
 }
 
