@@ -15,8 +15,8 @@
 
 mod assemble;
 mod barrier;
+mod cell;
 mod concat;
-mod concrete;
 mod error;
 mod family;
 mod family_dims;
@@ -27,6 +27,7 @@ mod inputs;
 mod liveness;
 mod lower;
 mod lowered;
+mod numbers;
 pub mod paths;
 pub mod plan_file;
 mod policy;
@@ -35,7 +36,6 @@ mod record;
 mod schedule;
 pub mod session;
 mod simplify;
-#[allow(dead_code, unused_imports, reason = "so far every symbol is bound before lowering")]
 mod size;
 mod split;
 mod verify;
@@ -43,6 +43,7 @@ mod view;
 mod weights;
 mod widen;
 
+pub use cell::Phase;
 pub use error::{CompileError, Refused};
 pub use family::{Dims, Family, Function, FunctionId, Reservation};
 pub use family_paths::Step;
@@ -50,8 +51,8 @@ pub use fold::{MAX_CONSTANT, ReadConstant};
 pub use inputs::{GivenShape, InputError, match_inputs, match_shapes};
 pub use policy::{InputPolicy, OutputPolicy, Policies};
 pub use program::{
-    Arena, Buffer, BufferId, BufferKind, Declined, Dispatch, KernelId, Order, Port, Program, Schedule, Stage,
-    Upload, Window,
+    Arena, Buffer, BufferId, BufferKind, Contents, Declined, Dispatch, KernelId, Order, Port, Program,
+    Schedule, Stage, Upload, Window,
 };
 pub use record::{RecordIndex, record};
 pub use verify::{Place, Violation, verify};
@@ -119,5 +120,5 @@ pub fn compile(
     read: &ReadConstant<'_>,
 ) -> Result<Program, CompileError> {
     policy::check_names(&[graph], &options.inputs, &options.outputs)?;
-    concrete::program(graph, dims, target, &options, read, None)
+    cell::program(graph, dims, target, &options, read)
 }
