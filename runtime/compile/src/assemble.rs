@@ -1,6 +1,7 @@
 //! Operations and lifespans to a program at one shape: launches, placement, windows, parameters.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use bayplan_expr::{Bindings, Expr};
 use bayplan_graph::{Graph, Tensor as HostTensor, ValueId};
@@ -14,6 +15,7 @@ use crate::cell::Phase;
 use crate::error::{CompileError, Refused};
 use crate::liveness::{Liveness, Place, Stages, Storage};
 use crate::lowered::{Lowered, Operation, Origin, Tensor, TensorId};
+use crate::point::Point;
 use crate::program::{
     self, Buffer, BufferId, Contents, Dispatch, KernelId, Port, Program, Schedule, Stage, Upload, Window,
 };
@@ -204,7 +206,7 @@ fn launches(lowered: &Lowered, specs: &[Spec], target: &Target) -> Result<Vec<La
 
 /// Bytes a storage needs: the largest of its tensors, rounded up to the target's granule.
 pub(crate) fn bytes(lowered: &Lowered, tensors: &[TensorId], values: &Values, target: &Target) -> u64 {
-    let largest = tensors.iter().map(|&tensor| lowered.tensor(tensor).bytes_at(values)).max().unwrap_or(0);
+    let largest = tensors.iter().map(|&tensor| values.bytes(lowered.tensor(tensor))).max().unwrap_or(0);
     largest.next_multiple_of(target.storage_granule)
 }
 
@@ -257,7 +259,7 @@ fn buffers(
             name: first.name.clone(),
             kind: storage.kind,
             dtype: first.dtype,
-            shape: values.list(&first.shape),
+            shape: values.shape(&first.shape),
             size: bytes(lowered, &storage.tensors, values, target),
             size_expr: first.elements_expr.clone() * Expr::from(first.repr.bytes() as i64),
             align: target.storage_alignment,
@@ -327,7 +329,7 @@ impl Maker<'_> {
 
     /// Appends parameters at a multiple of the target's alignment; equal ones are not shared, so that a new shape can
     /// rewrite them one by one.
-    fn store(&mut self, words: &[u32]) -> std::ops::Range<u64> {
+    fn store(&mut self, words: &[u32]) -> Range<u64> {
         if words.is_empty() {
             return 0..0;
         }
@@ -340,20 +342,19 @@ impl Maker<'_> {
 
     /// The window on what an operand's view touches.
     fn operand(&self, operation: &Operation, index: usize, access: Access) -> Window {
-        let view = &operation.operands[index];
-        self.part(view.tensor, self.values.of(view.base), self.values.extent(view), access)
+        let bytes = self.values.operand(self.lowered, operation, index, self.target.storage_granule);
+        self.part(operation.operands[index].tensor, &bytes, access)
     }
 
     /// The window on what an operation is given to write.
     fn result(&self, operation: &Operation, access: Access) -> Window {
-        let [start, end] = [operation.written.start, operation.written.end].map(|size| self.values.of(size));
-        self.part(operation.output, start, end.saturating_sub(start), access)
+        let bytes = self.values.result(self.lowered, operation, self.target.storage_granule);
+        self.part(operation.output, &bytes, access)
     }
 
-    /// The window on some elements of a tensor.
-    fn part(&self, tensor: TensorId, first: u64, count: u64, access: Access) -> Window {
-        let (whole, granule) = (self.whole(tensor, access), self.target.storage_granule);
-        let bytes = self.lowered.tensor(tensor).window_at(first, count, granule, self.values);
+    /// The window on some bytes of a tensor.
+    fn part(&self, tensor: TensorId, bytes: &Range<u64>, access: Access) -> Window {
+        let whole = self.whole(tensor, access);
         Window { offset: whole.offset + bytes.start, len: bytes.end - bytes.start, ..whole }
     }
 
@@ -361,12 +362,11 @@ impl Maker<'_> {
         // Inputs, outputs and every tensor that an operation touches have a place: liveness made it from the same lists.
         let place = self.live.of[tensor.index()].unwrap_or(Place { storage: usize::MAX, offset: Size::ZERO });
         let buffer = &self.buffers[place.storage];
-        let bytes = self.lowered.tensor(tensor).bytes_at(self.values);
         Window {
             buffer: BufferId(place.storage as u32),
             arena: buffer.arena,
             offset: buffer.offset + self.values.of(place.offset),
-            len: bytes.next_multiple_of(self.target.storage_granule),
+            len: self.values.bytes(self.lowered.tensor(tensor)).next_multiple_of(self.target.storage_granule),
             access,
         }
     }
@@ -381,7 +381,7 @@ impl Maker<'_> {
         let mut uploads = Vec::new();
         for (index, tensor) in self.lowered.tensors.iter().enumerate() {
             let Origin::Constant(data) = &tensor.origin else { continue };
-            if self.live.of[index].is_none() || tensor.bytes_at(self.values) == 0 {
+            if self.live.of[index].is_none() || self.values.bytes(tensor) == 0 {
                 continue;
             }
             uploads.push(Upload {
@@ -389,7 +389,7 @@ impl Maker<'_> {
                 name: tensor.name.clone(),
                 data: data.clone(),
                 dtype: tensor.dtype,
-                elements: self.values.count(&tensor.shape),
+                elements: self.values.shape(&tensor.shape).iter().product(),
                 window: self.whole(TensorId(index as u32), Access::Write),
             });
         }
@@ -423,7 +423,7 @@ impl Maker<'_> {
         Port {
             name: value.name.to_string(),
             dtype: own.dtype,
-            shape: shape.unwrap_or_else(|| self.values.list(&own.shape)),
+            shape: shape.unwrap_or_else(|| self.values.shape(&own.shape)),
             window: self.whole(tensor, Access::Read),
         }
     }

@@ -29,11 +29,12 @@ use crate::error::CompileError;
 use crate::fold::{self, ReadConstant};
 use crate::liveness::{self, Liveness, Reuse, Stages, Storage};
 use crate::lowered::{Lowered, Origin};
+use crate::point::Point;
 use crate::policy::Ports;
 use crate::program::{Arena, Order, Program, Schedule};
 use crate::size::{Formulas, Guard, Size, Symbols, Values};
 use crate::weights::Weights;
-use crate::{Options, concat, fuse, lower, schedule, simplify, split, verify};
+use crate::{Options, concat, fuse, lower, phases, schedule, simplify, split, verify};
 
 /// What is compiled for, whatever the shape.
 #[derive(Clone, Copy)]
@@ -76,8 +77,11 @@ impl Source<'_> {
             lower::lower(&graph, self.symbolic, &known, target).map_err(CompileError::Unsupported)?;
         if options.fuse {
             fuse::fuse(&mut lowered, &fixed);
+        }
+        if options.direct {
             concat::place(&mut lowered, &fixed, target);
         }
+        phases::cut(&mut lowered, &mut fixed, target);
         split::split(&mut lowered, &mut fixed, target).map_err(CompileError::Unsupported)?;
         let stages = liveness::stages(&lowered, &fixed);
         Ok(Work { graph, lowered, stages })
@@ -298,7 +302,7 @@ impl Made {
 
     /// What is left where operations with nothing to write are left out; `None` where all have something.
     fn without_empty(&self, values: &Values) -> Option<Self> {
-        let writes = |&index: &usize| values.writes(&self.lowered.operations[index]);
+        let writes = |&index: &usize| values.work(&self.lowered.operations[index]).1;
         if self.stages.run.iter().all(writes) {
             return None;
         }

@@ -27,9 +27,10 @@ mod inputs;
 mod liveness;
 mod lower;
 mod lowered;
-mod numbers;
 pub mod paths;
+mod phases;
 pub mod plan_file;
+mod point;
 mod policy;
 mod program;
 mod record;
@@ -38,6 +39,8 @@ pub mod session;
 mod simplify;
 mod size;
 mod split;
+#[cfg(test)]
+mod symbolic_tests;
 mod verify;
 mod view;
 mod weights;
@@ -48,7 +51,7 @@ pub use error::{CompileError, Refused};
 pub use family::{Dims, Family, Function, FunctionId, Reservation};
 pub use family_paths::Step;
 pub use fold::{MAX_CONSTANT, ReadConstant};
-pub use inputs::{GivenShape, InputError, match_inputs, match_shapes};
+pub use inputs::{InputError, Shaped, match_inputs};
 pub use policy::{InputPolicy, OutputPolicy, Policies};
 pub use program::{
     Arena, Buffer, BufferId, BufferKind, Contents, Declined, Dispatch, KernelId, Order, Port, Program,
@@ -66,8 +69,10 @@ use bayplan_shaders::Target;
 /// How to compile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Whether elementwise operations join their neighbours, and parts of a concatenation are written where they belong.
+    /// Whether elementwise operations join their neighbours.
     pub fuse: bool,
+    /// Whether results that belong to a part of another tensor are written there: no copies for a concatenation.
+    pub direct: bool,
     /// Whether the graph is brought into a simple form first: common subexpressions once, patterns as one operator.
     pub simplify: bool,
     /// Whether results may overwrite an operand that dies.
@@ -93,6 +98,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             fuse: true,
+            direct: true,
             simplify: true,
             in_place: true,
             effort: Effort::Normal,

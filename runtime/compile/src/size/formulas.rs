@@ -126,6 +126,14 @@ impl Formulas {
         }
         Ok(self.guards.iter().all(|guard| guard.holds(&values)).then_some(values))
     }
+
+    /// The first guard that does not hold at a point where [`Formulas::at`] answers none.
+    #[cfg(test)]
+    pub(crate) fn broken(&self, point: &Bindings) -> Option<&Guard> {
+        let bare = Self { guards: Vec::new(), ..self.clone() };
+        let values = bare.at(point).ok().flatten()?;
+        self.guards.iter().find(|guard| !guard.holds(&values))
+    }
 }
 
 /// The sizes of a compile at one point; of none ([`Values::default`]) at the reference point.
