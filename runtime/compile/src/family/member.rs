@@ -239,7 +239,7 @@ impl Member {
     /// All symbols at a point.
     fn dims_at(&self, point: &Bindings) -> Bindings {
         let mut dims = self.pinned.clone();
-        dims.extend(point.iter().map(|(symbol, value)| (symbol, value)));
+        dims.extend(point.iter());
         self.completed(dims)
     }
 
