@@ -40,8 +40,8 @@ JSON: version, kind (model or instance), name; in bytes peak, lower_bound, prove
     smaller) and gap (peak less lower_bound); witness (a point, and the ids live there, whose sizes \
     add up to the lower_bound); waste as a share of the lower_bound; status, strategy. Of an \
     instance: given_peak (that of the offsets in the file, null without them). Of a model: dims, \
-    outputs (each with name and policy), times (buffers, and in nanoseconds of processor time the medians \
-    liveness_and_plan_ns, new_shape_ns or null, barriers_ns, verification_ns), shapes (null, or where \
+    outputs (each with name and policy), times (medians in nanoseconds of processor time: \
+    new_shape_ns or null, barriers_ns, verification_ns), shapes (null, or where \
     dimensions have bounds the plan of every shape, as a file that the library reads back), target, arena_bytes, weight_bytes, load_peak, dispatches, kernels, order (taken, candidate; peak \
     and barriers, given_peak and given_barriers those of the model's own order; bound: no order \
     needs less, 0 if none was looked for), and plan with all buffers and ops as a recording keeps \

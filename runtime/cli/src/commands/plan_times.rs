@@ -1,8 +1,8 @@
-//! How long planning takes: measured anew, several times each, on the processor's clock of this thread.
+//! How long a new shape takes: measured anew, several times each, on the processor's clock of this thread.
 
 use bayplan_compile::{CompileError, Family, FunctionId, Phase};
 use bayplan_expr::Bindings;
-use bayplan_text::{Count, Nanos};
+use bayplan_text::Nanos;
 use serde_json::{Value, json};
 
 use super::bench::processor_time;
@@ -13,10 +13,6 @@ const RUNS: usize = 15;
 
 /// Medians, in nanoseconds of processor time.
 pub(super) struct Times {
-    /// Liveness and the plan of the given order, from operations to offsets.
-    plan: u64,
-    /// Buffers of that plan.
-    buffers: usize,
     /// A program for another shape, without its barriers and its verification; `None` if there is one shape.
     shape: Option<u64>,
     barriers: u64,
@@ -29,14 +25,6 @@ impl Times {
     /// # Errors
     /// The shape has no program.
     pub(super) fn of(family: &Family, function: FunctionId, point: &Bindings) -> Result<Self, CompileError> {
-        let mut plans = Vec::with_capacity(RUNS);
-        let mut buffers = 0;
-        for _ in 0..RUNS {
-            let again = family.again(function)?;
-            let begun = now();
-            buffers = again();
-            plans.push(now().saturating_sub(begun));
-        }
         let mut shapes: [Vec<u64>; 3] = Default::default();
         for _ in 0..RUNS {
             let (mut spent, mut last) = ([0; 3], now());
@@ -54,17 +42,15 @@ impl Times {
         }
         let [shape, barriers, verification] = shapes.map(median);
         let shape = (!family.is_static(function)).then_some(shape);
-        Ok(Self { plan: median(plans), buffers, shape, barriers, verification })
+        Ok(Self { shape, barriers, verification })
     }
 
     pub(super) fn text(&self) -> String {
-        let shape = self.shape.map_or_else(String::new, |shape| format!("; a new shape {}", Nanos(shape)));
+        let shape = self.shape.map_or_else(String::new, |shape| format!("a new shape {}, ", Nanos(shape)));
         labelled(
             "time",
             &format!(
-                "liveness and plan of {} buffers {}{shape}; barriers {}, verification {}; medians of {RUNS}",
-                Count(self.buffers as u64),
-                Nanos(self.plan),
+                "{shape}barriers {}, verification {}: medians of {RUNS}",
                 Nanos(self.barriers),
                 Nanos(self.verification)
             ),
@@ -73,8 +59,6 @@ impl Times {
 
     pub(super) fn json(&self) -> Value {
         json!({
-            "buffers": self.buffers,
-            "liveness_and_plan_ns": self.plan,
             "new_shape_ns": self.shape,
             "barriers_ns": self.barriers,
             "verification_ns": self.verification,
