@@ -62,8 +62,13 @@ pub(crate) fn flops(chain: &Chain) -> u64 {
     chain.steps.len() as u64
 }
 
-/// The chain in a kernel's name: `.add+relu`, nothing for a chain without steps.
+/// The chain in a kernel's name: `.add+relu`, nothing for a chain without steps; `.strided` where results have a layout.
 pub(crate) fn label(chain: &Chain) -> String {
+    let strided = if chain.layout.is_some() { ".strided" } else { "" };
+    steps_label(chain) + strided
+}
+
+fn steps_label(chain: &Chain) -> String {
     const SHOWN: usize = 4;
     let names = chain.steps.iter().take(SHOWN).map(|s| match s.op {
         StepOp::Unary(op) => format!("{op:?}").to_lowercase(),

@@ -3,6 +3,7 @@
 use core::fmt::Write as _;
 
 use crate::chain::{self, Width, from_storage, to_storage};
+use crate::layout::{self, Steps};
 use crate::source::Source;
 use crate::strides;
 use crate::{Access, Chain, ConvSpec, Operand, Refusal, Repr, Slot, Target};
@@ -66,16 +67,14 @@ impl<'a> Epilogue<'a> {
         let single = chain::one_by_one(self.chain, target);
         let names = self.bind(src, &shape)?;
         let repr = src.repr(self.chain.result)?;
+        let place = self.place(src)?;
+        let wide = self.wide(target, repr) && place.as_ref().is_none_or(Place::wide);
         let out = match &self.in_place {
             Some(name) => name.clone(),
             None => {
-                let words = strides::elements(&shape).saturating_mul(repr.words());
-                let kind = if self.wide(target, repr) {
-                    format!("vec4<{}>", src.element(repr))
-                } else {
-                    src.element(repr).to_owned()
-                };
-                src.bind(Slot::Output, Access::Write, &kind, words)?
+                let extent = self.chain.layout.as_ref().map_or(strides::elements(&shape), layout::extent);
+                let kind = if wide { Width::Four } else { Width::One }.of(src.element(repr));
+                src.bind(Slot::Output, Access::Write, &kind, extent.saturating_mul(repr.words()))?
             }
         };
         let params: Vec<_> = self.axes.iter().map(|a| format!("{}: u32", a.name)).collect();
@@ -84,7 +83,11 @@ impl<'a> Epilogue<'a> {
             let mut text = format!("fn put(v: {accumulator}, {params}, at: u32) {{\n");
             let result = self.body(src, Width::One, &names, &mut text)?;
             let stored = to_storage(self.chain.result, Width::One, &result);
-            let _ = writeln!(text, "{out}.d[at] = {stored};\n}}");
+            let to = match &place {
+                None => "at".to_owned(),
+                Some(place) => self.index(src, place, &mut text, 0, Width::One)?.base,
+            };
+            let _ = writeln!(text, "{out}.d[{to}] = {stored};\n}}");
             src.function("put", text);
         }
         if four && single {
@@ -93,19 +96,64 @@ impl<'a> Epilogue<'a> {
             let mut text = format!("fn put4(v: vec4<{accumulator}>, {params}, at: u32, keep: u32) {{\n");
             let result = self.body(src, Width::Four, &names, &mut text)?;
             let stored = to_storage(self.chain.result, Width::Four, &result);
-            if self.wide(target, repr) {
-                let _ = writeln!(text, "{out}.d[at / 4u] = {stored};\n}}");
-                src.function("put4", text);
-                return Ok(());
-            }
-            let _ = writeln!(text, "let r = {stored};\n{out}.d[at] = r.x;");
-            for (j, c) in ["y", "z", "w"].iter().enumerate() {
-                let _ = writeln!(text, "if (keep > {}u) {{ {out}.d[at + {}u] = r.{c}; }}", j + 1, j + 1);
-            }
-            text.push_str("}\n");
+            let to = match &place {
+                None => Index { base: "at".into(), step: Some("1u".into()), uneven: None },
+                Some(place) => self.index(src, place, &mut text, 0, Width::Four)?,
+            };
+            self.store4(&out, &to, wide, &stored, &mut text);
             src.function("put4", text);
         }
         Ok(())
+    }
+
+    /// Stores four results: as one `vec4`, or the first `keep` of them one by one.
+    fn store4(&self, out: &str, to: &Index, wide: bool, stored: &str, text: &mut String) {
+        let Index { base, step, uneven } = to;
+        let last = self.axes.last().map_or("0u", |a| a.name);
+        if wide {
+            let at = match uneven {
+                _ if base == "at" => base.clone(),
+                Some(place) => format!("({base} + {place}({last}))"),
+                None => format!("({base})"),
+            };
+            let _ = writeln!(text, "{out}.d[{at} / 4u] = {stored};\n}}");
+            return;
+        }
+        let at = |j: usize| match (uneven, step) {
+            (Some(place), _) => format!("{base} + {place}({last} + {j}u)"),
+            (None, _) if j == 0 => base.clone(),
+            (None, Some(step)) if step == "1u" => format!("{base} + {j}u"),
+            (None, Some(step)) => format!("{base} + {j}u * {step}"),
+            // A last coordinate of size 1: there is but one result.
+            (None, None) => base.clone(),
+        };
+        let _ = writeln!(text, "let r = {stored};\n{out}.d[{}] = r.x;", at(0));
+        for (j, c) in ["y", "z", "w"].iter().enumerate() {
+            let _ = writeln!(text, "if (keep > {}u) {{ {out}.d[{}] = r.{c}; }}", j + 1, at(j + 1));
+        }
+        text.push_str("}\n");
+    }
+
+    /// Where results go, if not one after the other.
+    fn place(&self, src: &Source<'_>) -> Result<Option<Place>, Refusal> {
+        let Some(layout) = &self.chain.layout else { return Ok(None) };
+        if self.in_place.is_some() {
+            return Err(src.refuse("in place with a layout of the result"));
+        }
+        let sizes: Vec<u64> = self.axes.iter().map(|a| strides::elements(a.dims)).collect();
+        Ok(Some(Place { base: layout.base, steps: layout::along(layout, &sizes, src)? }))
+    }
+
+    /// Where an operand's elements lie.
+    fn operand(&self, operand: &Operand) -> Place {
+        let mut rest = &operand.strides[..];
+        let mut steps = Vec::with_capacity(self.axes.len());
+        for axis in &self.axes {
+            let (own, more) = rest.split_at(axis.dims.len());
+            steps.push(Steps { dims: axis.dims.to_vec(), strides: own.to_vec() });
+            rest = more;
+        }
+        Place { base: operand.base, steps }
     }
 
     /// `put4` by way of `put`, for chains that go one element at a time.
@@ -128,6 +176,9 @@ impl<'a> Epilogue<'a> {
 
     /// Whether an operand is read as `vec4`s along the last coordinate.
     fn reads_wide(&self, target: &Target, operand: &Operand, repr: Repr) -> bool {
+        if !operand.base.is_multiple_of(4) {
+            return false;
+        }
         let last = self.axes.last().map_or(0, |a| a.dims.len());
         let (outer, inner) = operand.strides.split_at(operand.strides.len() - last);
         let dims = self.axes.last().map_or(&[][..], |a| a.dims);
@@ -146,7 +197,8 @@ impl<'a> Epilogue<'a> {
                 )));
             }
             let repr = src.repr(operand.dtype)?;
-            let words = strides::extent(shape, &operand.strides).saturating_mul(repr.words());
+            let extent = operand.base.saturating_add(strides::extent(shape, &operand.strides));
+            let words = extent.saturating_mul(repr.words());
             let slot = Slot::Operand(self.operands + i as u32 - 1);
             let wide = self.reads_wide(src.target(), operand, repr);
             let kind =
@@ -167,7 +219,7 @@ impl<'a> Epilogue<'a> {
         let mut values = vec!["v".to_owned()];
         for (i, operand) in self.chain.operands.iter().enumerate().skip(1) {
             let repr = src.repr(operand.dtype)?;
-            let index = self.index(src, &operand.strides, text, i, width)?;
+            let index = self.index(src, &self.operand(operand), text, i, width)?;
             let Bound { name, wide } = &names[i];
             let load = match (width, index) {
                 (Width::Four, Index { base, uneven: Some(place), .. }) => {
@@ -193,11 +245,11 @@ impl<'a> Epilogue<'a> {
         chain::emit(self.chain, src, width, &values, text)
     }
 
-    /// The index of an operand at the kernel's coordinates.
+    /// The index of an operand, or of the result (number 0), at the kernel's coordinates.
     fn index(
         &self,
         src: &mut Source<'_>,
-        all: &[u64],
+        place: &Place,
         text: &mut String,
         number: usize,
         width: Width,
@@ -205,11 +257,12 @@ impl<'a> Epilogue<'a> {
         let mut terms = Vec::new();
         let mut step = None;
         let mut uneven = None;
-        let mut from = 0;
-        for (a, axis) in self.axes.iter().enumerate() {
-            let own = strides::signed(&all[from..from + axis.dims.len()]);
-            from += axis.dims.len();
-            let merged = strides::merge(axis.dims, &[own]);
+        if place.base > 0 {
+            let name = src.fresh("s");
+            terms.push(src.size(&name, place.base)?);
+        }
+        for (a, (axis, steps)) in self.axes.iter().zip(&place.steps).enumerate() {
+            let merged = steps.merged();
             let last = a + 1 == self.axes.len();
             match (&merged.shape[..], &merged.strides[0][..]) {
                 ([], _) => {}
@@ -251,6 +304,24 @@ impl<'a> Epilogue<'a> {
         let _ = writeln!(text, "return {index};\n}}");
         src.function(&name, text);
         Ok(name)
+    }
+}
+
+/// Where a tensor's elements lie over the kernel's coordinates.
+struct Place {
+    base: u64,
+    /// For each coordinate.
+    steps: Vec<Steps>,
+}
+
+impl Place {
+    /// Whether four elements along the last coordinate, the first at a multiple of 4, are one aligned `vec4`.
+    fn wide(&self) -> bool {
+        let merged: Vec<_> = self.steps.iter().map(Steps::merged).collect();
+        let inner = merged.last().and_then(|m| Some((m.shape.last()?, m.strides[0].last()?)));
+        let even = inner.is_some_and(|(size, stride)| size.is_multiple_of(4) && *stride == 1);
+        let others = merged.iter().flat_map(|m| &m.strides[0]).filter(|s| *s % 4 != 0).count();
+        even && others == 1 && self.base.is_multiple_of(4)
     }
 }
 

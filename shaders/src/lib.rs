@@ -23,6 +23,7 @@ mod epilogue;
 mod kernel;
 mod kernels;
 mod lanes;
+mod layout;
 mod loops;
 mod packing;
 mod source;
@@ -45,4 +46,4 @@ pub use spec::{
 };
 pub use spirv::{CompileError, Mode, compile_wgsl, compile_wgsl_as};
 pub use table::{KERNELS, Row, family, launch};
-pub use target::{CPU_LOOP_PASSES, Class, Features, Repr, Subgroup, Target};
+pub use target::{CPU_LOOP_PASSES, Class, Features, Repr, Subgroup, Target, VEC4};

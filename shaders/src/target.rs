@@ -58,6 +58,9 @@ pub struct Target {
     pub max_shared_memory: u32,
     /// Bytes that the offset of a storage window must be a multiple of.
     pub storage_alignment: u64,
+    /// Bytes that buffers and storage windows are whole multiples of: 16 where kernels move `vec4`s, as all kernels of
+    /// devices do. 1 gives plans that are exact to the byte; the host can run those, since it computes word by word.
+    pub storage_granule: u64,
     /// Bytes that the offset of a uniform window must be a multiple of.
     pub uniform_alignment: u64,
     /// Bytes in the largest storage window.
@@ -71,7 +74,15 @@ pub struct Target {
 /// Passes that the compiler which lavapipe is made of gives an invocation: `LP_MAX_TGSI_LOOP_ITERATIONS` of Mesa's gallivm.
 pub const CPU_LOOP_PASSES: u64 = 65_535;
 
+/// Bytes of a `vec4` of 32-bit words, what kernels read and write at once.
+pub const VEC4: u64 = 16;
+
 impl Target {
+    /// Bytes that the offset of a window on part of a tensor is a multiple of.
+    pub fn window_alignment(&self) -> u64 {
+        self.storage_alignment.max(self.storage_granule)
+    }
+
     /// A device no better than Vulkan 1.1 promises to most: 256-byte alignment, 128 MiB windows, no subgroups known.
     pub fn generic() -> Self {
         Self {
@@ -84,6 +95,7 @@ impl Target {
             max_workgroup_count: [65_535; 3],
             max_shared_memory: 16_384,
             storage_alignment: 256,
+            storage_granule: VEC4,
             uniform_alignment: 256,
             max_storage_range: 128 << 20,
             max_allocation: 1 << 30,

@@ -23,6 +23,7 @@ files! {
     elementwise "elementwise.rs",
     gpu_class "gpu_class.rs",
     lanes "lanes.rs",
+    layouts "layouts.rs",
     long_loops "long_loops.rs",
     matmul "matmul.rs",
     movement "movement.rs",

@@ -14,7 +14,7 @@ use crate::error::{CompileError, Refused};
 use crate::liveness::{Liveness, Place, Stages, Storage};
 use crate::lowered::{Lowered, Operation, Origin, TensorId};
 use crate::program::{
-    Buffer, BufferId, BufferKind, Dispatch, KernelId, Port, Program, Schedule, Stage, Upload, VEC4, Window,
+    self, Buffer, BufferId, Dispatch, KernelId, Port, Program, Schedule, Stage, Upload, Window,
 };
 
 /// Where all storages lie.
@@ -23,6 +23,8 @@ pub(crate) struct Placement {
     pub(crate) run: BlockPlan,
     /// Of the weights, in their order: offsets and ends of blocks.
     pub(crate) weights: (Vec<u64>, Vec<u64>),
+    /// Of what lies in buffers given at each run, in their order: offsets that tell them apart.
+    pub(crate) external: (Vec<u64>, Vec<u64>),
     /// Bytes kept free after each storage.
     guard: u64,
 }
@@ -34,26 +36,45 @@ pub(crate) fn place(
     target: &Target,
     options: &Options,
 ) -> Result<Placement, CompileError> {
-    let guard = guard(options);
-    let of_kinds = |kinds: &dyn Fn(BufferKind) -> bool| -> Vec<&Storage> {
-        live.storages.iter().filter(|storage| kinds(storage.kind)).collect()
+    let guard = guard(options, target);
+    let in_arena = |arena: program::Arena| -> Vec<&Storage> {
+        live.storages.iter().filter(|storage| storage.arena() == arena).collect()
     };
-    let of_run = |kind| !matches!(kind, BufferKind::Load | BufferKind::Weight);
-    let weights = of_kinds(&|kind| kind == BufferKind::Weight);
-    let sizes: Vec<u64> = weights.iter().map(|storage| bytes(lowered, &storage.tensors) + guard).collect();
-    let laid = sequence(&sizes, &arena(target)).map_err(|why| no_fit(lowered, &weights, target, &why))?;
+    let laid = |storages: &[&Storage]| {
+        let size = |storage: &&Storage| bytes(lowered, &storage.tensors, target) + guard;
+        let sizes: Vec<u64> = storages.iter().map(size).collect();
+        sequence(&sizes, &arena(target)).map_err(|why| no_fit(lowered, storages, target, &why))
+    };
     let plan = |storages: &[&Storage]| plan(lowered, storages, target, options, guard);
     Ok(Placement {
-        load: plan(&of_kinds(&|kind| kind == BufferKind::Load))?,
-        run: plan(&of_kinds(&of_run))?,
-        weights: laid,
+        load: plan(&in_arena(program::Arena::Load))?,
+        run: plan(&in_arena(program::Arena::Activations))?,
+        weights: laid(&in_arena(program::Arena::Weights))?,
+        external: apart(lowered, &in_arena(program::Arena::External), target, guard)?,
         guard,
     })
 }
 
-/// Bytes kept free after each storage: whole `vec4`s.
-pub(crate) fn guard(options: &Options) -> u64 {
-    options.guard.next_multiple_of(VEC4)
+/// Lays out what is given at each run: one after the other, since the offsets only tell buffers apart.
+fn apart(
+    lowered: &Lowered,
+    storages: &[&Storage],
+    target: &Target,
+    guard: u64,
+) -> Result<(Vec<u64>, Vec<u64>), CompileError> {
+    let sizes: Vec<u64> =
+        storages.iter().map(|storage| bytes(lowered, &storage.tensors, target) + guard).collect();
+    if let Some((buffer, &size)) = sizes.iter().enumerate().find(|(_, size)| **size > target.max_allocation) {
+        let why = NoFit::TooLarge { buffer, size };
+        return Err(no_fit(lowered, storages, target, &why));
+    }
+    let unlimited = Arena::UNLIMITED.in_blocks(u64::MAX, target.storage_alignment);
+    sequence(&sizes, &unlimited).map_err(|why| no_fit(lowered, storages, target, &why))
+}
+
+/// Bytes kept free after each storage: whole `vec4`s, or what the target has instead.
+pub(crate) fn guard(options: &Options, target: &Target) -> u64 {
+    options.guard.next_multiple_of(target.storage_granule)
 }
 
 /// What the device allocates at once; how much in all is seen when the session is built.
@@ -98,15 +119,15 @@ pub(crate) fn assemble(
     let load = maker.stage(&stages.load, &launches);
     let run = maker.stage(&stages.run, &launches);
     let uploads = maker.uploads(stages);
-    let ports = |list: &[TensorId], values: &[ValueId]| {
+    let ports_of = |list: &[TensorId], values: &[ValueId]| {
         list.iter().zip(values).map(|(&tensor, &value)| maker.port(graph, tensor, value)).collect::<Vec<_>>()
     };
-    let inputs = ports(&lowered.inputs, &graph.inputs);
-    let mut outputs = ports(&lowered.outputs, &graph.outputs);
+    let inputs = ports_of(&lowered.inputs, &graph.inputs);
+    let mut outputs = ports_of(&lowered.outputs, &graph.outputs);
     for (index, output) in outputs.iter_mut().enumerate() {
         output.name = graph.output_name(index).to_string();
     }
-    let blocks = [placement.run.blocks, placement.weights.1, placement.load.blocks];
+    let blocks = [placement.run.blocks, placement.weights.1, placement.load.blocks, placement.external.1];
     let (kernels, params) = (maker.kernels, maker.params);
     let run = Stage { dispatches: run, plan: placement.run.plan };
     Ok(Program {
@@ -126,6 +147,7 @@ pub(crate) fn assemble(
         run,
         inputs,
         outputs,
+        output_policies: live.policies.clone(),
     })
 }
 
@@ -143,10 +165,10 @@ fn launches(lowered: &Lowered, target: &Target) -> Result<Vec<Launch>, CompileEr
     if refused.is_empty() { Ok(all) } else { Err(CompileError::Unsupported(refused)) }
 }
 
-/// Bytes a storage needs: the largest of its tensors, rounded up to whole `vec4`s.
-pub(crate) fn bytes(lowered: &Lowered, tensors: &[TensorId]) -> u64 {
+/// Bytes a storage needs: the largest of its tensors, rounded up to the target's granule.
+pub(crate) fn bytes(lowered: &Lowered, tensors: &[TensorId], target: &Target) -> u64 {
     let largest = tensors.iter().map(|&tensor| lowered.tensor(tensor).bytes()).max().unwrap_or(0);
-    largest.next_multiple_of(VEC4)
+    largest.next_multiple_of(target.storage_granule)
 }
 
 /// Plans storages, in their order; the plan is validated by the planner's independent judge.
@@ -159,7 +181,7 @@ fn plan(
 ) -> Result<BlockPlan, CompileError> {
     let end = storages.iter().map(|storage| storage.lifespan.end).max().unwrap_or(1);
     let buffers = storages.iter().map(|storage| bayplan_plan::Buffer {
-        size: bytes(lowered, &storage.tensors) + guard,
+        size: bytes(lowered, &storage.tensors, target) + guard,
         align: target.storage_alignment,
         lifespan: match &storage.lifespan {
             life if options.share => Lifespan::new(life.start, life.end),
@@ -178,12 +200,13 @@ fn plan(
 /// The buffers in the order of the storages.
 fn buffers(lowered: &Lowered, live: &Liveness, target: &Target, placement: &Placement) -> Vec<Buffer> {
     let (mut load, mut run) = (placement.load.plan.offsets.iter(), placement.run.plan.offsets.iter());
-    let mut weights = placement.weights.0.iter();
+    let (mut weights, mut external) = (placement.weights.0.iter(), placement.external.0.iter());
     let buffer = |storage: &Storage| {
-        let offset = match storage.kind {
-            BufferKind::Load => load.next(),
-            BufferKind::Weight => weights.next(),
-            _ => run.next(),
+        let offset = match storage.arena() {
+            program::Arena::Activations => run.next(),
+            program::Arena::Weights => weights.next(),
+            program::Arena::Load => load.next(),
+            program::Arena::External => external.next(),
         };
         let first = lowered.tensor(storage.tensors[0]);
         Buffer {
@@ -191,7 +214,7 @@ fn buffers(lowered: &Lowered, live: &Liveness, target: &Target, placement: &Plac
             kind: storage.kind,
             dtype: first.dtype,
             shape: first.shape.clone(),
-            size: bytes(lowered, &storage.tensors),
+            size: bytes(lowered, &storage.tensors, target),
             size_expr: first.elements_expr.clone() * Expr::from(first.repr.bytes() as i64),
             align: target.storage_alignment,
             arena: storage.arena(),
@@ -265,7 +288,8 @@ impl Maker<'_> {
         if words.is_empty() {
             return 0..0;
         }
-        let start = (self.params.len() as u64).next_multiple_of(self.target.uniform_alignment.max(VEC4));
+        let start = (self.params.len() as u64)
+            .next_multiple_of(self.target.uniform_alignment.max(self.target.storage_granule));
         self.params.resize(start as usize, 0);
         self.params.extend(words.iter().flat_map(|word| word.to_le_bytes()));
         start..self.params.len() as u64
@@ -286,7 +310,7 @@ impl Maker<'_> {
     /// The window on some elements of a tensor.
     fn part(&self, tensor: TensorId, first: u64, count: u64, access: Access) -> Window {
         let whole = self.whole(tensor, access);
-        let bytes = self.lowered.tensor(tensor).window(first, count);
+        let bytes = self.lowered.tensor(tensor).window(first, count, self.target.storage_granule);
         Window { offset: whole.offset + bytes.start, len: bytes.end - bytes.start, ..whole }
     }
 
@@ -298,7 +322,7 @@ impl Maker<'_> {
             buffer: BufferId(place.storage as u32),
             arena: buffer.arena,
             offset: buffer.offset + place.offset,
-            len: self.lowered.tensor(tensor).bytes().next_multiple_of(VEC4),
+            len: self.lowered.tensor(tensor).bytes().next_multiple_of(self.target.storage_granule),
             access,
         }
     }

@@ -15,7 +15,6 @@ use std::ops::Range;
 use bayplan_shaders::{CopySpec, Spec, Target};
 
 use crate::lowered::{Lowered, Operation, Origin, TensorId};
-use crate::program::VEC4;
 use crate::view::{View, elements};
 
 /// Removes the copies of parts into a whole that can be made there. `fixed` says which tensors follow from constants
@@ -23,9 +22,8 @@ use crate::view::{View, elements};
 pub(crate) fn place(lowered: &mut Lowered, fixed: &[bool], target: &Target) {
     let (mut readers, mut writers) = (lowered.readers(), lowered.writers());
     let mut gone = vec![false; lowered.operations.len()];
-    let alignment = target.storage_alignment.max(VEC4);
     for index in (0..lowered.operations.len()).rev() {
-        let Some((part, start)) = part(lowered, index, alignment) else { continue };
+        let Some((part, start)) = part(lowered, index, target) else { continue };
         let whole = lowered.operations[index].output;
         let range = start..start + lowered.tensor(part).elements();
         // Nothing else is written there: a padding's fill, say, would come after the part.
@@ -66,7 +64,7 @@ pub(crate) fn place(lowered: &mut Lowered, fixed: &[bool], target: &Target) {
 
 /// The tensor that an operation copies into a larger one and the element where it begins there, if whoever makes it
 /// can write it there.
-fn part(lowered: &Lowered, index: usize, alignment: u64) -> Option<(TensorId, u64)> {
+fn part(lowered: &Lowered, index: usize, target: &Target) -> Option<(TensorId, u64)> {
     let operation = &lowered.operations[index];
     let (Spec::Copy(spec), [source]) = (&operation.spec, &operation.operands[..]) else { return None };
     let tensor = lowered.tensor(source.tensor);
@@ -75,9 +73,9 @@ fn part(lowered: &Lowered, index: usize, alignment: u64) -> Option<(TensorId, u6
     let end = start + tensor.elements();
     let made = tensor.origin == Origin::Computed && !lowered.outputs.contains(&source.tensor);
     let own = source.tensor != operation.output && source.base == 0 && spec.x_base == 0;
-    // A kernel moves whole vec4s: the last one of a part must not reach into the next part.
-    let apart = (end * width).is_multiple_of(VEC4) || end == whole.elements();
-    let bindable = (start * width).is_multiple_of(alignment);
+    // A kernel moves whole vec4s, the target's granule: the last one of a part must not reach into the next part.
+    let apart = (end * width).is_multiple_of(target.storage_granule) || end == whole.elements();
+    let bindable = (start * width).is_multiple_of(target.window_alignment());
     (operation.partial && made && own && apart && bindable && in_one_run(spec, tensor.elements()))
         .then_some((source.tensor, start))
 }

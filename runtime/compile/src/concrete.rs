@@ -11,6 +11,7 @@ use crate::error::CompileError;
 use crate::fold::{self, ReadConstant};
 use crate::liveness::{self, Liveness, Reuse, Stages};
 use crate::lowered::Lowered;
+use crate::policy::Ports;
 use crate::program::{Order, Program};
 use crate::{Options, concat, fuse, lower, schedule, simplify, split, verify};
 
@@ -43,14 +44,15 @@ pub(crate) fn program(
     }
     split::split(&mut lowered, &mut fixed, target).map_err(CompileError::Unsupported)?;
     let stages = liveness::stages(&lowered, &fixed);
+    let ports = Ports::new(graph, &options.inputs, &options.outputs);
     let make = |stages: &Stages| {
-        let Placed { lowered, live, placement } = placed(lowered.clone(), stages, target, options)?;
+        let Placed { lowered, live, placement } = placed(lowered.clone(), stages, &ports, target, options)?;
         assemble(&bound, &lowered, stages, &live, placement, target, dims)
     };
     let mut program = make(&stages)?;
     // Where nothing shares bytes every order needs the same.
     if options.order == Order::Search && options.share {
-        program = schedule::schedule(program, &lowered, &stages, options, make)?;
+        program = schedule::schedule(program, &lowered, &stages, &ports, options, make)?;
     }
     verify(&program).map_err(|violation| CompileError::Verify(violation.to_string()))?;
     Ok(program)
@@ -95,11 +97,12 @@ struct Placed {
 fn placed(
     lowered: Lowered,
     stages: &Stages,
+    ports: &Ports,
     target: &Target,
     options: &Options,
 ) -> Result<Placed, CompileError> {
     let attempt = |mut lowered: Lowered, reuse: Reuse| {
-        let live = liveness::liveness(&mut lowered, stages, reuse);
+        let live = liveness::liveness(&mut lowered, stages, ports, reuse);
         let placement = place(&lowered, &live, target, options)?;
         Ok(Placed { lowered, live, placement })
     };

@@ -35,6 +35,15 @@ pub enum CompileError {
         /// Why.
         reason: String,
     },
+    /// A policy names an input or output that the model does not have.
+    UnknownPort {
+        /// The name.
+        name: String,
+        /// `input` or `output`.
+        kind: &'static str,
+        /// The names there are.
+        names: Vec<String>,
+    },
     /// Nodes that cannot run on the target, all of them.
     Unsupported(Vec<Refused>),
     /// The problem of placing buffers is beyond what can be planned.
@@ -81,6 +90,15 @@ impl fmt::Display for CompileError {
             Self::Bind(reason) => f.write_str(reason),
             Self::Constant { name, reason } => {
                 write!(f, "the constant {} cannot be read: {reason}", escape(name))
+            }
+            Self::UnknownPort { name, kind, names } => {
+                let names: Vec<_> = names.iter().map(|name| escape(name).to_string()).collect();
+                let names = names.join(", ");
+                write!(
+                    f,
+                    "a policy names the {kind} {}, which the model does not have; it has {names}",
+                    escape(name)
+                )
             }
             Self::Unsupported(nodes) => {
                 writeln!(f, "the model has parts that cannot run on this device:")?;

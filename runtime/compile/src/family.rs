@@ -10,7 +10,7 @@ use crate::error::CompileError;
 use crate::fold::{MAX_CONSTANT, ReadConstant};
 use crate::inputs::{InputError, match_inputs};
 use crate::program::{Arena, BufferKind, Program};
-use crate::{Options, concrete, family_dims};
+use crate::{Options, concrete, family_dims, policy};
 
 /// What is known of the symbols of a graph before the shapes of a run are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -102,6 +102,8 @@ impl Family {
         options: &Options,
         read: &ReadConstant<'_>,
     ) -> Result<Self, CompileError> {
+        let graphs: Vec<&Graph> = functions.iter().map(|function| function.graph).collect();
+        policy::check_names(&graphs, &options.inputs, &options.outputs)?;
         let mut constants = BTreeMap::new();
         let mut members = Vec::with_capacity(functions.len());
         for function in functions {

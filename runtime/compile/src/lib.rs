@@ -26,6 +26,7 @@ mod inputs;
 mod liveness;
 mod lower;
 mod lowered;
+mod policy;
 mod program;
 mod record;
 mod schedule;
@@ -39,6 +40,7 @@ pub use error::{CompileError, Refused};
 pub use family::{Dims, Family, Function, FunctionId, Reservation};
 pub use fold::{MAX_CONSTANT, ReadConstant};
 pub use inputs::{InputError, match_inputs};
+pub use policy::{InputPolicy, OutputPolicy, Policies};
 pub use program::{
     Arena, Buffer, BufferId, BufferKind, Declined, Dispatch, KernelId, Order, Port, Program, Schedule, Stage,
     Upload, Window,
@@ -72,6 +74,10 @@ pub struct Options {
     /// Bytes after each buffer that belong to no window (rounded up to whole `vec4`s). A kernel that writes past its
     /// window writes there, where it can be seen.
     pub guard: u64,
+    /// Where inputs lie: in the arena by default.
+    pub inputs: Policies<InputPolicy>,
+    /// Where outputs lie: in the arena by default.
+    pub outputs: Policies<OutputPolicy>,
 }
 
 impl Default for Options {
@@ -84,6 +90,8 @@ impl Default for Options {
             order: Order::default(),
             share: true,
             guard: 0,
+            inputs: Policies::all(InputPolicy::Planned),
+            outputs: Policies::all(OutputPolicy::Borrow),
         }
     }
 }
@@ -94,6 +102,7 @@ impl Default for Options {
 /// # Errors
 /// [`CompileError`]: symbols without a value, nodes that cannot run on the target (all at once), or a defect of bayplan
 /// found by its own verifier.
+#[allow(clippy::needless_pass_by_value, reason = "callers write options where they compile")]
 pub fn compile(
     graph: &Graph,
     dims: &Bindings,
@@ -101,5 +110,6 @@ pub fn compile(
     options: Options,
     read: &ReadConstant<'_>,
 ) -> Result<Program, CompileError> {
+    policy::check_names(&[graph], &options.inputs, &options.outputs)?;
     concrete::program(graph, dims, target, &options, read, None)
 }

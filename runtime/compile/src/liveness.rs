@@ -20,6 +20,7 @@ use std::ops::Range;
 use bayplan_shaders::Spec;
 
 use crate::lowered::{Lowered, Operation, Origin, TensorId};
+use crate::policy::{OutputPolicy, Ports};
 use crate::program::{Arena, BufferKind};
 use crate::view::View;
 
@@ -38,6 +39,8 @@ pub(crate) struct Storage {
     /// The first is the largest.
     pub(crate) tensors: Vec<TensorId>,
     pub(crate) kind: BufferKind,
+    /// Whether it lies in a buffer that is given at each run.
+    pub(crate) external: bool,
     /// Half-open, in operations of its stage.
     pub(crate) lifespan: Range<u32>,
 }
@@ -47,6 +50,7 @@ impl Storage {
         match self.kind {
             BufferKind::Weight => Arena::Weights,
             BufferKind::Load => Arena::Load,
+            _ if self.external => Arena::External,
             _ => Arena::Activations,
         }
     }
@@ -66,6 +70,8 @@ pub(crate) struct Place {
 pub(crate) struct Liveness {
     pub(crate) storages: Vec<Storage>,
     pub(crate) of: Vec<Option<Place>>,
+    /// Where each output of the model lies, in their order.
+    pub(crate) policies: Vec<OutputPolicy>,
     /// Whether some result keeps a storage alive that is larger than itself.
     pub(crate) keeps_larger: bool,
 }
@@ -100,8 +106,8 @@ pub(crate) fn stages(lowered: &Lowered, fixed: &[bool]) -> Stages {
 }
 
 /// Gives every tensor a storage; decides, and notes in the specs, which results overwrite an operand.
-pub(crate) fn liveness(lowered: &mut Lowered, stages: &Stages, reuse: Reuse) -> Liveness {
-    let mut live = storages(lowered, stages);
+pub(crate) fn liveness(lowered: &mut Lowered, stages: &Stages, ports: &Ports, reuse: Reuse) -> Liveness {
+    let mut live = storages(lowered, stages, ports);
     if reuse != Reuse::Never {
         for (position, &index) in stages.run.iter().enumerate() {
             overwrite(lowered, &mut live, index, position as u32, reuse);
@@ -112,7 +118,8 @@ pub(crate) fn liveness(lowered: &mut Lowered, stages: &Stages, reuse: Reuse) -> 
 }
 
 /// A storage for each tensor that is in use.
-pub(crate) fn storages(lowered: &Lowered, stages: &Stages) -> Liveness {
+pub(crate) fn storages(lowered: &Lowered, stages: &Stages, ports: &Ports) -> Liveness {
+    let external = ports.external(lowered);
     let load = spans(lowered, &stages.load);
     let mut run = spans(lowered, &stages.run);
     let end = stages.run.len().max(1) as u32;
@@ -125,7 +132,8 @@ pub(crate) fn storages(lowered: &Lowered, stages: &Stages) -> Liveness {
         is_output[output.index()] = true;
         run[output.index()].get_or_insert(0..end).end = end;
     }
-    let mut live = Liveness { of: vec![None; lowered.tensors.len()], ..Liveness::default() };
+    let of = vec![None; lowered.tensors.len()];
+    let mut live = Liveness { of, policies: ports.outputs.clone(), ..Liveness::default() };
     for (index, tensor) in lowered.tensors.iter().enumerate() {
         let (kind, lifespan) = match (&load[index], &run[index]) {
             (_, Some(span)) if tensor.origin == Origin::Input => (BufferKind::Input, span.clone()),
@@ -136,7 +144,8 @@ pub(crate) fn storages(lowered: &Lowered, stages: &Stages) -> Liveness {
             (None, None) => continue,
         };
         live.of[index] = Some(Place { storage: live.storages.len(), offset: 0 });
-        live.storages.push(Storage { tensors: vec![TensorId(index as u32)], kind, lifespan });
+        let tensors = vec![TensorId(index as u32)];
+        live.storages.push(Storage { tensors, kind, external: external[index], lifespan });
     }
     live
 }
@@ -182,10 +191,12 @@ fn overwrite(lowered: &mut Lowered, live: &mut Liveness, index: usize, position:
     for tensor in &gone {
         live.of[tensor.index()] = Some(Place { storage: taken.storage, offset });
     }
-    let (end, kind) = (live.storages[own.storage].lifespan.end, live.storages[own.storage].kind);
+    let Storage { lifespan, kind, external, .. } = &live.storages[own.storage];
+    let (end, kind, external) = (lifespan.end, *kind, *external);
     let kept = &mut live.storages[taken.storage];
     kept.tensors.extend(gone);
     kept.lifespan.end = end;
+    kept.external |= external;
     if kind == BufferKind::Output {
         kept.kind = kind;
     }
@@ -212,8 +223,23 @@ fn can_overwrite(
     });
     alone
         && may_overwrite(lowered, operation, slot)
-        && matches!(storage.kind, BufferKind::Input | BufferKind::Activation)
+        && given_up(lowered, live, operation, storage)
         && storage.lifespan.end == position + 1
+}
+
+/// Whether an operand's storage may become the result's. A buffer that is given at each run holds nothing but its output,
+/// so only what was made for it alone moves there; the caller's inputs are the caller's.
+fn given_up(lowered: &Lowered, live: &Liveness, operation: &Operation, storage: &Storage) -> bool {
+    let result = live.of[operation.output.index()].and_then(|place| live.storages.get(place.storage));
+    let into = result.is_some_and(|result| result.external);
+    let size = lowered.tensor(operation.output).bytes();
+    match storage.kind {
+        BufferKind::Activation => {
+            !into || storage.tensors.iter().all(|&tensor| lowered.tensor(tensor).bytes() <= size)
+        }
+        BufferKind::Input => !storage.external && !into,
+        _ => false,
+    }
 }
 
 /// Whether the result of an operation could be written over one of its operands, were that dead: it is made element

@@ -6,7 +6,6 @@ use bayplan_expr::Expr;
 use bayplan_graph::{ConstData, DType};
 use bayplan_shaders::{Repr, Spec};
 
-use crate::program::VEC4;
 use crate::view::{View, elements};
 
 /// A stored tensor, by its index in [`Lowered::tensors`].
@@ -54,11 +53,11 @@ impl Tensor {
         self.elements() * self.repr.bytes()
     }
 
-    /// The bytes of a window on so many elements: whole `vec4`s, as far as the tensor's storage goes.
-    pub(crate) fn window(&self, first: u64, count: u64) -> Range<u64> {
-        let (width, all) = (self.repr.bytes(), self.bytes().next_multiple_of(VEC4));
+    /// The bytes of a window on so many elements: whole granules of the target, as far as the tensor's storage goes.
+    pub(crate) fn window(&self, first: u64, count: u64, granule: u64) -> Range<u64> {
+        let (width, all) = (self.repr.bytes(), self.bytes().next_multiple_of(granule));
         let start = (first * width).min(all);
-        start..(start + (count * width).next_multiple_of(VEC4)).min(all)
+        start..(start + (count * width).next_multiple_of(granule)).min(all)
     }
 }
 

@@ -8,8 +8,7 @@ use bayplan_graph::{ConstData, DType, FileRef};
 use bayplan_plan::Plan;
 use bayplan_shaders::{Access, Kernel, Spec, Target};
 
-/// Bytes of a `vec4` of 32-bit words: windows and buffers are whole ones.
-pub(crate) const VEC4: u64 = 16;
+use crate::policy::OutputPolicy;
 
 /// A storage of the plan, by its index in [`Program::buffers`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,18 +21,23 @@ pub struct KernelId(pub u32);
 /// The arenas of a program. Each is one range of device memory with offsets of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Arena {
-    /// Inputs, activations, outputs and scratch of the run program.
+    /// Activations and scratch of the run program, and the inputs and outputs that are not [`Arena::External`].
     Activations,
     /// Weights as the run program reads them; written once when the session is built.
     Weights,
     /// What the load program needs beside the weights. Freed before the activations are allocated, so that a session
     /// never holds both.
     Load,
+    /// Inputs and outputs that lie in buffers which the executor is given for each run (see
+    /// [`InputPolicy::Caller`](crate::InputPolicy::Caller), [`OutputPolicy::Own`] and [`OutputPolicy::Into`]). Nothing
+    /// is allocated for it: its offsets only tell its buffers apart. Each has bytes of its own, and a window's offset
+    /// less its buffer's is where the window begins in what the buffer is bound to.
+    External,
 }
 
 impl Arena {
     /// All arenas, in the order of [`Program::arena_bytes`].
-    pub const ALL: [Self; 3] = [Self::Activations, Self::Weights, Self::Load];
+    pub const ALL: [Self; 4] = [Self::Activations, Self::Weights, Self::Load, Self::External];
 
     /// The name used in traces and reports.
     pub const fn name(self) -> &'static str {
@@ -41,6 +45,7 @@ impl Arena {
             Self::Activations => "activations",
             Self::Weights => "weights",
             Self::Load => "load",
+            Self::External => "external",
         }
     }
 
@@ -50,6 +55,7 @@ impl Arena {
             Self::Activations => 0,
             Self::Weights => 1,
             Self::Load => 2,
+            Self::External => 3,
         }
     }
 }
@@ -80,7 +86,7 @@ pub struct Buffer {
     pub dtype: DType,
     /// Shape of that value.
     pub shape: Vec<u64>,
-    /// Bytes in device memory, room for whole `vec4`s included (a multiple of 16).
+    /// Bytes in device memory, rounded up to the target's granule (whole `vec4`s).
     pub size: u64,
     /// The bytes as an expression over the model's symbols, before that rounding.
     pub size_expr: Expr,
@@ -105,7 +111,7 @@ pub struct Window {
     pub arena: Arena,
     /// First byte within the arena.
     pub offset: u64,
-    /// Bytes, rounded up to 16.
+    /// Bytes, rounded up to the target's granule.
     pub len: u64,
     /// How the kernel uses it.
     pub access: Access,
@@ -245,11 +251,11 @@ pub struct Program {
     pub kernels: Vec<Kernel>,
     /// Buffers of both stages.
     pub buffers: Vec<Buffer>,
-    /// Bytes of each arena, in the order of [`Arena::ALL`].
-    pub arena_bytes: [u64; 3],
+    /// Bytes of each arena, in the order of [`Arena::ALL`]. Those of [`Arena::External`] are never allocated.
+    pub arena_bytes: [u64; 4],
     /// The blocks of each arena, in the order of [`Arena::ALL`]: where each ends, ascending; the last ends with the
     /// arena, and each begins at a multiple of the target's storage alignment. A block is one device allocation, and no buffer lies in two. An empty arena has none.
-    pub blocks: [Vec<u64>; 3],
+    pub blocks: [Vec<u64>; 4],
     /// Bytes after each buffer that belong to no buffer alive at the same time.
     pub guard: u64,
     /// Parameters of all dispatches, each at a multiple of the target's uniform alignment.
@@ -266,6 +272,8 @@ pub struct Program {
     pub inputs: Vec<Port>,
     /// Outputs, in the model's order.
     pub outputs: Vec<Port>,
+    /// Where each output lies, in their order.
+    pub output_policies: Vec<OutputPolicy>,
     /// The order of the run stage's dispatches.
     pub schedule: Schedule,
 }

@@ -14,7 +14,7 @@ pub fn record(program: &Program) -> PlanRecord {
         model: program.name.clone(),
         target: program.target.name.clone(),
         dims: program.dims.iter().map(|(name, value)| DimBinding { name: name.to_string(), value }).collect(),
-        arenas: RUN_ARENAS.map(|arena| arena_record(program, arena)).into(),
+        arenas: run_arenas(program).map(|arena| arena_record(program, arena)).collect(),
         buffers: kept.map(|buffer| buffer_record(program, buffer)).collect(),
         ops: program.run.dispatches.iter().map(|dispatch| op_record(program, &index, dispatch)).collect(),
         strategy: program.run.plan.strategy.into(),
@@ -50,14 +50,28 @@ impl RecordIndex {
         Self(program.buffers.iter().map(place).collect())
     }
 
+    /// The record's number for an arena. The load program's has none; it comes after all others.
+    pub const fn arena(arena: Arena) -> u32 {
+        match arena {
+            Arena::Activations => 0,
+            Arena::Weights => 1,
+            Arena::External => 2,
+            Arena::Load => 3,
+        }
+    }
+
     /// The record's number for a buffer; `None` if it exists only while weights are loaded.
     pub fn get(&self, buffer: crate::BufferId) -> Option<u32> {
         self.0.get(buffer.0 as usize).copied().flatten()
     }
 }
 
-/// The arenas that a run uses, at their own index.
-const RUN_ARENAS: [Arena; 2] = [Arena::Activations, Arena::Weights];
+/// The arenas that a run uses, in the order of the record: those of each program, and the buffers given at each run if
+/// there are any.
+fn run_arenas(program: &Program) -> impl Iterator<Item = Arena> {
+    let given = program.arena_bytes[Arena::External.index()] > 0;
+    [Arena::Activations, Arena::Weights].into_iter().chain(given.then_some(Arena::External))
+}
 
 fn shown(buffer: &Buffer) -> bool {
     buffer.kind != BufferKind::Load
@@ -71,6 +85,7 @@ fn arena_record(program: &Program, arena: Arena) -> ArenaRecord {
             (ArenaKind::Activations, plan.lower_bound.bytes, Some(plan.lower_bound.witness))
         }
         Arena::Weights => (ArenaKind::Weights, size, None),
+        Arena::External => (ArenaKind::Other, size, None),
         Arena::Load => (ArenaKind::Other, program.load.plan.lower_bound.bytes, None),
     };
     ArenaRecord {
@@ -87,7 +102,7 @@ fn buffer_record(program: &Program, buffer: &Buffer) -> BufferRecord {
     let ops = program.run.dispatches.len() as u32;
     BufferRecord {
         name: buffer.name.clone(),
-        arena: buffer.arena.index() as u32,
+        arena: RecordIndex::arena(buffer.arena),
         kind: match buffer.kind {
             BufferKind::Input => bayplan_trace::BufferKind::Input,
             BufferKind::Output => bayplan_trace::BufferKind::Output,

@@ -19,9 +19,10 @@ use bayplan_shaders::Target;
 use crate::Options;
 use crate::assemble;
 use crate::error::CompileError;
-use crate::liveness::{self, Stages};
+use crate::liveness::{self, Liveness, Stages};
 use crate::lowered::{Lowered, TensorId};
-use crate::program::{BufferKind, Declined, Order, Program, Schedule};
+use crate::policy::Ports;
+use crate::program::{Arena, BufferKind, Declined, Order, Program, Schedule};
 
 /// The program with its run stage in the order whose arena is smallest among those worth their barriers: the one given,
 /// made in the given order, or one that `make` makes of other stages.
@@ -29,10 +30,11 @@ pub(crate) fn schedule(
     mut given: Program,
     lowered: &Lowered,
     stages: &Stages,
+    ports: &Ports,
     options: &Options,
     make: impl Fn(&Stages) -> Result<Program, CompileError>,
 ) -> Result<Program, CompileError> {
-    let Some(dag) = dag(lowered, stages, &given.target, options)? else { return Ok(given) };
+    let Some(dag) = dag(lowered, stages, ports, &given.target, options)? else { return Ok(given) };
     let searched = search(&dag, options.effort);
     given.schedule.bound = searched.bound;
     let cost = |candidate: &Candidate| (candidate.peak, candidate.barriers);
@@ -78,37 +80,75 @@ fn pays(given: (u64, u32), other: (u64, u32)) -> bool {
 fn dag(
     lowered: &Lowered,
     stages: &Stages,
+    ports: &Ports,
     target: &Target,
     options: &Options,
 ) -> Result<Option<Dag>, CompileError> {
-    let live = liveness::storages(lowered, stages);
-    let guard = assemble::guard(options);
+    let live = liveness::storages(lowered, stages, ports);
+    let guard = assemble::guard(options, target);
     let (mut values, mut numbers) = (Vec::new(), BTreeMap::new());
     for storage in &live.storages {
-        if matches!(storage.kind, BufferKind::Load | BufferKind::Weight) {
+        if storage.arena() != Arena::Activations {
             continue;
         }
         numbers.extend(storage.tensors.iter().map(|&tensor| (tensor, values.len() as u32)));
         values.push(Value {
-            size: assemble::bytes(lowered, &storage.tensors) + guard,
+            size: assemble::bytes(lowered, &storage.tensors, target) + guard,
             align: target.storage_alignment,
             given: storage.kind == BufferKind::Input,
             kept: storage.kind == BufferKind::Output,
         });
     }
-    let nodes = stages.run.iter().map(|&index| node(lowered, index, &numbers, options)).collect();
-    match Dag::new(nodes, values) {
-        Ok(dag) => Ok(Some(dag)),
+    let granule = target.storage_granule;
+    let node = |&index: &usize| node(lowered, index, &numbers, options, granule);
+    let apart = external_order(lowered, stages, &live, granule)?;
+    match Dag::new(stages.run.iter().map(node).collect(), values) {
+        Ok(dag) => Ok(apart.map(|pairs| dag.keeping(pairs))),
         Err(DagError::TooManyPairs { .. }) => Ok(None),
         Err(e) => Err(CompileError::Plan(e.to_string())),
     }
 }
 
+/// Pairs of operations that keep their order since they touch the same bytes of an output outside of the arena, which
+/// the search has no value for; none where there are too many.
+fn external_order(
+    lowered: &Lowered,
+    stages: &Stages,
+    live: &Liveness,
+    granule: u64,
+) -> Result<Option<Vec<(u32, u32)>>, CompileError> {
+    let outside = live.storages.iter().filter(|storage| storage.arena() == Arena::External);
+    let (mut values, mut numbers) = (Vec::new(), BTreeMap::new());
+    for storage in outside {
+        numbers.extend(storage.tensors.iter().map(|&tensor| (tensor, values.len() as u32)));
+        let size = storage.tensors.iter().map(|&tensor| lowered.tensor(tensor).bytes()).max().unwrap_or(0);
+        values.push(Value { size: size.next_multiple_of(granule), align: 1, ..Value::default() });
+    }
+    if values.is_empty() {
+        return Ok(Some(Vec::new()));
+    }
+    let never = Options { in_place: false, ..Options::default() };
+    let nodes = stages.run.iter().map(|&index| node(lowered, index, &numbers, &never, granule)).collect();
+    let dag = match Dag::new(nodes, values) {
+        Ok(dag) => dag,
+        Err(DagError::TooManyPairs { .. }) => return Ok(None),
+        Err(e) => return Err(CompileError::Plan(e.to_string())),
+    };
+    let pairs = |first: u32| dag.after(first).iter().map(move |&next| (first, next));
+    Ok(Some((0..stages.run.len() as u32).flat_map(pairs).collect()))
+}
+
 /// What an operation reads and writes in the arena, as its windows will have it.
-fn node(lowered: &Lowered, index: usize, numbers: &BTreeMap<TensorId, u32>, options: &Options) -> Node {
+fn node(
+    lowered: &Lowered,
+    index: usize,
+    numbers: &BTreeMap<TensorId, u32>,
+    options: &Options,
+    granule: u64,
+) -> Node {
     let operation = &lowered.operations[index];
     let access = |tensor: TensorId, first, count| {
-        let bytes = lowered.tensor(tensor).window(first, count);
+        let bytes = lowered.tensor(tensor).window(first, count, granule);
         Some(Access::new(*numbers.get(&tensor)?, bytes.start, bytes.end))
     };
     let mut node = Node::default();

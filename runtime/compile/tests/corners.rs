@@ -7,7 +7,7 @@ use bayplan_graph::op::{
 };
 use bayplan_graph::{DType, Graph, Tensor, ValueId};
 
-use common::{Builder, WAYS, check, device, floats, program};
+use common::{Builder, check, device, floats, program, way};
 
 const EXP: Op = Op::Unary(UnaryOp::Tanh);
 const ADD: Op = Op::Binary(BinaryOp::Add);
@@ -102,7 +102,7 @@ fn ports_are_named_as_in_the_model() {
     let y = b.op(EXP, &[x]);
     [y, x, y].into_iter().for_each(|id| b.output(id));
     let names = |graph: &Graph| {
-        let program = program(graph, device().target(), WAYS[3].clone()).expect("a program");
+        let program = program(graph, device().target(), way(true, true)).expect("a program");
         program.outputs.iter().map(|port| port.name.clone()).collect::<Vec<_>>()
     };
     assert_eq!(names(&b.graph), ["v1", "v0", "v1"]);

@@ -10,7 +10,7 @@ use bayplan_engine::{Device, Limits};
 use bayplan_graph::op::{BinaryOp, F32Bits, Keep, Op, Pads, PoolKind, ReduceOp, UnaryOp, ViewOp, Window};
 use bayplan_graph::{Tensor, ValueId};
 
-use common::{Builder, WAYS, check_on, device, floats, program};
+use common::{Builder, check_on, device, floats, program, way, ways};
 
 const TANH: Op = Op::Unary(UnaryOp::Tanh);
 const ADD: Op = Op::Binary(BinaryOp::Add);
@@ -39,7 +39,7 @@ fn row(name: &str, parts: usize, build: impl Fn(&mut Builder)) {
     };
     let (whole, split) = (count(device()), count(small()));
     assert!(split >= whole + parts, "{name}: {split} dispatches instead of {whole}");
-    check_on(small(), &builder, &[WAYS[0].clone(), WAYS[3].clone()], 2e-5)
+    check_on(small(), &builder, &[way(false, false), way(true, true)], 2e-5)
         .unwrap_or_else(|e| panic!("{name}: {e}"));
 }
 
@@ -300,7 +300,7 @@ fn arenas_of_several_blocks() {
         assert!(blocks.len() > 1, "{} has one block", arena.name());
         blocks.for_each(|block| assert!(block.end - block.start <= 256 << 10));
     }
-    check_on(small(), &b, &WAYS, 2e-5).unwrap_or_else(|e| panic!("{e}"));
+    check_on(small(), &b, &ways(), 2e-5).unwrap_or_else(|e| panic!("{e}"));
 }
 
 #[test]

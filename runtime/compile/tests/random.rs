@@ -15,7 +15,7 @@ use bayplan_graph::op::Op;
 use bayplan_compile::Options;
 use bayplan_engine::Limits;
 
-use common::{Builder, WAYS, check, check_guards, check_on, graphs};
+use common::{Builder, check, check_guards, check_on, graphs, way};
 
 /// Graphs; each is compiled and run in every way.
 const GRAPHS: u64 = 96;
@@ -54,11 +54,11 @@ fn random_graphs_on_a_device_of_small_windows_agree_too() {
             common::program(&builder.graph, target, way).map(|program| program.run.dispatches.len())
         };
         let (whole, parts) = (
-            dispatches(common::device().target(), WAYS[3].clone()),
-            dispatches(device.target(), WAYS[3].clone()),
+            dispatches(common::device().target(), way(true, true)),
+            dispatches(device.target(), way(true, true)),
         );
         split += usize::from(whole.is_ok_and(|whole| parts.is_ok_and(|parts| parts > whole)));
-        match check_on(&device, &builder, &[WAYS[0].clone(), WAYS[3].clone()], TOLERANCE) {
+        match check_on(&device, &builder, &[way(false, false), way(true, true)], TOLERANCE) {
             Ok(()) => {}
             Err(e) if e.contains("maxStorageBufferRange") || e.contains("maxMemoryAllocationSize") => {
                 refused += 1;
@@ -75,7 +75,9 @@ fn random_graphs_on_a_device_of_small_windows_agree_too() {
 }
 
 /// Guard bytes behind every buffer.
-const GUARDED: Options = Options { share: false, guard: 256, ..WAYS[3] };
+fn guarded() -> Options {
+    Options { share: false, guard: 256, ..way(true, true) }
+}
 
 #[test]
 fn nothing_is_written_past_a_window() {
@@ -85,7 +87,7 @@ fn nothing_is_written_past_a_window() {
     for seed in seeds(GRAPHS) {
         let builder = drawn(seed);
         for device in [whole, &split] {
-            let Ok(program) = common::program(&builder.graph, device.target(), GUARDED) else { continue };
+            let Ok(program) = common::program(&builder.graph, device.target(), guarded()) else { continue };
             if let Err(e) = check_guards(device, &builder, program) {
                 failed.push(format!("seed {seed}: {e}\n{}", builder.graph));
             }
@@ -101,7 +103,7 @@ fn what_is_written_past_a_window_is_seen() {
     let (x, y) = (b.floats(&[8, 8]), b.floats(&[8, 8]));
     let z = b.op(Op::MatMul, &[x, y]);
     b.output(z);
-    let program = || common::program(&b.graph, common::device().target(), GUARDED).expect("a program");
+    let program = || common::program(&b.graph, common::device().target(), guarded()).expect("a program");
     check_guards(common::device(), &b, program()).expect("the kernel keeps to its window");
     let mut shifted = program();
     let window = shifted.run.dispatches[0].windows.last_mut().expect("a result");

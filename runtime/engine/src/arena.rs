@@ -7,7 +7,7 @@ use crate::error::EngineError;
 
 /// The device buffers of the arenas that exist, by [`Arena::index`].
 #[derive(Default)]
-pub(crate) struct Arenas([Vec<Block>; 3]);
+pub(crate) struct Arenas([Vec<Block>; 4]);
 
 /// One block of an arena.
 struct Block {

@@ -195,7 +195,7 @@ pub(crate) fn check_program(device: &Device, program: &Program) -> Result<(), En
 
 /// Refuses what needs more memory than any of the device's heaps has left.
 pub(crate) fn check_memory(device: &Device, program: &Program) -> Result<(), EngineError> {
-    let [activations, weights, load] = program.arena_bytes;
+    let [activations, weights, load, _] = program.arena_bytes;
     // What is needed for loading is freed before the activations are allocated.
     let needed =
         [weights, program.params.len() as u64].into_iter().fold(activations.max(load), u64::saturating_add);

@@ -1,6 +1,6 @@
 //! What kernels and plans need to know of a device.
 
-use bayplan_shaders::{CPU_LOOP_PASSES, Class, Features, Subgroup, Target};
+use bayplan_shaders::{CPU_LOOP_PASSES, Class, Features, Subgroup, Target, VEC4};
 use bayplan_vulkan::{DeviceInfo, DeviceKind};
 
 /// Limits stricter than a device's own: programs are compiled as if the device could do no more. For tests, and for
@@ -52,9 +52,9 @@ pub fn target_of(info: &DeviceInfo) -> Target {
         max_workgroup_size: limits.max_compute_workgroup_size,
         max_workgroup_count: limits.max_compute_workgroup_count,
         max_shared_memory: limits.max_compute_shared_memory_size,
-        // Kernels move whole vec4s.
-        storage_alignment: limits.min_storage_buffer_offset_alignment.max(16),
-        uniform_alignment: limits.min_uniform_buffer_offset_alignment.max(16),
+        storage_alignment: limits.min_storage_buffer_offset_alignment.max(VEC4),
+        storage_granule: VEC4,
+        uniform_alignment: limits.min_uniform_buffer_offset_alignment.max(VEC4),
         max_storage_range: limits.max_storage_buffer_range,
         max_allocation: limits.max_memory_allocation_size.min(limits.max_buffer_size.unwrap_or(u64::MAX)),
         // No driver states it; those of CPUs are taken to count as lavapipe does.

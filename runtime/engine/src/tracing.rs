@@ -183,7 +183,7 @@ fn actual(program: &Program, index: &RecordIndex, arenas: &Arenas, bound: &Bound
     // A dispatch's last binding may be its parameters, which are no part of the plan.
     let meant = program.run.dispatches.get(bound.dispatch as usize)?.windows.get(bound.binding as usize)?;
     let (arena, start) =
-        arenas.find(bound.buffer).map_or((UNPLANNED, 0), |(arena, start)| (arena.index() as u32, start));
+        arenas.find(bound.buffer).map_or((UNPLANNED, 0), |(arena, start)| (RecordIndex::arena(arena), start));
     Some(Window {
         op: bound.dispatch,
         binding: bound.binding,

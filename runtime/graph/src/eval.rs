@@ -6,10 +6,12 @@ use std::sync::Arc;
 use bayplan_expr::{Expr, Scope};
 
 use crate::infer::{check, contents_of, host_type};
+use crate::op::truth;
 use crate::rule::{Context, EvalError, HostType, Operand, Rule, ShapeError};
 use crate::tensor::{Tensor, byte_len};
 use crate::{
-    ByteRange, ConstData, Graph, Op, ReadError, TensorError, TensorType, Value, ValueId, ValueSource, dims,
+    Body, ByteRange, ConstData, Graph, Node, Op, ReadError, TensorError, TensorType, Value, ValueId,
+    ValueSource, Walk, dims,
 };
 
 /// Where evaluation gets the bytes of constants that lie in files.
@@ -140,7 +142,8 @@ pub(crate) fn apply(
 }
 
 /// Evaluates a whole graph on `inputs` (in the order of [`Graph::inputs`]); gives its outputs in their order.
-/// Shapes are those of the tensors given, so symbols need no values. Tensors are dropped after their last use.
+/// Shapes are those of the tensors given, so symbols need no values. Of an If only the body that its condition takes is
+/// evaluated. Tensors are dropped after their last use.
 ///
 /// # Errors
 /// [`GraphEvalError`], naming the input, constant or node.
@@ -161,28 +164,83 @@ pub fn eval(
         check_input(graph.value(id), tensor)?;
         live[id.0 as usize] = Some(tensor.clone());
     }
-    for node in &graph.nodes {
-        for &id in &node.inputs {
-            load(graph.value(id), &mut live[id.0 as usize], constants)?;
-        }
-        let operands: Vec<&Tensor> =
-            node.inputs.iter().map(|id| get(graph, &live, *id)).collect::<Result<_, _>>()?;
-        let made = eval_node(&node.op, &operands, node.outputs.len())
-            .map_err(|error| GraphEvalError::Node { node: node.name.clone(), op: node.op.name(), error })?;
-        for (id, tensor) in node.outputs.iter().zip(made) {
-            live[id.0 as usize] = Some(tensor);
-        }
-        for id in &node.inputs {
+    let bodies = graph.bodies();
+    let (mut walk, mut done) = (Walk::new(&bodies), 0);
+    loop {
+        let mut failed = None;
+        let index = walk.next(|body| match body_runs(graph, body, &mut live, constants) {
+            Ok(runs) => !runs,
+            Err(e) => {
+                failed = failed.take().or(Some(e));
+                true
+            }
+        });
+        failed.map_or(Ok(()), Err)?;
+        let Some(node) = graph.nodes.get(index) else { break };
+        run(graph, node, &mut live, constants)?;
+        // Nodes that were passed over read nothing.
+        for id in graph.nodes[done..=index].iter().flat_map(|node| &node.inputs) {
             uses[id.0 as usize] -= 1;
             if uses[id.0 as usize] == 0 {
                 live[id.0 as usize] = None;
             }
         }
+        done = index + 1;
     }
     for &id in &graph.outputs {
         load(graph.value(id), &mut live[id.0 as usize], constants)?;
     }
     graph.outputs.iter().map(|&id| get(graph, &live, id).cloned()).collect()
+}
+
+/// Whether a body is taken: its condition is known when the walk comes to it.
+fn body_runs(
+    graph: &Graph,
+    body: &Body,
+    live: &mut [Option<Tensor>],
+    constants: &dyn Constants,
+) -> Result<bool, GraphEvalError> {
+    let node = &graph.nodes[body.branch];
+    let wrong = |error| GraphEvalError::Node { node: node.name.clone(), op: node.op.name(), error };
+    let none = || wrong(EvalError::Value("it has no condition of one element".to_owned()));
+    let id = body.condition(graph).ok_or_else(none)?;
+    load(graph.value(id), &mut live[id.0 as usize], constants)?;
+    truth(get(graph, live, id)?).map(|truth| truth == body.then).ok_or_else(none)
+}
+
+fn run(
+    graph: &Graph,
+    node: &Node,
+    live: &mut [Option<Tensor>],
+    constants: &dyn Constants,
+) -> Result<(), GraphEvalError> {
+    for &id in &node.inputs {
+        load(graph.value(id), &mut live[id.0 as usize], constants)?;
+    }
+    let made = match taken(node, live) {
+        Some(results) => results.iter().map(|&id| get(graph, live, id).cloned()).collect::<Result<_, _>>()?,
+        None => {
+            let operands: Vec<&Tensor> =
+                node.inputs.iter().map(|id| get(graph, live, *id)).collect::<Result<_, _>>()?;
+            eval_node(&node.op, &operands, node.outputs.len()).map_err(|error| GraphEvalError::Node {
+                node: node.name.clone(),
+                op: node.op.name(),
+                error,
+            })?
+        }
+    };
+    for (id, tensor) in node.outputs.iter().zip(made) {
+        live[id.0 as usize] = Some(tensor);
+    }
+    Ok(())
+}
+
+/// Of an If, the results of the body that ran: the other's are not there.
+fn taken<'a>(node: &'a Node, live: &[Option<Tensor>]) -> Option<&'a [ValueId]> {
+    let (Op::If { .. }, [condition, results @ ..]) = (&node.op, node.inputs.as_slice()) else { return None };
+    let (then, other) = results.split_at_checked(node.outputs.len())?;
+    let then_runs = live.get(condition.0 as usize)?.as_ref().and_then(truth)?;
+    Some(if then_runs { then } else { other })
 }
 
 fn get<'a>(graph: &Graph, live: &'a [Option<Tensor>], id: ValueId) -> Result<&'a Tensor, GraphEvalError> {

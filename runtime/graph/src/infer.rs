@@ -7,9 +7,12 @@ use std::sync::Arc;
 use bayplan_expr::Expr;
 
 use crate::eval::apply;
+use crate::op::truth;
 use crate::rule::{Context, HostType, Inferred, MAX_CONTENTS, Operand, ShapeError};
 use crate::tensor::{Elements, Tensor, count};
-use crate::{ConstData, Constraint, Graph, NodeId, TensorType, Value, ValueId, ValueSource, dims};
+use crate::{
+    ConstData, Constraint, Graph, Node, NodeId, Op, TensorType, Value, ValueId, ValueSource, Walk, dims,
+};
 
 /// Why the types of a graph cannot be inferred.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,6 +130,8 @@ struct Known {
 pub struct Inference {
     known: Vec<Known>,
     constraints: Vec<Constraint>,
+    /// For each constraint the node that it was found at, by index.
+    found: Vec<usize>,
 }
 
 impl Inference {
@@ -157,7 +162,10 @@ impl Inference {
     /// If the node does not accept its operands.
     pub fn node(&mut self, graph: &mut Graph, NodeId(index): NodeId) -> Result<(), InferError> {
         self.known.resize(graph.values.len().max(self.known.len()), Known::default());
-        let outputs = infer_node(graph, index as usize, &self.known, &mut self.constraints)?;
+        self.forget_bodies(graph, index as usize);
+        let outputs = infer_node(graph, index as usize, &self.known, &mut self.constraints);
+        self.found.resize(self.constraints.len(), index as usize);
+        let outputs = outputs?;
         let computed = self.compute(graph, index as usize, &outputs);
         let node = &graph.nodes[index as usize];
         for (i, (&ValueId(id), inferred)) in node.outputs.iter().zip(outputs).enumerate() {
@@ -198,6 +206,26 @@ impl Inference {
         apply(&*node.op.rule(), &operands, &types).ok()
     }
 
+    /// What the bodies of an If that is not decided yet assumed need not hold: perhaps they do not run.
+    fn forget_bodies(&mut self, graph: &Graph, index: usize) {
+        let Some(Node { op: Op::If { then_nodes, else_nodes }, inputs, .. }) = graph.nodes.get(index) else {
+            return;
+        };
+        if inputs.first().is_some_and(|&condition| self.condition(condition).is_some()) {
+            return;
+        }
+        let first = index.saturating_sub((then_nodes + else_nodes) as usize);
+        // Constraints stand in the order of their nodes.
+        let kept = self.found.partition_point(|&node| node < first);
+        self.constraints.truncate(kept);
+        self.found.truncate(kept);
+    }
+
+    /// The value of a condition, where it follows from constants and shapes.
+    pub fn condition(&self, ValueId(id): ValueId) -> Option<bool> {
+        condition(self.known.get(id as usize)?)
+    }
+
     /// The dimensions assumed equal so far.
     pub fn into_constraints(self) -> Vec<Constraint> {
         self.constraints
@@ -205,7 +233,7 @@ impl Inference {
 }
 
 impl Graph {
-    /// Gives every value its type, and the elements of shape arithmetic where they follow from constants and input
+    /// Gives every value its type (but for what bodies of Ifs make that are known not to be taken), and the elements of shape arithmetic where they follow from constants and input
     /// shapes; fills [`Graph::constraints`].
     ///
     /// # Errors
@@ -218,7 +246,16 @@ impl Graph {
                 ValueSource::Input | ValueSource::Constant(_) => inference.value(self, ValueId(id as u32))?,
             }
         }
-        for node in 0..self.nodes.len() {
+        let bodies = self.bodies();
+        let mut walk = Walk::new(&bodies);
+        loop {
+            let node = walk.next(|body| {
+                let known = body.condition(self).and_then(|condition| inference.condition(condition));
+                known.is_some_and(|truth| truth != body.then)
+            });
+            if node >= self.nodes.len() {
+                break;
+            }
             inference.node(self, NodeId(node as u32))?;
         }
         self.constraints = inference.into_constraints();
@@ -234,7 +271,7 @@ fn infer_node(
 ) -> Result<Vec<Inferred>, InferError> {
     let node = &graph.nodes[index];
     let mut operands = Vec::with_capacity(node.inputs.len());
-    for &ValueId(id) in &node.inputs {
+    for ValueId(id) in read(node, known) {
         let value =
             graph.values.get(id as usize).ok_or_else(|| InferError::Index { node: node.name.clone() })?;
         let order = || InferError::Order { node: node.name.clone(), value: value.name.clone() };
@@ -243,7 +280,8 @@ fn infer_node(
         operands.push(Operand { ty, contents: contents.as_deref(), tensor: tensor.as_ref() });
     }
     let rule = node.op.rule();
-    let mut ctx = Context::new(&operands, node.outputs.len(), &graph.symbols);
+    let names = node.outputs.iter().filter_map(|id| Some(graph.values.get(id.0 as usize)?.name.clone()));
+    let mut ctx = Context::new(&operands, node.outputs.len(), &graph.symbols).named(names.collect());
     let outputs = rule.infer(&mut ctx).and_then(|outputs| check(outputs, node.outputs.len()));
     for (a, b, broadcast) in ctx.assumed {
         if constraints.len() >= MAX_CONSTRAINTS {
@@ -261,6 +299,27 @@ fn infer_node(
         operands: operands.iter().map(|o| o.ty.clone()).collect(),
         error,
     })
+}
+
+/// The operands of a node. The body of an If that is known not to be taken has no types: its results are as good as those
+/// of the other.
+fn read(node: &Node, known: &[Known]) -> Vec<ValueId> {
+    let (mut operands, count) = (node.inputs.clone(), node.outputs.len());
+    let decided = node.inputs.first().and_then(|id| condition(known.get(id.0 as usize)?));
+    let (Op::If { .. }, Some(truth), true) = (&node.op, decided, operands.len() == 1 + 2 * count) else {
+        return operands;
+    };
+    let (then, other) = operands[1..].split_at_mut(count);
+    match truth {
+        true => other.copy_from_slice(then),
+        false => then.copy_from_slice(other),
+    }
+    operands
+}
+
+fn condition(known: &Known) -> Option<bool> {
+    let listed = known.contents.as_ref().and_then(|list| Some(dims::as_int(list.first()?)? != 0));
+    listed.or_else(|| truth(known.tensor.as_ref()?))
 }
 
 /// What every rule must keep: as many results as the node has outputs, no dimension negative or out of range.

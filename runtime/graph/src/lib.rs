@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod bind;
+mod body;
 mod bytes;
 mod dims;
 mod dtype;
@@ -25,8 +26,10 @@ mod rule;
 mod share;
 mod tensor;
 mod verify;
+mod verify_bodies;
 
 pub use bind::BindError;
+pub use body::{Body, Walk};
 pub use bytes::{ByteRange, ByteSource, FileId, FileRef, ReadError};
 pub use dtype::DType;
 pub use eval::{Constants, GraphEvalError, NoFiles, eval, eval_node};

@@ -1,10 +1,10 @@
-//! Graphs as text, one node per line.
+//! Graphs as text, one node per line; the bodies of Ifs indented under what they need.
 
 use core::fmt;
 
 use bayplan_text::escape;
 
-use crate::{ConstData, Graph, TensorType, ValueId, ValueSource};
+use crate::{Body, ConstData, Graph, Node, TensorType, ValueId, ValueSource};
 
 impl fmt::Display for TensorType {
     /// `f32[batch, seq, 384]`.
@@ -32,6 +32,19 @@ impl Graph {
             None => f.write_str(": ?"),
         }
     }
+
+    fn write_node(&self, f: &mut fmt::Formatter<'_>, node: &Node) -> fmt::Result {
+        for (i, &id) in node.outputs.iter().enumerate() {
+            f.write_str(if i > 0 { ", " } else { "" })?;
+            self.write_typed(f, id)?;
+        }
+        write!(f, " = {:?}(", node.op)?;
+        for (i, &id) in node.inputs.iter().enumerate() {
+            f.write_str(if i > 0 { ", " } else { "" })?;
+            self.write_value(f, id)?;
+        }
+        writeln!(f, ")  # {} {}", escape(&node.source_op), escape(&node.name))
+    }
 }
 
 impl fmt::Display for Graph {
@@ -55,18 +68,23 @@ impl fmt::Display for Graph {
             let or = if constraint.broadcast { ", or one of them 1" } else { "" };
             writeln!(f, "  needs {} = {}{or}  # {}", constraint.a, constraint.b, escape(&constraint.node))?;
         }
-        for node in &self.nodes {
-            f.write_str("  ")?;
-            for (i, &id) in node.outputs.iter().enumerate() {
-                f.write_str(if i > 0 { ", " } else { "" })?;
-                self.write_typed(f, id)?;
+        let bodies = self.bodies();
+        let mut open: Vec<&Body> = Vec::new();
+        let mut next = bodies.iter().peekable();
+        for (index, node) in self.nodes.iter().enumerate() {
+            open.retain(|body| body.nodes.end > index);
+            while let Some(body) = next.next_if(|body| body.nodes.start == index) {
+                write!(f, "{:1$}if ", "", 2 + 2 * open.len())?;
+                f.write_str(if body.then { "" } else { "not " })?;
+                match body.condition(self) {
+                    Some(id) => self.write_value(f, id)?,
+                    None => f.write_str("?")?,
+                }
+                writeln!(f, ":")?;
+                open.push(body);
             }
-            write!(f, " = {:?}(", node.op)?;
-            for (i, &id) in node.inputs.iter().enumerate() {
-                f.write_str(if i > 0 { ", " } else { "" })?;
-                self.write_value(f, id)?;
-            }
-            writeln!(f, ")  # {} {}", escape(&node.source_op), escape(&node.name))?;
+            write!(f, "{:1$}", "", 2 + 2 * open.len())?;
+            self.write_node(f, node)?;
         }
         for (index, &id) in self.outputs.iter().enumerate() {
             f.write_str("  output ")?;

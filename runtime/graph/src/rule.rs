@@ -1,6 +1,7 @@
 //! What every operator says about itself: its operands, its shape rule and its reference evaluation.
 
 use core::fmt;
+use std::sync::Arc;
 
 use bayplan_expr::{Expr, Scope};
 
@@ -287,12 +288,25 @@ pub struct Context<'a> {
     /// Pairs of dimensions assumed equal, because the model only runs if they are (or, where the flag says that they
     /// broadcast, if one of them is 1).
     pub(crate) assumed: Vec<(Expr, Expr, bool)>,
+    /// Names of the outputs, where the node is part of a graph.
+    names: Vec<Arc<str>>,
 }
 
 impl<'a> Context<'a> {
     /// A context over these operands.
     pub const fn new(operands: &'a [Operand<'a>], outputs: usize, scope: &'a Scope) -> Self {
-        Self { operands, outputs, scope, assumed: Vec::new() }
+        Self { operands, outputs, scope, assumed: Vec::new(), names: Vec::new() }
+    }
+
+    /// The same with the names of the outputs.
+    pub(crate) fn named(self, names: Vec<Arc<str>>) -> Self {
+        Self { names, ..self }
+    }
+
+    /// A symbol for a dimension of which nothing is known.
+    pub(crate) fn fresh(&self, output: usize, axis: usize) -> Expr {
+        let name = self.names.get(output).map_or("result", |name| name);
+        Expr::symbol(&format!("{name}_dim_{axis}"))
     }
 
     /// Number of operands.

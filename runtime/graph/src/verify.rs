@@ -4,7 +4,7 @@ use core::fmt;
 use std::collections::BTreeMap;
 
 use crate::rule::{Kind, Output, Set};
-use crate::{ConstData, DType, Graph, Node, ValueSource};
+use crate::{ConstData, DType, Graph, Node, ValueSource, verify_bodies};
 
 /// What is wrong with a graph. `place` names the node or value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub enum Problem {
     Order(String),
     /// Source of a value and the lists of the graph disagree.
     Source(&'static str),
+    /// A value that a node reads though it is made in the body of an If that the node does not lie in.
+    Body(String),
     /// Number of operands or outputs.
     Arity(usize),
     /// Element type of an operand or output.
@@ -46,6 +48,9 @@ impl fmt::Display for VerifyError {
                 write!(f, "it reads `{}` before it is made", bayplan_text::escape(value))
             }
             Problem::Source(what) => f.write_str(what),
+            Problem::Body(value) => {
+                write!(f, "it reads `{}`, which is made in the body of an If", bayplan_text::escape(value))
+            }
             Problem::Arity(n) => write!(f, "the operator does not take {n} operands or outputs"),
             Problem::Type(actual, wanted) => {
                 write!(f, "the element type is {actual} where {wanted} is needed")
@@ -60,7 +65,7 @@ impl fmt::Display for VerifyError {
 
 impl std::error::Error for VerifyError {}
 
-/// Checks indices, order, sources, arity, element types, sizes of constants and names.
+/// Checks indices, order, sources, arity, element types, sizes of constants, names, and how the bodies of Ifs nest.
 ///
 /// Types of nodes' outputs are checked where they are known; call it after inference to have all checked.
 ///
@@ -69,6 +74,7 @@ impl std::error::Error for VerifyError {}
 pub fn verify(graph: &Graph) -> Result<(), VerifyError> {
     values(graph)?;
     lists(graph)?;
+    let blocks = verify_bodies::blocks(graph)?;
     let mut made: Vec<bool> =
         graph.values.iter().map(|v| !matches!(v.source, ValueSource::Node { .. })).collect();
     for (index, node) in graph.nodes.iter().enumerate() {
@@ -81,6 +87,9 @@ pub fn verify(graph: &Graph) -> Result<(), VerifyError> {
         if let Some(id) = node.inputs.iter().find(|id| !made[id.0 as usize]) {
             return Err(fail(Problem::Order(graph.value(*id).name.to_string())));
         }
+        if let Some(id) = blocks.unreadable(graph, index) {
+            return Err(fail(Problem::Body(graph.value(id).name.to_string())));
+        }
         for (output, id) in node.outputs.iter().enumerate() {
             let ValueSource::Node { node: maker, output: number } = graph.value(*id).source else {
                 return Err(fail(Problem::Source("it makes a value that is an input or a constant")));
@@ -92,13 +101,16 @@ pub fn verify(graph: &Graph) -> Result<(), VerifyError> {
         }
         types(graph, node).map_err(fail)?;
     }
-    match graph.outputs.iter().find(|id| !made[id.0 as usize]) {
-        Some(id) => {
-            let place = graph.value(*id).name.to_string();
-            Err(VerifyError { place, problem: Problem::Source("no node makes this output") })
+    for id in &graph.outputs {
+        let fail = |problem| Err(VerifyError { place: graph.value(*id).name.to_string(), problem });
+        if !made[id.0 as usize] {
+            return fail(Problem::Source("no node makes this output"));
         }
-        None => Ok(()),
+        if blocks.of_value(graph, *id).is_some() {
+            return fail(Problem::Source("it is an output, but made in the body of an If"));
+        }
     }
+    Ok(())
 }
 
 fn values(graph: &Graph) -> Result<(), VerifyError> {

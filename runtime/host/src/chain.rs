@@ -1,7 +1,7 @@
 //! Chains over blocks of elements.
 
 use bayplan_graph::DType;
-use bayplan_shaders::{Arg, Chain, Repr};
+use bayplan_shaders::{Arg, Chain, Operand, Repr};
 
 use crate::column::Column;
 use crate::step::{fits, step};
@@ -30,6 +30,7 @@ impl<'a> Applied<'a> {
                 let (have, want) = (operand.strides.len(), shape.len());
                 return Err(format!("an operand has {have} strides over {want} dimensions"));
             }
+            let words = words.map(|words| from(words, operand)).transpose()?;
             bound.push(words.map(|words| (words, Merged::new(shape, &[signed(&operand.strides)]))));
         }
         if bound.len() != chain.operands.len() {
@@ -108,6 +109,13 @@ impl<'a> Applied<'a> {
         }
         Ok(())
     }
+}
+
+/// The words of an operand from its first element on.
+pub(crate) fn from<'a>(words: &'a [u32], operand: &Operand) -> Result<&'a [u32], String> {
+    let first = operand.base.saturating_mul(repr(operand.dtype)?.words());
+    let rest = usize::try_from(first).ok().and_then(|first| words.get(first..));
+    rest.ok_or_else(|| format!("an operand begins at word {first} of {}", words.len()))
 }
 
 /// The representation of a type.

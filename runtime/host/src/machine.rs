@@ -88,7 +88,9 @@ impl Machine {
         }
         self.upload(weights, uploads, None)?;
         self.memory.free(Arena::Load);
-        self.memory.allocate(&self.program, Arena::Activations)?;
+        for arena in [Arena::Activations, Arena::External] {
+            self.memory.allocate(&self.program, arena)?;
+        }
         self.loaded = true;
         Ok(())
     }
@@ -127,7 +129,9 @@ impl Machine {
         if !*loaded {
             return Err(HostError::NotLoaded);
         }
-        memory.poison(Arena::Activations, 0..u64::MAX);
+        for arena in [Arena::Activations, Arena::External] {
+            memory.poison(arena, 0..u64::MAX);
+        }
         if inputs.len() != program.inputs.len() {
             let problem = format!("{} inputs are given of {}", inputs.len(), program.inputs.len());
             return Err(HostError::Port { name: program.name.clone(), problem });

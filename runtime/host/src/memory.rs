@@ -17,7 +17,7 @@ pub const POISON: u32 = 0x7fa5_a5a5;
 /// The arenas of a program, in the order of [`Arena::ALL`]; empty before and after their time.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
-    arenas: [Cells; 3],
+    arenas: [Cells; 4],
 }
 
 /// An arena.

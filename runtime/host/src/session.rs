@@ -116,7 +116,7 @@ impl Session {
 /// [`HostError::Memory`]: which arena, and its bytes.
 pub fn check_memory(program: &Program) -> Result<(), HostError> {
     // With a bit for each word.
-    let [activations, weights, load] = program.arena_bytes.map(|bytes| bytes.saturating_add(bytes / 32));
+    let [activations, weights, load, _] = program.arena_bytes.map(|bytes| bytes.saturating_add(bytes / 32));
     let Some(memory) = system::memory() else { return Ok(()) };
     let (bytes, arena) =
         (activations.max(load), if activations < load { Arena::Load } else { Arena::Activations });

@@ -1,6 +1,6 @@
 //! The host as programs are compiled for it.
 
-use bayplan_shaders::{Class, Features, Target};
+use bayplan_shaders::{Class, Features, Target, VEC4};
 
 /// The name that selects the host where a device is asked for, and that plans and recordings show.
 pub const NAME: &str = "host";
@@ -20,6 +20,7 @@ pub fn target() -> Target {
         max_workgroup_count: [u32::MAX; 3],
         max_shared_memory: 1 << 20,
         storage_alignment: ALIGNMENT,
+        storage_granule: VEC4,
         uniform_alignment: ALIGNMENT,
         max_storage_range: u64::MAX,
         max_allocation: u64::MAX,

@@ -39,7 +39,7 @@ impl Trace {
             api: NAME.into(),
         };
         let recording = Recording::begin(options, &record(program), executor)?;
-        let [activations, weights, _] = program.arena_bytes;
+        let [activations, weights, ..] = program.arena_bytes;
         let planned = activations + weights;
         let playhead = Playhead::default();
         Ok(Self { recording, playhead, run: 0, times: Vec::new(), next_sample: 0, planned })
@@ -157,7 +157,7 @@ fn windows(program: &Program) -> Vec<Window> {
                 op,
                 binding,
                 buffer: index.get(window.buffer).unwrap_or(UNPLANNED),
-                arena: window.arena.index() as u32,
+                arena: RecordIndex::arena(window.arena),
                 offset: window.offset,
                 len: window.len,
                 write: window.access != Access::Read,

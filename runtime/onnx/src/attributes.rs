@@ -1,6 +1,8 @@
 //! Attributes of a node, by name and type.
 
-use crate::generated::onnx::{AttributeProto, NodeProto, TensorProto, attribute_proto::AttributeType};
+use crate::generated::onnx::{
+    AttributeProto, GraphProto, NodeProto, TensorProto, attribute_proto::AttributeType,
+};
 
 /// Typed access to a node's attributes. Errors say which attribute is wrong and how.
 #[derive(Clone, Copy)]
@@ -75,6 +77,12 @@ impl<'a> Attributes<'a> {
             None => Ok(None),
             Some(a) => a.t.as_ref().map(Some).ok_or_else(|| format!("attribute `{name}` holds no tensor")),
         }
+    }
+
+    /// The body of an operator with bodies.
+    pub(crate) fn graph(self, name: &str) -> Result<&'a GraphProto, String> {
+        let found = self.get(name, AttributeType::Graph)?.and_then(|a| a.g.as_ref());
+        found.ok_or_else(|| format!("attribute `{name}` is missing or holds no graph"))
     }
 
     /// A list of sizes: integers of at least `least`.

@@ -11,7 +11,7 @@ use bayplan_graph::{
 };
 
 use crate::attributes::Attributes;
-use crate::error::ImportError;
+use crate::error::{ImportError, UnsupportedOp};
 use crate::generated::onnx::NodeProto;
 use crate::limits::MAX_NODES;
 use crate::tensor::Tensors;
@@ -35,6 +35,12 @@ pub(crate) struct Builder<'a> {
     inference: Inference,
     /// What kept nodes from being inferred, but for those that only read what had no type already.
     deferred: BTreeMap<u32, InferError>,
+    /// For each body of an If that is being built, outermost first, the names that it has given so far.
+    bodies: Vec<Vec<String>>,
+    /// Why a body of the node that is being built cannot be imported.
+    pub(crate) failed: Option<ImportError>,
+    /// All operators of the model that have no row, those in bodies included.
+    pub(crate) unsupported: Vec<UnsupportedOp>,
 }
 
 impl<'a> Builder<'a> {
@@ -51,7 +57,33 @@ impl<'a> Builder<'a> {
             read: BTreeSet::new(),
             inference: Inference::new(),
             deferred: BTreeMap::new(),
+            bodies: Vec::new(),
+            failed: None,
+            unsupported: Vec::new(),
         }
+    }
+
+    /// Opens a body: it sees all names given so far, and what it names is forgotten when it is closed.
+    pub(crate) fn open_body(&mut self) {
+        self.bodies.push(Vec::new());
+    }
+
+    /// Closes the innermost body.
+    pub(crate) fn close_body(&mut self) {
+        for name in self.bodies.pop().unwrap_or_default() {
+            self.by_name.remove(&name);
+        }
+    }
+
+    /// Whether a condition is known from constants and shapes, and its value.
+    pub(crate) fn decided(&self, condition: ValueId) -> Option<bool> {
+        self.inference.condition(condition)
+    }
+
+    /// The name in the graph of a value of the model. Values of different bodies may have one name in the model; in the
+    /// graph they have not.
+    fn name_of(&mut self, name: &str) -> Arc<str> {
+        if self.bodies.is_empty() { name.into() } else { self.unique(name) }
     }
 
     /// Says which names nodes or the caller read: an output that nobody reads need not be made.
@@ -71,7 +103,12 @@ impl<'a> Builder<'a> {
     /// Lets a name of the model stand for a value.
     pub(crate) fn bind(&mut self, name: &str, id: ValueId) -> Result<(), ImportError> {
         match self.by_name.insert(name.to_owned(), id) {
-            None => Ok(()),
+            None => {
+                if let Some(names) = self.bodies.last_mut() {
+                    names.push(name.to_owned());
+                }
+                Ok(())
+            }
             Some(_) => Err(ImportError::tensor(name, "it is made twice; names of values must be unique")),
         }
     }
@@ -94,7 +131,8 @@ impl<'a> Builder<'a> {
         source: ValueSource,
         ty: TensorType,
     ) -> Result<ValueId, ImportError> {
-        let id = self.add_value(name.into(), source, Some(ty));
+        let own = self.name_of(name);
+        let id = self.add_value(own, source, Some(ty));
         self.bind(name, id)?;
         let inferred = self.inference.value(&mut self.graph, id);
         inferred.map_err(|e| ImportError::tensor(name, e.to_string()))?;
@@ -320,6 +358,9 @@ pub(crate) fn build(
     let values = match function(&mut call) {
         Ok(values) => values,
         Err(reason) => {
+            if let Some(error) = call.builder.failed.take() {
+                return Err(error);
+            }
             let cause = call.untyped.get().and_then(|id| call.builder.cause(id));
             return Err(cause.map_or_else(|| fail(reason), inferred));
         }
@@ -334,11 +375,12 @@ pub(crate) fn build(
         };
         builder.bind(output, id)?;
         // What this node made takes the name that the model gives it; what it only passes on keeps its own.
-        let value = &mut builder.graph.values[id.0 as usize];
+        let value = builder.graph.value(id);
         let fresh = id.0 >= first_new && matches!(value.source, ValueSource::Node { .. });
         if fresh && !values[..index].contains(&id) {
-            builder.names.remove(&value.name);
-            value.name = output.as_str().into();
+            let old = value.name.clone();
+            builder.names.remove(&old);
+            builder.graph.values[id.0 as usize].name = builder.name_of(output);
         }
     }
     Ok(())

@@ -61,6 +61,13 @@ pub enum ImportError {
         /// What is wrong and what to do.
         reason: String,
     },
+    /// An entry of the model's metadata that is meant for bayplan is not usable.
+    Metadata {
+        /// Its key.
+        key: String,
+        /// What is wrong and what to do.
+        reason: String,
+    },
     /// A node of the model is not usable.
     Node {
         /// Its name.
@@ -111,6 +118,7 @@ impl fmt::Display for ImportError {
                 if foreign { f.write_str(", or with ONNX's own operators of opset 7 to 23") } else { Ok(()) }
             }
             Self::Tensor { name, reason } => write!(f, "tensor `{}`: {}", escape(name), escape(reason)),
+            Self::Metadata { key, reason } => write!(f, "metadata `{}`: {}", escape(key), escape(reason)),
             Self::Node { node, op, reason } => {
                 write!(f, "node `{}` ({}): {}", escape(node), escape(op), escape(reason))
             }

@@ -6,15 +6,15 @@ use bayplan_expr::{Bounds, Expr};
 use bayplan_graph::{ByteSource, Graph, Op, Tensor, TensorType, ValueSource, op::ViewOp};
 use prost::Message;
 
-use crate::builder::{Builder, Call, build};
-use crate::error::{ImportError, UnsupportedOp};
+use crate::body::{initializers, is_own, nodes, unsupported};
+use crate::builder::{Builder, Call};
+use crate::error::ImportError;
 use crate::generated::onnx::{
     GraphProto, ModelProto, NodeProto, ValueInfoProto, tensor_shape_proto::dimension, type_proto,
 };
 use crate::limits::{MAX_ELEMENTS, MAX_INTERFACE, MAX_NAME};
-use crate::ops::{self, Row};
 use crate::tensor::{Tensors, dtype};
-use crate::wire;
+use crate::{metadata, wire};
 
 /// Oldest and newest version of ONNX's operator set that is understood.
 pub const OPSETS: core::ops::RangeInclusive<i64> = 7..=23;
@@ -46,17 +46,15 @@ pub fn import(source: &dyn ByteSource, options: &ImportOptions) -> Result<Graph,
         .graph
         .as_ref()
         .ok_or_else(|| ImportError::Model("the file holds no graph; it is no ONNX model".to_owned()))?;
-    let rows = rows(&model, graph, opset)?;
     let name = graph.name.as_deref().unwrap_or("model");
     let mut builder = Builder::new(name, opset, Tensors::new(&skeleton.payloads));
+    builder.unsupported = unsupported(&model, opset);
     builder.reserve(names(graph));
-    let read = graph.node.iter().flat_map(|n| &n.input).map(String::as_str);
-    builder.reads(read.chain(graph.output.iter().filter_map(|v| v.name.as_deref())));
+    builder.reads(graph.output.iter().filter_map(|v| v.name.as_deref()));
     initializers(&mut builder, graph)?;
     inputs(&mut builder, graph, options)?;
-    for (index, (node, row)) in graph.node.iter().zip(rows).enumerate() {
-        build(&mut builder, node, &node_name(node, index), row.build)?;
-    }
+    metadata::bounds(&mut builder.graph, &model.metadata_props)?;
+    nodes(&mut builder, graph)?;
     outputs(&mut builder, graph)?;
     Ok(builder.finish())
 }
@@ -88,69 +86,10 @@ fn check_versions(model: &ModelProto) -> Result<i64, ImportError> {
     }
 }
 
-fn is_own(domain: &str) -> bool {
-    matches!(domain, "" | "ai.onnx")
-}
-
-/// Name of a node; those without one are named by what they are and where they stand.
-fn node_name(node: &NodeProto, index: usize) -> String {
-    match node.name.as_deref() {
-        None | Some("") => format!("{}_{index}", node.op_type.as_deref().unwrap_or("node")),
-        Some(name) => name.to_owned(),
-    }
-}
-
-/// The table row of every node, or all operators that have none.
-fn rows(model: &ModelProto, graph: &GraphProto, opset: i64) -> Result<Vec<&'static Row>, ImportError> {
-    let mut rows = Vec::with_capacity(graph.node.len());
-    let mut missing: BTreeMap<(String, String), UnsupportedOp> = BTreeMap::new();
-    for (index, node) in graph.node.iter().enumerate() {
-        let (domain, op) =
-            (node.domain.as_deref().unwrap_or_default(), node.op_type.as_deref().unwrap_or_default());
-        match if is_own(domain) { ops::find(op, opset) } else { None } {
-            Some(row) => rows.push(row),
-            None => {
-                let version = match is_own(domain) {
-                    true => opset,
-                    false => model
-                        .opset_import
-                        .iter()
-                        .find(|o| o.domain.as_deref() == Some(domain))
-                        .and_then(|o| o.version)
-                        .unwrap_or(0),
-                };
-                let domain = if is_own(domain) { "" } else { domain };
-                let entry =
-                    missing.entry((domain.to_owned(), op.to_owned())).or_insert_with(|| UnsupportedOp {
-                        domain: domain.to_owned(),
-                        op: op.to_owned(),
-                        opset: version,
-                        count: 0,
-                        example: node_name(node, index),
-                    });
-                entry.count += 1;
-            }
-        }
-    }
-    if missing.is_empty() { Ok(rows) } else { Err(ImportError::Unsupported(missing.into_values().collect())) }
-}
-
 fn names(graph: &GraphProto) -> impl Iterator<Item = &str> {
     let outputs = graph.node.iter().flat_map(|n| &n.output).map(String::as_str);
     let inputs = graph.input.iter().filter_map(|v| v.name.as_deref());
     outputs.chain(inputs).chain(graph.initializer.iter().filter_map(|t| t.name.as_deref()))
-}
-
-fn initializers(builder: &mut Builder<'_>, graph: &GraphProto) -> Result<(), ImportError> {
-    for tensor in &graph.initializer {
-        let name = tensor.name.as_deref().unwrap_or_default();
-        if name.is_empty() {
-            return Err(ImportError::tensor("", "an initializer has no name; export the model again"));
-        }
-        let (ty, data) = builder.tensors.constant(name, tensor)?;
-        builder.given(name, ValueSource::Constant(data), ty)?;
-    }
-    Ok(())
 }
 
 fn inputs(builder: &mut Builder<'_>, graph: &GraphProto, options: &ImportOptions) -> Result<(), ImportError> {

@@ -9,11 +9,13 @@
 #![forbid(unsafe_code)]
 
 mod attributes;
+mod body;
 mod builder;
 mod error;
 mod generated;
 mod import;
 pub mod limits;
+mod metadata;
 mod ops;
 mod tensor;
 mod wire;

@@ -13,10 +13,10 @@ pub const MAX_MESSAGES: usize = 1 << 20;
 /// Bytes of a name.
 pub const MAX_NAME: usize = 4096;
 
-/// Depth of messages within messages.
-pub const MAX_DEPTH: usize = 16;
+/// Depth of messages within messages: a tensor in the model's graph lies 4 deep, each body of an If around it adds 3.
+pub const MAX_DEPTH: usize = 32;
 
-/// Bytes of one type description.
+/// Bytes of one type description, and of one entry of metadata.
 pub const MAX_TYPE: u64 = 1 << 16;
 
 /// Elements of a constant given as a list of numbers in the structure.

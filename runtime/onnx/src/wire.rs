@@ -2,7 +2,7 @@
 //!
 //! Protobuf is a sequence of fields, each a tag (field number and wire type) and a value; messages within messages
 //! are length-prefixed. The walk descends only into the messages that lead to tensors, copies the fields that the
-//! importer reads, drops the rest (documentation, metadata, type hints), and replaces each large payload by its index
+//! importer reads, drops the rest (documentation, type hints), and replaces each large payload by its index
 //! in a list of file ranges, so that memory stays small whatever the size of the weights.
 
 use bayplan_graph::ByteSource;
@@ -49,6 +49,8 @@ enum Message {
 enum Action {
     Drop,
     Copy,
+    /// Copied unless it is longer than [`MAX_TYPE`]: then it is nothing that the importer reads.
+    Short,
     Name,
     Type,
     Payload,
@@ -73,6 +75,7 @@ impl Message {
         match (self, field) {
             (Self::Model, 7) => Action::Descend(Self::Graph),
             (Self::Model, 1 | 8) => Action::Copy,
+            (Self::Model, 14) => Action::Short,
             (Self::Graph, 1) => Action::Descend(Self::Node),
             (Self::Graph, 2) => Action::Name,
             (Self::Graph, 5) => Action::Descend(Self::Tensor),
@@ -192,6 +195,7 @@ impl Walk<'_> {
         let start = self.reader.at;
         match kind.action(field) {
             Action::Drop => self.reader.skip(len),
+            Action::Short if len > MAX_TYPE => self.reader.skip(len),
             Action::Refuse(reason) => return Err(malformed(start, reason.to_owned())),
             Action::Descend(child) if delimited => {
                 let mut inner = Vec::new();
@@ -211,7 +215,7 @@ impl Walk<'_> {
                 self.payloads.push(Payload { offset: start, len, field });
                 self.reader.skip(len);
             }
-            Action::Name | Action::Type | Action::Copy | Action::Payload => {
+            Action::Name | Action::Type | Action::Short | Action::Copy | Action::Payload => {
                 match kind.action(field) {
                     Action::Name => self.limit(len <= MAX_NAME as u64, "the length of a name", MAX_NAME)?,
                     Action::Type => self.limit(len <= MAX_TYPE, "the length of a type", MAX_TYPE as usize)?,

@@ -6,6 +6,7 @@
 use core::fmt::Write as _;
 
 use crate::chain::{self, Width, from_storage, to_storage};
+use crate::layout;
 use crate::loops;
 use crate::source::{Source, Workgroup};
 use crate::strides::{self, Merged};
@@ -16,7 +17,9 @@ pub(crate) fn build(spec: &ElementwiseSpec, target: &Target) -> Result<Launch, R
     let mut src = Source::new("elementwise", target);
     check(spec, &src)?;
     let count = strides::elements(&spec.shape);
-    let tensors: Vec<_> = spec.chain.operands.iter().map(|o| strides::signed(&o.strides)).collect();
+    let operands_and_result =
+        spec.chain.operands.iter().map(|o| &o.strides).chain(spec.chain.layout.iter().map(|l| &l.strides));
+    let tensors: Vec<_> = operands_and_result.map(|strides| strides::signed(strides)).collect();
     let merged = strides::merge(&spec.shape, &tensors);
     let way = Way::of(spec, &merged);
     let width = way.width();
@@ -27,13 +30,13 @@ pub(crate) fn build(spec: &ElementwiseSpec, target: &Target) -> Result<Launch, R
     let mut body =
         format!("let i = group * {}u + lane;\nif (i >= {total}) {{ return; }}\n", shape.invocations);
     let values = operands(spec, &merged, way, &mut src, &mut body)?;
-    let out = output(spec, &values, width, &mut src, count)?;
+    let out = output(spec, &values, &merged, width, &mut src)?;
     let texts: Vec<_> = values.into_iter().map(|v| v.value).collect();
     // Long chains of integer powers only.
     loops::steps_per_pass(&src, 1, [0, 0, loops::of_chain(&spec.chain, 4)])?;
     let result = chain::emit(&spec.chain, &mut src, width, &texts, &mut body)?;
     let stored = to_storage(spec.chain.result, width, &result);
-    let _ = writeln!(body, "{out}.d[i] = {stored};");
+    out.store(&stored, &mut body);
     let name = format!("elementwise.{}{}", way.name(), suffix(spec, &merged));
     let name = name + &chain::label(&spec.chain);
     let flops = count.saturating_mul(chain::flops(&spec.chain));
@@ -47,13 +50,19 @@ fn check(spec: &ElementwiseSpec, src: &Source<'_>) -> Result<(), Refusal> {
             return Err(src.refuse(format!("operand {i} has {have} strides, the shape {want} dimensions")));
         }
     }
+    if let Some(own) = &spec.chain.layout {
+        layout::check(own, src)?;
+        if own.shape != spec.shape || spec.in_place.is_some() {
+            return Err(src.refuse("a layout in place, or over other dimensions than the result's"));
+        }
+    }
     let Some(i) = spec.in_place else { return Ok(()) };
     let Some(operand) = spec.chain.operands.get(i as usize) else {
         return Err(src.refuse(format!("in place on operand {i}, which the chain does not have")));
     };
     let same_width = src.repr(operand.dtype)?.words() == src.repr(spec.chain.result)?.words();
     let linear = spec.shape.iter().zip(strides::contiguous(&spec.shape)).zip(&operand.strides);
-    if !same_width || linear.into_iter().any(|((&d, c), &s)| d > 1 && c != s) {
+    if !same_width || operand.base > 0 || linear.into_iter().any(|((&d, c), &s)| d > 1 && c != s) {
         return Err(src.refuse(format!("in place on operand {i}, which is not laid out as the result")));
     }
     Ok(())
@@ -79,7 +88,9 @@ impl Way {
     fn of(spec: &ElementwiseSpec, merged: &Merged) -> Self {
         let linear = merged.shape.len() <= 1 && merged.strides.iter().all(|s| matches!(s[..], [] | [0 | 1]));
         let rows = merged.shape.last().is_some_and(|d| d.is_multiple_of(4));
-        match chain::has_64bit(&spec.chain) {
+        // Past the last element lies what is not the result's.
+        let ragged = spec.chain.layout.is_some() && !rows;
+        match chain::has_64bit(&spec.chain) || ragged {
             true => Self::Single,
             false if linear || rows => Self::Quad,
             false => Self::Scattered,
@@ -132,9 +143,9 @@ fn operands(
     let mut values = Vec::new();
     for (number, operand) in spec.chain.operands.iter().enumerate() {
         let steps = &merged.strides[number];
-        let extent = strides::extent(&spec.shape, &operand.strides);
+        let extent = operand.base.saturating_add(strides::extent(&spec.shape, &operand.strides));
         if way == Way::Scattered && spec.in_place != Some(number as u32) {
-            let linear = *steps == strides::signed(&strides::contiguous(&merged.shape));
+            let linear = *steps == strides::signed(&strides::contiguous(&merged.shape)) && operand.base == 0;
             let text = scattered(number as u32, operand, steps, linear, extent, src)?;
             let _ = writeln!(body, "{text}");
             values.push(Loaded {
@@ -170,9 +181,11 @@ fn scattered(
     Ok(if linear {
         format!("let x{number} = {name}.d[i];")
     } else if steps.iter().all(|s| *s == 0) {
-        format!("let x{number} = {kind}({name}.d[0]);")
+        let at = from(src, operand.base, "0".into())?;
+        format!("let x{number} = {kind}({name}.d[{at}]);")
     } else {
         let at = strides::dot(src, "i", steps)?;
+        let at = from(src, operand.base, at)?;
         let parts = ["x", "y", "z", "w"].map(|c| format!("{name}.d[at{number}.{c}]"));
         format!("let at{number} = {at};\nlet x{number} = {kind}({});", parts.join(", "))
     })
@@ -208,13 +221,15 @@ fn load(
         Width::One => {
             let name = src.bind(slot, Access::Read, scalar, words)?;
             let at = strides::dot(src, "i", steps)?;
+            let at = from(src, operand.base, at)?;
             Ok((format!("{name}.d[{at}]"), None))
         }
-        Width::Four if inner == 1 && outer.iter().all(|s| s % 4 == 0) => {
+        Width::Four if inner == 1 && outer.iter().all(|s| s % 4 == 0) && operand.base.is_multiple_of(4) => {
             let name = src.bind(slot, Access::Read, &width.of(scalar), words)?;
             let mut quads: Vec<_> = outer.iter().map(|s| s / 4).collect();
             quads.push(1);
             let at = strides::dot(src, "i", &quads)?;
+            let at = from(src, operand.base / 4, at)?;
             Ok((format!("{name}.d[{at}]"), None))
         }
         Width::Four => {
@@ -222,6 +237,7 @@ fn load(
             let mut quads = outer.to_vec();
             quads.push(inner.checked_mul(4).ok_or_else(|| src.refuse("a stride does not fit"))?);
             let at = strides::dot(src, "i", &quads)?;
+            let at = from(src, operand.base, at)?;
             if inner == 0 {
                 return Ok((format!("{}({name}.d[{at}])", width.of(scalar)), None));
             }
@@ -233,17 +249,80 @@ fn load(
     }
 }
 
+/// The result in the text.
+struct Out {
+    /// Its binding.
+    name: String,
+    /// The index of the first element of an invocation, or of its `vec4`.
+    at: String,
+    /// Distance to the next element, where the four of an invocation go one by one.
+    step: Option<String>,
+}
+
+impl Out {
+    fn store(&self, value: &str, body: &mut String) {
+        let Self { name, at, step } = self;
+        let Some(step) = step else {
+            let _ = writeln!(body, "{name}.d[{at}] = {value};");
+            return;
+        };
+        let _ = writeln!(body, "let r = {value};\nlet to = {at};");
+        for (j, c) in ["x", "y", "z", "w"].iter().enumerate() {
+            let _ = writeln!(body, "{name}.d[to + {j}u * {step}] = r.{c};");
+        }
+    }
+}
+
 /// Binds the result, unless it overwrites an operand.
 fn output(
     spec: &ElementwiseSpec,
     values: &[Loaded],
+    merged: &Merged,
     width: Width,
     src: &mut Source<'_>,
-    count: u64,
-) -> Result<String, Refusal> {
+) -> Result<Out, Refusal> {
     let repr = src.repr(spec.chain.result)?;
     if let Some(name) = values.iter().find_map(|v| v.binding.clone()) {
-        return Ok(name);
+        return Ok(Out { name, at: "i".into(), step: None });
     }
-    src.bind(Slot::Output, Access::Write, &width.of(src.element(repr)), count.saturating_mul(repr.words()))
+    let scalar = src.element(repr);
+    let Some(own) = &spec.chain.layout else {
+        let words = strides::elements(&spec.shape).saturating_mul(repr.words());
+        let name = src.bind(Slot::Output, Access::Write, &width.of(scalar), words)?;
+        return Ok(Out { name, at: "i".into(), step: None });
+    };
+    let words = layout::extent(own).saturating_mul(repr.words());
+    // The layout's strides come after those of all operands.
+    let steps = merged.strides.last().map_or(&[][..], Vec::as_slice);
+    let (inner, outer) = steps.split_last().map_or((1, &[][..]), |(&inner, outer)| (inner, outer));
+    let wide =
+        width == Width::Four && inner == 1 && own.base.is_multiple_of(4) && outer.iter().all(|s| s % 4 == 0);
+    let name =
+        src.bind(Slot::Output, Access::Write, &if wide { width } else { Width::One }.of(scalar), words)?;
+    let (unit, scale) = match width {
+        Width::One => (1, 1),
+        Width::Four if wide => (4, 1),
+        Width::Four => (1, 4),
+    };
+    let mut steps: Vec<i64> = outer.iter().map(|s| s / unit).collect();
+    steps.push(inner.checked_mul(scale).ok_or_else(|| src.refuse("a stride does not fit"))?);
+    let at = strides::dot(src, "i", &steps)?;
+    let at = from(src, own.base / unit.unsigned_abs(), at)?;
+    let step = if width == Width::Four && !wide {
+        let name = src.fresh("s");
+        Some(src.size(&name, inner.unsigned_abs())?)
+    } else {
+        None
+    };
+    Ok(Out { name, at, step })
+}
+
+/// An index counted from the element `base` on.
+fn from(src: &mut Source<'_>, base: u64, at: String) -> Result<String, Refusal> {
+    if base == 0 {
+        return Ok(at);
+    }
+    let name = src.fresh("s");
+    let base = src.size(&name, base)?;
+    Ok(format!("{base} + {at}"))
 }

@@ -23,6 +23,7 @@ fn lavapipe() -> Target {
         max_workgroup_count: [65_535; 3],
         max_shared_memory: 32_768,
         storage_alignment: 16,
+        storage_granule: crate::VEC4,
         uniform_alignment: 16,
         max_storage_range: 128 << 20,
         max_allocation: 2 << 30,

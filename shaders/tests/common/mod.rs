@@ -49,6 +49,7 @@ pub fn cpu() -> Target {
         max_workgroup_count: info.limits.max_compute_workgroup_count,
         max_shared_memory: info.limits.max_compute_shared_memory_size,
         storage_alignment: info.limits.min_storage_buffer_offset_alignment,
+        storage_granule: bayplan_shaders::VEC4,
         uniform_alignment: info.limits.min_uniform_buffer_offset_alignment,
         max_storage_range: info.limits.max_storage_buffer_range,
         max_allocation: info.limits.max_memory_allocation_size,

@@ -73,7 +73,7 @@ pub(crate) fn head(facts: &Facts<'_>) -> String {
         Bytes(plan.lower_bound.bytes),
         Percent(plan.waste()),
     );
-    let [activations, weights, load] = program.arena_bytes;
+    let [activations, weights, load, _] = program.arena_bytes;
     text += &format!("memory     arena {} · weights {}", Bytes(activations), Bytes(weights));
     if load > 0 {
         text += &format!(" · {} only while loading", Bytes(load));

@@ -5,7 +5,6 @@ use bayplan_shaders::{CopySpec, ElementwiseSpec, Packing, Repr, Spec};
 
 use super::{Lowerer, elementwise};
 use crate::lowered::{Origin, Tensor, TensorId};
-use crate::program::VEC4;
 use crate::view::{View, contiguous};
 
 impl Lowerer<'_> {
@@ -63,7 +62,7 @@ impl Lowerer<'_> {
     fn bindable(&self, view: &View) -> bool {
         let bytes = Repr::of(view.dtype).map_or(1, Repr::bytes);
         // Kernels move whole vec4s, whatever finer offsets the device can bind.
-        (view.base * bytes).is_multiple_of(self.target.storage_alignment.max(VEC4))
+        (view.base * bytes).is_multiple_of(self.target.window_alignment())
     }
 
     /// A contiguous copy of a view; the same one if asked again.

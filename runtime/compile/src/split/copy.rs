@@ -6,7 +6,6 @@ use bayplan_shaders::{CopySpec, Spec};
 
 use super::{Side, Splitter};
 use crate::lowered::{Operation, TensorId};
-use crate::program::VEC4;
 use crate::view::View;
 
 /// A copy with windows on what it touches and no more, or, if it has these already, as two of half the extent; `None` if
@@ -42,7 +41,7 @@ fn cut(operation: &Operation, spec: &CopySpec, axis: usize, range: &Range<u64>) 
 
 /// The copy with its too large windows cut to what it touches, from the last place before it where a window can begin.
 fn trimmed(splitter: &Splitter<'_>, operation: &Operation, spec: &CopySpec) -> Option<Operation> {
-    let align = splitter.target.storage_alignment.max(VEC4);
+    let align = splitter.target.window_alignment();
     let unit = |tensor: TensorId| align / splitter.lowered.tensor(tensor).repr.bytes();
     let too_large = |side: Side| splitter.bytes(operation, side) > splitter.target.max_storage_range;
     let (mut trimmed, mut part) = (operation.clone(), spec.clone());

@@ -24,7 +24,6 @@ use bayplan_shaders::{CopySpec, Spec, Target, family};
 use self::space::{Axis, Joining, Space, accumulate, bare, joining, part, scale, space};
 use crate::error::Refused;
 use crate::lowered::{Lowered, Operation, Origin, Tensor, TensorId};
-use crate::program::VEC4;
 use crate::view::{View, contiguous, elements};
 
 /// Most operations that one may become.
@@ -127,7 +126,9 @@ impl Splitter<'_> {
 
     /// Bytes of a window on so many elements of a tensor.
     fn padded(&self, count: u64, tensor: TensorId) -> u64 {
-        count.saturating_mul(self.lowered.tensor(tensor).repr.bytes()).next_multiple_of(VEC4)
+        count
+            .saturating_mul(self.lowered.tensor(tensor).repr.bytes())
+            .next_multiple_of(self.target.storage_granule)
     }
 
     fn refusal(&self, operation: &Operation, large: Side) -> Refused {
@@ -212,7 +213,7 @@ impl Splitter<'_> {
     /// The least number of steps after which a part may begin: everywhere at an offset that can be bound, in the output
     /// too if parts write there.
     fn unit(&self, operation: &Operation, axis: &Axis, in_place: bool) -> u64 {
-        let align = self.target.storage_alignment.max(VEC4);
+        let align = self.target.window_alignment();
         let of = |tensor: TensorId, stride: u64| {
             let bytes = stride * self.lowered.tensor(tensor).repr.bytes();
             // The least multiple of the bytes that is one of the alignment, a power of two.
@@ -233,7 +234,9 @@ impl Splitter<'_> {
             },
         );
         let width = self.lowered.tensor(tensor).repr.bytes();
-        let most = (self.target.max_storage_range - self.target.max_storage_range % VEC4) / width;
+        let most = (self.target.max_storage_range
+            - self.target.max_storage_range % self.target.storage_granule)
+            / width;
         let (stride, rest) = match side {
             Side::Operand(index) => {
                 let others = space.axes.iter().enumerate().filter(|(other, _)| *other != at);
@@ -300,7 +303,7 @@ impl Splitter<'_> {
     /// Whether a window can begin at an element of a tensor.
     fn begins(&self, tensor: TensorId, element: u64) -> bool {
         let bytes = element * self.lowered.tensor(tensor).repr.bytes();
-        bytes.is_multiple_of(self.target.storage_alignment.max(VEC4))
+        bytes.is_multiple_of(self.target.window_alignment())
     }
 
     /// An operation after copies of those operands that do not begin where a window can.

@@ -18,10 +18,12 @@
 //! * every byte read was last written by the buffer it is read as (nothing alive was overwritten), or was given to an
 //!   input or weight by the host;
 //! * between any two dispatches that touch a byte, at least one of them writing, there is a barrier;
+//! * a buffer that is given at each run is one input, which no dispatch writes, or one output, and shares no byte;
 //! * no dispatch touches a byte that it writes through another window too;
 //! * every buffer is touched only within its lifespan, and outputs hold what was written to them at the end.
 
 mod bytes;
+mod external;
 mod violation;
 
 use bayplan_graph::ConstData;
@@ -46,12 +48,13 @@ pub fn verify(program: &Program) -> Result<(), Violation> {
             problem,
         })?;
     }
+    external::check(program)?;
     let mut walk = Walk { program, arenas: Arena::ALL.map(|_| Bytes::default()), stage: Stage::Load };
     walk.load()?;
     // A run begins when everything before it has finished, and may follow another: whatever lies beside the weights
     // before it is void.
     walk.barrier();
-    for arena in [Arena::Activations, Arena::Load] {
+    for arena in [Arena::Activations, Arena::Load, Arena::External] {
         walk.arenas[arena.index()] = Bytes::default();
     }
     walk.stage = Stage::Run;
@@ -67,7 +70,7 @@ fn cut(program: &Program, arena: Arena) -> Result<(), String> {
     }
     let alignment = program.target.storage_alignment;
     for block in program.blocks(arena) {
-        if block.end - block.start > most {
+        if block.end - block.start > most && arena != Arena::External {
             return Err(format!("the block {block:?} of the {name} arena has more than {most} bytes"));
         }
         if !block.start.is_multiple_of(alignment) {
@@ -86,6 +89,7 @@ fn placed(program: &Program, buffer: &Buffer) -> Result<(), String> {
     let home = match buffer.kind {
         BufferKind::Weight => Arena::Weights,
         BufferKind::Load => Arena::Load,
+        BufferKind::Input | BufferKind::Output if buffer.arena == Arena::External => Arena::External,
         BufferKind::Input | BufferKind::Output | BufferKind::Activation => Arena::Activations,
     };
     if buffer.arena != home {
@@ -123,7 +127,7 @@ enum Stage {
 /// The walk through a program.
 struct Walk<'a> {
     program: &'a Program,
-    arenas: [Bytes; 3],
+    arenas: [Bytes; 4],
     stage: Stage,
 }
 
@@ -302,6 +306,9 @@ impl Walk<'_> {
         }
         if !may_write {
             return Err("a weight is written by the run".into());
+        }
+        if buffer.kind == BufferKind::Input && buffer.arena == Arena::External {
+            return Err("an input of the caller's is written".into());
         }
         let meets = |other: &&Window| {
             !std::ptr::eq(*other, window)

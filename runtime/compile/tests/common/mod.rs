@@ -8,7 +8,6 @@ use bayplan_engine::inspect::Inspection;
 use bayplan_engine::{Device, DeviceOptions, Limits, Session, SessionOptions};
 use bayplan_expr::Bindings;
 use bayplan_graph::{Graph, NoFiles, Tensor, eval};
-use bayplan_plan::Effort;
 use bayplan_shaders::Target;
 use bayplan_weights::Store;
 
@@ -35,19 +34,20 @@ pub fn open(limits: Limits) -> Device {
 }
 
 /// The ways to compile: each pass with and without the others.
-pub const WAYS: [Options; 6] = [
-    way(false, false),
-    way(false, true),
-    way(true, false),
-    way(true, true),
-    Options { simplify: false, ..way(true, true) },
-    Options { order: Order::Search, ..way(true, true) },
-];
+pub fn ways() -> [Options; 6] {
+    [
+        way(false, false),
+        way(false, true),
+        way(true, false),
+        way(true, true),
+        Options { simplify: false, ..way(true, true) },
+        Options { order: Order::Search, ..way(true, true) },
+    ]
+}
 
 /// Operators in the order written, as the scenarios of the memory model demand.
-pub const fn way(fuse: bool, in_place: bool) -> Options {
-    let order = Order::Given;
-    Options { fuse, simplify: true, in_place, effort: Effort::Normal, order, share: true, guard: 0 }
+pub fn way(fuse: bool, in_place: bool) -> Options {
+    Options { fuse, in_place, order: Order::Given, ..Options::default() }
 }
 
 /// Compiles a graph without symbols; no constant lies in a file.
@@ -61,7 +61,7 @@ pub fn program(graph: &Graph, target: &Target, options: Options) -> Result<Progr
 ///
 /// Integers and booleans must be equal, floats within `tolerance` × the largest magnitude of the output (at least 1).
 pub fn check(builder: &Builder, tolerance: f64) -> Result<(), String> {
-    check_on(device(), builder, &WAYS, tolerance)
+    check_on(device(), builder, &ways(), tolerance)
 }
 
 /// As [`check`], on that device and compiled in those ways.

@@ -9,6 +9,7 @@ use crate::dims;
 use crate::rule::{Rule, ShapeError};
 
 mod binary;
+mod branch;
 mod cast;
 mod concat;
 mod conv;
@@ -32,6 +33,7 @@ mod unary;
 mod view;
 mod window;
 
+pub(crate) use branch::truth;
 pub use window::AxisWindow;
 
 impl Op {
@@ -62,6 +64,7 @@ impl Op {
             Self::Shape { start, end } => Box::new(shape::Shape { start: *start, end: *end }),
             Self::Range => Box::new(range::Range),
             Self::Fill => Box::new(fill::Fill),
+            Self::If { .. } => Box::new(branch::If),
         }
     }
 
@@ -155,6 +158,15 @@ pub enum Op {
     Range,
     /// A tensor filled with one value; operands `shape` (`i64[rank]`), `value` (one element).
     Fill,
+    /// The results of one of two bodies; operands `condition` (bool, one element), the results of the then body, as many
+    /// of the else body. The bodies are the nodes before it: first `then_nodes`, then `else_nodes`, then this one. Only
+    /// the body that is taken runs; its nodes may read what lies before it, and only this node reads what they make.
+    If {
+        /// Nodes of the then body, those of Ifs within it included.
+        then_nodes: u32,
+        /// Nodes of the else body.
+        else_nodes: u32,
+    },
 }
 
 /// Elementwise operators of one operand.

@@ -11,7 +11,7 @@ use bayplan_shaders::{Approx, Arg, Chain, Spec, StepOp, Target, error_bound, ste
 
 use self::families::Exact;
 use self::scalar::Scalar;
-use crate::chain::repr;
+use crate::chain::{from, repr};
 use crate::column::Column;
 use crate::view::{Merged, View, elements, signed};
 use crate::work::{self, conv::unpacked};
@@ -199,6 +199,7 @@ impl Chained<'_> {
         }
         for ((source, operand), words) in sources.iter_mut().zip(&self.chain.operands).zip(words) {
             if source.is_none() {
+                let words = from(words, operand)?;
                 let all = column(operand.dtype, self.shape, Some(&operand.strides), words)?;
                 *source = Some(all.into_iter().map(Value::stored).collect());
             }

@@ -13,7 +13,7 @@ mod reduce;
 pub(crate) mod rows;
 
 use bayplan_graph::DType;
-use bayplan_shaders::{Chain, Others, Spec, Target};
+use bayplan_shaders::{Chain, Operand, Others, Spec, Target};
 
 use crate::view::{View, contiguous, elements};
 
@@ -21,9 +21,7 @@ use crate::view::{View, contiguous, elements};
 pub(crate) fn reads(spec: &Spec, target: &Target) -> Vec<Vec<View>> {
     let f32s = |count: u64| vec![View::row(DType::F32, count)];
     match spec {
-        Spec::Elementwise(s) => {
-            s.chain.operands.iter().map(|o| vec![View::strided(o.dtype, &s.shape, &o.strides)]).collect()
-        }
+        Spec::Elementwise(s) => s.chain.operands.iter().map(|o| vec![operand(o, &s.shape)]).collect(),
         Spec::MatMul(s) => {
             let of = |inner: [u64; 2], strides: &[u64]| {
                 vec![View::strided(DType::F32, &[&s.batch[..], &inner].concat(), strides)]
@@ -64,8 +62,25 @@ pub(crate) fn reads(spec: &Spec, target: &Target) -> Vec<Vec<View>> {
 /// The operands of an epilogue after a kernel's own.
 fn with_epilogue(mut own: Vec<Vec<View>>, epilogue: &Chain, shape: &[u64]) -> Vec<Vec<View>> {
     let more = epilogue.operands.iter().skip(1);
-    own.extend(more.map(|operand| vec![View::strided(operand.dtype, shape, &operand.strides)]));
+    own.extend(more.map(|own| vec![operand(own, shape)]));
     own
+}
+
+/// What a chain reads of an operand.
+fn operand(operand: &Operand, shape: &[u64]) -> View {
+    View { base: operand.base, ..View::strided(operand.dtype, shape, &operand.strides) }
+}
+
+/// The chain that a spec ends in.
+fn chain_of(spec: &Spec) -> Option<&Chain> {
+    match spec {
+        Spec::Elementwise(s) => Some(&s.chain),
+        Spec::MatMul(s) => Some(&s.epilogue),
+        Spec::Conv(s) => Some(&s.epilogue),
+        Spec::Reduce(s) => Some(&s.epilogue),
+        Spec::Normalize(s) => Some(&s.epilogue),
+        _ => None,
+    }
 }
 
 /// The elements that a spec writes, in the order of its result.
@@ -87,7 +102,10 @@ pub(crate) fn writes(spec: &Spec) -> View {
         Spec::GatherNd(s) => (s.dtype, vec![s.batch, s.count, s.inner]),
         Spec::Range(s) => (s.dtype, vec![s.count]),
     };
-    View::strided(dtype, &shape, &contiguous(&shape))
+    match chain_of(spec).and_then(|chain| chain.layout.as_ref()) {
+        Some(layout) => View { base: layout.base, ..View::strided(dtype, &layout.shape, &layout.strides) },
+        None => View::strided(dtype, &shape, &contiguous(&shape)),
+    }
 }
 
 /// Which operand the result overwrites.

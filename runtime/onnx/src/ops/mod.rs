@@ -3,6 +3,7 @@
 use crate::builder::{Built, Call};
 
 mod activation;
+mod branch;
 mod elementwise;
 mod linear;
 mod normalize;
@@ -27,7 +28,7 @@ impl Row {
     }
 }
 
-const TABLES: [&[Row]; 8] = [
+const TABLES: [&[Row]; 9] = [
     elementwise::ROWS,
     activation::ROWS,
     linear::ROWS,
@@ -36,6 +37,7 @@ const TABLES: [&[Row]; 8] = [
     reduce::ROWS,
     shape::ROWS,
     tensor::ROWS,
+    branch::ROWS,
 ];
 
 /// The row of an operator of ONNX's own domain, if it exists in that opset.

@@ -1,8 +1,10 @@
 //! Models built in memory: what is imported, what it computes, what is refused.
 
+mod branch;
 mod cases;
 mod damage;
 mod import;
+mod metadata;
 mod operators;
 mod opsets;
 

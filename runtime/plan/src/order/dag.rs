@@ -98,6 +98,17 @@ impl Dag {
         Ok(Self { nodes, values, successors })
     }
 
+    /// The same, where other pairs of nodes keep their order too: for reasons that are no value's. The first of each pair
+    /// comes before the second in the given order; other pairs are left out.
+    #[must_use]
+    pub fn keeping(self, pairs: impl IntoIterator<Item = (u32, u32)>) -> Self {
+        let count = self.nodes.len();
+        let known = (0..count as u32).flat_map(|node| self.after(node).iter().map(move |&next| (node, next)));
+        let given = |&(first, next): &(u32, u32)| first < next && (next as usize) < count;
+        let all: Vec<(u32, u32)> = known.chain(pairs.into_iter().filter(given)).collect();
+        Self { successors: Csr::of_pairs(count, all), ..self }
+    }
+
     /// The nodes, in the given order.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes

@@ -1,0 +1,47 @@
+//! Bodies that run under a condition.
+
+use bayplan_graph::{Op, ValueId};
+
+use super::Row;
+use crate::body::body;
+use crate::builder::{Built, Call};
+
+pub(super) const ROWS: &[Row] = &[Row::new("If", 7, branch)];
+
+/// Where the condition is known only the body that it takes becomes part of the graph.
+fn branch(c: &mut Call<'_, '_>) -> Built {
+    let condition = c.input(0)?;
+    let [then_body, else_body] = ["then_branch", "else_branch"];
+    let a = c.attributes();
+    let (then_graph, else_graph) = (a.graph(then_body)?, a.graph(else_body)?);
+    if let Some(truth) = c.builder.decided(condition) {
+        let (name, graph) = if truth { (then_body, then_graph) } else { (else_body, else_graph) };
+        let built = body(c.builder, graph);
+        return results(c, name, built);
+    }
+    let first = c.builder.graph.nodes.len();
+    let mut operands = vec![condition];
+    let then_results = body(c.builder, then_graph);
+    operands.extend(results(c, then_body, then_results)?);
+    let middle = c.builder.graph.nodes.len();
+    let else_results = body(c.builder, else_graph);
+    operands.extend(results(c, else_body, else_results)?);
+    let last = c.builder.graph.nodes.len();
+    let op = Op::If { then_nodes: (middle - first) as u32, else_nodes: (last - middle) as u32 };
+    c.emit_many(op, &operands, c.outputs())
+}
+
+/// The results of a body, as many as the node has outputs; an error within it is told as it is.
+fn results(c: &mut Call<'_, '_>, name: &str, built: Result<Vec<ValueId>, crate::ImportError>) -> Built {
+    let values = built.map_err(|error| {
+        let reason = error.to_string();
+        c.builder.failed = Some(error);
+        reason
+    })?;
+    match (values.len(), c.outputs()) {
+        (given, wanted) if given == wanted => Ok(values),
+        (given, wanted) => Err(format!(
+            "its {name} gives {given} values, but the node has {wanted} outputs; both bodies must give one for each"
+        )),
+    }
+}
