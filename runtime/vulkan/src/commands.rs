@@ -58,6 +58,27 @@ impl Commands {
         &self.windows
     }
 
+    /// Lets go of all that the commands use, and keeps the memory they were recorded in for
+    /// [`Recorder::finish_into`](crate::Recorder::finish_into); until then they cannot be submitted. Waits for their last
+    /// submission.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`], or a failed call.
+    pub fn clear(&mut self) -> Result<(), Error> {
+        self.device.wait_for(*self.last_submission.get_mut(), u64::MAX)?;
+        self.recorded = false;
+        // SAFETY: no submission of these commands runs, and the pool belongs to them alone
+        // (VUID-vkResetCommandPool-commandPool-00040).
+        unsafe { self.device.raw.reset_command_pool(self.pool, vk::CommandPoolResetFlags::empty()) }
+            .map_err(|e| Error::call("vkResetCommandPool", e))?;
+        self.windows.clear();
+        self.mapped.clear();
+        self.buffers.clear();
+        self.pipelines.clear();
+        self.pools.clear();
+        Ok(())
+    }
+
     /// Whether they were recorded whole: not so after [`Recorder::finish_into`](crate::Recorder::finish_into) failed.
     pub(crate) fn is_recorded(&self) -> bool {
         self.recorded
@@ -94,13 +115,7 @@ impl Commands {
 
     /// Records anew, into the pools there are.
     pub(crate) fn again(&mut self, recording: Recording) -> Result<(), Error> {
-        self.device.wait_for(*self.last_submission.get_mut(), u64::MAX)?;
-        // Whatever goes wrong from here, these commands are empty then and refused when they are submitted.
-        self.recorded = false;
-        // SAFETY: no submission of these commands runs, and the pool belongs to them alone
-        // (VUID-vkResetCommandPool-commandPool-00040).
-        unsafe { self.device.raw.reset_command_pool(self.pool, vk::CommandPoolResetFlags::empty()) }
-            .map_err(|e| Error::call("vkResetCommandPool", e))?;
+        self.clear()?;
         self.take(recording)
     }
 
