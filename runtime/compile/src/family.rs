@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use bayplan_expr::{Bindings, Bounds, Expr, Scope};
-use bayplan_graph::{ByteRange, ConstData, Graph, Tensor, ValueSource};
+use bayplan_expr::{Bindings, Bounds, Scope};
+use bayplan_graph::{BindError, ByteRange, ConstData, Graph, Tensor, Tie, ValueSource};
 use bayplan_shaders::Target;
 
 use crate::error::CompileError;
@@ -67,10 +67,12 @@ struct Member {
     /// `None` of a program that was compiled for one shape.
     graph: Option<Graph>,
     pinned: Bindings,
-    /// Bounds of the symbols that are not pinned.
+    /// Bounds of the symbols that are neither pinned nor follow from others.
     scope: Scope,
+    /// Those, and the bounds of the symbols that follow from others.
+    limits: Scope,
     /// Symbols that follow from others, as the graph needs two dimensions equal.
-    tied: Vec<(String, Expr)>,
+    ties: Vec<Tie>,
 }
 
 /// Symbols whose corners are all compiled; of more, only the lowest and the highest.
@@ -137,8 +139,14 @@ impl Family {
     pub fn of(program: Program) -> Self {
         let reserved = Reservation { arena_bytes: program.arena_bytes, blocks: program.blocks.clone() };
         let name = program.name.clone();
-        let member =
-            Member { name, graph: None, pinned: program.dims.clone(), scope: Scope::new(), tied: Vec::new() };
+        let member = Member {
+            name,
+            graph: None,
+            pinned: program.dims.clone(),
+            scope: Scope::new(),
+            limits: Scope::new(),
+            ties: Vec::new(),
+        };
         Self {
             functions: vec![member],
             target: program.target.clone(),
@@ -164,7 +172,7 @@ impl Family {
         self.functions().find(|(_, own)| *own == name).map(|(id, _)| id)
     }
 
-    /// The bounds of a function's symbols that are not pinned; empty where it serves one shape, or is none of the family's.
+    /// The bounds of a function's symbols that are neither pinned nor follow from others; empty where it serves one shape, or is none of the family's.
     pub fn scope(&self, function: FunctionId) -> Scope {
         self.member(function).map(|member| member.scope.clone()).unwrap_or_default()
     }
@@ -184,7 +192,7 @@ impl Family {
             return Err(InputError::NoFunction { number: function.0, functions: self.functions.len() });
         };
         match &member.graph {
-            Some(graph) => family_dims::dims(graph, &member.pinned, &member.scope, inputs),
+            Some(graph) => family_dims::dims(graph, member.known(), inputs),
             None => match_inputs(&self.first.inputs, inputs).map(|_| self.first.dims.clone()),
         }
     }
@@ -275,51 +283,46 @@ impl Reservation {
 impl Member {
     fn new(function: &Function<'_>) -> Result<Self, CompileError> {
         let Function { name, graph, dims } = *function;
+        let bind = |e: BindError| CompileError::Bind(e.to_string());
         let free = graph.free_symbols();
-        let unknown: Vec<String> = dims
-            .pinned
-            .iter()
-            .map(|(symbol, _)| symbol)
-            .chain(dims.bounds.iter().map(|(symbol, _)| symbol))
-            .filter(|symbol| !free.contains(*symbol))
-            .map(str::to_owned)
-            .collect();
+        let named = dims.bounds.iter().map(|(symbol, _)| symbol);
+        let unknown: Vec<String> =
+            named.filter(|symbol| !free.contains(*symbol)).map(str::to_owned).collect();
         if !unknown.is_empty() {
-            let e = bayplan_graph::BindError::Unknown { symbols: unknown, known: free.into_iter().collect() };
-            return Err(CompileError::Bind(e.to_string()));
+            return Err(bind(BindError::Unknown { symbols: unknown, known: free.into_iter().collect() }));
         }
-        let open = family_dims::undetermined(graph, &dims.pinned);
-        if !open.is_empty() {
-            return Err(CompileError::Undetermined { dims: open });
+        let open = graph.pin(&dims.pinned, &dims.bounds).map_err(bind)?;
+        let ties = graph.ties(&dims.pinned);
+        let loose = family_dims::undetermined(graph, &dims.pinned, &ties);
+        if !loose.is_empty() {
+            return Err(CompileError::Undetermined { dims: loose });
         }
-        let mut scope = Scope::new();
-        for symbol in free.iter().filter(|symbol| dims.pinned.get(symbol).is_none()) {
+        let mut limits = open.symbols.clone();
+        for Tie { symbol, .. } in &ties {
             let (own, given) = (graph.symbols.get(symbol), dims.bounds.get(symbol));
             let upper = own.upper.into_iter().chain(given.upper).min();
             let both = Bounds { lower: own.lower.max(given.lower), upper };
-            scope.declare(symbol, both).map_err(|e| CompileError::Bind(e.to_string()))?;
+            limits.declare(symbol, both).map_err(|e| CompileError::Bind(e.to_string()))?;
         }
-        let (name, pinned) = (name.to_string(), dims.pinned.clone());
-        let tied = graph.ties(&pinned);
-        Ok(Self { name, graph: Some(graph.clone()), pinned, scope, tied })
+        let (name, pinned, scope) = (name.to_string(), dims.pinned.clone(), open.symbols);
+        Ok(Self { name, graph: Some(graph.clone()), pinned, scope, limits, ties })
     }
 
-    /// Symbols without an upper bound that the others do not determine.
+    /// Symbols without an upper bound.
     fn unbounded(&self) -> Vec<String> {
-        let open = self.sides().into_iter().filter(|(_, bounds)| bounds.upper.is_none());
+        let open = self.scope.iter().filter(|(_, bounds)| bounds.upper.is_none());
         open.map(|(symbol, _)| symbol.to_string()).collect()
     }
 
-    /// The symbols that do not follow from others, with their bounds.
-    fn sides(&self) -> Vec<(&str, Bounds)> {
-        let is_tied = |symbol: &str| self.tied.iter().any(|(tied, _)| tied == symbol);
-        self.scope.iter().filter(|(symbol, _)| !is_tied(symbol)).collect()
+    /// What decides the dims of a run.
+    fn known(&self) -> family_dims::Known<'_> {
+        family_dims::Known { pinned: &self.pinned, scope: &self.limits, ties: &self.ties }
     }
 
     /// A point with the symbols that follow from the others.
     fn completed(&self, mut point: Bindings) -> Bindings {
-        for (symbol, e) in &self.tied {
-            if let (None, Ok(value)) = (point.get(symbol), e.eval(&point)) {
+        for Tie { symbol, is, .. } in &self.ties {
+            if let (None, Ok(value)) = (point.get(symbol), is.eval(&point)) {
                 point.set(symbol.as_str(), value);
             }
         }
@@ -334,13 +337,13 @@ impl Member {
             (symbol.to_string(), bounds.upper.map_or(wish, |upper| wish.min(upper)))
         };
         let mut point = self.pinned.clone();
-        point.extend(self.sides().into_iter().enumerate().map(value));
+        point.extend(self.scope.iter().enumerate().map(value));
         self.completed(point)
     }
 
     /// The corners of the box.
     fn corners(&self) -> Vec<Bindings> {
-        let sides = self.sides();
+        let sides: Vec<(&str, Bounds)> = self.scope.iter().collect();
         let masks = if sides.len() <= MAX_CORNER_SYMBOLS { 1u32 << sides.len() } else { 2 };
         let corner = |mask: u32| {
             let mut point = self.pinned.clone();
@@ -369,8 +372,16 @@ impl Member {
             };
         }
         let whole = self.completed(whole);
-        self.scope.check(&whole).map_err(|e| CompileError::Bind(e.to_string()))?;
-        Ok(whole)
+        self.limits.check(&whole).map_err(|e| CompileError::Bind(e.to_string()))?;
+        match self.ties.iter().find(|tie| whole.get(&tie.symbol).map(Ok) != Some(tie.is.eval(&whole))) {
+            Some(Tie { symbol, is, node }) => {
+                let [symbol, node] = [symbol, &**node].map(bayplan_text::escape);
+                Err(CompileError::Bind(format!(
+                    "at {whole} `{symbol}` is not {is}, as node `{node}` needs it"
+                )))
+            }
+            None => Ok(whole),
+        }
     }
 
     fn compile(

@@ -10,9 +10,18 @@
 use std::collections::BTreeSet;
 
 use bayplan_expr::{Bindings, Expr, Scope};
-use bayplan_graph::{Graph, Tensor};
+use bayplan_graph::{Graph, Tensor, Tie};
 
 use crate::inputs::{InputError, type_text};
+
+/// What is known of a graph's symbols before any input is.
+#[derive(Clone, Copy)]
+pub(crate) struct Known<'a> {
+    pub(crate) pinned: &'a Bindings,
+    /// Bounds of the symbols.
+    pub(crate) scope: &'a Scope,
+    pub(crate) ties: &'a [Tie],
+}
 
 /// The dims for which these inputs are: one value for each symbol of the graph.
 ///
@@ -21,57 +30,78 @@ use crate::inputs::{InputError, type_text};
 /// of the others; a dim is outside its bounds.
 pub(crate) fn dims(
     graph: &Graph,
-    pinned: &Bindings,
-    scope: &Scope,
+    known: Known<'_>,
     inputs: &[(&str, &Tensor)],
 ) -> Result<Bindings, InputError> {
     let sizes = sizes(graph, inputs)?;
-    let mut found = pinned.clone();
+    let mut found = known.pinned.clone();
     for pass in [Pass::Symbols, Pass::Expressions, Pass::Compare] {
-        let mut changed = true;
-        while changed {
-            changed = false;
-            for size in &sizes {
-                changed |= size.take(pass, &mut found, scope)?;
-            }
+        while sizes
+            .iter()
+            .try_fold(false, |any, size| Ok(size.take(pass, &mut found, known.scope)? || any))?
+        {}
+    }
+    for tie in known.ties {
+        let is = tie.is.eval(&found);
+        match (found.get(&tie.symbol), is) {
+            (Some(value), Ok(is)) if value == is => {}
+            (None, Ok(is)) => _ = found.set(tie.symbol.as_str(), is),
+            (value, is) => return Err(untied(tie, value, is.ok(), graph, &found)),
         }
     }
-    let open: Vec<String> =
-        graph.free_symbols().into_iter().filter(|symbol| found.get(symbol).is_none()).collect();
+    let mut open = graph.free_symbols();
+    open.retain(|symbol| found.get(symbol).is_none());
     if !open.is_empty() {
-        return Err(InputError::Undetermined { dims: open });
+        return Err(InputError::Undetermined { dims: open.into_iter().collect() });
     }
     graph.check_constraints(&found).map_err(|e| InputError::Constraint { reason: e.to_string() })?;
     Ok(found)
 }
 
-/// The symbols that no input's shape determines.
-pub(crate) fn undetermined(graph: &Graph, pinned: &Bindings) -> Vec<String> {
-    let mut open = graph.free_symbols();
-    open.retain(|symbol| pinned.get(symbol).is_none());
-    let shapes = || {
-        let values = graph.inputs.iter().map(|&id| graph.value(id));
-        values.filter_map(|value| value.ty.as_ref()).flat_map(|ty| &ty.shape)
+/// Says which input makes a symbol what it is, where it must be something else.
+fn untied(tie: &Tie, value: Option<i64>, is: Option<i64>, graph: &Graph, found: &Bindings) -> InputError {
+    let symbols = tie.is.symbols();
+    let dims = found.iter().filter(|(name, _)| symbols.contains(name)).collect();
+    let mut inputs = graph.inputs.iter().map(|&id| graph.value(id));
+    let place = inputs.find_map(|value| {
+        let shape = &value.ty.as_ref()?.shape;
+        let axis = shape.iter().position(|dim| dim.as_symbol() == Some(&tie.symbol))?;
+        Some((value.name.to_string(), axis))
+    });
+    let (Some((name, axis)), Some(actual)) = (place, value) else {
+        return InputError::Undetermined { dims: vec![tie.symbol.clone()] };
     };
-    loop {
-        let known = shapes().find_map(|e| {
-            let mut symbols = e.symbols().into_iter().filter(|symbol| open.contains(*symbol));
-            let (symbol, others) = (symbols.next()?, symbols.next());
-            let solvable = others.is_none() && (e.as_symbol().is_some() || is_linear(e, symbol));
-            solvable.then(|| symbol.to_string())
-        });
-        let Some(known) = known else { break };
-        open.remove(&known);
-    }
-    open.into_iter().collect()
+    InputError::Mismatch { name, axis, declared: tie.is.to_string(), expected: is, actual, dims }
 }
 
-/// Whether an expression is a multiple of the symbol and something without it.
+/// The symbols that no input's shape determines.
+pub(crate) fn undetermined(graph: &Graph, pinned: &Bindings, ties: &[Tie]) -> Vec<String> {
+    let mut open = graph.free_symbols();
+    open.retain(|symbol| pinned.get(symbol).is_none());
+    let inputs = graph.inputs.iter().filter_map(|&id| graph.value(id).ty.as_ref());
+    let shapes: Vec<&Expr> = inputs.flat_map(|ty| &ty.shape).collect();
+    loop {
+        let known = shapes.iter().find_map(|e| {
+            let mut symbols = e.symbols().into_iter().filter(|symbol| open.contains(*symbol));
+            let (symbol, others) = (symbols.next()?, symbols.next());
+            (others.is_none() && is_linear(e, symbol)).then(|| symbol.to_string())
+        });
+        let follows = |tie: &&Tie| {
+            open.contains(&tie.symbol) && tie.is.symbols().iter().all(|symbol| !open.contains(*symbol))
+        };
+        let Some(known) = known.or_else(|| ties.iter().find(follows).map(|tie| tie.symbol.clone())) else {
+            return open.into_iter().collect();
+        };
+        open.remove(&known);
+    }
+}
+
+/// Whether an expression is a multiple of the symbol, by a number, and something without it.
 fn is_linear(e: &Expr, symbol: &str) -> bool {
     let at = |value: i64| e.replace(&|name| (name == symbol).then(|| Expr::from(value)));
     let slope = at(1) - at(0);
     let line = at(0) + slope.clone() * Expr::symbol(symbol);
-    slope != Expr::from(0) && line == *e
+    slope.as_const().is_some_and(|slope| slope != 0) && line == *e
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -26,6 +26,7 @@ mod inputs;
 mod liveness;
 mod lower;
 mod lowered;
+pub mod plan_file;
 mod policy;
 mod program;
 mod record;

@@ -25,8 +25,9 @@ impl fmt::Debug for Expr {
     }
 }
 
-/// Prints what [`Expr::parse`] reads back, a lone opaque symbol between backticks.
-pub(crate) struct Quoted<'a>(pub(crate) &'a Expr);
+/// Prints an expression as [`Expr::parse`] reads it back: a lone opaque symbol stands between backticks too.
+#[derive(Clone, Copy, Debug)]
+pub struct Quoted<'a>(pub &'a Expr);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

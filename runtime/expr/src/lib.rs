@@ -38,6 +38,7 @@ mod slope;
 
 pub use bindings::Bindings;
 pub use bounds::{Interval, bounds, prove_eq, prove_le, upper_envelope};
+pub use display::Quoted;
 pub use eval::EvalError;
 pub use expr::{Expr, MAX_DEPTH, MAX_SIZE, MAX_TERMS, Undefined};
 pub use maximum::{MAX_NODES, Maximum, MaximumError, maximum};

@@ -1,10 +1,14 @@
 //! Binding: a graph for given values of its symbols.
 
+mod pin;
+
 use core::fmt;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bayplan_expr::{Bindings, EvalError, Expr};
+use bayplan_expr::{Bindings, Bounds, EvalError, Expr};
+
+pub use pin::Tie;
 
 use crate::{Constraint, Graph, InferError, TensorType, ValueSource, dims};
 
@@ -31,6 +35,13 @@ pub enum BindError {
         value: i64,
         /// What is allowed.
         allowed: String,
+    },
+    /// Bounds that leave a symbol no value.
+    Empty {
+        /// The symbol.
+        symbol: String,
+        /// Its bounds.
+        bounds: Bounds,
     },
     /// A dimension of an input or constant that is negative or has no value.
     Dimension {
@@ -75,6 +86,9 @@ impl fmt::Display for BindError {
             }
             Self::Bounds { symbol, value, allowed } => {
                 write!(f, "dimension `{}` is {value}, but must be {allowed}", bayplan_text::escape(symbol))
+            }
+            Self::Empty { symbol, bounds } => {
+                write!(f, "dimension `{}` can have no value: {bounds}", bayplan_text::escape(symbol))
             }
             Self::Dimension { value, dim, reason } => {
                 write!(f, "dimension {dim} of `{}` {reason}", bayplan_text::escape(value))
@@ -171,41 +185,27 @@ impl Graph {
         Ok(())
     }
 
-    /// Symbols that follow from others, with what they are: where the graph needs a dimension that is a symbol alone
-    /// equal to another, the symbol is that, for all graphs but those where one of the two is 1 and broadcasts. Those in
-    /// `pinned` have values of their own. No expression has a symbol that is itself in the list.
-    pub fn ties(&self, pinned: &Bindings) -> Vec<(String, Expr)> {
-        let mut ties: Vec<(String, Expr)> = Vec::new();
-        for constraint in &self.constraints {
-            let known = |name: &str| {
-                let tie = ties.iter().find(|(tied, _)| tied == name).map(|(_, e)| e.clone());
-                pinned.get(name).map(Expr::from).or(tie)
-            };
-            let (a, b) = (constraint.a.replace(&known), constraint.b.replace(&known));
-            let follows = |a: &Expr, b: &Expr| {
-                let symbol = a.as_symbol()?;
-                (!b.symbols().contains(symbol)).then(|| (symbol.to_owned(), b.clone()))
-            };
-            let Some((symbol, e)) = follows(&a, &b).or_else(|| follows(&b, &a)) else { continue };
-            for (_, other) in &mut ties {
-                *other = other.replace(&|name| (name == symbol).then(|| e.clone()));
-            }
-            ties.push((symbol, e));
-        }
-        ties
-    }
-
     fn check_symbols(&self, bindings: &Bindings) -> Result<(), BindError> {
         let free = self.free_symbols();
         let unbound: Vec<String> = free.iter().filter(|s| bindings.get(s).is_none()).cloned().collect();
         if !unbound.is_empty() {
             return Err(BindError::Unbound { symbols: unbound });
         }
+        self.check_known(bindings)?;
+        self.check_bounds(bindings)
+    }
+
+    fn check_known(&self, bindings: &Bindings) -> Result<(), BindError> {
+        let free = self.free_symbols();
         let unknown: Vec<String> =
             bindings.iter().map(|(s, _)| s).filter(|s| !free.contains(*s)).map(str::to_owned).collect();
-        if !unknown.is_empty() {
-            return Err(BindError::Unknown { symbols: unknown, known: free.into_iter().collect() });
+        if unknown.is_empty() {
+            return Ok(());
         }
+        Err(BindError::Unknown { symbols: unknown, known: free.into_iter().collect() })
+    }
+
+    fn check_bounds(&self, bindings: &Bindings) -> Result<(), BindError> {
         for (symbol, value) in bindings.iter() {
             let bounds = self.symbols.get(symbol);
             if !bounds.contains(value) {

@@ -28,7 +28,7 @@ mod tensor;
 mod verify;
 mod verify_bodies;
 
-pub use bind::BindError;
+pub use bind::{BindError, Tie};
 pub use body::{Body, Walk};
 pub use bytes::{ByteRange, ByteSource, FileId, FileRef, ReadError};
 pub use dtype::DType;

@@ -2,7 +2,7 @@
 
 mod common;
 
-use bayplan_expr::{Bindings, Bounds};
+use bayplan_expr::{Bindings, Bounds, Scope};
 use bayplan_graph::op::{BinaryOp, Keep, ReduceOp, UnaryOp, ViewOp};
 use bayplan_graph::{
     ByteRange, ConstData, DType, FileId, Graph, NoFiles, NodeId, Op, Tensor, ValueId, ValueSource, eval,
@@ -199,4 +199,45 @@ fn constant(bytes: &[u8]) -> ValueSource {
 
 fn range(file: u32, len: u64) -> ValueSource {
     ValueSource::Constant(ConstData::Range(ByteRange { file: FileId(file), offset: 0, len }))
+}
+
+#[test]
+fn pinning_keeps_open_symbols_and_what_follows_from_them() {
+    let graph = sample().0;
+    let mut given = Scope::new();
+    given.declare("total", Bounds::between(0, 96)).unwrap();
+    given.declare("seq", Bounds::between(1, 128)).unwrap();
+    let pinned = graph.pin(&bindings(&[("batch", 4)]), &given).unwrap();
+    let shape = |id: ValueId| pinned.value(id).ty.as_ref().unwrap().to_string();
+    assert_eq!(shape(pinned.inputs[0]), "f32[4, past + seq]");
+    assert_eq!(shape(pinned.inputs[1]), "f32[past + seq]");
+    assert_eq!(shape(pinned.outputs[1]), "f32[1, 4*past + 4*seq]");
+    // total is at most 96, seq at least 1: past is at most 95.
+    let symbols: Vec<(&str, Bounds)> = pinned.symbols.iter().collect();
+    assert_eq!(symbols, [("past", Bounds::between(0, 95)), ("seq", Bounds::between(1, 96))]);
+    assert!(pinned.constraints.is_empty());
+    verify(&pinned).unwrap();
+    // At every point it is what binding everything gives.
+    let whole = graph.bind(&bindings(&[("batch", 4), ("past", 3), ("seq", 4), ("total", 7)])).unwrap();
+    let rest = pinned.bind(&bindings(&[("past", 3), ("seq", 4)])).unwrap();
+    assert_eq!(whole.values, rest.values);
+}
+
+#[test]
+fn pinned_values_that_cannot_be_are_named() {
+    let graph = sample().0;
+    let check = |list: &[(&str, i64)], bounds: &Scope, expected: &str| {
+        let message = graph.pin(&bindings(list), bounds).unwrap_err().to_string();
+        assert!(message.contains(expected), "{message}");
+    };
+    check(&[("sequence", 5)], &Scope::new(), "no dimensions `sequence`; it has `batch`");
+    check(&[("batch", 65)], &Scope::new(), "`batch` is 65, but must be 1..=64");
+    check(&[("past", 1), ("seq", 1), ("total", 5)], &Scope::new(), "total is 5, but node `n0`");
+    let mut given = Scope::new();
+    given.declare("batch", Bounds::at_least(65)).unwrap();
+    check(&[], &given, "`batch` can have no value: 65..=64");
+    // One that broadcasts is pinned, and so not taken as equal.
+    let one = graph.pin(&bindings(&[("total", 1)]), &Scope::new()).unwrap();
+    assert_eq!(one.free_symbols().into_iter().collect::<Vec<_>>(), ["batch", "past", "seq"]);
+    assert_eq!(one.value(one.outputs[1]).ty.as_ref().unwrap().to_string(), "f32[1, batch*past + batch*seq]");
 }

@@ -128,6 +128,16 @@ fn function(name: String, text: &str) -> Result<Function, String> {
     Ok(Function { name, when, terms: Vec::new(), proved })
 }
 
+impl Condition {
+    /// Reads what `Display` wrote, such as `s <= 4`.
+    ///
+    /// # Errors
+    /// Says what is wrong.
+    pub fn parse(text: &str) -> Result<Self, MemoryParseError> {
+        condition(text).map_err(|problem| MemoryParseError { line: 1, problem })
+    }
+}
+
 fn condition(text: &str) -> Result<Condition, String> {
     for relation in Relation::ALL {
         // No sign of a relation is part of an expression outside a quoted name.
