@@ -1,14 +1,15 @@
 //! A model compiled for every shape within bounds: several functions, one weights arena, one activations arena.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bayplan_expr::{Bindings, Bounds, Scope};
-use bayplan_graph::{BindError, ByteRange, ConstData, Graph, Tensor, Tie, ValueSource};
+use bayplan_graph::{BindError, ByteRange, ConstData, Graph, Tie, ValueSource};
 use bayplan_shaders::Target;
 
 use crate::error::CompileError;
 use crate::fold::{MAX_CONSTANT, ReadConstant};
-use crate::inputs::{InputError, match_inputs};
+use crate::inputs::{InputError, Shaped, match_inputs};
 use crate::program::{Arena, BufferKind, Program};
 use crate::{Options, concrete, family_dims, policy};
 
@@ -187,7 +188,11 @@ impl Family {
     /// # Errors
     /// An input is missing, unknown, given twice, of another type or rank; its sizes do not fit what the model declares or
     /// those of the other inputs; a dim is outside its bounds ([`InputError::BoundExceeded`]). Nothing was written then.
-    pub fn dims(&self, function: FunctionId, inputs: &[(&str, &Tensor)]) -> Result<Bindings, InputError> {
+    pub fn dims<T: Shaped>(
+        &self,
+        function: FunctionId,
+        inputs: &[(&str, &T)],
+    ) -> Result<Bindings, InputError> {
         let Ok(member) = self.member(function) else {
             return Err(InputError::NoFunction { number: function.0, functions: self.functions.len() });
         };
@@ -258,6 +263,18 @@ impl Family {
     fn member(&self, function: FunctionId) -> Result<&Member, CompileError> {
         let none = || CompileError::Bind(format!("the family has no function {}", function.0));
         self.functions.get(function.0 as usize).ok_or_else(none)
+    }
+}
+
+impl From<Program> for Family {
+    fn from(program: Program) -> Self {
+        Self::of(program)
+    }
+}
+
+impl From<Program> for Arc<Family> {
+    fn from(program: Program) -> Self {
+        Self::new(Family::of(program))
     }
 }
 

@@ -10,9 +10,9 @@
 use std::collections::BTreeSet;
 
 use bayplan_expr::{Bindings, Expr, Scope};
-use bayplan_graph::{Graph, Tensor, Tie};
+use bayplan_graph::{Graph, Tie};
 
-use crate::inputs::{InputError, type_text};
+use crate::inputs::{InputError, Shaped, type_text};
 
 /// What is known of a graph's symbols before any input is.
 #[derive(Clone, Copy)]
@@ -28,10 +28,10 @@ pub(crate) struct Known<'a> {
 /// # Errors
 /// An input is missing, unknown, given twice, of another type or rank; its sizes do not fit its declared shape or those
 /// of the others; a dim is outside its bounds.
-pub(crate) fn dims(
+pub(crate) fn dims<T: Shaped>(
     graph: &Graph,
     known: Known<'_>,
-    inputs: &[(&str, &Tensor)],
+    inputs: &[(&str, &T)],
 ) -> Result<Bindings, InputError> {
     let sizes = sizes(graph, inputs)?;
     let mut found = known.pinned.clone();
@@ -184,7 +184,7 @@ impl Size<'_> {
 }
 
 /// Every dimension of every input; each is given once, with its type and rank.
-fn sizes<'a>(graph: &'a Graph, inputs: &[(&str, &Tensor)]) -> Result<Vec<Size<'a>>, InputError> {
+fn sizes<'a, T: Shaped>(graph: &'a Graph, inputs: &[(&str, &T)]) -> Result<Vec<Size<'a>>, InputError> {
     let values = || graph.inputs.iter().map(|&id| graph.value(id));
     for (index, &(name, _)) in inputs.iter().enumerate() {
         if values().all(|value| *value.name != *name) {

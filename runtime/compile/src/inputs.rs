@@ -152,14 +152,32 @@ impl fmt::Display for InputError {
 
 impl std::error::Error for InputError {}
 
+/// A tensor as far as a run must know it before anything is written: also one that lies on a device.
+pub trait Shaped {
+    /// Its element type.
+    fn dtype(&self) -> DType;
+    /// Its dimensions, in elements.
+    fn shape(&self) -> &[usize];
+}
+
+impl Shaped for Tensor {
+    fn dtype(&self) -> DType {
+        Tensor::dtype(self)
+    }
+
+    fn shape(&self) -> &[usize] {
+        Tensor::shape(self)
+    }
+}
+
 /// One tensor for each input, in the order of `ports`, each of the right type and shape.
 ///
 /// # Errors
 /// An input is missing, unknown, given twice, or of another type or shape.
-pub fn match_inputs<'t>(
+pub fn match_inputs<'t, T: Shaped>(
     ports: &[Port],
-    inputs: &[(&str, &'t Tensor)],
-) -> Result<Vec<&'t Tensor>, InputError> {
+    inputs: &[(&str, &'t T)],
+) -> Result<Vec<&'t T>, InputError> {
     for (index, &(name, _)) in inputs.iter().enumerate() {
         if ports.iter().all(|port| port.name != name) {
             let inputs = ports.iter().map(|port| port.name.clone()).collect();

@@ -40,7 +40,7 @@ mod widen;
 pub use error::{CompileError, Refused};
 pub use family::{Dims, Family, Function, FunctionId, Reservation};
 pub use fold::{MAX_CONSTANT, ReadConstant};
-pub use inputs::{InputError, match_inputs};
+pub use inputs::{InputError, Shaped, match_inputs};
 pub use policy::{InputPolicy, OutputPolicy, Policies};
 pub use program::{
     Arena, Buffer, BufferId, BufferKind, Declined, Dispatch, KernelId, Order, Port, Program, Schedule, Stage,
@@ -49,6 +49,8 @@ pub use program::{
 pub use record::{RecordIndex, record};
 pub use verify::{Place, Violation, verify};
 pub use widen::{device_size, narrow, same_bytes, widen};
+
+pub use bayplan_plan::pool;
 
 use bayplan_expr::Bindings;
 use bayplan_graph::Graph;
