@@ -31,6 +31,7 @@ mod policy;
 mod program;
 mod record;
 mod schedule;
+pub mod session;
 mod simplify;
 mod split;
 mod verify;

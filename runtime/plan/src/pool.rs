@@ -157,6 +157,11 @@ impl Pool {
         }
     }
 
+    /// Bytes that offsets are multiples of.
+    pub fn align(&self) -> u64 {
+        self.align
+    }
+
     /// Adds a block of `bytes` and answers its first offset, the next multiple of the alignment after all blocks.
     ///
     /// # Errors
