@@ -41,11 +41,6 @@ impl Arenas {
         std::mem::take(&mut self.0[arena.index()]).into_iter().map(|block| block.buffer).collect()
     }
 
-    /// Bytes that are allocated for an arena.
-    pub(crate) fn bytes(&self, arena: Arena) -> u64 {
-        self.0[arena.index()].iter().map(|block| block.buffer.size()).sum()
-    }
-
     /// Whether the blocks of a program's arena are these: the same ends, or a shorter last one.
     pub(crate) fn fit(&self, program: &Program, arena: Arena) -> bool {
         let (own, needed) = (&self.0[arena.index()], &program.blocks[arena.index()]);

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
-use bayplan_compile::{Arena, BufferId, Program, Window};
+use bayplan_compile::{BufferId, Program, Window};
 use bayplan_vulkan::Buffer;
 
 use crate::error::EngineError;
@@ -81,17 +81,5 @@ impl PlacementKey {
     /// Whether all its buffers still have an owner beside recorded commands.
     pub(crate) fn is_alive(&self) -> bool {
         self.0.iter().all(|(.., buffer)| buffer.strong_count() > 0)
-    }
-}
-
-/// Bytes that must be given for a buffer of the external arena: those of its `elements` exactly, where whole `vec4`s of
-/// them are all that is bound.
-pub(crate) fn exact_bytes(program: &Program, id: BufferId, elements: u64) -> u64 {
-    let planned = program.buffers.get(id.0 as usize);
-    debug_assert!(planned.is_none_or(|planned| planned.arena == Arena::External), "an external buffer");
-    let granule = program.target.storage_granule.max(1);
-    match planned {
-        Some(planned) if elements.next_multiple_of(granule) < planned.size => planned.size,
-        _ => elements,
     }
 }

@@ -95,6 +95,12 @@ impl Buffer {
         &self.shared.name
     }
 
+    /// Whether the buffer was made from this device or a clone of it.
+    #[must_use]
+    pub fn is_of(&self, device: &Device) -> bool {
+        Arc::ptr_eq(&self.shared.device, &device.shared)
+    }
+
     /// The device allocation behind the buffer, as the allocation events name it.
     #[must_use]
     pub fn allocation(&self) -> Option<AllocationId> {
