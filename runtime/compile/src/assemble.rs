@@ -1,6 +1,7 @@
 //! Operations and lifespans to a program: launches, placement, windows, parameters.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use bayplan_expr::{Bindings, Expr};
 use bayplan_graph::{Graph, ValueId};
@@ -13,9 +14,11 @@ use crate::barrier;
 use crate::error::{CompileError, Refused};
 use crate::liveness::{Liveness, Place, Stages, Storage};
 use crate::lowered::{Lowered, Operation, Origin, TensorId};
+use crate::point::Point;
 use crate::program::{
     self, Buffer, BufferId, Dispatch, KernelId, Port, Program, Schedule, Stage, Upload, Window,
 };
+use crate::size::{Here, Size};
 
 /// Where all storages lie.
 pub(crate) struct Placement {
@@ -155,7 +158,7 @@ fn launches(lowered: &Lowered, target: &Target) -> Result<Vec<Launch>, CompileEr
     let mut refused = Vec::new();
     let mut all = Vec::with_capacity(lowered.operations.len());
     for operation in &lowered.operations {
-        match launch(&operation.spec, target) {
+        match launch(&operation.spec.map(&Here), target) {
             Ok(launch) => all.push(launch),
             Err(why) => {
                 refused.push(Refused::new(&operation.source_node, &operation.source_op, why.to_string()));
@@ -167,7 +170,7 @@ fn launches(lowered: &Lowered, target: &Target) -> Result<Vec<Launch>, CompileEr
 
 /// Bytes a storage needs: the largest of its tensors, rounded up to the target's granule.
 pub(crate) fn bytes(lowered: &Lowered, tensors: &[TensorId], target: &Target) -> u64 {
-    let largest = tensors.iter().map(|&tensor| lowered.tensor(tensor).bytes()).max().unwrap_or(0);
+    let largest = tensors.iter().map(|&tensor| Here.bytes(lowered.tensor(tensor))).max().unwrap_or(0);
     largest.next_multiple_of(target.storage_granule)
 }
 
@@ -213,7 +216,7 @@ fn buffers(lowered: &Lowered, live: &Liveness, target: &Target, placement: &Plac
             name: first.name.clone(),
             kind: storage.kind,
             dtype: first.dtype,
-            shape: first.shape.clone(),
+            shape: Here.shape(&first.shape),
             size: bytes(lowered, &storage.tensors, target),
             size_expr: first.elements_expr.clone() * Expr::from(first.repr.bytes() as i64),
             align: target.storage_alignment,
@@ -258,7 +261,7 @@ impl Maker<'_> {
             })
             .collect();
         Dispatch {
-            spec: operation.spec.clone(),
+            spec: operation.spec.map(&Here),
             kernel: self.kernel(&launch.kernel),
             params: self.store(&launch.params),
             grid: launch.grid,
@@ -284,7 +287,7 @@ impl Maker<'_> {
 
     /// Appends parameters at a multiple of the target's alignment; equal ones are not shared, so that a new shape can
     /// rewrite them one by one.
-    fn store(&mut self, words: &[u32]) -> std::ops::Range<u64> {
+    fn store(&mut self, words: &[u32]) -> Range<u64> {
         if words.is_empty() {
             return 0..0;
         }
@@ -297,32 +300,31 @@ impl Maker<'_> {
 
     /// The window on what an operand's view touches.
     fn operand(&self, operation: &Operation, index: usize, access: Access) -> Window {
-        let view = &operation.operands[index];
-        self.part(view.tensor, view.base, view.extent(), access)
+        let bytes = Here.operand(self.lowered, operation, index, self.target.storage_granule);
+        self.part(operation.operands[index].tensor, &bytes, access)
     }
 
     /// The window on what an operation is given to write.
     fn result(&self, operation: &Operation, access: Access) -> Window {
-        let written = &operation.written;
-        self.part(operation.output, written.start, written.end - written.start, access)
+        let bytes = Here.result(self.lowered, operation, self.target.storage_granule);
+        self.part(operation.output, &bytes, access)
     }
 
-    /// The window on some elements of a tensor.
-    fn part(&self, tensor: TensorId, first: u64, count: u64, access: Access) -> Window {
+    /// The window on some bytes of a tensor.
+    fn part(&self, tensor: TensorId, bytes: &Range<u64>, access: Access) -> Window {
         let whole = self.whole(tensor, access);
-        let bytes = self.lowered.tensor(tensor).window(first, count, self.target.storage_granule);
         Window { offset: whole.offset + bytes.start, len: bytes.end - bytes.start, ..whole }
     }
 
     fn whole(&self, tensor: TensorId, access: Access) -> Window {
         // Inputs, outputs and every tensor that an operation touches have a place: liveness made it from the same lists.
-        let place = self.live.of[tensor.index()].unwrap_or(Place { storage: usize::MAX, offset: 0 });
+        let place = self.live.of[tensor.index()].unwrap_or(Place { storage: usize::MAX, offset: Size::ZERO });
         let buffer = &self.buffers[place.storage];
         Window {
             buffer: BufferId(place.storage as u32),
             arena: buffer.arena,
-            offset: buffer.offset + place.offset,
-            len: self.lowered.tensor(tensor).bytes().next_multiple_of(self.target.storage_granule),
+            offset: buffer.offset + place.offset.here(),
+            len: Here.bytes(self.lowered.tensor(tensor)).next_multiple_of(self.target.storage_granule),
             access,
         }
     }
@@ -337,7 +339,7 @@ impl Maker<'_> {
         let mut uploads = Vec::new();
         for (index, tensor) in self.lowered.tensors.iter().enumerate() {
             let Origin::Constant(data) = &tensor.origin else { continue };
-            if self.live.of[index].is_none() || tensor.bytes() == 0 {
+            if self.live.of[index].is_none() || Here.bytes(tensor) == 0 {
                 continue;
             }
             uploads.push(Upload {
@@ -345,7 +347,7 @@ impl Maker<'_> {
                 name: tensor.name.clone(),
                 data: data.clone(),
                 dtype: tensor.dtype,
-                elements: tensor.elements(),
+                elements: tensor.elements().here(),
                 window: self.whole(TensorId(index as u32), Access::Write),
             });
         }
@@ -361,7 +363,7 @@ impl Maker<'_> {
         Port {
             name: value.name.to_string(),
             dtype: own.dtype,
-            shape: shape.unwrap_or_else(|| own.shape.clone()),
+            shape: shape.unwrap_or_else(|| Here.shape(&own.shape)),
             window: self.whole(tensor, Access::Read),
         }
     }

@@ -20,26 +20,36 @@ mod concrete;
 mod error;
 mod family;
 mod family_dims;
+mod family_paths;
 mod fold;
 mod fuse;
 mod inputs;
 mod liveness;
 mod lower;
 mod lowered;
+pub mod paths;
 pub mod plan_file;
+#[allow(dead_code, reason = "so far every symbol is bound before lowering")]
+mod point;
 mod policy;
 mod program;
 mod record;
 mod schedule;
 pub mod session;
 mod simplify;
+#[allow(dead_code, unused_imports, reason = "so far every symbol is bound before lowering")]
+mod size;
 mod split;
+#[cfg(test)]
+mod symbolic_tests;
 mod verify;
 mod view;
+mod weights;
 mod widen;
 
 pub use error::{CompileError, Refused};
 pub use family::{Dims, Family, Function, FunctionId, Reservation};
+pub use family_paths::Step;
 pub use fold::{MAX_CONSTANT, ReadConstant};
 pub use inputs::{InputError, Shaped, match_inputs};
 pub use policy::{InputPolicy, OutputPolicy, Policies};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bayplan_compile::session::{Counters, ShapeKey, Usage, check_budget};
-use bayplan_compile::{Arena, Family, FunctionId, Port, Program};
+use bayplan_compile::{Arena, Family, FunctionId, Port, Program, Step, device_size};
 use bayplan_expr::Bindings;
 use bayplan_graph::Tensor;
 use bayplan_record::Summary;
@@ -195,11 +195,8 @@ impl Session {
         let dims = self.family.dims(function, &by_name)?;
         self.settle()?;
         self.shapes.forget_dropped()?;
-        let index = self.select(function, &dims)?;
-        let bound = self.bind(index, Given { inputs, into })?;
-        self.record(index, &bound.placement)?;
-        self.write(index, inputs, &bound)?;
-        self.submit(index, &bound.placement)?;
+        let way = self.way(function, &dims, inputs)?;
+        let (index, bound) = self.execute(way, &dims, inputs, into)?;
         self.current = Some(index);
         let Some(shape) = self.shapes.get(index) else { return Err(self.lost()) };
         for (port, given) in shape.program.outputs.iter().zip(&bound.into) {
@@ -209,6 +206,50 @@ impl Session {
         }
         let shown = (0..bound.into.len()).filter(|&output| bound.into[output].is_none()).collect();
         Ok(Outputs::new(self, &shape.program.outputs, bound.owned, shown))
+    }
+
+    /// Finds which way a run takes through the model's Ifs. A condition that is computed on the device has a program of
+    /// its own, whose one output says which branch is taken.
+    fn way(
+        &mut self,
+        function: FunctionId,
+        dims: &Bindings,
+        inputs: &[(&str, Input<'_>)],
+    ) -> Result<FunctionId, EngineError> {
+        let host = |(name, input): &(&'_ str, Input<'_>)| match input {
+            Input::Host(tensor) => Some((*name, *tensor)),
+            Input::Owned(_) | Input::Device(_) => None,
+        };
+        let mut decided = Vec::new();
+        loop {
+            let known: Vec<_> = inputs.iter().filter_map(host).collect();
+            let condition = match self.family.next(function, dims, &known, &decided)? {
+                Step::Run(way) => return Ok(way),
+                Step::Decide(condition) => condition,
+            };
+            let (index, _) = self.execute(condition, dims, inputs, &[])?;
+            let Some(shape) = self.shapes.get(index) else { return Err(self.lost()) };
+            let Some(port) = shape.program.outputs.first() else { return Err(self.lost()) };
+            let mut word = vec![0; device_size(port.dtype) as usize];
+            self.read(port, &mut word)?;
+            decided.push(word.iter().any(|&byte| byte != 0));
+        }
+    }
+
+    /// Runs one program of the family: answers which shape it is and what the run gives away.
+    fn execute(
+        &mut self,
+        function: FunctionId,
+        dims: &Bindings,
+        inputs: &[(&str, Input<'_>)],
+        into: &[(&str, &mut DeviceTensor)],
+    ) -> Result<(usize, Bound), EngineError> {
+        let index = self.select(function, dims)?;
+        let bound = self.bind(index, Given { inputs, into })?;
+        self.record(index, &bound.placement)?;
+        self.write(index, inputs, &bound)?;
+        self.submit(index, &bound.placement)?;
+        Ok((index, bound))
     }
 
     /// The family.
