@@ -48,7 +48,11 @@ impl Session {
                     return Err(bayplan_engine::EngineError::Fault { fault: fault.name() }.into());
                 }
                 let SessionOptions { recording, timeout, .. } = options;
-                let options = bayplan_host::SessionOptions { recording, timeout };
+                let options = bayplan_host::SessionOptions {
+                    recording,
+                    timeout,
+                    ..bayplan_host::SessionOptions::default()
+                };
                 Executor::Host(bayplan_host::Session::new(program, weights, options)?)
             }
         };

@@ -4,7 +4,7 @@
 //! elements in a row asks for [`Lowerer::packed`], which copies once and remembers it.
 
 mod contract;
-mod elementwise;
+pub(crate) mod elementwise;
 mod layout;
 mod movement;
 mod reduce;
