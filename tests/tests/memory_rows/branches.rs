@@ -47,21 +47,15 @@ fn run(model: &Opened, family: &Family, function: FunctionId, inputs: &[(&str, &
 }
 
 /// Demands the arena of the family and the results of both ways.
-fn check(
-    name: &str,
-    graph: &Model<'_>,
-    outputs: &Policies<OutputPolicy>,
-    says: fn(u64, [u64; 2]) -> bool,
-    row: [u64; 2],
-) {
+fn check(name: &str, graph: &Model<'_>, outputs: &Policies<OutputPolicy>, row: [u64; 2]) {
     let model = open(graph);
-    for (options, equal) in ways(OutputPolicy::Borrow) {
+    for (options, says) in ways(OutputPolicy::Borrow) {
         let options = Options { outputs: outputs.clone(), ..options };
         let read = |_: &ByteRange| Err("no constant is small and in a file".to_string());
         let family = Family::new(model.graph(), &Dims::default(), &crate::row::exact(), &options, &read);
         let family = family.unwrap_or_else(|e| panic!("{name}: {e}"));
         let bytes = family.reservation().expect("known sizes").arena_bytes[Arena::Activations.index()];
-        assert!(equal(bytes, row) || says(bytes, row), "{name}: {bytes} instead of {row:?} for {options:?}");
+        assert!(says(bytes, row), "{name}: {bytes} instead of {row:?} for {options:?}");
         for flag in [true, false] {
             let x = Tensor::from_f32(vec![2, 3], &[0.25, -0.5, 0.75, 1.0, -0.125, 0.5]).expect("six numbers");
             let flag = Tensor::from_bool(vec![], &[flag]).expect("a flag");
@@ -87,16 +81,12 @@ fn check(
     }
 }
 
-fn exactly(_: u64, _: [u64; 2]) -> bool {
-    false
-}
-
 #[test]
 fn g4_products_in_both_branches() {
     let then = vec![node("MatMul", &["y", "A"], &["t"]), node("MatMul", &["t", "B"], &["z1"])];
     let other = vec![node("MatMul", &["y", "C"], &["u"]), node("MatMul", &["u", "D"], &["z2"])];
     let nodes = vec![node("Exp", &["x"], &["y"]), branch(&["flag"], (then, "z1"), (other, "z2"))];
-    check("G4", &model(nodes, vec!["z"]), &Policies::default(), exactly, [48, 48]);
+    check("G4", &model(nodes, vec!["z"]), &Policies::default(), [48, 48]);
 }
 
 /// Scenario 7, a value used across blocks.
@@ -104,17 +94,17 @@ fn g4_products_in_both_branches() {
 fn g4i_the_last_use_is_in_both_branches() {
     let body = |made: &'static [&'static str]| (vec![node("Exp", &["y"], made)], made[0]);
     let nodes = vec![node("Exp", &["x"], &["y"]), branch(&["flag"], body(&["z1"]), body(&["z2"]))];
-    check("G4i", &model(nodes, vec!["z"]), &Policies::default(), exactly, [48, 24]);
+    check("G4i", &model(nodes, vec!["z"]), &Policies::default(), [48, 24]);
 }
 
-/// A condition that the device computes is read before its way runs, and shares its bytes.
+/// A condition that the device computes is read before its way runs, and shares its bytes: 24, where TVM keeps 25.
 #[test]
 fn s5_if_cond() {
     let then = (vec![node("ReduceMax", &["x"], &["z1"])], "z1");
     let other = (vec![node("Exp", &["x"], &["y"]), node("ReduceMax", &["y"], &["z2"])], "z2");
     let nodes = vec![node("Not", &["flag"], &["condition"]), branch(&["condition"], then, other)];
     let outputs = Policies::default().with("z", OutputPolicy::Into);
-    check("5 if cond", &model(nodes, vec!["z"]), &outputs, |bytes, _| bytes == 24, [25, 25]);
+    check("5 if cond", &model(nodes, vec!["z"]), &outputs, [24, 24]);
 }
 
 #[test]
@@ -127,5 +117,5 @@ fn s6_if_then_else() {
         node("ReduceMax", &["z"], &["most"]),
     ];
     let outputs = Policies::default().with("most", OutputPolicy::Into);
-    check("6 if then else", &model(nodes, vec!["most"]), &outputs, exactly, [24, 24]);
+    check("6 if then else", &model(nodes, vec!["most"]), &outputs, [24, 24]);
 }
