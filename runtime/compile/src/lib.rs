@@ -13,6 +13,7 @@
 //! data; the same graph, dims and target give the same bytes.
 #![forbid(unsafe_code)]
 
+mod alike;
 mod assemble;
 mod barrier;
 mod cell;
