@@ -13,6 +13,7 @@ use crate::Options;
 use crate::alike::Alike;
 use crate::barrier;
 use crate::cell::Phase;
+use crate::copies;
 use crate::error::{CompileError, Refused};
 use crate::liveness::{Liveness, Place, Stages, Storage};
 use crate::lowered::{Lowered, Operation, Origin, Tensor, TensorId};
@@ -186,6 +187,7 @@ pub(crate) fn assemble(
         uploads,
         load: Stage { dispatches: load, plan: placement.load.plan },
         schedule: Schedule::given(&run),
+        copies: copies::list(lowered, &stages.run, &specs),
         run,
         contents,
         inputs,

@@ -35,7 +35,7 @@ use crate::policy::Ports;
 use crate::program::{Arena, Order, Program, Schedule};
 use crate::size::{Formulas, Guard, Size, Symbols, Values};
 use crate::weights::Weights;
-use crate::{Options, concat, fuse, lower, phases, schedule, simplify, split, verify};
+use crate::{Options, concat, direct, fuse, lower, phases, schedule, simplify, split, verify};
 
 /// What is compiled for, whatever the shape.
 #[derive(Clone, Copy)]
@@ -84,6 +84,11 @@ impl Source<'_> {
         }
         phases::cut(&mut lowered, &mut fixed, target);
         split::split(&mut lowered, &mut fixed, target).map_err(CompileError::Unsupported)?;
+        if options.direct {
+            direct::place(&mut lowered, &mut fixed, target);
+        }
+        direct::rebase(&mut lowered.operations, target);
+        direct::explain(&mut lowered, target);
         let stages = liveness::stages(&lowered, &fixed);
         Ok(Work { graph, lowered, stages })
     }
