@@ -44,6 +44,9 @@ pub(crate) struct Shape<'a> {
     pub(crate) target: &'a Target,
     /// The operations by what they do.
     pub(crate) alike: &'a Alike,
+    /// The buffers of the same storages at the reference point, if it is another one: what does not depend on the shape
+    /// is as there.
+    pub(crate) reference: &'a [Buffer],
 }
 
 /// Plans the storages of both stages.
@@ -133,14 +136,15 @@ pub(crate) fn assemble(
     stages: &Stages,
     live: &Liveness,
     placement: Placement,
-    Shape { values, dims, target, alike }: Shape<'_>,
+    shape: Shape<'_>,
     done: &mut dyn FnMut(Phase),
 ) -> Result<Program, CompileError> {
+    let Shape { values, dims, target, alike, .. } = shape;
     let specs = alike.specs(lowered, values);
     done(Phase::Specs);
     let launches = launches(lowered, alike, &specs, target)?;
     done(Phase::Launches);
-    let buffers = buffers(lowered, live, values, target, &placement);
+    let buffers = buffers(lowered, live, shape, &placement);
     let mut maker = Maker {
         lowered,
         values,
@@ -247,13 +251,12 @@ fn plan(
 fn buffers(
     lowered: &Lowered,
     live: &Liveness,
-    values: &Values,
-    target: &Target,
+    Shape { values, target, reference, .. }: Shape<'_>,
     placement: &Placement,
 ) -> Vec<Buffer> {
     let (mut load, mut run) = (placement.load.plan.offsets.iter(), placement.run.plan.offsets.iter());
     let (mut weights, mut external) = (placement.weights.0.iter(), placement.external.0.iter());
-    let buffer = |storage: &Storage| {
+    let buffer = |(index, storage): (usize, &Storage)| {
         let offset = match storage.arena() {
             program::Arena::Activations => run.next(),
             program::Arena::Weights => weights.next(),
@@ -261,13 +264,17 @@ fn buffers(
             program::Arena::External => external.next(),
         };
         let first = lowered.tensor(storage.tensors[0]);
+        let size_expr = match reference.get(index) {
+            Some(buffer) => buffer.size_expr.clone(),
+            None => first.elements_expr.clone() * Expr::from(first.repr.bytes() as i64),
+        };
         Buffer {
             name: first.name.clone(),
             kind: storage.kind,
             dtype: first.dtype,
             shape: values.shape(&first.shape),
             size: bytes(lowered, &storage.tensors, values, target),
-            size_expr: first.elements_expr.clone() * Expr::from(first.repr.bytes() as i64),
+            size_expr,
             align: target.storage_alignment,
             arena: storage.arena(),
             // Each plan has one offset per storage of its kinds.
@@ -276,7 +283,7 @@ fn buffers(
             aliases: storage.tensors[1..].iter().map(|&tensor| lowered.tensor(tensor).name.clone()).collect(),
         }
     };
-    live.storages.iter().map(buffer).collect()
+    live.storages.iter().enumerate().map(buffer).collect()
 }
 
 struct Maker<'a> {

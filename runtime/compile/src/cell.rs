@@ -182,7 +182,7 @@ impl Cell {
         formulas.keep(made.sizes());
         let scope = within(scope, formulas.guards());
         let plan = if reference.is_empty() { None } else { plan(buffers, &scope, options)? };
-        let shape = Shape { values: &Values::default(), dims, target, alike: &made.alike };
+        let shape = Shape { values: &Values::default(), dims, target, alike: &made.alike, reference: &[] };
         let first = made.program(&graph, made.placement.clone(), shape, &mut |_| {})?;
         Ok(Self { first, graph, made, formulas, plan })
     }
@@ -200,7 +200,8 @@ impl Cell {
         let Some(values) = self.formulas.at(point).map_err(|e| lost(&e))? else { return Ok(None) };
         done(Phase::Sizes);
         let (target, made) = (&self.first.target, &self.made);
-        let shape = Shape { values: &values, dims, target, alike: &made.alike };
+        let shape =
+            Shape { values: &values, dims, target, alike: &made.alike, reference: &self.first.buffers };
         if let Some(rest) = made.without_empty(&values) {
             // Lifespans are others then, and with them the plan.
             let placement = place(&rest.lowered, &rest.live, &values, target, options)?;
@@ -262,7 +263,7 @@ impl Made {
             equal.filter(|equal| equal.2.run.plan.peak < larger.2.run.plan.peak).unwrap_or(larger)
         };
         let alike = Alike::new(&lowered);
-        let shape = Shape { values: &Values::default(), dims, target, alike: &alike };
+        let shape = Shape { values: &Values::default(), dims, target, alike: &alike, reference: &[] };
         let program = assemble(graph, &lowered, stages, &live, placement.clone(), shape, &mut |_| {})?;
         let schedule = Schedule::given(&program.run);
         Ok(Self { lowered, alike, stages: stages.clone(), live, placement, schedule })
