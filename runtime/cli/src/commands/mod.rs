@@ -6,6 +6,7 @@ pub(crate) mod devices;
 pub(crate) mod fit;
 mod fit_text;
 pub(crate) mod plan;
+mod plan_copies;
 mod plan_json;
 mod plan_shapes;
 mod plan_text;

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::devices::target_json;
+use super::plan_copies::copies_json;
 use super::plan_times::Times;
 use super::plan_why::verdict_text;
 use super::planned::Planned;
@@ -71,6 +72,8 @@ pub(super) struct Model {
     dispatches: usize,
     kernels: usize,
     order: Value,
+    /// What is moved at each run, and why.
+    copies: Value,
     /// Buffers, ops and weights, as a recording keeps them.
     plan: Value,
     /// What becomes of each output.
@@ -98,6 +101,7 @@ impl Rest {
             dispatches: program.run.dispatches.len(),
             kernels: program.kernels.len(),
             order: order_json(&program.schedule),
+            copies: copies_json(program),
             plan: serde_json::from_str(&record(program).to_json()).map_err(fail)?,
             outputs: outputs_json(program),
             times: times.json(),
