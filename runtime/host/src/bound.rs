@@ -89,8 +89,9 @@ impl Checker<'_> {
     fn window(&self, window: &Window) -> Result<(), HostError> {
         let Window { offset, len, .. } = *window;
         let end = offset.checked_add(len);
-        let arena = self.memory.words(window.arena).len() as u64 * 4;
-        if end.is_none_or(|end| end > arena) {
+        let words = offset / 4..end.unwrap_or(u64::MAX) / 4;
+        if end.is_none() || self.memory.get(window.arena, words.start as usize..words.end as usize).is_none() {
+            let arena = self.memory.bytes(window.arena);
             let name = window.arena.name();
             return Err(self
                 .wrong(window, format!("{offset}+{len} leaves the {name} arena, which has {arena} bytes")));

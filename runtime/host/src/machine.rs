@@ -1,11 +1,12 @@
 //! A program on arenas of host memory, dispatch by dispatch.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bayplan_compile::{
     Arena, BufferKind, Dispatch, Port, Program, Stage, Upload, Window, device_size, narrow, widen,
 };
-use bayplan_graph::Tensor;
+use bayplan_graph::{DType, Tensor};
 use bayplan_weights::Store;
 
 use crate::bound::{Bound, Checker, words};
@@ -36,8 +37,11 @@ pub enum Phase {
 /// [`Machine::execute`] and [`Machine::retire`] for each dispatch in order, and [`Machine::end`].
 #[derive(Debug)]
 pub struct Machine {
-    program: Program,
+    program: Arc<Program>,
     memory: Memory,
+    /// Bytes of the activations, where they are not those of the program; buffers of the external arena are given by
+    /// the owner then.
+    activations: Option<u64>,
     loaded: bool,
     /// Whether everything outside live buffers is looked at after each dispatch, not only at the end.
     thorough: bool,
@@ -45,8 +49,24 @@ pub struct Machine {
 
 impl Machine {
     /// A machine for a program. Nothing is allocated yet, and the program is not verified.
-    pub fn new(program: Program) -> Self {
-        Self { program, memory: Memory::default(), loaded: false, thorough: false }
+    pub fn new(program: impl Into<Arc<Program>>) -> Self {
+        let (program, memory) = (program.into(), Memory::default());
+        Self { program, memory, activations: None, loaded: false, thorough: false }
+    }
+
+    /// One for several programs with the same weights, whose activations need at most that many bytes. The buffers of
+    /// the external arena are given for each run.
+    pub(crate) fn shared(program: Arc<Program>, activations: u64) -> Self {
+        Self { activations: Some(activations), ..Self::new(program) }
+    }
+
+    /// Takes another program with the same weights for the next runs.
+    pub(crate) fn turn(&mut self, program: Arc<Program>) {
+        self.program = program;
+    }
+
+    pub(crate) fn memory_mut(&mut self) -> &mut Memory {
+        &mut self.memory
     }
 
     /// Looks, after each dispatch, at all bytes that no live buffer has, so that whoever changed one is named. Slow; without
@@ -79,7 +99,7 @@ impl Machine {
     pub fn load(&mut self, weights: &Store) -> Result<(), HostError> {
         self.loaded = false;
         for arena in [Arena::Weights, Arena::Load] {
-            self.memory.allocate(&self.program, arena)?;
+            self.memory.allocate(arena, self.program.arena_bytes[arena.index()])?;
         }
         let mut uploads = 0;
         for index in 0..self.program.load.dispatches.len() {
@@ -88,8 +108,10 @@ impl Machine {
         }
         self.upload(weights, uploads, None)?;
         self.memory.free(Arena::Load);
-        for arena in [Arena::Activations, Arena::External] {
-            self.memory.allocate(&self.program, arena)?;
+        let [activations, _, _, external] = self.program.arena_bytes;
+        self.memory.allocate(Arena::Activations, self.activations.unwrap_or(activations))?;
+        if self.activations.is_none() {
+            self.memory.allocate(Arena::External, external)?;
         }
         self.loaded = true;
         Ok(())
@@ -125,6 +147,14 @@ impl Machine {
     /// # Errors
     /// An input has another size than the program's, or the weights are not loaded.
     pub fn begin(&mut self, inputs: &[&Tensor]) -> Result<(), HostError> {
+        self.begin_with(inputs.iter().map(|tensor| Given::Tensor(tensor)))
+    }
+
+    /// The same with inputs that may lie in words already.
+    pub(crate) fn begin_with<'t>(
+        &mut self,
+        inputs: impl ExactSizeIterator<Item = Given<'t>>,
+    ) -> Result<(), HostError> {
         let Self { program, memory, loaded, .. } = self;
         if !*loaded {
             return Err(HostError::NotLoaded);
@@ -136,16 +166,20 @@ impl Machine {
             let problem = format!("{} inputs are given of {}", inputs.len(), program.inputs.len());
             return Err(HostError::Port { name: program.name.clone(), problem });
         }
-        for (port, tensor) in program.inputs.iter().zip(inputs) {
+        for (port, given) in program.inputs.iter().zip(inputs) {
             let fail = |problem: String| HostError::Port { name: port.name.clone(), problem };
-            if tensor.dtype() != port.dtype || tensor.count() as u64 != port.shape.iter().product::<u64>() {
-                return Err(fail(format!("{tensor:?} is given for {}{:?}", port.dtype, port.shape)));
+            let elements = port.shape.iter().product::<u64>();
+            if given.dtype() != port.dtype || given.count() != elements {
+                let (dtype, shape) = (port.dtype, &port.shape);
+                return Err(fail(format!(
+                    "{} elements of {} are given for {dtype}{shape:?}",
+                    given.count(),
+                    given.dtype()
+                )));
             }
-            let bytes = widen(port.dtype, tensor.bytes());
-            let target = first(&port.window, bytes.len().div_ceil(4));
+            let target = first(&port.window, (elements * device_size(port.dtype) / 4) as usize);
             let target = target.and_then(|target| memory.write(port.window.arena, target));
-            let target = target.ok_or_else(|| fail("it does not fit its window".into()))?;
-            target.iter_mut().zip(words_of(&bytes)).for_each(|(target, word)| *target = word);
+            given.write(target.ok_or_else(|| fail("it does not fit its window".into()))?);
         }
         Ok(())
     }
@@ -172,9 +206,9 @@ impl Machine {
         let Bound { operands, output: (arena, window) } = checker.bound()?;
         let place = checker.place();
         let fail = |problem| HostError::Spec { place, problem };
-        let operands: Vec<&[u32]> =
-            operands.iter().map(|(arena, words)| &memory.words(*arena)[words.clone()]).collect();
-        let before = &memory.words(arena)[window.clone()];
+        let words = |arena: Arena, words: &Range<usize>| memory.get(arena, words.clone()).unwrap_or_default();
+        let operands: Vec<&[u32]> = operands.iter().map(|(arena, own)| words(*arena, own)).collect();
+        let before = words(arena, &window);
         let result = work::compute(&dispatch.spec, &operands, before, &program.target).map_err(fail)?;
         memory.put(&result, &work::writes(&dispatch.spec), arena, window);
         Ok(())
@@ -189,7 +223,8 @@ impl Machine {
         let Self { program, memory, .. } = self;
         let checker = Checker { program, memory, phase, index, dispatch: dispatch(program, phase, index)? };
         let bound = checker.bound()?;
-        Ok(bound.operands.into_iter().map(|(arena, words)| &memory.words(arena)[words]).collect())
+        let words = |(arena, words)| memory.get(arena, words).unwrap_or_default();
+        Ok(bound.operands.into_iter().map(words).collect())
     }
 
     /// The words of a dispatch's output window as they lie now.
@@ -199,7 +234,8 @@ impl Machine {
     pub fn result(&self, phase: Phase, index: usize) -> Result<&[u32], HostError> {
         let Self { program, memory, .. } = self;
         let checker = Checker { program, memory, phase, index, dispatch: dispatch(program, phase, index)? };
-        checker.output().map(|window| &memory.words(window.arena)[words(window)])
+        let window = checker.output()?;
+        Ok(memory.get(window.arena, words(window)).unwrap_or_default())
     }
 
     /// Poisons the buffers that die with a dispatch.
@@ -226,12 +262,11 @@ impl Machine {
     /// # Errors
     /// One of them was changed: somebody wrote outside of what lives.
     pub fn end(&self) -> Result<(), HostError> {
-        let live = |buffer: &&bayplan_compile::Buffer| buffer.kind == BufferKind::Output;
-        let buffers = self.program.buffers.iter().filter(live).map(bytes_of);
+        let own = || self.program.buffers.iter().filter(|buffer| buffer.arena == Arena::Activations);
+        let buffers = own().filter(|buffer| buffer.kind == BufferKind::Output).map(bytes_of);
         // Inputs that nothing reads die with no dispatch.
         let unread = self.program.run.dispatches.is_empty();
-        let inputs =
-            self.program.buffers.iter().filter(|b| unread && b.kind == BufferKind::Input).map(bytes_of);
+        let inputs = own().filter(|b| unread && b.kind == BufferKind::Input).map(bytes_of);
         match self.memory.changed(Arena::Activations, buffers.chain(inputs)) {
             Some(byte) => Err(HostError::Overrun { place: None, arena: Arena::Activations.name(), byte }),
             None => Ok(()),
@@ -269,19 +304,73 @@ impl Machine {
     /// It holds what nothing has written, or it is larger than tensors may be.
     pub fn output(&self, port: &Port) -> Result<Tensor, HostError> {
         let fail = |problem: String| HostError::Port { name: port.name.clone(), problem };
-        let elements: u64 = port.shape.iter().product();
-        let len = (elements * device_size(port.dtype)) as usize;
-        let arena = port.window.arena;
-        let range = first(&port.window, len / 4).unwrap_or_default();
-        let all = self.memory.words(arena).get(range.clone()).filter(|all| all.len() == len / 4);
-        let all = all.ok_or_else(|| fail("it leaves its window".into()))?;
-        if let Some(word) = self.memory.unwritten(arena, range) {
-            let byte = word as u64 * 4;
-            return Err(HostError::Unwritten { place: None, buffer: port.name.clone(), byte });
+        let (arena, range) = (port.window.arena, words(&port.window));
+        let all = self.memory.get(arena, range.clone()).ok_or_else(|| fail("it leaves its window".into()))?;
+        tensor(port, all, |words| {
+            let unwritten = self.memory.unwritten(arena, range.start + words.start..range.start + words.end);
+            unwritten.map(|word| word - range.start)
+        })
+    }
+}
+
+/// The elements of a port, which its words begin with; `unwritten` finds a word that holds nothing.
+pub(crate) fn tensor(
+    port: &Port,
+    words: &[u32],
+    unwritten: impl Fn(Range<usize>) -> Option<usize>,
+) -> Result<Tensor, HostError> {
+    let fail = |problem: String| HostError::Port { name: port.name.clone(), problem };
+    let count = (port.shape.iter().product::<u64>() * device_size(port.dtype) / 4) as usize;
+    let own = words.get(..count).ok_or_else(|| fail("it leaves its window".into()))?;
+    if let Some(word) = unwritten(0..count) {
+        let byte = port.window.offset + word as u64 * 4;
+        return Err(HostError::Unwritten { place: None, buffer: port.name.clone(), byte });
+    }
+    let bytes = own.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let shape = port.shape.iter().map(|&size| size as usize).collect();
+    Tensor::new(port.dtype, shape, narrow(port.dtype, bytes)).map_err(|e| fail(e.to_string()))
+}
+
+/// What an input is given as.
+pub(crate) enum Given<'t> {
+    /// Elements as the model has them.
+    Tensor(&'t Tensor),
+    /// Elements as they lie in arenas.
+    Words {
+        /// Their type in the model.
+        dtype: DType,
+        /// All of them.
+        words: &'t [u32],
+    },
+}
+
+impl Given<'_> {
+    fn dtype(&self) -> DType {
+        match self {
+            Self::Tensor(tensor) => tensor.dtype(),
+            Self::Words { dtype, .. } => *dtype,
         }
-        let bytes = all.iter().flat_map(|word| word.to_le_bytes()).collect();
-        let shape = port.shape.iter().map(|&size| size as usize).collect();
-        Tensor::new(port.dtype, shape, narrow(port.dtype, bytes)).map_err(|e| fail(e.to_string()))
+    }
+
+    /// How many elements there are.
+    fn count(&self) -> u64 {
+        match self {
+            Self::Tensor(tensor) => tensor.count() as u64,
+            Self::Words { dtype, words } => words.len() as u64 * 4 / device_size(*dtype),
+        }
+    }
+
+    /// Writes them where they belong, which is large enough.
+    fn write(&self, target: &mut [u32]) {
+        match self {
+            Self::Tensor(tensor) => {
+                let bytes = widen(tensor.dtype(), tensor.bytes());
+                target.iter_mut().zip(words_of(&bytes)).for_each(|(target, word)| *target = word);
+            }
+            Self::Words { words, .. } => {
+                target.iter_mut().zip(*words).for_each(|(target, word)| *target = *word);
+            }
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use bayplan_compile::{Arena, Buffer, Program};
+use bayplan_compile::{Arena, Buffer};
 
 use crate::error::HostError;
 use crate::view::{Merged, View};
@@ -14,65 +14,153 @@ use crate::written::Written;
 /// same word.
 pub const POISON: u32 = 0x7fa5_a5a5;
 
-/// The arenas of a program, in the order of [`Arena::ALL`]; empty before and after their time.
+/// The arenas of a program, in the order of [`Arena::ALL`]; empty before and after their time. An arena is one piece, but
+/// for the external one, of which each buffer may be a piece of its own.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
-    arenas: [Cells; 4],
+    arenas: [Vec<Piece>; Arena::ALL.len()],
 }
 
-/// An arena.
+/// Words of an arena that lie together.
+#[derive(Debug)]
+struct Piece {
+    /// The first word's number in the arena.
+    start: usize,
+    cells: Cells,
+}
+
+/// Words, and which of them were written.
 #[derive(Debug, Default)]
-struct Cells {
+pub(crate) struct Cells {
     words: Vec<u32>,
     written: Written,
 }
 
+impl Cells {
+    /// Room for that many bytes, all poison; `None` where there is no memory for it.
+    pub(crate) fn poisoned(bytes: u64) -> Option<Self> {
+        let count = usize::try_from(bytes.div_ceil(4)).ok()?;
+        let mut words = Vec::new();
+        words.try_reserve_exact(count).ok()?;
+        words.resize(count, POISON);
+        Some(Self { words, written: Written::none(count).ok()? })
+    }
+
+    /// A range of words; `None` where it leaves them.
+    pub(crate) fn get(&self, words: Range<usize>) -> Option<&[u32]> {
+        self.words.get(words)
+    }
+
+    /// Words to be written, all of them; `None` where they leave the cells.
+    pub(crate) fn write(&mut self, words: Range<usize>) -> Option<&mut [u32]> {
+        let lent = self.words.get_mut(words.clone())?;
+        self.written.set(words);
+        Some(lent)
+    }
+
+    /// The first word of a range that was not written.
+    pub(crate) fn unwritten(&self, words: Range<usize>) -> Option<usize> {
+        self.written.first_unwritten(words)
+    }
+
+    /// Poisons what exists of a range of words.
+    pub(crate) fn poison(&mut self, words: Range<usize>) {
+        let range = words.start.min(self.words.len())..words.end.min(self.words.len());
+        if !range.is_empty() {
+            self.words[range.clone()].fill(POISON);
+            self.written.clear(range);
+        }
+    }
+}
+
 impl Memory {
     /// Makes an arena, all poison.
-    pub(crate) fn allocate(&mut self, program: &Program, arena: Arena) -> Result<(), HostError> {
-        let bytes = program.arena_bytes[arena.index()];
-        let fail = || HostError::Memory { arena: arena.name(), bytes };
-        let count = usize::try_from(bytes.div_ceil(4)).map_err(|_| fail())?;
+    pub(crate) fn allocate(&mut self, arena: Arena, bytes: u64) -> Result<(), HostError> {
         self.free(arena);
-        let mut words = Vec::new();
-        words.try_reserve_exact(count).map_err(|_| fail())?;
-        words.resize(count, POISON);
-        let written = Written::none(count).map_err(|_| fail())?;
-        self.arenas[arena.index()] = Cells { words, written };
+        let cells = Cells::poisoned(bytes).ok_or(HostError::Memory { arena: arena.name(), bytes })?;
+        self.arenas[arena.index()].push(Piece { start: 0, cells });
         Ok(())
     }
 
     /// Frees an arena.
     pub(crate) fn free(&mut self, arena: Arena) {
-        self.arenas[arena.index()] = Cells::default();
+        self.arenas[arena.index()].clear();
     }
 
+    /// Gives a buffer of the external arena its memory. Buffers are given theirs in the order of their offsets.
+    pub(crate) fn bind(&mut self, buffer: &Buffer, cells: Cells) {
+        let start = (buffer.offset / 4) as usize;
+        let pieces = &mut self.arenas[Arena::External.index()];
+        let at = pieces.partition_point(|piece| piece.start < start);
+        pieces.insert(at, Piece { start, cells });
+    }
+
+    /// Takes the memory of a buffer of the external arena back.
+    pub(crate) fn unbind(&mut self, buffer: &Buffer) -> Option<Cells> {
+        let start = (buffer.offset / 4) as usize;
+        let pieces = &mut self.arenas[Arena::External.index()];
+        let at = pieces.iter().position(|piece| piece.start == start)?;
+        Some(pieces.remove(at).cells)
+    }
+
+    /// The piece that a word lies in, which begins at or before it.
+    fn piece(&self, arena: Arena, word: usize) -> Option<&Piece> {
+        let pieces = &self.arenas[arena.index()];
+        pieces.get(pieces.partition_point(|piece| piece.start <= word).checked_sub(1)?)
+    }
+
+    fn piece_mut(&mut self, arena: Arena, word: usize) -> Option<&mut Piece> {
+        let pieces = &mut self.arenas[arena.index()];
+        pieces.get_mut(pieces.partition_point(|piece| piece.start <= word).checked_sub(1)?)
+    }
+
+    /// The words of an arena's first piece.
     pub(crate) fn words(&self, arena: Arena) -> &[u32] {
-        &self.arenas[arena.index()].words
+        self.arenas[arena.index()].first().map_or(&[], |piece| &piece.cells.words)
     }
 
     /// The words as such: what is changed here does not count as written.
     pub(crate) fn words_mut(&mut self, arena: Arena) -> &mut [u32] {
-        &mut self.arenas[arena.index()].words
+        self.arenas[arena.index()].first_mut().map_or(&mut [], |piece| &mut piece.cells.words)
+    }
+
+    /// Bytes from an arena's first to its last.
+    pub(crate) fn bytes(&self, arena: Arena) -> u64 {
+        let last = self.arenas[arena.index()].last();
+        last.map_or(0, |piece| (piece.start + piece.cells.words.len()) as u64 * 4)
+    }
+
+    /// A range of an arena's words; `None` where it leaves its piece.
+    pub(crate) fn get(&self, arena: Arena, words: Range<usize>) -> Option<&[u32]> {
+        if words.is_empty() {
+            return Some(&[]);
+        }
+        let piece = self.piece(arena, words.start)?;
+        piece.cells.get(words.start - piece.start..words.end.checked_sub(piece.start)?)
     }
 
     /// Words to be written, all of them; `None` where they leave the arena.
     pub(crate) fn write(&mut self, arena: Arena, words: Range<usize>) -> Option<&mut [u32]> {
-        let own = &mut self.arenas[arena.index()];
-        let lent = own.words.get_mut(words.clone())?;
-        own.written.set(words);
-        Some(lent)
+        if words.is_empty() {
+            return Some(&mut []);
+        }
+        let piece = self.piece_mut(arena, words.start)?;
+        let start = piece.start;
+        piece.cells.write(words.start - start..words.end.checked_sub(start)?)
     }
 
     /// Writes a dense result to where its elements belong in a window, which holds them all.
     pub(crate) fn put(&mut self, result: &[u32], view: &View, arena: Arena, window: Range<usize>) {
-        let Cells { words, written } = &mut self.arenas[arena.index()];
+        let Some(Piece { start, cells: Cells { words, written } }) = self.piece_mut(arena, window.start) else {
+            return;
+        };
+        let origin = window.start - *start;
         let wide = view.words();
         let merged = Merged::new(&view.shape, std::slice::from_ref(&view.strides));
         let step = merged.strides[0].last().copied().unwrap_or(1);
         let mut rest = result;
         let mut write = |element: isize, run: &[u32]| {
-            let from = window.start + element as usize * wide;
+            let from = origin + element as usize * wide;
             words[from..from + run.len()].copy_from_slice(run);
             written.set(from..from + run.len());
         };
@@ -90,17 +178,20 @@ impl Memory {
 
     /// The first word of a range of an arena that was not written since it died last.
     pub(crate) fn unwritten(&self, arena: Arena, words: Range<usize>) -> Option<usize> {
-        self.arenas[arena.index()].written.first_unwritten(words)
+        if words.is_empty() {
+            return None;
+        }
+        let Some(piece) = self.piece(arena, words.start) else { return Some(words.start) };
+        let own = words.start - piece.start..words.end.saturating_sub(piece.start);
+        piece.cells.unwritten(own).map(|word| word + piece.start)
     }
 
     /// Poisons what exists of a range of bytes.
     pub(crate) fn poison(&mut self, arena: Arena, bytes: Range<u64>) {
-        let Cells { words, written } = &mut self.arenas[arena.index()];
-        let at = |byte: u64| usize::try_from(byte / 4).unwrap_or(usize::MAX).min(words.len());
-        let range = at(bytes.start)..at(bytes.end);
-        if !range.is_empty() {
-            words[range.clone()].fill(POISON);
-            written.clear(range);
+        let word = |byte: u64| usize::try_from(byte / 4).unwrap_or(usize::MAX);
+        let range = word(bytes.start)..word(bytes.end);
+        for Piece { start, cells } in &mut self.arenas[arena.index()] {
+            cells.poison(range.start.saturating_sub(*start)..range.end.saturating_sub(*start));
         }
     }
 
