@@ -79,7 +79,8 @@ pub(crate) fn undetermined(graph: &Graph, pinned: &Bindings, ties: &[Tie]) -> Ve
     let mut open = graph.free_symbols();
     open.retain(|symbol| pinned.get(symbol).is_none());
     let inputs = graph.inputs.iter().filter_map(|&id| graph.value(id).ty.as_ref());
-    let shapes: Vec<&Expr> = inputs.flat_map(|ty| &ty.shape).collect();
+    let value = |name: &str| pinned.get(name).map(Expr::from);
+    let shapes: Vec<Expr> = inputs.flat_map(|ty| &ty.shape).map(|e| e.replace(&value)).collect();
     loop {
         let known = shapes.iter().find_map(|e| {
             let mut symbols = e.symbols().into_iter().filter(|symbol| open.contains(*symbol));

@@ -1,0 +1,150 @@
+//! One model for every shape within bounds: dims from inputs, what is refused, and programs by shape.
+
+use bayplan_compile::{CompileError, Dims, Family, FunctionId, InputError, Options};
+use bayplan_expr::{Bindings, Bounds, Expr, Scope};
+use bayplan_graph::op::{BinaryOp, UnaryOp};
+use bayplan_graph::{ByteRange, DType, Graph, Op, Tensor, TensorType, ValueId};
+use bayplan_shaders::Target;
+
+#[allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
+#[path = "../../../tests/src/graphs.rs"]
+mod graphs;
+use graphs::Builder;
+
+const MODEL: FunctionId = FunctionId(0);
+
+/// A graph whose inputs have these dimensions, as texts.
+fn with_dims(mut builder: Builder, dims: &[&[&str]]) -> Graph {
+    for (&ValueId(id), dims) in builder.graph.inputs.iter().zip(dims) {
+        let shape = dims.iter().map(|dim| Expr::parse(dim).expect("a dimension")).collect();
+        builder.graph.values[id as usize].ty = Some(TensorType { dtype: DType::F32, shape });
+    }
+    builder.graph.infer().expect("a graph that fits together");
+    builder.graph
+}
+
+/// exp(x) + y for x `[batch, past + seq]`, y `[batch, total]`, and z `[past]`, which only says a size.
+fn sums() -> Graph {
+    let mut b = Builder::new("sums");
+    let (x, y, z) = (b.floats(&[2, 5]), b.floats(&[2, 5]), b.floats(&[3]));
+    let e = b.op(Op::Unary(UnaryOp::Exp), &[x]);
+    let sum = b.op(Op::Binary(BinaryOp::Add), &[e, y]);
+    let other = b.op(Op::Unary(UnaryOp::Exp), &[z]);
+    b.output(sum);
+    b.output(other);
+    with_dims(b, &[&["batch", "past + seq"], &["batch", "total"], &["past"]])
+}
+
+fn no_file(_: &ByteRange) -> Result<Vec<u8>, String> {
+    Err("no file".to_string())
+}
+
+fn family(graph: &Graph, dims: &Dims) -> Result<Family, CompileError> {
+    Family::new(graph, dims, &Target::generic(), &Options::default(), &no_file)
+}
+
+fn bounded(bounds: &[(&str, i64, i64)]) -> Dims {
+    let mut scope = Scope::new();
+    for &(symbol, lower, upper) in bounds {
+        scope.declare(symbol, Bounds::between(lower, upper)).expect("bounds");
+    }
+    Dims { bounds: scope, ..Dims::default() }
+}
+
+const WITHIN: [(&str, i64, i64); 3] = [("batch", 1, 4), ("seq", 1, 8), ("past", 0, 16)];
+
+fn zeros(shapes: [&[usize]; 3]) -> [Tensor; 3] {
+    shapes.map(|shape| Tensor::zeros(DType::F32, shape.to_vec()).expect("a tensor"))
+}
+
+fn dims_of(family: &Family, shapes: [&[usize]; 3]) -> Result<Bindings, InputError> {
+    let tensors = zeros(shapes);
+    let given: Vec<(&str, &Tensor)> = ["v0", "v1", "v2"].into_iter().zip(&tensors).collect();
+    family.dims(MODEL, &given)
+}
+
+#[test]
+fn dims_follow_from_the_inputs_shapes() {
+    let family = family(&sums(), &bounded(&WITHIN)).expect("a family");
+    let dims = dims_of(&family, [&[3, 12], &[3, 12], &[7]]).expect("dims");
+    // `seq` stands in no shape alone: it is solved for.
+    assert_eq!(dims.to_string(), "batch=3, past=7, seq=5, total=12");
+    let program = family.at(MODEL, &dims).expect("a program");
+    assert_eq!(program.dims, dims);
+    assert_eq!(program.outputs[0].shape, [3, 12]);
+}
+
+#[test]
+fn what_does_not_fit_is_named() {
+    let family = family(&sums(), &bounded(&WITHIN)).expect("a family");
+    let check = |shapes, expected: &str| {
+        let e = dims_of(&family, shapes).expect_err("a refusal");
+        assert!(e.to_string().contains(expected), "{e}");
+        e
+    };
+    let e = check(
+        [&[5, 12], &[5, 12], &[7]],
+        "the dim batch is 5 in input v0, but the session was made for at most 4",
+    );
+    let exceeded = InputError::BoundExceeded { dim: "batch".into(), value: 5, bound: 4, input: "v0".into() };
+    assert_eq!(e, exceeded);
+    check([&[3, 16], &[3, 16], &[7]], "the dim seq is 9 in input v0, but the session was made for at most 8");
+    check([&[3, 7], &[3, 7], &[7]], "the dim seq is 0 in input v0, but it must be at least 1");
+    check([&[3, 12], &[2, 12], &[7]], "dimension 0 of input v1 is 2, but must be batch = 3 (batch=3)");
+    check(
+        [&[3, 12], &[3, 13], &[7]],
+        "dimension 1 of input v1 is 13, but must be past + seq = 12 (past=7, seq=5)",
+    );
+    let tensor = Tensor::zeros(DType::F32, vec![1]).expect("a tensor");
+    let e = family.dims(MODEL, &[("v2", &tensor)]).expect_err("inputs are missing").to_string();
+    assert_eq!(e, "input v0 is missing; it must be f32[batch, past + seq]");
+    let e = family.dims(MODEL, &[("v9", &tensor)]).expect_err("no such input").to_string();
+    assert_eq!(e, "the model has no input v9; its inputs are v0, v1, v2");
+    assert!(family.at(MODEL, &Bindings::new().with("batch", 9)).is_err());
+    assert!(family.at(FunctionId(1), &Bindings::new()).is_err());
+    // After all of it the family serves what is right.
+    assert!(dims_of(&family, [&[4, 24], &[4, 24], &[16]]).is_ok());
+}
+
+#[test]
+fn the_bound_of_what_follows_bounds_the_rest() {
+    let mut dims = bounded(&[("batch", 1, 4), ("total", 1, 20)]);
+    let family = family(&sums(), &dims).expect("a family");
+    let scope: Vec<String> =
+        family.scope(MODEL).iter().map(|(name, bounds)| format!("{name} {bounds}")).collect();
+    assert_eq!(scope, ["batch 1..=4", "past 0..=20", "seq 0..=20"]);
+    let e = dims_of(&family, [&[3, 21], &[3, 21], &[16]]).expect_err("too many").to_string();
+    assert!(e.contains("the dim total is 21 in input v1"), "{e}");
+    // A bound for what is no symbol of the model.
+    dims.bounds.declare("sequence", Bounds::between(1, 2)).expect("bounds");
+    let e = self::family(&sums(), &dims).expect_err("no such symbol").to_string();
+    assert!(e.contains("no dimensions `sequence`; it has `batch`, `past`, `seq`, `total`"), "{e}");
+}
+
+#[test]
+fn without_an_upper_bound_nothing_is_reserved() {
+    let family = family(&sums(), &bounded(&[("batch", 1, 4)])).expect("a family");
+    let e = family.reservation().expect_err("no bound").to_string();
+    assert!(e.contains("the dims past, seq have no upper bound; give one (--dim-max NAME=N)"), "{e}");
+    let dims = dims_of(&family, [&[3, 1200], &[3, 1200], &[700]]).expect("dims");
+    assert_eq!(family.at(MODEL, &dims).expect("a program").outputs[0].shape, [3, 1200]);
+}
+
+#[test]
+fn what_no_input_says_must_be_pinned() {
+    let mut b = Builder::new("squares");
+    let x = b.floats(&[9]);
+    let e = b.op(Op::Unary(UnaryOp::Exp), &[x]);
+    b.output(e);
+    let graph = with_dims(b, &[&["n*m"]]);
+    let refused =
+        family(&graph, &bounded(&[("n", 1, 3), ("m", 1, 3)])).expect_err("n and m are not determined");
+    assert_eq!(refused, CompileError::Undetermined { dims: vec!["m".into(), "n".into()] });
+    let pinned = Bindings::new().with("m", 3);
+    let dims = Dims { pinned, ..bounded(&[("n", 1, 3)]) };
+    let family = family(&graph, &dims).expect("a family");
+    let tensor = |len| Tensor::zeros(DType::F32, vec![len]).expect("a tensor");
+    assert_eq!(family.dims(MODEL, &[("v0", &tensor(6))]).expect("dims").to_string(), "m=3, n=2");
+    let e = family.dims(MODEL, &[("v0", &tensor(7))]).expect_err("no multiple of 3").to_string();
+    assert!(e.contains("dimension 0 of input v0 is 7, but must be m*n (m=3)"), "{e}");
+}
