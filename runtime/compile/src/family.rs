@@ -8,7 +8,7 @@ use bayplan_shaders::Target;
 
 use crate::error::CompileError;
 use crate::fold::{MAX_CONSTANT, ReadConstant};
-use crate::inputs::{InputError, match_inputs};
+use crate::inputs::{GivenShape, InputError, match_shapes, shapes_of};
 use crate::program::{Arena, BufferKind, Program};
 use crate::{Options, concrete, family_dims, policy};
 
@@ -188,12 +188,20 @@ impl Family {
     /// An input is missing, unknown, given twice, of another type or rank; its sizes do not fit what the model declares or
     /// those of the other inputs; a dim is outside its bounds ([`InputError::BoundExceeded`]). Nothing was written then.
     pub fn dims(&self, function: FunctionId, inputs: &[(&str, &Tensor)]) -> Result<Bindings, InputError> {
+        self.dims_of(function, &shapes_of(inputs))
+    }
+
+    /// The same for inputs that lie somewhere else than in tensors.
+    ///
+    /// # Errors
+    /// As [`Family::dims`].
+    pub fn dims_of(&self, function: FunctionId, inputs: &[GivenShape<'_>]) -> Result<Bindings, InputError> {
         let Ok(member) = self.member(function) else {
             return Err(InputError::NoFunction { number: function.0, functions: self.functions.len() });
         };
         match &member.graph {
             Some(graph) => family_dims::dims(graph, member.known(), inputs),
-            None => match_inputs(&self.first.inputs, inputs).map(|_| self.first.dims.clone()),
+            None => match_shapes(&self.first.inputs, inputs).map(|_| self.first.dims.clone()),
         }
     }
 

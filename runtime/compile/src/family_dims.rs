@@ -10,9 +10,9 @@
 use std::collections::BTreeSet;
 
 use bayplan_expr::{Bindings, Expr, Scope};
-use bayplan_graph::{Graph, Tensor, Tie};
+use bayplan_graph::{Graph, Tie};
 
-use crate::inputs::{InputError, type_text};
+use crate::inputs::{GivenShape, InputError, known_once, type_text};
 
 /// What is known of a graph's symbols before any input is.
 #[derive(Clone, Copy)]
@@ -31,7 +31,7 @@ pub(crate) struct Known<'a> {
 pub(crate) fn dims(
     graph: &Graph,
     known: Known<'_>,
-    inputs: &[(&str, &Tensor)],
+    inputs: &[GivenShape<'_>],
 ) -> Result<Bindings, InputError> {
     let sizes = sizes(graph, inputs)?;
     let mut found = known.pinned.clone();
@@ -185,30 +185,22 @@ impl Size<'_> {
 }
 
 /// Every dimension of every input; each is given once, with its type and rank.
-fn sizes<'a>(graph: &'a Graph, inputs: &[(&str, &Tensor)]) -> Result<Vec<Size<'a>>, InputError> {
+fn sizes<'a>(graph: &'a Graph, inputs: &[GivenShape<'_>]) -> Result<Vec<Size<'a>>, InputError> {
     let values = || graph.inputs.iter().map(|&id| graph.value(id));
-    for (index, &(name, _)) in inputs.iter().enumerate() {
-        if values().all(|value| *value.name != *name) {
-            let inputs = values().map(|value| value.name.to_string()).collect();
-            return Err(InputError::Unknown { name: name.into(), inputs });
-        }
-        if inputs[..index].iter().any(|(earlier, _)| *earlier == name) {
-            return Err(InputError::Repeated { name: name.into() });
-        }
-    }
+    known_once(inputs, || values().map(|value| &*value.name))?;
     let mut sizes = Vec::new();
     for value in values() {
         let Some(ty) = &value.ty else { continue };
         let name = value.name.to_string();
-        let Some((_, tensor)) = inputs.iter().find(|(given, _)| **given == *value.name) else {
+        let Some(&(_, dtype, shape)) = inputs.iter().find(|(given, ..)| **given == *value.name) else {
             return Err(InputError::Missing { name, expected: ty.to_string() });
         };
-        if tensor.dtype() != ty.dtype || tensor.shape().len() != ty.shape.len() {
-            let shape: Vec<u64> = tensor.shape().iter().map(|&dim| dim as u64).collect();
-            let actual = type_text(tensor.dtype(), &shape);
+        if dtype != ty.dtype || shape.len() != ty.shape.len() {
+            let shape: Vec<u64> = shape.iter().map(|&dim| dim as u64).collect();
+            let actual = type_text(dtype, &shape);
             return Err(InputError::Wrong { name, expected: ty.to_string(), actual });
         }
-        for (axis, (declared, &given)) in ty.shape.iter().zip(tensor.shape()).enumerate() {
+        for (axis, (declared, &given)) in ty.shape.iter().zip(shape).enumerate() {
             // Tensors are smaller than the address space.
             let given = i64::try_from(given).unwrap_or(i64::MAX);
             sizes.push(Size { input: &value.name, axis, declared, given });

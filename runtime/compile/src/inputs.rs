@@ -152,6 +152,14 @@ impl fmt::Display for InputError {
 
 impl std::error::Error for InputError {}
 
+/// A tensor given for an input, wherever it lies: the input's name, its element type and its shape.
+pub type GivenShape<'a> = (&'a str, DType, &'a [usize]);
+
+/// Tensors as their names, types and shapes.
+pub(crate) fn shapes_of<'a>(inputs: &[(&'a str, &'a Tensor)]) -> Vec<GivenShape<'a>> {
+    inputs.iter().map(|&(name, tensor)| (name, tensor.dtype(), tensor.shape())).collect()
+}
+
 /// One tensor for each input, in the order of `ports`, each of the right type and shape.
 ///
 /// # Errors
@@ -160,28 +168,49 @@ pub fn match_inputs<'t>(
     ports: &[Port],
     inputs: &[(&str, &'t Tensor)],
 ) -> Result<Vec<&'t Tensor>, InputError> {
-    for (index, &(name, _)) in inputs.iter().enumerate() {
-        if ports.iter().all(|port| port.name != name) {
-            let inputs = ports.iter().map(|port| port.name.clone()).collect();
-            return Err(InputError::Unknown { name: name.into(), inputs });
+    let order = match_shapes(ports, &shapes_of(inputs))?;
+    Ok(order.into_iter().map(|index| inputs[index].1).collect())
+}
+
+/// For each input, in the order of `ports`, which of those given it is; each is of the right type and shape.
+///
+/// # Errors
+/// An input is missing, unknown, given twice, or of another type or shape.
+pub fn match_shapes(ports: &[Port], given: &[GivenShape<'_>]) -> Result<Vec<usize>, InputError> {
+    known_once(given, || ports.iter().map(|port| &*port.name))?;
+    let find = |port: &Port| {
+        let expected = type_text(port.dtype, &port.shape);
+        let Some(index) = given.iter().position(|(name, ..)| *name == port.name) else {
+            return Err(InputError::Missing { name: port.name.clone(), expected });
+        };
+        let (name, dtype, shape) = given[index];
+        let shape: Vec<u64> = shape.iter().map(|&dim| dim as u64).collect();
+        if dtype != port.dtype || shape != port.shape {
+            let actual = type_text(dtype, &shape);
+            return Err(InputError::Wrong { name: name.into(), expected, actual });
         }
-        if inputs[..index].iter().any(|(earlier, _)| *earlier == name) {
+        Ok(index)
+    };
+    ports.iter().map(find).collect()
+}
+
+/// Refuses what is given for no input, or twice.
+pub(crate) fn known_once<'n, N: Iterator<Item = &'n str>>(
+    given: &[GivenShape<'_>],
+    names: impl Fn() -> N,
+) -> Result<(), InputError> {
+    for (index, &(name, ..)) in given.iter().enumerate() {
+        if names().all(|own| own != name) {
+            return Err(InputError::Unknown {
+                name: name.into(),
+                inputs: names().map(str::to_owned).collect(),
+            });
+        }
+        if given[..index].iter().any(|(earlier, ..)| *earlier == name) {
             return Err(InputError::Repeated { name: name.into() });
         }
     }
-    let find = |port: &Port| {
-        let expected = type_text(port.dtype, &port.shape);
-        let Some((name, tensor)) = inputs.iter().find(|(name, _)| *name == port.name) else {
-            return Err(InputError::Missing { name: port.name.clone(), expected });
-        };
-        let shape: Vec<u64> = tensor.shape().iter().map(|&dim| dim as u64).collect();
-        if tensor.dtype() != port.dtype || shape != port.shape {
-            let actual = type_text(tensor.dtype(), &shape);
-            return Err(InputError::Wrong { name: (*name).into(), expected, actual });
-        }
-        Ok(*tensor)
-    };
-    ports.iter().map(find).collect()
+    Ok(())
 }
 
 /// `f32[1,3,224,224]`.

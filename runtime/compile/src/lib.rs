@@ -41,7 +41,7 @@ mod widen;
 pub use error::{CompileError, Refused};
 pub use family::{Dims, Family, Function, FunctionId, Reservation};
 pub use fold::{MAX_CONSTANT, ReadConstant};
-pub use inputs::{InputError, match_inputs};
+pub use inputs::{GivenShape, InputError, match_inputs, match_shapes};
 pub use policy::{InputPolicy, OutputPolicy, Policies};
 pub use program::{
     Arena, Buffer, BufferId, BufferKind, Declined, Dispatch, KernelId, Order, Port, Program, Schedule, Stage,
