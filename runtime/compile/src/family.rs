@@ -1,6 +1,7 @@
 //! A model compiled for every shape within bounds: several functions, one weights arena, one activations arena.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bayplan_expr::{Bindings, Bounds, Scope};
 use bayplan_graph::{BindError, ByteRange, ConstData, Graph, Tensor, Tie, ValueSource};
@@ -266,6 +267,12 @@ impl Family {
     fn member(&self, function: FunctionId) -> Result<&Member, CompileError> {
         let none = || CompileError::Bind(format!("the family has no function {}", function.0));
         self.functions.get(function.0 as usize).ok_or_else(none)
+    }
+}
+
+impl From<Program> for Arc<Family> {
+    fn from(program: Program) -> Self {
+        Self::new(Family::of(program))
     }
 }
 

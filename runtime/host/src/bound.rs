@@ -90,7 +90,8 @@ impl Checker<'_> {
         let Window { offset, len, .. } = *window;
         let end = offset.checked_add(len);
         let words = offset / 4..end.unwrap_or(u64::MAX) / 4;
-        if end.is_none() || self.memory.get(window.arena, words.start as usize..words.end as usize).is_none() {
+        if end.is_none() || self.memory.get(window.arena, words.start as usize..words.end as usize).is_none()
+        {
             let arena = self.memory.bytes(window.arena);
             let name = window.arena.name();
             return Err(self

@@ -3,7 +3,8 @@
 use core::fmt;
 use core::time::Duration;
 
-use bayplan_compile::InputError;
+use bayplan_compile::session::{OutputError, OverBudget};
+use bayplan_compile::{CompileError, InputError};
 use bayplan_record::RecordError;
 use bayplan_text::{Bytes, Nanos, escape};
 
@@ -104,6 +105,17 @@ pub enum HostError {
     NotLoaded,
     /// The tensors given for a run are not those that the program takes.
     Input(InputError),
+    /// An output cannot go where it should.
+    Output(OutputError),
+    /// The shape needs more memory than the session was given.
+    OverBudget(OverBudget),
+    /// The model has no program for the shape.
+    Compile(CompileError),
+    /// A caller's buffer does not take what is to be written there.
+    Buffer {
+        /// What is wrong.
+        problem: String,
+    },
     /// The program is not sound: it was changed after it was compiled.
     Program {
         /// Its name.
@@ -176,6 +188,15 @@ impl fmt::Display for HostError {
             }
             Self::NotLoaded => f.write_str("the weights are not loaded; load them before the first run"),
             Self::Input(e) => e.fmt(f),
+            Self::Output(e) => e.fmt(f),
+            Self::OverBudget(e) => e.fmt(f),
+            Self::Compile(e) => e.fmt(f),
+            Self::Buffer { problem } => {
+                write!(
+                    f,
+                    "the tensor cannot be written: {problem}; make one that is large enough for its type and shape"
+                )
+            }
             Self::Program { name, reason } => write!(
                 f,
                 "the program {} is not sound: {reason}; run a program as the compiler made it",
@@ -195,6 +216,9 @@ impl std::error::Error for HostError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Input(e) => Some(e),
+            Self::Output(e) => Some(e),
+            Self::OverBudget(e) => Some(e),
+            Self::Compile(e) => Some(e),
             Self::Recording(e) => Some(e),
             _ => None,
         }
@@ -204,6 +228,24 @@ impl std::error::Error for HostError {
 impl From<InputError> for HostError {
     fn from(e: InputError) -> Self {
         Self::Input(e)
+    }
+}
+
+impl From<OutputError> for HostError {
+    fn from(e: OutputError) -> Self {
+        Self::Output(e)
+    }
+}
+
+impl From<OverBudget> for HostError {
+    fn from(e: OverBudget) -> Self {
+        Self::OverBudget(e)
+    }
+}
+
+impl From<CompileError> for HostError {
+    fn from(e: CompileError) -> Self {
+        Self::Compile(e)
     }
 }
 

@@ -9,12 +9,14 @@
 mod bound;
 mod chain;
 mod column;
+mod device_tensor;
 mod error;
 mod evaluate;
 mod machine;
 mod memory;
 mod outputs;
 mod parallel;
+mod ports;
 mod session;
 mod step;
 mod system;
@@ -24,11 +26,12 @@ mod view;
 mod work;
 mod written;
 
+pub use device_tensor::{DeviceTensor, Input};
 pub use error::{HostError, Place};
 pub use evaluate::{Evaluated, evaluate};
 pub use machine::{Machine, Phase};
 pub use memory::POISON;
-pub use outputs::{Output, Outputs};
+pub use outputs::{Output, Outputs, Owned};
 pub use session::{Session, SessionOptions, check_memory};
 pub use system::{SystemMemory, memory};
 pub use target::{NAME, target};

@@ -4,14 +4,15 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bayplan_compile::{
-    Arena, BufferKind, Dispatch, Port, Program, Stage, Upload, Window, device_size, narrow, widen,
+    Arena, BufferKind, Dispatch, Port, Program, Stage, Upload, Window, device_size, widen,
 };
-use bayplan_graph::{DType, Tensor};
+use bayplan_graph::Tensor;
 use bayplan_weights::Store;
 
 use crate::bound::{Bound, Checker, words};
 use crate::error::{HostError, Place};
 use crate::memory::{Memory, bytes_of, words_of};
+use crate::ports::{Given, tensor};
 use crate::work;
 
 /// Elements of a weight read at once.
@@ -310,67 +311,6 @@ impl Machine {
             let unwritten = self.memory.unwritten(arena, range.start + words.start..range.start + words.end);
             unwritten.map(|word| word - range.start)
         })
-    }
-}
-
-/// The elements of a port, which its words begin with; `unwritten` finds a word that holds nothing.
-pub(crate) fn tensor(
-    port: &Port,
-    words: &[u32],
-    unwritten: impl Fn(Range<usize>) -> Option<usize>,
-) -> Result<Tensor, HostError> {
-    let fail = |problem: String| HostError::Port { name: port.name.clone(), problem };
-    let count = (port.shape.iter().product::<u64>() * device_size(port.dtype) / 4) as usize;
-    let own = words.get(..count).ok_or_else(|| fail("it leaves its window".into()))?;
-    if let Some(word) = unwritten(0..count) {
-        let byte = port.window.offset + word as u64 * 4;
-        return Err(HostError::Unwritten { place: None, buffer: port.name.clone(), byte });
-    }
-    let bytes = own.iter().flat_map(|word| word.to_le_bytes()).collect();
-    let shape = port.shape.iter().map(|&size| size as usize).collect();
-    Tensor::new(port.dtype, shape, narrow(port.dtype, bytes)).map_err(|e| fail(e.to_string()))
-}
-
-/// What an input is given as.
-pub(crate) enum Given<'t> {
-    /// Elements as the model has them.
-    Tensor(&'t Tensor),
-    /// Elements as they lie in arenas.
-    Words {
-        /// Their type in the model.
-        dtype: DType,
-        /// All of them.
-        words: &'t [u32],
-    },
-}
-
-impl Given<'_> {
-    fn dtype(&self) -> DType {
-        match self {
-            Self::Tensor(tensor) => tensor.dtype(),
-            Self::Words { dtype, .. } => *dtype,
-        }
-    }
-
-    /// How many elements there are.
-    fn count(&self) -> u64 {
-        match self {
-            Self::Tensor(tensor) => tensor.count() as u64,
-            Self::Words { dtype, words } => words.len() as u64 * 4 / device_size(*dtype),
-        }
-    }
-
-    /// Writes them where they belong, which is large enough.
-    fn write(&self, target: &mut [u32]) {
-        match self {
-            Self::Tensor(tensor) => {
-                let bytes = widen(tensor.dtype(), tensor.bytes());
-                target.iter_mut().zip(words_of(&bytes)).for_each(|(target, word)| *target = word);
-            }
-            Self::Words { words, .. } => {
-                target.iter_mut().zip(*words).for_each(|(target, word)| *target = *word);
-            }
-        }
     }
 }
 

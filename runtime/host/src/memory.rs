@@ -111,7 +111,8 @@ impl Memory {
 
     fn piece_mut(&mut self, arena: Arena, word: usize) -> Option<&mut Piece> {
         let pieces = &mut self.arenas[arena.index()];
-        pieces.get_mut(pieces.partition_point(|piece| piece.start <= word).checked_sub(1)?)
+        let at = pieces.partition_point(|piece| piece.start <= word).checked_sub(1)?;
+        pieces.get_mut(at)
     }
 
     /// The words of an arena's first piece.
@@ -151,7 +152,8 @@ impl Memory {
 
     /// Writes a dense result to where its elements belong in a window, which holds them all.
     pub(crate) fn put(&mut self, result: &[u32], view: &View, arena: Arena, window: Range<usize>) {
-        let Some(Piece { start, cells: Cells { words, written } }) = self.piece_mut(arena, window.start) else {
+        let Some(Piece { start, cells: Cells { words, written } }) = self.piece_mut(arena, window.start)
+        else {
             return;
         };
         let origin = window.start - *start;

@@ -1,79 +1,209 @@
-//! A program on the host, ready to run.
+//! A model on the host, ready to run.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bayplan_compile::{Arena, Program, match_inputs, verify};
-use bayplan_graph::Tensor;
+use bayplan_compile::session::{
+    Counters, Given as Buffer, Lease, Lru, OutputArena, OutputPool, OverBudget, ShapeKey, Usage,
+    check_budget, match_into, owned_buffers,
+};
+use bayplan_compile::{
+    Arena, BufferId, CompileError, Family, FunctionId, OutputPolicy, Port, Program, match_shapes, verify,
+};
+use bayplan_expr::Bindings;
+use bayplan_graph::{DType, Tensor};
 use bayplan_record::{Recording, RecordingOptions, Summary};
 use bayplan_weights::Store;
 
+use crate::device_tensor::{DeviceTensor, Input};
 use crate::error::HostError;
 use crate::machine::{Machine, Phase};
-use crate::outputs::Outputs;
+use crate::memory::Cells;
+use crate::outputs::{Lent, Outputs, Slot};
+use crate::ports::Given;
 use crate::system;
 use crate::tracing::Trace;
 
+/// Shapes whose programs a session keeps unless another number is asked for.
+const SHAPES: usize = 16;
+
 /// How to build a session.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct SessionOptions {
     /// What to record, and where; nothing by default.
     pub recording: Option<RecordingOptions>,
     /// The longest a run may take; unlimited by default. It is looked at between dispatches.
     pub timeout: Option<Duration>,
+    /// How many shapes' programs are kept: those that were run last.
+    pub shapes: usize,
+    /// Memory for outputs that callers keep; none by default.
+    pub outputs: OutputArena,
+    /// The most bytes of weights and activations together. By default they are what the whole box of shapes needs.
+    /// Shapes that need more are refused. Where symbols have no upper bound it must be given.
+    pub memory: Option<u64>,
 }
 
-/// A program on the host: verified, memory allocated, weights loaded.
+impl Default for SessionOptions {
+    fn default() -> Self {
+        let (recording, timeout, outputs, memory) = (None, None, OutputArena::default(), None);
+        Self { recording, timeout, shapes: SHAPES, outputs, memory }
+    }
+}
+
+/// A model on the host: verified, memory allocated, weights loaded.
 ///
 /// It may have been compiled for any target: what its dispatches compute is told by their specs.
 pub struct Session {
     // First, so that the recording ends before the memory goes.
     trace: Trace,
     machine: Machine,
+    family: Arc<Family>,
+    shapes: Lru<ShapeKey>,
+    /// By their place in `shapes`.
+    programs: Vec<Shape>,
+    pool: OutputPool,
     timeout: Option<Duration>,
+    memory: Option<u64>,
+    counters: Counters,
     runs: u64,
 }
 
+/// A program at hand, and the number of its plan in the recording.
+#[derive(Clone)]
+struct Shape {
+    program: Arc<Program>,
+    plan: u32,
+}
+
 impl Session {
-    /// Builds a session: everything a run needs is allocated and loaded here.
+    /// Builds a session: everything a run needs is allocated and loaded here. `family` is a [`Family`], shared or not, or
+    /// one [`Program`].
     ///
     /// If the folder of recordings cannot be written, the session is built without one ([`Recording::refused`] says why).
     ///
     /// # Errors
-    /// The program is not sound, memory does not suffice, a weight cannot be read, or the file to record to cannot be
-    /// written.
-    pub fn new(program: Program, weights: &Store, options: SessionOptions) -> Result<Self, HostError> {
-        verify(&program).map_err(|violation| HostError::Program {
-            name: program.name.clone(),
-            reason: violation.to_string(),
-        })?;
-        check_memory(&program)?;
-        let mut trace = Trace::begin(options.recording, &program)?;
-        let mut machine = Machine::new(program);
+    /// The program is not sound, memory does not suffice, a symbol has no upper bound, a weight cannot be read, or the file
+    /// to record to cannot be written.
+    pub fn new(
+        family: impl Into<Arc<Family>>,
+        weights: &Store,
+        options: SessionOptions,
+    ) -> Result<Self, HostError> {
+        let family = family.into();
+        let first = Arc::new(family.first().clone());
+        check(&first)?;
+        let activations = activations(&family, options.memory)?;
+        let [_, weights_bytes, load, _] = first.arena_bytes;
+        let needed = weights_bytes.saturating_add(load);
+        if let Some(given) = options.memory.filter(|&given| needed > given) {
+            return Err(OverBudget { needed, given, dims: Bindings::new() }.into());
+        }
+        check_bytes([activations, weights_bytes, load, 0])?;
+        let mut trace = Trace::begin(options.recording, &first, activations)?;
+        let mut machine = Machine::shared(Arc::clone(&first), activations);
         machine.load(weights)?;
-        trace.ready(machine.program());
-        Ok(Self { trace, machine, timeout: options.timeout, runs: 0 })
+        trace.ready(&first);
+        let pool = OutputPool::new(first.target.storage_alignment, options.outputs);
+        let arenas = [activations, weights_bytes, load].into_iter().filter(|&bytes| bytes > 0).count() as u64;
+        let counters = Counters { device_allocations: arenas, ..Counters::default() };
+        let mut shapes = Lru::new(options.shapes);
+        shapes.claim(ShapeKey { function: FunctionId::default(), dims: first.dims.clone() });
+        Ok(Self {
+            trace,
+            machine,
+            family,
+            shapes,
+            programs: vec![Shape { program: first, plan: 0 }],
+            pool,
+            timeout: options.timeout,
+            memory: options.memory,
+            counters,
+            runs: 0,
+        })
     }
 
-    /// Runs the program once. The outputs are lent until the next run.
+    /// Runs the model once. The outputs are lent until the next run.
     ///
     /// # Errors
-    /// An input is missing, unknown, given twice, or of another type or shape than the program's (nothing was computed
-    /// then), or the run exceeds its time limit.
+    /// As [`Session::call`].
     pub fn run(&mut self, inputs: &[(&str, &Tensor)]) -> Result<Outputs<'_>, HostError> {
-        let given = match_inputs(&self.machine.program().inputs, inputs)?;
-        let run = self.runs;
-        self.runs += 1;
-        self.trace.run_started(run);
-        let result = self.execute(&given);
-        self.trace.run_ended(run, result.is_ok());
-        result?;
-        Ok(Outputs::new(&self.machine))
+        self.run_into(inputs, &mut [])
     }
 
-    fn execute(&mut self, inputs: &[&Tensor]) -> Result<(), HostError> {
+    /// Runs one of its functions.
+    ///
+    /// # Errors
+    /// As [`Session::call`].
+    pub fn run_function(
+        &mut self,
+        function: FunctionId,
+        inputs: &[(&str, &Tensor)],
+    ) -> Result<Outputs<'_>, HostError> {
+        self.call(function, &hosted(inputs), &mut [])
+    }
+
+    /// Runs the model once; outputs with the policy `Into` are written to the buffers given.
+    ///
+    /// # Errors
+    /// As [`Session::call`].
+    pub fn run_into(
+        &mut self,
+        inputs: &[(&str, &Tensor)],
+        outputs: &mut [(&str, &mut DeviceTensor)],
+    ) -> Result<Outputs<'_>, HostError> {
+        self.call(FunctionId::default(), &hosted(inputs), outputs)
+    }
+
+    /// Runs a function with inputs and outputs wherever they lie.
+    ///
+    /// # Errors
+    /// Before anything is written: an input is missing, unknown, given twice, or of another type or shape than the model's;
+    /// a dim is outside its bounds; the shape needs more memory than the session was given; a buffer for an output is
+    /// missing or does not fit; the output arena is full. Later: the run exceeds its time limit.
+    pub fn call(
+        &mut self,
+        function: FunctionId,
+        inputs: &[(&str, Input<'_>)],
+        outputs: &mut [(&str, &mut DeviceTensor)],
+    ) -> Result<Outputs<'_>, HostError> {
+        let shapes: Vec<Vec<usize>> = inputs.iter().map(|(_, input)| input.shape()).collect();
+        let named = inputs.iter().zip(&shapes).map(|((name, input), shape)| (*name, input.dtype(), &**shape));
+        let named: Vec<(&str, DType, &[usize])> = named.collect();
+        let dims = self.family.dims_of(function, &named)?;
+        let Shape { program, plan } = self.shape(ShapeKey { function, dims })?;
+        if let Some(given) = self.memory {
+            check_budget(&program, given)?;
+        }
+        // A function may read fewer inputs than the model has.
+        let reads = |name: &str| program.inputs.iter().any(|port| port.name == name);
+        let named: Vec<(&str, DType, &[usize])> = named.into_iter().filter(|(name, ..)| reads(name)).collect();
+        let read: Vec<&(&str, Input<'_>)> = inputs.iter().filter(|(name, _)| reads(name)).collect();
+        let order = match_shapes(&program.inputs, &named)?;
+        let ordered = order.into_iter().map(|index| read[index].1.given());
+        let given: Vec<Buffer<'_>> = outputs.iter().map(|(name, tensor)| tensor.buffer(name)).collect();
+        let into = match_into(&program, &given)?;
+        let owned = self.reserve(&program)?;
+
+        self.machine.turn(Arc::clone(&program));
+        let run = self.runs;
+        self.runs += 1;
+        self.trace.run_started(run, plan);
+        let bound = self.bind(&program, &into, outputs, &owned);
+        let result = bound.and_then(|()| self.execute(&program, ordered));
+        self.trace.run_ended(run, result.is_ok());
+        let places = self.unbind(&program, &into, outputs, owned, result.is_ok());
+        result?;
+        Ok(Outputs::new(&self.machine, places))
+    }
+
+    fn execute<'i>(
+        &mut self,
+        program: &Program,
+        inputs: impl ExactSizeIterator<Item = Given<'i>>,
+    ) -> Result<(), HostError> {
         let begun = Instant::now();
-        self.machine.begin(inputs)?;
-        for index in 0..self.machine.program().run.dispatches.len() {
+        self.machine.begin_with(inputs)?;
+        for index in 0..program.run.dispatches.len() {
             let started = self.trace.op_started();
             self.machine.step(Phase::Run, index)?;
             self.trace.op_ended(index as u32, started);
@@ -84,7 +214,114 @@ impl Session {
         self.machine.end()
     }
 
-    /// The program.
+    /// The program of a shape: at hand, or instantiated and verified now.
+    fn shape(&mut self, key: ShapeKey) -> Result<Shape, HostError> {
+        if let Some(shape) = self.shapes.find(&key).and_then(|index| self.programs.get(index)) {
+            return Ok(shape.clone());
+        }
+        let begun = Instant::now();
+        let program = self.family.at(key.function, &key.dims)?;
+        self.counters.instantiate_ns += nanoseconds(begun);
+        let begun = Instant::now();
+        check(&program)?;
+        self.counters.verify_ns += nanoseconds(begun);
+        self.counters.shapes += 1;
+        let plan = self.trace.planned(&program);
+        let shape = Shape { program: Arc::new(program), plan };
+        let index = self.shapes.claim(key);
+        match self.programs.get_mut(index) {
+            Some(place) => *place = shape.clone(),
+            None => self.programs.push(shape.clone()),
+        }
+        Ok(shape)
+    }
+
+    /// Slots for the outputs that the caller keeps.
+    fn reserve(&mut self, program: &Program) -> Result<Vec<(BufferId, Lease)>, HostError> {
+        let all = owned_buffers(program);
+        let sizes: Vec<u64> = all.iter().map(|&(_, bytes)| bytes).collect();
+        let growths = &mut self.counters.output_growths;
+        // Each slot is memory of its own: a block is but a number.
+        let leases = self.pool.take(&sizes, &mut |_| -> Result<(), HostError> {
+            *growths += 1;
+            Ok(())
+        })?;
+        Ok(all.into_iter().map(|(buffer, _)| buffer).zip(leases).collect())
+    }
+
+    /// Gives each buffer outside the arena its memory.
+    fn bind(
+        &mut self,
+        program: &Program,
+        into: &[Option<usize>],
+        outputs: &mut [(&str, &mut DeviceTensor)],
+        owned: &[(BufferId, Lease)],
+    ) -> Result<(), HostError> {
+        let mut lent: Vec<(BufferId, usize)> = Vec::new();
+        for (port, index) in program.outputs.iter().zip(into) {
+            lent.extend(index.map(|index| (port.window.buffer, index)));
+        }
+        let external = (0..).zip(&program.buffers).filter(|(_, buffer)| buffer.arena == Arena::External);
+        for (id, buffer) in external.map(|(id, buffer)| (BufferId(id), buffer)) {
+            let of_caller =
+                lent.iter().find(|(own, _)| *own == id).and_then(|&(_, index)| outputs.get_mut(index));
+            let cells = match of_caller {
+                Some((_, tensor)) => tensor.lend(),
+                None => {
+                    let kept = owned.iter().any(|(own, _)| *own == id);
+                    let arena = if kept { "output" } else { Arena::External.name() };
+                    Cells::poisoned(buffer.size).ok_or(HostError::Memory { arena, bytes: buffer.size })?
+                }
+            };
+            if buffer.size > 0 {
+                self.machine.memory_mut().bind(buffer, cells);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the memory of the buffers outside the arena back, and says where each output lies.
+    fn unbind(
+        &mut self,
+        program: &Program,
+        into: &[Option<usize>],
+        outputs: &mut [(&str, &mut DeviceTensor)],
+        owned: Vec<(BufferId, Lease)>,
+        done: bool,
+    ) -> Vec<Lent> {
+        let memory = self.machine.memory_mut();
+        let mut cells_of = |id: BufferId| {
+            let buffer = program.buffers.get(id.0 as usize)?;
+            memory.unbind(buffer)
+        };
+        let slot = |(id, lease)| (id, Arc::new(Slot { cells: cells_of(id).unwrap_or_default(), lease }));
+        let slots: Vec<(BufferId, Arc<Slot>)> = owned.into_iter().map(slot).collect();
+        for (port, index) in program.outputs.iter().zip(into) {
+            if let Some((_, tensor)) = index.and_then(|index| outputs.get_mut(index)) {
+                tensor.put(cells_of(port.window.buffer).unwrap_or_default());
+                if done {
+                    tensor.wrote(within(program, port));
+                }
+            }
+        }
+        memory.free(Arena::External);
+        let place = |(port, policy): (&Port, &OutputPolicy)| match policy {
+            OutputPolicy::Borrow => Lent::Arena,
+            OutputPolicy::Into => Lent::Gone,
+            OutputPolicy::Own => {
+                let slot = slots.iter().find(|(id, _)| *id == port.window.buffer);
+                slot.map_or(Lent::Gone, |(_, slot)| Lent::Slot(Arc::clone(slot), within(program, port)))
+            }
+        };
+        program.outputs.iter().zip(&program.output_policies).map(place).collect()
+    }
+
+    /// What it serves.
+    pub fn family(&self) -> &Arc<Family> {
+        &self.family
+    }
+
+    /// The program of the last run; before the first run, that which loaded the weights.
     pub fn program(&self) -> &Program {
         self.machine.program()
     }
@@ -99,6 +336,16 @@ impl Session {
         self.runs
     }
 
+    /// What it has done so far.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// How full its output arena is.
+    pub fn output_usage(&self) -> Usage {
+        self.pool.usage()
+    }
+
     /// The memory that the program runs in.
     pub fn machine(&self) -> &Machine {
         &self.machine
@@ -110,13 +357,50 @@ impl Session {
     }
 }
 
+/// An output's port with its window counted from where its buffer begins.
+fn within(program: &Program, port: &Port) -> Port {
+    let start = program.buffers.get(port.window.buffer.0 as usize).map_or(0, |buffer| buffer.offset);
+    let mut own = port.clone();
+    own.window.offset = own.window.offset.saturating_sub(start);
+    own
+}
+
+fn hosted<'a>(inputs: &[(&'a str, &'a Tensor)]) -> Vec<(&'a str, Input<'a>)> {
+    inputs.iter().map(|&(name, tensor)| (name, Input::Host(tensor))).collect()
+}
+
+fn nanoseconds(begun: Instant) -> u64 {
+    u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn check(program: &Program) -> Result<(), HostError> {
+    let unsound = |reason: String| HostError::Program { name: program.name.clone(), reason };
+    verify(program).map_err(|violation| unsound(violation.to_string()))
+}
+
+/// Bytes of the activation arena: enough for all shapes, or what a budget leaves.
+fn activations(family: &Family, memory: Option<u64>) -> Result<u64, HostError> {
+    let weights = family.first().arena_bytes[Arena::Weights.index()];
+    let left = memory.map(|given| given.saturating_sub(weights));
+    let all = family.reservation().map(|reserved| reserved.arena_bytes[Arena::Activations.index()]);
+    match (all, left) {
+        (Ok(all), left) => Ok(left.map_or(all, |left| left.min(all))),
+        (Err(CompileError::Unbounded { .. }), Some(left)) => Ok(left),
+        (Err(e), _) => Err(e.into()),
+    }
+}
+
 /// Refuses what the machine's memory does not hold, before anything is allocated.
 ///
 /// # Errors
 /// [`HostError::Memory`]: which arena, and its bytes.
 pub fn check_memory(program: &Program) -> Result<(), HostError> {
+    check_bytes(program.arena_bytes)
+}
+
+fn check_bytes(arena_bytes: [u64; Arena::ALL.len()]) -> Result<(), HostError> {
     // With a bit for each word.
-    let [activations, weights, load, _] = program.arena_bytes.map(|bytes| bytes.saturating_add(bytes / 32));
+    let [activations, weights, load, _] = arena_bytes.map(|bytes| bytes.saturating_add(bytes / 32));
     let Some(memory) = system::memory() else { return Ok(()) };
     let (bytes, arena) =
         (activations.max(load), if activations < load { Arena::Load } else { Arena::Activations });

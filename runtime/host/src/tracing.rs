@@ -10,21 +10,21 @@ use bayplan_trace::{Event, Level, UNPLANNED, Window};
 use crate::system;
 use crate::target::NAME;
 
-/// A session has one plan, and one list of dispatches of it.
-const PLAN: u32 = 0;
-const RECORDING: u32 = 0;
-
 /// Memory is sampled at most this often, in nanoseconds.
 const SAMPLE_EVERY: u64 = 500_000_000;
 
-/// How far the run in progress is: its number and its last finished op.
-type Playhead = Arc<Mutex<Option<(u64, u32)>>>;
+/// How far the run in progress is: its number, its plan's, and its last finished op.
+type Playhead = Arc<Mutex<Option<(u64, u32, u32)>>>;
 
 /// The recording of a session.
 pub(crate) struct Trace {
     recording: Recording,
     playhead: Playhead,
     run: u64,
+    /// The plan of the run in progress: each shape has its own.
+    plan: u32,
+    /// Bytes of the activation arena.
+    activations: u64,
     /// Start and end of each op of the run in progress, if they are recorded.
     times: Vec<(u64, u64)>,
     next_sample: u64,
@@ -32,17 +32,21 @@ pub(crate) struct Trace {
 }
 
 impl Trace {
-    pub(crate) fn begin(options: Option<RecordingOptions>, program: &Program) -> Result<Self, RecordError> {
+    pub(crate) fn begin(
+        options: Option<RecordingOptions>,
+        program: &Program,
+        activations: u64,
+    ) -> Result<Self, RecordError> {
         let executor = Executor {
             device: NAME.into(),
             driver: format!("bayplan {}", env!("CARGO_PKG_VERSION")),
             api: NAME.into(),
         };
         let recording = Recording::begin(options, &record(program), executor)?;
-        let [activations, weights, ..] = program.arena_bytes;
-        let planned = activations + weights;
+        let planned = activations + program.arena_bytes[Arena::Weights.index()];
         let playhead = Playhead::default();
-        Ok(Self { recording, playhead, run: 0, times: Vec::new(), next_sample: 0, planned })
+        let times = Vec::new();
+        Ok(Self { recording, playhead, run: 0, plan: 0, activations, times, next_sample: 0, planned })
     }
 
     pub(crate) fn recording(&self) -> &Recording {
@@ -58,7 +62,7 @@ impl Trace {
         recorder.emit(event(recorder.now()));
     }
 
-    fn playhead(&self) -> std::sync::MutexGuard<'_, Option<(u64, u32)>> {
+    fn playhead(&self) -> std::sync::MutexGuard<'_, Option<(u64, u32, u32)>> {
         self.playhead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -67,8 +71,8 @@ impl Trace {
         if !self.records(Level::Run) {
             return;
         }
-        for (id, arena) in (1..).zip([Arena::Weights, Arena::Activations]) {
-            let bytes = program.arena_bytes[arena.index()];
+        let weights = program.arena_bytes[Arena::Weights.index()];
+        for (id, arena, bytes) in [(1, Arena::Weights, weights), (2, Arena::Activations, self.activations)] {
             if bytes > 0 {
                 let purpose = arena.name().to_owned();
                 self.emit(|t| Event::DeviceAllocated {
@@ -81,24 +85,34 @@ impl Trace {
                 });
             }
         }
-        self.recording.windows(RECORDING, PLAN, &windows(program));
+        self.recording.windows(0, 0, &windows(program));
         self.emit(|t| Event::SessionReady { t });
         self.sample();
         let (playhead, mut last) = (Arc::clone(&self.playhead), None);
         let clock = self.recording.recorder().emitter();
         self.recording.recorder().set_probe(move || {
             let now = *playhead.lock().unwrap_or_else(PoisonError::into_inner);
-            let (run, op) = now.filter(|_| now != last)?;
+            let (run, plan, op) = now.filter(|_| now != last)?;
             last = now;
-            Some(Event::Completed { run, plan: PLAN, op, t: clock.now() })
+            Some(Event::Completed { run, plan, op, t: clock.now() })
         });
     }
 
-    pub(crate) fn run_started(&mut self, run: u64) {
-        self.run = run;
+    /// Tells the plan of another shape and its windows; answers its number.
+    pub(crate) fn planned(&self, program: &Program) -> u32 {
+        if !self.records(Level::Run) {
+            return 0;
+        }
+        let plan = self.recording.recorder().plan(&record(program));
+        self.recording.windows(plan, plan, &windows(program));
+        plan
+    }
+
+    pub(crate) fn run_started(&mut self, run: u64, plan: u32) {
+        (self.run, self.plan) = (run, plan);
         self.times.clear();
         if self.records(Level::Run) {
-            self.emit(|t| Event::RunStart { run, plan: PLAN, t });
+            self.emit(|t| Event::RunStart { run, plan, t });
         }
     }
 
@@ -109,7 +123,7 @@ impl Trace {
 
     pub(crate) fn op_ended(&mut self, op: u32, started: u64) {
         if self.records(Level::Run) {
-            *self.playhead() = Some((self.run, op));
+            *self.playhead() = Some((self.run, self.plan, op));
         }
         if self.records(Level::Op) {
             self.times.push((started, self.recording.recorder().now()));
@@ -122,8 +136,8 @@ impl Trace {
         }
         *self.playhead() = None;
         if ok && self.records(Level::Op) && !self.times.is_empty() {
-            let times = std::mem::take(&mut self.times);
-            self.recording.recorder().emit(Event::OpTimes { run, plan: PLAN, first_op: 0, times });
+            let (plan, times) = (self.plan, std::mem::take(&mut self.times));
+            self.recording.recorder().emit(Event::OpTimes { run, plan, first_op: 0, times });
         }
         self.emit(|t| Event::RunEnd { run, t, ok });
         if self.recording.recorder().now() >= self.next_sample {

@@ -1,0 +1,169 @@
+//! Buffers of the caller's, for outputs to be written to and inputs to be read from.
+
+use bayplan_compile::session::Given as Buffer;
+use bayplan_compile::{Arena, BufferId, Port, Window, device_size};
+use bayplan_graph::{DType, Tensor};
+use bayplan_shaders::{Access, VEC4};
+
+use crate::error::HostError;
+use crate::memory::Cells;
+use crate::outputs::{Owned, elements, read};
+use crate::ports::Given;
+
+/// A tensor in a buffer of the caller's: an output with the policy `Into` is written there, and a later run may read it as
+/// an input.
+///
+/// It takes any shape of its element type whose bytes are not more than those of the shape that it was made with.
+pub struct DeviceTensor {
+    cells: Cells,
+    /// Where it lies in them, under the name of the output that was written there last.
+    port: Port,
+    /// Bytes of the shape that it was made with.
+    bytes: u64,
+}
+
+/// An input of a run.
+#[derive(Clone, Copy)]
+pub enum Input<'a> {
+    /// In a tensor.
+    Host(&'a Tensor),
+    /// An output of an earlier run that was kept.
+    Owned(&'a Owned),
+    /// In a buffer of the caller's.
+    Device(&'a DeviceTensor),
+}
+
+impl DeviceTensor {
+    /// A buffer for tensors of that many bytes at most. Nothing is in it yet.
+    ///
+    /// # Errors
+    /// There is no memory for it, or the element type cannot be computed with.
+    pub fn new(dtype: DType, shape: &[u64]) -> Result<Self, HostError> {
+        let fail = |bytes| HostError::Memory { arena: "external", bytes };
+        let bytes = shape.iter().try_fold(device_size(dtype), |bytes, &dim| bytes.checked_mul(dim));
+        let bytes = bytes.ok_or(fail(u64::MAX))?;
+        let room = bytes.checked_next_multiple_of(VEC4).ok_or(fail(bytes))?;
+        let cells = Cells::poisoned(room).ok_or(fail(room))?;
+        let window = Window {
+            buffer: BufferId(0),
+            arena: Arena::External,
+            offset: 0,
+            len: room,
+            access: Access::Read,
+        };
+        let port = Port { name: "tensor".into(), dtype, shape: shape.to_vec(), window };
+        Ok(Self { cells, port, bytes })
+    }
+
+    /// Its dimensions in elements: those of what was written last.
+    pub fn shape(&self) -> &[u64] {
+        &self.port.shape
+    }
+
+    /// Its element type in the model.
+    pub fn dtype(&self) -> DType {
+        self.port.dtype
+    }
+
+    /// Bytes that it has room for.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Writes a tensor.
+    ///
+    /// # Errors
+    /// It has another element type, or more bytes than there is room for.
+    pub fn write(&mut self, tensor: &Tensor) -> Result<(), HostError> {
+        let fail = |problem: String| HostError::Buffer { problem };
+        if tensor.dtype() != self.port.dtype {
+            return Err(fail(format!("it is for {}, not for {}", self.port.dtype, tensor.dtype())));
+        }
+        let count = tensor.count() * device_size(tensor.dtype()) as usize / 4;
+        if count as u64 * 4 > self.bytes {
+            return Err(fail(format!("it has {} bytes, but {} are to be written", self.bytes, count * 4)));
+        }
+        self.cells.poison(0..usize::MAX);
+        let target = self.cells.write(0..count).ok_or_else(|| fail("it is in use".into()))?;
+        Given::Tensor(tensor).write(target);
+        self.port.shape = tensor.shape().iter().map(|&dim| dim as u64).collect();
+        self.port.window.offset = 0;
+        Ok(())
+    }
+
+    /// A copy.
+    ///
+    /// # Errors
+    /// Nothing was written yet, or the last run that was to write it failed; or the tensor is larger than bayplan's
+    /// tensors may be.
+    pub fn to_tensor(&self) -> Result<Tensor, HostError> {
+        read(&self.port, &self.cells)
+    }
+
+    pub(crate) fn buffer<'a>(&self, name: &'a str) -> Buffer<'a> {
+        Buffer { name, dtype: self.port.dtype, bytes: self.bytes }
+    }
+
+    /// Its memory, for a run to write to; it comes back with [`DeviceTensor::put`].
+    pub(crate) fn lend(&mut self) -> Cells {
+        std::mem::take(&mut self.cells)
+    }
+
+    pub(crate) fn put(&mut self, cells: Cells) {
+        self.cells = cells;
+    }
+
+    /// What lies there now.
+    pub(crate) fn wrote(&mut self, port: Port) {
+        self.port = port;
+    }
+
+    fn given(&self) -> Given<'_> {
+        Given::Words { dtype: self.port.dtype, words: elements(&self.port, &self.cells) }
+    }
+}
+
+impl Input<'_> {
+    pub(crate) fn dtype(&self) -> DType {
+        match self {
+            Self::Host(tensor) => tensor.dtype(),
+            Self::Owned(owned) => owned.dtype(),
+            Self::Device(tensor) => tensor.dtype(),
+        }
+    }
+
+    pub(crate) fn shape(&self) -> Vec<usize> {
+        let sizes = |shape: &[u64]| shape.iter().map(|&dim| dim as usize).collect();
+        match self {
+            Self::Host(tensor) => tensor.shape().to_vec(),
+            Self::Owned(owned) => sizes(owned.shape()),
+            Self::Device(tensor) => sizes(tensor.shape()),
+        }
+    }
+
+    pub(crate) fn given(&self) -> Given<'_> {
+        match self {
+            Self::Host(tensor) => Given::Tensor(tensor),
+            Self::Owned(owned) => owned.given(),
+            Self::Device(tensor) => tensor.given(),
+        }
+    }
+}
+
+impl<'a> From<&'a Tensor> for Input<'a> {
+    fn from(tensor: &'a Tensor) -> Self {
+        Self::Host(tensor)
+    }
+}
+
+impl<'a> From<&'a Owned> for Input<'a> {
+    fn from(owned: &'a Owned) -> Self {
+        Self::Owned(owned)
+    }
+}
+
+impl<'a> From<&'a DeviceTensor> for Input<'a> {
+    fn from(tensor: &'a DeviceTensor) -> Self {
+        Self::Device(tensor)
+    }
+}
