@@ -3,7 +3,7 @@
 //! Field numbers are those of onnx.proto3.
 
 /// One operator.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Node<'a> {
     /// Its type, such as `Relu`.
     pub op: &'a str,
@@ -11,6 +11,53 @@ pub struct Node<'a> {
     pub inputs: &'a [&'a str],
     /// Names of what it makes.
     pub outputs: &'a [&'a str],
+    /// Its attributes, by name.
+    pub attributes: Vec<(&'a str, Attribute<'a>)>,
+}
+
+impl<'a> Node<'a> {
+    /// An operator without attributes.
+    pub fn new(op: &'a str, inputs: &'a [&'a str], outputs: &'a [&'a str]) -> Self {
+        Self { op, inputs, outputs, attributes: Vec::new() }
+    }
+
+    /// The same with one more attribute.
+    #[must_use]
+    pub fn with(mut self, name: &'a str, value: Attribute<'a>) -> Self {
+        self.attributes.push((name, value));
+        self
+    }
+}
+
+/// What an operator is told beside its inputs.
+#[derive(Clone, Debug)]
+pub enum Attribute<'a> {
+    /// A number.
+    Int(i64),
+    /// A list of numbers.
+    Ints(&'a [i64]),
+    /// A graph: the body of a branch. It sees the values of the graph around it.
+    Graph(Model<'a>),
+}
+
+/// A tensor in the file.
+#[derive(Clone, Debug)]
+pub struct Constant<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its shape.
+    pub shape: &'a [i64],
+    /// Its elements.
+    pub data: Data,
+}
+
+/// Elements of a tensor in the file.
+#[derive(Clone, Debug)]
+pub enum Data {
+    /// `float`.
+    F32(Vec<f32>),
+    /// `int64`.
+    I64(Vec<i64>),
 }
 
 /// A dimension of an input or output.
@@ -37,21 +84,36 @@ pub struct External<'a> {
     pub length: &'a str,
 }
 
-/// A model of f32 tensors, opset 17.
+/// A model, opset 17.
 #[derive(Clone, Debug, Default)]
 pub struct Model<'a> {
     /// Operators, in order.
     pub nodes: Vec<Node<'a>>,
-    /// Inputs with their shapes.
+    /// Inputs with their shapes: f32, unless `types` names them.
     pub inputs: Vec<(&'a str, Vec<Dim<'a>>)>,
+    /// Inputs of other element types.
+    pub types: Vec<(&'a str, Type)>,
     /// Outputs, of unknown shape.
     pub outputs: Vec<&'a str>,
-    /// Weights.
+    /// Tensors in the file.
+    pub constants: Vec<Constant<'a>>,
+    /// Weights in other files.
     pub weights: Vec<External<'a>>,
 }
 
-/// `TensorProto.DataType.FLOAT`.
-const FLOAT: u64 = 1;
+/// An element type, as `TensorProto.DataType` numbers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Type {
+    /// `float`
+    F32 = 1,
+    /// `int32`
+    I32 = 6,
+    /// `int64`
+    I64 = 7,
+    /// `bool`
+    Bool = 9,
+}
 
 /// `TensorProto.DataLocation.EXTERNAL`.
 const EXTERNAL: u64 = 1;
@@ -59,33 +121,81 @@ const EXTERNAL: u64 = 1;
 impl Model<'_> {
     /// The bytes of the file.
     pub fn bytes(&self) -> Vec<u8> {
-        let mut graph = Message::default();
-        for node in &self.nodes {
-            let mut message = Message::default();
-            node.inputs.iter().for_each(|name| message.text(1, name));
-            node.outputs.iter().for_each(|name| message.text(2, name));
-            message.text(3, node.outputs.first().unwrap_or(&""));
-            message.text(4, node.op);
-            graph.message(1, &message);
-        }
-        graph.text(2, "made by a test");
-        self.weights.iter().for_each(|weight| graph.message(5, &tensor(weight)));
-        self.inputs.iter().for_each(|(name, shape)| graph.message(11, &value(name, Some(shape))));
-        self.outputs.iter().for_each(|name| graph.message(12, &value(name, None)));
         let mut opset = Message::default();
         opset.number(2, 17);
         let mut model = Message::default();
         model.number(1, 8);
-        model.message(7, &graph);
+        model.message(7, &self.graph());
         model.message(8, &opset);
         model.0
     }
+
+    fn graph(&self) -> Message {
+        let mut graph = Message::default();
+        self.nodes.iter().for_each(|node| graph.message(1, &operator(node)));
+        graph.text(2, "made by a test");
+        self.constants.iter().for_each(|constant| graph.message(5, &inline(constant)));
+        self.weights.iter().for_each(|weight| graph.message(5, &tensor(weight)));
+        for (name, shape) in &self.inputs {
+            let other = self.types.iter().find(|(typed, _)| typed == name);
+            let element = other.map_or(Type::F32, |&(_, element)| element);
+            graph.message(11, &value(name, element, Some(shape)));
+        }
+        self.outputs.iter().for_each(|name| graph.message(12, &value(name, Type::F32, None)));
+        graph
+    }
+}
+
+fn operator(node: &Node<'_>) -> Message {
+    let mut message = Message::default();
+    node.inputs.iter().for_each(|name| message.text(1, name));
+    node.outputs.iter().for_each(|name| message.text(2, name));
+    message.text(3, node.outputs.first().unwrap_or(&""));
+    message.text(4, node.op);
+    for (name, value) in &node.attributes {
+        message.message(5, &attribute(name, value));
+    }
+    message
+}
+
+fn attribute(name: &str, value: &Attribute<'_>) -> Message {
+    let mut message = Message::default();
+    message.text(1, name);
+    // The last number of each is `AttributeProto.AttributeType`.
+    match value {
+        Attribute::Int(number) => {
+            message.number(3, *number as u64);
+            message.number(20, 2);
+        }
+        Attribute::Ints(numbers) => {
+            numbers.iter().for_each(|&number| message.number(8, number as u64));
+            message.number(20, 7);
+        }
+        Attribute::Graph(model) => {
+            message.message(6, &model.graph());
+            message.number(20, 5);
+        }
+    }
+    message
+}
+
+fn inline(constant: &Constant<'_>) -> Message {
+    let mut tensor = Message::default();
+    constant.shape.iter().for_each(|&dim| tensor.number(1, dim as u64));
+    let (element, bytes): (Type, Vec<u8>) = match &constant.data {
+        Data::F32(all) => (Type::F32, all.iter().flat_map(|one| one.to_le_bytes()).collect()),
+        Data::I64(all) => (Type::I64, all.iter().flat_map(|one| one.to_le_bytes()).collect()),
+    };
+    tensor.number(2, element as u64);
+    tensor.text(8, constant.name);
+    tensor.field(9, &bytes);
+    tensor
 }
 
 fn tensor(weight: &External<'_>) -> Message {
     let mut tensor = Message::default();
     weight.shape.iter().for_each(|&dim| tensor.number(1, dim as u64));
-    tensor.number(2, FLOAT);
+    tensor.number(2, Type::F32 as u64);
     tensor.text(8, weight.name);
     for (key, value) in [("location", weight.location), ("offset", weight.offset), ("length", weight.length)]
     {
@@ -98,9 +208,10 @@ fn tensor(weight: &External<'_>) -> Message {
     tensor
 }
 
-fn value(name: &str, shape: Option<&Vec<Dim<'_>>>) -> Message {
+/// A value with its type; of unknown type where its shape is unknown too.
+fn value(name: &str, element: Type, shape: Option<&Vec<Dim<'_>>>) -> Message {
     let mut tensor = Message::default();
-    tensor.number(1, FLOAT);
+    tensor.number(1, element as u64);
     if let Some(shape) = shape {
         let mut dims = Message::default();
         for dim in shape {

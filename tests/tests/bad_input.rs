@@ -155,20 +155,22 @@ fn check_weights_in_other_files(backend: Backend) {
     file(&sandbox, "w.bin", &[0; 16]);
     for (location, offset, length) in places {
         let model = Model {
-            nodes: vec![Node { op: "Add", inputs: &["x", "w"], outputs: &["y"] }],
+            nodes: vec![Node::new("Add", &["x", "w"], &["y"])],
             inputs: vec![("x", vec![Dim::Known(4)])],
             outputs: vec!["y"],
             weights: vec![External { name: "w", shape: &[4], location, offset, length }],
+            ..Model::default()
         };
         let path = file(&sandbox, "external.onnx", &model.bytes());
         refuses(&mut bayplan_on(backend, &sandbox, &["run", &path]), ERROR, &["w"]);
     }
     // The same with nothing wrong runs: the refusals above are about what they say.
     let model = Model {
-        nodes: vec![Node { op: "Add", inputs: &["x", "w"], outputs: &["y"] }],
+        nodes: vec![Node::new("Add", &["x", "w"], &["y"])],
         inputs: vec![("x", vec![Dim::Known(4)])],
         outputs: vec!["y"],
         weights: vec![External { name: "w", shape: &[4], location: "w.bin", offset: "0", length: "16" }],
+        ..Model::default()
     };
     let path = file(&sandbox, "external.onnx", &model.bytes());
     run(&mut bayplan_on(backend, &sandbox, &["run", &path])).success();
@@ -284,14 +286,14 @@ fn operators_that_are_unknown_are_named_at_once() {
     let sandbox = Sandbox::new();
     let model = Model {
         nodes: vec![
-            Node { op: "Relu", inputs: &["x"], outputs: &["a"] },
-            Node { op: "Frobnicate", inputs: &["a"], outputs: &["b"] },
-            Node { op: "Tessellate", inputs: &["b"], outputs: &["c"] },
-            Node { op: "Frobnicate", inputs: &["c"], outputs: &["y"] },
+            Node::new("Relu", &["x"], &["a"]),
+            Node::new("Frobnicate", &["a"], &["b"]),
+            Node::new("Tessellate", &["b"], &["c"]),
+            Node::new("Frobnicate", &["c"], &["y"]),
         ],
         inputs: vec![("x", vec![Dim::Known(4)])],
         outputs: vec!["y"],
-        weights: Vec::new(),
+        ..Model::default()
     };
     let path = file(&sandbox, "unknown.onnx", &model.bytes());
     for command in ["run", "plan"] {
@@ -309,10 +311,10 @@ fn hostile_names_are_escaped() {
     let sandbox = Sandbox::new();
     const BELL: &str = "\x1b]0;owned\x07\x1b[2J\r\u{9b}31m";
     let mut model = Model {
-        nodes: vec![Node { op: BELL, inputs: &["x"], outputs: &["y"] }],
+        nodes: vec![Node::new(BELL, &["x"], &["y"])],
         inputs: vec![("x", vec![Dim::Known(4)])],
         outputs: vec!["y"],
-        weights: Vec::new(),
+        ..Model::default()
     };
     let path = file(&sandbox, "operator.onnx", &model.bytes());
     refuses(&mut bayplan(&sandbox, &["run", &path]), UNSUPPORTED, &["owned"]);
@@ -336,17 +338,17 @@ fn graphs_that_are_not_sound() {
     let sandbox = Sandbox::new();
     let check = |name: &str, nodes: Vec<Node<'_>>, outputs: Vec<&str>| {
         let inputs = vec![("x", vec![Dim::Known(4)])];
-        let model = Model { nodes, inputs, outputs, weights: Vec::new() };
+        let model = Model { nodes, inputs, outputs, ..Model::default() };
         let path = file(&sandbox, name, &model.bytes());
         refuses(&mut bayplan(&sandbox, &["run", &path]), ERROR, &[]);
     };
-    let relu = |input, output| Node { op: "Relu", inputs: input, outputs: output };
+    let relu = |input, output| Node::new("Relu", input, output);
     check("dangling.onnx", vec![relu(&["nothing"], &["y"])], vec!["y"]);
     check("circle.onnx", vec![relu(&["b"], &["a"]), relu(&["a"], &["b"])], vec!["b"]);
     check("twice.onnx", vec![relu(&["x"], &["y"]), relu(&["x"], &["y"])], vec!["y"]);
     check("no_output.onnx", vec![relu(&["x"], &["y"])], vec!["z"]);
     check("no_operand.onnx", vec![relu(&[], &["y"])], vec!["y"]);
-    check("arity.onnx", vec![Node { op: "Add", inputs: &["x"], outputs: &["y"] }], vec!["y"]);
+    check("arity.onnx", vec![Node::new("Add", &["x"], &["y"])], vec!["y"]);
 }
 
 /// Variables that hide every driver from the loader.

@@ -16,6 +16,7 @@ use crate::lowered::{Lowered, Operation, Origin, TensorId};
 use crate::program::{
     self, Buffer, BufferId, Dispatch, KernelId, Port, Program, Schedule, Stage, Upload, Window,
 };
+use crate::size::{Here, Size};
 
 /// Where all storages lie.
 pub(crate) struct Placement {
@@ -155,7 +156,7 @@ fn launches(lowered: &Lowered, target: &Target) -> Result<Vec<Launch>, CompileEr
     let mut refused = Vec::new();
     let mut all = Vec::with_capacity(lowered.operations.len());
     for operation in &lowered.operations {
-        match launch(&operation.spec, target) {
+        match launch(&operation.spec.map(&Here), target) {
             Ok(launch) => all.push(launch),
             Err(why) => {
                 refused.push(Refused::new(&operation.source_node, &operation.source_op, why.to_string()));
@@ -167,7 +168,7 @@ fn launches(lowered: &Lowered, target: &Target) -> Result<Vec<Launch>, CompileEr
 
 /// Bytes a storage needs: the largest of its tensors, rounded up to the target's granule.
 pub(crate) fn bytes(lowered: &Lowered, tensors: &[TensorId], target: &Target) -> u64 {
-    let largest = tensors.iter().map(|&tensor| lowered.tensor(tensor).bytes()).max().unwrap_or(0);
+    let largest = tensors.iter().map(|&tensor| lowered.tensor(tensor).bytes().here()).max().unwrap_or(0);
     largest.next_multiple_of(target.storage_granule)
 }
 
@@ -213,7 +214,7 @@ fn buffers(lowered: &Lowered, live: &Liveness, target: &Target, placement: &Plac
             name: first.name.clone(),
             kind: storage.kind,
             dtype: first.dtype,
-            shape: first.shape.clone(),
+            shape: numbers(&first.shape),
             size: bytes(lowered, &storage.tensors, target),
             size_expr: first.elements_expr.clone() * Expr::from(first.repr.bytes() as i64),
             align: target.storage_alignment,
@@ -225,6 +226,11 @@ fn buffers(lowered: &Lowered, live: &Liveness, target: &Target, placement: &Plac
         }
     };
     live.storages.iter().map(buffer).collect()
+}
+
+/// A shape at the reference point.
+fn numbers(shape: &[Size]) -> Vec<u64> {
+    shape.iter().map(|size| size.here()).collect()
 }
 
 struct Maker<'a> {
@@ -258,7 +264,7 @@ impl Maker<'_> {
             })
             .collect();
         Dispatch {
-            spec: operation.spec.clone(),
+            spec: operation.spec.map(&Here),
             kernel: self.kernel(&launch.kernel),
             params: self.store(&launch.params),
             grid: launch.grid,
@@ -308,21 +314,25 @@ impl Maker<'_> {
     }
 
     /// The window on some elements of a tensor.
-    fn part(&self, tensor: TensorId, first: u64, count: u64, access: Access) -> Window {
+    fn part(&self, tensor: TensorId, first: Size, count: Size, access: Access) -> Window {
         let whole = self.whole(tensor, access);
         let bytes = self.lowered.tensor(tensor).window(first, count, self.target.storage_granule);
-        Window { offset: whole.offset + bytes.start, len: bytes.end - bytes.start, ..whole }
+        Window {
+            offset: whole.offset + bytes.start.here(),
+            len: bytes.end.here() - bytes.start.here(),
+            ..whole
+        }
     }
 
     fn whole(&self, tensor: TensorId, access: Access) -> Window {
         // Inputs, outputs and every tensor that an operation touches have a place: liveness made it from the same lists.
-        let place = self.live.of[tensor.index()].unwrap_or(Place { storage: usize::MAX, offset: 0 });
+        let place = self.live.of[tensor.index()].unwrap_or(Place { storage: usize::MAX, offset: Size::ZERO });
         let buffer = &self.buffers[place.storage];
         Window {
             buffer: BufferId(place.storage as u32),
             arena: buffer.arena,
-            offset: buffer.offset + place.offset,
-            len: self.lowered.tensor(tensor).bytes().next_multiple_of(self.target.storage_granule),
+            offset: buffer.offset + place.offset.here(),
+            len: self.lowered.tensor(tensor).bytes().here().next_multiple_of(self.target.storage_granule),
             access,
         }
     }
@@ -337,7 +347,7 @@ impl Maker<'_> {
         let mut uploads = Vec::new();
         for (index, tensor) in self.lowered.tensors.iter().enumerate() {
             let Origin::Constant(data) = &tensor.origin else { continue };
-            if self.live.of[index].is_none() || tensor.bytes() == 0 {
+            if self.live.of[index].is_none() || tensor.bytes().here() == 0 {
                 continue;
             }
             uploads.push(Upload {
@@ -345,7 +355,7 @@ impl Maker<'_> {
                 name: tensor.name.clone(),
                 data: data.clone(),
                 dtype: tensor.dtype,
-                elements: tensor.elements(),
+                elements: tensor.elements().here(),
                 window: self.whole(TensorId(index as u32), Access::Write),
             });
         }
@@ -361,7 +371,7 @@ impl Maker<'_> {
         Port {
             name: value.name.to_string(),
             dtype: own.dtype,
-            shape: shape.unwrap_or_else(|| own.shape.clone()),
+            shape: shape.unwrap_or_else(|| numbers(&own.shape)),
             window: self.whole(tensor, Access::Read),
         }
     }

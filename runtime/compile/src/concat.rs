@@ -15,6 +15,7 @@ use std::ops::Range;
 use bayplan_shaders::{CopySpec, Spec, Target};
 
 use crate::lowered::{Lowered, Operation, Origin, TensorId};
+use crate::size::Size;
 use crate::view::{View, elements};
 
 /// Removes the copies of parts into a whole that can be made there. `fixed` says which tensors follow from constants
@@ -29,13 +30,14 @@ pub(crate) fn place(lowered: &mut Lowered, fixed: &[bool], target: &Target) {
         // Nothing else is written there: a padding's fill, say, would come after the part.
         let free = writers[whole.index()].iter().all(|&other| {
             let theirs = range_of(&lowered.operations[other]);
-            other == index || theirs.end <= range.start || range.end <= theirs.start
+            other == index || theirs.end.surely_le(range.start) || range.end.surely_le(theirs.start)
         });
         // Nobody may read the part while a window that holds it is written.
         let quiet = readers[part.index()].iter().all(|&other| {
             let theirs = &lowered.operations[other];
-            let meets = theirs.written.start < range.end && range.start < theirs.written.end;
-            other == index || theirs.output != whole || !meets
+            let apart =
+                range.end.surely_le(theirs.written.start) || theirs.written.end.surely_le(range.start);
+            other == index || theirs.output != whole || apart
         });
         if !free || !quiet || fixed[part.index()] != fixed[whole.index()] {
             continue;
@@ -64,37 +66,36 @@ pub(crate) fn place(lowered: &mut Lowered, fixed: &[bool], target: &Target) {
 
 /// The tensor that an operation copies into a larger one and the element where it begins there, if whoever makes it
 /// can write it there.
-fn part(lowered: &Lowered, index: usize, target: &Target) -> Option<(TensorId, u64)> {
+fn part(lowered: &Lowered, index: usize, target: &Target) -> Option<(TensorId, Size)> {
     let operation = &lowered.operations[index];
     let (Spec::Copy(spec), [source]) = (&operation.spec, &operation.operands[..]) else { return None };
     let tensor = lowered.tensor(source.tensor);
     let (whole, width) = (lowered.tensor(operation.output), tensor.repr.bytes());
     let start = operation.written.start + spec.out_base;
     let end = start + tensor.elements();
-    let made = tensor.origin == Origin::Computed && !lowered.outputs.contains(&source.tensor);
-    let own = source.tensor != operation.output && source.base == 0 && spec.x_base == 0;
+    let made = matches!(tensor.origin, Origin::Computed) && !lowered.outputs.contains(&source.tensor);
+    let own = source.tensor != operation.output && source.base.surely_eq(0) && spec.x_base.surely_eq(0);
     // A kernel moves whole vec4s, the target's granule: the last one of a part must not reach into the next part.
-    let apart = (end * width).is_multiple_of(target.storage_granule) || end == whole.elements();
-    let bindable = (start * width).is_multiple_of(target.window_alignment());
+    let apart = (end * width).surely_multiple_of(target.storage_granule) || end.surely_eq(whole.elements());
+    let bindable = (start * width).surely_multiple_of(target.window_alignment());
     (operation.partial && made && own && apart && bindable && in_one_run(spec, tensor.elements()))
         .then_some((source.tensor, start))
 }
 
 /// Whether a copy moves that many elements, all of its source, as they lie to one run of the result.
-fn in_one_run(spec: &CopySpec, count: u64) -> bool {
-    let run = |strides: Vec<i64>| {
+fn in_one_run(spec: &CopySpec<Size>, count: Size) -> bool {
+    let run = |strides: &[Size]| {
         let tensor = TensorId(0);
-        View { tensor, dtype: spec.dtype, base: 0, shape: spec.shape.clone(), strides }.is_contiguous()
+        let (shape, strides) = (spec.shape.clone(), strides.to_vec());
+        View { tensor, dtype: spec.dtype, base: Size::ZERO, shape, strides }.is_contiguous()
     };
-    let out = spec.out_strides.iter().map(|&stride| i64::try_from(stride).unwrap_or(i64::MAX)).collect();
-    elements(&spec.shape) == count && run(spec.x_strides.clone()) && run(out)
+    elements(&spec.shape).surely_eq(count) && run(&spec.x_strides) && run(&spec.out_strides)
 }
 
 /// The elements of its output among which an operation writes.
-fn range_of(operation: &Operation) -> Range<u64> {
+fn range_of(operation: &Operation) -> Range<Size> {
     let Spec::Copy(spec) = &operation.spec else { return operation.written.clone() };
     let start = operation.written.start + spec.out_base;
-    let steps =
-        spec.shape.iter().zip(&spec.out_strides).map(|(&size, &stride)| size.saturating_sub(1) * stride);
-    start..start + 1 + steps.sum::<u64>()
+    let steps = spec.shape.iter().zip(&spec.out_strides).map(|(&size, &stride)| (size - 1).max(0) * stride);
+    start..start + 1 + steps.sum::<Size>()
 }

@@ -77,6 +77,8 @@ pub enum CompileError {
         /// The shape.
         dims: Bindings,
     },
+    /// The ways through the model's Ifs: too many, or one that cannot be taken.
+    Paths(String),
     /// The finished program did not pass the verifier. This is a defect of bayplan.
     Verify(String),
 }
@@ -87,7 +89,7 @@ const LISTED: usize = 16;
 impl fmt::Display for CompileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Bind(reason) => f.write_str(reason),
+            Self::Bind(reason) | Self::Paths(reason) => f.write_str(reason),
             Self::Constant { name, reason } => {
                 write!(f, "the constant {} cannot be read: {reason}", escape(name))
             }

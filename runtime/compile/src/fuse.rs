@@ -12,7 +12,8 @@ use bayplan_graph::op::{BinaryOp, UnaryOp};
 use bayplan_shaders::{Arg, Chain, ElementwiseSpec, Operand, Spec, Step, StepOp};
 
 use crate::lowered::{Lowered, Operation, TensorId};
-use crate::view::{MAX_PIECES, View, common, elements, restride};
+use crate::size::Size;
+use crate::view::{MAX_PIECES, View, common, elements, restride, same};
 
 /// Storage bindings of one operation, the output included. Vulkan promises four per stage; every driver met so far
 /// has at least eight, and kernels with more would gain nothing.
@@ -66,7 +67,8 @@ fn best(
             let [maker] = writers[tensor][..] else { return None };
             let alone = readers[tensor] == [index] && !lowered.outputs.contains(&view.tensor);
             let same_stage = fixed[tensor] == fixed[later.output.index()];
-            let every = lowered.is_whole(&view.narrowed()) && view.elements() == elements(&spec.shape);
+            let every =
+                lowered.is_whole(&view.narrowed()) && view.elements().surely_eq(elements(&spec.shape));
             (alone && same_stage && every).then_some((maker, slot))
         })
         .collect();
@@ -97,7 +99,7 @@ fn widened(earlier: &Operation, view: &View) -> Option<Operation> {
             StepOp::Cast => false,
         }
     };
-    let few = spec.chain.steps.len() <= 2 && view.elements() <= 2 * elements(&spec.shape);
+    let few = spec.chain.steps.len() <= 2 && view.elements().surely_le(elements(&spec.shape) * 2);
     if !few || !spec.chain.steps.iter().all(cheap) {
         return None;
     }
@@ -105,11 +107,11 @@ fn widened(earlier: &Operation, view: &View) -> Option<Operation> {
     let mut wide = earlier.clone();
     let mut chain = spec.chain.clone();
     for (operand, own) in chain.operands.iter_mut().zip(&mut wide.operands) {
-        let mut strides = restride(&spec.shape, &signed(&operand.strides), &narrow.shape)?;
+        let mut strides = restride(&spec.shape, &operand.strides, &narrow.shape)?;
         for (axis, stride) in strides.iter_mut().enumerate() {
-            *stride = if view.strides[axis] == 0 { 0 } else { *stride };
+            *stride = if view.strides[axis].surely_eq(0) { Size::ZERO } else { *stride };
         }
-        operand.strides = unsigned(&strides);
+        operand.strides.clone_from(&strides);
         *own = View { shape: view.shape.clone(), strides, ..own.clone() };
     }
     let shape = view.shape.clone();
@@ -123,7 +125,7 @@ fn reads_twice(operation: &Operation, tensor: TensorId, slot: usize) -> bool {
         .operands
         .iter()
         .enumerate()
-        .any(|(other, view)| other != slot && view.tensor == tensor && *view != operation.operands[slot])
+        .any(|(other, view)| other != slot && view.tensor == tensor && !view.same(&operation.operands[slot]))
 }
 
 /// The operation that does both.
@@ -168,7 +170,7 @@ fn join(earlier: &Operation, later: &Operation, slot: usize) -> Option<Operation
 }
 
 /// The chain a spec ends in, its shape, and how many operands come before the chain's (0 for a chain alone).
-fn chain_of(spec: &Spec) -> Option<(&Chain, Vec<u64>, usize)> {
+fn chain_of(spec: &Spec<Size>) -> Option<(&Chain<Size>, Vec<Size>, usize)> {
     match spec {
         Spec::Elementwise(spec) => Some((&spec.chain, spec.shape.clone(), 0)),
         Spec::MatMul(spec) => Some((&spec.epilogue, [&spec.batch[..], &[spec.m, spec.n]].concat(), 2)),
@@ -183,8 +185,8 @@ fn chain_of(spec: &Spec) -> Option<(&Chain, Vec<u64>, usize)> {
 
 /// A chain while another is being appended to it.
 struct Parts {
-    shape: Vec<u64>,
-    operands: Vec<Operand>,
+    shape: Vec<Size>,
+    operands: Vec<Operand<Size>>,
     views: Vec<View>,
     /// Whether the chain is an epilogue, whose operand 0 has no view.
     anchored: bool,
@@ -195,13 +197,13 @@ struct Parts {
 
 impl Parts {
     /// The chain that an operation ends in, over a shape that only cuts its own dimensions.
-    fn of(operation: &Operation, shape: Vec<u64>) -> Option<Self> {
+    fn of(operation: &Operation, shape: Vec<Size>) -> Option<Self> {
         let (chain, own, fixed) = chain_of(&operation.spec)?;
-        let cut = |operand: &Operand| {
-            let strides = restride(&own, &signed(&operand.strides), &shape)?;
-            Some(Operand { strides: unsigned(&strides), ..operand.clone() })
+        let cut = |operand: &Operand<Size>| {
+            let strides = restride(&own, &operand.strides, &shape)?;
+            Some(Operand { strides, ..operand.clone() })
         };
-        let operands = match shape == own {
+        let operands = match same(&shape, &own) {
             true => chain.operands.clone(),
             false => chain.operands.iter().map(cut).collect::<Option<_>>()?,
         };
@@ -216,7 +218,7 @@ impl Parts {
     }
 
     /// With a chain appended whose shape has as many elements; its operand `slot` is what the chain has made so far.
-    fn append(mut self, tail: &ElementwiseSpec, views: &[View], slot: usize) -> Option<Self> {
+    fn append(mut self, tail: &ElementwiseSpec<Size>, views: &[View], slot: usize) -> Option<Self> {
         let (tail, shape) = (&tail.chain, &tail.shape);
         let so_far = match self.steps.len() {
             0 => Arg::Operand(0),
@@ -224,7 +226,7 @@ impl Parts {
         };
         let mut places = Vec::with_capacity(tail.operands.len());
         for (index, (operand, view)) in tail.operands.iter().zip(views).enumerate() {
-            places.push(if index == slot || *view == views[slot] {
+            places.push(if index == slot || view.same(&views[slot]) {
                 so_far
             } else {
                 Arg::Operand(self.operand(operand, shape, view)?)
@@ -243,13 +245,16 @@ impl Parts {
     }
 
     /// The number of an operand in the joined chain: an equal one that is there already, or a new one.
-    fn operand(&mut self, operand: &Operand, shape: &[u64], view: &View) -> Option<u32> {
-        let strides = unsigned(&restride(shape, &signed(&operand.strides), &self.shape)?);
-        let new = Operand { dtype: operand.dtype, base: 0, strides };
+    fn operand(&mut self, operand: &Operand<Size>, shape: &[Size], view: &View) -> Option<u32> {
+        let strides = restride(shape, &operand.strides, &self.shape)?;
+        let new = Operand { dtype: operand.dtype, base: Size::ZERO, strides };
         let first = usize::from(self.anchored);
         let known = (first..self.operands.len()).find(|&index| {
             let other = &self.views[self.fixed + index];
-            self.operands[index] == new && (other.tensor, other.base) == (view.tensor, view.base)
+            same(&self.operands[index].strides, &new.strides)
+                && self.operands[index].dtype == new.dtype
+                && other.tensor == view.tensor
+                && other.base.surely_eq(view.base)
         });
         if let Some(index) = known {
             return Some(index as u32);
@@ -258,12 +263,4 @@ impl Parts {
         self.views.push(view.clone());
         Some(self.operands.len() as u32 - 1)
     }
-}
-
-fn signed(strides: &[u64]) -> Vec<i64> {
-    strides.iter().map(|&stride| stride as i64).collect()
-}
-
-fn unsigned(strides: &[i64]) -> Vec<u64> {
-    strides.iter().map(|stride| stride.unsigned_abs()).collect()
 }

@@ -26,6 +26,7 @@ mod inputs;
 mod liveness;
 mod lower;
 mod lowered;
+pub mod paths;
 pub mod plan_file;
 mod policy;
 mod program;
@@ -33,6 +34,8 @@ mod record;
 mod schedule;
 pub mod session;
 mod simplify;
+#[allow(dead_code, unused_imports, reason = "so far every symbol is bound before lowering")]
+mod size;
 mod split;
 mod verify;
 mod view;

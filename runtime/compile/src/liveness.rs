@@ -22,6 +22,7 @@ use bayplan_shaders::Spec;
 use crate::lowered::{Lowered, Operation, Origin, TensorId};
 use crate::policy::{OutputPolicy, Ports};
 use crate::program::{Arena, BufferKind};
+use crate::size::Size;
 use crate::view::View;
 
 /// What is computed when: indices of operations.
@@ -36,7 +37,7 @@ pub(crate) struct Stages {
 /// A range of memory to be placed, shared by the tensors that live in it one after the other.
 #[derive(Debug)]
 pub(crate) struct Storage {
-    /// The first is the largest.
+    /// The first is surely the largest.
     pub(crate) tensors: Vec<TensorId>,
     pub(crate) kind: BufferKind,
     /// Whether it lies in a buffer that is given at each run.
@@ -57,12 +58,12 @@ impl Storage {
 }
 
 /// Where a tensor lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
     /// Index of its storage.
     pub(crate) storage: usize,
     /// Its first byte in the storage.
-    pub(crate) offset: u64,
+    pub(crate) offset: Size,
 }
 
 /// All storages, and the place of each tensor that has one.
@@ -136,14 +137,18 @@ pub(crate) fn storages(lowered: &Lowered, stages: &Stages, ports: &Ports) -> Liv
     let mut live = Liveness { of, policies: ports.outputs.clone(), ..Liveness::default() };
     for (index, tensor) in lowered.tensors.iter().enumerate() {
         let (kind, lifespan) = match (&load[index], &run[index]) {
-            (_, Some(span)) if tensor.origin == Origin::Input => (BufferKind::Input, span.clone()),
+            (_, Some(span)) if matches!(tensor.origin, Origin::Input | Origin::Contents(_)) => {
+                (BufferKind::Input, span.clone())
+            }
             (_, Some(span)) if is_output[index] => (BufferKind::Output, span.clone()),
-            (None, Some(span)) if tensor.origin == Origin::Computed => (BufferKind::Activation, span.clone()),
+            (None, Some(span)) if matches!(tensor.origin, Origin::Computed) => {
+                (BufferKind::Activation, span.clone())
+            }
             (_, Some(_)) => (BufferKind::Weight, 0..end),
             (Some(span), None) => (BufferKind::Load, span.clone()),
             (None, None) => continue,
         };
-        live.of[index] = Some(Place { storage: live.storages.len(), offset: 0 });
+        live.of[index] = Some(Place { storage: live.storages.len(), offset: Size::ZERO });
         let tensors = vec![TensorId(index as u32)];
         live.storages.push(Storage { tensors, kind, external: external[index], lifespan });
     }
@@ -202,9 +207,12 @@ fn overwrite(lowered: &mut Lowered, live: &mut Liveness, index: usize, position:
     }
 }
 
-/// Whether an operand's tensor has as many bytes as the result.
+/// Whether an operand's tensor surely has as many bytes as the result.
 fn is_equal(lowered: &Lowered, operation: &Operation, slot: usize) -> bool {
-    lowered.tensor(operation.operands[slot].tensor).bytes() == lowered.tensor(operation.output).bytes()
+    lowered
+        .tensor(operation.operands[slot].tensor)
+        .bytes()
+        .surely_eq(lowered.tensor(operation.output).bytes())
 }
 
 /// Whether the result of an operation can be written over one of its operands, element over element.
@@ -248,9 +256,9 @@ pub(crate) fn may_overwrite(lowered: &Lowered, operation: &Operation, slot: usiz
     let view = &operation.operands[slot];
     let in_order = match &operation.spec {
         Spec::Elementwise(spec) => spec.chain.operands.get(slot).is_some_and(|operand| {
-            let strides = operand.strides.iter().map(|&stride| stride as i64).collect();
+            let strides = operand.strides.clone();
             let read = View { shape: spec.shape.clone(), strides, ..view.clone() };
-            read.is_contiguous() && read.elements() == view.elements()
+            read.is_contiguous() && read.elements().surely_eq(view.elements())
         }),
         Spec::Softmax(_) | Spec::Normalize(_) => slot == 0,
         _ => false,

@@ -6,6 +6,7 @@ use bayplan_expr::Expr;
 use bayplan_graph::{ConstData, DType};
 use bayplan_shaders::{Repr, Spec};
 
+use crate::size::Size;
 use crate::view::{View, elements};
 
 /// A stored tensor, by its index in [`Lowered::tensors`].
@@ -26,6 +27,8 @@ pub(crate) enum Origin {
     Input,
     /// The model.
     Constant(ConstData),
+    /// The shape: the elements follow from symbols, and the host writes them when these change.
+    Contents(Vec<Size>),
     /// Operations.
     Computed,
 }
@@ -36,7 +39,7 @@ pub(crate) struct Tensor {
     pub(crate) name: String,
     pub(crate) dtype: DType,
     pub(crate) repr: Repr,
-    pub(crate) shape: Vec<u64>,
+    pub(crate) shape: Vec<Size>,
     /// Elements as an expression over the model's symbols.
     pub(crate) elements_expr: Expr,
     pub(crate) origin: Origin,
@@ -44,17 +47,17 @@ pub(crate) struct Tensor {
 
 impl Tensor {
     /// Number of elements.
-    pub(crate) fn elements(&self) -> u64 {
+    pub(crate) fn elements(&self) -> Size {
         elements(&self.shape)
     }
 
     /// Bytes of its elements in device memory.
-    pub(crate) fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> Size {
         self.elements() * self.repr.bytes()
     }
 
     /// The bytes of a window on so many elements: whole granules of the target, as far as the tensor's storage goes.
-    pub(crate) fn window(&self, first: u64, count: u64, granule: u64) -> Range<u64> {
+    pub(crate) fn window(&self, first: Size, count: Size, granule: u64) -> Range<Size> {
         let (width, all) = (self.repr.bytes(), self.bytes().next_multiple_of(granule));
         let start = (first * width).min(all);
         start..(start + (count * width).next_multiple_of(granule)).min(all)
@@ -64,13 +67,13 @@ impl Tensor {
 /// One dispatch to be.
 #[derive(Clone, Debug)]
 pub(crate) struct Operation {
-    pub(crate) spec: Spec,
+    pub(crate) spec: Spec<Size>,
     /// In the order of the spec's operands (an epilogue's operand 0 has no view).
     pub(crate) operands: Vec<View>,
     pub(crate) output: TensorId,
     /// The elements of the output that it is given to write: its result's first element is the first of these. The
     /// whole tensor, or a window on it that begins where a window can be bound.
-    pub(crate) written: Range<u64>,
+    pub(crate) written: Range<Size>,
     /// Whether others write to the output too.
     pub(crate) partial: bool,
     pub(crate) source_node: String,
@@ -93,9 +96,11 @@ impl Lowered {
         &self.tensors[id.0 as usize]
     }
 
-    /// Whether a view shows a whole tensor, element after element.
+    /// Whether a view surely shows a whole tensor, element after element.
     pub(crate) fn is_whole(&self, view: &View) -> bool {
-        view.base == 0 && view.is_contiguous() && view.elements() == self.tensor(view.tensor).elements()
+        view.base.surely_eq(0)
+            && view.is_contiguous()
+            && view.elements().surely_eq(self.tensor(view.tensor).elements())
     }
 
     /// Removes operations whose results nothing reads.

@@ -121,7 +121,8 @@ fn external_order(
     let (mut values, mut numbers) = (Vec::new(), BTreeMap::new());
     for storage in outside {
         numbers.extend(storage.tensors.iter().map(|&tensor| (tensor, values.len() as u32)));
-        let size = storage.tensors.iter().map(|&tensor| lowered.tensor(tensor).bytes()).max().unwrap_or(0);
+        let size =
+            storage.tensors.iter().map(|&tensor| lowered.tensor(tensor).bytes().here()).max().unwrap_or(0);
         values.push(Value { size: size.next_multiple_of(granule), align: 1, ..Value::default() });
     }
     if values.is_empty() {
@@ -149,7 +150,7 @@ fn node(
     let operation = &lowered.operations[index];
     let access = |tensor: TensorId, first, count| {
         let bytes = lowered.tensor(tensor).window(first, count, granule);
-        Some(Access::new(*numbers.get(&tensor)?, bytes.start, bytes.end))
+        Some(Access::new(*numbers.get(&tensor)?, bytes.start.here(), bytes.end.here()))
     };
     let mut node = Node::default();
     for (slot, view) in operation.operands.iter().enumerate() {

@@ -9,7 +9,7 @@ const POISON: [u8; 4] = 0x7fc0_dead_u32.to_le_bytes();
 
 /// The bytes of each arena, by [`Arena::index`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Memory([Vec<u8>; 3]);
+pub(super) struct Memory([Vec<u8>; 4]);
 
 impl Memory {
     /// Poison everywhere.
@@ -19,7 +19,7 @@ impl Memory {
 
     /// What a device holds now.
     pub(super) fn read(inspection: &Inspection) -> Result<Self, EngineError> {
-        let mut memory = Self([const { Vec::new() }; 3]);
+        let mut memory = Self([const { Vec::new() }; 4]);
         for arena in Arena::ALL {
             for block in inspection.program().blocks(arena) {
                 let bytes = inspection.read(arena, block.start, block.end - block.start)?;

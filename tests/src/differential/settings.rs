@@ -76,7 +76,7 @@ impl Settings {
         // What the exact search finds in so many steps is enough for graphs of some dozen buffers.
         let effort = Effort::Steps(20_000);
         let Self { simplify, fuse, in_place, share, guard, .. } = *self;
-        Options { simplify, fuse, in_place, share, guard, effort, order: Order::Search }
+        Options { simplify, fuse, in_place, share, guard, effort, order: Order::Search, ..Options::default() }
     }
 
     /// Every set that differs from this one in one thing set back to what is usual.

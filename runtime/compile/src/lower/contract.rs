@@ -1,12 +1,13 @@
 //! Contractions: matrix products, convolutions and pooling.
 
-use bayplan_graph::op::{PoolKind, Window};
+use bayplan_graph::op::{Pads, PoolKind, Window};
 use bayplan_graph::{DType, Node, Op, ValueId};
 use bayplan_shaders::{Class, ConvSpec, CopySpec, MatMulSpec, Packing, PoolSpec, Repr, Spec};
 
 use super::elementwise::identity;
 use super::{Lowerer, Lowering};
-use crate::view::{MAX_PIECES, View, common, elements, groups};
+use crate::size::{Here, Size};
+use crate::view::{MAX_PIECES, View, common, elements, groups, same};
 
 pub(crate) fn lower(lowerer: &mut Lowerer<'_>, node: &Node) -> Lowering {
     match &node.op {
@@ -31,10 +32,10 @@ fn matmul(lowerer: &mut Lowerer<'_>, node: &Node) -> Result<Vec<View>, String> {
     let out_shape = lowerer.shape(node.outputs[0])?;
     // numpy's rule: a vector on the left is a row, on the right a column; that dimension leaves the result.
     if a_own.len() == 1 {
-        a_own.insert(0, 1);
+        a_own.insert(0, Size::ONE);
     }
     if b_own.len() == 1 {
-        b_own.push(1);
+        b_own.push(Size::ONE);
     }
     let (m, k) = (a_own[a_own.len() - 2], a_own[a_own.len() - 1]);
     let n = b_own[b_own.len() - 1];
@@ -55,8 +56,8 @@ fn matmul(lowerer: &mut Lowerer<'_>, node: &Node) -> Result<Vec<View>, String> {
     };
     let pieces = |view: &View| view.shape[..view.shape.len() - 2].to_vec();
     let cut =
-        |view: &View, batch: &[u64]| view.reshape(&[batch, &view.shape[view.shape.len() - 2..]].concat());
-    let batch = if pieces(&a) == batch && pieces(&b) == batch {
+        |view: &View, batch: &[Size]| view.reshape(&[batch, &view.shape[view.shape.len() - 2..]].concat());
+    let batch = if same(&pieces(&a), &batch) && same(&pieces(&b), &batch) {
         batch
     } else if let Some(common) = common(&pieces(&a), &pieces(&b)).filter(|cut| cut.len() <= MAX_PIECES)
         && let (Some(cut_a), Some(cut_b)) = (cut(&a, &common), cut(&b, &common))
@@ -82,28 +83,31 @@ fn along_k(lowerer: &mut Lowerer<'_>, b: View) -> Result<View, String> {
     let (&[k, n], target) = (&b.shape[..], lowerer.target) else { return Ok(b) };
     let (count, words) = (b.elements(), Repr::of(b.dtype).map_or(1, Repr::bytes));
     // Kernels load four of k at once.
-    let gains = k.is_multiple_of(4) && n > 1 && b.strides[1] == 1 && target.class == Class::Cpu;
-    if !gains || !lowerer.is_static(b.tensor) || count.saturating_mul(words) > target.max_storage_range {
+    let gains = k.surely_multiple_of(4) && !n.surely_le(1) && b.strides[1].surely_eq(1);
+    let fits = (count * words).surely_le(target.max_storage_range);
+    if !gains || !fits || target.class != Class::Cpu || !lowerer.is_static(b.tensor) {
         return Ok(b);
     }
+    let (Some(k), Some(n)) = (k.known(), n.known()) else { return Ok(b) };
     let w = lowerer.packed(&b);
+    let Some(step) = w.strides[0].known() else { return Ok(b) };
     let turned = CopySpec {
-        shape: vec![n, k],
+        shape: vec![n as u64, k as u64],
         dtype: b.dtype,
         x_base: 0,
-        x_strides: vec![1, w.strides[0]],
+        x_strides: vec![1, step],
         out_base: 0,
-        out_strides: vec![k, 1],
+        out_strides: vec![k as u64, 1],
     };
-    let packing = Packing { copies: vec![turned], elements: count, zero_fill: false };
+    let packing = Packing { copies: vec![turned], elements: count.here(), zero_fill: false };
     let packed = lowerer.rearranged(&w, packing)?;
-    Ok(View { shape: vec![k, n], strides: vec![1, k as i64], ..packed })
+    Ok(View { shape: vec![k.into(), n.into()], strides: vec![Size::ONE, k.into()], ..packed })
 }
 
 /// An operand over the shape `[batch.., rows, columns]`; its batch dimensions may be pieces of those.
-fn matrices(lowerer: &mut Lowerer<'_>, id: ValueId, own: &[u64], shape: &[u64]) -> Result<View, String> {
+fn matrices(lowerer: &mut Lowerer<'_>, id: ValueId, own: &[Size], shape: &[Size]) -> Result<View, String> {
     let view = lowerer.pieces(id)?;
-    if view.shape != lowerer.shape(id)?
+    if !same(&view.shape, &lowerer.shape(id)?)
         && let Some(expanded) = lowerer.strided(&view).expand_pieces(own, shape)
         && let Some([.., rows, columns]) = groups(&expanded.shape, shape).as_deref()
         && rows.len() <= 1
@@ -114,7 +118,7 @@ fn matrices(lowerer: &mut Lowerer<'_>, id: ValueId, own: &[u64], shape: &[u64]) 
         matrices.strides.truncate(batch);
         for (group, size) in [rows, columns].into_iter().zip(&shape[shape.len() - 2..]) {
             matrices.shape.push(*size);
-            matrices.strides.push(group.clone().next().map_or(0, |axis| expanded.strides[axis]));
+            matrices.strides.push(group.clone().next().map_or(Size::ZERO, |axis| expanded.strides[axis]));
         }
         return Ok(matrices);
     }
@@ -126,47 +130,57 @@ fn matrices(lowerer: &mut Lowerer<'_>, id: ValueId, own: &[u64], shape: &[u64]) 
 /// The product, its batch dimensions without those of 1. With one matrix on the right for the whole batch, the batch
 /// becomes rows; so do its last dimensions where each product has one row and they share the matrix, as the
 /// heads of grouped queries do.
-fn merged(a: &View, b: &View, batch: &[u64], [m, n, k]: [u64; 3]) -> MatMulSpec {
+fn merged(a: &View, b: &View, batch: &[Size], [m, n, k]: [Size; 3]) -> MatMulSpec<Size> {
     let rank = batch.len();
     let strides = |view: &View| view.forward_strides().unwrap_or_default();
     let (a_strides, b_strides) = (strides(a), strides(b));
     let (mut a_inner, b_inner) = (a_strides[rank..].to_vec(), &b_strides[rank..]);
-    let shared = rank > 0 && (0..rank).all(|axis| batch[axis] == 1 || b_strides[axis] == 0);
+    let shared = rank > 0 && (0..rank).all(|axis| batch[axis].surely_eq(1) || b_strides[axis].surely_eq(0));
     let rows = elements(batch) * m;
     if let Some(rows_of_a) = a.reshape(&[rows, k]).filter(|_| shared) {
         return product(&[], [rows, n, k], strides(&rows_of_a), b_inner.to_vec());
     }
     let (mut rows, mut rest) = (m, rank);
-    while m == 1
+    while m.surely_eq(1)
         && let Some(axis) = rest.checked_sub(1)
-        && (batch[axis] == 1 || b_strides[axis] == 0)
-        && (rows == 1 || batch[axis] == 1 || a_strides[axis] == rows * a_inner[0])
+        && let alone = batch[axis].surely_eq(1)
+        && (alone || b_strides[axis].surely_eq(0))
+        && (rows.surely_eq(1) || alone || a_strides[axis].surely_eq(rows * a_inner[0]))
     {
-        if rows == 1 && batch[axis] != 1 {
+        if rows.surely_eq(1) && !alone {
             a_inner[0] = a_strides[axis];
         }
         rows *= batch[axis];
         rest = axis;
     }
     // Neighbours that step evenly are for the kernel to merge: an epilogue may tell them apart.
-    let kept: Vec<usize> = (0..rest).filter(|&axis| batch[axis] != 1).collect();
-    let of = |list: &[u64]| kept.iter().map(|&axis| list[axis]).collect::<Vec<_>>();
+    let kept: Vec<usize> = (0..rest).filter(|&axis| !batch[axis].surely_eq(1)).collect();
+    let of = |list: &[Size]| kept.iter().map(|&axis| list[axis]).collect::<Vec<_>>();
     let (dims, a_batch, b_batch) = (of(batch), of(&a_strides), of(&b_strides));
     product(&dims, [rows, n, k], [a_batch, a_inner].concat(), [&b_batch, b_inner].concat())
 }
 
-fn product(batch: &[u64], [m, n, k]: [u64; 3], a_strides: Vec<u64>, b_strides: Vec<u64>) -> MatMulSpec {
+fn product(
+    batch: &[Size],
+    [m, n, k]: [Size; 3],
+    a_strides: Vec<Size>,
+    b_strides: Vec<Size>,
+) -> MatMulSpec<Size> {
     let epilogue = identity(DType::F32, &[batch, &[m, n]].concat());
     MatMulSpec { batch: batch.to_vec(), m, n, k, a_strides, b_strides, epilogue }
 }
 
-fn broadcast(a: &[u64], b: &[u64]) -> Result<Vec<u64>, String> {
+fn broadcast(a: &[Size], b: &[Size]) -> Result<Vec<Size>, String> {
     let rank = a.len().max(b.len());
-    let at = |shape: &[u64], axis: usize| (axis + shape.len()).checked_sub(rank).map_or(1, |own| shape[own]);
+    let at = |shape: &[Size], axis: usize| {
+        (axis + shape.len()).checked_sub(rank).map_or(Size::ONE, |own| shape[own])
+    };
     (0..rank)
         .map(|axis| match (at(a, axis), at(b, axis)) {
+            (x, y) if x.surely_eq(y) || y.surely_eq(1) => Ok(x),
+            (x, y) if x.surely_eq(1) => Ok(y),
             (x, y) if x == y || y == 1 => Ok(x),
-            (1, y) => Ok(y),
+            (x, y) if x == 1 => Ok(y),
             _ => Err(format!("the batch dimensions {a:?} and {b:?} do not broadcast")),
         })
         .collect()
@@ -174,41 +188,52 @@ fn broadcast(a: &[u64], b: &[u64]) -> Result<Vec<u64>, String> {
 
 /// A window with two spatial axes (a one-dimensional one gets an axis of height 1) and its padding in numbers.
 struct Planar {
-    input: [u64; 2],
-    output: [u64; 2],
-    kernel: [u64; 2],
-    strides: [u64; 2],
-    dilations: [u64; 2],
-    pads: [u64; 2],
-    pads_end: [u64; 2],
+    input: [Size; 2],
+    output: [Size; 2],
+    kernel: [Size; 2],
+    strides: [Size; 2],
+    dilations: [Size; 2],
+    pads: [Size; 2],
+    pads_end: [Size; 2],
 }
 
 /// The window over two spatial axes, and its operand without what negative padding crops.
-fn planar(window: &Window, x: &View, out: &[u64]) -> Result<(View, Planar), String> {
+fn planar(window: &Window, x: &View, out: &[Size]) -> Result<(View, Planar), String> {
     let spatial = x.shape.len() - 2;
     if !(1..=2).contains(&spatial) {
         return Err(format!("windows over {spatial} axes have no kernel; 1 and 2 do"));
     }
     let mut x = x.clone();
     let first = 2 - spatial;
-    let (mut input, mut output, mut kernel) = ([1; 2], [1; 2], [1; 2]);
-    let (mut strides, mut dilations) = ([1; 2], [1; 2]);
-    let (mut pads, mut pads_end) = ([0; 2], [0; 2]);
-    let sizes: Vec<usize> = x.shape[2..].iter().map(|&size| size as usize).collect();
-    let outputs: Vec<usize> = out[2..].iter().map(|&size| size as usize).collect();
-    for (axis, resolved) in window.resolve(&sizes, &outputs).into_iter().enumerate() {
-        let at = first + axis;
-        let crop = |pad: i64| pad.min(0).unsigned_abs();
-        let len =
-            x.shape[2 + axis].saturating_sub(crop(resolved.before)).saturating_sub(crop(resolved.after));
-        x = x.slice(2 + axis, crop(resolved.before), 1, len);
-        (input[at], output[at]) = (len, resolved.output as u64);
-        (kernel[at], strides[at]) = (resolved.kernel as u64, resolved.stride as u64);
-        dilations[at] = resolved.dilation as u64;
-        pads[at] = resolved.before.max(0).unsigned_abs();
-        pads_end[at] = resolved.after.max(0).unsigned_abs();
+    let (mut input, mut output, mut kernel) = ([Size::ONE; 2], [Size::ONE; 2], [Size::ONE; 2]);
+    let (mut strides, mut dilations) = ([Size::ONE; 2], [Size::ONE; 2]);
+    let (mut pads, mut pads_end) = ([Size::ZERO; 2], [Size::ZERO; 2]);
+    for axis in 0..spatial {
+        let (at, from) = (first + axis, 2 + axis);
+        let [before, after] = padding(window, axis, x.shape[from], out[from]);
+        let crop = |pad: Size| -pad.min(0);
+        let len = (x.shape[from] - crop(before) - crop(after)).max(0);
+        x = x.slice(from, crop(before), 1, len);
+        (input[at], output[at]) = (len, out[from]);
+        (kernel[at], strides[at]) = (window.kernel[axis].into(), window.strides[axis].into());
+        dilations[at] = window.dilations[axis].into();
+        (pads[at], pads_end[at]) = (before.max(0), after.max(0));
     }
     Ok((x, Planar { input, output, kernel, strides, dilations, pads, pads_end }))
+}
+
+/// The padding before and after an axis, in elements; negative crops.
+fn padding(window: &Window, axis: usize, input: Size, output: Size) -> [Size; 2] {
+    match &window.pads {
+        Pads::Explicit(pads) => [pads[axis].into(), pads[axis + window.kernel.len()].into()],
+        Pads::Same { upper } => {
+            let extent = Size::from(window.kernel[axis] - 1) * window.dilations[axis] + 1;
+            let reach = (output.max(1) - 1) * window.strides[axis] + extent;
+            let total = (reach - input).max(0);
+            let small = total / 2;
+            if *upper { [small, total - small] } else { [total - small, small] }
+        }
+    }
 }
 
 fn conv(lowerer: &mut Lowerer<'_>, node: &Node, window: &Window, groups: usize) -> Result<Vec<View>, String> {
@@ -217,7 +242,8 @@ fn conv(lowerer: &mut Lowerer<'_>, node: &Node, window: &Window, groups: usize) 
     let w = lowerer.view(node.inputs[1])?;
     let out = lowerer.shape(node.outputs[0])?;
     let (x, p) = planar(window, &x, &out)?;
-    if x.elements() == 0 || w.elements() == 0 {
+    // With results to make only what is summed over can be empty.
+    if elements(&x.shape[1..]) == 0 || elements(&w.shape[1..]) == 0 {
         return Ok(vec![lowerer.filled(DType::F32, 0, &out)?]);
     }
     let x = lowerer.packed(&x);
@@ -225,7 +251,7 @@ fn conv(lowerer: &mut Lowerer<'_>, node: &Node, window: &Window, groups: usize) 
         batch: out[0],
         channels: x.shape[1],
         filters: out[1],
-        groups: groups as u64,
+        groups: groups.into(),
         input: p.input,
         output: p.output,
         kernel: p.kernel,
@@ -240,11 +266,14 @@ fn conv(lowerer: &mut Lowerer<'_>, node: &Node, window: &Window, groups: usize) 
 }
 
 /// The weights as the kernel wants them; rearranged once while loading if they come from constants alone.
-fn packed_weights(lowerer: &mut Lowerer<'_>, spec: &mut ConvSpec, w: &View) -> Result<View, String> {
+fn packed_weights(lowerer: &mut Lowerer<'_>, spec: &mut ConvSpec<Size>, w: &View) -> Result<View, String> {
     let w = lowerer.packed(w);
-    let Some(packing) = spec.packing(lowerer.target).filter(|_| lowerer.is_static(w.tensor)) else {
-        return Ok(w);
-    };
+    // Whether they are rearranged must not depend on the shape: rows of an image lie at multiples of 4 for all or for none.
+    let width = (spec.input[1], spec.output[1]);
+    let alike = width.0.known().is_some() && width.1.known().is_some()
+        || width.0.surely_multiple_of(4) && width.0.surely_eq(width.1);
+    let packing = spec.map(&Here).packing(lowerer.target);
+    let Some(packing) = packing.filter(|_| alike && lowerer.is_static(w.tensor)) else { return Ok(w) };
     spec.packed = true;
     lowerer.rearranged(&w, packing)
 }
@@ -259,7 +288,7 @@ fn pool(
     let x = lowerer.view(node.inputs[0])?;
     let out = lowerer.shape(node.outputs[0])?;
     let (x, p) = planar(window, &x, &out)?;
-    if x.elements() == 0 {
+    if elements(&x.shape[2..]) == 0 {
         return Ok(vec![lowerer.filled(DType::F32, of_padding(kind), &out)?]);
     }
     let x = lowerer.packed(&x);

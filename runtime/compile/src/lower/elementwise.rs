@@ -4,7 +4,8 @@ use bayplan_graph::{DType, Node, Op, ValueId};
 use bayplan_shaders::{Arg, Chain, ElementwiseSpec, Operand, Spec, Step, StepOp};
 
 use super::{Lowerer, Lowering};
-use crate::view::{MAX_PIECES, View, common};
+use crate::size::Size;
+use crate::view::{MAX_PIECES, View, common, contiguous, same};
 
 pub(crate) fn lower(lowerer: &mut Lowerer<'_>, node: &Node) -> Lowering {
     let op = match &node.op {
@@ -44,11 +45,12 @@ fn step(lowerer: &mut Lowerer<'_>, node: &Node, op: StepOp) -> Result<Vec<View>,
         }
     };
     // Pieces only cut dimensions apart, which every view can follow.
-    let cut = |view: View| if view.shape == chain_shape { Some(view) } else { view.reshape(&chain_shape) };
+    let cut =
+        |view: View| if same(&view.shape, &chain_shape) { Some(view) } else { view.reshape(&chain_shape) };
     let views: Vec<View> = views.into_iter().filter_map(cut).collect();
     let operand = |view: &View| Operand {
         dtype: view.dtype,
-        base: 0,
+        base: Size::ZERO,
         strides: view.forward_strides().unwrap_or_default(),
     };
     let operands = views.iter().map(operand).collect();
@@ -58,11 +60,11 @@ fn step(lowerer: &mut Lowerer<'_>, node: &Node, op: StepOp) -> Result<Vec<View>,
 }
 
 /// An operand over the shape of the result, its dimensions possibly pieces of that.
-fn broadcast(lowerer: &mut Lowerer<'_>, input: ValueId, shape: &[u64]) -> Result<View, String> {
+fn broadcast(lowerer: &mut Lowerer<'_>, input: ValueId, shape: &[Size]) -> Result<View, String> {
     let (view, own) = (lowerer.pieces(input)?, lowerer.shape(input)?);
     // A single element broadcasts whatever its rank.
     let (view, own) =
-        if view.elements() == 1 { (lowerer.reshaped(&view, &[]), Vec::new()) } else { (view, own) };
+        if view.elements().surely_eq(1) { (lowerer.reshaped(&view, &[]), Vec::new()) } else { (view, own) };
     if let Some(view) = lowerer.strided(&view).expand_pieces(&own, shape) {
         return Ok(view);
     }
@@ -71,8 +73,8 @@ fn broadcast(lowerer: &mut Lowerer<'_>, input: ValueId, shape: &[u64]) -> Result
 }
 
 /// The shape that all views over a shape can be read in: that shape, or pieces of it if some view needs them.
-fn pieces(views: &[View], shape: &[u64]) -> Option<Vec<u64>> {
-    if views.iter().all(|view| view.shape == shape) {
+fn pieces(views: &[View], shape: &[Size]) -> Option<Vec<Size>> {
+    if views.iter().all(|view| same(&view.shape, shape)) {
         return Some(shape.to_vec());
     }
     let cut = views.iter().try_fold(shape.to_vec(), |cut, view| common(&cut, &view.shape))?;
@@ -80,10 +82,10 @@ fn pieces(views: &[View], shape: &[u64]) -> Option<Vec<u64>> {
 }
 
 /// An epilogue that changes nothing: operand 0 over a shape of that rank.
-pub(crate) fn identity(dtype: DType, shape: &[u64]) -> Chain {
-    let strides = crate::view::contiguous(shape).into_iter().map(i64::unsigned_abs).collect();
+pub(crate) fn identity(dtype: DType, shape: &[Size]) -> Chain<Size> {
+    let strides = contiguous(shape);
     Chain {
-        operands: vec![Operand { dtype, base: 0, strides }],
+        operands: vec![Operand { dtype, base: Size::ZERO, strides }],
         steps: Vec::new(),
         result: dtype,
         layout: None,
@@ -91,7 +93,7 @@ pub(crate) fn identity(dtype: DType, shape: &[u64]) -> Chain {
 }
 
 /// A chain of one step that makes every element the same constant.
-pub(crate) fn constant(dtype: DType, bits: u64) -> Chain {
+pub(crate) fn constant(dtype: DType, bits: u64) -> Chain<Size> {
     let step = Step { op: StepOp::Cast, args: vec![Arg::Const(dtype, bits)], dtype };
     Chain { operands: Vec::new(), steps: vec![step], result: dtype, layout: None }
 }

@@ -1,10 +1,10 @@
 //! Layout: views that kernels can read, and the copies that make them where they cannot.
 
-use bayplan_expr::Expr;
 use bayplan_shaders::{CopySpec, ElementwiseSpec, Packing, Repr, Spec};
 
 use super::{Lowerer, elementwise};
 use crate::lowered::{Origin, Tensor, TensorId};
+use crate::size::{Known, Size};
 use crate::view::{View, contiguous};
 
 impl Lowerer<'_> {
@@ -28,7 +28,7 @@ impl Lowerer<'_> {
     }
 
     /// The view in another shape, copied if the elements do not lie so.
-    pub(crate) fn reshaped(&mut self, view: &View, shape: &[u64]) -> View {
+    pub(crate) fn reshaped(&mut self, view: &View, shape: &[Size]) -> View {
         let direct = view.reshape(shape);
         direct.unwrap_or_else(|| {
             let packed = self.copy(view);
@@ -41,19 +41,19 @@ impl Lowerer<'_> {
         let known = self
             .rearranged
             .iter()
-            .find(|(tensor, base, how, _)| (*tensor, *base) == (w.tensor, w.base) && *how == packing);
+            .find(|(tensor, base, how, _)| *tensor == w.tensor && base.surely_eq(w.base) && *how == packing);
         if let Some((.., view)) = known {
             return Ok(view.clone());
         }
-        let packed = self.fresh(w.dtype, vec![packing.elements])?;
+        let packed = self.fresh(w.dtype, vec![packing.elements.into()])?;
         self.out.tensors[packed.tensor.index()].name = format!("{}.packed", self.out.tensor(w.tensor).name);
         if packing.zero_fill {
-            let (shape, chain) = (vec![packing.elements], elementwise::constant(w.dtype, 0));
+            let (shape, chain) = (vec![packing.elements.into()], elementwise::constant(w.dtype, 0));
             let fill = ElementwiseSpec { shape, chain, in_place: None };
             self.push(Spec::Elementwise(fill), Vec::new(), &packed, true);
         }
         for copy in &packing.copies {
-            self.push(Spec::Copy(copy.clone()), vec![w.clone()], &packed, true);
+            self.push(Spec::Copy(copy.map(&Known)), vec![w.clone()], &packed, true);
         }
         self.rearranged.push((w.tensor, w.base, packing, packed.clone()));
         Ok(packed)
@@ -62,12 +62,13 @@ impl Lowerer<'_> {
     fn bindable(&self, view: &View) -> bool {
         let bytes = Repr::of(view.dtype).map_or(1, Repr::bytes);
         // Kernels move whole vec4s, whatever finer offsets the device can bind.
-        (view.base * bytes).is_multiple_of(self.target.window_alignment())
+        (view.base * bytes).surely_multiple_of(self.target.window_alignment())
     }
 
     /// A contiguous copy of a view; the same one if asked again.
     pub(super) fn copy(&mut self, view: &View) -> View {
-        let key = (view.tensor, view.base, view.shape.clone(), view.strides.clone());
+        let sizes = [view.base].into_iter().chain(view.shape.iter().chain(&view.strides).copied());
+        let key = (view.tensor, sizes.map(Size::key).collect());
         if let Some(copy) = self.copies.get(&key) {
             return copy.clone();
         }
@@ -80,9 +81,8 @@ impl Lowerer<'_> {
     pub(super) fn duplicate(&mut self, view: &View) -> View {
         let id = TensorId(self.out.tensors.len() as u32);
         let source = self.out.tensor(view.tensor);
-        let whole = view.elements() == source.elements();
-        let elements_expr =
-            if whole { source.elements_expr.clone() } else { Expr::from(view.elements() as i64) };
+        let whole = view.elements().surely_eq(source.elements());
+        let elements_expr = if whole { source.elements_expr.clone() } else { view.elements().expr() };
         let tensor = Tensor {
             name: format!("{}.copy", source.name),
             dtype: view.dtype,
@@ -91,17 +91,17 @@ impl Lowerer<'_> {
             elements_expr,
             origin: Origin::Computed,
         };
-        self.fixed.push(true);
+        self.fixed.push(view.shape.iter().all(|size| size.known().is_some()));
         self.out.tensors.push(tensor);
         let copy = View::whole(id, view.dtype, view.shape.clone());
-        self.copy_into(view, &copy, 0, false);
+        self.copy_into(view, &copy, Size::ZERO, false);
         copy
     }
 
     /// Copies a view to a block of `out` of the same dimensions that begins at its element `base`; `partial` if others
     /// write the rest.
-    pub(crate) fn copy_into(&mut self, view: &View, out: &View, base: u64, partial: bool) {
-        if view.elements() == 0 {
+    pub(crate) fn copy_into(&mut self, view: &View, out: &View, base: Size, partial: bool) {
+        if view.elements().surely_eq(0) {
             return;
         }
         let spec = Spec::Copy(CopySpec {
@@ -110,7 +110,7 @@ impl Lowerer<'_> {
             x_base: view.base,
             x_strides: view.strides.clone(),
             out_base: base,
-            out_strides: out.strides.iter().map(|stride| stride.unsigned_abs()).collect(),
+            out_strides: out.strides.clone(),
         });
         let source = self.out.tensor(view.tensor);
         let whole = View::whole(view.tensor, view.dtype, source.shape.clone());

@@ -9,16 +9,18 @@ mod layout;
 mod movement;
 mod reduce;
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use bayplan_expr::Expr;
-use bayplan_graph::{ConstData, DType, Graph, Node, Tensor as HostTensor, ValueId, ValueSource};
-use bayplan_shaders::{Packing, Repr, Spec, Target};
+use bayplan_graph::{ConstData, DType, Graph, Node, Tensor as HostTensor, Value, ValueId, ValueSource};
+use bayplan_shaders::{Convert, Packing, Repr, Spec, Target};
 
 use crate::error::Refused;
 use crate::lowered::{Lowered, Operation, Origin, Tensor, TensorId};
-use crate::view::{View, elements};
+use crate::size::Size;
+use crate::view::{View, elements, same};
 
 /// Most elements of one value: kernels count in 32 bits.
 const MAX_ELEMENTS: u64 = u32::MAX as u64;
@@ -30,8 +32,8 @@ type Lowering = Option<Result<Vec<View>, String>>;
 const FAMILIES: [fn(&mut Lowerer<'_>, &Node) -> Lowering; 4] =
     [elementwise::lower, contract::lower, reduce::lower, movement::lower];
 
-/// Lowers a graph whose symbols are bound. `known` are the values that folding has computed; `symbolic` is the same
-/// graph before binding, for sizes as expressions.
+/// Lowers a graph, whose dimensions may hold symbols while [`Symbols`](crate::size::Symbols) are entered. `known` are the
+/// values that folding has computed; `symbolic` is the same graph before its symbols were bound, for sizes as expressions.
 ///
 /// # Errors
 /// Every node that cannot be lowered, at once.
@@ -76,8 +78,10 @@ fn live_nodes(graph: &Graph, known: &[Option<Arc<HostTensor>>]) -> Vec<bool> {
     }
     let mut live = vec![false; graph.nodes.len()];
     for (index, node) in graph.nodes.iter().enumerate().rev() {
-        live[index] =
-            node.outputs.iter().any(|value| wanted[value.0 as usize] && known[value.0 as usize].is_none());
+        live[index] = node.outputs.iter().any(|&value| {
+            let id = value.0 as usize;
+            wanted[id] && known[id].is_none() && symbolic_contents(graph.value(value)).is_none()
+        });
         if live[index] {
             for (operand, input) in node.inputs.iter().enumerate() {
                 wanted[input.0 as usize] |= !movement::says_shape(&node.op, operand);
@@ -85,6 +89,14 @@ fn live_nodes(graph: &Graph, known: &[Option<Arc<HostTensor>>]) -> Vec<bool> {
         }
     }
     live
+}
+
+/// A view by the identity of its sizes.
+type CopyKey = (TensorId, Vec<(i64, u32)>);
+
+/// The elements of a value that follow from symbols alone.
+fn symbolic_contents(value: &Value) -> Option<&[Expr]> {
+    value.contents.as_deref().filter(|list| list.iter().any(|element| element.as_const().is_none()))
 }
 
 pub(crate) struct Lowerer<'a> {
@@ -96,12 +108,12 @@ pub(crate) struct Lowerer<'a> {
     /// Dimensions may be pieces of the value's.
     views: Vec<Option<View>>,
     /// Contiguous copies made of views so far.
-    copies: HashMap<(TensorId, u64, Vec<u64>, Vec<i64>), View>,
+    copies: HashMap<CopyKey, View>,
     /// Weights rearranged so far: tensor, base, how, and the result.
-    rearranged: Vec<(TensorId, u64, Packing, View)>,
+    rearranged: Vec<(TensorId, Size, Packing, View)>,
     /// One bit per half of a dimension of size 2: true, false.
     halves: Option<View>,
-    /// For each tensor, whether it follows from constants alone.
+    /// For each tensor, whether it follows from constants alone and has one size for all shapes.
     fixed: Vec<bool>,
     node: Option<&'a Node>,
     value: Option<ValueId>,
@@ -127,6 +139,7 @@ impl<'a> Lowerer<'a> {
                 || self.views[input.0 as usize].is_some()
                 || matches!(self.graph.value(input).source, ValueSource::Constant(_))
                 || self.known[input.0 as usize].is_some()
+                || symbolic_contents(self.graph.value(input)).is_some()
         });
         // What it reads was refused and reported already.
         if !ready {
@@ -147,9 +160,9 @@ impl<'a> Lowerer<'a> {
 
     /// Values without elements need no work, and whoever computes some need not think of them.
     fn nothing(&mut self, node: &Node) -> Lowering {
-        let shapes: Vec<Vec<u64>> =
+        let shapes: Vec<Vec<Size>> =
             node.outputs.iter().map(|&id| self.shape(id)).collect::<Result<_, _>>().ok()?;
-        if shapes.iter().any(|shape| elements(shape) > 0) {
+        if shapes.iter().any(|shape| !elements(shape).surely_eq(0)) {
             return None;
         }
         let values = node.outputs.iter().zip(&shapes);
@@ -182,7 +195,7 @@ impl<'a> Lowerer<'a> {
     /// The view of a value, in its shape.
     pub(crate) fn view(&mut self, id: ValueId) -> Result<View, String> {
         let (view, shape) = (self.pieces(id)?, self.shape(id)?);
-        Ok(if view.shape == shape { view } else { self.reshaped(&view, &shape) })
+        Ok(if same(&view.shape, &shape) { view } else { self.reshaped(&view, &shape) })
     }
 
     /// The view of a value whose dimensions may be pieces of the value's, as [`View::pieces`] makes them: nothing is
@@ -192,12 +205,16 @@ impl<'a> Lowerer<'a> {
             return Ok(view.clone());
         }
         let value = self.graph.value(id);
-        let data = match (&self.known[id.0 as usize], &value.source) {
-            (Some(tensor), _) => ConstData::Inline(tensor.bytes().into()),
-            (None, ValueSource::Constant(data)) => data.clone(),
+        let origin = match (&self.known[id.0 as usize], &value.source, symbolic_contents(value)) {
+            (Some(tensor), ..) => Origin::Constant(ConstData::Inline(tensor.bytes().into())),
+            (None, ValueSource::Constant(data), _) => Origin::Constant(data.clone()),
+            (None, _, Some(contents)) => {
+                let elements = contents.iter().map(|element| self.size(id, element));
+                Origin::Contents(elements.collect::<Result<_, _>>()?)
+            }
             _ => return Err(format!("{} is used before it is made", value.name)),
         };
-        let view = self.value_tensor(id, Origin::Constant(data))?;
+        let view = self.value_tensor(id, origin)?;
         self.views[id.0 as usize] = Some(view.clone());
         Ok(view)
     }
@@ -214,14 +231,15 @@ impl<'a> Lowerer<'a> {
         &mut self,
         name: String,
         dtype: DType,
-        shape: Vec<u64>,
+        shape: Vec<Size>,
         elements_expr: Expr,
         origin: Origin,
     ) -> Result<View, String> {
         let repr =
             Repr::of(dtype).ok_or_else(|| format!("{dtype} has no representation on the device yet"))?;
         let id = TensorId(self.out.tensors.len() as u32);
-        self.fixed.push(origin != Origin::Input);
+        let given = matches!(origin, Origin::Input | Origin::Contents(_));
+        self.fixed.push(!given && shape.iter().all(|size| size.known().is_some()));
         self.out.tensors.push(Tensor { name, dtype, repr, shape: shape.clone(), elements_expr, origin });
         Ok(View::whole(id, dtype, shape))
     }
@@ -232,32 +250,46 @@ impl<'a> Lowerer<'a> {
         self.graph.value(id).ty.as_ref().map_or(DType::F32, |ty| ty.dtype)
     }
 
-    /// Concrete shape of a value.
-    pub(crate) fn shape(&self, id: ValueId) -> Result<Vec<u64>, String> {
+    /// Shape of a value.
+    pub(crate) fn shape(&self, id: ValueId) -> Result<Vec<Size>, String> {
         let value = self.graph.value(id);
         let ty = value.ty.as_ref().ok_or_else(|| format!("{} has no type", value.name))?;
         let size = |dim: &Expr| {
-            let size =
-                dim.as_const().ok_or_else(|| format!("{} has the unknown dimension {dim}", value.name))?;
-            u64::try_from(size).map_err(|_| format!("{} has the negative dimension {size}", value.name))
+            let size = self.size(id, dim)?;
+            if size < 0 {
+                return Err(format!("{} has the negative dimension {dim}", value.name));
+            }
+            Ok(size)
         };
-        let shape: Vec<u64> = ty.shape.iter().map(size).collect::<Result<_, _>>()?;
+        let shape: Vec<Size> = ty.shape.iter().map(size).collect::<Result<_, _>>()?;
         if elements(&shape) > MAX_ELEMENTS {
             return Err(format!("{} has more than {MAX_ELEMENTS} elements", value.name));
         }
         Ok(shape)
     }
 
+    /// What a dimension or an element known beforehand says.
+    fn size(&self, id: ValueId, expr: &Expr) -> Result<Size, String> {
+        Size::of(expr).map_err(|_| format!("{} has the unknown dimension {expr}", self.graph.value(id).name))
+    }
+
     /// The elements of an operand that says a shape or position.
-    pub(crate) fn ints(&self, id: ValueId) -> Result<Vec<i64>, String> {
+    pub(crate) fn ints(&self, id: ValueId) -> Result<Vec<Size>, String> {
         if let Some(tensor) = &self.known[id.0 as usize] {
-            return tensor.to_i64().map_err(|e| e.to_string());
+            let elements = tensor.to_i64().map_err(|e| e.to_string())?;
+            return Ok(elements.into_iter().map(Size::from).collect());
         }
         let value = self.graph.value(id);
-        let contents = value.contents.as_ref().and_then(|list| list.iter().map(Expr::as_const).collect());
-        contents.ok_or_else(|| {
+        let contents = value.contents.as_ref().ok_or_else(|| {
             format!("{} must be known before the model runs, but it depends on the inputs' data", value.name)
-        })
+        })?;
+        contents.iter().map(|element| self.size(id, element)).collect()
+    }
+
+    /// The elements of an operand that says axes or steps, which are the same for all shapes.
+    pub(crate) fn known_ints(&self, id: ValueId) -> Result<Vec<i64>, String> {
+        let known = self.ints(id)?.into_iter().map(Size::known).collect::<Option<_>>();
+        known.ok_or_else(|| format!("{} must not depend on the inputs' shapes", self.graph.value(id).name))
     }
 
     /// The bits of a value that is one known element, however often it is repeated, as
@@ -286,16 +318,20 @@ impl<'a> Lowerer<'a> {
         })
     }
 
-    fn elements_expr(&self, id: ValueId, shape: &[u64]) -> Expr {
+    fn elements_expr(&self, id: ValueId, shape: &[Size]) -> Expr {
+        let count = elements(shape);
+        if count.known().is_none() {
+            return count.expr();
+        }
         let symbolic = self.symbolic.values.get(id.0 as usize).and_then(|value| value.ty.as_ref());
         match symbolic {
             Some(ty) => ty.shape.iter().fold(Expr::from(1), |product, dim| product * dim.clone()),
-            None => Expr::from(elements(shape) as i64),
+            None => count.expr(),
         }
     }
 
     /// One constant element, repeated over a shape: no work at run time.
-    pub(crate) fn filled(&mut self, dtype: DType, bits: u64, shape: &[u64]) -> Result<View, String> {
+    pub(crate) fn filled(&mut self, dtype: DType, bits: u64, shape: &[Size]) -> Result<View, String> {
         let bytes = bits.to_le_bytes()[..dtype.size()].into();
         let origin = Origin::Constant(ConstData::Inline(bytes));
         let one = self.tensor("constant".into(), dtype, Vec::new(), Expr::from(1), origin)?;
@@ -308,7 +344,7 @@ impl<'a> Lowerer<'a> {
             return Ok(view.clone());
         }
         let origin = Origin::Constant(ConstData::Inline([1, 0].as_slice().into()));
-        let view = self.tensor("halves".into(), DType::Bool, vec![2], Expr::from(2), origin)?;
+        let view = self.tensor("halves".into(), DType::Bool, vec![Size::from(2)], Expr::from(2), origin)?;
         self.halves = Some(view.clone());
         Ok(view)
     }
@@ -316,10 +352,10 @@ impl<'a> Lowerer<'a> {
     /// Adds an operation that makes the current value's next tensor.
     pub(crate) fn emit(
         &mut self,
-        spec: Spec,
+        spec: Spec<Size>,
         operands: Vec<View>,
         dtype: DType,
-        shape: Vec<u64>,
+        shape: Vec<Size>,
     ) -> Result<View, String> {
         let view = self.fresh(dtype, shape)?;
         self.push(spec, operands, &view, false);
@@ -327,24 +363,24 @@ impl<'a> Lowerer<'a> {
     }
 
     /// A new tensor for the current value, written by operations pushed next.
-    pub(crate) fn fresh(&mut self, dtype: DType, shape: Vec<u64>) -> Result<View, String> {
+    pub(crate) fn fresh(&mut self, dtype: DType, shape: Vec<Size>) -> Result<View, String> {
         let count = elements(&shape);
         let name = self.value.map_or("constant", |id| &*self.graph.value(id).name).to_string();
         // As many elements as the value has: then their number is known as an expression too.
-        let like = self.value.filter(|&id| self.shape(id).is_ok_and(|own| elements(&own) == count));
+        let like = self.value.filter(|&id| self.shape(id).is_ok_and(|own| elements(&own).surely_eq(count)));
         let expr = match like {
             Some(id) => self.elements_expr(id, &shape),
-            None => Expr::from(count as i64),
+            None => count.expr(),
         };
         self.tensor(name, dtype, shape, expr, Origin::Computed)
     }
 
     /// Adds an operation that writes a tensor, wholly or (`partial`) in part.
-    pub(crate) fn push(&mut self, spec: Spec, operands: Vec<View>, output: &View, partial: bool) {
-        if output.elements() == 0 {
+    pub(crate) fn push(&mut self, spec: Spec<Size>, operands: Vec<View>, output: &View, partial: bool) {
+        if output.elements().surely_eq(0) {
             return;
         }
-        let fixed = operands.iter().all(|view| self.is_static(view.tensor));
+        let fixed = operands.iter().all(|view| self.is_static(view.tensor)) && is_known(&spec, &operands);
         self.fixed[output.tensor.index()] &= fixed;
         let (source_node, source_op) = match self.node {
             Some(node) => (node.name.to_string(), node.source_op.to_string()),
@@ -354,15 +390,39 @@ impl<'a> Lowerer<'a> {
             spec,
             operands,
             output: output.tensor,
-            written: 0..self.out.tensor(output.tensor).elements(),
+            written: Size::ZERO..self.out.tensor(output.tensor).elements(),
             partial,
             source_node,
             source_op,
         });
     }
 
-    /// Whether a tensor follows from constants alone, so that what is computed from it can be computed while loading.
+    /// Whether a tensor follows from constants alone and has one size for all shapes, so that what is computed from it can be computed while loading.
     pub(crate) fn is_static(&self, tensor: TensorId) -> bool {
         self.fixed[tensor.index()]
+    }
+}
+
+/// Whether an operation is the same for all shapes.
+fn is_known(spec: &Spec<Size>, operands: &[View]) -> bool {
+    let known = AllKnown(Cell::new(true));
+    spec.map(&known);
+    let sizes = operands.iter().flat_map(|view| view.shape.iter().chain(&view.strides).chain([&view.base]));
+    known.0.get() && sizes.into_iter().all(|size| size.known().is_some())
+}
+
+/// Looks at every number of a spec.
+struct AllKnown(Cell<bool>);
+
+impl Convert<Size> for AllKnown {
+    type To = Size;
+
+    fn size(&self, size: &Size) -> Size {
+        self.0.set(self.0.get() && size.known().is_some());
+        *size
+    }
+
+    fn stride(&self, stride: &Size) -> Size {
+        self.size(stride)
     }
 }

@@ -10,7 +10,8 @@ use bayplan_shaders::{
 use super::elementwise::constant;
 use super::reduce::axis_of;
 use super::{Lowerer, Lowering};
-use crate::view::{MAX_PIECES, View, contiguous, elements};
+use crate::size::Size;
+use crate::view::{MAX_PIECES, View, contiguous, elements, same};
 
 /// Whether an operand only says a shape or a position and is not read when the model runs.
 pub(crate) fn says_shape(op: &Op, operand: usize) -> bool {
@@ -49,16 +50,16 @@ fn reshape(lowerer: &mut Lowerer<'_>, node: &Node) -> Result<Vec<View>, String> 
 }
 
 /// A view in a shape without movement: in that shape, else in pieces of it.
-fn settled(view: &View, shape: &[u64]) -> Option<View> {
+fn settled(view: &View, shape: &[Size]) -> Option<View> {
     view.reshape(shape).or_else(|| view.pieces(shape).filter(|pieces| pieces.shape.len() <= MAX_PIECES))
 }
 
 fn transpose(lowerer: &mut Lowerer<'_>, node: &Node, perm: &[usize]) -> Result<Vec<View>, String> {
     let (x, own) = (lowerer.pieces(node.inputs[0])?, lowerer.shape(node.inputs[0])?);
-    if x.shape != own
+    if !same(&x.shape, &own)
         && let Some(permuted) = x.permute_pieces(&own, perm)
     {
-        let shape: Vec<u64> = perm.iter().map(|&axis| own[axis]).collect();
+        let shape: Vec<Size> = perm.iter().map(|&axis| own[axis]).collect();
         return Ok(vec![permuted.reshape(&shape).unwrap_or(permuted)]);
     }
     Ok(vec![lowerer.view(node.inputs[0])?.permute(perm)])
@@ -83,15 +84,15 @@ fn fill(lowerer: &mut Lowerer<'_>, node: &Node) -> Result<Vec<View>, String> {
 fn slice(lowerer: &mut Lowerer<'_>, node: &Node) -> Result<Vec<View>, String> {
     let mut x = lowerer.view(node.inputs[0])?;
     let out = lowerer.shape(node.outputs[0])?;
-    let [starts, _, axes, steps] = [1, 2, 3, 4].map(|operand| lowerer.ints(node.inputs[operand]));
-    let (starts, axes, steps) = (starts?, axes?, steps?);
+    let (starts, axes) = (lowerer.ints(node.inputs[1])?, lowerer.known_ints(node.inputs[3])?);
+    let steps = lowerer.known_ints(node.inputs[4])?;
     for ((&start, &axis), &step) in starts.iter().zip(&axes).zip(&steps) {
         let axis = axis_of(axis, x.shape.len())?;
-        let size = x.shape[axis] as i64;
+        let size = x.shape[axis];
         // ONNX clamps a start to the axis: to its end going forwards, to its last element going backwards.
-        let start = if start < 0 { start.saturating_add(size) } else { start };
+        let start = if start < 0 { start + size } else { start };
         let start = start.clamp(0, if step > 0 { size } else { (size - 1).max(0) });
-        x = x.slice(axis, start as u64, step, out[axis]);
+        x = x.slice(axis, start, step, out[axis]);
     }
     Ok(vec![x])
 }
@@ -99,7 +100,7 @@ fn slice(lowerer: &mut Lowerer<'_>, node: &Node) -> Result<Vec<View>, String> {
 fn split(lowerer: &mut Lowerer<'_>, node: &Node, axis: i64) -> Result<Vec<View>, String> {
     let x = lowerer.view(node.inputs[0])?;
     let axis = axis_of(axis, x.shape.len())?;
-    let mut start = 0;
+    let mut start = Size::ZERO;
     let mut pieces = Vec::with_capacity(node.outputs.len());
     for &output in &node.outputs {
         let len = lowerer.shape(output)?[axis];
@@ -116,9 +117,9 @@ fn concat(lowerer: &mut Lowerer<'_>, node: &Node, axis: i64) -> Result<Vec<View>
 }
 
 /// The part of an operand that padding leaves (negative padding crops), along one axis: start and length.
-fn kept(size: u64, before: i64, after: i64) -> (u64, u64) {
-    let (front, back) = (before.min(0).unsigned_abs(), after.min(0).unsigned_abs());
-    (front, size.saturating_sub(front).saturating_sub(back))
+fn kept(size: Size, before: Size, after: Size) -> (Size, Size) {
+    let (front, back) = (-before.min(0), -after.min(0));
+    (front, (size - front - back).max(0))
 }
 
 fn pad(lowerer: &mut Lowerer<'_>, node: &Node) -> Result<Vec<View>, String> {
@@ -126,20 +127,20 @@ fn pad(lowerer: &mut Lowerer<'_>, node: &Node) -> Result<Vec<View>, String> {
     let pads = lowerer.ints(node.inputs[1])?;
     let shape = lowerer.shape(node.outputs[0])?;
     let (rank, dtype, strides) = (shape.len(), x.dtype, contiguous(&shape));
-    let mut base = 0;
+    let mut base = Size::ZERO;
     for axis in 0..rank {
         let (before, after) = (pads[axis], pads[axis + rank]);
         let (start, len) = kept(x.shape[axis], before, after);
         x = x.slice(axis, start, 1, len);
-        base += before.max(0).unsigned_abs() * strides[axis].unsigned_abs();
+        base += before.max(0) * strides[axis];
     }
-    if x.shape == shape {
+    if same(&x.shape, &shape) {
         return Ok(vec![x]);
     }
     let bits = lowerer
         .scalar_bits(node.inputs[2])
         .ok_or("the padding value depends on the inputs' data; only a constant has a kernel")?;
-    if x.elements() == 0 {
+    if x.elements().surely_eq(0) {
         return Ok(vec![lowerer.filled(dtype, bits, &shape)?]);
     }
     let out = lowerer.fresh(dtype, shape.clone())?;
@@ -157,14 +158,12 @@ fn repeat_edges(lowerer: &mut Lowerer<'_>, node: &Node, mode: PadMode) -> Result
     for axis in 0..rank {
         let (before, after, size) = (pads[axis], pads[axis + rank], x.shape[axis]);
         let (start, len) = kept(size, before, after);
-        let (more, rest) = (before.max(0).unsigned_abs(), after.max(0).unsigned_abs());
+        let (more, rest) = (before.max(0), after.max(0));
         // Inference has checked that the operand has as many elements as are repeated.
         let parts = match mode {
-            PadMode::Reflect => {
-                [x.slice(axis, more, -1, more), x.slice(axis, size.wrapping_sub(2), -1, rest)]
-            }
-            PadMode::Wrap => [x.slice(axis, size.wrapping_sub(more), 1, more), x.slice(axis, 0, 1, rest)],
-            _ => [(0, more), (size.wrapping_sub(1), rest)].map(|(at, count)| {
+            PadMode::Reflect => [x.slice(axis, more, -1, more), x.slice(axis, size - 2, -1, rest)],
+            PadMode::Wrap => [x.slice(axis, size - more, 1, more), x.slice(axis, Size::ZERO, 1, rest)],
+            _ => [(Size::ZERO, more), (size - 1, rest)].map(|(at, count)| {
                 let mut shape = x.shape.clone();
                 shape[axis] = count;
                 x.slice(axis, at, 1, count.min(1)).expand(&shape)
@@ -175,7 +174,7 @@ fn repeat_edges(lowerer: &mut Lowerer<'_>, node: &Node, mode: PadMode) -> Result
         shape[axis] = more + len + rest;
         let padded = joined(lowerer, &[front, x.slice(axis, start, 1, len), back], axis)?;
         // What is joined may lie in pieces; the next axis is counted in the value's own dimensions.
-        x = if padded.shape == shape { padded } else { lowerer.reshaped(&padded, &shape) };
+        x = if same(&padded.shape, &shape) { padded } else { lowerer.reshaped(&padded, &shape) };
     }
     Ok(vec![x])
 }
@@ -185,12 +184,12 @@ fn repeat_edges(lowerer: &mut Lowerer<'_>, node: &Node, mode: PadMode) -> Result
 fn joined(lowerer: &mut Lowerer<'_>, parts: &[View], axis: usize) -> Result<View, String> {
     let (dtype, mut shape) = (parts[0].dtype, parts[0].shape.clone());
     shape[axis] = parts.iter().map(|part| part.shape[axis]).sum();
-    let parts: Vec<&View> = parts.iter().filter(|part| part.elements() > 0).collect();
+    let parts: Vec<&View> = parts.iter().filter(|part| !part.elements().surely_eq(0)).collect();
     if let [only] = parts[..] {
         return Ok(only.clone());
     }
     if let Some(first) = parts.first()
-        && parts.iter().all(|part| part == first)
+        && parts.iter().all(|part| part.same(first))
     {
         let repeated = repeated(first, axis, parts.len() as u64);
         if let Some(view) = settled(&repeated, &shape) {
@@ -199,17 +198,17 @@ fn joined(lowerer: &mut Lowerer<'_>, parts: &[View], axis: usize) -> Result<View
     }
     // Along the outermost axis parts may be written where they belong, without a copy.
     if let [a, b] = parts[..]
-        && a.shape == b.shape
-        && elements(&shape[..axis]) > 1
+        && same(&a.shape, &b.shape)
+        && !elements(&shape[..axis]).surely_le(1)
         && let Some(chosen) = halves(lowerer, a, b, axis, &shape)
     {
         return chosen;
     }
     let out = lowerer.fresh(dtype, shape)?;
-    let mut base = 0;
+    let mut base = Size::ZERO;
     for part in parts {
         lowerer.copy_into(part, &out, base, true);
-        base += part.shape[axis] * out.strides[axis].unsigned_abs();
+        base += part.shape[axis] * out.strides[axis];
     }
     Ok(out)
 }
@@ -217,8 +216,8 @@ fn joined(lowerer: &mut Lowerer<'_>, parts: &[View], axis: usize) -> Result<View
 /// A view with a dimension before `axis` that repeats it.
 fn repeated(view: &View, axis: usize, count: u64) -> View {
     let mut repeated = view.clone();
-    repeated.shape.insert(axis, count);
-    repeated.strides.insert(axis, 0);
+    repeated.shape.insert(axis, count.into());
+    repeated.strides.insert(axis, Size::ZERO);
     repeated
 }
 
@@ -229,7 +228,7 @@ fn halves(
     a: &View,
     b: &View,
     axis: usize,
-    shape: &[u64],
+    shape: &[Size],
 ) -> Option<Result<View, String>> {
     let direct =
         |view: &View| lowerer.is_strided(view) && Repr::of(view.dtype).is_some_and(|repr| repr.words() == 1);
@@ -241,11 +240,11 @@ fn halves(
         Err(reason) => return Some(Err(reason)),
     };
     let (a, b) = (repeated(a, axis, 2), repeated(b, axis, 2));
-    let mut which = first.reshape(&[2])?;
-    which.strides = (0..a.shape.len()).map(|own| i64::from(own == axis)).collect();
+    let mut which = first.reshape(&[Size::from(2)])?;
+    which.strides = (0..a.shape.len()).map(|own| Size::from(i64::from(own == axis))).collect();
     which.shape.clone_from(&a.shape);
     let operand =
-        |view: &View| Some(Operand { dtype: view.dtype, base: 0, strides: view.forward_strides()? });
+        |view: &View| Some(Operand { dtype: view.dtype, base: Size::ZERO, strides: view.forward_strides()? });
     let operands = [&which, &a, &b].into_iter().map(operand).collect::<Option<Vec<_>>>()?;
     let args = (0..3).map(Arg::Operand).collect();
     let step = Step { op: StepOp::Select, args, dtype: a.dtype };
@@ -260,9 +259,10 @@ fn gather(lowerer: &mut Lowerer<'_>, node: &Node, axis: i64) -> Result<Vec<View>
     let axis = axis_of(axis, x.shape.len())?;
     let (dtype, shape) = (x.dtype, lowerer.shape(node.outputs[0])?);
     if let Some(at) = known_index(lowerer, node.inputs[1], x.shape[axis]) {
-        return Ok(vec![lowerer.reshaped(&x.slice(axis, at, 1, 1), &shape)]);
+        return Ok(vec![lowerer.reshaped(&x.slice(axis, at, 1, Size::ONE), &shape)]);
     }
-    if x.elements() == 0 {
+    // With results to make only the axis can be empty.
+    if x.shape[axis] == 0 {
         // Whatever the indices, they lie outside and read as 0.
         return Ok(vec![lowerer.filled(dtype, 0, &shape)?]);
     }
@@ -275,24 +275,24 @@ fn gather(lowerer: &mut Lowerer<'_>, node: &Node, axis: i64) -> Result<Vec<View>
         axis: x.shape[axis],
         count: indices.elements(),
         inner: elements(&x.shape[axis + 1..]),
-        rows: 0..x.shape[axis],
+        rows: Size::ZERO..x.shape[axis],
         others: Others::Zero,
     };
     Ok(vec![lowerer.emit(Spec::Gather(spec), vec![x, indices], dtype, shape)?])
 }
 
-/// The position that a single index known beforehand selects on an axis of that size: such a gather is a slice.
-fn known_index(lowerer: &Lowerer<'_>, indices: ValueId, size: u64) -> Option<u64> {
+/// The position that a single index known beforehand surely selects on an axis of that size: such a gather is a slice.
+fn known_index(lowerer: &Lowerer<'_>, indices: ValueId, size: Size) -> Option<Size> {
     let [index] = lowerer.ints(indices).ok()?[..] else { return None };
-    let index = if index < 0 { index.checked_add_unsigned(size)? } else { index };
-    u64::try_from(index).ok().filter(|&index| index < size)
+    let index = if index.surely_le(-1) { index + size } else { index };
+    (Size::ZERO.surely_le(index) && (index + 1).surely_le(size)).then_some(index)
 }
 
 fn gather_nd(lowerer: &mut Lowerer<'_>, node: &Node, batch_dims: usize) -> Result<Vec<View>, String> {
     let (x, indices) = (lowerer.view(node.inputs[0])?, lowerer.view(node.inputs[1])?);
     let (dtype, shape) = (x.dtype, lowerer.shape(node.outputs[0])?);
     let (tuple, tuples) = match indices.shape.split_last() {
-        Some((&tuple, rest)) => (tuple as usize, elements(&rest[batch_dims..])),
+        Some((&tuple, rest)) => (tuple.pin() as usize, elements(&rest[batch_dims..])),
         None => return Err("its indices have no dimensions".into()),
     };
     if x.elements() == 0 {
@@ -301,7 +301,10 @@ fn gather_nd(lowerer: &mut Lowerer<'_>, node: &Node, batch_dims: usize) -> Resul
     if tuple == 0 {
         // Tuples of no indices select everything, once for each tuple.
         let mut repeated = x.shape.clone();
-        repeated.splice(batch_dims..batch_dims, std::iter::repeat_n(1, indices.shape.len() - 1 - batch_dims));
+        repeated.splice(
+            batch_dims..batch_dims,
+            std::iter::repeat_n(Size::ONE, indices.shape.len() - 1 - batch_dims),
+        );
         return Ok(vec![lowerer.reshaped(&x, &repeated).expand(&shape)]);
     }
     let (x, indices) = (lowerer.packed(&x), lowerer.packed(&indices));

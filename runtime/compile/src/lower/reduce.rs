@@ -32,16 +32,20 @@ pub(crate) fn axis_of(axis: i64, rank: usize) -> Result<usize, String> {
 fn reduce(lowerer: &mut Lowerer<'_>, node: &Node, op: ReduceOp) -> Result<Vec<View>, String> {
     let x = lowerer.view(node.inputs[0])?;
     let rank = x.shape.len();
-    let mut axes =
-        lowerer.ints(node.inputs[1])?.into_iter().map(|a| axis_of(a, rank)).collect::<Result<Vec<_>, _>>()?;
+    let mut axes = lowerer
+        .known_ints(node.inputs[1])?
+        .into_iter()
+        .map(|a| axis_of(a, rank))
+        .collect::<Result<Vec<_>, _>>()?;
     axes.sort_unstable();
     let out = lowerer.shape(node.outputs[0])?;
     let dtype = x.dtype;
     // Each result from one element is that element.
-    if axes.iter().all(|&axis| x.shape[axis] == 1) {
+    if axes.iter().all(|&axis| x.shape[axis].surely_eq(1)) {
         return Ok(vec![lowerer.reshaped(&x, &out)]);
     }
-    if x.elements() == 0 {
+    // With results to make only what is reduced can be empty.
+    if axes.iter().any(|&axis| x.shape[axis] == 0) {
         return Ok(vec![lowerer.filled(dtype, of_nothing(op, dtype)?, &out)?]);
     }
     let joined = axes.windows(2).all(|pair| pair[0] + 1 == pair[1]);

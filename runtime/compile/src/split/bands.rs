@@ -15,6 +15,7 @@ use bayplan_shaders::{ConvSpec, CopySpec, Spec};
 use super::space::{anchor, space};
 use super::{MOST_PARTS, Side, Splitter, shrink};
 use crate::lowered::Operation;
+use crate::size::Size;
 use crate::view::{View, contiguous, elements};
 
 /// A convolution of one image that is too large as convolutions of bands of it; `None` if it is no such, or if not even
@@ -22,18 +23,22 @@ use crate::view::{View, contiguous, elements};
 pub(super) fn bands(splitter: &mut Splitter<'_>, operation: &Operation) -> Option<Vec<Operation>> {
     let Spec::Conv(spec) = &operation.spec else { return None };
     let most = splitter.target.max_storage_range;
-    if spec.batch != 1 || spec.groups != 1 || splitter.bytes(operation, Side::Operand(0)) <= most {
+    if !spec.batch.surely_eq(1)
+        || !spec.groups.surely_eq(1)
+        || splitter.bytes(operation, Side::Operand(0)) <= most
+    {
         return None;
     }
-    let rows = most / 4 / (spec.channels * spec.input[1]).max(1);
-    let reach = (spec.kernel[0] - 1) * spec.dilations[0] + 1;
-    let step = rows.checked_sub(reach)? / spec.strides[0] + 1;
-    let starts = (0..spec.output[0]).step_by(usize::try_from(step).ok()?);
-    if spec.output[0].div_ceil(step) > MOST_PARTS as u64 {
+    // How many there are depends on the image.
+    let all = spec.output[0].pin();
+    let rows = most / 4 / (spec.channels * spec.input[1]).pin().max(1);
+    let reach = ((spec.kernel[0] - 1) * spec.dilations[0] + 1).pin();
+    let step = rows.checked_sub(reach)? / spec.strides[0].pin() + 1;
+    let starts = (0..all).step_by(usize::try_from(step).ok()?);
+    if all.div_ceil(step) > MOST_PARTS as u64 {
         return None;
     }
-    let bands =
-        starts.map(|start| band(splitter, operation, spec, start..(start + step).min(spec.output[0])));
+    let bands = starts.map(|start| band(splitter, operation, spec, start..(start + step).min(all)));
     let bands: Option<Vec<[Operation; 3]>> = bands.collect();
     Some(bands?.into_iter().flatten().collect())
 }
@@ -42,15 +47,15 @@ pub(super) fn bands(splitter: &mut Splitter<'_>, operation: &Operation) -> Optio
 fn band(
     splitter: &mut Splitter<'_>,
     operation: &Operation,
-    spec: &ConvSpec,
+    spec: &ConvSpec<Size>,
     out: Range<u64>,
 ) -> Option<[Operation; 3]> {
-    let (input, rows) = (spec.input, out.end - out.start);
+    let (input, rows) = (spec.input, Size::from(out.end - out.start));
     // Rows of the image, padding above it included.
-    let first = out.start * spec.strides[0];
-    let end = (out.end - 1) * spec.strides[0] + (spec.kernel[0] - 1) * spec.dilations[0] + 1;
-    let start = first.saturating_sub(spec.pads[0]);
-    let end = end.saturating_sub(spec.pads[0]).clamp(1, input[0]);
+    let first = spec.strides[0] * out.start;
+    let end = spec.strides[0] * (out.end - 1) + (spec.kernel[0] - 1) * spec.dilations[0] + 1;
+    let start = (first - spec.pads[0]).max(0);
+    let end = (end - spec.pads[0]).clamp(1, input[0]);
     if start >= end {
         return None;
     }
@@ -62,27 +67,27 @@ fn band(
         dtype: x.dtype,
         x_base: x.base + start * input[1],
         x_strides: contiguous(&[spec.channels, input[0], input[1]]),
-        out_base: 0,
-        out_strides: unsigned(&held),
+        out_base: Size::ZERO,
+        out_strides: contiguous(&held),
     };
     let image = x.base + elements(&[spec.channels, input[0], input[1]]);
-    let flat = View { base: 0, shape: vec![image], strides: vec![1], ..x };
+    let flat = View { base: Size::ZERO, shape: vec![image], strides: vec![Size::ONE], ..x };
     let shown = [spec.filters, rows, spec.output[1]];
     let made = splitter.temporary(operation.output, ".part", shown.to_vec());
     let part = convolution(operation, spec, [start, end], &out, &own, &made);
     let place = CopySpec {
         shape: shown.to_vec(),
         dtype: made.dtype,
-        x_base: 0,
+        x_base: Size::ZERO,
         x_strides: contiguous(&shown),
-        out_base: out.start * spec.output[1],
-        out_strides: unsigned(&[spec.filters, spec.output[0], spec.output[1]]),
+        out_base: spec.output[1] * out.start,
+        out_strides: contiguous(&[spec.filters, spec.output[0], spec.output[1]]),
     };
     let read = Operation {
         spec: Spec::Copy(read),
         operands: vec![flat],
         output: own.tensor,
-        written: 0..own.elements(),
+        written: Size::ZERO..own.elements(),
         partial: false,
         ..operation.clone()
     };
@@ -94,33 +99,29 @@ fn band(
 /// The convolution of rows `from[0]..from[1]` of the image, as `own` holds them, to rows `out` of the result in `made`.
 fn convolution(
     operation: &Operation,
-    spec: &ConvSpec,
-    from: [u64; 2],
+    spec: &ConvSpec<Size>,
+    from: [Size; 2],
     out: &Range<u64>,
     own: &View,
     made: &View,
 ) -> Operation {
     let mut spec = spec.clone();
     // What of the padding above is left for the first of these rows.
-    let above = (spec.pads[0] + from[0]) - out.start * spec.strides[0];
+    let above = (spec.pads[0] + from[0]) - spec.strides[0] * out.start;
     spec.input[0] = from[1] - from[0];
-    spec.output[0] = out.end - out.start;
+    spec.output[0] = (out.end - out.start).into();
     spec.pads[0] = above;
-    anchor(&mut spec.epilogue, &[1, spec.filters, spec.output[0], spec.output[1]]);
+    anchor(&mut spec.epilogue, &[Size::ONE, spec.filters, spec.output[0], spec.output[1]]);
     let mut part = operation.clone();
     part.operands[0] = own.clone();
     for (view, operand) in part.operands[2..].iter_mut().zip(spec.epilogue.operands.iter().skip(1)) {
-        view.base += out.start * operand.strides[2];
+        view.base += operand.strides[2] * out.start;
     }
     part.spec = Spec::Conv(spec);
     part.output = made.tensor;
-    part.written = 0..made.elements();
+    part.written = Size::ZERO..made.elements();
     part.partial = false;
     let own = space(&part.spec);
     shrink(&mut part, &own);
     part
-}
-
-fn unsigned(shape: &[u64]) -> Vec<u64> {
-    contiguous(shape).into_iter().map(i64::unsigned_abs).collect()
 }

@@ -17,13 +17,13 @@ mod space;
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use bayplan_expr::Expr;
 use bayplan_graph::op::BinaryOp;
 use bayplan_shaders::{CopySpec, Spec, Target, family};
 
 use self::space::{Axis, Joining, Space, accumulate, bare, joining, part, scale, space};
 use crate::error::Refused;
 use crate::lowered::{Lowered, Operation, Origin, Tensor, TensorId};
+use crate::size::{Here, Size};
 use crate::view::{View, contiguous, elements};
 
 /// Most operations that one may become.
@@ -116,7 +116,7 @@ impl Splitter<'_> {
     }
 
     /// Bytes of a window.
-    fn bytes(&self, operation: &Operation, side: Side) -> u64 {
+    fn bytes(&self, operation: &Operation, side: Side) -> Size {
         let (tensor, count) = match side {
             Side::Operand(index) => (operation.operands[index].tensor, operation.operands[index].extent()),
             Side::Output => (operation.output, operation.written.end - operation.written.start),
@@ -125,10 +125,8 @@ impl Splitter<'_> {
     }
 
     /// Bytes of a window on so many elements of a tensor.
-    fn padded(&self, count: u64, tensor: TensorId) -> u64 {
-        count
-            .saturating_mul(self.lowered.tensor(tensor).repr.bytes())
-            .next_multiple_of(self.target.storage_granule)
+    fn padded(&self, count: Size, tensor: TensorId) -> Size {
+        (count * self.lowered.tensor(tensor).repr.bytes()).next_multiple_of(self.target.storage_granule)
     }
 
     fn refusal(&self, operation: &Operation, large: Side) -> Refused {
@@ -138,8 +136,8 @@ impl Splitter<'_> {
         };
         let reason = format!(
             "a {} binds {} bytes of {} at once, which cannot be split; {} binds at most {} bytes (maxStorageBufferRange)",
-            family(&operation.spec),
-            self.bytes(operation, large),
+            family(&operation.spec.map(&Here)),
+            self.bytes(operation, large).here(),
             bayplan_text::escape(&self.lowered.tensor(tensor).name),
             bayplan_text::escape(&self.target.name),
             self.target.max_storage_range
@@ -158,8 +156,10 @@ impl Splitter<'_> {
         let space = space(&operation.spec);
         let (at, step) = self.best(operation, &space)?;
         let axis = &space.axes[at];
-        let starts = (0..axis.size).step_by(usize::try_from(step).ok()?);
-        let ranges: Vec<Range<u64>> = starts.map(|start| start..(start + step).min(axis.size)).collect();
+        // How many parts there are depends on it.
+        let size = axis.size.pin();
+        let starts = (0..size).step_by(usize::try_from(step).ok()?);
+        let ranges: Vec<Range<u64>> = starts.map(|start| start..(start + step).min(size)).collect();
         if ranges.len() > MOST_PARTS {
             return None;
         }
@@ -184,14 +184,14 @@ impl Splitter<'_> {
             sides.filter(|&side| self.bytes(operation, side) > self.target.max_storage_range).collect();
         let mut choices = Vec::new();
         for (at, axis) in space.axes.iter().enumerate() {
-            let inner = space.axes[..at].iter().any(|outer| outer.out > 0 && outer.size > 1);
+            let inner = space.axes[..at].iter().any(|outer| outer.out > 0 && !outer.size.surely_le(1));
             let cut = |side: &Side| match *side {
                 Side::Operand(index) => axis.strides[index] > 0,
                 Side::Output => axis.out > 0,
             };
             let unit = self.unit(operation, axis, !inner);
             for unit in [unit, 1] {
-                if unit >= axis.size {
+                if unit >= axis.size.here() {
                     continue;
                 }
                 let moved = unit == 1 && self.unit(operation, axis, !inner) > 1;
@@ -199,7 +199,7 @@ impl Splitter<'_> {
                     |&side: &Side| self.steps(operation, space, at, side).map(|steps| steps - steps % unit);
                 let enough: Vec<u64> = large.iter().filter_map(steps).filter(|&steps| steps > 0).collect();
                 let unserved = large.len() - enough.len();
-                let key = |unserved| (unserved, moved, axis.out == 0, inner, at);
+                let key = |unserved| (unserved, moved, axis.out.surely_eq(0), inner, at);
                 match enough.into_iter().min() {
                     Some(steps) => choices.push((key(unserved), steps)),
                     None if large.iter().any(cut) => choices.push((key(large.len() + 1), unit)),
@@ -214,14 +214,16 @@ impl Splitter<'_> {
     /// too if parts write there.
     fn unit(&self, operation: &Operation, axis: &Axis, in_place: bool) -> u64 {
         let align = self.target.window_alignment();
-        let of = |tensor: TensorId, stride: u64| {
+        let of = |tensor: TensorId, stride: Size| {
             let bytes = stride * self.lowered.tensor(tensor).repr.bytes();
             // The least multiple of the bytes that is one of the alignment, a power of two.
-            align >> bytes.trailing_zeros().min(align.trailing_zeros())
+            let shared = (0..align.trailing_zeros()).rev().map(|power| 2 << power);
+            align / shared.into_iter().find(|&power| bytes.surely_multiple_of(power)).unwrap_or(1)
         };
-        let operands = operation.operands.iter().zip(&axis.strides).filter(|(_, stride)| **stride > 0);
+        let operands =
+            operation.operands.iter().zip(&axis.strides).filter(|(_, stride)| !stride.surely_eq(0));
         let read = operands.map(|(view, &stride)| of(view.tensor, stride)).max().unwrap_or(1);
-        if axis.out == 0 || !in_place { read } else { read.max(of(operation.output, axis.out)) }
+        if axis.out.surely_eq(0) || !in_place { read } else { read.max(of(operation.output, axis.out)) }
     }
 
     /// The most steps of an axis with which a window is small enough; `None` if no number is.
@@ -240,7 +242,7 @@ impl Splitter<'_> {
         let (stride, rest) = match side {
             Side::Operand(index) => {
                 let others = space.axes.iter().enumerate().filter(|(other, _)| *other != at);
-                let far = others.map(|(_, other)| (other.size - 1) * other.strides[index]).sum::<u64>();
+                let far = others.map(|(_, other)| (other.size - 1) * other.strides[index]).sum::<Size>();
                 (axis.strides[index], far + space.inner[index])
             }
             Side::Output => (axis.out, axis.out),
@@ -248,10 +250,10 @@ impl Splitter<'_> {
         // A part whose results are apart in the output gets a tensor of its own, as large as its results.
         let outer = space.axes[..at].iter().filter(|outer| outer.out > 0).map(|outer| outer.size);
         let (stride, rest) = match side {
-            Side::Output => (stride * outer.clone().product::<u64>(), rest * outer.product::<u64>()),
+            Side::Output => (stride * outer.clone().product::<Size>(), rest * outer.product::<Size>()),
             Side::Operand(_) => (stride, rest),
         };
-        (stride > 0 && rest <= most).then(|| (most - rest) / stride + 1)
+        (stride > 0 && rest <= most).then(|| ((Size::from(most) - rest) / stride + 1).pin())
     }
 
     /// Parts that make elements of their own: each in its window of the output, or, where its results do not lie side by
@@ -264,33 +266,33 @@ impl Splitter<'_> {
         ranges: &[Range<u64>],
     ) -> Vec<Operation> {
         let axis = &space.axes[at];
-        let together = space.axes[..at].iter().all(|outer| outer.out == 0 || outer.size == 1);
+        let together = space.axes[..at].iter().all(|outer| outer.out.surely_eq(0) || outer.size.surely_eq(1));
         let mut all = Vec::with_capacity(ranges.len());
         for range in ranges {
             let mut part = narrowed(operation, space, at, range);
-            let start = operation.written.start + range.start * axis.out;
+            let start = operation.written.start + axis.out * range.start;
             if together && self.begins(operation.output, start) {
-                part.written = start..start + (range.end - range.start) * axis.out;
+                part.written = start..start + axis.out * (range.end - range.start);
                 part.partial = true;
                 all.push(part);
                 continue;
             }
-            let outputs = space.axes.iter().filter(|axis| axis.out > 0);
-            let sizes: Vec<u64> = outputs
+            let outputs = space.axes.iter().filter(|axis| !axis.out.surely_eq(0));
+            let sizes: Vec<Size> = outputs
                 .clone()
-                .map(|own| if own.along == axis.along { range.end - range.start } else { own.size })
+                .map(|own| if own.along == axis.along { (range.end - range.start).into() } else { own.size })
                 .chain([space.out_inner])
                 .collect();
             let own = self.temporary(operation.output, ".part", sizes.clone());
             part.output = own.tensor;
-            part.written = 0..own.elements();
+            part.written = Size::ZERO..own.elements();
             part.partial = false;
             all.push(part);
             let copy = CopySpec {
-                x_base: 0,
+                x_base: Size::ZERO,
                 x_strides: contiguous(&sizes),
-                out_base: range.start * axis.out,
-                out_strides: outputs.map(|axis| axis.out).chain([1]).collect(),
+                out_base: axis.out * range.start,
+                out_strides: outputs.map(|axis| axis.out).chain([Size::ONE]).collect(),
                 dtype: own.dtype,
                 shape: sizes,
             };
@@ -301,9 +303,9 @@ impl Splitter<'_> {
     }
 
     /// Whether a window can begin at an element of a tensor.
-    fn begins(&self, tensor: TensorId, element: u64) -> bool {
+    fn begins(&self, tensor: TensorId, element: Size) -> bool {
         let bytes = element * self.lowered.tensor(tensor).repr.bytes();
-        bytes.is_multiple_of(self.target.window_alignment())
+        bytes.surely_multiple_of(self.target.window_alignment())
     }
 
     /// An operation after copies of those operands that do not begin where a window can.
@@ -320,19 +322,31 @@ impl Splitter<'_> {
             // Everything from the first element to the last, so that the strides stay what they are.
             let shape = vec![view.extent()];
             let own = self.temporary(view.tensor, ".window", shape.clone());
-            let flat = View { base: 0, shape: vec![view.base + shape[0]], strides: vec![1], ..view.clone() };
+            let flat = View {
+                base: Size::ZERO,
+                shape: vec![view.base + shape[0]],
+                strides: vec![Size::ONE],
+                ..view.clone()
+            };
             let (x_base, dtype) = (view.base, view.dtype);
-            let copy =
-                CopySpec { shape, dtype, x_base, x_strides: vec![1], out_base: 0, out_strides: vec![1] };
+            let step = vec![Size::ONE];
+            let copy = CopySpec {
+                shape,
+                dtype,
+                x_base,
+                x_strides: step.clone(),
+                out_base: Size::ZERO,
+                out_strides: step,
+            };
             all.push(Operation {
                 spec: Spec::Copy(copy),
                 operands: vec![flat],
                 output: own.tensor,
-                written: 0..own.elements(),
+                written: Size::ZERO..own.elements(),
                 partial: false,
                 ..operation.clone()
             });
-            operation.operands[index] = View { tensor: own.tensor, base: 0, ..view };
+            operation.operands[index] = View { tensor: own.tensor, base: Size::ZERO, ..view };
         }
         all.push(operation);
         all
@@ -353,9 +367,9 @@ impl Splitter<'_> {
             let mut part = operation.clone();
             part.spec = space::part(&operation.spec, axis.along, range);
             for (view, &stride) in
-                part.operands.iter_mut().zip(&axis.strides).filter(|(_, stride)| **stride > 0)
+                part.operands.iter_mut().zip(&axis.strides).filter(|(_, stride)| !stride.surely_eq(0))
             {
-                view.base += range.start * stride;
+                view.base += stride * range.start;
             }
             let last = index + 1 == ranges.len();
             if !last {
@@ -371,7 +385,7 @@ impl Splitter<'_> {
             if !last {
                 let sum = self.temporary(operation.output, ".sum", vec![count]);
                 part.output = sum.tensor;
-                part.written = 0..count;
+                part.written = Size::ZERO..count;
                 part.partial = false;
                 so_far = Some(sum);
             }
@@ -381,7 +395,7 @@ impl Splitter<'_> {
     }
 
     /// A new tensor for part of what makes another one.
-    fn temporary(&mut self, of: TensorId, suffix: &str, shape: Vec<u64>) -> View {
+    fn temporary(&mut self, of: TensorId, suffix: &str, shape: Vec<Size>) -> View {
         let id = TensorId(self.lowered.tensors.len() as u32);
         let of_tensor = self.lowered.tensor(of);
         let tensor = Tensor {
@@ -389,11 +403,12 @@ impl Splitter<'_> {
             dtype: of_tensor.dtype,
             repr: of_tensor.repr,
             shape: shape.clone(),
-            elements_expr: Expr::from(elements(&shape) as i64),
+            elements_expr: elements(&shape).expr(),
             origin: Origin::Computed,
         };
         let dtype = tensor.dtype;
-        self.fixed.push(self.fixed[of.index()]);
+        let known = shape.iter().all(|size| size.known().is_some());
+        self.fixed.push(self.fixed[of.index()] && known);
         self.lowered.tensors.push(tensor);
         View::whole(id, dtype, shape)
     }
@@ -403,7 +418,7 @@ impl Splitter<'_> {
     fn unpacked(&self, operation: &Operation) -> Option<Operation> {
         let Spec::Conv(spec) = &operation.spec else { return None };
         let large = self.bytes(operation, Side::Operand(1)) > self.target.max_storage_range;
-        if !spec.packed || spec.batch > 1 && !large {
+        if !spec.packed || !spec.batch.surely_le(1) && !large {
             return None;
         }
         let (_, weights) =
@@ -420,12 +435,13 @@ fn narrowed(operation: &Operation, space: &Space, at: usize, range: &Range<u64>)
     let axis = &space.axes[at];
     let mut narrowed = operation.clone();
     narrowed.spec = part(&operation.spec, axis.along, range);
-    for (view, &stride) in narrowed.operands.iter_mut().zip(&axis.strides).filter(|(_, stride)| **stride > 0)
+    for (view, &stride) in
+        narrowed.operands.iter_mut().zip(&axis.strides).filter(|(_, stride)| !stride.surely_eq(0))
     {
-        view.base += range.start * stride;
+        view.base += stride * range.start;
     }
     let mut own = space.clone();
-    own.axes[at].size = range.end - range.start;
+    own.axes[at].size = (range.end - range.start).into();
     shrink(&mut narrowed, &own);
     narrowed
 }
@@ -433,11 +449,11 @@ fn narrowed(operation: &Operation, space: &Space, at: usize, range: &Range<u64>)
 /// Lets the views of an operation show what it reads and no more.
 fn shrink(operation: &mut Operation, space: &Space) {
     for (index, view) in operation.operands.iter_mut().enumerate().take(space.inner.len()) {
-        let shape: Vec<u64> = space.axes.iter().map(|axis| axis.size).chain([space.inner[index]]).collect();
-        let strides = space.axes.iter().map(|axis| axis.strides[index] as i64).chain([1]).collect();
+        let shape: Vec<Size> = space.axes.iter().map(|axis| axis.size).chain([space.inner[index]]).collect();
+        let strides = space.axes.iter().map(|axis| axis.strides[index]).chain([Size::ONE]).collect();
         let shown = View { shape, strides, ..view.clone() };
         // Rearranged weights are read as a whole, whatever the model's weights would be.
-        if shown.extent() < view.extent()
+        if !view.extent().surely_le(shown.extent())
             && !matches!(&operation.spec, Spec::Conv(s) if s.packed && index == 1)
         {
             *view = shown;

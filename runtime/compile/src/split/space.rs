@@ -6,6 +6,7 @@ use bayplan_graph::DType;
 use bayplan_graph::op::{BinaryOp, ReduceOp};
 use bayplan_shaders::{Arg, Chain, ConvSpec, Operand, Others, ReduceSpec, Spec, Step, StepOp};
 
+use crate::size::Size;
 use crate::view::{contiguous, elements};
 
 /// A direction.
@@ -48,11 +49,11 @@ pub(crate) enum Joining {
 #[derive(Clone, Debug)]
 pub(crate) struct Axis {
     pub(crate) along: Along,
-    pub(crate) size: u64,
+    pub(crate) size: Size,
     /// Elements from one step to the next in each operand; 0 where all steps read the same.
-    pub(crate) strides: Vec<u64>,
+    pub(crate) strides: Vec<Size>,
     /// Elements from one step to the next in the result; 0 where all steps write the same.
-    pub(crate) out: u64,
+    pub(crate) out: Size,
 }
 
 /// The directions of a piece of work, the outermost of its result first.
@@ -60,29 +61,32 @@ pub(crate) struct Axis {
 pub(crate) struct Space {
     pub(crate) axes: Vec<Axis>,
     /// Elements of each operand that one step of every axis reads, those between included.
-    pub(crate) inner: Vec<u64>,
+    pub(crate) inner: Vec<Size>,
     /// Elements that one step of every axis writes.
-    pub(crate) out_inner: u64,
+    pub(crate) out_inner: Size,
 }
 
 impl Space {
-    fn axis(mut self, along: Along, size: u64, strides: Vec<u64>, out: u64) -> Self {
+    fn axis(mut self, along: Along, size: Size, strides: Vec<Size>, out: Size) -> Self {
         self.axes.push(Axis { along, size, strides, out });
         self
     }
 
     /// Adds the operands of an epilogue over a shape of which the first dimensions are the axes so far.
-    fn epilogue(mut self, chain: &Chain, shape: &[u64]) -> Self {
+    fn epilogue(mut self, chain: &Chain<Size>, shape: &[Size]) -> Self {
         for operand in chain.operands.iter().skip(1) {
-            let mut axes = self.axes.iter_mut().filter(|axis| axis.out > 0);
-            let mut inner = 1;
+            let mut axes = self.axes.iter_mut().filter(|axis| !axis.out.surely_eq(0));
+            let mut inner = Size::ONE;
             for (&stride, &size) in operand.strides.iter().zip(shape) {
                 match axes.next() {
                     Some(axis) => axis.strides.push(stride),
-                    None => inner += size.saturating_sub(1) * stride,
+                    None => inner += (size - 1).max(0) * stride,
                 }
             }
-            self.axes.iter_mut().filter(|axis| axis.out == 0).for_each(|axis| axis.strides.push(0));
+            self.axes
+                .iter_mut()
+                .filter(|axis| axis.out.surely_eq(0))
+                .for_each(|axis| axis.strides.push(Size::ZERO));
             self.inner.push(inner);
         }
         self
@@ -90,27 +94,27 @@ impl Space {
 }
 
 /// The directions of a spec; none for copies, which have a way of their own, and ranges.
-pub(crate) fn space(spec: &Spec) -> Space {
-    let new = |inner: &[u64], out_inner: u64| Space { axes: Vec::new(), inner: inner.to_vec(), out_inner };
+pub(crate) fn space(spec: &Spec<Size>) -> Space {
+    let new = |inner: &[Size], out_inner: Size| Space { axes: Vec::new(), inner: inner.to_vec(), out_inner };
     match spec {
         Spec::Elementwise(s) => {
             let out = contiguous(&s.shape);
             let operands = &s.chain.operands;
-            (0..s.shape.len()).fold(new(&vec![1; operands.len()], 1), |space, dim| {
+            (0..s.shape.len()).fold(new(&vec![Size::ONE; operands.len()], Size::ONE), |space, dim| {
                 let strides = operands.iter().map(|operand| operand.strides[dim]).collect();
-                space.axis(Along::Dim(dim), s.shape[dim], strides, out[dim].unsigned_abs())
+                space.axis(Along::Dim(dim), s.shape[dim], strides, out[dim])
             })
         }
         Spec::MatMul(s) => {
             let (rank, shape) = (s.batch.len(), [&s.batch[..], &[s.m, s.n]].concat());
             let out = contiguous(&shape);
             let (a, b) = (&s.a_strides, &s.b_strides);
-            let batch = (0..rank).fold(new(&[1, 1], 1), |space, dim| {
-                space.axis(Along::Dim(dim), s.batch[dim], vec![a[dim], b[dim]], out[dim].unsigned_abs())
+            let batch = (0..rank).fold(new(&[Size::ONE; 2], Size::ONE), |space, dim| {
+                space.axis(Along::Dim(dim), s.batch[dim], vec![a[dim], b[dim]], out[dim])
             });
             batch
-                .axis(Along::M, s.m, vec![a[rank], 0], s.n)
-                .axis(Along::N, s.n, vec![0, b[rank + 1]], 1)
+                .axis(Along::M, s.m, vec![a[rank], Size::ZERO], s.n)
+                .axis(Along::N, s.n, vec![Size::ZERO, b[rank + 1]], Size::ONE)
                 .epilogue(&s.epilogue, &shape)
                 .axis_of_terms(Along::K, s.k, &[a[rank + 1], b[rank]])
         }
@@ -124,7 +128,7 @@ pub(crate) fn space(spec: &Spec) -> Space {
             let space = new(&[block], s.inner).axis(Along::Outer, s.outer, vec![block], s.inner);
             let space = space.epilogue(&s.epilogue, &[s.outer, s.inner]);
             // Elsewhere a part of the elements does not lie in a row.
-            if s.outer > 1 || terms(s).is_none() {
+            if !s.outer.surely_le(1) || terms(s).is_none() {
                 return space;
             }
             Space { inner: [&[s.inner], &space.inner[1..]].concat(), ..space }.axis_of_terms(
@@ -143,22 +147,24 @@ pub(crate) fn space(spec: &Spec) -> Space {
         Spec::Gather(s) => {
             let held = s.rows.end - s.rows.start;
             let (block, row) = (held * s.inner, s.count * s.inner);
-            if s.outer > 1 {
-                return new(&[block, s.count], row).axis(Along::Outer, s.outer, vec![block, 0], row);
+            if !s.outer.surely_le(1) {
+                let strides = vec![block, Size::ZERO];
+                return new(&[block, s.count], row).axis(Along::Outer, s.outer, strides, row);
             }
-            new(&[s.inner, 1], s.inner).axis(Along::Count, s.count, vec![0, 1], s.inner).axis_of_terms(
+            let strides = vec![Size::ZERO, Size::ONE];
+            new(&[s.inner, Size::ONE], s.inner).axis(Along::Count, s.count, strides, s.inner).axis_of_terms(
                 Along::Rows,
                 held,
-                &[s.inner, 0],
+                &[s.inner, Size::ZERO],
             )
         }
         Spec::GatherNd(s) => {
-            let (block, tuple) = (elements(&s.dims) * s.inner, s.dims.len() as u64);
-            if s.batch > 1 {
+            let (block, tuple) = (elements(&s.dims) * s.inner, Size::from(s.dims.len()));
+            if !s.batch.surely_le(1) {
                 let (tuples, row) = (s.count * tuple, s.count * s.inner);
                 return new(&[block, tuples], row).axis(Along::Outer, s.batch, vec![block, tuples], row);
             }
-            new(&[block, tuple], s.inner).axis(Along::Count, s.count, vec![0, tuple], s.inner)
+            new(&[block, tuple], s.inner).axis(Along::Count, s.count, vec![Size::ZERO, tuple], s.inner)
         }
         Spec::Copy(_) | Spec::Range(_) => Space::default(),
     }
@@ -166,28 +172,33 @@ pub(crate) fn space(spec: &Spec) -> Space {
 
 impl Space {
     /// An axis whose steps all write the same elements; it reads those operands, and none of the epilogue's.
-    fn axis_of_terms(self, along: Along, size: u64, strides: &[u64]) -> Self {
+    fn axis_of_terms(self, along: Along, size: Size, strides: &[Size]) -> Self {
         let mut strides = strides.to_vec();
-        strides.resize(self.inner.len(), 0);
-        self.axis(along, size, strides, 0)
+        strides.resize(self.inner.len(), Size::ZERO);
+        self.axis(along, size, strides, Size::ZERO)
     }
 }
 
-fn conv(s: &ConvSpec) -> Space {
+/// Groups of a convolution, which are the same for all shapes.
+fn groups_of(s: &ConvSpec<Size>) -> Size {
+    s.groups.max(1)
+}
+
+fn conv(s: &ConvSpec<Size>) -> Space {
     let (input, output) = (elements(&s.input), elements(&s.output));
-    let groups = s.groups.max(1);
+    let groups = groups_of(s);
     let (channels, filters) = (s.channels / groups, s.filters / groups);
     let taps = channels * elements(&s.kernel);
     let shape = [s.batch, s.filters, s.output[0], s.output[1]];
-    let new = |x: u64, w: u64, out: u64| Space { axes: Vec::new(), inner: vec![x, w], out_inner: out };
+    let new = |x: Size, w: Size, out: Size| Space { axes: Vec::new(), inner: vec![x, w], out_inner: out };
     let image = s.channels * input;
-    if s.batch > 1 && (groups > 1 || s.packed) {
+    if !s.batch.surely_le(1) && (groups > 1 || s.packed) {
         let space = new(image, s.filters * taps, s.filters * output);
         return space
-            .axis(Along::Outer, s.batch, vec![image, 0], s.filters * output)
+            .axis(Along::Outer, s.batch, vec![image, Size::ZERO], s.filters * output)
             .epilogue(&s.epilogue, &shape);
     }
-    let outer = |space: Space| space.axis(Along::Outer, s.batch, vec![image, 0], s.filters * output);
+    let outer = |space: Space| space.axis(Along::Outer, s.batch, vec![image, Size::ZERO], s.filters * output);
     if groups > 1 {
         // Strides along filters become strides along groups: filters of one group lie side by side.
         let mut space = outer(new(channels * input, filters * taps, filters * output)).axis(
@@ -197,20 +208,21 @@ fn conv(s: &ConvSpec) -> Space {
             filters * output,
         );
         for operand in s.epilogue.operands.iter().skip(1) {
-            let [z, f, y, x] = [0, 1, 2, 3].map(|dim| operand.strides.get(dim).copied().unwrap_or(0));
+            let [z, f, y, x] =
+                [0, 1, 2, 3].map(|dim| operand.strides.get(dim).copied().unwrap_or(Size::ZERO));
             space.axes[0].strides.push(z);
             space.axes[1].strides.push(f * filters);
-            space.inner.push(1 + (filters - 1) * f + (s.output[0] - 1) * y + (s.output[1] - 1) * x);
+            space.inner.push(Size::ONE + (filters - 1) * f + (s.output[0] - 1) * y + (s.output[1] - 1) * x);
         }
         return space;
     }
     outer(new(image, taps, output))
-        .axis(Along::Filter, s.filters, vec![0, taps], output)
+        .axis(Along::Filter, s.filters, vec![Size::ZERO, taps], output)
         .epilogue(&s.epilogue, &shape)
 }
 
 /// What joins two parts of a reduction; `None` where nothing does.
-fn terms(spec: &ReduceSpec) -> Option<BinaryOp> {
+fn terms(spec: &ReduceSpec<Size>) -> Option<BinaryOp> {
     match spec.op {
         ReduceOp::Sum => Some(BinaryOp::Add),
         ReduceOp::Prod => Some(BinaryOp::Mul),
@@ -223,15 +235,15 @@ fn terms(spec: &ReduceSpec) -> Option<BinaryOp> {
 }
 
 /// What the joined terms of a spec are multiplied by, if by anything.
-pub(crate) fn scale(spec: &Spec) -> Option<f32> {
+pub(crate) fn scale(spec: &Spec<Size>) -> Option<f32> {
     match spec {
-        Spec::Reduce(s) if s.op == ReduceOp::Mean => Some(1.0 / s.len as f32),
+        Spec::Reduce(s) if s.op == ReduceOp::Mean => Some(1.0 / s.len.pin() as f32),
         _ => None,
     }
 }
 
 /// How parts along a direction make the result.
-pub(crate) fn joining(spec: &Spec, along: Along) -> Joining {
+pub(crate) fn joining(spec: &Spec<Size>, along: Along) -> Joining {
     match (spec, along) {
         (Spec::MatMul(_), Along::K) => Joining::Terms(BinaryOp::Add),
         (Spec::Reduce(s), Along::Len) => terms(s).map_or(Joining::Apart, Joining::Terms),
@@ -241,8 +253,8 @@ pub(crate) fn joining(spec: &Spec, along: Along) -> Joining {
 }
 
 /// The part of a spec that steps `range` of a direction make.
-pub(crate) fn part(spec: &Spec, along: Along, range: &Range<u64>) -> Spec {
-    let (mut part, len) = (spec.clone(), range.end - range.start);
+pub(crate) fn part(spec: &Spec<Size>, along: Along, range: &Range<u64>) -> Spec<Size> {
+    let (mut part, len) = (spec.clone(), Size::from(range.end - range.start));
     match (&mut part, along) {
         (Spec::Elementwise(s), Along::Dim(dim)) => s.shape[dim] = len,
         (Spec::MatMul(s), _) => {
@@ -255,7 +267,7 @@ pub(crate) fn part(spec: &Spec, along: Along, range: &Range<u64>) -> Spec {
             anchor(&mut s.epilogue, &[&s.batch[..], &[s.m, s.n]].concat());
         }
         (Spec::Conv(s), _) => {
-            let (channels, filters) = (s.channels / s.groups.max(1), s.filters / s.groups.max(1));
+            let (channels, filters) = (s.channels / groups_of(s), s.filters / groups_of(s));
             match along {
                 Along::Outer => s.batch = len,
                 Along::Filter => s.filters = len,
@@ -296,14 +308,14 @@ pub(crate) fn part(spec: &Spec, along: Along, range: &Range<u64>) -> Spec {
 }
 
 /// Lays operand 0, the result itself, over another shape.
-pub(crate) fn anchor(epilogue: &mut Chain, shape: &[u64]) {
+pub(crate) fn anchor(epilogue: &mut Chain<Size>, shape: &[Size]) {
     if let Some(own) = epilogue.operands.first_mut() {
-        own.strides = contiguous(shape).into_iter().map(i64::unsigned_abs).collect();
+        own.strides = contiguous(shape);
     }
 }
 
 /// The epilogue of a spec.
-fn epilogue(spec: &mut Spec) -> Option<&mut Chain> {
+fn epilogue(spec: &mut Spec<Size>) -> Option<&mut Chain<Size>> {
     match spec {
         Spec::MatMul(s) => Some(&mut s.epilogue),
         Spec::Reduce(s) => Some(&mut s.epilogue),
@@ -312,7 +324,7 @@ fn epilogue(spec: &mut Spec) -> Option<&mut Chain> {
 }
 
 /// Takes the epilogue off a spec, which then makes a term and nothing more. Answers what it was.
-pub(crate) fn bare(spec: &mut Spec) -> Option<Chain> {
+pub(crate) fn bare(spec: &mut Spec<Size>) -> Option<Chain<Size>> {
     let chain = epilogue(spec)?;
     let own = chain.operands.first()?.clone();
     let result = own.dtype;
@@ -320,9 +332,9 @@ pub(crate) fn bare(spec: &mut Spec) -> Option<Chain> {
 }
 
 /// Lets a spec join its own term to an operand, the last one of its epilogue, and scale the result, before anything else.
-pub(crate) fn accumulate(spec: &mut Spec, join: BinaryOp, scale: Option<f32>) -> Option<()> {
+pub(crate) fn accumulate(spec: &mut Spec<Size>, join: BinaryOp, scale: Option<f32>) -> Option<()> {
     let chain = epilogue(spec)?;
-    let own: Operand = chain.operands.first()?.clone();
+    let own: Operand<Size> = chain.operands.first()?.clone();
     let dtype: DType = own.dtype;
     let args = vec![Arg::Operand(chain.operands.len() as u32), Arg::Operand(0)];
     let mut first = vec![Step { op: StepOp::Binary(join), args, dtype }];

@@ -64,5 +64,5 @@ mod view;
 
 pub use form::{Chain, PeakForm, Proof};
 pub use plan::{Regret, Replayed, SymbolicPlan};
-pub use problem::{SymbolicBuffer, SymbolicError, SymbolicProblem};
+pub use problem::{HORIZONS, SymbolicBuffer, SymbolicError, SymbolicProblem};
 pub use reserve::Reservation;

@@ -4,7 +4,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
-use bayplan_expr::{Bindings, Expr, MaximumError, Scope, ScopeError, bounds, maximum};
+use bayplan_expr::{Bindings, Bounds, Expr, MaximumError, Scope, ScopeError, bounds, maximum};
 
 use super::domain::Domain;
 use crate::bound::LowerBound;
@@ -52,6 +52,10 @@ pub struct SymbolicProblem {
     events: Vec<Event>,
 }
 
+/// Where symbols without an upper bound end: no dim of a tensor that exists is as large as the first; products of several
+/// such symbols leave the 64 bits of a size sooner.
+pub const HORIZONS: [i64; 4] = [1 << 40, 1 << 28, 1 << 18, 1 << 12];
+
 #[derive(Clone, Copy, Debug)]
 struct Event {
     point: u32,
@@ -91,6 +95,28 @@ impl SymbolicProblem {
         })?;
         let events = events(&buffers, &size_of);
         Ok(Self { buffers, scope, domain, sizes, size_of, largest, events })
+    }
+
+    /// The same where some symbols have no upper bound: they are taken to end where the sizes would be no numbers of
+    /// bytes any more, at the highest power of two of [`HORIZONS`]. What is proved of the peak holds up to there; there
+    /// is no size that could be reserved for all of it.
+    ///
+    /// # Errors
+    /// As [`SymbolicProblem::new`] for the lowest horizon.
+    pub fn open(buffers: &[SymbolicBuffer], scope: &Scope) -> Result<Self, SymbolicError> {
+        let at = |horizon: i64| {
+            let mut ended = scope.clone();
+            for symbol in buffers.iter().flat_map(|buffer| buffer.size.symbols()) {
+                let Bounds { lower, upper } = ended.get(symbol);
+                if upper.is_none() {
+                    // Never empty, so it is always taken.
+                    let _ = ended.declare(symbol, Bounds::between(lower, lower.max(horizon)));
+                }
+            }
+            Self::new(buffers.to_vec(), ended)
+        };
+        let [higher @ .., lowest] = HORIZONS;
+        higher.into_iter().find_map(|horizon| at(horizon).ok()).map_or_else(|| at(lowest), Ok)
     }
 
     /// The buffers, in the order given.
