@@ -13,18 +13,64 @@ use crate::liveness::{self, Liveness, Reuse, Stages};
 use crate::lowered::Lowered;
 use crate::policy::Ports;
 use crate::program::{Order, Program};
+use crate::weights::Weights;
 use crate::{Options, concat, fuse, lower, schedule, simplify, split, verify};
 
-/// The program for one shape. With `pinned`, the symbols that it does not name may have other values in other programs
-/// of the same family: what follows from them is neither uploaded nor loaded, so that all have the same weights.
+/// The program for one shape. With `shared`, the symbols that are not pinned may have other values in other
+/// programs of the same family: what follows from them is neither uploaded nor loaded, so that all have the same weights.
 pub(crate) fn program(
     graph: &Graph,
     dims: &Bindings,
     target: &Target,
     options: &Options,
     read: &ReadConstant<'_>,
-    pinned: Option<&Bindings>,
+    shared: Option<Shared<'_>>,
 ) -> Result<Program, CompileError> {
+    let Work { bound, mut lowered, mut stages } =
+        work(graph, dims, target, options, read, shared.map(|shared| shared.pinned))?;
+    if let Some(weights) = shared.and_then(|shared| shared.weights) {
+        let not_of_all = || CompileError::Weights { function: graph.name.to_string(), dims: dims.clone() };
+        (lowered, stages) = weights.frame(&lowered, &stages).ok_or_else(not_of_all)?;
+    }
+    let ports = Ports::new(graph, &options.inputs, &options.outputs);
+    let make = |stages: &Stages| {
+        let Placed { lowered, live, placement } = placed(lowered.clone(), stages, &ports, target, options)?;
+        assemble(&bound, &lowered, stages, &live, placement, target, dims)
+    };
+    let mut program = make(&stages)?;
+    // Where nothing shares bytes every order needs the same.
+    if options.order == Order::Search && options.share {
+        program = schedule::schedule(program, &lowered, &stages, &ports, options, make)?;
+    }
+    verify(&program).map_err(|violation| CompileError::Verify(violation.to_string()))?;
+    Ok(program)
+}
+
+/// What all programs of a family have in common.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shared<'a> {
+    /// The symbols that have one value in all of them.
+    pub(crate) pinned: &'a Bindings,
+    /// What all of them load, if they are of several functions.
+    pub(crate) weights: Option<&'a Weights>,
+}
+
+/// A graph as device work, with what of it is done once.
+pub(crate) struct Work {
+    bound: Graph,
+    pub(crate) lowered: Lowered,
+    pub(crate) stages: Stages,
+}
+
+/// Everything up to the operations themselves.
+pub(crate) fn work(
+    graph: &Graph,
+    dims: &Bindings,
+    target: &Target,
+    options: &Options,
+    read: &ReadConstant<'_>,
+    pinned: Option<&Bindings>,
+) -> Result<Work, CompileError> {
     let bound = graph.bind(dims).map_err(|e| CompileError::Bind(e.to_string()))?;
     let mut known = fold::fold(&bound, read)?;
     if let Some(pinned) = pinned {
@@ -44,18 +90,7 @@ pub(crate) fn program(
     }
     split::split(&mut lowered, &mut fixed, target).map_err(CompileError::Unsupported)?;
     let stages = liveness::stages(&lowered, &fixed);
-    let ports = Ports::new(graph, &options.inputs, &options.outputs);
-    let make = |stages: &Stages| {
-        let Placed { lowered, live, placement } = placed(lowered.clone(), stages, &ports, target, options)?;
-        assemble(&bound, &lowered, stages, &live, placement, target, dims)
-    };
-    let mut program = make(&stages)?;
-    // Where nothing shares bytes every order needs the same.
-    if options.order == Order::Search && options.share {
-        program = schedule::schedule(program, &lowered, &stages, &ports, options, make)?;
-    }
-    verify(&program).map_err(|violation| CompileError::Verify(violation.to_string()))?;
-    Ok(program)
+    Ok(Work { bound, lowered, stages })
 }
 
 fn is_open(e: &Expr, pinned: &Bindings) -> bool {

@@ -7,11 +7,16 @@ use bayplan_expr::{Bindings, Bounds, Scope};
 use bayplan_graph::{BindError, ByteRange, ConstData, Graph, Tensor, Tie, ValueSource};
 use bayplan_shaders::Target;
 
+use crate::concrete::Shared;
 use crate::error::CompileError;
+use crate::family_paths::Routes;
 use crate::fold::{MAX_CONSTANT, ReadConstant};
 use crate::inputs::{GivenShape, InputError, match_shapes, shapes_of};
+use crate::paths::{Paths, Role};
+use crate::policy::Policies;
 use crate::program::{Arena, BufferKind, Program};
-use crate::{Options, concrete, family_dims, policy};
+use crate::weights::Weights;
+use crate::{Options, concrete, family_dims, family_paths, policy};
 
 /// What is known of the symbols of a graph before the shapes of a run are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,8 +61,12 @@ pub struct Family {
     target: Target,
     options: Options,
     /// The small constants that lie in files: shapes that come later fold with them.
-    constants: BTreeMap<(u32, u64, u64), Vec<u8>>,
+    constants: Constants,
     first: Program,
+    /// The function that `first` is of.
+    first_function: FunctionId,
+    /// What all functions load, if there are several.
+    weights: Option<Weights>,
     reserved: Result<Reservation, CompileError>,
 }
 
@@ -74,6 +83,10 @@ struct Member {
     limits: Scope,
     /// Symbols that follow from others, as the graph needs two dimensions equal.
     ties: Vec<Tie>,
+    /// The ways through its Ifs, if it has any: then it has no program of its own.
+    routes: Option<Routes>,
+    /// What it is for, if it is part of a way through Ifs.
+    role: Option<Role>,
 }
 
 /// Symbols whose corners are all compiled; of more, only the lowest and the highest.
@@ -108,19 +121,37 @@ impl Family {
         let graphs: Vec<&Graph> = functions.iter().map(|function| function.graph).collect();
         policy::check_names(&graphs, &options.inputs, &options.outputs)?;
         let mut constants = BTreeMap::new();
-        let mut members = Vec::with_capacity(functions.len());
+        let (mut members, mut ways) = (Vec::with_capacity(functions.len()), Vec::new());
         for function in functions {
             keep_constants(function.graph, read, &mut constants)?;
-            members.push(Member::new(function)?);
+            let mut member = Member::new(function, None)?;
+            let paths = Paths::new(function.graph)?;
+            if paths.functions().first().is_some_and(|first| first.graph != *function.graph) {
+                let first = functions.len() + ways.len();
+                for way in paths.functions() {
+                    let dims = family_paths::dims_of(way, function.dims)?;
+                    ways.push(Member::new(
+                        &Function { name: &way.name, graph: &way.graph, dims: &dims },
+                        Some(way.role),
+                    )?);
+                }
+                member.routes = Some(Routes { paths, first });
+            }
+            members.push(member);
         }
-        let Some(member) = members.first() else {
+        members.extend(ways);
+        let Some(first_function) = members.iter().position(|member| member.routes.is_none()) else {
             return Err(CompileError::Bind("a family needs at least one function".into()));
         };
-        let compile = |member: &Member, point: &Bindings| member.compile(point, target, options, &constants);
+        let weights = union(&members, target, options, &constants)?;
+        let compile = |member: &Member, point: &Bindings| {
+            member.compile(point, target, options, &constants, weights.as_ref())
+        };
+        let member = &members[first_function];
         let first = compile(member, &member.general())?;
         let mut reserved = Reservation { arena_bytes: first.arena_bytes, blocks: first.blocks.clone() };
         let mut unbounded = Vec::new();
-        for member in &members {
+        for member in members.iter().filter(|member| member.routes.is_none()) {
             let open = member.unbounded();
             for point in if open.is_empty() { member.corners() } else { Vec::new() } {
                 reserved.grow(&compile(member, &point)?)?;
@@ -133,7 +164,8 @@ impl Family {
             Err(CompileError::Unbounded { dims: unbounded })
         };
         let (target, options) = (target.clone(), options.clone());
-        Ok(Self { functions: members, target, options, constants, first, reserved })
+        let first_function = FunctionId(first_function as u32);
+        Ok(Self { functions: members, target, options, constants, first, first_function, weights, reserved })
     }
 
     /// A family of one program: it serves the shape that it was compiled for.
@@ -147,6 +179,8 @@ impl Family {
             scope: Scope::new(),
             limits: Scope::new(),
             ties: Vec::new(),
+            routes: None,
+            role: None,
         };
         Self {
             functions: vec![member],
@@ -154,6 +188,8 @@ impl Family {
             options: Options::default(),
             constants: BTreeMap::new(),
             first: program,
+            first_function: FunctionId(0),
+            weights: None,
             reserved: Ok(reserved),
         }
     }
@@ -213,11 +249,25 @@ impl Family {
     /// Dims outside the bounds, or as [`compile`](crate::compile).
     pub fn at(&self, function: FunctionId, dims: &Bindings) -> Result<Program, CompileError> {
         let member = self.member(function)?;
-        let dims = member.whole(dims)?;
-        if dims == self.first.dims && function == FunctionId(0) {
+        if member.routes.is_some() {
+            let name = bayplan_text::escape(&member.name);
+            let reason =
+                format!("`{name}` has Ifs: each way through them is a function, Family::next says which");
+            return Err(CompileError::Paths(reason));
+        }
+        let is_way = self.functions.iter().filter_map(|member| member.routes.as_ref());
+        let is_way =
+            is_way.map(|routes| routes.first).min().is_some_and(|first| function.0 as usize >= first);
+        let dims = match &member.graph {
+            // The model's dims; the way may have fewer.
+            Some(graph) if is_way => member.whole(&family_paths::own(graph, dims))?,
+            _ => member.whole(dims)?,
+        };
+        if dims == self.first.dims && function == self.first_function {
             return Ok(self.first.clone());
         }
-        let program = member.compile(&dims, &self.target, &self.options, &self.constants)?;
+        let weights = self.weights.as_ref();
+        let program = member.compile(&dims, &self.target, &self.options, &self.constants, weights)?;
         if !same_weights(&self.first, &program) {
             return Err(CompileError::Weights { function: member.name.clone(), dims });
         }
@@ -250,6 +300,9 @@ impl Family {
         if member.graph.is_none() {
             return vec![self.first.dims.clone()];
         }
+        if member.routes.is_some() {
+            return Vec::new();
+        }
         let mut points = vec![member.general()];
         if member.unbounded().is_empty() {
             points.extend(member.corners());
@@ -262,6 +315,11 @@ impl Family {
             }
         });
         points
+    }
+
+    /// The ways through a function's Ifs, if it has any.
+    pub(crate) fn routes(&self, function: FunctionId) -> Result<Option<&Routes>, CompileError> {
+        self.member(function).map(|member| member.routes.as_ref())
     }
 
     fn member(&self, function: FunctionId) -> Result<&Member, CompileError> {
@@ -296,7 +354,8 @@ impl Reservation {
 }
 
 impl Member {
-    fn new(function: &Function<'_>) -> Result<Self, CompileError> {
+    /// A function; with a role, one of the ways through a model whose inputs say its dims.
+    fn new(function: &Function<'_>, role: Option<Role>) -> Result<Self, CompileError> {
         let Function { name, graph, dims } = *function;
         let bind = |e: BindError| CompileError::Bind(e.to_string());
         let free = graph.free_symbols();
@@ -309,7 +368,7 @@ impl Member {
         let open = graph.pin(&dims.pinned, &dims.bounds).map_err(bind)?;
         let ties = graph.ties(&dims.pinned);
         let loose = family_dims::undetermined(graph, &dims.pinned, &ties);
-        if !loose.is_empty() {
+        if role.is_none() && !loose.is_empty() {
             return Err(CompileError::Undetermined { dims: loose });
         }
         let mut limits = open.symbols.clone();
@@ -320,7 +379,7 @@ impl Member {
             limits.declare(symbol, both).map_err(|e| CompileError::Bind(e.to_string()))?;
         }
         let (name, pinned, scope) = (name.to_string(), dims.pinned.clone(), open.symbols);
-        Ok(Self { name, graph: Some(graph.clone()), pinned, scope, limits, ties })
+        Ok(Self { name, graph: Some(graph.clone()), pinned, scope, limits, ties, routes: None, role })
     }
 
     /// Symbols without an upper bound.
@@ -404,16 +463,46 @@ impl Member {
         point: &Bindings,
         target: &Target,
         options: &Options,
-        constants: &BTreeMap<(u32, u64, u64), Vec<u8>>,
+        constants: &Constants,
+        weights: Option<&Weights>,
     ) -> Result<Program, CompileError> {
-        let Some(graph) = &self.graph else {
-            return Err(CompileError::Bind(format!("`{}` was compiled for one shape", self.name)));
-        };
-        let read = |range: &ByteRange| {
-            constants.get(&key(range)).cloned().ok_or_else(|| "it was not kept".to_string())
-        };
-        concrete::program(graph, point, target, options, &read, Some(&self.pinned))
+        let graph = self.graph()?;
+        let shared = Shared { pinned: &self.pinned, weights };
+        let read = |range: &ByteRange| kept(constants, range);
+        // The element of a condition is read before anything else runs.
+        let asking = Options { outputs: Policies::default(), ..options.clone() };
+        let options = if self.role == Some(Role::Condition) { &asking } else { options };
+        concrete::program(graph, point, target, options, &read, Some(shared))
     }
+
+    fn graph(&self) -> Result<&Graph, CompileError> {
+        let one_shape = || CompileError::Bind(format!("`{}` was compiled for one shape", self.name));
+        self.graph.as_ref().ok_or_else(one_shape)
+    }
+}
+
+/// Small constants that lie in files.
+type Constants = BTreeMap<(u32, u64, u64), Vec<u8>>;
+
+fn kept(constants: &Constants, range: &ByteRange) -> Result<Vec<u8>, String> {
+    constants.get(&key(range)).cloned().ok_or_else(|| "it was not kept".to_string())
+}
+
+/// What several functions load, together; of one it is what it loads itself.
+fn union(
+    members: &[Member],
+    target: &Target,
+    options: &Options,
+    constants: &Constants,
+) -> Result<Option<Weights>, CompileError> {
+    let mut weights = Weights::default();
+    let with_programs: Vec<&Member> = members.iter().filter(|member| member.routes.is_none()).collect();
+    for member in with_programs.iter().filter(|_| with_programs.len() > 1) {
+        let (graph, point, pinned) = (member.graph()?, member.general(), Some(&member.pinned));
+        let work = concrete::work(graph, &point, target, options, &|range| kept(constants, range), pinned)?;
+        weights.add(&work.lowered, &work.stages);
+    }
+    Ok((with_programs.len() > 1).then_some(weights))
 }
 
 /// Whether two programs load the same weights to the same places.

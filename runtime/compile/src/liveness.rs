@@ -128,6 +128,9 @@ pub(crate) fn storages(lowered: &Lowered, stages: &Stages, ports: &Ports) -> Liv
         let span = &mut run[input.index()];
         *span = Some(0..span.as_ref().map_or(1, |span| span.end));
     }
+    for &weight in &lowered.kept {
+        run[weight.index()].get_or_insert(0..end);
+    }
     let mut is_output = vec![false; lowered.tensors.len()];
     for &output in &lowered.outputs {
         is_output[output.index()] = true;

@@ -89,6 +89,8 @@ pub(crate) struct Lowered {
     pub(crate) inputs: Vec<TensorId>,
     /// In the order of the graph's outputs; each has storage of its own.
     pub(crate) outputs: Vec<TensorId>,
+    /// Weights that other functions of the same session read at their runs.
+    pub(crate) kept: Vec<TensorId>,
 }
 
 impl Lowered {

@@ -1,7 +1,7 @@
 //! Ways through Ifs: which there are, who decides, and that each computes what the whole graph computes.
 
-use bayplan_compile::paths::{MAX_PATHS, PathFunction, Paths, Role, Step};
-use bayplan_compile::{Arena, Options, Order, compile};
+use bayplan_compile::paths::{self, MAX_PATHS, PathFunction, Paths, Role};
+use bayplan_compile::{Arena, Dims, Family, FunctionId, Options, Order, Step, compile};
 use bayplan_expr::{Bindings, Expr};
 use bayplan_graph::op::{BinaryOp, UnaryOp, ViewOp};
 use bayplan_graph::{DType, Graph, NoFiles, Op, Tensor, TensorType, ValueId, eval, verify};
@@ -49,14 +49,14 @@ fn run(graph: &Graph, paths: &Paths, inputs: &[Tensor]) -> (Vec<Tensor>, Vec<usi
     let (mut decided, mut asked) = (Vec::new(), Vec::new());
     loop {
         match paths.next(&dims, &named, &decided).expect("a step") {
-            Step::Run(index) => {
+            paths::Step::Run(index) => {
                 let function = &paths.functions()[index];
                 assert_eq!(function.role, Role::Run);
                 let names: Vec<_> = (0..graph.outputs.len()).map(|i| function.graph.output_name(i)).collect();
                 assert!((0..names.len()).all(|i| names[i] == graph.output_name(i)));
                 return (call(function), asked);
             }
-            Step::Decide { function } => {
+            paths::Step::Decide { function } => {
                 assert_eq!(paths.functions()[function].role, Role::Condition);
                 decided.push(call(&paths.functions()[function])[0].bytes()[0] != 0);
                 asked.push(function);
@@ -230,4 +230,54 @@ fn bodies_overlay() {
     };
     assert_eq!((arena(false, true), arena(true, true)), (48, 48), "G4");
     assert_eq!((arena(false, false), arena(true, false)), (48, 24), "G4i");
+}
+
+/// Both bodies are functions of one family: one arena, one load program with the weights of both.
+#[test]
+fn ways_are_functions_of_one_family() {
+    let mut b = Builder::new("model");
+    let x = b.floats(&[100]);
+    let big = |seed| floats(&[100, 100], seed);
+    let [both, first, second] = [1, 2, 3].map(|seed| b.constant(&big(seed)));
+    let one = b.ints(&[1]);
+    let row = b.ints(&[1, 100]);
+    let y = b.op(Op::View(ViewOp::Reshape { allow_zero: false }), &[x, row]);
+    let sum = b.op(Op::Reduce(bayplan_graph::op::ReduceOp::Sum, bayplan_graph::op::Keep::None), &[y, one]);
+    let zero = b.scalar(0.0);
+    let c = b.op(Op::Binary(BinaryOp::Less), &[sum, zero]);
+    let then = b.op(Op::MatMul, &[y, both]);
+    let then = b.op(Op::MatMul, &[then, first]);
+    let other = b.op(Op::MatMul, &[y, second]);
+    let other = b.op(Op::MatMul, &[other, both]);
+    let z = b.op(branch(2, 2), &[c, then, other]);
+    b.output(z);
+    let read = |_: &bayplan_graph::ByteRange| Err("no file".to_string());
+    let (dims, target, options) = (Dims::default(), Target::generic(), Options::default());
+    let family = Family::new(&b.graph, &dims, &target, &options, &read).expect("a family");
+    let model = FunctionId(0);
+    assert_eq!(family.functions().len(), 4, "the model, two ways, a condition");
+    let none = Bindings::new();
+    let next = |decided: &[bool]| family.next(model, &none, &[], decided).expect("a step");
+    let Step::Decide(asked) = next(&[]) else { panic!("data decide") };
+    let ways = [true, false].map(|truth| match next(&[truth]) {
+        Step::Run(function) => function,
+        Step::Decide(_) => panic!("one condition"),
+    });
+    assert_ne!(ways[0], ways[1]);
+    let programs = [ways[0], ways[1], asked].map(|function| family.at(function, &none).expect("a program"));
+    let reserved = family.reservation().expect("bounded");
+    for program in &programs {
+        assert_eq!((&program.uploads, &program.load), (&family.first().uploads, &family.first().load));
+        assert!(program.arena_bytes.iter().zip(&reserved.arena_bytes).all(|(own, all)| own <= all));
+    }
+    let activations = |index: usize| programs[index].arena_bytes[Arena::Activations.index()];
+    assert_eq!(
+        reserved.arena_bytes[Arena::Activations.index()],
+        (0..3).map(activations).max().expect("three")
+    );
+    let uploaded: u64 = family.first().uploads.iter().map(|upload| upload.elements).sum();
+    assert!((30_000..30_100).contains(&uploaded), "each weight once: {uploaded}");
+    assert_eq!(family.next(asked, &none, &[], &[]).expect("a step"), Step::Run(asked));
+    let message = family.at(model, &none).expect_err("it has no program of its own").to_string();
+    assert!(message.contains("has Ifs"), "{message}");
 }
