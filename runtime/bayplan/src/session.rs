@@ -48,7 +48,11 @@ impl Session {
                     return Err(bayplan_engine::EngineError::Fault { fault: fault.name() }.into());
                 }
                 let SessionOptions { recording, timeout, .. } = options;
-                let options = bayplan_host::SessionOptions { recording, timeout };
+                let options = bayplan_host::SessionOptions {
+                    recording,
+                    timeout,
+                    ..bayplan_host::SessionOptions::default()
+                };
                 Executor::Host(bayplan_host::Session::new(program, weights, options)?)
             }
         };
@@ -117,10 +121,8 @@ impl Session {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Copy)]
 pub struct Outputs<'s>(Lent<'s>);
 
-#[derive(Clone, Copy)]
 enum Lent<'s> {
     Vulkan(bayplan_engine::Outputs<'s>),
     Host(bayplan_host::Outputs<'s>),
@@ -136,15 +138,15 @@ enum One<'s> {
     Host(bayplan_host::Output<'s>),
 }
 
-impl<'s> Outputs<'s> {
+impl Outputs<'_> {
     /// The output of that name.
-    pub fn get(&self, name: &str) -> Option<Output<'s>> {
+    pub fn get(&self, name: &str) -> Option<Output<'_>> {
         self.iter().find(|output| output.name() == name)
     }
 
     /// All outputs, in the model's order.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = Output<'s>> + use<'s> {
-        let all: Vec<Output<'s>> = match self.0 {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Output<'_>> {
+        let all: Vec<Output<'_>> = match &self.0 {
             Lent::Vulkan(outputs) => outputs.iter().map(|output| Output(One::Vulkan(output))).collect(),
             Lent::Host(outputs) => outputs.iter().map(|output| Output(One::Host(output))).collect(),
         };

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bayplan_expr::{Bindings, Bounds, Scope};
-use bayplan_graph::{BindError, ByteRange, ConstData, Graph, Tensor, Tie, ValueSource};
+use bayplan_graph::{BindError, ByteRange, ConstData, Graph, Tie, ValueSource};
 use bayplan_shaders::Target;
 
 use crate::concrete::Shared;
 use crate::error::CompileError;
 use crate::family_paths::Routes;
 use crate::fold::{MAX_CONSTANT, ReadConstant};
-use crate::inputs::{GivenShape, InputError, match_shapes, shapes_of};
+use crate::inputs::{InputError, Shaped, match_shapes, shapes_of};
 use crate::paths::{Paths, Role};
 use crate::policy::Policies;
 use crate::program::{Arena, BufferKind, Program};
@@ -224,15 +224,12 @@ impl Family {
     /// # Errors
     /// An input is missing, unknown, given twice, of another type or rank; its sizes do not fit what the model declares or
     /// those of the other inputs; a dim is outside its bounds ([`InputError::BoundExceeded`]). Nothing was written then.
-    pub fn dims(&self, function: FunctionId, inputs: &[(&str, &Tensor)]) -> Result<Bindings, InputError> {
-        self.dims_of(function, &shapes_of(inputs))
-    }
-
-    /// The same for inputs that lie somewhere else than in tensors.
-    ///
-    /// # Errors
-    /// As [`Family::dims`].
-    pub fn dims_of(&self, function: FunctionId, inputs: &[GivenShape<'_>]) -> Result<Bindings, InputError> {
+    pub fn dims<T: Shaped>(
+        &self,
+        function: FunctionId,
+        inputs: &[(&str, &T)],
+    ) -> Result<Bindings, InputError> {
+        let inputs = &shapes_of(inputs);
         let Ok(member) = self.member(function) else {
             return Err(InputError::NoFunction { number: function.0, functions: self.functions.len() });
         };

@@ -152,11 +152,29 @@ impl fmt::Display for InputError {
 
 impl std::error::Error for InputError {}
 
-/// A tensor given for an input, wherever it lies: the input's name, its element type and its shape.
-pub type GivenShape<'a> = (&'a str, DType, &'a [usize]);
+/// What is given for an input, wherever its elements lie.
+pub trait Shaped {
+    /// The element type.
+    fn dtype(&self) -> DType;
+    /// The dimensions, in elements.
+    fn shape(&self) -> &[usize];
+}
+
+impl Shaped for Tensor {
+    fn dtype(&self) -> DType {
+        self.dtype()
+    }
+
+    fn shape(&self) -> &[usize] {
+        self.shape()
+    }
+}
+
+/// An input's name with the type and shape of what is given for it.
+pub(crate) type GivenShape<'a> = (&'a str, DType, &'a [usize]);
 
 /// Tensors as their names, types and shapes.
-pub(crate) fn shapes_of<'a>(inputs: &[(&'a str, &'a Tensor)]) -> Vec<GivenShape<'a>> {
+pub(crate) fn shapes_of<'a, T: Shaped>(inputs: &[(&'a str, &'a T)]) -> Vec<GivenShape<'a>> {
     inputs.iter().map(|&(name, tensor)| (name, tensor.dtype(), tensor.shape())).collect()
 }
 
@@ -164,10 +182,10 @@ pub(crate) fn shapes_of<'a>(inputs: &[(&'a str, &'a Tensor)]) -> Vec<GivenShape<
 ///
 /// # Errors
 /// An input is missing, unknown, given twice, or of another type or shape.
-pub fn match_inputs<'t>(
+pub fn match_inputs<'t, T: Shaped>(
     ports: &[Port],
-    inputs: &[(&str, &'t Tensor)],
-) -> Result<Vec<&'t Tensor>, InputError> {
+    inputs: &[(&str, &'t T)],
+) -> Result<Vec<&'t T>, InputError> {
     let order = match_shapes(ports, &shapes_of(inputs))?;
     Ok(order.into_iter().map(|index| inputs[index].1).collect())
 }
@@ -176,7 +194,7 @@ pub fn match_inputs<'t>(
 ///
 /// # Errors
 /// An input is missing, unknown, given twice, or of another type or shape.
-pub fn match_shapes(ports: &[Port], given: &[GivenShape<'_>]) -> Result<Vec<usize>, InputError> {
+pub(crate) fn match_shapes(ports: &[Port], given: &[GivenShape<'_>]) -> Result<Vec<usize>, InputError> {
     known_once(given, || ports.iter().map(|port| &*port.name))?;
     let find = |port: &Port| {
         let expected = type_text(port.dtype, &port.shape);

@@ -47,7 +47,7 @@ pub use error::{CompileError, Refused};
 pub use family::{Dims, Family, Function, FunctionId, Reservation};
 pub use family_paths::Step;
 pub use fold::{MAX_CONSTANT, ReadConstant};
-pub use inputs::{GivenShape, InputError, match_inputs, match_shapes};
+pub use inputs::{InputError, Shaped, match_inputs};
 pub use policy::{InputPolicy, OutputPolicy, Policies};
 pub use program::{
     Arena, Buffer, BufferId, BufferKind, Declined, Dispatch, KernelId, Order, Port, Program, Schedule, Stage,

@@ -1,7 +1,7 @@
 //! Buffers of the caller's, for outputs to be written to and inputs to be read from.
 
 use bayplan_compile::session::Given as Buffer;
-use bayplan_compile::{Arena, BufferId, Port, Window, device_size};
+use bayplan_compile::{Arena, BufferId, Port, Shaped, Window, device_size};
 use bayplan_graph::{DType, Tensor};
 use bayplan_shaders::{Access, VEC4};
 
@@ -18,6 +18,8 @@ pub struct DeviceTensor {
     cells: Cells,
     /// Where it lies in them, under the name of the output that was written there last.
     port: Port,
+    /// The port's.
+    shape: Vec<usize>,
     /// Bytes of the shape that it was made with.
     bytes: u64,
 }
@@ -38,9 +40,9 @@ impl DeviceTensor {
     ///
     /// # Errors
     /// There is no memory for it, or the element type cannot be computed with.
-    pub fn new(dtype: DType, shape: &[u64]) -> Result<Self, HostError> {
+    pub fn new(dtype: DType, shape: &[usize]) -> Result<Self, HostError> {
         let fail = |bytes| HostError::Memory { arena: "external", bytes };
-        let bytes = shape.iter().try_fold(device_size(dtype), |bytes, &dim| bytes.checked_mul(dim));
+        let bytes = shape.iter().try_fold(device_size(dtype), |bytes, &dim| bytes.checked_mul(dim as u64));
         let bytes = bytes.ok_or(fail(u64::MAX))?;
         let room = bytes.checked_next_multiple_of(VEC4).ok_or(fail(bytes))?;
         let cells = Cells::poisoned(room).ok_or(fail(room))?;
@@ -51,13 +53,14 @@ impl DeviceTensor {
             len: room,
             access: Access::Read,
         };
-        let port = Port { name: "tensor".into(), dtype, shape: shape.to_vec(), window };
-        Ok(Self { cells, port, bytes })
+        let sizes = shape.iter().map(|&dim| dim as u64).collect();
+        let port = Port { name: "tensor".into(), dtype, shape: sizes, window };
+        Ok(Self { cells, port, shape: shape.to_vec(), bytes })
     }
 
     /// Its dimensions in elements: those of what was written last.
-    pub fn shape(&self) -> &[u64] {
-        &self.port.shape
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
     }
 
     /// Its element type in the model.
@@ -65,8 +68,8 @@ impl DeviceTensor {
         self.port.dtype
     }
 
-    /// Bytes that it has room for.
-    pub fn bytes(&self) -> u64 {
+    /// Bytes of elements that it has room for.
+    pub fn capacity(&self) -> u64 {
         self.bytes
     }
 
@@ -87,6 +90,7 @@ impl DeviceTensor {
         let target = self.cells.write(0..count).ok_or_else(|| fail("it is in use".into()))?;
         Given::Tensor(tensor).write(target);
         self.port.shape = tensor.shape().iter().map(|&dim| dim as u64).collect();
+        self.shape = tensor.shape().to_vec();
         self.port.window.offset = 0;
         Ok(())
     }
@@ -115,6 +119,7 @@ impl DeviceTensor {
 
     /// What lies there now.
     pub(crate) fn wrote(&mut self, port: Port) {
+        self.shape = port.shape.iter().map(|&dim| dim as usize).collect();
         self.port = port;
     }
 
@@ -123,8 +128,26 @@ impl DeviceTensor {
     }
 }
 
-impl Input<'_> {
-    pub(crate) fn dtype(&self) -> DType {
+impl<'a> Input<'a> {
+    /// The tensor, if it is one of the host's.
+    pub(crate) fn tensor(&self) -> Option<&'a Tensor> {
+        match *self {
+            Self::Host(tensor) => Some(tensor),
+            Self::Owned(_) | Self::Device(_) => None,
+        }
+    }
+
+    pub(crate) fn given(&self) -> Given<'a> {
+        match self {
+            Self::Host(tensor) => Given::Tensor(tensor),
+            Self::Owned(owned) => owned.given(),
+            Self::Device(tensor) => tensor.given(),
+        }
+    }
+}
+
+impl Shaped for Input<'_> {
+    fn dtype(&self) -> DType {
         match self {
             Self::Host(tensor) => tensor.dtype(),
             Self::Owned(owned) => owned.dtype(),
@@ -132,20 +155,11 @@ impl Input<'_> {
         }
     }
 
-    pub(crate) fn shape(&self) -> Vec<usize> {
-        let sizes = |shape: &[u64]| shape.iter().map(|&dim| dim as usize).collect();
+    fn shape(&self) -> &[usize] {
         match self {
-            Self::Host(tensor) => tensor.shape().to_vec(),
-            Self::Owned(owned) => sizes(owned.shape()),
-            Self::Device(tensor) => sizes(tensor.shape()),
-        }
-    }
-
-    pub(crate) fn given(&self) -> Given<'_> {
-        match self {
-            Self::Host(tensor) => Given::Tensor(tensor),
-            Self::Owned(owned) => owned.given(),
-            Self::Device(tensor) => tensor.given(),
+            Self::Host(tensor) => tensor.shape(),
+            Self::Owned(owned) => owned.shape(),
+            Self::Device(tensor) => tensor.shape(),
         }
     }
 }

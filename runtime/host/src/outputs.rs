@@ -77,6 +77,8 @@ pub struct Owned {
     slot: Arc<Slot>,
     /// Its window begins where it begins in the slot.
     port: Port,
+    /// The port's.
+    shape: Vec<usize>,
 }
 
 /// Words of the output arena. Each slot is memory of its own here, so that whoever leaves it is found.
@@ -114,7 +116,10 @@ impl<'s> Outputs<'s> {
             return None;
         }
         match std::mem::replace(place, Lent::Gone) {
-            Lent::Slot(slot, port) => Some(Owned { slot, port }),
+            Lent::Slot(slot, port) => {
+                let shape = port.shape.iter().map(|&dim| dim as usize).collect();
+                Some(Owned { slot, port, shape })
+            }
             Lent::Arena | Lent::Gone => None,
         }
     }
@@ -155,8 +160,8 @@ impl Owned {
     }
 
     /// Its dimensions in elements.
-    pub fn shape(&self) -> &[u64] {
-        &self.port.shape
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
     }
 
     /// Its element type in the model.

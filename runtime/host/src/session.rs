@@ -8,10 +8,11 @@ use bayplan_compile::session::{
     check_budget, match_into, owned_buffers,
 };
 use bayplan_compile::{
-    Arena, BufferId, CompileError, Family, FunctionId, OutputPolicy, Port, Program, match_shapes, verify,
+    Arena, BufferId, CompileError, Family, FunctionId, OutputPolicy, Port, Program, Step, match_inputs,
+    verify,
 };
 use bayplan_expr::Bindings;
-use bayplan_graph::{DType, Tensor};
+use bayplan_graph::Tensor;
 use bayplan_record::{Recording, RecordingOptions, Summary};
 use bayplan_weights::Store;
 
@@ -20,7 +21,6 @@ use crate::error::HostError;
 use crate::machine::{Machine, Phase};
 use crate::memory::Cells;
 use crate::outputs::{Lent, Outputs, Slot};
-use crate::ports::Given;
 use crate::system;
 use crate::tracing::Trace;
 
@@ -166,20 +166,11 @@ impl Session {
         inputs: &[(&str, Input<'_>)],
         outputs: &mut [(&str, &mut DeviceTensor)],
     ) -> Result<Outputs<'_>, HostError> {
-        let shapes: Vec<Vec<usize>> = inputs.iter().map(|(_, input)| input.shape()).collect();
-        let named = inputs.iter().zip(&shapes).map(|((name, input), shape)| (*name, input.dtype(), &**shape));
-        let named: Vec<(&str, DType, &[usize])> = named.collect();
-        let dims = self.family.dims_of(function, &named)?;
+        let named: Vec<(&str, &Input<'_>)> = inputs.iter().map(|(name, input)| (*name, input)).collect();
+        let dims = self.family.dims(function, &named)?;
+        let function = self.way(function, &dims, &named)?;
         let Shape { program, plan } = self.shape(ShapeKey { function, dims })?;
-        if let Some(given) = self.memory {
-            check_budget(&program, given)?;
-        }
-        // A function may read fewer inputs than the model has.
-        let reads = |name: &str| program.inputs.iter().any(|port| port.name == name);
-        let named: Vec<(&str, DType, &[usize])> = named.into_iter().filter(|(name, ..)| reads(name)).collect();
-        let read: Vec<&(&str, Input<'_>)> = inputs.iter().filter(|(name, _)| reads(name)).collect();
-        let order = match_shapes(&program.inputs, &named)?;
-        let ordered = order.into_iter().map(|index| read[index].1.given());
+        let ordered = ordered(&program, &named)?;
         let given: Vec<Buffer<'_>> = outputs.iter().map(|(name, tensor)| tensor.buffer(name)).collect();
         let into = match_into(&program, &given)?;
         let owned = self.reserve(&program)?;
@@ -189,20 +180,54 @@ impl Session {
         self.runs += 1;
         self.trace.run_started(run, plan);
         let bound = self.bind(&program, &into, outputs, &owned);
-        let result = bound.and_then(|()| self.execute(&program, ordered));
+        let result = bound.and_then(|()| self.execute(&program, &ordered));
         self.trace.run_ended(run, result.is_ok());
         let places = self.unbind(&program, &into, outputs, owned, result.is_ok());
         result?;
         Ok(Outputs::new(&self.machine, places))
     }
 
-    fn execute<'i>(
+    /// The function that a run of a function takes: itself, or, where it has Ifs, the way that its conditions say. Those
+    /// that must be computed are.
+    fn way(
         &mut self,
-        program: &Program,
-        inputs: impl ExactSizeIterator<Item = Given<'i>>,
-    ) -> Result<(), HostError> {
+        function: FunctionId,
+        dims: &Bindings,
+        inputs: &[(&str, &Input<'_>)],
+    ) -> Result<FunctionId, HostError> {
+        let tensors: Vec<(&str, &Tensor)> =
+            inputs.iter().filter_map(|(name, input)| Some((*name, input.tensor()?))).collect();
+        let mut decided = Vec::new();
+        loop {
+            match self.family.next(function, dims, &tensors, &decided)? {
+                Step::Run(way) => return Ok(way),
+                Step::Decide(condition) => {
+                    decided.push(self.decide(ShapeKey { function: condition, dims: dims.clone() }, inputs)?);
+                }
+            }
+        }
+    }
+
+    /// Runs a function that computes a condition.
+    fn decide(&mut self, key: ShapeKey, inputs: &[(&str, &Input<'_>)]) -> Result<bool, HostError> {
+        let Shape { program, plan } = self.shape(key)?;
+        let inputs = ordered(&program, inputs)?;
+        self.machine.turn(Arc::clone(&program));
+        self.trace.run_started(self.runs, plan);
+        let bound = self.bind(&program, &[], &mut [], &[]);
+        let result = bound.and_then(|()| self.execute(&program, &inputs));
+        self.machine.memory_mut().free(Arena::External);
+        self.trace.run_ended(self.runs, result.is_ok());
+        self.runs += 1;
+        result?;
+        let no_output = || HostError::Port { name: program.name.clone(), problem: "it has no output".into() };
+        let answer = self.machine.output(program.outputs.first().ok_or_else(no_output)?)?;
+        Ok(answer.bytes().iter().any(|&byte| byte != 0))
+    }
+
+    fn execute(&mut self, program: &Program, inputs: &[&Input<'_>]) -> Result<(), HostError> {
         let begun = Instant::now();
-        self.machine.begin_with(inputs)?;
+        self.machine.begin_with(inputs.iter().map(|input| input.given()))?;
         for index in 0..program.run.dispatches.len() {
             let started = self.trace.op_started();
             self.machine.step(Phase::Run, index)?;
@@ -217,6 +242,7 @@ impl Session {
     /// The program of a shape: at hand, or instantiated and verified now.
     fn shape(&mut self, key: ShapeKey) -> Result<Shape, HostError> {
         if let Some(shape) = self.shapes.find(&key).and_then(|index| self.programs.get(index)) {
+            self.afford(&shape.program)?;
             return Ok(shape.clone());
         }
         let begun = Instant::now();
@@ -226,6 +252,7 @@ impl Session {
         check(&program)?;
         self.counters.verify_ns += nanoseconds(begun);
         self.counters.shapes += 1;
+        self.afford(&program)?;
         let plan = self.trace.planned(&program);
         let shape = Shape { program: Arc::new(program), plan };
         let index = self.shapes.claim(key);
@@ -234,6 +261,11 @@ impl Session {
             None => self.programs.push(shape.clone()),
         }
         Ok(shape)
+    }
+
+    /// Refuses what needs more memory than the session was given.
+    fn afford(&self, program: &Program) -> Result<(), OverBudget> {
+        self.memory.map_or(Ok(()), |given| check_budget(program, given))
     }
 
     /// Slots for the outputs that the caller keeps.
@@ -363,6 +395,13 @@ fn within(program: &Program, port: &Port) -> Port {
     let mut own = port.clone();
     own.window.offset = own.window.offset.saturating_sub(start);
     own
+}
+
+/// What is given for each of a program's inputs. A function may read fewer than the model has.
+fn ordered<'i>(program: &Program, given: &[(&str, &'i Input<'i>)]) -> Result<Vec<&'i Input<'i>>, HostError> {
+    let reads = |name: &str| program.inputs.iter().any(|port| port.name == name);
+    let read: Vec<(&str, &Input<'_>)> = given.iter().copied().filter(|(name, _)| reads(name)).collect();
+    Ok(match_inputs(&program.inputs, &read)?)
 }
 
 fn hosted<'a>(inputs: &[(&'a str, &'a Tensor)]) -> Vec<(&'a str, Input<'a>)> {
