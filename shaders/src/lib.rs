@@ -26,6 +26,7 @@ mod lanes;
 mod layout;
 mod loops;
 mod packing;
+mod scratch;
 mod source;
 mod spec;
 mod spirv;
@@ -40,10 +41,11 @@ pub use bounds::{
 pub use convert::Convert;
 pub use kernel::{Access, Binding, Kernel, Launch, Refusal, Slot};
 pub use packing::Packing;
+pub use scratch::Scratch;
 pub use spec::{
     Arg, Chain, ConvSpec, CopySpec, ElementwiseSpec, GatherNdSpec, GatherSpec, Layout, MatMulSpec,
     NormalizeSpec, Number, Operand, Others, PoolSpec, RangeSpec, ReduceSpec, SoftmaxSpec, Spec, Step, StepOp,
 };
 pub use spirv::{CompileError, Mode, compile_wgsl, compile_wgsl_as};
-pub use table::{KERNELS, Row, family, launch};
+pub use table::{KERNELS, Row, family, launch, scratch};
 pub use target::{CPU_LOOP_PASSES, Class, Features, Repr, Subgroup, Target, VEC4};

@@ -4,6 +4,7 @@ use crate::kernels::{
     conv, conv_block, conv_depthwise, copy, elementwise, gather, matmul, matmul_gpu, normalize, pool, range,
     reduce, softmax,
 };
+use crate::scratch::{self, Scratch};
 use crate::{Launch, Refusal, Spec, Target};
 
 /// One row: the first whose `accepts` holds is built.
@@ -14,6 +15,8 @@ pub struct Row {
     pub family: &'static str,
     /// Whether the row serves this work on this device.
     pub accepts: fn(&Spec, &Target) -> bool,
+    /// What the work keeps between two phases, where it is worth doing it in two: whoever plans memory plans it too.
+    pub scratch: fn(&Spec, &Target) -> Option<Scratch>,
     /// Writes the kernel.
     pub build: fn(&Spec, &Target) -> Result<Launch, Refusal>,
 }
@@ -58,53 +61,114 @@ pub const KERNELS: &[Row] = &[
         name: "elementwise",
         family: "elementwise",
         accepts: always,
+        scratch: scratch::none,
         build: build!(Elementwise, elementwise::build),
     },
     Row {
         name: "matmul.cpu",
         family: "matmul",
         accepts: matmul::block_fits,
+        scratch: scratch::none,
         build: build!(MatMul, matmul::build),
     },
-    Row { name: "matmul.gpu", family: "matmul", accepts: always, build: build!(MatMul, matmul_gpu::build) },
+    Row {
+        name: "matmul.gpu",
+        family: "matmul",
+        accepts: always,
+        scratch: scratch::none,
+        build: build!(MatMul, matmul_gpu::build),
+    },
     Row {
         name: "conv.block",
         family: "conv",
         accepts: conv::block_fits,
+        scratch: scratch::none,
         build: build!(Conv, conv_block::build),
     },
     Row {
         name: "conv.depthwise",
         family: "conv",
         accepts: conv::depthwise_fits,
+        scratch: scratch::none,
         build: build!(Conv, conv_depthwise::build),
     },
     Row {
         name: "conv.window",
         family: "conv",
         accepts: conv::window_fits,
+        scratch: scratch::none,
         build: build!(Conv, conv::build_window),
     },
-    Row { name: "conv.cpu", family: "conv", accepts: conv::cpu_fits, build: build!(Conv, conv::build_cpu) },
-    Row { name: "conv.gpu", family: "conv", accepts: conv::gpu_fits, build: build!(Conv, conv::build_gpu) },
-    Row { name: "pool", family: "pool", accepts: always, build: build!(Pool, pool::build) },
-    Row { name: "reduce", family: "reduce", accepts: always, build: build!(Reduce, reduce::build) },
-    Row { name: "softmax", family: "softmax", accepts: always, build: build!(Softmax, softmax::build) },
+    Row {
+        name: "conv.cpu",
+        family: "conv",
+        accepts: conv::cpu_fits,
+        scratch: scratch::none,
+        build: build!(Conv, conv::build_cpu),
+    },
+    Row {
+        name: "conv.gpu",
+        family: "conv",
+        accepts: conv::gpu_fits,
+        scratch: scratch::none,
+        build: build!(Conv, conv::build_gpu),
+    },
+    Row {
+        name: "pool",
+        family: "pool",
+        accepts: always,
+        scratch: scratch::none,
+        build: build!(Pool, pool::build),
+    },
+    Row {
+        name: "reduce",
+        family: "reduce",
+        accepts: always,
+        scratch: scratch::reduce,
+        build: build!(Reduce, reduce::build),
+    },
+    Row {
+        name: "softmax",
+        family: "softmax",
+        accepts: always,
+        scratch: scratch::none,
+        build: build!(Softmax, softmax::build),
+    },
     Row {
         name: "normalize",
         family: "normalize",
         accepts: always,
+        scratch: scratch::none,
         build: build!(Normalize, normalize::build),
     },
-    Row { name: "copy", family: "copy", accepts: always, build: build!(Copy, copy::build) },
-    Row { name: "gather", family: "gather", accepts: always, build: build!(Gather, gather::build) },
+    Row {
+        name: "copy",
+        family: "copy",
+        accepts: always,
+        scratch: scratch::none,
+        build: build!(Copy, copy::build),
+    },
+    Row {
+        name: "gather",
+        family: "gather",
+        accepts: always,
+        scratch: scratch::none,
+        build: build!(Gather, gather::build),
+    },
     Row {
         name: "gather_nd",
         family: "gather_nd",
         accepts: always,
+        scratch: scratch::none,
         build: build!(GatherNd, gather::build_nd),
     },
-    Row { name: "range", family: "range", accepts: always, build: build!(Range, range::build) },
+    Row {
+        name: "range",
+        family: "range",
+        accepts: always,
+        scratch: scratch::none,
+        build: build!(Range, range::build),
+    },
 ];
 
 /// Chooses and writes the kernel for a piece of work on a device.
@@ -112,17 +176,27 @@ pub const KERNELS: &[Row] = &[
 /// # Errors
 /// No row serves it, or it exceeds a limit: the refusal says which.
 pub fn launch(spec: &Spec, target: &Target) -> Result<Launch, Refusal> {
-    let family = family(spec);
-    match KERNELS.iter().find(|row| row.family == family && (row.accepts)(spec, target)) {
+    match row(spec, target) {
         Some(row) => {
             let launch = (row.build)(spec, target)?;
             launch.kernel.suits(target)?;
             Ok(launch)
         }
         None => {
-            Err(Refusal { what: family.into(), reason: format!("no kernel serves device `{}`", target.name) })
+            let reason = format!("no kernel serves device `{}`", target.name);
+            Err(Refusal { what: family(spec).into(), reason })
         }
     }
+}
+
+/// What a piece of work keeps between two phases on a device, where it is worth doing it in two.
+pub fn scratch(spec: &Spec, target: &Target) -> Option<Scratch> {
+    (row(spec, target)?.scratch)(spec, target)
+}
+
+fn row(spec: &Spec, target: &Target) -> Option<&'static Row> {
+    let family = family(spec);
+    KERNELS.iter().find(|row| row.family == family && (row.accepts)(spec, target))
 }
 
 #[cfg(test)]

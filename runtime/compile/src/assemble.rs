@@ -1,6 +1,7 @@
 //! Operations and lifespans to a program: launches, placement, windows, parameters.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use bayplan_expr::{Bindings, Expr};
 use bayplan_graph::{Graph, ValueId};
@@ -13,6 +14,7 @@ use crate::barrier;
 use crate::error::{CompileError, Refused};
 use crate::liveness::{Liveness, Place, Stages, Storage};
 use crate::lowered::{Lowered, Operation, Origin, TensorId};
+use crate::point::Point;
 use crate::program::{
     self, Buffer, BufferId, Dispatch, KernelId, Port, Program, Schedule, Stage, Upload, Window,
 };
@@ -168,7 +170,7 @@ fn launches(lowered: &Lowered, target: &Target) -> Result<Vec<Launch>, CompileEr
 
 /// Bytes a storage needs: the largest of its tensors, rounded up to the target's granule.
 pub(crate) fn bytes(lowered: &Lowered, tensors: &[TensorId], target: &Target) -> u64 {
-    let largest = tensors.iter().map(|&tensor| lowered.tensor(tensor).bytes().here()).max().unwrap_or(0);
+    let largest = tensors.iter().map(|&tensor| Here.bytes(lowered.tensor(tensor))).max().unwrap_or(0);
     largest.next_multiple_of(target.storage_granule)
 }
 
@@ -214,7 +216,7 @@ fn buffers(lowered: &Lowered, live: &Liveness, target: &Target, placement: &Plac
             name: first.name.clone(),
             kind: storage.kind,
             dtype: first.dtype,
-            shape: numbers(&first.shape),
+            shape: Here.shape(&first.shape),
             size: bytes(lowered, &storage.tensors, target),
             size_expr: first.elements_expr.clone() * Expr::from(first.repr.bytes() as i64),
             align: target.storage_alignment,
@@ -226,11 +228,6 @@ fn buffers(lowered: &Lowered, live: &Liveness, target: &Target, placement: &Plac
         }
     };
     live.storages.iter().map(buffer).collect()
-}
-
-/// A shape at the reference point.
-fn numbers(shape: &[Size]) -> Vec<u64> {
-    shape.iter().map(|size| size.here()).collect()
 }
 
 struct Maker<'a> {
@@ -290,7 +287,7 @@ impl Maker<'_> {
 
     /// Appends parameters at a multiple of the target's alignment; equal ones are not shared, so that a new shape can
     /// rewrite them one by one.
-    fn store(&mut self, words: &[u32]) -> std::ops::Range<u64> {
+    fn store(&mut self, words: &[u32]) -> Range<u64> {
         if words.is_empty() {
             return 0..0;
         }
@@ -303,25 +300,20 @@ impl Maker<'_> {
 
     /// The window on what an operand's view touches.
     fn operand(&self, operation: &Operation, index: usize, access: Access) -> Window {
-        let view = &operation.operands[index];
-        self.part(view.tensor, view.base, view.extent(), access)
+        let bytes = Here.operand(self.lowered, operation, index, self.target.storage_granule);
+        self.part(operation.operands[index].tensor, &bytes, access)
     }
 
     /// The window on what an operation is given to write.
     fn result(&self, operation: &Operation, access: Access) -> Window {
-        let written = &operation.written;
-        self.part(operation.output, written.start, written.end - written.start, access)
+        let bytes = Here.result(self.lowered, operation, self.target.storage_granule);
+        self.part(operation.output, &bytes, access)
     }
 
-    /// The window on some elements of a tensor.
-    fn part(&self, tensor: TensorId, first: Size, count: Size, access: Access) -> Window {
+    /// The window on some bytes of a tensor.
+    fn part(&self, tensor: TensorId, bytes: &Range<u64>, access: Access) -> Window {
         let whole = self.whole(tensor, access);
-        let bytes = self.lowered.tensor(tensor).window(first, count, self.target.storage_granule);
-        Window {
-            offset: whole.offset + bytes.start.here(),
-            len: bytes.end.here() - bytes.start.here(),
-            ..whole
-        }
+        Window { offset: whole.offset + bytes.start, len: bytes.end - bytes.start, ..whole }
     }
 
     fn whole(&self, tensor: TensorId, access: Access) -> Window {
@@ -332,7 +324,7 @@ impl Maker<'_> {
             buffer: BufferId(place.storage as u32),
             arena: buffer.arena,
             offset: buffer.offset + place.offset.here(),
-            len: self.lowered.tensor(tensor).bytes().here().next_multiple_of(self.target.storage_granule),
+            len: Here.bytes(self.lowered.tensor(tensor)).next_multiple_of(self.target.storage_granule),
             access,
         }
     }
@@ -347,7 +339,7 @@ impl Maker<'_> {
         let mut uploads = Vec::new();
         for (index, tensor) in self.lowered.tensors.iter().enumerate() {
             let Origin::Constant(data) = &tensor.origin else { continue };
-            if self.live.of[index].is_none() || tensor.bytes().here() == 0 {
+            if self.live.of[index].is_none() || Here.bytes(tensor) == 0 {
                 continue;
             }
             uploads.push(Upload {
@@ -371,7 +363,7 @@ impl Maker<'_> {
         Port {
             name: value.name.to_string(),
             dtype: own.dtype,
-            shape: shape.unwrap_or_else(|| numbers(&own.shape)),
+            shape: shape.unwrap_or_else(|| Here.shape(&own.shape)),
             window: self.whole(tensor, Access::Read),
         }
     }

@@ -14,7 +14,7 @@ use crate::lowered::Lowered;
 use crate::policy::Ports;
 use crate::program::{Order, Program};
 use crate::weights::Weights;
-use crate::{Options, concat, fuse, lower, schedule, simplify, split, verify};
+use crate::{Options, concat, fuse, lower, phases, schedule, simplify, split, verify};
 
 /// The program for one shape. With `shared`, the symbols that are not pinned may have other values in other
 /// programs of the same family: what follows from them is neither uploaded nor loaded, so that all have the same weights.
@@ -86,8 +86,11 @@ pub(crate) fn work(
     }
     if options.fuse {
         fuse::fuse(&mut lowered, &fixed);
+    }
+    if options.direct {
         concat::place(&mut lowered, &fixed, target);
     }
+    phases::cut(&mut lowered, &mut fixed, target);
     split::split(&mut lowered, &mut fixed, target).map_err(CompileError::Unsupported)?;
     let stages = liveness::stages(&lowered, &fixed);
     Ok(Work { bound, lowered, stages })

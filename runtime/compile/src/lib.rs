@@ -28,7 +28,10 @@ mod liveness;
 mod lower;
 mod lowered;
 pub mod paths;
+mod phases;
 pub mod plan_file;
+#[allow(dead_code, reason = "so far every symbol is bound before lowering")]
+mod point;
 mod policy;
 mod program;
 mod record;
@@ -38,6 +41,8 @@ mod simplify;
 #[allow(dead_code, unused_imports, reason = "so far every symbol is bound before lowering")]
 mod size;
 mod split;
+#[cfg(test)]
+mod symbolic_tests;
 mod verify;
 mod view;
 mod weights;
@@ -65,8 +70,10 @@ use bayplan_shaders::Target;
 /// How to compile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Whether elementwise operations join their neighbours, and parts of a concatenation are written where they belong.
+    /// Whether elementwise operations join their neighbours.
     pub fuse: bool,
+    /// Whether results that belong to a part of another tensor are written there: no copies for a concatenation.
+    pub direct: bool,
     /// Whether the graph is brought into a simple form first: common subexpressions once, patterns as one operator.
     pub simplify: bool,
     /// Whether results may overwrite an operand that dies.
@@ -92,6 +99,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             fuse: true,
+            direct: true,
             simplify: true,
             in_place: true,
             effort: Effort::Normal,

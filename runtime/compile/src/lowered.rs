@@ -55,13 +55,6 @@ impl Tensor {
     pub(crate) fn bytes(&self) -> Size {
         self.elements() * self.repr.bytes()
     }
-
-    /// The bytes of a window on so many elements: whole granules of the target, as far as the tensor's storage goes.
-    pub(crate) fn window(&self, first: Size, count: Size, granule: u64) -> Range<Size> {
-        let (width, all) = (self.repr.bytes(), self.bytes().next_multiple_of(granule));
-        let start = (first * width).min(all);
-        start..(start + (count * width).next_multiple_of(granule)).min(all)
-    }
 }
 
 /// One dispatch to be.

@@ -12,6 +12,7 @@
 //! results do not depend on the order.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use bayplan_plan::order::{Access, Candidate, Dag, DagError, Node, Value, search};
 use bayplan_shaders::Target;
@@ -21,8 +22,10 @@ use crate::assemble;
 use crate::error::CompileError;
 use crate::liveness::{self, Liveness, Stages};
 use crate::lowered::{Lowered, TensorId};
+use crate::point::Point;
 use crate::policy::Ports;
 use crate::program::{Arena, BufferKind, Declined, Order, Program, Schedule};
+use crate::size::Here;
 
 /// The program with its run stage in the order whose arena is smallest among those worth their barriers: the one given,
 /// made in the given order, or one that `make` makes of other stages.
@@ -148,20 +151,19 @@ fn node(
     granule: u64,
 ) -> Node {
     let operation = &lowered.operations[index];
-    let access = |tensor: TensorId, first, count| {
-        let bytes = lowered.tensor(tensor).window(first, count, granule);
-        Some(Access::new(*numbers.get(&tensor)?, bytes.start.here(), bytes.end.here()))
+    let access = |tensor: TensorId, bytes: Range<u64>| {
+        Some(Access::new(*numbers.get(&tensor)?, bytes.start, bytes.end))
     };
     let mut node = Node::default();
     for (slot, view) in operation.operands.iter().enumerate() {
-        let Some(read) = access(view.tensor, view.base, view.extent()) else { continue };
+        let bytes = Here.operand(lowered, operation, slot, granule);
+        let Some(read) = access(view.tensor, bytes) else { continue };
         if options.in_place && liveness::may_overwrite(lowered, operation, slot) {
             node.overwrites.push(node.reads.len() as u32);
         }
         node.reads.push(read);
     }
-    let written = &operation.written;
-    node.writes.extend(access(operation.output, written.start, written.end - written.start));
+    node.writes.extend(access(operation.output, Here.result(lowered, operation, granule)));
     node
 }
 

@@ -1,8 +1,10 @@
 //! The G rows.
 
-use bayplan_tests::onnx_file::{Dim, Model, Type};
+use bayplan_compile::{Arena, OutputPolicy};
+use bayplan_shaders::Spec;
+use bayplan_tests::onnx_file::{Attribute, Dim, Model, Node, Type};
 
-use crate::row::{Row, known, list, node, weight};
+use crate::row::{Row, kernel, known, list, node, open, options, program, runs_right, weight};
 
 /// x → Exp → Reshape[8] → Relu → Add(1) → Pad(0, 2) → Log → out.
 pub(crate) fn basic(rows: Dim<'static>, columns: Dim<'static>) -> Model<'static> {
@@ -137,4 +139,82 @@ fn a_reshape_extends_life() {
         ..Model::default()
     };
     Row::new("a lowered reshape", model, 128, 64).check();
+}
+
+/// A network of three levels: 1×1 Conv as layer, Conv k2 s2 down, ConvTranspose k2 s2 up, Concat on channels.
+///
+/// ```text
+///  64 × 64²  layer ─ layer (skip) ─────────────────────────────── up 64 ─ Concat 128 ─ layer ─ layer ─► out
+///             └ down ─ 128 × 32² layer (skip) ────── up 128 ─ Concat 256 ─ layer ─ layer ┘
+///                       └ down ─ 256 × 16² … (skip) ─ up 256 ─ Concat 512 ─ layer ─ layer ┘
+///                                    └ down ─ 512 × 8² layer ┘
+/// ```
+fn network() -> Model<'static> {
+    let strides = || ("strides", Attribute::Ints(&[2, 2]));
+    let conv = |inputs, outputs| node("Conv", inputs, outputs);
+    let down = |inputs, outputs| Node { attributes: vec![strides()], ..node("Conv", inputs, outputs) };
+    let up = |inputs, outputs| Node { attributes: vec![strides()], ..node("ConvTranspose", inputs, outputs) };
+    let join = |inputs, outputs| node("Concat", inputs, outputs).with("axis", Attribute::Int(1));
+    Model {
+        nodes: vec![
+            conv(&["x", "w64"], &["a"]),
+            conv(&["a", "w64"], &["skip0"]),
+            down(&["skip0", "down0"], &["b"]),
+            conv(&["b", "w128"], &["b0"]),
+            conv(&["b0", "w128"], &["skip1"]),
+            down(&["skip1", "down1"], &["c"]),
+            conv(&["c", "w256"], &["c0"]),
+            conv(&["c0", "w256"], &["skip2"]),
+            down(&["skip2", "down2"], &["d"]),
+            up(&["d", "up2"], &["e"]),
+            join(&["e", "skip2"], &["e0"]),
+            conv(&["e0", "w512to256"], &["e1"]),
+            conv(&["e1", "w256"], &["e2"]),
+            up(&["e2", "up1"], &["f"]),
+            join(&["f", "skip1"], &["f0"]),
+            conv(&["f0", "w256to128"], &["f1"]),
+            conv(&["f1", "w128"], &["f2"]),
+            up(&["f2", "up0"], &["g"]),
+            join(&["g", "skip0"], &["g0"]),
+            conv(&["g0", "w128to64"], &["g1"]),
+            conv(&["g1", "w64"], &["out"]),
+        ],
+        inputs: vec![("x", known(&[1, 64, 64, 64]))],
+        outputs: vec!["out"],
+        constants: vec![
+            kernel("w64", &[64, 64, 1, 1]),
+            kernel("w128", &[128, 128, 1, 1]),
+            kernel("w256", &[256, 256, 1, 1]),
+            kernel("down0", &[128, 64, 2, 2]),
+            kernel("down1", &[256, 128, 2, 2]),
+            kernel("down2", &[512, 256, 2, 2]),
+            kernel("up2", &[512, 256, 2, 2]),
+            kernel("up1", &[256, 128, 2, 2]),
+            kernel("up0", &[128, 64, 2, 2]),
+            kernel("w512to256", &[256, 512, 1, 1]),
+            kernel("w256to128", &[128, 256, 1, 1]),
+            kernel("w128to64", &[64, 128, 1, 1]),
+        ],
+        ..Model::default()
+    }
+}
+
+#[test]
+fn g13_a_network_with_skips() {
+    let model = open(&network());
+    let graph = model.graph();
+    for (fuse, in_place) in [(false, false), (false, true), (true, true)] {
+        let program = program(&model, &Default::default(), options(fuse, in_place, OutputPolicy::Borrow));
+        let bytes = program.arena_bytes[Arena::Activations.index()];
+        println!("G13, fuse {fuse}, in place {in_place}: {bytes}");
+        assert!(bytes <= 4_194_304, "G13, fuse {fuse}, in place {in_place}: {bytes}");
+        // What the skips hold is written where the Concats want it, what comes from below is copied there once: a
+        // transposed convolution moves its channels apart.
+        let copies = program.run.dispatches.iter().filter(|made| matches!(made.spec, Spec::Copy(_)));
+        assert_eq!(copies.count(), 3, "G13, fuse {fuse}, in place {in_place}");
+        // One run is enough, and 400 million multiplications.
+        if fuse {
+            runs_right("G13", graph, &model, &program);
+        }
+    }
 }

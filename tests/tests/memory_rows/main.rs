@@ -9,3 +9,4 @@ mod graphs;
 mod planner;
 mod row;
 mod scenarios;
+mod symbolic;

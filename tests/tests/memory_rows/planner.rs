@@ -99,7 +99,7 @@ fn p13_a_network_with_skips() {
     assert_eq!(arena(&buffers.map(|(size, first, last)| (size * K, first, last))), 4_194_304);
 }
 
-/// A workspace and a result for a vocabulary of any size, at the largest batch (32).
+/// Scenario 25: a workspace and a result for a vocabulary of any size, at the largest batch (32).
 #[test]
 fn a_workspace_that_grows_with_the_vocabulary() {
     let v = Expr::symbol("v");

@@ -2,7 +2,7 @@
 
 use bayplan::{Bindings, Model as Opened, Tensor};
 use bayplan_compile::{Arena, InputPolicy, Options, Order, OutputPolicy, Policies, Program};
-use bayplan_graph::{DType, eval};
+use bayplan_graph::{DType, Graph, eval};
 use bayplan_host::Machine;
 use bayplan_shaders::Target;
 use bayplan_tests::onnx_file::{Constant, Data, Dim, Model, Node};
@@ -53,7 +53,7 @@ impl<'a> Row<'a> {
         let model = open(&self.model);
         let arena = |fuse, in_place| {
             let program = program(&model, &Bindings::new(), options(fuse, in_place, self.outputs));
-            runs_right(self.name, &model, &program);
+            runs_right(self.name, model.graph(), &model, &program);
             program.arena_bytes[Arena::Activations.index()]
         };
         assert_eq!(arena(false, false), self.without, "{} without in place", self.name);
@@ -76,10 +76,10 @@ pub(crate) fn program(model: &Opened, dims: &Bindings, options: Options) -> Prog
     model.compile(dims, &exact(), options).unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// Runs a program twice on drawn inputs and compares with the reference evaluation.
-pub(crate) fn runs_right(name: &str, model: &Opened, program: &Program) {
+/// Runs a program twice on drawn inputs and compares with the reference evaluation of its graph, whose symbols are bound.
+pub(crate) fn runs_right(name: &str, graph: &Graph, model: &Opened, program: &Program) {
     let inputs: Vec<Tensor> = program.inputs.iter().enumerate().map(|(at, port)| drawn(port, at)).collect();
-    let expected = eval(model.graph(), &inputs, model.weights()).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let expected = eval(graph, &inputs, model.weights()).unwrap_or_else(|e| panic!("{name}: {e}"));
     let mut machine = Machine::new(program.clone()).thorough();
     machine.load(model.weights()).unwrap_or_else(|e| panic!("{name}: {e}"));
     for run in 0..2 {
@@ -128,6 +128,14 @@ pub(crate) fn node<'a>(op: &'a str, inputs: &'a [&'a str], outputs: &'a [&'a str
 /// A constant list of numbers.
 pub(crate) fn list<'a>(name: &'a str, shape: &'a [i64], numbers: &[i64]) -> Constant<'a> {
     Constant { name, shape, data: Data::I64(numbers.to_vec()) }
+}
+
+/// A constant of floats, different everywhere; sums over a window of such keep their size.
+pub(crate) fn kernel<'a>(name: &'a str, shape: &'a [i64]) -> Constant<'a> {
+    let count = shape.iter().product::<i64>();
+    let scale = 32.0 * ((count / shape[0].max(1)) as f32).sqrt();
+    let at = |index: i64| ((index * 37 + 13) % 61 - 30) as f32 / scale;
+    Constant { name, shape, data: Data::F32((0..count).map(at).collect()) }
 }
 
 /// A constant of floats, 1/4 each.

@@ -4,7 +4,7 @@
 //! elements in a row asks for [`Lowerer::packed`], which copies once and remembers it.
 
 mod contract;
-mod elementwise;
+pub(crate) mod elementwise;
 mod layout;
 mod movement;
 mod reduce;
@@ -52,6 +52,7 @@ pub(crate) fn lower(
         views: vec![None; graph.values.len()],
         copies: HashMap::new(),
         rearranged: Vec::new(),
+        contents: HashMap::new(),
         halves: None,
         fixed: Vec::new(),
         node: None,
@@ -94,6 +95,9 @@ fn live_nodes(graph: &Graph, known: &[Option<Arc<HostTensor>>]) -> Vec<bool> {
 /// A view by the identity of its sizes.
 type CopyKey = (TensorId, Vec<(i64, u32)>);
 
+/// Element type, shape and elements of a tensor by the identity of its sizes.
+type ContentsKey = (DType, [Vec<(i64, u32)>; 2]);
+
 /// The elements of a value that follow from symbols alone.
 fn symbolic_contents(value: &Value) -> Option<&[Expr]> {
     value.contents.as_deref().filter(|list| list.iter().any(|element| element.as_const().is_none()))
@@ -111,6 +115,8 @@ pub(crate) struct Lowerer<'a> {
     copies: HashMap<CopyKey, View>,
     /// Weights rearranged so far: tensor, base, how, and the result.
     rearranged: Vec<(TensorId, Size, Packing, View)>,
+    /// Tensors whose elements follow from symbols alone, by element type, shape and elements.
+    contents: HashMap<ContentsKey, View>,
     /// One bit per half of a dimension of size 2: true, false.
     halves: Option<View>,
     /// For each tensor, whether it follows from constants alone and has one size for all shapes.
@@ -205,17 +211,31 @@ impl<'a> Lowerer<'a> {
             return Ok(view.clone());
         }
         let value = self.graph.value(id);
-        let origin = match (&self.known[id.0 as usize], &value.source, symbolic_contents(value)) {
-            (Some(tensor), ..) => Origin::Constant(ConstData::Inline(tensor.bytes().into())),
-            (None, ValueSource::Constant(data), _) => Origin::Constant(data.clone()),
-            (None, _, Some(contents)) => {
-                let elements = contents.iter().map(|element| self.size(id, element));
-                Origin::Contents(elements.collect::<Result<_, _>>()?)
+        let view = match (&self.known[id.0 as usize], &value.source, symbolic_contents(value)) {
+            (Some(tensor), ..) => {
+                self.value_tensor(id, Origin::Constant(ConstData::Inline(tensor.bytes().into())))?
             }
+            (None, ValueSource::Constant(data), _) => {
+                self.value_tensor(id, Origin::Constant(data.clone()))?
+            }
+            (None, _, Some(contents)) => self.contents(id, contents)?,
             _ => return Err(format!("{} is used before it is made", value.name)),
         };
-        let view = self.value_tensor(id, origin)?;
         self.views[id.0 as usize] = Some(view.clone());
+        Ok(view)
+    }
+
+    /// A tensor whose elements follow from symbols alone; the same one for all values with these elements.
+    fn contents(&mut self, id: ValueId, contents: &[Expr]) -> Result<View, String> {
+        let elements: Vec<Size> =
+            contents.iter().map(|element| self.size(id, element)).collect::<Result<_, _>>()?;
+        let keys = [&self.shape(id)?, &elements].map(|list| list.iter().map(|size| size.key()).collect());
+        let key = (self.dtype(id), keys);
+        if let Some(view) = self.contents.get(&key) {
+            return Ok(view.clone());
+        }
+        let view = self.value_tensor(id, Origin::Contents(elements))?;
+        self.contents.insert(key, view.clone());
         Ok(view)
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use bayplan_expr::Expr;
 use bayplan_graph::{ConstData, DType, FileId, ValueId, ValueSource};
 
 use super::Rewriter;
@@ -9,8 +10,8 @@ use super::Rewriter;
 /// Makes whatever is known a constant, and lets the first of several equal constants stand for all. Small ones are
 /// compared by their elements, large ones by the bytes of the file they are.
 pub(super) fn merge(r: &mut Rewriter<'_>) {
-    let mut small: HashMap<(DType, Vec<u64>, Vec<u8>), ValueId> = HashMap::new();
-    let mut large: HashMap<(DType, Vec<u64>, Range), ValueId> = HashMap::new();
+    let mut small: HashMap<(DType, Vec<Expr>, Vec<u8>), ValueId> = HashMap::new();
+    let mut large: HashMap<(DType, Vec<Expr>, Range), ValueId> = HashMap::new();
     for id in (0..r.graph.values.len() as u32).map(ValueId) {
         let (Some(dtype), Some(shape)) = (r.dtype(id), r.shape(id)) else { continue };
         let first = match (&r.known[id.0 as usize], &r.graph.value(id).source) {

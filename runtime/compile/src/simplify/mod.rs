@@ -35,7 +35,8 @@ type Rule = fn(&mut Rewriter<'_>, &Node) -> Option<ValueId>;
 /// In this order; the first that answers wins.
 const RULES: [Rule; 4] = [identity::rewrite, normalize::rewrite, arithmetic::rewrite, padding::rewrite];
 
-/// The graph in its simple form, with what is known of its values. Symbols must be bound. Values keep their places;
+/// The graph in its simple form, with what is known of its values. Dimensions may hold symbols: shapes are the same where
+/// their expressions are. Values keep their places;
 /// those that nothing needs any more stay, without a reader.
 pub(crate) fn simplify(mut graph: Graph, known: Known) -> (Graph, Known) {
     if graph.output_names.is_empty() {
@@ -61,7 +62,7 @@ pub(crate) fn simplify(mut graph: Graph, known: Known) -> (Graph, Known) {
 struct Key {
     op: Op,
     inputs: Vec<ValueId>,
-    shapes: Vec<Vec<u64>>,
+    shapes: Vec<Vec<Expr>>,
 }
 
 /// A graph while its nodes are rewritten one by one.
@@ -129,9 +130,8 @@ impl<'a> Rewriter<'a> {
         Some(self.graph.value(id).ty.as_ref()?.dtype)
     }
 
-    fn shape(&self, id: ValueId) -> Option<Vec<u64>> {
-        let ty = self.graph.value(id).ty.as_ref()?;
-        ty.shape.iter().map(|dim| u64::try_from(dim.as_const()?).ok()).collect()
+    fn shape(&self, id: ValueId) -> Option<Vec<Expr>> {
+        Some(self.graph.value(id).ty.as_ref()?.shape.clone())
     }
 
     /// Whether two values have the same element type and shape.
@@ -162,7 +162,7 @@ impl<'a> Rewriter<'a> {
     }
 
     /// Adds a node with one result, or finds the same one.
-    fn emit(&mut self, op: Op, inputs: &[ValueId], dtype: DType, shape: &[u64]) -> Option<ValueId> {
+    fn emit(&mut self, op: Op, inputs: &[ValueId], dtype: DType, shape: &[Expr]) -> Option<ValueId> {
         let key = key(&op, inputs, vec![shape.to_vec()]);
         if let Some(same) = self.seen.get(&key) {
             return same.first().copied();
@@ -183,12 +183,11 @@ impl<'a> Rewriter<'a> {
         name: Arc<str>,
         source: ValueSource,
         dtype: DType,
-        shape: &[u64],
+        shape: &[Expr],
         known: Option<Arc<Tensor>>,
     ) -> ValueId {
         let id = ValueId(self.graph.values.len() as u32);
-        let shape = shape.iter().map(|&dim| Expr::from(dim as i64)).collect();
-        let ty = Some(TensorType { dtype, shape });
+        let ty = Some(TensorType { dtype, shape: shape.to_vec() });
         self.graph.values.push(Value { name, source, ty, contents: None });
         self.known.push(known);
         self.replaced.push(id);
@@ -196,7 +195,7 @@ impl<'a> Rewriter<'a> {
     }
 }
 
-fn key(op: &Op, inputs: &[ValueId], shapes: Vec<Vec<u64>>) -> Key {
+fn key(op: &Op, inputs: &[ValueId], shapes: Vec<Vec<Expr>>) -> Key {
     let (mut op, mut inputs) = (op.clone(), inputs.to_vec());
     match op {
         // Operand and result say all; how the shape is written does not matter.

@@ -156,13 +156,7 @@ impl Splitter<'_> {
         let space = space(&operation.spec);
         let (at, step) = self.best(operation, &space)?;
         let axis = &space.axes[at];
-        // How many parts there are depends on it.
-        let size = axis.size.pin();
-        let starts = (0..size).step_by(usize::try_from(step).ok()?);
-        let ranges: Vec<Range<u64>> = starts.map(|start| start..(start + step).min(size)).collect();
-        if ranges.len() > MOST_PARTS {
-            return None;
-        }
+        let ranges = ranges(axis.size, step)?;
         match joining(&operation.spec, axis.along) {
             Joining::Terms(join) => self.terms(operation, axis, &ranges, join),
             Joining::Chosen => Some(
@@ -226,7 +220,8 @@ impl Splitter<'_> {
         if axis.out.surely_eq(0) || !in_place { read } else { read.max(of(operation.output, axis.out)) }
     }
 
-    /// The most steps of an axis with which a window is small enough; `None` if no number is.
+    /// The most steps of an axis with which a window is small enough at the reference point; `None` if no number is. That
+    /// it is small enough elsewhere is asked of each part again.
     fn steps(&self, operation: &Operation, space: &Space, at: usize, side: Side) -> Option<u64> {
         let (axis, tensor) = (
             &space.axes[at],
@@ -253,7 +248,8 @@ impl Splitter<'_> {
             Side::Output => (stride * outer.clone().product::<Size>(), rest * outer.product::<Size>()),
             Side::Operand(_) => (stride, rest),
         };
-        (stride > 0 && rest <= most).then(|| ((Size::from(most) - rest) / stride + 1).pin())
+        let (stride, rest) = (stride.here(), rest.here());
+        (stride > 0 && rest <= most).then(|| (most - rest) / stride + 1)
     }
 
     /// Parts that make elements of their own: each in its window of the output, or, where its results do not lie side by
@@ -263,7 +259,7 @@ impl Splitter<'_> {
         operation: &Operation,
         space: &Space,
         at: usize,
-        ranges: &[Range<u64>],
+        ranges: &[Range<Size>],
     ) -> Vec<Operation> {
         let axis = &space.axes[at];
         let together = space.axes[..at].iter().all(|outer| outer.out.surely_eq(0) || outer.size.surely_eq(1));
@@ -280,7 +276,7 @@ impl Splitter<'_> {
             let outputs = space.axes.iter().filter(|axis| !axis.out.surely_eq(0));
             let sizes: Vec<Size> = outputs
                 .clone()
-                .map(|own| if own.along == axis.along { (range.end - range.start).into() } else { own.size })
+                .map(|own| if own.along == axis.along { range.end - range.start } else { own.size })
                 .chain([space.out_inner])
                 .collect();
             let own = self.temporary(operation.output, ".part", sizes.clone());
@@ -357,7 +353,7 @@ impl Splitter<'_> {
         &mut self,
         operation: &Operation,
         axis: &Axis,
-        ranges: &[Range<u64>],
+        ranges: &[Range<Size>],
         join: BinaryOp,
     ) -> Option<Vec<Operation>> {
         let count = operation.written.end - operation.written.start;
@@ -430,8 +426,20 @@ impl Splitter<'_> {
     }
 }
 
+/// An axis in parts of so many steps each, the last one of what is left; `None` if they are too many. How many there are
+/// is one number for all shapes, how large the last one is need not be.
+fn ranges(size: Size, step: u64) -> Option<Vec<Range<Size>>> {
+    let count = size.here().div_ceil(step);
+    if count > MOST_PARTS as u64 {
+        return None;
+    }
+    let starts = (0..count).map(|part| Size::from(part * step)).filter(|&start| start < size);
+    let end = |start: Size| if start + step <= size { start + step } else { size };
+    Some(starts.map(|start| start..end(start)).collect())
+}
+
 /// The part of an operation that steps `range` of an axis make; where it goes is not said yet.
-fn narrowed(operation: &Operation, space: &Space, at: usize, range: &Range<u64>) -> Operation {
+fn narrowed(operation: &Operation, space: &Space, at: usize, range: &Range<Size>) -> Operation {
     let axis = &space.axes[at];
     let mut narrowed = operation.clone();
     narrowed.spec = part(&operation.spec, axis.along, range);
@@ -441,7 +449,7 @@ fn narrowed(operation: &Operation, space: &Space, at: usize, range: &Range<u64>)
         view.base += stride * range.start;
     }
     let mut own = space.clone();
-    own.axes[at].size = (range.end - range.start).into();
+    own.axes[at].size = range.end - range.start;
     shrink(&mut narrowed, &own);
     narrowed
 }

@@ -253,8 +253,8 @@ pub(crate) fn joining(spec: &Spec<Size>, along: Along) -> Joining {
 }
 
 /// The part of a spec that steps `range` of a direction make.
-pub(crate) fn part(spec: &Spec<Size>, along: Along, range: &Range<u64>) -> Spec<Size> {
-    let (mut part, len) = (spec.clone(), Size::from(range.end - range.start));
+pub(crate) fn part(spec: &Spec<Size>, along: Along, range: &Range<Size>) -> Spec<Size> {
+    let (mut part, len) = (spec.clone(), range.end - range.start);
     match (&mut part, along) {
         (Spec::Elementwise(s), Along::Dim(dim)) => s.shape[dim] = len,
         (Spec::MatMul(s), _) => {
@@ -296,7 +296,7 @@ pub(crate) fn part(spec: &Spec<Size>, along: Along, range: &Range<u64>) -> Spec<
         (Spec::Gather(s), Along::Count) => s.count = len,
         (Spec::Gather(s), _) => {
             s.rows = s.rows.start + range.start..s.rows.start + range.end;
-            if range.start > 0 {
+            if !range.start.surely_eq(0) {
                 s.others = Others::Keep;
             }
         }

@@ -47,7 +47,7 @@ pub fn ways() -> [Options; 6] {
 
 /// Operators in the order written, as the scenarios of the memory model demand.
 pub fn way(fuse: bool, in_place: bool) -> Options {
-    Options { fuse, in_place, order: Order::Given, ..Options::default() }
+    Options { fuse, direct: fuse, in_place, order: Order::Given, ..Options::default() }
 }
 
 /// Compiles a graph without symbols; no constant lies in a file.

@@ -1,13 +1,19 @@
 //! Matrix products and convolution.
 
+use bayplan_expr::Expr;
 use bayplan_graph::op::{BinaryOp, Pads, ViewOp, Window};
 use bayplan_graph::{Op, ValueId};
 
 use super::Row;
+use super::transposed::conv_transpose;
 use crate::builder::{Built, Call};
 
-pub(super) const ROWS: &[Row] =
-    &[Row::new("MatMul", 7, matmul), Row::new("Gemm", 7, gemm), Row::new("Conv", 7, conv)];
+pub(super) const ROWS: &[Row] = &[
+    Row::new("Conv", 7, conv),
+    Row::new("ConvTranspose", 7, conv_transpose),
+    Row::new("Gemm", 7, gemm),
+    Row::new("MatMul", 7, matmul),
+];
 
 fn matmul(c: &mut Call<'_, '_>) -> Built {
     let (a, b) = (c.input(0)?, c.input(1)?);
@@ -43,20 +49,9 @@ fn scaled(c: &mut Call<'_, '_>, x: ValueId, name: &str) -> Result<ValueId, Strin
 fn conv(c: &mut Call<'_, '_>) -> Built {
     let (x, w) = (c.input(0)?, c.input(1)?);
     let weight = c.shape(w)?;
-    let kernel = match c.attributes().sizes("kernel_shape", 1)? {
-        Some(kernel) => kernel,
-        None => weight
-            .iter()
-            .skip(2)
-            .map(|dim| {
-                dim.as_const().and_then(|v| usize::try_from(v).ok()).ok_or("the kernel's size must be known")
-            })
-            .collect::<Result<_, _>>()?,
-    };
+    let kernel = c.kernel(&weight)?;
     let window = c.window(kernel)?;
-    let groups = c.attributes().int_or("group", 1)?;
-    let groups =
-        usize::try_from(groups).ok().filter(|&g| g > 0).ok_or("attribute `group` must be at least 1")?;
+    let groups = c.groups()?;
     let spatial = window.rank();
     let y = c.emit(Op::Conv(window, groups), &[x, w])?;
     match c.optional(2)? {
@@ -69,6 +64,23 @@ fn conv(c: &mut Call<'_, '_>) -> Built {
 }
 
 impl Call<'_, '_> {
+    /// The taps of a convolution along each spatial axis: as the node says, or as many as the weight has.
+    pub(super) fn kernel(&self, weight: &[Expr]) -> Result<Vec<usize>, String> {
+        if let Some(kernel) = self.attributes().sizes("kernel_shape", 1)? {
+            return Ok(kernel);
+        }
+        let size = |dim: &Expr| dim.as_const().and_then(|v| usize::try_from(v).ok());
+        let sizes = weight.iter().skip(2).map(size).collect::<Option<_>>();
+        sizes.ok_or_else(|| "the kernel's size must be known".to_owned())
+    }
+
+    /// The groups of a convolution.
+    pub(super) fn groups(&self) -> Result<usize, String> {
+        let groups = self.attributes().int_or("group", 1)?;
+        let groups = usize::try_from(groups).ok().filter(|&groups| groups > 0);
+        groups.ok_or_else(|| "attribute `group` must be at least 1".to_owned())
+    }
+
     /// A vector [c] as [c, 1, …] so that it broadcasts over the spatial axes of [n, c, spatial…].
     pub(super) fn per_channel(&mut self, x: ValueId, spatial: usize) -> Result<ValueId, String> {
         if spatial == 0 {

@@ -11,6 +11,7 @@ mod pool;
 mod reduce;
 mod shape;
 mod tensor;
+mod transposed;
 
 /// How one ONNX operator is built.
 pub(crate) struct Row {

@@ -7,6 +7,7 @@ mod import;
 mod metadata;
 mod operators;
 mod opsets;
+mod transposed;
 
 use bayplan_graph::{DType, Tensor};
 use prost::Message;

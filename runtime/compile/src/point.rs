@@ -1,0 +1,84 @@
+//! Lowered work at one point: its numbers, and the bytes that it binds.
+
+use std::ops::Range;
+
+use bayplan_shaders::{Convert, Spec};
+
+use crate::lowered::{Lowered, Operation, Tensor};
+use crate::size::Size;
+use crate::view::View;
+
+/// Values of sizes: at the reference point of a compile, or at any other.
+pub(crate) trait Point: Convert<Size, To = u64> + Sized {
+    /// The value of one size; 0 where it is negative.
+    fn of(&self, size: Size) -> u64 {
+        self.size(&size)
+    }
+
+    /// A shape.
+    fn shape(&self, shape: &[Size]) -> Vec<u64> {
+        shape.iter().map(|&size| self.of(size)).collect()
+    }
+
+    /// Elements from a view's base to the last one that it touches, both included; 0 of an empty one.
+    fn extent(&self, view: &View) -> u64 {
+        let mut extent: u64 = 1;
+        for (size, stride) in view.shape.iter().zip(&view.strides) {
+            let Some(steps) = self.of(*size).checked_sub(1) else { return 0 };
+            extent = extent.saturating_add(steps.saturating_mul(self.stride(stride).unsigned_abs()));
+        }
+        extent
+    }
+
+    /// Bytes of a tensor's elements.
+    fn bytes(&self, tensor: &Tensor) -> u64 {
+        let elements = tensor.shape.iter().map(|&size| self.of(size)).fold(1, u64::saturating_mul);
+        elements.saturating_mul(tensor.repr.bytes())
+    }
+
+    /// The bytes of a window on so many elements of a tensor: whole granules of the target, as far as its storage goes.
+    fn window(&self, tensor: &Tensor, first: u64, count: u64, granule: u64) -> Range<u64> {
+        let (width, all) = (tensor.repr.bytes(), self.bytes(tensor).next_multiple_of(granule));
+        let start = first.saturating_mul(width).min(all);
+        start..start.saturating_add((count * width).next_multiple_of(granule)).min(all)
+    }
+
+    /// The bytes of its tensor that an operation's operand touches.
+    fn operand(&self, lowered: &Lowered, operation: &Operation, slot: usize, granule: u64) -> Range<u64> {
+        let view = &operation.operands[slot];
+        self.window(lowered.tensor(view.tensor), self.of(view.base), self.extent(view), granule)
+    }
+
+    /// The bytes of its output that an operation is given to write.
+    fn result(&self, lowered: &Lowered, operation: &Operation, granule: u64) -> Range<u64> {
+        let (start, end) = (self.of(operation.written.start), self.of(operation.written.end));
+        self.window(lowered.tensor(operation.output), start, end.saturating_sub(start), granule)
+    }
+
+    /// An operation's work, and whether there is any: where symbols leave it nothing to write it is no dispatch.
+    fn work(&self, operation: &Operation) -> (Spec, bool) {
+        let spec = operation.spec.map(self);
+        let any = results(&spec) > 0;
+        (spec, any)
+    }
+}
+
+impl<P: Convert<Size, To = u64>> Point for P {}
+
+/// Elements that a piece of work writes.
+fn results(spec: &Spec) -> u64 {
+    let product = |sizes: &[u64]| sizes.iter().copied().fold(1, u64::saturating_mul);
+    match spec {
+        Spec::Elementwise(s) => product(&s.shape),
+        Spec::MatMul(s) => product(&s.batch).saturating_mul(product(&[s.m, s.n])),
+        Spec::Conv(s) => product(&[s.batch, s.filters, s.output[0], s.output[1]]),
+        Spec::Pool(s) => product(&[s.planes, s.output[0], s.output[1]]),
+        Spec::Reduce(s) => product(&[s.outer, s.inner]),
+        Spec::Softmax(s) => product(&[s.outer, s.len, s.inner]),
+        Spec::Normalize(s) => product(&[s.rows, s.len]),
+        Spec::Copy(s) => product(&s.shape),
+        Spec::Gather(s) => product(&[s.outer, s.count, s.inner]),
+        Spec::GatherNd(s) => product(&[s.batch, s.count, s.inner]),
+        Spec::Range(s) => s.count,
+    }
+}
