@@ -62,6 +62,8 @@ pub use record::{RecordIndex, record};
 pub use verify::{Place, Violation, verify};
 pub use widen::{device_size, narrow, same_bytes, widen};
 
+pub use bayplan_plan::pool;
+
 use bayplan_expr::Bindings;
 use bayplan_graph::Graph;
 use bayplan_plan::Effort;

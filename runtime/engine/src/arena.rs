@@ -7,7 +7,7 @@ use crate::error::EngineError;
 
 /// The device buffers of the arenas that exist, by [`Arena::index`].
 #[derive(Default)]
-pub(crate) struct Arenas([Vec<Block>; 4]);
+pub(crate) struct Arenas([Vec<Block>; Arena::ALL.len()]);
 
 /// One block of an arena.
 struct Block {
@@ -17,19 +17,21 @@ struct Block {
 }
 
 impl Arenas {
-    /// Allocates the blocks of an arena; what it had before is freed first.
+    /// Allocates the blocks of an arena, of which each ends at one of `ends`; what it had before is freed first.
     pub(crate) fn allocate(
         &mut self,
         device: &Device,
-        program: &Program,
         arena: Arena,
+        ends: &[u64],
     ) -> Result<(), EngineError> {
         self.0[arena.index()].clear();
-        let alone = program.blocks(arena).len() == 1;
-        for (index, range) in program.blocks(arena).enumerate() {
-            let name = if alone { arena.name().into() } else { format!("{} {index}", arena.name()) };
-            let buffer = device.create_buffer(&name, range.end - range.start, Location::Device)?;
-            self.0[arena.index()].push(Block { start: range.start, buffer });
+        let mut start = 0;
+        for (index, &end) in ends.iter().enumerate() {
+            let name =
+                if ends.len() == 1 { arena.name().into() } else { format!("{} {index}", arena.name()) };
+            let buffer = device.create_buffer(&name, end.saturating_sub(start), Location::Device)?;
+            self.0[arena.index()].push(Block { start, buffer });
+            start = end;
         }
         Ok(())
     }
@@ -37,6 +39,19 @@ impl Arenas {
     /// Takes the buffers of an arena, to be freed.
     pub(crate) fn take(&mut self, arena: Arena) -> Vec<Buffer> {
         std::mem::take(&mut self.0[arena.index()]).into_iter().map(|block| block.buffer).collect()
+    }
+
+    /// Whether the blocks of a program's arena are these: the same ends, or a shorter last one.
+    pub(crate) fn fit(&self, program: &Program, arena: Arena) -> bool {
+        let (own, needed) = (&self.0[arena.index()], &program.blocks[arena.index()]);
+        let holds = |(index, &end): (usize, &u64)| {
+            own.get(index).is_some_and(|block| {
+                let last = index + 1 == needed.len();
+                let own_end = block.start + block.buffer.size();
+                end == own_end || (last && own.len() == needed.len() && end <= own_end)
+            })
+        };
+        needed.iter().enumerate().all(holds)
     }
 
     /// The buffer that a byte of an arena lies in, and where in it. Nothing that a program binds or moves crosses its end.

@@ -1,59 +1,75 @@
 //! A stage recorded as commands.
 
-use bayplan_compile::Dispatch;
+use bayplan_compile::{Arena, Dispatch, Program};
 use bayplan_vulkan::{Barrier, Buffer, Commands, Device, Pipeline, Recorder, Window};
 
 use crate::arena::Arenas;
 use crate::error::EngineError;
-use crate::instruments::Instruments;
+use crate::external::Placement;
+use crate::instruments::{Instruments, Places};
 
-/// The device objects that dispatches of a program refer to.
-pub(crate) struct Objects {
-    pub(crate) pipelines: Vec<Pipeline>,
-    pub(crate) arenas: Arenas,
-    pub(crate) params: Option<Buffer>,
+/// What the dispatches of a program refer to on the device.
+#[derive(Clone, Copy)]
+pub(crate) struct Objects<'a> {
+    pub(crate) program: &'a Program,
+    /// One for each of the program's kernels.
+    pub(crate) pipelines: &'a [Pipeline],
+    pub(crate) arenas: &'a Arenas,
+    /// The buffer with the program's parameters, and where they begin in it.
+    pub(crate) params: (&'a Buffer, u64),
+    /// Where the buffers lie that are given at each run. Without it, they have an arena like the others.
+    pub(crate) external: Option<&'a Placement>,
 }
 
-impl Objects {
-    /// All buffers.
-    pub(crate) fn buffers(&self) -> impl Iterator<Item = &Buffer> + Clone {
-        self.arenas.buffers().chain(&self.params)
-    }
-}
-
-/// Records dispatches with what follows them on the device.
+/// Records dispatches; into `reused`, if there are commands whose memory can be used again.
 pub(crate) fn record(
     device: &Device,
     name: &str,
-    objects: &Objects,
+    objects: Objects<'_>,
     dispatches: &[Dispatch],
-    instruments: &Instruments,
+    (instruments, places): (&Instruments, &Places),
+    reused: Option<Commands>,
 ) -> Result<Commands, EngineError> {
     let mut recorder = device.record(name);
-    instruments.before(&mut recorder)?;
+    instruments.before(&mut recorder, places)?;
     for (index, dispatch) in dispatches.iter().enumerate() {
         if dispatch.barrier_before {
             recorder.barrier(Barrier::ComputeToCompute);
         }
-        bind(&mut recorder, objects, dispatch)?;
-        instruments.after(&mut recorder, index as u32)?;
+        objects.bind(&mut recorder, dispatch)?;
+        instruments.after(&mut recorder, places, index as u32)?;
     }
-    Ok(recorder.finish()?)
+    match reused {
+        Some(mut commands) => {
+            recorder.finish_into(&mut commands)?;
+            Ok(commands)
+        }
+        None => Ok(recorder.finish()?),
+    }
 }
 
-fn bind(recorder: &mut Recorder, objects: &Objects, dispatch: &Dispatch) -> Result<(), EngineError> {
-    let mut windows = Vec::with_capacity(dispatch.windows.len() + 1);
-    for window in &dispatch.windows {
-        let (buffer, offset) = objects.arenas.place(window.arena, window.offset)?;
-        windows.push(Window { buffer, offset, len: window.len });
+impl Objects<'_> {
+    fn bind(&self, recorder: &mut Recorder, dispatch: &Dispatch) -> Result<(), EngineError> {
+        let mut windows = Vec::with_capacity(dispatch.windows.len() + 1);
+        for window in &dispatch.windows {
+            let (buffer, offset) = self.place(window)?;
+            windows.push(Window { buffer, offset, len: window.len });
+        }
+        if !dispatch.params.is_empty() {
+            let (buffer, start) = self.params;
+            let len = dispatch.params.end - dispatch.params.start;
+            windows.push(Window { buffer, offset: start + dispatch.params.start, len });
+        }
+        // Verified programs refer to kernels that exist.
+        recorder.dispatch(&self.pipelines[dispatch.kernel.0 as usize], &windows, dispatch.grid)?;
+        Ok(())
     }
-    if let Some(params) = &objects.params
-        && !dispatch.params.is_empty()
-    {
-        let len = dispatch.params.end - dispatch.params.start;
-        windows.push(Window { buffer: params, offset: dispatch.params.start, len });
+
+    /// The buffer that a window begins in, and where in it.
+    fn place(&self, window: &bayplan_compile::Window) -> Result<(&Buffer, u64), EngineError> {
+        match self.external.filter(|_| window.arena == Arena::External) {
+            Some(placement) => placement.place(self.program, window),
+            None => self.arenas.place(window.arena, window.offset),
+        }
     }
-    // Verified programs refer to kernels that exist.
-    recorder.dispatch(&objects.pipelines[dispatch.kernel.0 as usize], &windows, dispatch.grid)?;
-    Ok(())
 }

@@ -1,17 +1,20 @@
 //! Opening a device.
 
+use std::sync::{Arc, OnceLock};
+
 use bayplan_compile::Program;
 use bayplan_shaders::{Class, Target};
 use bayplan_trace::Level;
 use bayplan_vulkan::{
-    AllocationCounts, DeviceInfo, HeapSample, Instance, InstanceOptions, Message, Selector, select,
+    AllocationCounts, Buffer, DeviceInfo, HeapSample, Instance, InstanceOptions, Message, Selector, select,
 };
 
 use crate::error::EngineError;
 use crate::memory::Ledger;
 use crate::pipelines::Pipelines;
-use crate::session::check_memory;
+use crate::check::check_memory;
 use crate::target::{Limits, target_of};
+use crate::transfer::{CHUNK, Transfer};
 
 /// How to open a device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,6 +36,8 @@ pub struct Device {
     pub(crate) vulkan: bayplan_vulkan::Device,
     pub(crate) ledger: Ledger,
     pub(crate) pipelines: Pipelines,
+    /// Moves bytes of tensors that callers made; made with the first of them.
+    tensors: Arc<OnceLock<Arc<Transfer>>>,
     instance: Instance,
     target: Target,
 }
@@ -64,6 +69,7 @@ impl Device {
             vulkan,
             ledger: Ledger::default(),
             pipelines: Pipelines::default(),
+            tensors: Arc::default(),
             instance,
             target: options.limits.apply(target_of(info)),
         })
@@ -113,11 +119,26 @@ impl Device {
         self.instance.message_count()
     }
 
+    /// Compute pipelines made on it so far.
+    pub fn pipelines_made(&self) -> u64 {
+        self.pipelines.made()
+    }
+
+    /// What moves bytes of tensors that lie in memory as this one does.
+    pub(crate) fn tensor_transfer(&self, buffer: &Buffer) -> Result<Arc<Transfer>, EngineError> {
+        if let Some(made) = self.tensors.get() {
+            return Ok(Arc::clone(made));
+        }
+        let made = Transfer::new(&self.vulkan, buffer.mapped().is_some(), CHUNK)?;
+        // Where another thread was faster, its own is used.
+        Ok(Arc::clone(self.tensors.get_or_init(|| Arc::new(made))))
+    }
+
     /// Closes the device, unless a clone or a session keeps it open, and gives all messages up to then: an object that
     /// was forgotten is told as its device goes.
     pub fn close(self) -> Vec<Message> {
-        let Self { vulkan, instance, pipelines, .. } = self;
-        drop((pipelines, vulkan));
+        let Self { vulkan, instance, pipelines, tensors, .. } = self;
+        drop((pipelines, tensors, vulkan));
         instance.messages()
     }
 }

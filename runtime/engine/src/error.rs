@@ -3,7 +3,8 @@
 use core::fmt;
 use core::time::Duration;
 
-use bayplan_compile::InputError;
+use bayplan_compile::session::{OutputError, OverBudget};
+use bayplan_compile::{CompileError, InputError};
 use bayplan_text::{Bytes, Nanos, escape};
 
 /// Why a session could not be built, or a run not be made.
@@ -30,8 +31,21 @@ pub enum EngineError {
     },
     /// The tensors given for a run are not those that the program takes.
     Input(InputError),
-    /// An output cannot be copied to the host.
-    Output {
+    /// An output has no place to go, or the buffer given for it does not fit.
+    Output(OutputError),
+    /// A shape cannot be compiled, or no memory be reserved for all.
+    Compile(CompileError),
+    /// A shape needs more memory than the session was given.
+    Budget(OverBudget),
+    /// A shape needs more bytes of kernel parameters than were reserved for all shapes at hand together.
+    Parameters {
+        /// What it needs.
+        needed: u64,
+        /// What was reserved.
+        given: u64,
+    },
+    /// A tensor cannot be copied between host and device.
+    Copy {
         /// Its name.
         name: String,
         /// Why.
@@ -88,8 +102,17 @@ impl fmt::Display for EngineError {
                 write!(f, "the weight {} cannot be loaded: {reason}", escape(name))
             }
             Self::Input(e) => e.fmt(f),
-            Self::Output { name, reason } => {
-                write!(f, "output {} cannot be copied: {reason}", escape(name))
+            Self::Output(e) => e.fmt(f),
+            Self::Compile(e) => e.fmt(f),
+            Self::Budget(e) => e.fmt(f),
+            Self::Parameters { needed, given } => write!(
+                f,
+                "the shape needs {} of kernel parameters, but {} are reserved; build the session for more shapes",
+                Bytes(*needed),
+                Bytes(*given)
+            ),
+            Self::Copy { name, reason } => {
+                write!(f, "{} cannot be copied: {reason}", escape(name))
             }
             Self::Recording(e) => write!(f, "the recording cannot be made: {e}"),
             Self::Timeout { limit } => write!(
@@ -130,6 +153,9 @@ impl std::error::Error for EngineError {
             Self::Select(e) => Some(e),
             Self::Recording(e) => Some(e),
             Self::Input(e) => Some(e),
+            Self::Output(e) => Some(e),
+            Self::Compile(e) => Some(e),
+            Self::Budget(e) => Some(e),
             _ => None,
         }
     }
@@ -150,6 +176,24 @@ impl From<bayplan_vulkan::SelectError> for EngineError {
 impl From<InputError> for EngineError {
     fn from(e: InputError) -> Self {
         Self::Input(e)
+    }
+}
+
+impl From<OutputError> for EngineError {
+    fn from(e: OutputError) -> Self {
+        Self::Output(e)
+    }
+}
+
+impl From<CompileError> for EngineError {
+    fn from(e: CompileError) -> Self {
+        Self::Compile(e)
+    }
+}
+
+impl From<OverBudget> for EngineError {
+    fn from(e: OverBudget) -> Self {
+        Self::Budget(e)
     }
 }
 
@@ -180,8 +224,12 @@ mod tests {
             "the program was compiled for a\\x1bb, not for gpu; compile it again",
         );
         check(
-            EngineError::Output { name: name(), reason: "it is too large".into() },
-            "output a\\x1bb cannot be copied: it is too large",
+            EngineError::Copy { name: name(), reason: "it is too large".into() },
+            "a\\x1bb cannot be copied: it is too large",
+        );
+        check(
+            EngineError::Parameters { needed: 2048, given: 1024 },
+            "the shape needs 2.00 KiB of kernel parameters, but 1.00 KiB are reserved; build the session for more shapes",
         );
         check(
             EngineError::Weights { name: name(), reason: "`w.bin`: bad sector".into() },

@@ -48,6 +48,10 @@ pub(crate) struct Planted {
 }
 
 impl Planted {
+    pub(crate) fn new(fault: Option<Fault>) -> Self {
+        Self { allocates: fault == Some(Fault::UnplannedAllocation), memory: None }
+    }
+
     /// Called at each run.
     pub(crate) fn at_run(&mut self, device: &Device) -> Result<(), EngineError> {
         if self.allocates && self.memory.is_none() {
@@ -57,11 +61,11 @@ impl Planted {
     }
 }
 
-/// Plants a fault in a program.
+/// Plants a fault in the program of a shape.
 ///
 /// # Errors
 /// The program has no place for it.
-pub(crate) fn plant(mut program: Program, fault: Option<Fault>) -> Result<(Program, Planted), EngineError> {
+pub(crate) fn plant(mut program: Program, fault: Option<Fault>) -> Result<Program, EngineError> {
     let planted = match fault {
         None | Some(Fault::UnplannedAllocation) => true,
         Some(Fault::ShiftedWindow) => shift(&mut program),
@@ -70,7 +74,7 @@ pub(crate) fn plant(mut program: Program, fault: Option<Fault>) -> Result<(Progr
     };
     match fault {
         Some(fault) if !planted => Err(EngineError::Fault { fault: fault.name() }),
-        _ => Ok((program, Planted { allocates: fault == Some(Fault::UnplannedAllocation), memory: None })),
+        _ => Ok(program),
     }
 }
 

@@ -8,16 +8,19 @@ use std::ops::Range;
 
 use bayplan_compile::{Arena, Program, device_size, widen};
 use bayplan_graph::Tensor;
+use bayplan_vulkan::Pipeline;
 use bayplan_weights::Store;
 
+use crate::arena::Arenas;
+use crate::check::{check_program, check_target};
 use crate::commands::{Objects, record};
 use crate::device::Device;
 use crate::error::EngineError;
-use crate::instruments::Instruments;
+use crate::instruments::{Instruments, Places};
 use crate::load::{copy, load};
 use crate::outputs::tensor;
-use crate::session::{allocate, check_program, check_target, transfer};
-use crate::transfer::{Transfer, finish};
+use crate::params::Params;
+use crate::transfer::{CHUNK, Transfer, finish};
 
 /// A stage of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,7 +35,9 @@ pub enum StageKind {
 pub struct Inspection {
     device: Device,
     program: Program,
-    objects: Objects,
+    pipelines: Vec<Pipeline>,
+    arenas: Arenas,
+    params: (Params, u64),
     transfer: Transfer,
 }
 
@@ -52,18 +57,42 @@ impl Inspection {
     /// # Errors
     /// As [`Inspection::new`], without the proof.
     pub fn unverified(device: &Device, program: Program) -> Result<Self, EngineError> {
-        check_target(device, &program)?;
+        check_target(device, &program.target)?;
         Self::build(device, program)
     }
 
     fn build(device: &Device, program: Program) -> Result<Self, EngineError> {
-        let mut objects = allocate(device, &program)?;
-        objects.arenas.allocate(&device.vulkan, &program, Arena::Activations)?;
-        let transfer = transfer(device, &program, &objects)?;
-        if let Some(params) = objects.params.as_ref().filter(|_| !program.params.is_empty()) {
-            transfer.write(params, 0, &program.params)?;
+        let vulkan = &device.vulkan;
+        let mut arenas = Arenas::default();
+        for arena in Arena::ALL {
+            // Buffers that a session is given at each run lie in an arena of their own here.
+            arenas.allocate(vulkan, arena, &program.blocks[arena.index()])?;
         }
-        Ok(Self { device: device.clone(), program, objects, transfer })
+        let (needed, align) = (program.params.len() as u64, program.target.uniform_alignment);
+        let mut params = Params::new(vulkan, align, 1, needed)?;
+        let mapped = arenas.buffers().chain([params.buffer()]).all(|buffer| buffer.mapped().is_some());
+        let transfer = Transfer::new(vulkan, mapped, CHUNK)?;
+        let given = params.buffer().size();
+        let slot = params.take(&program, &transfer)?.ok_or(EngineError::Parameters { needed, given })?;
+        let pipelines = device.pipelines.of(vulkan, &program)?;
+        let params = (params, slot.offset);
+        Ok(Self { device: device.clone(), program, pipelines, arenas, params, transfer })
+    }
+
+    fn objects(&self) -> Objects<'_> {
+        Objects {
+            program: &self.program,
+            pipelines: &self.pipelines,
+            arenas: &self.arenas,
+            params: (self.params.0.buffer(), self.params.1),
+            external: None,
+        }
+    }
+
+    /// Executes dispatches as one submission, with their barriers.
+    fn submit(&self, name: &str, dispatches: &[bayplan_compile::Dispatch]) -> Result<(), EngineError> {
+        let (vulkan, untraced) = (&self.device.vulkan, (&Instruments::default(), &Places::default()));
+        finish(vulkan, &record(vulkan, name, self.objects(), dispatches, untraced, None)?)
     }
 
     /// The program.
@@ -82,7 +111,7 @@ impl Inspection {
     /// There is no such upload, its bytes cannot be read, or the driver fails.
     pub fn upload(&self, index: usize, weights: &Store) -> Result<(), EngineError> {
         let upload = self.program.uploads.get(index).ok_or_else(|| self.missing("upload", index))?;
-        copy(&self.objects, &self.transfer, weights, upload)
+        copy(&self.arenas, &self.transfer, weights, upload)
     }
 
     /// Uploads every constant and runs the load program, as a session does when it is built.
@@ -90,7 +119,7 @@ impl Inspection {
     /// # Errors
     /// A constant's bytes cannot be read, or the driver fails.
     pub fn load(&self, weights: &Store) -> Result<(), EngineError> {
-        load(&self.device.vulkan, &self.program, &self.objects, &self.transfer, weights)
+        load(&self.device.vulkan, self.objects(), &self.transfer, weights)
     }
 
     /// Executes one dispatch and waits for it.
@@ -100,8 +129,7 @@ impl Inspection {
     pub fn execute(&self, stage: StageKind, index: usize) -> Result<(), EngineError> {
         let dispatches = self.dispatches(stage);
         let Some(one) = dispatches.get(index..=index) else { return Err(self.missing("dispatch", index)) };
-        let (vulkan, name) = (&self.device.vulkan, &one[0].name);
-        finish(vulkan, &record(vulkan, name, &self.objects, one, &Instruments::default())?)
+        self.submit(&one[0].name, one)
     }
 
     /// Executes the whole run stage as one submission with the program's barriers, as a session does at each run.
@@ -113,8 +141,7 @@ impl Inspection {
         if dispatches.is_empty() {
             return Ok(());
         }
-        let (vulkan, name) = (&self.device.vulkan, &self.program.name);
-        finish(vulkan, &record(vulkan, name, &self.objects, dispatches, &Instruments::default())?)
+        self.submit(&self.program.name, dispatches)
     }
 
     /// Writes an input, by its index in [`Program::inputs`], in the device's representation.
@@ -148,7 +175,7 @@ impl Inspection {
     pub fn read(&self, arena: Arena, offset: u64, len: u64) -> Result<Vec<u8>, EngineError> {
         let mut bytes = vec![0; len as usize];
         for part in self.parts(arena, offset, len) {
-            let (buffer, at) = self.objects.arenas.place(arena, part.start)?;
+            let (buffer, at) = self.arenas.place(arena, part.start)?;
             let own = (part.start - offset) as usize..(part.end - offset) as usize;
             self.transfer.read(buffer, at, &mut bytes[own])?;
         }
@@ -161,7 +188,7 @@ impl Inspection {
     /// They do not lie in the arena, or the driver fails.
     pub fn write(&self, arena: Arena, offset: u64, bytes: &[u8]) -> Result<(), EngineError> {
         for part in self.parts(arena, offset, bytes.len() as u64) {
-            let (buffer, at) = self.objects.arenas.place(arena, part.start)?;
+            let (buffer, at) = self.arenas.place(arena, part.start)?;
             let own = (part.start - offset) as usize..(part.end - offset) as usize;
             self.transfer.write(buffer, at, &bytes[own])?;
         }

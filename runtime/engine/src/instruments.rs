@@ -1,7 +1,6 @@
 //! What a recording needs of the device: marks that tell how far a run is, timestamps that tell how long ops took.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bayplan_trace::Level;
@@ -21,63 +20,82 @@ const MARKS_PER_OP_RUN: u32 = 64;
 /// Marks and timestamps that are made to learn what one run's cost: about 10 ms on the slowest driver known.
 const CALIBRATION: u32 = 512;
 
-/// Stands for "no run in progress".
-const IDLE: u64 = u64::MAX;
-
-/// Marks and timestamps of a run program; without a recording there are none.
+/// Marks and timestamps for the run programs of a session; without a recording there are none.
 #[derive(Default)]
 pub(crate) struct Instruments {
     marks: Option<Marks>,
     /// One query before the first op and one after each.
     times: Option<QueryPool>,
-    /// Nanoseconds that they cost the device in one run.
-    cost: u64,
+    level: Level,
+    /// Nanoseconds that they cost the device for each op.
+    cost: f64,
 }
 
-/// One mark after each `stride`-th op and one after the last.
+/// The marks of a session, made anew in each run.
 #[derive(Clone)]
-pub(crate) struct Marks {
+struct Marks {
     progress: Progress,
-    /// The op that each mark follows.
-    after: Arc<[u32]>,
     /// Whether a mark must be told to wait for the ops before it.
     barrier: bool,
 }
 
+/// Where the marks of one run program are made, and how many ops it has.
+#[derive(Clone, Default)]
+pub(crate) struct Places {
+    /// One mark after each `stride`-th op and one after the last.
+    after: Arc<[u32]>,
+    ops: u32,
+}
+
 impl Instruments {
-    /// For a run program of `ops` dispatches.
-    pub(crate) fn new(device: &Device, level: Level, ops: u32) -> Result<Self, EngineError> {
-        if level == Level::Off || ops == 0 {
+    /// For run programs of up to `most` dispatches. Of a longer one, marks are sparser, and the last ops go untimed.
+    pub(crate) fn new(device: &Device, level: Level, most: u32) -> Result<Self, EngineError> {
+        if level == Level::Off || most == 0 {
             return Ok(Self::default());
         }
         // A CPU device runs one command after another.
         let barrier = device.info().kind != DeviceKind::Cpu;
-        let after = places(ops, level, barrier);
-        let progress = device.create_progress("playhead", after.len() as u32)?;
-        let marks = Some(Marks { progress, after: after.into(), barrier });
+        let count = places(most, most_marks(level, barrier)).len() as u32;
+        // A shorter program may have twice as many: its stride is rounded up from less.
+        let count = count.saturating_mul(2).min(most_marks(level, barrier)).min(most);
+        let progress = device.create_progress("playhead", count)?;
+        let marks = Some(Marks { progress, barrier });
         let times = level == Level::Op && device.timestamp_scale().is_some();
-        let times = times.then(|| device.create_query_pool("op timestamps", ops + 1)).transpose()?;
-        let mut made = Self { marks, times, cost: 0 };
-        made.cost = made.measure(device)?;
+        let times =
+            times.then(|| device.create_query_pool("op timestamps", most.saturating_add(1))).transpose()?;
+        let mut made = Self { marks, times, level, cost: 0.0 };
+        made.cost = made.measure(device, most)?;
         Ok(made)
     }
 
+    /// Where the marks of a run program of `ops` dispatches are made.
+    pub(crate) fn places(&self, ops: u32) -> Places {
+        let Some(marks) = &self.marks else { return Places::default() };
+        let most = most_marks(self.level, marks.barrier).min(marks.progress.count());
+        Places { after: places(ops, most).into(), ops }
+    }
+
     /// Recorded before the first op.
-    pub(crate) fn before(&self, recorder: &mut Recorder) -> Result<(), EngineError> {
-        if let Some(times) = &self.times {
-            recorder.reset_queries(times, 0..times.count())?;
+    pub(crate) fn before(&self, recorder: &mut Recorder, places: &Places) -> Result<(), EngineError> {
+        if let Some(times) = self.times.as_ref().filter(|_| places.ops > 0) {
+            recorder.reset_queries(times, 0..times.count().min(places.ops.saturating_add(1)))?;
             recorder.timestamp(times, 0)?;
         }
         Ok(())
     }
 
     /// Recorded after op `op`.
-    pub(crate) fn after(&self, recorder: &mut Recorder, op: u32) -> Result<(), EngineError> {
-        if let Some(times) = &self.times {
+    pub(crate) fn after(
+        &self,
+        recorder: &mut Recorder,
+        places: &Places,
+        op: u32,
+    ) -> Result<(), EngineError> {
+        if let Some(times) = self.times.as_ref().filter(|times| op < places.ops && op + 1 < times.count()) {
             recorder.timestamp(times, op + 1)?;
         }
         if let Some(marks) = &self.marks
-            && let Ok(mark) = marks.after.binary_search(&op)
+            && let Ok(mark) = places.after.binary_search(&op)
         {
             if marks.barrier {
                 recorder.barrier(Barrier::ComputeToTransfer);
@@ -87,13 +105,9 @@ impl Instruments {
         Ok(())
     }
 
-    pub(crate) fn marks(&self) -> Option<&Marks> {
-        self.marks.as_ref()
-    }
-
-    /// Nanoseconds that they cost the device in one run, as measured when they were made.
-    pub(crate) fn cost(&self) -> u64 {
-        self.cost
+    /// Nanoseconds that they cost the device in one run of `places`, as measured when they were made.
+    pub(crate) fn cost(&self, places: &Places) -> u64 {
+        (self.cost * f64::from(places.ops)) as u64
     }
 
     /// Device memory that they take.
@@ -103,21 +117,22 @@ impl Instruments {
 
     /// Start and end of each op of the run that just ended, within `started..=ended` on the session's clock. `None` if
     /// they were not taken.
-    pub(crate) fn op_times(&self, started: u64, ended: u64) -> Option<Vec<(u64, u64)>> {
-        let pool = self.times.as_ref()?;
-        let ticks = pool.results_nowait(0..pool.count()).ok()?.into_iter().collect::<Option<Vec<u64>>>()?;
+    pub(crate) fn op_times(&self, places: &Places, started: u64, ended: u64) -> Option<Vec<(u64, u64)>> {
+        let pool = self.times.as_ref().filter(|_| places.ops > 0)?;
+        let taken = pool.count().min(places.ops.saturating_add(1));
+        let ticks = pool.results_nowait(0..taken).ok()?.into_iter().collect::<Option<Vec<u64>>>()?;
         Some(spans(&ticks, pool.scale(), started, ended))
     }
 
-    /// What one run's marks and timestamps cost, from commands that hold nothing else.
-    fn measure(&self, device: &Device) -> Result<u64, EngineError> {
-        let ops = self.marks.as_ref().and_then(|marks| marks.after.last()).map_or(0, |&last| last + 1);
+    /// What marks and timestamps cost for each op, from commands that hold nothing else.
+    fn measure(&self, device: &Device, ops: u32) -> Result<f64, EngineError> {
+        let places = self.places(ops);
         let many = (CALIBRATION / ops.max(1)).max(2);
         let commands = |rounds: u32| -> Result<Commands, EngineError> {
             let mut recorder = device.record("cost of tracing");
             for _ in 0..rounds {
-                self.before(&mut recorder)?;
-                (0..ops).try_for_each(|op| self.after(&mut recorder, op))?;
+                self.before(&mut recorder, &places)?;
+                (0..ops).try_for_each(|op| self.after(&mut recorder, &places, op))?;
                 // The next round makes the same marks.
                 recorder.barrier(Barrier::TransferToTransfer);
             }
@@ -135,17 +150,22 @@ impl Instruments {
         if let Some(marks) = &self.marks {
             marks.progress.clear()?;
         }
-        Ok(least[1].saturating_sub(least[0]) / u64::from(many - 1))
+        let rounds = f64::from(many - 1) * f64::from(ops.max(1));
+        Ok(least[1].saturating_sub(least[0]) as f64 / rounds)
     }
 }
 
-/// The ops that marks follow.
-fn places(ops: u32, level: Level, barrier: bool) -> Vec<u32> {
-    let most = match (level, barrier) {
-        (Level::Op, false) => ops,
+/// Most marks of one run.
+fn most_marks(level: Level, barrier: bool) -> u32 {
+    match (level, barrier) {
+        (Level::Op, false) => u32::MAX,
         (Level::Op, true) => MARKS_PER_OP_RUN,
         _ => MARKS_PER_RUN,
-    };
+    }
+}
+
+/// The ops that at most `most` marks follow.
+fn places(ops: u32, most: u32) -> Vec<u32> {
     let stride = ops.div_ceil(most.max(1)).max(1);
     (0..ops).filter(|&op| (op + 1).is_multiple_of(stride) || op + 1 == ops).collect()
 }
@@ -167,51 +187,51 @@ fn spans(ticks: &[u64], scale: TimestampScale, started: u64, ended: u64) -> Vec<
 /// How far the run in progress is. The session tells when a run begins and ends; another thread looks.
 pub(crate) struct Playhead {
     marks: Marks,
-    current: Arc<AtomicU64>,
+    current: CurrentRun,
     last: Option<(u64, u32)>,
 }
 
-/// The session's side of a [`Playhead`].
-#[derive(Clone)]
-pub(crate) struct CurrentRun(Arc<AtomicU64>);
+/// The run in progress, as both sides of a [`Playhead`] see it: its number, its plan, and where it makes its marks.
+#[derive(Clone, Default)]
+pub(crate) struct CurrentRun(Arc<Mutex<Option<(u64, u32, Places)>>>);
 
 impl CurrentRun {
-    pub(crate) fn new() -> Self {
-        Self(Arc::new(AtomicU64::new(IDLE)))
-    }
-
     /// A run is about to be submitted.
-    pub(crate) fn begin(&self, run: u64, marks: Option<&Marks>) {
+    pub(crate) fn begin(&self, run: u64, plan: u32, places: &Places, instruments: &Instruments) {
         // Nobody believes the marks while no run is in progress; nor later, where they cannot be taken away.
-        if marks.is_some_and(|marks| marks.progress.clear().is_ok()) {
-            self.0.store(run, Ordering::Release);
+        if instruments.marks.as_ref().is_some_and(|marks| marks.progress.clear().is_ok()) {
+            *self.now() = Some((run, plan, places.clone()));
         }
     }
 
     /// The run has ended, or nobody waits for it any more.
     pub(crate) fn end(&self) {
-        self.0.store(IDLE, Ordering::Release);
+        *self.now() = None;
     }
 
-    pub(crate) fn playhead(&self, marks: Marks) -> Playhead {
-        Playhead { marks, current: Arc::clone(&self.0), last: None }
+    /// Looks at the marks of these instruments; `None` where they make none.
+    pub(crate) fn playhead(&self, instruments: &Instruments) -> Option<Playhead> {
+        let marks = instruments.marks.clone()?;
+        Some(Playhead { marks, current: self.clone(), last: None })
+    }
+
+    fn now(&self) -> MutexGuard<'_, Option<(u64, u32, Places)>> {
+        // Held for an assignment or a clone, by whoever holds it.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Playhead {
-    /// The run in progress and the last op that is done, if that is news. Never waits.
-    pub(crate) fn look(&mut self) -> Option<(u64, u32)> {
-        let run = self.current.load(Ordering::Acquire);
-        if run == IDLE {
-            return None;
-        }
+    /// The run in progress, its plan and the last op that is done, if that is news. Never waits for the device.
+    pub(crate) fn look(&mut self) -> Option<(u64, u32, u32)> {
+        let (run, plan, places) = self.current.now().clone()?;
         let reached = self.marks.progress.reached().ok()?;
         // Where that run ended meanwhile, the marks may be another's.
-        if self.current.load(Ordering::Acquire) != run {
+        if self.current.now().as_ref().map(|now| now.0) != Some(run) {
             return None;
         }
-        let op = *self.marks.after.get((reached as usize).checked_sub(1)?)?;
-        (self.last.replace((run, op)) != Some((run, op))).then_some((run, op))
+        let op = *places.after.get((reached as usize).checked_sub(1)?)?;
+        (self.last.replace((run, op)) != Some((run, op))).then_some((run, plan, op))
     }
 }
 
@@ -222,7 +242,7 @@ mod tests {
     #[test]
     fn where_marks_are_made() {
         let check = |ops, level, barrier, count: usize, first: u32| {
-            let places = places(ops, level, barrier);
+            let places = places(ops, most_marks(level, barrier));
             assert_eq!((places.len(), places[0]), (count, first), "{ops} {level:?} {barrier}");
             assert_eq!(places.last(), Some(&(ops - 1)), "the last op is always marked");
             assert!(places.is_sorted_by(|a, b| a < b));
@@ -253,28 +273,46 @@ mod tests {
     #[test]
     fn marks_of_the_run_before_are_not_believed() {
         let device = crate::Device::open(&crate::DeviceOptions::default()).expect("a Vulkan device").vulkan;
-        let instruments = Instruments::new(&device, Level::Op, 5).expect("instruments");
+        let instruments = Instruments::new(&device, Level::Op, 7).expect("instruments");
+        let places = instruments.places(5);
         let commands = |ops: u32| {
             let mut recorder = device.record("marks");
-            instruments.before(&mut recorder).expect("before");
-            (0..ops).for_each(|op| instruments.after(&mut recorder, op).expect("after"));
+            instruments.before(&mut recorder, &places).expect("before");
+            (0..ops).for_each(|op| instruments.after(&mut recorder, &places, op).expect("after"));
             recorder.finish().expect("commands")
         };
         let (whole, part) = (commands(5), commands(2));
-        let (run, marks) = (CurrentRun::new(), instruments.marks());
-        let mut playhead = run.playhead(marks.expect("marks").clone());
+        let run = CurrentRun::default();
+        let begin = |number| run.begin(number, 3, &places, &instruments);
+        let mut playhead = run.playhead(&instruments).expect("marks");
         assert_eq!(playhead.look(), None, "no run is in progress");
-        run.begin(0, marks);
+        begin(0);
         assert_eq!(playhead.look(), None, "what calibration left is taken away");
         finish(&device, &whole).expect("done");
-        assert_eq!(playhead.look(), Some((0, 4)));
+        assert_eq!(playhead.look(), Some((0, 3, 4)));
         assert_eq!(playhead.look(), None, "no news");
         run.end();
-        run.begin(1, marks);
+        begin(1);
         assert_eq!(playhead.look(), None, "nothing of run 1 is done");
         finish(&device, &part).expect("done");
-        assert_eq!(playhead.look(), Some((1, 1)));
+        assert_eq!(playhead.look(), Some((1, 3, 1)));
         run.end();
         assert_eq!(playhead.look(), None, "no run is in progress");
+    }
+
+    #[test]
+    fn a_program_of_any_length_has_its_last_op_marked_and_the_first_timed() {
+        let device = crate::Device::open(&crate::DeviceOptions::default()).expect("a Vulkan device").vulkan;
+        let instruments = Instruments::new(&device, Level::Op, 6).expect("instruments");
+        for ops in [1, 5, 6, 17] {
+            let places = instruments.places(ops);
+            assert_eq!(places.after.last(), Some(&(ops - 1)));
+            let mut recorder = device.record("ops");
+            instruments.before(&mut recorder, &places).expect("before");
+            (0..ops).for_each(|op| instruments.after(&mut recorder, &places, op).expect("after"));
+            finish(&device, &recorder.finish().expect("commands")).expect("done");
+            let times = instruments.op_times(&places, 0, u64::MAX);
+            assert_eq!(times.map(|times| times.len()), device.timestamp_scale().map(|_| ops.min(6) as usize));
+        }
     }
 }

@@ -1,40 +1,58 @@
 //! Sessions: programs running on a Vulkan device.
 //!
 //! ```text
-//! Program ── Session::new ──► arenas allocated, kernels compiled, weights loaded, commands recorded once
+//! Family ── Session::new ──► arenas allocated, kernels compiled, weights loaded
 //!                │
-//!                └─ run(inputs) ──► inputs written ─ submit ─ wait (the playhead is polled) ─► Outputs, lent in place
+//!                └─ run(inputs) ──► dims ─┬─ at hand ─────────────────────────────┬─► inputs written ─ submit ─ wait
+//!                                         └─ new: instantiate, verify, parameters, record ─┘        (the playhead is polled)
+//!                                                                                                └─► Outputs: lent in place, kept,
+//!                                                                                                    or in the caller's buffers
 //! ```
 //!
-//! After a session is built, no run allocates device memory or compiles a kernel. What the trace calls *actual* is told
+//! After a session is built, no run allocates device memory or compiles a kernel, whatever its shape. What the trace calls *actual* is told
 //! by the Vulkan layer: windows as they were recorded, marks as the device made them, allocations as they were made.
 #![forbid(unsafe_code)]
 
 mod arena;
+mod check;
 mod commands;
 mod device;
 mod error;
+mod external;
 #[cfg(feature = "faults")]
 pub mod faults;
 #[cfg(feature = "inspect")]
 pub mod inspect;
+mod input;
 mod instruments;
 mod load;
 mod memory;
+mod options;
+mod output_memory;
 mod outputs;
+mod owned;
+mod params;
 mod pipelines;
+mod ports;
 mod session;
+mod shape;
 mod target;
+mod tensor;
 mod tracing;
 mod transfer;
 
 pub use device::{Device, DeviceOptions, devices};
 pub use error::EngineError;
+pub use input::Input;
+pub use options::SessionOptions;
 pub use outputs::{Output, Outputs};
-pub use session::{Session, SessionOptions};
+pub use owned::Owned;
+pub use session::Session;
 pub use target::{Limits, target_of};
+pub use tensor::DeviceTensor;
 pub use tracing::Trace;
 
+pub use bayplan_compile::session::{Counters, OutputArena, OutputError, OverBudget, Usage};
 pub use bayplan_vulkan::{
     AllocationCounts, DeviceInfo, DeviceKind, HeapSample, Message, SelectError, Selector, Severity,
 };

@@ -1,49 +1,50 @@
 //! Weights to the device, and the load program.
 
-use bayplan_compile::{Program, Upload, device_size, same_bytes, widen};
+use bayplan_compile::{Upload, device_size, same_bytes, widen};
 use bayplan_vulkan::Device;
 use bayplan_weights::Store;
 
+use crate::arena::Arenas;
 use crate::commands::{Objects, record};
 use crate::error::EngineError;
-use crate::instruments::Instruments;
+use crate::instruments::{Instruments, Places};
 use crate::transfer::{CHUNK, Transfer, finish};
 
 /// Uploads every constant when the load program needs it, and runs the load program between.
 pub(crate) fn load(
     device: &Device,
-    program: &Program,
-    objects: &Objects,
+    objects: Objects<'_>,
     transfer: &Transfer,
     weights: &Store,
 ) -> Result<(), EngineError> {
-    let dispatches = &program.load.dispatches;
+    let dispatches = &objects.program.load.dispatches;
     let mut done = 0;
-    for upload in &program.uploads {
+    for upload in &objects.program.uploads {
         let before = upload.before as usize;
         if before > done {
             run(device, objects, &dispatches[done..before])?;
             done = before;
         }
-        copy(objects, transfer, weights, upload)?;
+        copy(objects.arenas, transfer, weights, upload)?;
     }
     run(device, objects, &dispatches[done..])
 }
 
 fn run(
     device: &Device,
-    objects: &Objects,
+    objects: Objects<'_>,
     dispatches: &[bayplan_compile::Dispatch],
 ) -> Result<(), EngineError> {
     if dispatches.is_empty() {
         return Ok(());
     }
-    finish(device, &record(device, "load program", objects, dispatches, &Instruments::default())?)
+    let untraced = (&Instruments::default(), &Places::default());
+    finish(device, &record(device, "load program", objects, dispatches, untraced, None)?)
 }
 
 /// Uploads one constant, a chunk at a time; straight into mapped memory where no element changes.
 pub(crate) fn copy(
-    objects: &Objects,
+    arenas: &Arenas,
     transfer: &Transfer,
     weights: &Store,
     upload: &Upload,
@@ -51,7 +52,7 @@ pub(crate) fn copy(
     let fail = |reason: String| EngineError::Weights { name: upload.name.clone(), reason };
     let read =
         |from, target: &mut [u8]| weights.read_part(&upload.data, from, target).map_err(|e| e.to_string());
-    let (buffer, start) = objects.arenas.place(upload.window.arena, upload.window.offset)?;
+    let (buffer, start) = arenas.place(upload.window.arena, upload.window.offset)?;
     let host_size = upload.dtype.size() as u64;
     let per_chunk = CHUNK / device_size(upload.dtype);
     let mut bytes = Vec::new();

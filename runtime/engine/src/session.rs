@@ -1,135 +1,266 @@
-//! A program on a device, ready to run.
+//! A family of programs on a device, ready to run.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use bayplan_compile::{Arena, Port, Program, match_inputs, verify, widen};
+use bayplan_compile::session::{Counters, ShapeKey, Usage, check_budget};
+use bayplan_compile::{Arena, Family, FunctionId, Port, Program, Step, device_size};
+use bayplan_expr::Bindings;
 use bayplan_graph::Tensor;
-use bayplan_record::{RecordingOptions, Summary};
-use bayplan_vulkan::{AllocationId, Buffer, Commands, Location, Ticket};
+use bayplan_record::Summary;
+use bayplan_vulkan::{AllocationId, Buffer, Ticket};
 use bayplan_weights::Store;
 
 use crate::arena::Arenas;
+use crate::check::{arenas_bytes, check_heaps, check_sound, check_target, reserve};
 use crate::commands::{Objects, record};
 use crate::device::Device;
 use crate::error::EngineError;
+use crate::external::Placement;
+use crate::input::Input;
 use crate::instruments::Instruments;
 use crate::load::load;
+use crate::options::SessionOptions;
+use crate::output_memory::OutputMemory;
 use crate::outputs::Outputs;
+use crate::params::Params;
+use crate::ports::{Bound, Given};
+use crate::shape::{Shape, Shapes};
+use crate::tensor::DeviceTensor;
 use crate::tracing::Trace;
 use crate::transfer::{Transfer, wait};
 
-/// How to build a session.
-#[derive(Clone, Default)]
-pub struct SessionOptions {
-    /// What to record, and where; nothing by default.
-    pub recording: Option<RecordingOptions>,
-    /// The longest a run may take, other submissions to the device before it included; unlimited by default.
-    pub timeout: Option<Duration>,
-    /// A fault to plant, to prove that its alarm goes off.
-    #[cfg(feature = "faults")]
-    pub fault: Option<crate::faults::Fault>,
-}
-
-/// A program on a device: memory allocated, kernels compiled, weights loaded, commands recorded.
+/// A family of programs on a device: memory allocated, kernels compiled, weights loaded.
+///
+/// It serves every shape within the family's bounds. A shape that was not seen before, or not for long, is instantiated
+/// and recorded; one that is at hand is submitted as it is. Neither allocates device memory, and kernels were compiled when the
+/// session was built.
 ///
 /// A session may be moved to another thread. Dropping it ends its recording, waits for a run that exceeded its time limit,
-/// and frees its memory.
+/// and frees its memory; outputs that callers keep outlive it.
 pub struct Session {
     // First, so that the recording ends even where the device never does.
     trace: Trace,
     device: Device,
-    program: Program,
-    commands: Commands,
-    objects: Objects,
+    family: Arc<Family>,
+    arenas: Arenas,
+    params: Params,
+    shapes: Shapes,
     instruments: Instruments,
-    transfer: Transfer,
+    transfer: Arc<Transfer>,
+    outputs: OutputMemory,
+    memory: Option<u64>,
     timeout: Option<Duration>,
+    /// The shape of the last run.
+    current: Option<usize>,
     /// The last submission, until it is known to be done.
     pending: Option<Ticket>,
     runs: u64,
+    counters: Counters,
+    #[cfg(feature = "faults")]
+    fault: Option<crate::faults::Fault>,
     #[cfg(feature = "faults")]
     planted: crate::faults::Planted,
 }
 
+/// What the programs of a family need of a session, as far as representative shapes tell.
+struct Needs {
+    params: u64,
+    ops: u32,
+    /// Bytes of the largest transfer.
+    transfer: u64,
+}
+
 impl Session {
-    /// Builds a session: everything a run needs is allocated, compiled and recorded here.
+    /// Builds a session: everything that runs need is allocated, compiled and loaded here.
     ///
-    /// If the folder of recordings cannot be written, the session is built without one ([`Trace::refused`] says why).
+    /// A [`Program`] is a family of one shape. If the folder of recordings cannot be written, the session is built without
+    /// one ([`Trace::refused`] says why).
     ///
     /// # Errors
-    /// The program was compiled for another target or is not sound, memory does not suffice, a weight cannot be read, the
-    /// file to record to cannot be written, or the driver fails.
+    /// The family was compiled for another target or is not sound, some dim has no upper bound while no memory is given,
+    /// memory does not suffice, a weight cannot be read, the file to record to cannot be written, or the driver fails.
     pub fn new(
         device: &Device,
-        program: Program,
+        family: impl Into<Arc<Family>>,
         weights: &Store,
         options: SessionOptions,
     ) -> Result<Self, EngineError> {
-        check_program(device, &program)?;
+        let family = family.into();
+        check_target(device, family.target())?;
+        let reservation = reserve(&family, options.memory)?;
+        let first = family.first();
+        check_sound(first)?;
         let vulkan = &device.vulkan;
-        let mut trace = Trace::begin(options.recording, &program, device)?;
-        #[cfg(feature = "faults")]
-        let (program, planted) = crate::faults::plant(program, options.fault)?;
+        let trace = Trace::begin(options.recording, first, device)?;
         let build = device.ledger.build(vulkan);
-        let mut objects = allocate(device, &program)?;
-        let transfer = transfer(device, &program, &objects)?;
-        if let Some(params) = objects.params.as_ref().filter(|_| !program.params.is_empty()) {
-            transfer.write(params, 0, &program.params)?;
+        let mut counters = Counters::default();
+        let needs = prepare(device, &family, &mut counters)?;
+        let bytes = |arena: Arena| reservation.arena_bytes[arena.index()];
+        let others = needs.params.saturating_mul(options.shapes as u64).saturating_add(options.outputs.bytes);
+        check_heaps(device, arenas_bytes(&bytes).saturating_add(others))?;
+        let mut arenas = Arenas::default();
+        for arena in [Arena::Weights, Arena::Load] {
+            arenas.allocate(vulkan, arena, &reservation.blocks[arena.index()])?;
         }
-        load(vulkan, &program, &objects, &transfer, weights)?;
-        let scratch = exchange(vulkan, &program, &mut objects)?;
-        let run = &program.run.dispatches;
-        let instruments = Instruments::new(vulkan, trace.recorder().level(), run.len() as u32)?;
-        let commands = record(vulkan, &program.name, &objects, run, &instruments)?;
-        let mut purposes = purposes(&objects, &transfer, &instruments);
-        purposes.extend(scratch);
-        trace.planned(build.claim(purposes));
-        trace.windows(&program, &commands, &objects.arenas);
-        trace.ready(device, &instruments);
-        Ok(Self {
+        let align = family.target().uniform_alignment;
+        let mut params = Params::new(vulkan, align, options.shapes.max(1), needs.params)?;
+        let mapped = arenas.buffers().chain([params.buffer()]).all(|buffer| buffer.mapped().is_some());
+        let transfer = Arc::new(Transfer::new(vulkan, mapped, needs.transfer)?);
+        load_weights(device, first, &arenas, &mut params, &transfer, weights)?;
+        let scratch = exchange(vulkan, &reservation.blocks[Arena::Activations.index()], &mut arenas)?;
+        let outputs = OutputMemory::new(device, options.outputs)?;
+        let instruments = Instruments::new(vulkan, trace.recorder().level(), needs.ops)?;
+        let mut own = purposes(arenas.buffers().chain([params.buffer()]), &transfer, &instruments);
+        own.extend(outputs.allocations());
+        own.extend(scratch);
+        trace.planned(build.claim(own));
+        let mut session = Self {
             trace,
             device: device.clone(),
-            program,
-            commands,
-            objects,
+            family,
+            arenas,
+            params,
+            shapes: Shapes::new(options.shapes),
             instruments,
             transfer,
+            outputs,
+            memory: options.memory,
             timeout: options.timeout,
+            current: None,
             pending: None,
             runs: 0,
+            counters,
             #[cfg(feature = "faults")]
-            planted,
-        })
+            fault: options.fault,
+            #[cfg(feature = "faults")]
+            planted: crate::faults::Planted::new(options.fault),
+        };
+        session.warm()?;
+        session.trace.ready(&session.device, &session.instruments);
+        Ok(session)
     }
 
-    /// Runs the program once: writes all inputs, computes, waits. The outputs are lent until the next run.
+    /// Runs the model once: writes all inputs, computes, waits. The outputs are lent until the next run.
     ///
     /// # Errors
-    /// An input is missing, unknown, given twice, or of another type or shape than the program's (nothing was written
-    /// then); the run exceeds its time limit; the device is lost. After a run that exceeded its limit the next one first
-    /// waits for it, within the same limit.
+    /// An input is missing, unknown, given twice, or of a type or shape that the family does not serve, or the shape needs
+    /// more memory than the session was given (nothing was written then); the output arena is full; the run exceeds its
+    /// time limit; the device is lost. After a run that exceeded its limit the next one first waits for it, within the
+    /// same limit.
     pub fn run(&mut self, inputs: &[(&str, &Tensor)]) -> Result<Outputs<'_>, EngineError> {
-        let given = match_inputs(&self.program.inputs, inputs)?;
-        self.settle()?;
-        for (port, tensor) in self.program.inputs.iter().zip(given) {
-            if tensor.count() > 0 {
-                let (buffer, at) = self.objects.arenas.place(port.window.arena, port.window.offset)?;
-                self.transfer.write(buffer, at, &widen(port.dtype, tensor.bytes()))?;
-            }
-        }
-        let run = self.runs;
-        self.runs += 1;
-        let started = self.trace.run_started(run, &self.instruments);
-        let result = self.execute();
-        self.trace.run_ended(run, started, result.is_ok(), &self.device, &self.instruments);
-        result?;
-        Ok(Outputs::new(self))
+        self.run_function(FunctionId::default(), inputs)
     }
 
-    /// The program.
+    /// The same for a function of the family.
+    ///
+    /// # Errors
+    /// As [`Session::run`], or there is no such function.
+    pub fn run_function(
+        &mut self,
+        function: FunctionId,
+        inputs: &[(&str, &Tensor)],
+    ) -> Result<Outputs<'_>, EngineError> {
+        let inputs: Vec<_> = inputs.iter().map(|&(name, tensor)| (name, Input::Host(tensor))).collect();
+        self.call(function, &inputs, &mut [])
+    }
+
+    /// Runs the model once, with outputs of the policy [`Into`](bayplan_compile::OutputPolicy::Into) written straight into
+    /// buffers of the caller's.
+    ///
+    /// # Errors
+    /// As [`Session::call`].
+    pub fn run_into(
+        &mut self,
+        inputs: &[(&str, &Tensor)],
+        into: &mut [(&str, &mut DeviceTensor)],
+    ) -> Result<Outputs<'_>, EngineError> {
+        let inputs: Vec<_> = inputs.iter().map(|&(name, tensor)| (name, Input::Host(tensor))).collect();
+        self.call(FunctionId::default(), &inputs, into)
+    }
+
+    /// Runs a function once. Inputs may lie on the device already, and outputs go where they were compiled to go.
+    ///
+    /// # Errors
+    /// As [`Session::run`]; a buffer for an output is missing, given twice, for no such output, of another type, too small,
+    /// or of another device (nothing was written then).
+    pub fn call(
+        &mut self,
+        function: FunctionId,
+        inputs: &[(&str, Input<'_>)],
+        into: &mut [(&str, &mut DeviceTensor)],
+    ) -> Result<Outputs<'_>, EngineError> {
+        let by_name: Vec<_> = inputs.iter().map(|(name, input)| (*name, input)).collect();
+        let dims = self.family.dims(function, &by_name)?;
+        self.settle()?;
+        self.shapes.forget_dropped()?;
+        let way = self.way(function, &dims, inputs)?;
+        let (index, bound) = self.execute(way, &dims, inputs, into)?;
+        self.current = Some(index);
+        let Some(shape) = self.shapes.get(index) else { return Err(self.lost()) };
+        for (port, given) in shape.program.outputs.iter().zip(&bound.into) {
+            if let Some((_, tensor)) = given.and_then(|given| into.get_mut(given)) {
+                tensor.set_shape(&port.shape);
+            }
+        }
+        let shown = (0..bound.into.len()).filter(|&output| bound.into[output].is_none()).collect();
+        Ok(Outputs::new(self, &shape.program.outputs, bound.owned, shown))
+    }
+
+    /// Finds which way a run takes through the model's Ifs. A condition that is computed on the device has a program of
+    /// its own, whose one output says which branch is taken.
+    fn way(
+        &mut self,
+        function: FunctionId,
+        dims: &Bindings,
+        inputs: &[(&str, Input<'_>)],
+    ) -> Result<FunctionId, EngineError> {
+        let host = |(name, input): &(&'_ str, Input<'_>)| match input {
+            Input::Host(tensor) => Some((*name, *tensor)),
+            Input::Owned(_) | Input::Device(_) => None,
+        };
+        let mut decided = Vec::new();
+        loop {
+            let known: Vec<_> = inputs.iter().filter_map(host).collect();
+            let condition = match self.family.next(function, dims, &known, &decided)? {
+                Step::Run(way) => return Ok(way),
+                Step::Decide(condition) => condition,
+            };
+            let (index, _) = self.execute(condition, dims, inputs, &[])?;
+            let Some(shape) = self.shapes.get(index) else { return Err(self.lost()) };
+            let Some(port) = shape.program.outputs.first() else { return Err(self.lost()) };
+            let mut word = vec![0; device_size(port.dtype) as usize];
+            self.read(port, &mut word)?;
+            decided.push(word.iter().any(|&byte| byte != 0));
+        }
+    }
+
+    /// Runs one program of the family: answers which shape it is and what the run gives away.
+    fn execute(
+        &mut self,
+        function: FunctionId,
+        dims: &Bindings,
+        inputs: &[(&str, Input<'_>)],
+        into: &[(&str, &mut DeviceTensor)],
+    ) -> Result<(usize, Bound), EngineError> {
+        let index = self.select(function, dims)?;
+        let bound = self.bind(index, Given { inputs, into })?;
+        self.record(index, &bound.placement)?;
+        self.write(index, inputs, &bound)?;
+        self.submit(index, &bound.placement)?;
+        Ok((index, bound))
+    }
+
+    /// The family.
+    pub fn family(&self) -> &Family {
+        &self.family
+    }
+
+    /// The program of the last run; before the first, that of a shape of no special dims.
     pub fn program(&self) -> &Program {
-        &self.program
+        let current = self.current.and_then(|index| self.shapes.get(index));
+        current.map_or_else(|| self.family.first(), |shape| &shape.program)
     }
 
     /// The device it runs on.
@@ -147,18 +278,136 @@ impl Session {
         self.runs
     }
 
+    /// What was done so far. In steady state, when all kernels are compiled, allocations and pipelines stay as they are.
+    pub fn counters(&self) -> Counters {
+        Counters {
+            device_allocations: self.device.allocations().allocations,
+            pipelines: self.device.pipelines_made(),
+            output_growths: self.outputs.growths(),
+            ..self.counters
+        }
+    }
+
+    /// How full the output arena is.
+    pub fn output_usage(&self) -> Usage {
+        self.outputs.usage()
+    }
+
     /// Ends the session and says what became of its recording.
     pub fn finish(mut self) -> Summary {
         self.trace.finish()
     }
 
-    fn execute(&mut self) -> Result<(), EngineError> {
+    /// Has the one shape of a static model recorded before its first run, as all of a run's work that can be done before.
+    fn warm(&mut self) -> Result<(), EngineError> {
+        let mut functions = self.family.functions();
+        let (Some((function, _)), None) = (functions.next(), functions.next()) else { return Ok(()) };
+        drop(functions);
+        let given_at_run = self.family.first().arena_bytes[Arena::External.index()] > 0;
+        if !self.family.is_static(function) {
+            return Ok(());
+        }
+        let dims = self.family.first().dims.clone();
+        let index = self.select(function, &dims)?;
+        if !given_at_run {
+            self.record(index, &Placement::default())?;
+        }
+        Ok(())
+    }
+
+    /// The shape's place among those at hand; it is instantiated if it has none.
+    fn select(&mut self, function: FunctionId, dims: &Bindings) -> Result<usize, EngineError> {
+        let key = ShapeKey { function, dims: dims.clone() };
+        if let Some(index) = self.shapes.find(&key) {
+            return Ok(index);
+        }
+        let program = instantiate(&self.family, function, dims, &mut self.counters)?;
+        if let Some(memory) = self.memory {
+            check_budget(&program, memory)?;
+        }
+        if !self.arenas.fit(&program, Arena::Activations) {
+            return Err(bayplan_compile::CompileError::Reserved { dims: dims.clone() }.into());
+        }
+        #[cfg(feature = "faults")]
+        let program = crate::faults::plant(program, self.fault)?;
+        let begun = Instant::now();
+        let pipelines = self.device.pipelines.of(&self.device.vulkan, &program)?;
+        let (index, slot, retired) =
+            self.shapes.claim(key, &program, &mut self.params, &self.transfer)?;
+        if self.current == Some(index) {
+            self.current = None;
+        }
+        retired.into_iter().for_each(|plan| self.trace.retire(plan));
+        let places = self.instruments.places(program.run.dispatches.len() as u32);
+        let model = function == FunctionId::default();
+        self.shapes.put(index, Shape::new(program, pipelines, slot, places, model));
+        self.counters.record_ns += nanos(begun);
+        Ok(index)
+    }
+
+    /// Sees to it that the shape's commands are recorded for a placement.
+    fn record(&mut self, index: usize, placement: &Placement) -> Result<(), EngineError> {
+        let spare = self.shapes.spare();
+        let Some(shape) = self.shapes.get_mut(index) else { return Err(self.lost()) };
+        let told = shape.plan;
+        let plan = told.or_else(|| self.trace.plan(&shape.program, shape.model));
+        shape.plan = plan;
+        if shape.program.run.dispatches.is_empty() {
+            self.shapes.give(spare);
+            return Ok(());
+        }
+        if let Some((program, commands)) = shape.find(placement) {
+            // Told late where the recording could not keep up.
+            if let (None, Some(plan)) = (told, plan) {
+                self.trace.windows(plan, program, commands, &self.arenas, placement);
+            }
+            self.shapes.give(spare);
+            return Ok(());
+        }
+        let begun = Instant::now();
+        let reused = spare.or_else(|| shape.reusable());
+        let objects = Objects {
+            program: &shape.program,
+            pipelines: &shape.pipelines,
+            arenas: &self.arenas,
+            params: (self.params.buffer(), shape.params.offset),
+            external: Some(placement),
+        };
+        let (vulkan, name) = (&self.device.vulkan, &shape.program.name);
+        let run = &shape.program.run.dispatches;
+        let commands = record(vulkan, name, objects, run, (&self.instruments, &shape.places), reused)?;
+        if let Some(plan) = shape.plan {
+            self.trace.windows(plan, &shape.program, &commands, &self.arenas, placement);
+        }
+        shape.keep(placement, commands);
+        self.counters.recordings += 1;
+        self.counters.record_ns += nanos(begun);
+        Ok(())
+    }
+
+    fn submit(&mut self, index: usize, placement: &Placement) -> Result<(), EngineError> {
+        let run = self.runs;
+        self.runs += 1;
+        let Some(shape) = self.shapes.get_mut(index) else { return Err(self.lost()) };
+        let (plan, places) = (shape.plan, shape.places.clone());
+        let started = self.trace.run_started(run, plan, &places, &self.instruments);
         #[cfg(feature = "faults")]
         self.planted.at_run(&self.device.vulkan)?;
-        if !self.program.run.dispatches.is_empty() {
-            self.pending = Some(self.device.vulkan.submit(&self.commands)?);
-        }
-        self.settle()
+        let submitted = match shape.find(placement) {
+            Some((_, commands)) => self.device.vulkan.submit(commands).map(Some),
+            // A program without dispatches.
+            None => Ok(None),
+        };
+        let result = match submitted {
+            Ok(ticket) => {
+                self.pending = ticket;
+                self.settle()
+            }
+            Err(e) => Err(e.into()),
+        };
+        let ended = (run, plan, started, result.is_ok());
+        self.trace.run_ended(ended, &places, &self.device, &self.instruments);
+        result
     }
 
     /// Waits for the last submission.
@@ -175,97 +424,127 @@ impl Session {
         Ok(())
     }
 
+    /// Where everything lies that is given at this run. Nothing is written.
+    fn bind(&mut self, index: usize, given: Given<'_, '_, '_>) -> Result<Bound, EngineError> {
+        let Some(shape) = self.shapes.get(index) else { return Err(self.lost()) };
+        given.bind(&shape.program, &self.device, &mut self.outputs, &self.transfer)
+    }
+
+    /// Writes the inputs where the run reads them.
+    fn write(
+        &self,
+        index: usize,
+        inputs: &[(&str, Input<'_>)],
+        bound: &Bound,
+    ) -> Result<(), EngineError> {
+        let Some(shape) = self.shapes.get(index) else { return Err(self.lost()) };
+        bound.write(&shape.program, inputs, &self.arenas, &self.transfer)
+    }
+
     /// Reads what a port's window holds, in the device's representation.
     pub(crate) fn read(&self, port: &Port, bytes: &mut [u8]) -> Result<(), EngineError> {
         if bytes.is_empty() {
             return Ok(());
         }
-        let (buffer, at) = self.objects.arenas.place(port.window.arena, port.window.offset)?;
+        let (buffer, at) = self.arenas.place(port.window.arena, port.window.offset)?;
         self.transfer.read(buffer, at, bytes)
     }
-}
 
-/// Refuses what cannot run on the device, before anything is made.
-pub(crate) fn check_program(device: &Device, program: &Program) -> Result<(), EngineError> {
-    check_target(device, program)?;
-    let unsound = |reason: String| EngineError::Program { name: program.name.clone(), reason };
-    verify(program).map_err(|violation| unsound(violation.to_string()))?;
-    check_memory(device, program)
-}
-
-/// Refuses what needs more memory than any of the device's heaps has left.
-pub(crate) fn check_memory(device: &Device, program: &Program) -> Result<(), EngineError> {
-    let [activations, weights, load, _] = program.arena_bytes;
-    // What is needed for loading is freed before the activations are allocated.
-    let needed =
-        [weights, program.params.len() as u64].into_iter().fold(activations.max(load), u64::saturating_add);
-    let local = device.heaps().into_iter().enumerate().filter(|(_, heap)| heap.device_local);
-    match local.map(|(heap, sample)| (sample.available(), heap)).max() {
-        Some((free, heap)) if needed > free => Err(EngineError::Memory { needed, heap, free }),
-        _ => Ok(()),
+    /// Of a defect of bayplan: a shape that was just selected is not at hand.
+    fn lost(&self) -> EngineError {
+        let name = self.family.first().name.clone();
+        EngineError::Program { name, reason: "the shape of this run is not at hand".into() }
     }
 }
 
-/// Refuses what was compiled for another device.
-pub(crate) fn check_target(device: &Device, program: &Program) -> Result<(), EngineError> {
-    if program.target == *device.target() {
-        return Ok(());
+/// Compiles the kernels of representative shapes, and finds out what they need.
+fn prepare(device: &Device, family: &Family, counters: &mut Counters) -> Result<Needs, EngineError> {
+    let mut needs = Needs { params: 0, ops: 0, transfer: 0 };
+    let mut note = |program: &Program| {
+        device.pipelines.of(&device.vulkan, program)?;
+        let windows = program.uploads.iter().map(|upload| upload.window.len);
+        let ports = program.inputs.iter().chain(&program.outputs).map(|port| port.window.len);
+        let params = program.params.len() as u64;
+        needs.params = needs.params.max(params);
+        needs.ops = needs.ops.max(program.run.dispatches.len() as u32);
+        needs.transfer = windows.chain(ports).chain([params, needs.transfer]).max().unwrap_or(0);
+        Ok::<(), EngineError>(())
+    };
+    note(family.first())?;
+    for (function, _) in family.functions() {
+        if family.is_static(function) && function == FunctionId::default() {
+            continue;
+        }
+        for point in family.points(function) {
+            note(&instantiate(family, function, &point, counters)?)?;
+        }
     }
-    Err(EngineError::Target { compiled: program.target.name.clone(), device: device.target().name.clone() })
+    Ok(needs)
 }
 
-/// All that loading needs: the weights, the load program's memory, the parameters and the pipelines.
-pub(crate) fn allocate(device: &Device, program: &Program) -> Result<Objects, EngineError> {
-    let vulkan = &device.vulkan;
-    let mut arenas = Arenas::default();
-    for arena in [Arena::Weights, Arena::Load] {
-        arenas.allocate(vulkan, program, arena)?;
-    }
-    Ok(Objects {
-        pipelines: device.pipelines.of(vulkan, program)?,
-        arenas,
-        // Also where there is none: the buffer tells whether the host reaches device memory.
-        params: Some(vulkan.create_buffer(
-            "kernel parameters",
-            (program.params.len() as u64).max(16),
-            Location::Device,
-        )?),
-    })
+/// The program of a shape, verified.
+fn instantiate(
+    family: &Family,
+    function: FunctionId,
+    dims: &Bindings,
+    counters: &mut Counters,
+) -> Result<Program, EngineError> {
+    let begun = Instant::now();
+    let program = family.at(function, dims)?;
+    counters.instantiate_ns += nanos(begun);
+    let begun = Instant::now();
+    check_sound(&program)?;
+    counters.verify_ns += nanos(begun);
+    counters.shapes += 1;
+    Ok(program)
+}
+
+/// Uploads the weights and runs the load program, with its parameters in place for so long.
+fn load_weights(
+    device: &Device,
+    program: &Program,
+    arenas: &Arenas,
+    params: &mut Params,
+    transfer: &Transfer,
+    weights: &Store,
+) -> Result<(), EngineError> {
+    let (needed, given) = (program.params.len() as u64, params.buffer().size());
+    let slot = params.take(program, transfer)?.ok_or(EngineError::Parameters { needed, given })?;
+    let pipelines = device.pipelines.of(&device.vulkan, program)?;
+    let params_at = (params.buffer(), slot.offset);
+    let objects = Objects { program, pipelines: &pipelines, arenas, params: params_at, external: None };
+    load(&device.vulkan, objects, transfer, weights)?;
+    params.free(slot);
+    Ok(())
 }
 
 /// Frees the load program's memory, then allocates the activations. Answers the freed allocations and their purpose.
 fn exchange(
     vulkan: &bayplan_vulkan::Device,
-    program: &Program,
-    objects: &mut Objects,
+    activations: &[u64],
+    arenas: &mut Arenas,
 ) -> Result<Vec<(AllocationId, String)>, EngineError> {
-    let freed = objects.arenas.take(Arena::Load);
+    let freed = arenas.take(Arena::Load);
     let purpose = |buffer: &Buffer| Some((buffer.allocation()?, buffer.name().to_owned()));
     let purposes = freed.iter().filter_map(purpose).collect();
     drop(freed);
-    objects.arenas.allocate(vulkan, program, Arena::Activations)?;
+    arenas.allocate(vulkan, Arena::Activations, activations)?;
     Ok(purposes)
 }
 
-pub(crate) fn transfer(
-    device: &Device,
-    program: &Program,
-    objects: &Objects,
-) -> Result<Transfer, EngineError> {
-    let mapped = objects.buffers().all(|buffer| buffer.mapped().is_some());
-    let windows = program.uploads.iter().map(|upload| upload.window.len);
-    let ports = program.inputs.iter().chain(&program.outputs).map(|port| port.window.len);
-    let largest = windows.chain(ports).chain([program.params.len() as u64]).max().unwrap_or(0);
-    Transfer::new(&device.vulkan, mapped, largest)
-}
-
 /// What each of the session's device allocations is for.
-fn purposes(
-    objects: &Objects,
+fn purposes<'b>(
+    buffers: impl Iterator<Item = &'b Buffer>,
     transfer: &Transfer,
     instruments: &Instruments,
 ) -> HashMap<AllocationId, String> {
-    let buffers = objects.buffers().chain(transfer.buffers());
-    let buffers = buffers.filter_map(|buffer| Some((buffer.allocation()?, buffer.name().to_owned())));
-    buffers.chain(instruments.allocation()).collect()
+    let buffers = buffers.map(|buffer| (buffer.allocation(), buffer.name().to_owned()));
+    let staging = transfer.buffers().map(|buffer| (buffer.allocation(), buffer.name().to_owned()));
+    let known = buffers.chain(staging).filter_map(|(id, name)| Some((id?, name)));
+    known.chain(instruments.allocation()).collect()
+}
+
+/// Nanoseconds since a moment.
+fn nanos(begun: Instant) -> u64 {
+    u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,31 +1,33 @@
 //! What a session tells its recording.
 
-use bayplan_compile::{Program, RecordIndex, record};
+use bayplan_compile::{Arena, Program, RecordIndex, record};
+use bayplan_expr::Bindings;
 use bayplan_record::{Executor, RecordError, Recorder, Recording, RecordingOptions, Summary};
 use bayplan_trace::{Event, EventKind, Level, UNPLANNED, Window};
 use bayplan_vulkan::{AllocationEvent, BoundWindow, Commands};
 
 use crate::arena::Arenas;
 use crate::device::Device;
-use crate::instruments::{CurrentRun, Instruments};
+use crate::external::Placement;
+use crate::instruments::{CurrentRun, Instruments, Places};
 use crate::memory::Planned;
 
 /// Heaps are sampled at most this often, in nanoseconds.
 const SAMPLE_EVERY: u64 = 500_000_000;
-
-/// A session has one plan and one command buffer of it.
-const PLAN: u32 = 0;
-const RECORDING: u32 = 0;
 
 /// The recording of a session; a handle that records nothing if none was asked for.
 pub struct Trace {
     recording: Recording,
     current: CurrentRun,
     next_sample: u64,
+    /// The shape of plan 0, which a recording begins with, until another plan of that shape is told.
+    first: Option<Bindings>,
+    /// Command buffers told so far.
+    recorded: u32,
 }
 
 impl Trace {
-    /// Begins a recording, with the program's plan.
+    /// Begins a recording, with the plan of a program.
     ///
     /// # Errors
     /// A file that was asked for by name cannot be written.
@@ -41,7 +43,8 @@ impl Trace {
             api: format!("Vulkan {}", info.api_version),
         };
         let recording = Recording::begin(options, &record(program), executor)?;
-        Ok(Self { recording, current: CurrentRun::new(), next_sample: 0 })
+        let first = Some(program.dims.clone());
+        Ok(Self { recording, current: CurrentRun::default(), next_sample: 0, first, recorded: 0 })
     }
 
     /// The recording as such.
@@ -57,6 +60,26 @@ impl Trace {
     /// Why nothing is recorded although it was asked for: the folder of recordings cannot be written. Worth a warning.
     pub fn refused(&self) -> Option<&RecordError> {
         self.recording.refused()
+    }
+
+    /// Tells the plan of a shape, and answers the number that later events name it by; `None` where nothing is recorded, or the
+    /// recording cannot keep up with the shapes. `model` says whether it is the function that the recording began with.
+    pub(crate) fn plan(&mut self, program: &Program, model: bool) -> Option<u32> {
+        if !self.recorder().records(Level::Run) {
+            return None;
+        }
+        if model && self.first.take_if(|first| *first == program.dims).is_some() {
+            return Some(0);
+        }
+        let begun = self.recorder().now();
+        let plan = self.recorder().plan(&record(program));
+        self.recorder().add_cost(self.recorder().now() - begun);
+        plan
+    }
+
+    /// Tells that a plan's shape is not at hand any more: whoever follows may forget where its buffers lie.
+    pub(crate) fn retire(&self, plan: u32) {
+        self.recorder().emit(Event::PlanRetired { t: self.recorder().now(), plan });
     }
 
     /// Tells of the session's own device memory.
@@ -100,15 +123,24 @@ impl Trace {
         }
     }
 
-    /// Tells the windows of the run program as they were recorded.
-    pub(crate) fn windows(&self, program: &Program, commands: &Commands, arenas: &Arenas) {
+    /// Tells the windows of a shape's run program as they were recorded.
+    pub(crate) fn windows(
+        &mut self,
+        plan: u32,
+        program: &Program,
+        commands: &Commands,
+        arenas: &Arenas,
+        placement: &Placement,
+    ) {
         if !self.recorder().records(Level::Run) {
             return;
         }
         let index = RecordIndex::new(program);
-        let seen: Vec<Window> =
-            commands.windows().iter().filter_map(|bound| actual(program, &index, arenas, bound)).collect();
-        self.recording.windows(RECORDING, PLAN, &seen);
+        let seen = commands.windows().iter();
+        let seen = seen.filter_map(|bound| actual(program, &index, arenas, placement, bound));
+        let seen: Vec<Window> = seen.collect();
+        self.recording.windows(self.recorded, plan, &seen);
+        self.recorded = self.recorded.wrapping_add(1);
     }
 
     /// Tells that the session is ready, and lets the recorder's thread look at the playhead.
@@ -118,32 +150,43 @@ impl Trace {
         }
         self.recorder().emit(Event::SessionReady { t: self.recorder().now() });
         self.sample(device);
-        let Some(marks) = instruments.marks() else { return };
-        let (mut playhead, clock) = (self.current.playhead(marks.clone()), self.recorder().emitter());
+        let Some(mut playhead) = self.current.playhead(instruments) else { return };
+        let clock = self.recorder().emitter();
         self.recorder().set_probe(move || {
-            let (run, op) = playhead.look()?;
-            Some(Event::Completed { run, plan: PLAN, op, t: clock.now() })
+            let (run, plan, op) = playhead.look()?;
+            Some(Event::Completed { run, plan, op, t: clock.now() })
         });
     }
 
-    /// Tells that a run is about to be submitted. Answers when, on the session's clock.
-    pub(crate) fn run_started(&self, run: u64, instruments: &Instruments) -> u64 {
+    /// Tells that a run of a plan is about to be submitted. Answers when, on the session's clock.
+    pub(crate) fn run_started(
+        &self,
+        run: u64,
+        plan: Option<u32>,
+        places: &Places,
+        instruments: &Instruments,
+    ) -> u64 {
         if !self.recorder().records(Level::Run) {
             return 0;
         }
         let t = self.recorder().now();
-        self.recorder().emit(Event::RunStart { run, plan: PLAN, t });
-        self.current.begin(run, instruments.marks());
+        match plan {
+            Some(plan) => {
+                self.recorder().emit(Event::RunStart { run, plan, t });
+                self.current.begin(run, plan, places, instruments);
+            }
+            // A run whose plan nobody knows is lost to those who follow, and counted.
+            None => self.recorder().lost(EventKind::RunStart),
+        }
         self.recorder().add_cost(self.recorder().now() - t);
         t
     }
 
-    /// Tells that a run ended, and its op times if they were taken.
+    /// Tells that a run (its number, plan, start, and whether it succeeded) ended, and its op times if they were taken.
     pub(crate) fn run_ended(
         &mut self,
-        run: u64,
-        started: u64,
-        ok: bool,
+        (run, plan, started, ok): (u64, Option<u32>, u64, bool),
+        places: &Places,
         device: &Device,
         instruments: &Instruments,
     ) {
@@ -152,15 +195,17 @@ impl Trace {
         }
         let t = self.recorder().now();
         self.current.end();
-        if let Some(times) = ok.then(|| instruments.op_times(started, t)).flatten() {
-            self.recorder().emit(Event::OpTimes { run, plan: PLAN, first_op: 0, times });
+        if let Some(plan) = plan {
+            if let Some(times) = ok.then(|| instruments.op_times(places, started, t)).flatten() {
+                self.recorder().emit(Event::OpTimes { run, plan, first_op: 0, times });
+            }
+            self.recorder().emit(Event::RunEnd { run, t, ok });
         }
-        self.recorder().emit(Event::RunEnd { run, t, ok });
         self.unplanned(device);
         if t >= self.next_sample {
             self.sample(device);
         }
-        self.recorder().add_cost(instruments.cost() + (self.recorder().now() - t));
+        self.recorder().add_cost(instruments.cost(places) + (self.recorder().now() - t));
     }
 
     fn sample(&mut self, device: &Device) {
@@ -179,17 +224,29 @@ impl Trace {
 }
 
 /// A window as the device got it, for the buffer it was meant for.
-fn actual(program: &Program, index: &RecordIndex, arenas: &Arenas, bound: &BoundWindow) -> Option<Window> {
+fn actual(
+    program: &Program,
+    index: &RecordIndex,
+    arenas: &Arenas,
+    placement: &Placement,
+    bound: &BoundWindow,
+) -> Option<Window> {
     // A dispatch's last binding may be its parameters, which are no part of the plan.
     let meant = program.run.dispatches.get(bound.dispatch as usize)?.windows.get(bound.binding as usize)?;
-    let (arena, start) =
-        arenas.find(bound.buffer).map_or((UNPLANNED, 0), |(arena, start)| (RecordIndex::arena(arena), start));
+    let place = || {
+        if let Some((arena, start)) = arenas.find(bound.buffer) {
+            return Some((RecordIndex::arena(arena), start + bound.offset));
+        }
+        let at = placement.planned(program, bound.buffer, bound.offset)?;
+        Some((RecordIndex::arena(Arena::External), at))
+    };
+    let (arena, offset) = place().unwrap_or((UNPLANNED, bound.offset));
     Some(Window {
         op: bound.dispatch,
         binding: bound.binding,
         buffer: index.get(meant.buffer).unwrap_or(UNPLANNED),
         arena,
-        offset: start + bound.offset,
+        offset,
         len: bound.len,
         write: meant.access != bayplan_shaders::Access::Read,
     })

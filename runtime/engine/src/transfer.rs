@@ -1,5 +1,6 @@
 //! Bytes between host and device: in place where device memory is mapped, else through a staging buffer.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bayplan_vulkan::{Buffer, Commands, Device, Location, Ticket};
@@ -9,10 +10,12 @@ use crate::error::EngineError;
 /// Bytes moved at once: large enough that the cost of a submission does not show, small beside any model.
 pub(crate) const CHUNK: u64 = 8 << 20;
 
-/// Moves bytes to and from a device's buffers. Everything it allocates, it allocates when it is made.
+/// Moves bytes to and from a device's buffers, from any thread. Everything it allocates, it allocates when it is made.
 pub(crate) struct Transfer {
     device: Device,
     staging: Option<Staging>,
+    /// The commands of the last copy, recorded again for the next one; and who copies now.
+    copy: Mutex<Option<Commands>>,
 }
 
 struct Staging {
@@ -32,38 +35,40 @@ impl Transfer {
                 readback: device.create_buffer("staging readback", size, Location::Readback)?,
             })
         };
-        Ok(Self { device: device.clone(), staging })
+        Ok(Self { device: device.clone(), staging, copy: Mutex::new(None) })
     }
 
-    /// Writes bytes to a buffer.
+    /// Writes bytes to a buffer, when no submission uses it any more.
     pub(crate) fn write(&self, buffer: &Buffer, offset: u64, bytes: &[u8]) -> Result<(), EngineError> {
         if let Some(mapped) = buffer.mapped() {
-            return Ok(mapped.write(offset, bytes)?);
+            return Ok(mapped.waiting().write(offset, bytes)?);
         }
         let Some(staging) = &self.staging else {
             return Err(bayplan_vulkan::Error::NotMapped { name: buffer.name().into() }.into());
         };
+        let mut copy = self.lock();
         for (index, chunk) in bytes.chunks(staging.upload.size() as usize).enumerate() {
             let at = offset + index as u64 * staging.upload.size();
             if let Some(mapped) = staging.upload.mapped() {
                 mapped.write(0, chunk)?;
             }
-            self.copy((&staging.upload, 0), (buffer, at), chunk.len() as u64)?;
+            self.run(&mut copy, (&staging.upload, 0), (buffer, at), chunk.len() as u64)?;
         }
         Ok(())
     }
 
-    /// Reads bytes from a buffer.
+    /// Reads bytes from a buffer, when no submission uses it any more.
     pub(crate) fn read(&self, buffer: &Buffer, offset: u64, bytes: &mut [u8]) -> Result<(), EngineError> {
         if let Some(mapped) = buffer.mapped() {
-            return Ok(mapped.read(offset, bytes)?);
+            return Ok(mapped.waiting().read(offset, bytes)?);
         }
         let Some(staging) = &self.staging else {
             return Err(bayplan_vulkan::Error::NotMapped { name: buffer.name().into() }.into());
         };
+        let mut copy = self.lock();
         for (index, chunk) in bytes.chunks_mut(staging.readback.size() as usize).enumerate() {
             let at = offset + index as u64 * staging.readback.size();
-            self.copy((buffer, at), (&staging.readback, 0), chunk.len() as u64)?;
+            self.run(&mut copy, (buffer, at), (&staging.readback, 0), chunk.len() as u64)?;
             if let Some(mapped) = staging.readback.mapped() {
                 mapped.read(0, chunk)?;
             }
@@ -71,10 +76,41 @@ impl Transfer {
         Ok(())
     }
 
-    fn copy(&self, from: (&Buffer, u64), to: (&Buffer, u64), len: u64) -> Result<(), EngineError> {
+    /// Copies bytes from one buffer to another on the device.
+    pub(crate) fn copy(
+        &self,
+        from: (&Buffer, u64),
+        to: (&Buffer, u64),
+        len: u64,
+    ) -> Result<(), EngineError> {
+        self.run(&mut self.lock(), from, to, len)
+    }
+
+    fn run(
+        &self,
+        commands: &mut Option<Commands>,
+        from: (&Buffer, u64),
+        to: (&Buffer, u64),
+        len: u64,
+    ) -> Result<(), EngineError> {
         let mut recorder = self.device.record("transfer");
         recorder.copy(from.0, from.1, to.0, to.1, len)?;
-        finish(&self.device, &recorder.finish()?)
+        let recorded = match commands.take() {
+            Some(mut again) => {
+                recorder.finish_into(&mut again)?;
+                again
+            }
+            None => recorder.finish()?,
+        };
+        let commands = commands.insert(recorded);
+        finish(&self.device, commands)?;
+        // Nobody's buffer lives longer because it was copied once.
+        Ok(commands.clear()?)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Commands>> {
+        // Commands are recorded anew before each use.
+        self.copy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The staging buffers.

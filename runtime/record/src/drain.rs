@@ -24,8 +24,8 @@ const COST_PERIOD_NS: u64 = 500_000_000;
 /// Finished bytes after which they are written in the middle of a round.
 const WRITE_BYTES: usize = 1 << 20;
 
-/// Counts of events by the number of their kind.
-type Counts = [u64; EventKind::ALL.len() + 1];
+/// Counts of events by the index of their kind.
+type Counts = [u64; EventKind::ALL.len()];
 
 pub(crate) struct Drain {
     shared: Arc<Shared>,
@@ -118,7 +118,7 @@ impl Drain {
         if self.shared.plans.load(Ordering::Acquire) != self.plans {
             self.take_new_plans();
         }
-        self.unwritten[usize::from(event.kind().number())] += 1;
+        self.unwritten[event.kind().index()] += 1;
         self.record(event);
         if self.writer.ready_len() >= WRITE_BYTES {
             self.write();
@@ -148,7 +148,7 @@ impl Drain {
     /// Records what was lost in the ring and on the disk since the last time.
     fn record_losses(&mut self) {
         for kind in EventKind::ALL {
-            let at = usize::from(kind.number());
+            let at = kind.index();
             let dropped = self.shared.lost[at].swap(0, Ordering::Relaxed);
             let count = dropped + std::mem::take(&mut self.refused[at]);
             if count > 0 {

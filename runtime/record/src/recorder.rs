@@ -23,6 +23,9 @@ const DEFAULT_RING: usize = 1 << 16;
 /// disk that hangs, must not let the ring grow into the memory of the run.
 const MAX_RING_BYTES: usize = 64 << 20;
 
+/// Plans that may wait to be written. The drain thread takes all of them 62 times a second.
+const MAX_WAITING_PLANS: usize = 64;
+
 /// Most characters of a name in a descriptor.
 const MAX_NAME: usize = 1024;
 
@@ -100,8 +103,8 @@ pub(crate) struct Shared {
     pub(crate) ring: ArrayQueue<Event>,
     /// Bytes behind the events in the ring.
     pub(crate) ring_bytes: AtomicUsize,
-    /// Events lost and not yet recorded as lost, by number of their kind.
-    pub(crate) lost: [AtomicU64; EventKind::ALL.len() + 1],
+    /// Events lost and not yet recorded as lost, by the index of their kind.
+    pub(crate) lost: [AtomicU64; EventKind::ALL.len()],
     pub(crate) finished: AtomicBool,
     /// The drain thread waits for something to do.
     pub(crate) idle: AtomicBool,
@@ -144,7 +147,7 @@ impl Shared {
             if bytes > 0 {
                 self.ring_bytes.fetch_sub(bytes, Ordering::Relaxed);
             }
-            self.lost[usize::from(event.kind().number())].fetch_add(1, Ordering::Relaxed);
+            self.lost[event.kind().index()].fetch_add(1, Ordering::Relaxed);
         }
         if self.idle.load(Ordering::Relaxed) && self.idle.swap(false, Ordering::AcqRel) {
             self.wake();
@@ -300,12 +303,24 @@ impl Recorder {
         }
     }
 
-    /// Records another plan of the session; returns the number by which later events name it.
-    pub fn plan(&self, record: &PlanRecord) -> u32 {
-        let Some(shared) = &self.emitter.shared else { return 0 };
+    /// Records another plan of the session; returns the number by which later events name it. `None` where nothing is
+    /// recorded, or where too many plans wait to be written: a session whose shapes change faster than a disk writes must
+    /// not fill memory with their plans.
+    pub fn plan(&self, record: &PlanRecord) -> Option<u32> {
+        let shared = self.emitter.shared.as_ref()?;
         let mut waiting = shared.new_plans.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.len() >= MAX_WAITING_PLANS {
+            return None;
+        }
         waiting.push(record.clone());
-        shared.plans.fetch_add(1, Ordering::AcqRel)
+        Some(shared.plans.fetch_add(1, Ordering::AcqRel))
+    }
+
+    /// Counts an event that the session could not record as lost.
+    pub fn lost(&self, kind: EventKind) {
+        if let Some(shared) = &self.emitter.shared {
+            shared.lost[kind.index()].fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Has the drain thread ask for the playhead while a run is open, at most 60 times a second.

@@ -143,6 +143,14 @@ pub enum Event {
         /// When.
         t: Nanos,
     },
+    /// A plan is not at hand any more: no later event names it. A session that serves many shapes has a plan for each of
+    /// the shapes that it keeps; whoever follows may forget the rest.
+    PlanRetired {
+        /// When.
+        t: Nanos,
+        /// The plan.
+        plan: u32,
+    },
 }
 
 /// One descriptor window: the bytes of an arena that a binding of an op can reach.
@@ -205,11 +213,13 @@ pub enum EventKind {
     Message = 12,
     /// [`Event::SessionEnd`].
     SessionEnd = 13,
+    /// [`Event::PlanRetired`]; since minor version 1.
+    PlanRetired = 64,
 }
 
 impl EventKind {
     /// Every kind, in the order of its number.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::SessionReady,
         Self::RunStart,
         Self::RunEnd,
@@ -223,11 +233,17 @@ impl EventKind {
         Self::TraceCost,
         Self::Message,
         Self::SessionEnd,
+        Self::PlanRetired,
     ];
 
     /// The kind with this number in the file format.
     pub fn from_number(number: u8) -> Option<Self> {
-        Self::ALL.get(usize::from(number).checked_sub(1)?).copied()
+        Self::ALL.into_iter().find(|kind| kind.number() == number)
+    }
+
+    /// Its position in [`EventKind::ALL`].
+    pub fn index(self) -> usize {
+        Self::ALL.iter().position(|kind| *kind == self).unwrap_or(0)
     }
 
     /// Its number in the file format.
@@ -251,6 +267,7 @@ impl EventKind {
             Self::TraceCost => "trace cost",
             Self::Message => "message",
             Self::SessionEnd => "session end",
+            Self::PlanRetired => "plan retired",
         }
     }
 }
@@ -272,6 +289,7 @@ impl Event {
             Self::TraceCost { .. } => EventKind::TraceCost,
             Self::Message { .. } => EventKind::Message,
             Self::SessionEnd { .. } => EventKind::SessionEnd,
+            Self::PlanRetired { .. } => EventKind::PlanRetired,
         }
     }
 
@@ -290,7 +308,8 @@ impl Event {
             | Self::Dropped { t, .. }
             | Self::TraceCost { t, .. }
             | Self::Message { t, .. }
-            | Self::SessionEnd { t } => *t,
+            | Self::SessionEnd { t }
+            | Self::PlanRetired { t, .. } => *t,
         }
     }
 }

@@ -17,9 +17,10 @@
 //! 12 message          Δt level text
 //! 13 session end      Δt
 //! 64…255              length, bytes: added by later minor versions, skipped by readers that do not know them
+//! 64 plan retired     length, then Δt plan (minor version 1)
 //! ```
 //! Δt is against the event before it in the chunk (the chunk's base time at first), Δrun against the run before it (0
-//! at first). `unit` is the base-2 logarithm of the unit of the op times in nanoseconds; 0, the exact one, is written.
+//! at first); events of kinds from 64 on are no base for those after them. `unit` is the base-2 logarithm of the unit of the op times in nanoseconds; 0, the exact one, is written.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -102,6 +103,13 @@ pub(crate) fn put_event(out: &mut Vec<u8>, context: &mut Context, event: &Event)
         Event::Windows { t, recording, plan, part, windows } => {
             put_windows(out, context, (*t, *recording, *plan, *part), windows);
         }
+        Event::PlanRetired { t, plan } => {
+            let mut body = Vec::new();
+            put_delta(&mut body, context.time, *t);
+            put_varint(&mut body, u64::from(*plan));
+            out.push(EventKind::PlanRetired.number());
+            put_bytes(out, &body);
+        }
         _ => put_plain(out, context, event),
     }
 }
@@ -111,8 +119,8 @@ fn put_plain(out: &mut Vec<u8>, context: &mut Context, event: &Event) {
     context.put_time(out, event.time());
     match event {
         Event::SessionReady { .. } | Event::SessionEnd { .. } => {}
-        // Lists are written by `put_event`.
-        Event::OpTimes { .. } | Event::Windows { .. } => {}
+        // Lists, and what readers may skip, are written by `put_event`.
+        Event::OpTimes { .. } | Event::Windows { .. } | Event::PlanRetired { .. } => {}
         Event::RunStart { run, plan, .. } => {
             context.put_run(out, *run);
             put_varint(out, u64::from(*plan));
@@ -212,8 +220,12 @@ fn put_windows(out: &mut Vec<u8>, context: &mut Context, head: (Nanos, u32, u32,
 pub(crate) fn take_event(cursor: &mut Cursor<'_>, context: &mut Context) -> Result<Option<Event>, WireError> {
     let number = cursor.byte()?;
     if number >= FIRST_SKIPPABLE {
-        cursor.bytes()?;
-        return Ok(None);
+        let mut body = Cursor::new(cursor.bytes()?);
+        if number != EventKind::PlanRetired.number() {
+            return Ok(None);
+        }
+        let t = body.delta(context.time)?;
+        return Ok(Some(Event::PlanRetired { t, plan: body.index()? }));
     }
     let kind = EventKind::from_number(number).ok_or(WireError::Value("an event has an impossible kind"))?;
     if kind == EventKind::OpTimes {
@@ -227,7 +239,10 @@ pub(crate) fn take_event(cursor: &mut Cursor<'_>, context: &mut Context) -> Resu
         EventKind::Completed => {
             Event::Completed { t, run: context.run(cursor)?, plan: cursor.index()?, op: cursor.index()? }
         }
-        EventKind::OpTimes | EventKind::Windows => return take_windows(cursor, t).map(Some),
+        // The first and the last were read above.
+        EventKind::OpTimes | EventKind::Windows | EventKind::PlanRetired => {
+            return take_windows(cursor, t).map(Some);
+        }
         EventKind::DeviceAllocated => Event::DeviceAllocated {
             t,
             id: cursor.varint()?,
@@ -368,6 +383,7 @@ mod tests {
             Event::TraceCost { t: 12, ns: 13, run_ns: 14 },
             Event::Message { t: 13, level: Severity::Warning, text: "größer".to_string() },
             Event::SessionEnd { t: 14 },
+            Event::PlanRetired { t: 15, plan: 3 },
         ]
     }
 

@@ -27,6 +27,8 @@ pub struct PlanState {
     pub op_times: Vec<OpTime>,
     /// Runs of this plan that ended.
     pub runs: u64,
+    /// Whether its shape gave way to others: no later run is of it.
+    pub retired: bool,
     /// Whether some buffers are views of others, so that several share a storage.
     pub(crate) has_views: bool,
     /// The part of the windows that comes next.
@@ -161,6 +163,16 @@ impl PlanState {
             Some(stray) => stray.seen = stray.seen.join(seen),
             None => self.strays.push(Stray { buffer: window.buffer, seen }),
         }
+    }
+
+    /// The plan is not at hand any more. What was wrong with it stays known; unless something was, its windows are
+    /// forgotten, which are most of what is kept of a plan.
+    pub(crate) fn retire(&mut self) {
+        if self.found().list.is_empty() {
+            self.windows = Vec::new();
+            self.stray_at.clear();
+        }
+        self.retired = true;
     }
 
     /// Adds the device times of consecutive ops of a run.

@@ -16,7 +16,7 @@ use crate::state::{keyframe_from_bytes, plan_from_bytes, session_from_bytes};
 use crate::wire::{Cursor, WireError};
 
 /// Most plans of one session.
-const MAX_PLANS: usize = 4096;
+const MAX_PLANS: usize = 1 << 20;
 /// Bytes of a segment that are searched for the next chunk, before the rest is given up.
 const MAX_GAP: u64 = 16 << 20;
 
@@ -508,7 +508,7 @@ impl Reader {
             shape.ok_or(WireError::Value("an event names a plan that is not known here"))
         };
         let holds = match event {
-            Event::RunStart { plan, .. } => shape(*plan).map(|_| true)?,
+            Event::RunStart { plan, .. } | Event::PlanRetired { plan, .. } => shape(*plan).map(|_| true)?,
             Event::Completed { plan, op, .. } => *op < shape(*plan)?.ops,
             Event::OpTimes { plan, first_op, times, .. } => {
                 u64::from(*first_op) + times.len() as u64 <= u64::from(shape(*plan)?.ops)

@@ -80,6 +80,9 @@ impl LiveState {
                 *total = total.saturating_add(*count);
             }
             Event::TraceCost { .. } => self.cost = Some(event.clone()),
+            Event::PlanRetired { plan, .. } => {
+                self.windows.remove(plan);
+            }
             Event::OpTimes { .. } | Event::Message { .. } | Event::SessionEnd { .. } => {}
         }
     }

@@ -48,6 +48,8 @@ pub struct Timeline {
     pub trace_cost: Option<(Nanos, Nanos)>,
     /// The latest messages, oldest first.
     pub messages: VecDeque<(Nanos, Severity, String)>,
+    /// The plan of the latest run that began.
+    latest_plan: Option<u32>,
     /// The blocks of `unplanned`, which keyframes restate.
     unplanned_ids: BTreeSet<u64>,
 }
@@ -142,9 +144,9 @@ impl Timeline {
         }
     }
 
-    /// The plan of the current run, else the newest one that ran, else the newest.
+    /// The plan of the current run, else that of the latest run, else the newest.
     pub fn current_plan(&self) -> Option<(u32, &PlanState)> {
-        let ran = || self.plans.iter().rposition(|plan| plan.runs > 0).map(|at| at as u32);
+        let ran = || self.latest_plan.filter(|&at| (at as usize) < self.plans.len());
         let newest = || self.plans.len().checked_sub(1).map(|at| at as u32);
         let number = self.current.map(|run| run.plan).or_else(ran).or_else(newest)?;
         Some((number, self.plans.get(number as usize)?))
@@ -220,6 +222,7 @@ impl Timeline {
             Event::SessionReady { t } => self.ready = Some(t),
             Event::RunStart { run, plan, t } => {
                 self.runs_started += 1;
+                self.latest_plan = Some(plan);
                 self.current = Some(CurrentRun { run, plan, start: t, playhead: None });
             }
             Event::RunEnd { run, t, ok } => self.run_ended(run, t, ok),
@@ -259,6 +262,12 @@ impl Timeline {
             }
             Event::TraceCost { ns, run_ns, .. } => self.trace_cost = Some((ns, run_ns)),
             Event::Message { t, level, text } => keep(&mut self.messages, (t, level, text)),
+            Event::PlanRetired { plan, .. } => {
+                // The one on show stays as long as nothing else runs.
+                if let Some(state) = self.plans.get_mut(plan as usize) {
+                    state.retire();
+                }
+            }
             Event::SessionEnd { t } => {
                 self.ended = Some(t);
                 self.current = None;

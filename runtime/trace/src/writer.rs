@@ -25,7 +25,9 @@ const CURVE_POINTS: usize = 1024;
 const MAX_OPEN_RUNS: usize = 1024;
 
 /// A plan as every segment restates it.
+#[derive(Default)]
 struct StoredPlan {
+    /// Empty once the plan is retired: it is not restated any more.
     encoded: Vec<u8>,
     arenas: Vec<ArenaRecord>,
     curves: Vec<Vec<u64>>,
@@ -151,7 +153,7 @@ impl Writer {
         let session = session_to_bytes(&self.session);
         self.put_pieces(ChunkKind::Session, flags, &session);
         let mut plans = core::mem::take(&mut self.plans);
-        for plan in &mut plans {
+        for plan in plans.iter_mut().filter(|plan| !plan.encoded.is_empty()) {
             self.put_pieces(ChunkKind::Plan, flags, &plan.encoded);
             plan.drawn = false;
         }
@@ -196,6 +198,11 @@ impl Writer {
     /// Makes the packets that Perfetto shows for an event.
     fn show(&mut self, event: &Event) {
         match event {
+            Event::PlanRetired { plan, .. } => {
+                if let Some(stored) = self.plans.get_mut(*plan as usize) {
+                    *stored = StoredPlan::default();
+                }
+            }
             Event::RunStart { run, plan, t } => {
                 if self.open_runs.len() >= MAX_OPEN_RUNS {
                     self.open_runs.pop_first();

@@ -95,6 +95,12 @@ impl Buffer {
         &self.shared.name
     }
 
+    /// Whether the buffer was made from this device or a clone of it.
+    #[must_use]
+    pub fn is_of(&self, device: &Device) -> bool {
+        Arc::ptr_eq(&self.shared.device, &device.shared)
+    }
+
     /// The device allocation behind the buffer, as the allocation events name it.
     #[must_use]
     pub fn allocation(&self) -> Option<AllocationId> {
@@ -116,7 +122,7 @@ impl Buffer {
     /// The buffer as the host sees it; `None` where it does not.
     #[must_use]
     pub fn mapped(&self) -> Option<Mapped<'_>> {
-        self.shared.choice.mapped.then_some(Mapped { buffer: &self.shared })
+        self.shared.choice.mapped.then_some(Mapped { buffer: &self.shared, waits: false })
     }
 }
 
@@ -124,6 +130,7 @@ impl Buffer {
 #[derive(Clone, Copy)]
 pub struct Mapped<'a> {
     buffer: &'a BufferShared,
+    waits: bool,
 }
 
 impl Mapped<'_> {
@@ -169,6 +176,13 @@ impl Mapped<'_> {
         Ok(())
     }
 
+    /// The same, but where a submission uses the buffer each access waits for it instead of failing. Submissions that
+    /// come meanwhile wait for the access.
+    #[must_use]
+    pub fn waiting(self) -> Self {
+        Self { waits: true, ..self }
+    }
+
     /// The address and length of a range, with the lock that keeps submissions away from it.
     fn access(
         &self,
@@ -178,7 +192,12 @@ impl Mapped<'_> {
         let buffer = self.buffer;
         buffer.check(offset, len)?;
         let access = lock(&buffer.host);
-        if !buffer.device.has_completed(access.last_use)? {
+        // The submission is under way already, so it needs no lock to end.
+        let done = match self.waits {
+            true => buffer.device.wait_for(access.last_use, u64::MAX)?,
+            false => buffer.device.has_completed(access.last_use)?,
+        };
+        if !done {
             return Err(Error::BufferInUse { name: buffer.name.clone() });
         }
         let not_mapped = || Error::NotMapped { name: buffer.name.clone() };

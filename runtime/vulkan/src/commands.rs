@@ -7,7 +7,7 @@ use ash::vk;
 
 use crate::barrier::Barrier;
 use crate::buffer::{BufferId, BufferShared};
-use crate::descriptors::Sets;
+use crate::descriptors::{SetPool, Sets};
 use crate::device::DeviceShared;
 use crate::error::Error;
 use crate::lock;
@@ -36,7 +36,7 @@ pub struct Commands {
     pub(crate) device: Arc<DeviceShared>,
     pub(crate) raw: vk::CommandBuffer,
     pool: vk::CommandPool,
-    descriptors: vk::DescriptorPool,
+    descriptors: SetPool,
     name: String,
     id: u64,
     windows: Vec<BoundWindow>,
@@ -44,8 +44,10 @@ pub struct Commands {
     mapped: Vec<Arc<BufferShared>>,
     /// The last submission; 0 where there was none.
     last_submission: AtomicU64,
-    _buffers: Vec<Arc<BufferShared>>,
-    _pipelines: Vec<Arc<PipelineShared>>,
+    /// Whether there is something to submit.
+    recorded: bool,
+    buffers: Vec<Arc<BufferShared>>,
+    pipelines: Vec<Arc<PipelineShared>>,
     pools: Vec<Arc<QueryPoolShared>>,
 }
 
@@ -56,6 +58,32 @@ impl Commands {
         &self.windows
     }
 
+    /// Lets go of all that the commands use, and keeps the memory they were recorded in for
+    /// [`Recorder::finish_into`](crate::Recorder::finish_into); until then they cannot be submitted. Waits for their last
+    /// submission.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`], or a failed call.
+    pub fn clear(&mut self) -> Result<(), Error> {
+        self.device.wait_for(*self.last_submission.get_mut(), u64::MAX)?;
+        self.recorded = false;
+        // SAFETY: no submission of these commands runs, and the pool belongs to them alone
+        // (VUID-vkResetCommandPool-commandPool-00040).
+        unsafe { self.device.raw.reset_command_pool(self.pool, vk::CommandPoolResetFlags::empty()) }
+            .map_err(|e| Error::call("vkResetCommandPool", e))?;
+        self.windows.clear();
+        self.mapped.clear();
+        self.buffers.clear();
+        self.pipelines.clear();
+        self.pools.clear();
+        Ok(())
+    }
+
+    /// Whether they were recorded whole: not so after [`Recorder::finish_into`](crate::Recorder::finish_into) failed.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.recorded
+    }
+
     /// The commands' name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -64,29 +92,46 @@ impl Commands {
 
     pub(crate) fn new(recording: Recording) -> Result<Commands, Error> {
         let device = Arc::clone(&recording.device);
-        let buffers = recording.buffers.list().to_vec();
         let mut commands = Commands {
             id: device.add_object("commands", &recording.name),
             device,
             raw: vk::CommandBuffer::null(),
             pool: vk::CommandPool::null(),
-            descriptors: vk::DescriptorPool::null(),
+            descriptors: SetPool::default(),
             name: String::new(),
             windows: Vec::new(),
-            mapped: buffers.iter().filter(|b| b.is_mapped()).cloned().collect(),
+            mapped: Vec::new(),
             last_submission: AtomicU64::new(0),
-            _buffers: buffers,
-            _pipelines: recording.pipelines.list().to_vec(),
-            pools: recording.pools.list().to_vec(),
+            recorded: false,
+            buffers: Vec::new(),
+            pipelines: Vec::new(),
+            pools: Vec::new(),
         };
         // From here an error drops `commands`, which destroys what was made.
-        let sets = Sets::new(&recording)?;
-        commands.descriptors = sets.pool;
         commands.create_buffer(&recording.name)?;
-        commands.encode(&recording, &sets)?;
-        commands.windows = recording.windows;
-        commands.name = recording.name;
+        commands.take(recording)?;
         Ok(commands)
+    }
+
+    /// Records anew, into the pools there are.
+    pub(crate) fn again(&mut self, recording: Recording) -> Result<(), Error> {
+        self.clear()?;
+        self.take(recording)
+    }
+
+    /// Writes the sets and encodes the commands. The command buffer is in its initial state.
+    fn take(&mut self, recording: Recording) -> Result<(), Error> {
+        // What was bound before may go now: nothing refers to it any more.
+        self.buffers = recording.buffers.list().to_vec();
+        self.mapped = self.buffers.iter().filter(|b| b.is_mapped()).cloned().collect();
+        self.pipelines = recording.pipelines.list().to_vec();
+        self.pools = recording.pools.list().to_vec();
+        let sets = Sets::write(&recording, &mut self.descriptors)?;
+        self.encode(&recording, &sets)?;
+        self.windows = recording.windows;
+        self.name = recording.name;
+        self.recorded = true;
+        Ok(())
     }
 
     fn create_buffer(&mut self, name: &str) -> Result<(), Error> {
@@ -224,7 +269,7 @@ impl Drop for Commands {
         // (VUID-vkDestroyCommandPool-commandPool-00041, VUID-vkDestroyDescriptorPool-descriptorPool-00303).
         unsafe {
             self.device.raw.destroy_command_pool(self.pool, None);
-            self.device.raw.destroy_descriptor_pool(self.descriptors, None);
+            self.device.raw.destroy_descriptor_pool(self.descriptors.raw, None);
         }
         self.device.remove_object(self.id);
     }

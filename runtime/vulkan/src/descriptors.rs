@@ -9,9 +9,31 @@ use crate::error::Error;
 use crate::pipeline::BindingKind;
 use crate::recorder::{Op, Recording};
 
-/// A pool with exactly the sets that a recording needs.
+/// A pool of descriptor sets, kept from one recording to the next.
+#[derive(Default)]
+pub(crate) struct SetPool {
+    pub(crate) raw: vk::DescriptorPool,
+    room: Room,
+}
+
+/// What a pool has room for, and what a recording needs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Room {
+    sets: u32,
+    /// Descriptors by kind, in the order of [`KINDS`].
+    descriptors: [u32; 2],
+}
+
+const KINDS: [BindingKind; 2] = [BindingKind::Storage, BindingKind::Uniform];
+
+impl Room {
+    fn holds(self, needed: Room) -> bool {
+        self.sets >= needed.sets && self.descriptors.iter().zip(needed.descriptors).all(|(own, n)| *own >= n)
+    }
+}
+
+/// The sets of a recording.
 pub(crate) struct Sets {
-    pub(crate) pool: vk::DescriptorPool,
     /// The set of each dispatch, in order; null where its pipeline binds nothing.
     pub(crate) of_dispatch: Vec<vk::DescriptorSet>,
 }
@@ -47,25 +69,21 @@ fn needs(recording: &Recording) -> Needs {
 }
 
 impl Sets {
-    /// Makes the pool and writes every set.
-    pub(crate) fn new(recording: &Recording) -> Result<Sets, Error> {
+    /// Writes every set. The pool is made, emptied, or made anew where it is too small; no set of it is in use.
+    pub(crate) fn write(recording: &Recording, pool: &mut SetPool) -> Result<Sets, Error> {
         let needs = needs(recording);
         if needs.sets.is_empty() {
-            let of_dispatch = vec![vk::DescriptorSet::null(); needs.of_dispatch.len()];
-            return Ok(Sets { pool: vk::DescriptorPool::null(), of_dispatch });
+            return Ok(Sets { of_dispatch: vec![vk::DescriptorSet::null(); needs.of_dispatch.len()] });
         }
-        let pool = create_pool(recording, &needs)?;
+        pool.prepare(recording, room(recording, &needs)?)?;
         let layouts: Vec<_> =
             needs.sets.iter().map(|&(p, _)| recording.pipelines.list()[p].set_layout).collect();
-        let info = vk::DescriptorSetAllocateInfo::default().descriptor_pool(pool).set_layouts(&layouts);
+        let info = vk::DescriptorSetAllocateInfo::default().descriptor_pool(pool.raw).set_layouts(&layouts);
         let raw = &recording.device.raw;
-        // SAFETY: the pool was made for exactly these sets and belongs to this thread alone
+        // SAFETY: the pool is empty, has room for these sets and belongs to this thread alone
         // (VUID-VkDescriptorSetAllocateInfo-apiVersion-07895, -descriptorPool-parameter).
-        let sets = unsafe { raw.allocate_descriptor_sets(&info) }.map_err(|e| {
-            // SAFETY: no set of the pool is in use (VUID-vkDestroyDescriptorPool-descriptorPool-00303).
-            unsafe { raw.destroy_descriptor_pool(pool, None) };
-            Error::call("vkAllocateDescriptorSets", e)
-        })?;
+        let sets = unsafe { raw.allocate_descriptor_sets(&info) }
+            .map_err(|e| Error::call("vkAllocateDescriptorSets", e))?;
         for (&set, (pipeline, windows)) in sets.iter().zip(&needs.sets) {
             let kinds = &recording.pipelines.list()[*pipeline].bindings;
             write(recording, set, kinds, &recording.windows[windows.clone()]);
@@ -75,32 +93,56 @@ impl Sets {
             .iter()
             .map(|place| place.map_or(vk::DescriptorSet::null(), |place| sets[place]))
             .collect();
-        Ok(Sets { pool, of_dispatch })
+        Ok(Sets { of_dispatch })
     }
 }
 
-fn create_pool(recording: &Recording, needs: &Needs) -> Result<vk::DescriptorPool, Error> {
-    let exceeds = || Error::ExceedsLimit {
-        name: recording.name.clone(),
-        limit: "descriptors of one pool",
-        value: recording.windows.len() as u64,
-        max: u32::MAX.into(),
-    };
-    let mut sizes = Vec::new();
-    for kind in [BindingKind::Storage, BindingKind::Uniform] {
-        let of_kind =
-            |p: usize| recording.pipelines.list()[p].bindings.iter().filter(|&&k| k == kind).count();
-        let count: usize = needs.sets.iter().map(|&(p, _)| of_kind(p)).sum();
-        let count = u32::try_from(count).map_err(|_| exceeds())?;
-        if count > 0 {
-            sizes.push(vk::DescriptorPoolSize::default().ty(kind.descriptor_type()).descriptor_count(count));
+impl SetPool {
+    /// Makes it an empty pool with room for `needed`.
+    fn prepare(&mut self, recording: &Recording, needed: Room) -> Result<(), Error> {
+        let raw = &recording.device.raw;
+        if self.room.holds(needed) {
+            // SAFETY: no submission uses a set of the pool (VUID-vkResetDescriptorPool-descriptorPool-00313).
+            return unsafe { raw.reset_descriptor_pool(self.raw, vk::DescriptorPoolResetFlags::empty()) }
+                .map_err(|e| Error::call("vkResetDescriptorPool", e));
         }
+        // SAFETY: as above; null handles are ignored (VUID-vkDestroyDescriptorPool-descriptorPool-00303).
+        unsafe { raw.destroy_descriptor_pool(self.raw, None) };
+        *self = SetPool::default();
+        let sizes: Vec<_> = KINDS
+            .into_iter()
+            .zip(needed.descriptors)
+            .filter(|&(_, count)| count > 0)
+            .map(|(kind, count)| {
+                vk::DescriptorPoolSize::default().ty(kind.descriptor_type()).descriptor_count(count)
+            })
+            .collect();
+        let info = vk::DescriptorPoolCreateInfo::default().max_sets(needed.sets).pool_sizes(&sizes);
+        // SAFETY: sets and descriptors are more than 0
+        // (VUID-VkDescriptorPoolCreateInfo-descriptorPoolOverallocation-09227).
+        self.raw = unsafe { raw.create_descriptor_pool(&info, None) }
+            .map_err(|e| Error::call("vkCreateDescriptorPool", e))?;
+        self.room = needed;
+        Ok(())
     }
-    let max_sets = u32::try_from(needs.sets.len()).map_err(|_| exceeds())?;
-    let info = vk::DescriptorPoolCreateInfo::default().max_sets(max_sets).pool_sizes(&sizes);
-    // SAFETY: sets and descriptors are more than 0 (VUID-VkDescriptorPoolCreateInfo-descriptorPoolOverallocation-09227).
-    unsafe { recording.device.raw.create_descriptor_pool(&info, None) }
-        .map_err(|e| Error::call("vkCreateDescriptorPool", e))
+}
+
+/// What the sets of a recording take of a pool.
+fn room(recording: &Recording, needs: &Needs) -> Result<Room, Error> {
+    let of_kind = |kind: BindingKind| -> usize {
+        let kinds = |p: usize| &recording.pipelines.list()[p].bindings;
+        needs.sets.iter().map(|&(p, _)| kinds(p).iter().filter(|&&own| own == kind).count()).sum()
+    };
+    let [storage, uniform] = KINDS.map(of_kind);
+    match [needs.sets.len(), storage, uniform].map(u32::try_from) {
+        [Ok(sets), Ok(storage), Ok(uniform)] => Ok(Room { sets, descriptors: [storage, uniform] }),
+        _ => Err(Error::ExceedsLimit {
+            name: recording.name.clone(),
+            limit: "descriptors of one pool",
+            value: recording.windows.len() as u64,
+            max: u32::MAX.into(),
+        }),
+    }
 }
 
 /// Writes one set: what stands here is what [`Commands::windows`](crate::Commands::windows) reports.

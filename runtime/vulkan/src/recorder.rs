@@ -253,6 +253,17 @@ impl Recorder {
         Commands::new(self.recording)
     }
 
+    /// Records the commands in place of what `commands` held: its pools are used again, so that nothing is made as long as
+    /// they have room. Waits for the last submission of them.
+    ///
+    /// # Errors
+    /// [`Error::ForeignObject`], then `commands` are what they were; out of memory, or a failed call, then they hold
+    /// nothing and cannot be submitted until they are recorded again.
+    pub fn finish_into(self, commands: &mut Commands) -> Result<(), Error> {
+        self.same_device(&commands.device, commands.name())?;
+        commands.again(self.recording)
+    }
+
     fn same_device(&self, other: &Arc<DeviceShared>, name: &str) -> Result<(), Error> {
         if Arc::ptr_eq(&self.recording.device, other) {
             Ok(())

@@ -46,11 +46,16 @@ impl Device {
     /// host wrote before the call. With 1,024 of them in progress it waits for the oldest.
     ///
     /// # Errors
-    /// [`Error::ForeignObject`], [`Error::DeviceLost`], or a failed call; then nothing was submitted.
+    /// [`Error::ForeignObject`], [`Error::InvalidRange`] for commands whose recording failed, [`Error::DeviceLost`], or
+    /// a failed call; then nothing was submitted.
     pub fn submit(&self, commands: &Commands) -> Result<Ticket, Error> {
         let device = &self.shared;
         if !Arc::ptr_eq(device, &commands.device) {
             return Err(Error::ForeignObject { name: commands.name().to_owned() });
+        }
+        if !commands.is_recorded() {
+            let why = "commands that could not be recorded";
+            return Err(Error::InvalidRange { name: commands.name().to_owned(), why });
         }
         let mut queue = lock(&device.queue);
         let number = queue.last + 1;

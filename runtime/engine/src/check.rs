@@ -1,0 +1,91 @@
+//! What is refused before anything is made.
+
+use bayplan_compile::session::{OverBudget, check_budget};
+use bayplan_compile::{Arena, CompileError, Family, Program, Reservation, verify};
+use bayplan_expr::Bindings;
+use bayplan_shaders::Target;
+
+use crate::device::Device;
+use crate::error::EngineError;
+
+/// Refuses what cannot run on the device.
+#[cfg(feature = "inspect")]
+pub(crate) fn check_program(device: &Device, program: &Program) -> Result<(), EngineError> {
+    check_target(device, &program.target)?;
+    check_sound(program)?;
+    check_memory(device, program)
+}
+
+/// Refuses what the verifier does not accept.
+pub(crate) fn check_sound(program: &Program) -> Result<(), EngineError> {
+    let unsound = |reason: String| EngineError::Program { name: program.name.clone(), reason };
+    verify(program).map_err(|violation| unsound(violation.to_string()))
+}
+
+/// Refuses what needs more memory than any of the device's heaps has left.
+pub(crate) fn check_memory(device: &Device, program: &Program) -> Result<(), EngineError> {
+    let bytes = |arena: Arena| program.arena_bytes[arena.index()];
+    check_heaps(device, arenas_bytes(&bytes).saturating_add(program.params.len() as u64))
+}
+
+/// Refuses a number of bytes that no heap of the device has left.
+pub(crate) fn check_heaps(device: &Device, needed: u64) -> Result<(), EngineError> {
+    let local = device.heaps().into_iter().enumerate().filter(|(_, heap)| heap.device_local);
+    match local.map(|(heap, sample)| (sample.available(), heap)).max() {
+        Some((free, heap)) if needed > free => Err(EngineError::Memory { needed, heap, free }),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses what was compiled for another device.
+pub(crate) fn check_target(device: &Device, target: &Target) -> Result<(), EngineError> {
+    if target == device.target() {
+        return Ok(());
+    }
+    Err(EngineError::Target { compiled: target.name.clone(), device: device.target().name.clone() })
+}
+
+/// Bytes of all arenas: what is needed for loading is freed before the activations are allocated.
+pub(crate) fn arenas_bytes(bytes: &dyn Fn(Arena) -> u64) -> u64 {
+    bytes(Arena::Weights).saturating_add(bytes(Arena::Activations).max(bytes(Arena::Load)))
+}
+
+/// What a session of the family allocates, with at most `memory` bytes: its reservation, or as much of the activations
+/// as is left beside the weights.
+///
+/// # Errors
+/// The weights alone, or with what they need while they are loaded, are more than `memory`; without it, some symbol has no upper
+/// bound.
+pub(crate) fn reserve(family: &Family, memory: Option<u64>) -> Result<Reservation, EngineError> {
+    let first = family.first();
+    let Some(memory) = memory else { return Ok(family.reservation()?.clone()) };
+    let weights = first.arena_bytes[Arena::Weights.index()];
+    let load = first.arena_bytes[Arena::Load.index()];
+    let needed = weights.saturating_add(load);
+    if needed > memory {
+        return Err(OverBudget { needed, given: memory, dims: Bindings::default() }.into());
+    }
+    let activations = Arena::Activations.index();
+    let left = memory - weights;
+    let mut reservation = match family.reservation() {
+        Ok(reservation) => reservation.clone(),
+        Err(CompileError::Unbounded { .. }) => {
+            let mut open =
+                Reservation { arena_bytes: first.arena_bytes, blocks: first.blocks.clone() };
+            let granule = family.target().storage_granule.max(1);
+            let most = left.min(family.target().max_allocation);
+            open.blocks[activations] = vec![most - most % granule];
+            open
+        }
+        Err(e) => return Err(e.into()),
+    };
+    if family.functions().all(|(function, _)| family.is_static(function)) {
+        check_budget(first, memory)?;
+    }
+    let ends = &mut reservation.blocks[activations];
+    ends.iter_mut().for_each(|end| *end = (*end).min(left));
+    ends.dedup();
+    ends.retain(|&end| end > 0);
+    reservation.arena_bytes[activations] = ends.last().copied().unwrap_or(0);
+    Ok(reservation)
+}

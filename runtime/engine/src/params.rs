@@ -1,0 +1,69 @@
+//! The parameters of all shapes that are at hand, in one buffer.
+
+use bayplan_compile::pool::{Pool, Slot};
+use bayplan_compile::Program;
+use bayplan_vulkan::{Buffer, Device, Location};
+
+use crate::error::EngineError;
+use crate::transfer::Transfer;
+
+/// The least bytes of the buffer: what a small model's unusual shapes may need beside its usual ones.
+const LEAST: u64 = 64 << 10;
+
+/// One buffer, allocated when the session is built. Each shape has a slot of exactly what its parameters take.
+pub(crate) struct Params {
+    buffer: Buffer,
+    pool: Pool,
+}
+
+impl Params {
+    /// Room for `shapes` shapes of a quarter more than the `largest` known, in bytes.
+    pub(crate) fn new(
+        device: &Device,
+        align: u64,
+        shapes: usize,
+        largest: u64,
+    ) -> Result<Self, EngineError> {
+        let each = largest.saturating_add(largest / 4).checked_next_multiple_of(align).unwrap_or(largest);
+        let wanted = each.saturating_mul(shapes as u64).max(LEAST);
+        // Fewer shapes at a time where a device allocates less at once; never less than one.
+        let most = device.info().limits.max_memory_allocation_size.max(each);
+        let buffer = device.create_buffer("kernel parameters", wanted.min(most), Location::Device)?;
+        let mut pool = Pool::new(align);
+        // Cannot fail: the first block begins at 0.
+        let grown = pool.grow(buffer.size());
+        debug_assert_eq!(grown, Ok(0));
+        Ok(Self { buffer, pool })
+    }
+
+    /// A slot with a program's parameters in it; `None` where other shapes must go first.
+    ///
+    /// # Errors
+    /// They would not fit alone, or the driver fails.
+    pub(crate) fn take(
+        &mut self,
+        program: &Program,
+        transfer: &Transfer,
+    ) -> Result<Option<Slot>, EngineError> {
+        let needed = program.params.len() as u64;
+        if needed > self.buffer.size() {
+            return Err(EngineError::Parameters { needed, given: self.buffer.size() });
+        }
+        let Ok(slot) = self.pool.take(needed) else { return Ok(None) };
+        if needed > 0
+            && let Err(e) = transfer.write(&self.buffer, slot.offset, &program.params)
+        {
+            self.pool.free(slot);
+            return Err(e);
+        }
+        Ok(Some(slot))
+    }
+
+    pub(crate) fn free(&mut self, slot: Slot) {
+        self.pool.free(slot);
+    }
+
+    pub(crate) fn buffer(&self) -> &Buffer {
+        &self.buffer
+    }
+}
