@@ -216,13 +216,9 @@ impl Session {
         dims: &Bindings,
         inputs: &[(&str, Input<'_>)],
     ) -> Result<FunctionId, EngineError> {
-        let host = |(name, input): &(&'_ str, Input<'_>)| match input {
-            Input::Host(tensor) => Some((*name, *tensor)),
-            Input::Owned(_) | Input::Device(_) => None,
-        };
         let mut decided = Vec::new();
         loop {
-            let known: Vec<_> = inputs.iter().filter_map(host).collect();
+            let known: Vec<_> = inputs.iter().filter_map(on_host).collect();
             let condition = match self.family.next(function, dims, &known, &decided)? {
                 Step::Run(way) => return Ok(way),
                 Step::Decide(condition) => condition,
@@ -542,6 +538,14 @@ fn purposes<'b>(
     let staging = transfer.buffers().map(|buffer| (buffer.allocation(), buffer.name().to_owned()));
     let known = buffers.chain(staging).filter_map(|(id, name)| Some((id?, name)));
     known.chain(instruments.allocation()).collect()
+}
+
+/// What is given in host memory: conditions that follow from it need no device.
+fn on_host<'a>(&(name, input): &(&'a str, Input<'a>)) -> Option<(&'a str, &'a Tensor)> {
+    match input {
+        Input::Host(tensor) => Some((name, tensor)),
+        Input::Owned(_) | Input::Device(_) => None,
+    }
 }
 
 /// Nanoseconds since a moment.

@@ -1,4 +1,4 @@
-//! The tests of sessions and of their recordings once more, on SwiftShader: `common` takes the driver from this program's
+//! The tests of sessions, of their shapes and of their recordings once more, on SwiftShader: `common` takes the driver from this program's
 //! name.
 #![cfg(target_arch = "x86_64")]
 #![allow(clippy::duplicate_mod, reason = "each test file declares the helpers that it shares")]
@@ -7,3 +7,5 @@
 mod recording;
 #[path = "session.rs"]
 mod session;
+#[path = "shapes.rs"]
+mod shapes;

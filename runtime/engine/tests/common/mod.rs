@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bayplan_compile::{Options, Program, compile};
+use bayplan_compile::{Dims, Family, Options, Program, compile};
 use bayplan_engine::{Device, DeviceOptions, Selector, Session, SessionOptions};
-use bayplan_expr::{Bindings, Expr};
+use bayplan_expr::{Bindings, Bounds, Expr};
 use bayplan_graph::op::{BinaryOp, UnaryOp};
 use bayplan_graph::{
     ByteRange, ByteSource, ConstData, DType, FileId, FileRef, Graph, Node, NodeId, Op, ReadError, Tensor,
@@ -36,6 +36,13 @@ impl Model {
 
     pub(crate) fn input(&mut self, name: &str, dtype: DType, shape: &[usize]) -> ValueId {
         let id = self.value(name, ValueSource::Input, Some(tensor_type(dtype, shape)));
+        self.graph.inputs.push(id);
+        id
+    }
+
+    /// An input whose dimensions may be symbols.
+    pub(crate) fn input_of(&mut self, name: &str, shape: Vec<Expr>) -> ValueId {
+        let id = self.value(name, ValueSource::Input, Some(TensorType { dtype: DType::F32, shape }));
         self.graph.inputs.push(id);
         id
     }
@@ -70,6 +77,11 @@ impl Model {
         self.node(name, Op::MatMul, &[a, b])
     }
 
+    /// The model at one shape.
+    pub(crate) fn at(&self, dims: &Bindings) -> Self {
+        Self { graph: self.graph.bind(dims).expect("a shape"), file: self.file.clone() }
+    }
+
     /// The model with these outputs, its types inferred.
     pub(crate) fn outputs(mut self, outputs: &[ValueId]) -> Self {
         self.graph.outputs = outputs.to_vec();
@@ -92,6 +104,19 @@ impl Model {
         };
         compile(&self.graph, &Bindings::default(), device.target(), Options::default(), &read)
             .expect("a program")
+    }
+
+    /// The model for all shapes with each symbol in 1..=its bound.
+    pub(crate) fn family(&self, device: &Device, bounds: &[(&str, i64)], options: &Options) -> Family {
+        let mut dims = Dims::default();
+        for &(symbol, upper) in bounds {
+            let bounds = Bounds { lower: 1, upper: Some(upper) };
+            dims.bounds.declare(symbol, bounds).expect("a symbol of its own");
+        }
+        let read = |range: &ByteRange| {
+            Ok(self.file[range.offset as usize..(range.offset + range.len) as usize].to_vec())
+        };
+        Family::new(&self.graph, &dims, device.target(), options, &read).expect("a family")
     }
 
     pub(crate) fn session(&self, device: &Device, options: SessionOptions) -> Session {
