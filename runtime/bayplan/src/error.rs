@@ -57,7 +57,7 @@ macro_rules! from_session {
                 match e {
                     $inner::Input(e) => Self::Input(e),
                     $inner::Output(e) => Self::Output(e),
-                    $inner::OverBudget(e) => Self::OverBudget(e),
+                    $inner::Budget(e) => Self::Budget(e),
                     $inner::Compile(e) => Self::Compile(e),
                     e => Self::$variant(e),
                 }
@@ -84,7 +84,7 @@ errors! {
     /// caller's does not fit. Nothing was dispatched; the session works on.
     Output(OutputError),
     /// The shape needs more memory than the session was given. Nothing was written; the session works on.
-    OverBudget(OverBudget),
+    Budget(OverBudget),
     /// The session could not be built or run.
     Engine(EngineError),
     /// The session on the host could not be built or run.

@@ -99,7 +99,7 @@ impl Session {
     /// # Errors
     /// Before anything is written: an input is missing, unknown, given twice, or of another type or shape than the model's,
     /// a dim is outside its bounds ([`Error::Input`]); the shape needs more memory than the session was given
-    /// ([`Error::OverBudget`]); a buffer for an output is missing or does not fit, or the output arena is full
+    /// ([`Error::Budget`]); a buffer for an output is missing or does not fit, or the output arena is full
     /// ([`Error::Output`]). Later: the run exceeds its time limit; the device is lost.
     pub fn call(
         &mut self,

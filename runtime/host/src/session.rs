@@ -68,11 +68,11 @@ pub struct Session {
     runs: u64,
 }
 
-/// A program at hand, and the number of its plan in the recording.
+/// A program at hand, and the number of its plan in the recording, if that has it.
 #[derive(Clone)]
 struct Shape {
     program: Arc<Program>,
-    plan: u32,
+    plan: Option<u32>,
 }
 
 impl Session {
@@ -113,7 +113,7 @@ impl Session {
             machine,
             family,
             shapes,
-            programs: vec![Shape { program: first, plan: 0 }],
+            programs: vec![Shape { program: first, plan: Some(0) }],
             pool,
             timeout: options.timeout,
             memory: options.memory,
@@ -257,7 +257,11 @@ impl Session {
         let shape = Shape { program: Arc::new(program), plan };
         let index = self.shapes.claim(key);
         match self.programs.get_mut(index) {
-            Some(place) => *place = shape.clone(),
+            Some(place) => {
+                if let Some(gone) = std::mem::replace(place, shape.clone()).plan {
+                    self.trace.retire(gone);
+                }
+            }
             None => self.programs.push(shape.clone()),
         }
         Ok(shape)

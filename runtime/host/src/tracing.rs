@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bayplan_compile::{Arena, Program, RecordIndex, record};
 use bayplan_record::{Executor, RecordError, Recording, RecordingOptions, Summary};
 use bayplan_shaders::Access;
-use bayplan_trace::{Event, Level, UNPLANNED, Window};
+use bayplan_trace::{Event, EventKind, Level, UNPLANNED, Window};
 
 use crate::system;
 use crate::target::NAME;
@@ -22,7 +22,7 @@ pub(crate) struct Trace {
     playhead: Playhead,
     run: u64,
     /// The plan of the run in progress: each shape has its own.
-    plan: u32,
+    plan: Option<u32>,
     /// Bytes of the activation arena.
     activations: u64,
     /// Start and end of each op of the run in progress, if they are recorded.
@@ -46,7 +46,7 @@ impl Trace {
         let planned = activations + program.arena_bytes[Arena::Weights.index()];
         let playhead = Playhead::default();
         let times = Vec::new();
-        Ok(Self { recording, playhead, run: 0, plan: 0, activations, times, next_sample: 0, planned })
+        Ok(Self { recording, playhead, run: 0, plan: Some(0), activations, times, next_sample: 0, planned })
     }
 
     pub(crate) fn recording(&self) -> &Recording {
@@ -98,21 +98,34 @@ impl Trace {
         });
     }
 
-    /// Tells the plan of another shape and its windows; answers its number.
-    pub(crate) fn planned(&self, program: &Program) -> u32 {
+    /// Tells the plan of another shape and its windows; answers its number, `None` where nothing is recorded or plans come
+    /// faster than they can be written.
+    pub(crate) fn planned(&self, program: &Program) -> Option<u32> {
         if !self.records(Level::Run) {
-            return 0;
+            return None;
         }
-        let plan = self.recording.recorder().plan(&record(program));
+        let plan = self.recording.recorder().plan(&record(program))?;
         self.recording.windows(plan, plan, &windows(program));
-        plan
+        Some(plan)
     }
 
-    pub(crate) fn run_started(&mut self, run: u64, plan: u32) {
+    /// Tells that a plan's shape is not at hand any more.
+    pub(crate) fn retire(&self, plan: u32) {
+        if self.records(Level::Run) {
+            self.emit(|t| Event::PlanRetired { t, plan });
+        }
+    }
+
+    pub(crate) fn run_started(&mut self, run: u64, plan: Option<u32>) {
         (self.run, self.plan) = (run, plan);
         self.times.clear();
-        if self.records(Level::Run) {
-            self.emit(|t| Event::RunStart { run, plan, t });
+        if !self.records(Level::Run) {
+            return;
+        }
+        match plan {
+            Some(plan) => self.emit(|t| Event::RunStart { run, plan, t }),
+            // A run whose plan nobody knows is lost to those who follow, and counted.
+            None => self.recording.recorder().lost(EventKind::RunStart),
         }
     }
 
@@ -122,8 +135,8 @@ impl Trace {
     }
 
     pub(crate) fn op_ended(&mut self, op: u32, started: u64) {
-        if self.records(Level::Run) {
-            *self.playhead() = Some((self.run, self.plan, op));
+        if let Some(plan) = self.plan.filter(|_| self.records(Level::Run)) {
+            *self.playhead() = Some((self.run, plan, op));
         }
         if self.records(Level::Op) {
             self.times.push((started, self.recording.recorder().now()));
@@ -131,12 +144,10 @@ impl Trace {
     }
 
     pub(crate) fn run_ended(&mut self, run: u64, ok: bool) {
-        if !self.records(Level::Run) {
-            return;
-        }
+        let Some(plan) = self.plan.filter(|_| self.records(Level::Run)) else { return };
         *self.playhead() = None;
         if ok && self.records(Level::Op) && !self.times.is_empty() {
-            let (plan, times) = (self.plan, std::mem::take(&mut self.times));
+            let times = std::mem::take(&mut self.times);
             self.recording.recorder().emit(Event::OpTimes { run, plan, first_op: 0, times });
         }
         self.emit(|t| Event::RunEnd { run, t, ok });
