@@ -68,7 +68,7 @@ pub struct Session {
     runs: u64,
 }
 
-/// A program at hand, and the number of its plan in the recording, if that has it.
+/// A program at hand, and the number of its plan in the recording.
 #[derive(Clone)]
 struct Shape {
     program: Arc<Program>,
@@ -257,11 +257,7 @@ impl Session {
         let shape = Shape { program: Arc::new(program), plan };
         let index = self.shapes.claim(key);
         match self.programs.get_mut(index) {
-            Some(place) => {
-                if let Some(gone) = std::mem::replace(place, shape.clone()).plan {
-                    self.trace.retire(gone);
-                }
-            }
+            Some(place) => self.trace.retire(std::mem::replace(place, shape.clone()).plan),
             None => self.programs.push(shape.clone()),
         }
         Ok(shape)

@@ -21,7 +21,7 @@ pub(crate) struct Trace {
     recording: Recording,
     playhead: Playhead,
     run: u64,
-    /// The plan of the run in progress: each shape has its own.
+    /// The plan of the run in progress: each shape has its own; `None` of one that could not be told.
     plan: Option<u32>,
     /// Bytes of the activation arena.
     activations: u64,
@@ -46,7 +46,7 @@ impl Trace {
         let planned = activations + program.arena_bytes[Arena::Weights.index()];
         let playhead = Playhead::default();
         let times = Vec::new();
-        Ok(Self { recording, playhead, run: 0, plan: Some(0), activations, times, next_sample: 0, planned })
+        Ok(Self { recording, playhead, run: 0, plan: None, activations, times, next_sample: 0, planned })
     }
 
     pub(crate) fn recording(&self) -> &Recording {
@@ -98,8 +98,8 @@ impl Trace {
         });
     }
 
-    /// Tells the plan of another shape and its windows; answers its number, `None` where nothing is recorded or plans come
-    /// faster than they can be written.
+    /// Tells the plan of another shape and its windows; answers its number. `None` where nothing is recorded, or the
+    /// recording cannot keep up with the shapes.
     pub(crate) fn planned(&self, program: &Program) -> Option<u32> {
         if !self.records(Level::Run) {
             return None;
@@ -109,9 +109,9 @@ impl Trace {
         Some(plan)
     }
 
-    /// Tells that a plan's shape is not at hand any more.
-    pub(crate) fn retire(&self, plan: u32) {
-        if self.records(Level::Run) {
+    /// Tells that the shape of a plan gave way to another.
+    pub(crate) fn retire(&self, plan: Option<u32>) {
+        if let Some(plan) = plan {
             self.emit(|t| Event::PlanRetired { t, plan });
         }
     }
@@ -124,7 +124,6 @@ impl Trace {
         }
         match plan {
             Some(plan) => self.emit(|t| Event::RunStart { run, plan, t }),
-            // A run whose plan nobody knows is lost to those who follow, and counted.
             None => self.recording.recorder().lost(EventKind::RunStart),
         }
     }
@@ -144,13 +143,17 @@ impl Trace {
     }
 
     pub(crate) fn run_ended(&mut self, run: u64, ok: bool) {
-        let Some(plan) = self.plan.filter(|_| self.records(Level::Run)) else { return };
-        *self.playhead() = None;
-        if ok && self.records(Level::Op) && !self.times.is_empty() {
-            let times = std::mem::take(&mut self.times);
-            self.recording.recorder().emit(Event::OpTimes { run, plan, first_op: 0, times });
+        if !self.records(Level::Run) {
+            return;
         }
-        self.emit(|t| Event::RunEnd { run, t, ok });
+        *self.playhead() = None;
+        if let Some(plan) = self.plan {
+            if ok && self.records(Level::Op) && !self.times.is_empty() {
+                let times = std::mem::take(&mut self.times);
+                self.recording.recorder().emit(Event::OpTimes { run, plan, first_op: 0, times });
+            }
+            self.emit(|t| Event::RunEnd { run, t, ok });
+        }
         if self.recording.recorder().now() >= self.next_sample {
             self.sample();
         }
