@@ -77,6 +77,11 @@ pub(crate) fn header(buffer: &mut Buffer, area: Rect, model: &Model, theme: &The
     if timeline.runs_started > 0 {
         parts.push((6, plain(format!("   run {}", Count(timeline.runs_started)))));
     }
+    if let Some((_, plan)) = timeline.current_plan().filter(|(_, plan)| !plan.record.dims.is_empty()) {
+        let dims: Vec<String> =
+            plan.record.dims.iter().map(|dim| format!("{} {}", escape(&dim.name), dim.value)).collect();
+        parts.push((5, plain(format!(" at {}", dims.join(", ")))));
+    }
     if let Some(run) = timeline.runs.back() {
         parts.push((5, plain(format!("  {}", Nanos(run.end.saturating_sub(run.start))))));
     }

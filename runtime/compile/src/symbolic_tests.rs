@@ -11,7 +11,7 @@ use bayplan_weights::FileSource;
 use crate::lowered::Lowered;
 use crate::point::Point;
 use crate::size::{Formulas, Symbols, Values};
-use crate::{concat, fold, fuse, lower, simplify, split};
+use crate::{concat, fold, fuse, lower, phases, simplify, split};
 
 /// A CPU driver's limits, with windows from any multiple of 16 bytes on.
 fn target() -> Target {
@@ -59,6 +59,7 @@ fn lowered(graph: &Graph) -> Lowered {
     };
     fuse::fuse(&mut lowered, &fixed);
     concat::place(&mut lowered, &fixed, &target);
+    phases::cut(&mut lowered, &mut fixed, &target);
     if let Err(list) = split::split(&mut lowered, &mut fixed, &target) {
         return refused(list);
     }

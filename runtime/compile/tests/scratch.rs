@@ -5,9 +5,9 @@ mod common;
 use bayplan_compile::{BufferKind, Options, Program};
 use bayplan_graph::op::{Keep, Op, ReduceOp, UnaryOp};
 use bayplan_graph::{DType, Tensor};
-use bayplan_shaders::{Spec, Target, scratch};
+use bayplan_shaders::{Class, Spec, Target, scratch};
 
-use common::{Builder, check, program};
+use common::{Builder, check, device, program};
 
 const OPS: [ReduceOp; 5] = [ReduceOp::Sum, ReduceOp::Mean, ReduceOp::Max, ReduceOp::Min, ReduceOp::Prod];
 
@@ -25,27 +25,28 @@ fn reduction(op: ReduceOp, shape: &[usize], x: Option<Tensor>) -> Builder {
     b
 }
 
-fn compiled(builder: &Builder) -> Program {
-    program(&builder.graph, &Target::generic(), Options::default()).expect("it compiles")
+fn compiled(builder: &Builder, target: &Target) -> Program {
+    program(&builder.graph, target, Options::default()).expect("it compiles")
 }
 
-/// Dispatches that reduce.
+/// Dispatches that reduce, on the device of the test.
 fn phases(builder: &Builder) -> usize {
-    let program = compiled(builder);
+    let program = compiled(builder, device().target());
     program.run.dispatches.iter().filter(|dispatch| matches!(dispatch.spec, Spec::Reduce(_))).count()
 }
 
 /// The planned buffer has the bytes that the kernel table says, lives for two dispatches, and the epilogue comes last.
 #[test]
 fn what_lies_between_is_planned() {
-    let program = compiled(&reduction(ReduceOp::Sum, &[2, 1 << 18], None));
+    let target = Target { class: Class::Gpu, ..Target::generic() };
+    let program = compiled(&reduction(ReduceOp::Sum, &[2, 1 << 18], None), &target);
     let specs: Vec<_> = program.run.dispatches.iter().map(|dispatch| &dispatch.spec).collect();
     let [Spec::Reduce(first), Spec::Reduce(second)] = specs.as_slice() else { panic!("{specs:?}") };
     assert!(first.epilogue.steps.is_empty() && !second.epilogue.steps.is_empty());
     assert_eq!((first.outer, second.outer, second.len * first.len), (2 * second.len, 2, 1 << 18));
     let mut whole = (*second).clone();
     whole.len = 1 << 18;
-    let wanted = scratch(&Spec::Reduce(whole), &Target::generic()).expect("it pays");
+    let wanted = scratch(&Spec::Reduce(whole), &target).expect("it pays");
     let buffer = program.buffers.iter().find(|buffer| buffer.name.ends_with(".scratch")).expect("a buffer");
     assert_eq!(buffer.kind, BufferKind::Activation);
     assert_eq!((buffer.size, buffer.lifespan.clone()), (wanted.bytes.next_multiple_of(16), 0..2));
@@ -55,10 +56,12 @@ fn what_lies_between_is_planned() {
 #[test]
 fn both_phases_give_what_one_gives() {
     for op in OPS {
-        let shapes: [&[usize]; 3] = [&[1, 1 << 17], &[3, 3 * 8192, 1], &[2, 40_000, 5]];
+        // Rows of neighbours have all lanes of a CPU already.
+        let shapes: [&[usize]; 3] = [&[1, 1 << 17, 2], &[1, 3 * 8192, 3], &[2, 20_000]];
         for shape in shapes {
             let builder = reduction(op, shape, None);
-            assert_eq!(phases(&builder), 2, "{op:?} {shape:?}");
+            let wanted = if shape.len() == 3 || device().target().class == Class::Gpu { 2 } else { 1 };
+            assert_eq!(phases(&builder), wanted, "{op:?} {shape:?}");
             check(&builder, 1e-4).unwrap_or_else(|e| panic!("{op:?} {shape:?}: {e}"));
         }
     }

@@ -70,8 +70,7 @@ pub(crate) fn reserve(family: &Family, memory: Option<u64>) -> Result<Reservatio
     let mut reservation = match family.reservation() {
         Ok(reservation) => reservation.clone(),
         Err(CompileError::Unbounded { .. }) => {
-            let mut open =
-                Reservation { arena_bytes: first.arena_bytes, blocks: first.blocks.clone() };
+            let mut open = Reservation { arena_bytes: first.arena_bytes, blocks: first.blocks.clone() };
             let granule = family.target().storage_granule.max(1);
             let most = left.min(family.target().max_allocation);
             open.blocks[activations] = vec![most - most % granule];

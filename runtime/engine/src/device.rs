@@ -9,10 +9,10 @@ use bayplan_vulkan::{
     AllocationCounts, Buffer, DeviceInfo, HeapSample, Instance, InstanceOptions, Message, Selector, select,
 };
 
+use crate::check::check_memory;
 use crate::error::EngineError;
 use crate::memory::Ledger;
 use crate::pipelines::Pipelines;
-use crate::check::check_memory;
 use crate::target::{Limits, target_of};
 use crate::transfer::{CHUNK, Transfer};
 

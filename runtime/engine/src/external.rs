@@ -73,9 +73,11 @@ impl PlacementKey {
     /// Whether a placement is this one.
     pub(crate) fn is(&self, placement: &Placement) -> bool {
         self.0.len() == placement.0.len()
-            && self.0.iter().zip(&placement.0).all(|(own, place)| {
-                (own.0, own.1, own.2) == (place.id, place.buffer.id(), place.offset)
-            })
+            && self
+                .0
+                .iter()
+                .zip(&placement.0)
+                .all(|(own, place)| (own.0, own.1, own.2) == (place.id, place.buffer.id(), place.offset))
     }
 
     /// Whether all its buffers still have an owner beside recorded commands.

@@ -85,12 +85,7 @@ impl Instruments {
     }
 
     /// Recorded after op `op`.
-    pub(crate) fn after(
-        &self,
-        recorder: &mut Recorder,
-        places: &Places,
-        op: u32,
-    ) -> Result<(), EngineError> {
+    pub(crate) fn after(&self, recorder: &mut Recorder, places: &Places, op: u32) -> Result<(), EngineError> {
         if let Some(times) = self.times.as_ref().filter(|times| op < places.ops && op + 1 < times.count()) {
             recorder.timestamp(times, op + 1)?;
         }

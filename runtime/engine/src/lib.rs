@@ -21,9 +21,9 @@ mod error;
 mod external;
 #[cfg(feature = "faults")]
 pub mod faults;
+mod input;
 #[cfg(feature = "inspect")]
 pub mod inspect;
-mod input;
 mod instruments;
 mod load;
 mod memory;

@@ -1,7 +1,7 @@
 //! The parameters of all shapes that are at hand, in one buffer.
 
-use bayplan_compile::pool::{Pool, Slot};
 use bayplan_compile::Program;
+use bayplan_compile::pool::{Pool, Slot};
 use bayplan_vulkan::{Buffer, Device, Location};
 
 use crate::error::EngineError;
@@ -18,12 +18,7 @@ pub(crate) struct Params {
 
 impl Params {
     /// Room for `shapes` shapes of a quarter more than the `largest` known, in bytes.
-    pub(crate) fn new(
-        device: &Device,
-        align: u64,
-        shapes: usize,
-        largest: u64,
-    ) -> Result<Self, EngineError> {
+    pub(crate) fn new(device: &Device, align: u64, shapes: usize, largest: u64) -> Result<Self, EngineError> {
         let each = largest.saturating_add(largest / 4).checked_next_multiple_of(align).unwrap_or(largest);
         let wanted = each.saturating_mul(shapes as u64).max(LEAST);
         // Fewer shapes at a time where a device allocates less at once; never less than one.

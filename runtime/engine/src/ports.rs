@@ -16,6 +16,7 @@ use crate::tensor::DeviceTensor;
 use crate::transfer::Transfer;
 
 /// What a caller gives to a run.
+#[derive(Clone, Copy)]
 pub(crate) struct Given<'g, 'n, 't> {
     pub(crate) inputs: &'g [(&'n str, Input<'n>)],
     pub(crate) into: &'g [(&'t str, &'t mut DeviceTensor)],

@@ -328,8 +328,7 @@ impl Session {
         let program = crate::faults::plant(program, self.fault)?;
         let begun = Instant::now();
         let pipelines = self.device.pipelines.of(&self.device.vulkan, &program)?;
-        let (index, slot, retired) =
-            self.shapes.claim(key, &program, &mut self.params, &self.transfer)?;
+        let (index, slot, retired) = self.shapes.claim(key, &program, &mut self.params, &self.transfer)?;
         if self.current == Some(index) {
             self.current = None;
         }
@@ -427,12 +426,7 @@ impl Session {
     }
 
     /// Writes the inputs where the run reads them.
-    fn write(
-        &self,
-        index: usize,
-        inputs: &[(&str, Input<'_>)],
-        bound: &Bound,
-    ) -> Result<(), EngineError> {
+    fn write(&self, index: usize, inputs: &[(&str, Input<'_>)], bound: &Bound) -> Result<(), EngineError> {
         let Some(shape) = self.shapes.get(index) else { return Err(self.lost()) };
         bound.write(&shape.program, inputs, &self.arenas, &self.transfer)
     }

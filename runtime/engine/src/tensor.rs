@@ -32,7 +32,8 @@ impl Device {
         let name = "tensor";
         let large = || EngineError::Copy { name: name.into(), reason: "its bytes exceed 64 bits".into() };
         // Kernels bind whole vec4s, and the device whole units of its alignment.
-        let room = bytes.and_then(|bytes| bytes.max(1).checked_next_multiple_of(self.target().storage_alignment));
+        let room =
+            bytes.and_then(|bytes| bytes.max(1).checked_next_multiple_of(self.target().storage_alignment));
         let (Some(capacity), Some(room)) = (bytes, room) else { return Err(large()) };
         let build = self.ledger.build(&self.vulkan);
         let buffer = Arc::new(self.vulkan.create_buffer(name, room, Location::Device)?);

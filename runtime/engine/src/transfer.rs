@@ -77,12 +77,7 @@ impl Transfer {
     }
 
     /// Copies bytes from one buffer to another on the device.
-    pub(crate) fn copy(
-        &self,
-        from: (&Buffer, u64),
-        to: (&Buffer, u64),
-        len: u64,
-    ) -> Result<(), EngineError> {
+    pub(crate) fn copy(&self, from: (&Buffer, u64), to: (&Buffer, u64), len: u64) -> Result<(), EngineError> {
         self.run(&mut self.lock(), from, to, len)
     }
 

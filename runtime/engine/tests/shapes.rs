@@ -3,14 +3,13 @@
 mod common;
 
 use bayplan_compile::{Family, FunctionId, InputError, InputPolicy, Options, OutputPolicy, Policies};
-use bayplan_engine::{
-    Device, EngineError, Input, OutputArena, OutputError, Owned, Session, SessionOptions,
-};
+use bayplan_engine::{Device, EngineError, Input, OutputArena, OutputError, Owned, Session, SessionOptions};
 use bayplan_expr::{Bindings, Expr};
 use bayplan_graph::{DType, Tensor};
-use common::{Model, agree, numbers, open};
+use bayplan_trace::Level;
+use common::{Model, agree, numbers, open, recording, timeline};
 
-const BOUNDS: [(&str, i64); 2] = [("n", 20), ("m", 6)];
+const BOUNDS: [(&str, i64, i64); 2] = [("n", 1, 20), ("m", 2, 6)];
 
 /// x f32[n, m, 8] → Exp → · w[8, 5] → twice itself → y.
 fn model() -> Model {
@@ -28,8 +27,7 @@ fn input(n: usize, m: usize) -> Tensor {
 }
 
 fn expected(model: &Model, x: &Tensor) -> Tensor {
-    let dims: Bindings =
-        [("n", x.shape()[0] as i64), ("m", x.shape()[1] as i64)].into_iter().collect();
+    let dims: Bindings = [("n", x.shape()[0] as i64), ("m", x.shape()[1] as i64)].into_iter().collect();
     model.at(&dims).reference(std::slice::from_ref(x)).remove(0)
 }
 
@@ -46,7 +44,7 @@ fn shapes() -> impl Iterator<Item = (usize, usize)> {
     let mut state = 7u32;
     (0..60).map(move |_| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (1 + (state >> 16) as usize % 20, 1 + (state >> 8) as usize % 6)
+        (1 + (state >> 16) as usize % 20, 2 + (state >> 8) as usize % 5)
     })
 }
 
@@ -55,7 +53,8 @@ fn every_shape_within_bounds_without_allocation_or_pipeline() {
     for separate in [false, true] {
         let (device, model) = (open(separate), model());
         let options = SessionOptions { shapes: 3, ..SessionOptions::default() };
-        let mut session = session(&device, model.family(&device, &BOUNDS, &Options::default()), &model, options);
+        let mut session =
+            session(&device, model.family(&device, &BOUNDS, &Options::default()), &model, options);
         let built = session.counters();
         for (n, m) in shapes() {
             let x = input(n, m);
@@ -140,12 +139,12 @@ fn outputs_that_are_kept_outlive_runs_threads_and_sessions() {
         let mut session = session(&device, family, &model, options);
         let built = session.counters().device_allocations;
         let mut held = Vec::new();
-        for (n, m) in [(20, 6), (1, 1), (7, 3)] {
+        for (n, m) in [(20, 6), (1, 2), (7, 3)] {
             let x = input(n, m);
             held.push((take(&mut session, &x).expect("room"), expected(&model, &x)));
         }
         let exact: u64 = held.iter().map(|(owned, _)| owned.bytes()).sum();
-        assert_eq!(exact, (20 * 6 + 1 + 7 * 3) * 5 * 4, "nothing is rounded");
+        assert_eq!(exact, (20 * 6 + 2 + 7 * 3) * 5 * 4, "nothing is rounded");
         assert_eq!(session.output_usage().held, exact);
         // Two more of the largest do not fit; a smaller one does, also after the refusal.
         let runs = session.runs();
@@ -159,7 +158,7 @@ fn outputs_that_are_kept_outlive_runs_threads_and_sessions() {
         }
         assert_eq!(session.runs(), runs + 1, "nothing was submitted");
         drop(take(&mut session, &input(1, 2)).expect("room"));
-        drop(session.run(&[("x", &input(1, 1))]).expect("outputs that nobody takes are free again"));
+        drop(session.run(&[("x", &input(1, 2))]).expect("outputs that nobody takes are free again"));
         assert_eq!(session.counters().device_allocations, built);
         drop(session);
         let reader = std::thread::spawn(move || {
@@ -219,7 +218,10 @@ fn outputs_are_made_in_the_callers_buffers() {
         drop(two);
         let mut small = device.tensor(DType::F32, &[5, 5, 5]).expect("a tensor of the device");
         session.run_into(&[("x", &x)], &mut [("y", &mut small)]).expect("a run");
-        assert!(device.allocations().live_bytes < live, "what was dropped is free once the session runs again");
+        assert!(
+            device.allocations().live_bytes < live,
+            "what was dropped is free once the session runs again"
+        );
     }
 }
 
@@ -265,7 +267,7 @@ fn what_lies_on_the_device_is_given_as_an_input() {
     ] {
         let (device, model) = (open(separate), chain());
         let options = Options { inputs: Policies::all(inputs), ..policy(OutputPolicy::Own) };
-        let family = model.family(&device, &[("n", 30)], &options);
+        let family = model.family(&device, &[("n", 1, 30)], &options);
         let outputs = OutputArena { bytes: 1 << 16, grow: false };
         let options = SessionOptions { outputs, ..SessionOptions::default() };
         let mut session = session(&device, family, &model, options);
@@ -292,4 +294,46 @@ fn chain() -> Model {
     let e = model.exp("e", x);
     let y = model.matmul("y", e, w);
     model.outputs(&[y])
+}
+
+#[test]
+fn a_recording_tells_the_plan_of_the_shape_that_runs() {
+    let temp = tempfile::tempdir().expect("a folder");
+    let policies = [OutputPolicy::Borrow, OutputPolicy::Own, OutputPolicy::Into];
+    for (number, outputs) in policies.into_iter().enumerate() {
+        let (device, model) = (open(false), model());
+        let file = temp.path().join(format!("{number}.bptrace"));
+        let options = SessionOptions {
+            recording: Some(recording(&file, Level::Op)),
+            shapes: 2,
+            outputs: OutputArena { bytes: 1 << 16, grow: false },
+            ..SessionOptions::default()
+        };
+        let family = model.family(&device, &BOUNDS, &policy(outputs));
+        let mut session = session(&device, family, &model, options);
+        let mut tensor = device.tensor(DType::F32, &[20, 6, 5]).expect("a tensor of the device");
+        let shapes = [(3, 2), (4, 5), (3, 2), (20, 6), (2, 4), (3, 2)];
+        for (n, m) in shapes {
+            let x = input(n, m);
+            let mut into = vec![("y", &mut tensor)];
+            into.retain(|_| outputs == OutputPolicy::Into);
+            session.run_into(&[("x", &x)], &mut into).expect("a run");
+        }
+        assert_eq!(session.finish().lost, 0);
+        let timeline = timeline(&file);
+        assert_eq!(timeline.alarm_counts().total(), 0, "{:?}", timeline.alarms().collect::<Vec<_>>());
+        assert_eq!(timeline.runs_ok, shapes.len() as u64);
+        let dims = |plan: &bayplan_trace::PlanState| -> Vec<i64> {
+            plan.record.dims.iter().map(|dim| dim.value).collect()
+        };
+        // The first is that of no special dims, which the recording begins with; a shape that gave way is told anew.
+        let told: Vec<_> = timeline.plans.iter().skip(1).map(dims).collect();
+        assert_eq!(told, [[2, 3], [5, 4], [6, 20], [4, 2], [2, 3]]);
+        let gone: Vec<_> = timeline.plans.iter().skip(1).map(|plan| plan.retired).collect();
+        assert_eq!(gone, [true, true, true, false, false]);
+        let (current, plan) = timeline.current_plan().expect("a plan");
+        assert_eq!((current, dims(plan)), (5, vec![2, 3]));
+        assert!(plan.windows.iter().all(|window| window.arena != bayplan_trace::UNPLANNED));
+        assert!(plan.windows.len() >= 4, "seen as bound: {:?}", plan.windows);
+    }
 }

@@ -566,3 +566,32 @@ fn events_take_few_bytes() {
     let per_op = bytes.len() as f64 / 30_000.0;
     assert!(per_op < 4.1, "{per_op} bytes per op");
 }
+
+#[test]
+fn retired_plans_are_told_once_and_not_restated() {
+    let mut writer = Writer::new(SessionInfo::default());
+    let (first, second) = (writer.plan(&chain(2)), writer.plan(&chain(3)));
+    let retired = Event::PlanRetired { t: 5, plan: first };
+    writer.event(&retired);
+    writer.flush();
+    let (mut before, mut after) = (Vec::new(), Vec::new());
+    writer.take(&mut before);
+    writer.begin_segment();
+    let later = Event::RunStart { run: 0, plan: second, t: 6 };
+    writer.event(&later);
+    writer.flush();
+    writer.take(&mut after);
+    let plans = |records: &[Record]| -> Vec<u32> {
+        let number = |record: &Record| match record {
+            Record::Plan { plan, .. } => Some(*plan),
+            _ => None,
+        };
+        records.iter().filter_map(number).collect()
+    };
+    let (records, damages) = read(&before, 1000);
+    assert_eq!((plans(&records), damages), (vec![first, second], vec![]));
+    assert_eq!(records.last(), Some(&Record::Event(retired)));
+    let (records, damages) = read(&after, 1000);
+    assert_eq!((plans(&records), damages), (vec![second], vec![]));
+    assert_eq!(records.last(), Some(&Record::Event(later)));
+}

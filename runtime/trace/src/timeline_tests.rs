@@ -357,3 +357,26 @@ fn alarms_name_what_they_are_about_and_escape_it() {
     );
     assert_eq!(alarm.to_string(), "op 7 touches buffer 3, planned to live during ops 2..6");
 }
+
+#[test]
+fn the_plan_on_show_is_that_of_the_latest_run_and_alarms_outlive_their_plan() {
+    let mut shifted = clean(&plan());
+    shifted[0].offset += 256;
+    let mut timeline = fold(plan(), shifted);
+    timeline.apply(Record::Plan { plan: 1, record: plan() });
+    let windows = clean(&plan());
+    let at = |t| Event::Windows { t, recording: 1, plan: 1, part: 0, windows: windows.clone() };
+    timeline.apply(Record::Event(at(2)));
+    for (run, plan) in [(0, 1), (1, 0)] {
+        timeline.apply(Record::Event(Event::RunStart { run, plan, t: 3 }));
+        timeline.apply(Record::Event(Event::RunEnd { run, t: 4, ok: true }));
+        assert_eq!(timeline.current_plan().map(|(number, _)| number), Some(plan));
+    }
+    for plan in [0, 1] {
+        timeline.apply(Record::Event(Event::PlanRetired { t: 5, plan }));
+        assert!(timeline.plans[plan as usize].retired);
+    }
+    assert_eq!(timeline.alarm_counts(), counts(1, 0, 0), "what was wrong stays known");
+    assert_eq!(timeline.plans[0].windows.len(), windows.len());
+    assert!(timeline.plans[1].windows.is_empty(), "of a sound plan that is gone nothing is kept");
+}

@@ -106,11 +106,11 @@ impl Model {
             .expect("a program")
     }
 
-    /// The model for all shapes with each symbol in 1..=its bound.
-    pub(crate) fn family(&self, device: &Device, bounds: &[(&str, i64)], options: &Options) -> Family {
+    /// The model for all shapes with each symbol from its least to its largest value.
+    pub(crate) fn family(&self, device: &Device, bounds: &[(&str, i64, i64)], options: &Options) -> Family {
         let mut dims = Dims::default();
-        for &(symbol, upper) in bounds {
-            let bounds = Bounds { lower: 1, upper: Some(upper) };
+        for &(symbol, lower, upper) in bounds {
+            let bounds = Bounds { lower, upper: Some(upper) };
             dims.bounds.declare(symbol, bounds).expect("a symbol of its own");
         }
         let read = |range: &ByteRange| {
