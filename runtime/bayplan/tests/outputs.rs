@@ -118,7 +118,7 @@ fn what_is_refused_is_refused_by_name_and_the_session_works_on() {
         let large = x(21);
         match session.run_into(&[("x", &large)], &mut [("c", &mut buffer)]).err() {
             Some(Error::Input(InputError::BoundExceeded { dim, value: 21, bound: 20, .. })) => {
-                assert_eq!(dim, "n")
+                assert_eq!(dim, "n");
             }
             other => panic!("{other:?}"),
         }
