@@ -1,26 +1,28 @@
-//! Operations and lifespans to a program: launches, placement, windows, parameters.
+//! Operations and lifespans to a program at one shape: launches, placement, windows, parameters.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
 use bayplan_expr::{Bindings, Expr};
-use bayplan_graph::{Graph, ValueId};
+use bayplan_graph::{Graph, Tensor as HostTensor, ValueId};
 use bayplan_plan::arenas::{Arena, BlockPlan, NoFit, plan_blocks, sequence, validate_blocks};
 use bayplan_plan::{Lifespan, Problem};
-use bayplan_shaders::{Access, Kernel, Launch, Slot, Target, launch};
+use bayplan_shaders::{Access, Kernel, Launch, Slot, Spec, Target, launch};
 
 use crate::Options;
 use crate::barrier;
+use crate::cell::Phase;
 use crate::error::{CompileError, Refused};
 use crate::liveness::{Liveness, Place, Stages, Storage};
-use crate::lowered::{Lowered, Operation, Origin, TensorId};
+use crate::lowered::{Lowered, Operation, Origin, Tensor, TensorId};
 use crate::point::Point;
 use crate::program::{
-    self, Buffer, BufferId, Dispatch, KernelId, Port, Program, Schedule, Stage, Upload, Window,
+    self, Buffer, BufferId, Contents, Dispatch, KernelId, Port, Program, Schedule, Stage, Upload, Window,
 };
-use crate::size::{Here, Size};
+use crate::size::{Size, Values};
 
 /// Where all storages lie.
+#[derive(Clone, Debug)]
 pub(crate) struct Placement {
     pub(crate) load: BlockPlan,
     pub(crate) run: BlockPlan,
@@ -29,13 +31,22 @@ pub(crate) struct Placement {
     /// Of what lies in buffers given at each run, in their order: offsets that tell them apart.
     pub(crate) external: (Vec<u64>, Vec<u64>),
     /// Bytes kept free after each storage.
-    guard: u64,
+    pub(crate) guard: u64,
+}
+
+/// The shape that a program is for.
+#[derive(Clone, Copy)]
+pub(crate) struct Shape<'a> {
+    pub(crate) values: &'a Values,
+    pub(crate) dims: &'a Bindings,
+    pub(crate) target: &'a Target,
 }
 
 /// Plans the storages of both stages.
 pub(crate) fn place(
     lowered: &Lowered,
     live: &Liveness,
+    values: &Values,
     target: &Target,
     options: &Options,
 ) -> Result<Placement, CompileError> {
@@ -44,29 +55,42 @@ pub(crate) fn place(
         live.storages.iter().filter(|storage| storage.arena() == arena).collect()
     };
     let laid = |storages: &[&Storage]| {
-        let size = |storage: &&Storage| bytes(lowered, &storage.tensors, target) + guard;
+        let size = |storage: &&Storage| bytes(lowered, &storage.tensors, values, target) + guard;
         let sizes: Vec<u64> = storages.iter().map(size).collect();
         sequence(&sizes, &arena(target)).map_err(|why| no_fit(lowered, storages, target, &why))
     };
-    let plan = |storages: &[&Storage]| plan(lowered, storages, target, options, guard);
+    let plan = |storages: &[&Storage]| plan(lowered, storages, values, target, options, guard);
     Ok(Placement {
         load: plan(&in_arena(program::Arena::Load))?,
         run: plan(&in_arena(program::Arena::Activations))?,
         weights: laid(&in_arena(program::Arena::Weights))?,
-        external: apart(lowered, &in_arena(program::Arena::External), target, guard)?,
+        external: outside(lowered, live, values, target, guard)?,
         guard,
     })
+}
+
+/// Lays out what is given at each run.
+pub(crate) fn outside(
+    lowered: &Lowered,
+    live: &Liveness,
+    values: &Values,
+    target: &Target,
+    guard: u64,
+) -> Result<(Vec<u64>, Vec<u64>), CompileError> {
+    let storages = live.storages.iter().filter(|storage| storage.arena() == program::Arena::External);
+    apart(lowered, &storages.collect::<Vec<_>>(), values, target, guard)
 }
 
 /// Lays out what is given at each run: one after the other, since the offsets only tell buffers apart.
 fn apart(
     lowered: &Lowered,
     storages: &[&Storage],
+    values: &Values,
     target: &Target,
     guard: u64,
 ) -> Result<(Vec<u64>, Vec<u64>), CompileError> {
     let sizes: Vec<u64> =
-        storages.iter().map(|storage| bytes(lowered, &storage.tensors, target) + guard).collect();
+        storages.iter().map(|storage| bytes(lowered, &storage.tensors, values, target) + guard).collect();
     if let Some((buffer, &size)) = sizes.iter().enumerate().find(|(_, size)| **size > target.max_allocation) {
         let why = NoFit::TooLarge { buffer, size };
         return Err(no_fit(lowered, storages, target, &why));
@@ -105,13 +129,17 @@ pub(crate) fn assemble(
     stages: &Stages,
     live: &Liveness,
     placement: Placement,
-    target: &Target,
-    dims: &Bindings,
+    Shape { values, dims, target }: Shape<'_>,
+    done: &mut dyn FnMut(Phase),
 ) -> Result<Program, CompileError> {
-    let launches = launches(lowered, target)?;
-    let buffers = buffers(lowered, live, target, &placement);
+    let specs: Vec<Spec> = lowered.operations.iter().map(|operation| values.spec(&operation.spec)).collect();
+    done(Phase::Specs);
+    let launches = launches(lowered, &specs, target)?;
+    done(Phase::Launches);
+    let buffers = buffers(lowered, live, values, target, &placement);
     let mut maker = Maker {
         lowered,
+        values,
         live,
         target,
         buffers: &buffers,
@@ -119,11 +147,15 @@ pub(crate) fn assemble(
         known: HashMap::new(),
         params: Vec::new(),
     };
-    let load = maker.stage(&stages.load, &launches);
-    let run = maker.stage(&stages.run, &launches);
+    let mut load = maker.stage(&stages.load, &specs, &launches);
+    let mut run = maker.stage(&stages.run, &specs, &launches);
     let uploads = maker.uploads(stages);
+    let contents = maker.contents();
     let ports_of = |list: &[TensorId], values: &[ValueId]| {
-        list.iter().zip(values).map(|(&tensor, &value)| maker.port(graph, tensor, value)).collect::<Vec<_>>()
+        list.iter()
+            .zip(values)
+            .map(|(&tensor, &value)| maker.port(graph, tensor, value, dims))
+            .collect::<Vec<_>>()
     };
     let inputs = ports_of(&lowered.inputs, &graph.inputs);
     let mut outputs = ports_of(&lowered.outputs, &graph.outputs);
@@ -132,6 +164,9 @@ pub(crate) fn assemble(
     }
     let blocks = [placement.run.blocks, placement.weights.1, placement.load.blocks, placement.external.1];
     let (kernels, params) = (maker.kernels, maker.params);
+    done(Phase::Windows);
+    [&mut load, &mut run].into_iter().for_each(|stage| barrier::place(stage));
+    done(Phase::Barriers);
     let run = Stage { dispatches: run, plan: placement.run.plan };
     Ok(Program {
         name: graph.name.to_string(),
@@ -148,17 +183,18 @@ pub(crate) fn assemble(
         load: Stage { dispatches: load, plan: placement.load.plan },
         schedule: Schedule::given(&run),
         run,
+        contents,
         inputs,
         outputs,
         output_policies: live.policies.clone(),
     })
 }
 
-fn launches(lowered: &Lowered, target: &Target) -> Result<Vec<Launch>, CompileError> {
+fn launches(lowered: &Lowered, specs: &[Spec], target: &Target) -> Result<Vec<Launch>, CompileError> {
     let mut refused = Vec::new();
-    let mut all = Vec::with_capacity(lowered.operations.len());
-    for operation in &lowered.operations {
-        match launch(&operation.spec.map(&Here), target) {
+    let mut all = Vec::with_capacity(specs.len());
+    for (operation, spec) in lowered.operations.iter().zip(specs) {
+        match launch(spec, target) {
             Ok(launch) => all.push(launch),
             Err(why) => {
                 refused.push(Refused::new(&operation.source_node, &operation.source_op, why.to_string()));
@@ -169,8 +205,8 @@ fn launches(lowered: &Lowered, target: &Target) -> Result<Vec<Launch>, CompileEr
 }
 
 /// Bytes a storage needs: the largest of its tensors, rounded up to the target's granule.
-pub(crate) fn bytes(lowered: &Lowered, tensors: &[TensorId], target: &Target) -> u64 {
-    let largest = tensors.iter().map(|&tensor| Here.bytes(lowered.tensor(tensor))).max().unwrap_or(0);
+pub(crate) fn bytes(lowered: &Lowered, tensors: &[TensorId], values: &Values, target: &Target) -> u64 {
+    let largest = tensors.iter().map(|&tensor| values.bytes(lowered.tensor(tensor))).max().unwrap_or(0);
     largest.next_multiple_of(target.storage_granule)
 }
 
@@ -178,13 +214,14 @@ pub(crate) fn bytes(lowered: &Lowered, tensors: &[TensorId], target: &Target) ->
 fn plan(
     lowered: &Lowered,
     storages: &[&Storage],
+    values: &Values,
     target: &Target,
     options: &Options,
     guard: u64,
 ) -> Result<BlockPlan, CompileError> {
     let end = storages.iter().map(|storage| storage.lifespan.end).max().unwrap_or(1);
     let buffers = storages.iter().map(|storage| bayplan_plan::Buffer {
-        size: bytes(lowered, &storage.tensors, target) + guard,
+        size: bytes(lowered, &storage.tensors, values, target) + guard,
         align: target.storage_alignment,
         lifespan: match &storage.lifespan {
             life if options.share => Lifespan::new(life.start, life.end),
@@ -201,7 +238,13 @@ fn plan(
 }
 
 /// The buffers in the order of the storages.
-fn buffers(lowered: &Lowered, live: &Liveness, target: &Target, placement: &Placement) -> Vec<Buffer> {
+fn buffers(
+    lowered: &Lowered,
+    live: &Liveness,
+    values: &Values,
+    target: &Target,
+    placement: &Placement,
+) -> Vec<Buffer> {
     let (mut load, mut run) = (placement.load.plan.offsets.iter(), placement.run.plan.offsets.iter());
     let (mut weights, mut external) = (placement.weights.0.iter(), placement.external.0.iter());
     let buffer = |storage: &Storage| {
@@ -216,8 +259,8 @@ fn buffers(lowered: &Lowered, live: &Liveness, target: &Target, placement: &Plac
             name: first.name.clone(),
             kind: storage.kind,
             dtype: first.dtype,
-            shape: Here.shape(&first.shape),
-            size: bytes(lowered, &storage.tensors, target),
+            shape: values.shape(&first.shape),
+            size: bytes(lowered, &storage.tensors, values, target),
             size_expr: first.elements_expr.clone() * Expr::from(first.repr.bytes() as i64),
             align: target.storage_alignment,
             arena: storage.arena(),
@@ -232,6 +275,7 @@ fn buffers(lowered: &Lowered, live: &Liveness, target: &Target, placement: &Plac
 
 struct Maker<'a> {
     lowered: &'a Lowered,
+    values: &'a Values,
     live: &'a Liveness,
     target: &'a Target,
     buffers: &'a [Buffer],
@@ -241,16 +285,14 @@ struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    fn stage(&mut self, operations: &[usize], launches: &[Launch]) -> Vec<Dispatch> {
-        let mut dispatches: Vec<Dispatch> = operations
+    fn stage(&mut self, operations: &[usize], specs: &[Spec], launches: &[Launch]) -> Vec<Dispatch> {
+        operations
             .iter()
-            .map(|&index| self.dispatch(&self.lowered.operations[index], &launches[index]))
-            .collect();
-        barrier::place(&mut dispatches);
-        dispatches
+            .map(|&index| self.dispatch(&self.lowered.operations[index], &specs[index], &launches[index]))
+            .collect()
     }
 
-    fn dispatch(&mut self, operation: &Operation, launch: &Launch) -> Dispatch {
+    fn dispatch(&mut self, operation: &Operation, spec: &Spec, launch: &Launch) -> Dispatch {
         let windows: Vec<Window> = launch
             .kernel
             .bindings
@@ -261,7 +303,7 @@ impl Maker<'_> {
             })
             .collect();
         Dispatch {
-            spec: operation.spec.map(&Here),
+            spec: spec.clone(),
             kernel: self.kernel(&launch.kernel),
             params: self.store(&launch.params),
             grid: launch.grid,
@@ -300,13 +342,13 @@ impl Maker<'_> {
 
     /// The window on what an operand's view touches.
     fn operand(&self, operation: &Operation, index: usize, access: Access) -> Window {
-        let bytes = Here.operand(self.lowered, operation, index, self.target.storage_granule);
+        let bytes = self.values.operand(self.lowered, operation, index, self.target.storage_granule);
         self.part(operation.operands[index].tensor, &bytes, access)
     }
 
     /// The window on what an operation is given to write.
     fn result(&self, operation: &Operation, access: Access) -> Window {
-        let bytes = Here.result(self.lowered, operation, self.target.storage_granule);
+        let bytes = self.values.result(self.lowered, operation, self.target.storage_granule);
         self.part(operation.output, &bytes, access)
     }
 
@@ -323,8 +365,8 @@ impl Maker<'_> {
         Window {
             buffer: BufferId(place.storage as u32),
             arena: buffer.arena,
-            offset: buffer.offset + place.offset.here(),
-            len: Here.bytes(self.lowered.tensor(tensor)).next_multiple_of(self.target.storage_granule),
+            offset: buffer.offset + self.values.of(place.offset),
+            len: self.values.bytes(self.lowered.tensor(tensor)).next_multiple_of(self.target.storage_granule),
             access,
         }
     }
@@ -339,7 +381,7 @@ impl Maker<'_> {
         let mut uploads = Vec::new();
         for (index, tensor) in self.lowered.tensors.iter().enumerate() {
             let Origin::Constant(data) = &tensor.origin else { continue };
-            if self.live.of[index].is_none() || Here.bytes(tensor) == 0 {
+            if self.live.of[index].is_none() || self.values.bytes(tensor) == 0 {
                 continue;
             }
             uploads.push(Upload {
@@ -347,7 +389,7 @@ impl Maker<'_> {
                 name: tensor.name.clone(),
                 data: data.clone(),
                 dtype: tensor.dtype,
-                elements: tensor.elements().here(),
+                elements: self.values.shape(&tensor.shape).iter().product(),
                 window: self.whole(TensorId(index as u32), Access::Write),
             });
         }
@@ -355,15 +397,33 @@ impl Maker<'_> {
         uploads
     }
 
-    fn port(&self, graph: &Graph, tensor: TensorId, value: ValueId) -> Port {
+    /// What the host writes before each run.
+    fn contents(&self) -> Vec<Contents> {
+        let made = |(index, tensor): (usize, &Tensor)| {
+            let Origin::Contents(elements) = &tensor.origin else { return None };
+            self.live.of[index]?;
+            let elements: Vec<i128> = elements.iter().map(|&size| self.values.signed(size).into()).collect();
+            let host = HostTensor::from_ints(tensor.dtype, vec![elements.len()], &elements).ok()?;
+            Some(Contents {
+                name: tensor.name.clone(),
+                dtype: tensor.dtype,
+                bytes: host.bytes().to_vec(),
+                window: self.whole(TensorId(index as u32), Access::Write),
+            })
+        };
+        let all = self.lowered.tensors.iter().enumerate().filter_map(made);
+        all.filter(|contents| !contents.bytes.is_empty()).collect()
+    }
+
+    fn port(&self, graph: &Graph, tensor: TensorId, value: ValueId, dims: &Bindings) -> Port {
         let (own, value) = (self.lowered.tensor(tensor), graph.value(value));
         // The value's shape: the tensor it lies in may have another one, since a reshape is no operation.
-        let size = |dim: &Expr| u64::try_from(dim.as_const()?).ok();
+        let size = |dim: &Expr| u64::try_from(dim.eval(dims).ok()?).ok();
         let shape = value.ty.as_ref().and_then(|ty| ty.shape.iter().map(size).collect());
         Port {
             name: value.name.to_string(),
             dtype: own.dtype,
-            shape: shape.unwrap_or_else(|| Here.shape(&own.shape)),
+            shape: shape.unwrap_or_else(|| self.values.shape(&own.shape)),
             window: self.whole(tensor, Access::Read),
         }
     }

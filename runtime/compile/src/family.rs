@@ -1,22 +1,30 @@
 //! A model compiled for every shape within bounds: several functions, one weights arena, one activations arena.
 
+mod member;
+mod reserve;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bayplan_expr::{Bindings, Bounds, Scope};
-use bayplan_graph::{BindError, ByteRange, ConstData, Graph, Tie, ValueSource};
+use bayplan_expr::{Bindings, Scope};
+use bayplan_graph::{ByteRange, ConstData, Graph, ValueSource};
 use bayplan_shaders::Target;
 
-use crate::concrete::Shared;
+use self::member::Member;
+pub use self::reserve::Reservation;
+use crate::cell::{Phase, Purpose};
 use crate::error::CompileError;
-use crate::family_paths::Routes;
+use crate::family_paths::{self, Routes};
 use crate::fold::{MAX_CONSTANT, ReadConstant};
 use crate::inputs::{InputError, Shaped, match_shapes, shapes_of};
-use crate::paths::{Paths, Role};
-use crate::policy::Policies;
-use crate::program::{Arena, BufferKind, Program};
+use crate::paths::Paths;
+use crate::plan_file::ShapePlan;
+use crate::program::{BufferKind, Program};
 use crate::weights::Weights;
-use crate::{Options, concrete, family_dims, family_paths, policy};
+use crate::{Options, family_dims, policy};
+
+/// How often weights that parts of boxes need are added to those of all.
+const MAX_UNIONS: u32 = 8;
 
 /// What is known of the symbols of a graph before the shapes of a run are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,15 +70,6 @@ pub struct Function<'a> {
     pub dims: &'a Dims,
 }
 
-/// What a session of a family allocates: enough for every shape of every function.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reservation {
-    /// Bytes of each arena, in the order of [`Arena::ALL`].
-    pub arena_bytes: [u64; Arena::ALL.len()],
-    /// The blocks of each arena: where each ends, as in [`Program::blocks`].
-    pub blocks: [Vec<u64>; Arena::ALL.len()],
-}
-
 /// A model compiled for every shape within bounds.
 ///
 /// All its programs have the same weights: [`Program::uploads`], [`Program::load`] and the buffers of the arenas
@@ -83,34 +82,10 @@ pub struct Family {
     /// The small constants that lie in files: shapes that come later fold with them.
     constants: Constants,
     first: Program,
-    /// The function that `first` is of.
-    first_function: FunctionId,
     /// What all functions load, if there are several.
     weights: Option<Weights>,
     reserved: Result<Reservation, CompileError>,
 }
-
-/// A function, kept.
-#[derive(Clone, Debug)]
-struct Member {
-    name: String,
-    /// `None` of a program that was compiled for one shape.
-    graph: Option<Graph>,
-    pinned: Bindings,
-    /// Bounds of the symbols that are neither pinned nor follow from others.
-    scope: Scope,
-    /// Those, and the bounds of the symbols that follow from others.
-    limits: Scope,
-    /// Symbols that follow from others, as the graph needs two dimensions equal.
-    ties: Vec<Tie>,
-    /// The ways through its Ifs, if it has any: then it has no program of its own.
-    routes: Option<Routes>,
-    /// What it is for, if it is part of a way through Ifs.
-    role: Option<Role>,
-}
-
-/// Symbols whose corners are all compiled; of more, only the lowest and the highest.
-const MAX_CORNER_SYMBOLS: usize = 4;
 
 impl Family {
     /// Compiles a model for all shapes within `dims`.
@@ -160,57 +135,29 @@ impl Family {
             members.push(member);
         }
         members.extend(ways);
-        let Some(first_function) = members.iter().position(|member| member.routes.is_none()) else {
-            return Err(CompileError::Bind("a family needs at least one function".into()));
+        let read = |range: &ByteRange| kept(&constants, range);
+        let purpose = Purpose { target, options, read: &read, weights: None };
+        let (explored, weights) = explored(&members, purpose)?;
+        let unbounded: Vec<String> =
+            members.iter().filter(|member| member.routes.is_none()).flat_map(Member::unbounded).collect();
+        let reserved = match unbounded.is_empty() {
+            true => explored.reserved.checked(target),
+            false => Err(CompileError::Unbounded { dims: unbounded }),
         };
-        let weights = union(&members, target, options, &constants)?;
-        let compile = |member: &Member, point: &Bindings| {
-            member.compile(point, target, options, &constants, weights.as_ref())
-        };
-        let member = &members[first_function];
-        let first = compile(member, &member.general())?;
-        let mut reserved = Reservation { arena_bytes: first.arena_bytes, blocks: first.blocks.clone() };
-        let mut unbounded = Vec::new();
-        for member in members.iter().filter(|member| member.routes.is_none()) {
-            let open = member.unbounded();
-            for point in if open.is_empty() { member.corners() } else { Vec::new() } {
-                reserved.grow(&compile(member, &point)?)?;
-            }
-            unbounded.extend(open);
-        }
-        let reserved = if unbounded.is_empty() {
-            Ok(reserved)
-        } else {
-            Err(CompileError::Unbounded { dims: unbounded })
-        };
-        let (target, options) = (target.clone(), options.clone());
-        let first_function = FunctionId(first_function as u32);
-        Ok(Self { functions: members, target, options, constants, first, first_function, weights, reserved })
+        let (target, options, first) = (target.clone(), options.clone(), explored.first);
+        Ok(Self { functions: members, target, options, constants, first, weights, reserved })
     }
 
     /// A family of one program: it serves the shape that it was compiled for.
     pub fn of(program: Program) -> Self {
-        let reserved = Reservation { arena_bytes: program.arena_bytes, blocks: program.blocks.clone() };
-        let name = program.name.clone();
-        let member = Member {
-            name,
-            graph: None,
-            pinned: program.dims.clone(),
-            scope: Scope::new(),
-            limits: Scope::new(),
-            ties: Vec::new(),
-            routes: None,
-            role: None,
-        };
         Self {
-            functions: vec![member],
+            functions: vec![Member::of(&program)],
             target: program.target.clone(),
             options: Options::default(),
             constants: BTreeMap::new(),
+            reserved: Ok(Reservation::of(&program)),
             first: program,
-            first_function: FunctionId(0),
             weights: None,
-            reserved: Ok(reserved),
         }
     }
 
@@ -254,7 +201,7 @@ impl Family {
             return Err(InputError::NoFunction { number: function.0, functions: self.functions.len() });
         };
         match &member.graph {
-            Some(graph) => family_dims::dims(graph, member.known(), inputs),
+            Some((graph, _)) => family_dims::dims(graph, member.known(), inputs),
             None => match_shapes(&self.first.inputs, inputs).map(|_| self.first.dims.clone()),
         }
     }
@@ -265,6 +212,19 @@ impl Family {
     /// # Errors
     /// Dims outside the bounds, or as [`compile`](crate::compile).
     pub fn at(&self, function: FunctionId, dims: &Bindings) -> Result<Program, CompileError> {
+        self.at_with(function, dims, &mut |_| {})
+    }
+
+    /// As [`Family::at`]; `done` hears of each step when it is done.
+    ///
+    /// # Errors
+    /// As [`Family::at`].
+    pub fn at_with(
+        &self,
+        function: FunctionId,
+        dims: &Bindings,
+        done: &mut dyn FnMut(Phase),
+    ) -> Result<Program, CompileError> {
         let member = self.member(function)?;
         if member.routes.is_some() {
             let name = bayplan_text::escape(&member.name);
@@ -277,24 +237,27 @@ impl Family {
             is_way.map(|routes| routes.first).min().is_some_and(|first| function.0 as usize >= first);
         let dims = match &member.graph {
             // The model's dims; the way may have fewer.
-            Some(graph) if is_way => member.whole(&family_paths::own(graph, dims))?,
+            Some((graph, _)) if is_way => member.whole(&family_paths::own(graph, dims))?,
             _ => member.whole(dims)?,
         };
-        if dims == self.first.dims && function == self.first_function {
+        if member.is_fixed() {
             return Ok(self.first.clone());
         }
-        let weights = self.weights.as_ref();
-        let program = member.compile(&dims, &self.target, &self.options, &self.constants, weights)?;
+        let read = |range: &ByteRange| kept(&self.constants, range);
+        let (target, options, weights) = (&self.target, &self.options, self.weights.as_ref());
+        let program = member.program(&dims, Purpose { target, options, read: &read, weights }, done)?;
         if !same_weights(&self.first, &program) {
             return Err(CompileError::Weights { function: member.name.clone(), dims });
         }
-        if let Ok(reserved) = &self.reserved {
-            reserved.clone().grow(&program).and_then(|grown| match grown == *reserved {
-                true => Ok(()),
-                false => Err(CompileError::Reserved { dims: dims.clone() }),
-            })?;
+        match &self.reserved {
+            Ok(reserved) if !reserved.holds(&program) => Err(CompileError::Reserved { dims }),
+            _ => Ok(program),
         }
-        Ok(program)
+    }
+
+    /// Plans of the activations for all shapes: one for each function and each part of its box that has its own.
+    pub fn plans(&self) -> Vec<ShapePlan> {
+        self.functions.iter().flat_map(Member::plans).collect()
     }
 
     /// A program of function 0, at a shape of no special dims: its uploads and its load stage are those of all.
@@ -310,28 +273,13 @@ impl Family {
         self.reserved.as_ref().map_err(Clone::clone)
     }
 
-    /// Shapes of a function that between them need all its kernels: corners of its box and a point between. Without an
-    /// upper bound of some symbol, just a point.
+    /// Shapes of a function that between them need its kernels: a general one, corners of its box, dims of 0 and 1.
     pub fn points(&self, function: FunctionId) -> Vec<Bindings> {
-        let Ok(member) = self.member(function) else { return Vec::new() };
-        if member.graph.is_none() {
-            return vec![self.first.dims.clone()];
+        match self.member(function) {
+            Ok(member) if member.is_fixed() => vec![self.first.dims.clone()],
+            Ok(member) if member.routes.is_none() => member.points(),
+            _ => Vec::new(),
         }
-        if member.routes.is_some() {
-            return Vec::new();
-        }
-        let mut points = vec![member.general()];
-        if member.unbounded().is_empty() {
-            points.extend(member.corners());
-        }
-        let mut seen = Vec::new();
-        points.retain(|point| {
-            !seen.contains(point) && {
-                seen.push(point.clone());
-                true
-            }
-        });
-        points
     }
 
     /// The ways through a function's Ifs, if it has any.
@@ -351,153 +299,6 @@ impl From<Program> for Arc<Family> {
     }
 }
 
-impl Reservation {
-    /// Makes it large enough for another program.
-    fn grow(&mut self, program: &Program) -> Result<Self, CompileError> {
-        for arena in Arena::ALL {
-            let index = arena.index();
-            let (own, needed) = (&mut self.blocks[index], &program.blocks[index]);
-            if own == needed {
-                continue;
-            }
-            if own.len() > 1 || needed.len() > 1 {
-                return Err(CompileError::Blocks { arena: arena.name(), max: program.target.max_allocation });
-            }
-            *own = own.iter().chain(needed).copied().max().into_iter().collect();
-            self.arena_bytes[index] = own.last().copied().unwrap_or(0);
-        }
-        Ok(self.clone())
-    }
-}
-
-impl Member {
-    /// A function; with a role, one of the ways through a model whose inputs say its dims.
-    fn new(function: &Function<'_>, role: Option<Role>) -> Result<Self, CompileError> {
-        let Function { name, graph, dims } = *function;
-        let bind = |e: BindError| CompileError::Bind(e.to_string());
-        let free = graph.free_symbols();
-        let named = dims.bounds.iter().map(|(symbol, _)| symbol);
-        let unknown: Vec<String> =
-            named.filter(|symbol| !free.contains(*symbol)).map(str::to_owned).collect();
-        if !unknown.is_empty() {
-            return Err(bind(BindError::Unknown { symbols: unknown, known: free.into_iter().collect() }));
-        }
-        let open = graph.pin(&dims.pinned, &dims.bounds).map_err(bind)?;
-        let ties = graph.ties(&dims.pinned);
-        let loose = family_dims::undetermined(graph, &dims.pinned, &ties);
-        if role.is_none() && !loose.is_empty() {
-            return Err(CompileError::Undetermined { dims: loose });
-        }
-        let mut limits = open.symbols.clone();
-        for Tie { symbol, .. } in &ties {
-            let (own, given) = (graph.symbols.get(symbol), dims.bounds.get(symbol));
-            let upper = own.upper.into_iter().chain(given.upper).min();
-            let both = Bounds { lower: own.lower.max(given.lower), upper };
-            limits.declare(symbol, both).map_err(|e| CompileError::Bind(e.to_string()))?;
-        }
-        let (name, pinned, scope) = (name.to_string(), dims.pinned.clone(), open.symbols);
-        Ok(Self { name, graph: Some(graph.clone()), pinned, scope, limits, ties, routes: None, role })
-    }
-
-    /// Symbols without an upper bound.
-    fn unbounded(&self) -> Vec<String> {
-        let open = self.scope.iter().filter(|(_, bounds)| bounds.upper.is_none());
-        open.map(|(symbol, _)| symbol.to_string()).collect()
-    }
-
-    /// What decides the dims of a run.
-    fn known(&self) -> family_dims::Known<'_> {
-        family_dims::Known { pinned: &self.pinned, scope: &self.limits, ties: &self.ties }
-    }
-
-    /// A point with the symbols that follow from the others.
-    fn completed(&self, mut point: Bindings) -> Bindings {
-        for Tie { symbol, is, .. } in &self.ties {
-            if let (None, Ok(value)) = (point.get(symbol), is.eval(&point)) {
-                point.set(symbol.as_str(), value);
-            }
-        }
-        point
-    }
-
-    /// A point of no special dims: none is 0 or 1 unless its bounds say so, no two are equal where they need not be.
-    fn general(&self) -> Bindings {
-        const PRIMES: [i64; 12] = [7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47];
-        let value = |(index, (symbol, bounds)): (usize, (&str, Bounds))| {
-            let wish = PRIMES[index % PRIMES.len()].max(bounds.lower);
-            (symbol.to_string(), bounds.upper.map_or(wish, |upper| wish.min(upper)))
-        };
-        let mut point = self.pinned.clone();
-        point.extend(self.scope.iter().enumerate().map(value));
-        self.completed(point)
-    }
-
-    /// The corners of the box.
-    fn corners(&self) -> Vec<Bindings> {
-        let sides: Vec<(&str, Bounds)> = self.scope.iter().collect();
-        let masks = if sides.len() <= MAX_CORNER_SYMBOLS { 1u32 << sides.len() } else { 2 };
-        let corner = |mask: u32| {
-            let mut point = self.pinned.clone();
-            for (index, (symbol, bounds)) in sides.iter().enumerate() {
-                let high = mask >> (index % MAX_CORNER_SYMBOLS) & 1 == 0 && (masks > 2 || mask == 0);
-                let value = if high { bounds.upper.unwrap_or(bounds.lower) } else { bounds.lower };
-                point.set(*symbol, value);
-            }
-            self.completed(point)
-        };
-        (0..masks).map(corner).collect()
-    }
-
-    /// The dims with those that are pinned, each within its bounds.
-    fn whole(&self, dims: &Bindings) -> Result<Bindings, CompileError> {
-        let mut whole = self.pinned.clone();
-        for (symbol, value) in dims.iter() {
-            match self.pinned.get(symbol) {
-                Some(pinned) if pinned != value => {
-                    let symbol = bayplan_text::escape(symbol);
-                    return Err(CompileError::Bind(format!(
-                        "`{symbol}` is {value}, but the model was compiled for {pinned} alone"
-                    )));
-                }
-                _ => whole.set(symbol, value),
-            };
-        }
-        let whole = self.completed(whole);
-        self.limits.check(&whole).map_err(|e| CompileError::Bind(e.to_string()))?;
-        match self.ties.iter().find(|tie| whole.get(&tie.symbol).map(Ok) != Some(tie.is.eval(&whole))) {
-            Some(Tie { symbol, is, node }) => {
-                let [symbol, node] = [symbol, &**node].map(bayplan_text::escape);
-                Err(CompileError::Bind(format!(
-                    "at {whole} `{symbol}` is not {is}, as node `{node}` needs it"
-                )))
-            }
-            None => Ok(whole),
-        }
-    }
-
-    fn compile(
-        &self,
-        point: &Bindings,
-        target: &Target,
-        options: &Options,
-        constants: &Constants,
-        weights: Option<&Weights>,
-    ) -> Result<Program, CompileError> {
-        let graph = self.graph()?;
-        let shared = Shared { pinned: &self.pinned, weights };
-        let read = |range: &ByteRange| kept(constants, range);
-        // The element of a condition is read before anything else runs.
-        let asking = Options { outputs: Policies::default(), ..options.clone() };
-        let options = if self.role == Some(Role::Condition) { &asking } else { options };
-        concrete::program(graph, point, target, options, &read, Some(shared))
-    }
-
-    fn graph(&self) -> Result<&Graph, CompileError> {
-        let one_shape = || CompileError::Bind(format!("`{}` was compiled for one shape", self.name));
-        self.graph.as_ref().ok_or_else(one_shape)
-    }
-}
-
 /// Small constants that lie in files.
 type Constants = BTreeMap<(u32, u64, u64), Vec<u8>>;
 
@@ -505,25 +306,57 @@ fn kept(constants: &Constants, range: &ByteRange) -> Result<Vec<u8>, String> {
     constants.get(&key(range)).cloned().ok_or_else(|| "it was not kept".to_string())
 }
 
-/// What several functions load, together; of one it is what it loads itself.
-fn union(
-    members: &[Member],
-    target: &Target,
-    options: &Options,
-    constants: &Constants,
-) -> Result<Option<Weights>, CompileError> {
-    let mut weights = Weights::default();
-    let with_programs: Vec<&Member> = members.iter().filter(|member| member.routes.is_none()).collect();
-    for member in with_programs.iter().filter(|_| with_programs.len() > 1) {
-        let (graph, point, pinned) = (member.graph()?, member.general(), Some(&member.pinned));
-        let work = concrete::work(graph, &point, target, options, &|range| kept(constants, range), pinned)?;
-        weights.add(&work.lowered, &work.stages);
+/// What was found of all functions.
+struct Explored {
+    first: Program,
+    reserved: Reservation,
+}
+
+/// Compiles what all functions need, with the same weights in all of it: those of the only compile, or the union of all.
+fn explored(members: &[Member], purpose: Purpose<'_>) -> Result<(Explored, Option<Weights>), CompileError> {
+    let members: Vec<&Member> = members.iter().filter(|member| member.routes.is_none()).collect();
+    let mut points: Vec<(&Member, Bindings)> =
+        members.iter().map(|&member| (member, member.general())).collect();
+    let mut tries = 0;
+    loop {
+        let weights = if points.len() > 1 { Some(union(&points, purpose)?) } else { None };
+        let purpose = Purpose { weights: weights.as_ref(), ..purpose };
+        let (function, dims) = match explore(&members, purpose) {
+            Err(CompileError::Weights { function, dims }) if tries < MAX_UNIONS => (function, dims),
+            other => return Ok((other?, weights)),
+        };
+        // A part of some box loads something else: once more, with that in the union.
+        tries += 1;
+        for member in &members {
+            member.forget();
+        }
+        let Some(&member) = members.iter().find(|member| member.name == function) else { continue };
+        points.push((member, member.point(&dims)?));
     }
-    Ok((with_programs.len() > 1).then_some(weights))
+}
+
+fn explore(members: &[&Member], purpose: Purpose<'_>) -> Result<Explored, CompileError> {
+    let mut reserved = Reservation::default();
+    let mut first: Option<Program> = None;
+    for member in members {
+        let own = member.explore(purpose, &mut reserved, first.as_ref())?;
+        first.get_or_insert(own);
+    }
+    let nothing = || CompileError::Bind("a family needs at least one function".into());
+    Ok(Explored { first: first.ok_or_else(nothing)?, reserved })
+}
+
+/// What compiles with these reference points load, together.
+fn union(points: &[(&Member, Bindings)], purpose: Purpose<'_>) -> Result<Weights, CompileError> {
+    let mut weights = Weights::default();
+    for (member, point) in points {
+        member.load(point, purpose, &mut weights)?;
+    }
+    Ok(weights)
 }
 
 /// Whether two programs load the same weights to the same places.
-fn same_weights(a: &Program, b: &Program) -> bool {
+pub(crate) fn same_weights(a: &Program, b: &Program) -> bool {
     let weights = |program: &Program| {
         let buffers = program.buffers.iter().enumerate();
         let kept = buffers.filter(|(_, b)| matches!(b.kind, BufferKind::Weight | BufferKind::Load));

@@ -15,8 +15,8 @@
 
 mod assemble;
 mod barrier;
+mod cell;
 mod concat;
-mod concrete;
 mod error;
 mod family;
 mod family_dims;
@@ -30,7 +30,6 @@ mod lowered;
 pub mod paths;
 mod phases;
 pub mod plan_file;
-#[allow(dead_code, reason = "so far every symbol is bound before lowering")]
 mod point;
 mod policy;
 mod program;
@@ -38,7 +37,6 @@ mod record;
 mod schedule;
 pub mod session;
 mod simplify;
-#[allow(dead_code, unused_imports, reason = "so far every symbol is bound before lowering")]
 mod size;
 mod split;
 #[cfg(test)]
@@ -48,6 +46,7 @@ mod view;
 mod weights;
 mod widen;
 
+pub use cell::Phase;
 pub use error::{CompileError, Refused};
 pub use family::{Dims, Family, Function, FunctionId, Reservation};
 pub use family_paths::Step;
@@ -55,8 +54,8 @@ pub use fold::{MAX_CONSTANT, ReadConstant};
 pub use inputs::{InputError, Shaped, match_inputs};
 pub use policy::{InputPolicy, OutputPolicy, Policies};
 pub use program::{
-    Arena, Buffer, BufferId, BufferKind, Declined, Dispatch, KernelId, Order, Port, Program, Schedule, Stage,
-    Upload, Window,
+    Arena, Buffer, BufferId, BufferKind, Contents, Declined, Dispatch, KernelId, Order, Port, Program,
+    Schedule, Stage, Upload, Window,
 };
 pub use record::{RecordIndex, record};
 pub use verify::{Place, Violation, verify};
@@ -129,5 +128,5 @@ pub fn compile(
     read: &ReadConstant<'_>,
 ) -> Result<Program, CompileError> {
     policy::check_names(&[graph], &options.inputs, &options.outputs)?;
-    concrete::program(graph, dims, target, &options, read, None)
+    cell::program(graph, dims, target, &options, read)
 }

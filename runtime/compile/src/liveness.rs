@@ -35,7 +35,7 @@ pub(crate) struct Stages {
 }
 
 /// A range of memory to be placed, shared by the tensors that live in it one after the other.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Storage {
     /// The first is surely the largest.
     pub(crate) tensors: Vec<TensorId>,
@@ -67,7 +67,7 @@ pub(crate) struct Place {
 }
 
 /// All storages, and the place of each tensor that has one.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Liveness {
     pub(crate) storages: Vec<Storage>,
     pub(crate) of: Vec<Option<Place>>,
@@ -140,8 +140,9 @@ pub(crate) fn storages(lowered: &Lowered, stages: &Stages, ports: &Ports) -> Liv
     let mut live = Liveness { of, policies: ports.outputs.clone(), ..Liveness::default() };
     for (index, tensor) in lowered.tensors.iter().enumerate() {
         let (kind, lifespan) = match (&load[index], &run[index]) {
+            // Written before the run begins, as inputs are.
             (_, Some(span)) if matches!(tensor.origin, Origin::Input | Origin::Contents(_)) => {
-                (BufferKind::Input, span.clone())
+                (BufferKind::Input, 0..span.end)
             }
             (_, Some(span)) if is_output[index] => (BufferKind::Output, span.clone()),
             (None, Some(span)) if matches!(tensor.origin, Origin::Computed) => {
@@ -272,16 +273,18 @@ pub(crate) fn may_overwrite(lowered: &Lowered, operation: &Operation, slot: usiz
         && lowered.tensor(view.tensor).repr.words() == lowered.tensor(operation.output).repr.words()
 }
 
-/// Drops storages that were taken over.
+/// Drops storages that were taken over, and puts those that no run writes first: they have the same numbers whatever
+/// the runs need.
 fn compact(live: &mut Liveness) {
-    let mut next = 0;
-    let place = |storage: &Storage| {
-        let now = next;
-        next += usize::from(!storage.tensors.is_empty());
-        now
-    };
-    let moved: Vec<usize> = live.storages.iter().map(place).collect();
-    live.storages.retain(|storage| !storage.tensors.is_empty());
+    let loaded = |storage: &Storage| matches!(storage.kind, BufferKind::Weight | BufferKind::Load);
+    let mut order: Vec<usize> = (0..live.storages.len()).collect();
+    order.retain(|&index| !live.storages[index].tensors.is_empty());
+    order.sort_by_key(|&index| !loaded(&live.storages[index]));
+    let mut moved = vec![usize::MAX; live.storages.len()];
+    for (now, &before) in order.iter().enumerate() {
+        moved[before] = now;
+    }
+    live.storages = order.iter().map(|&index| live.storages[index].clone()).collect();
     for place in live.of.iter_mut().flatten() {
         place.storage = moved[place.storage];
     }

@@ -75,6 +75,19 @@ pub enum BufferKind {
     Load,
 }
 
+impl BufferKind {
+    /// The name used in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::Output => "output",
+            Self::Activation => "activation",
+            Self::Weight => "weight",
+            Self::Load => "load",
+        }
+    }
+}
+
 /// A storage: a range of one arena for part of one stage.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Buffer {
@@ -184,6 +197,20 @@ pub struct Port {
     pub window: Window,
 }
 
+/// A tensor that follows from the shape alone (positions, say). Whoever runs the program writes it before each run, as it
+/// writes inputs: its bytes may be overwritten like theirs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contents {
+    /// Its name in the model.
+    pub name: String,
+    /// Its element type in the model.
+    pub dtype: DType,
+    /// Its elements as the model has them, little-endian: [`widen`](crate::widen()) makes of them what the window holds.
+    pub bytes: Vec<u8>,
+    /// Where it goes.
+    pub window: Window,
+}
+
 /// Whether operators may run in another order than the model has them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Order {
@@ -268,6 +295,8 @@ pub struct Program {
     pub load: Stage,
     /// Runs at every run.
     pub run: Stage,
+    /// Tensors that follow from the shape, written before each run.
+    pub contents: Vec<Contents>,
     /// Inputs, in the model's order.
     pub inputs: Vec<Port>,
     /// Outputs, in the model's order.

@@ -19,25 +19,26 @@ use bayplan_shaders::Target;
 
 use crate::Options;
 use crate::assemble;
+use crate::cell::{Made, Purpose};
 use crate::error::CompileError;
 use crate::liveness::{self, Liveness, Stages};
 use crate::lowered::{Lowered, TensorId};
 use crate::point::Point;
 use crate::policy::Ports;
-use crate::program::{Arena, BufferKind, Declined, Order, Program, Schedule};
-use crate::size::Here;
+use crate::program::{Arena, BufferKind, Declined, Order, Schedule};
+use crate::size::{Here, Values};
 
-/// The program with its run stage in the order whose arena is smallest among those worth their barriers: the one given,
-/// made in the given order, or one that `make` makes of other stages.
+/// What is made in the order whose arena is smallest among those worth their barriers: the one given, or one that `make`
+/// makes of other stages.
 pub(crate) fn schedule(
-    mut given: Program,
+    mut given: Made,
     lowered: &Lowered,
     stages: &Stages,
     ports: &Ports,
-    options: &Options,
-    make: impl Fn(&Stages) -> Result<Program, CompileError>,
-) -> Result<Program, CompileError> {
-    let Some(dag) = dag(lowered, stages, ports, &given.target, options)? else { return Ok(given) };
+    Purpose { target, options, .. }: Purpose<'_>,
+    make: impl Fn(&Stages) -> Result<Made, CompileError>,
+) -> Result<Made, CompileError> {
+    let Some(dag) = dag(lowered, stages, ports, target, options)? else { return Ok(given) };
     let searched = search(&dag, options.effort);
     given.schedule.bound = searched.bound;
     let cost = |candidate: &Candidate| (candidate.peak, candidate.barriers);
@@ -96,7 +97,7 @@ fn dag(
         }
         numbers.extend(storage.tensors.iter().map(|&tensor| (tensor, values.len() as u32)));
         values.push(Value {
-            size: assemble::bytes(lowered, &storage.tensors, target) + guard,
+            size: assemble::bytes(lowered, &storage.tensors, &Values::default(), target) + guard,
             align: target.storage_alignment,
             given: storage.kind == BufferKind::Input,
             kept: storage.kind == BufferKind::Output,

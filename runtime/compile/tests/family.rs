@@ -148,3 +148,49 @@ fn what_no_input_says_must_be_pinned() {
     let e = family.dims(MODEL, &[("v0", &tensor(7))]).expect_err("no multiple of 3").to_string();
     assert!(e.contains("dimension 0 of input v0 is 7, but must be m*n (m=3)"), "{e}");
 }
+
+/// Three elementwise operations on x, every one in place of the last.
+fn chain(dims: &[&str], shape: &[usize]) -> Graph {
+    let mut b = Builder::new("chain");
+    let mut x = b.floats(shape);
+    for _ in 0..3 {
+        x = b.op(Op::Unary(UnaryOp::Exp), &[x]);
+    }
+    b.output(x);
+    with_dims(b, &[dims])
+}
+
+#[test]
+fn the_reservation_is_the_joint_maximum() {
+    // n·m·max(n − m, 1) is greatest at n = 20, m = 5, where it is 1500, and not at the greatest of each factor.
+    let graph = chain(&["n", "m", "Max(n - m, 1)"], &[4, 2, 2]);
+    let family = family(&graph, &bounded(&[("n", 1, 20), ("m", 1, 5)])).expect("a family");
+    let reserved = family.reservation().expect("bounds").arena_bytes[0];
+    assert_eq!(reserved, 4 * 20 * 5 * 15);
+    let at = |n, m| {
+        family.at(MODEL, &Bindings::new().with("n", n).with("m", m)).expect("a program").arena_bytes[0]
+    };
+    assert_eq!(at(20, 5), reserved);
+    assert_eq!(at(3, 5), (4 * 3 * 5u64).next_multiple_of(16));
+}
+
+#[test]
+fn every_shape_is_planned_as_a_compile_of_its_own_plans_it() {
+    let graph = sums();
+    let family = family(&graph, &bounded(&WITHIN)).expect("a family");
+    for (batch, seq, past) in [(1, 1, 0), (4, 8, 16), (2, 5, 0), (1, 8, 3), (3, 1, 1)] {
+        let dims = Bindings::new().with("batch", batch).with("seq", seq).with("past", past);
+        let program = family.at(MODEL, &dims).expect("a program");
+        let fresh =
+            bayplan_compile::compile(&graph, &program.dims, family.target(), Options::default(), &no_file)
+                .expect("a program");
+        // One stored order serves all shapes: for a few bytes, an order of a shape's own may round up less.
+        let (own, rounding) = (fresh.arena_bytes[0], 2 * family.target().storage_alignment);
+        assert!(own <= program.arena_bytes[0] && program.arena_bytes[0] <= own + rounding, "{dims}: {own}");
+        let shapes = |program: &bayplan_compile::Program| -> Vec<Vec<u64>> {
+            program.outputs.iter().map(|port| port.shape.clone()).collect()
+        };
+        assert_eq!(shapes(&program), shapes(&fresh), "{dims}");
+        assert_eq!((&program.uploads, &program.load), (&family.first().uploads, &family.first().load));
+    }
+}

@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use bayplan_expr::memory::{self, Condition};
 use bayplan_expr::{Bindings, EvalError, Expr};
 use bayplan_shaders::{Convert, Spec};
 
@@ -36,6 +37,17 @@ pub(crate) struct Guard {
 impl Guard {
     pub(super) fn new(relation: Relation, a: (Size, Expr), b: (Size, Expr)) -> Self {
         Self { relation, sides: [a.0, b.0], texts: [a.1, b.1] }
+    }
+
+    /// It as a condition on the symbols.
+    pub(crate) fn condition(&self) -> Condition {
+        let relation = match self.relation {
+            Relation::Equal => memory::Relation::Equal,
+            Relation::Differ => memory::Relation::NotEqual,
+            Relation::AtMost => memory::Relation::AtMost,
+        };
+        let [left, right] = self.texts.clone();
+        Condition { left, relation, right }
     }
 
     /// Whether it holds for these values.
@@ -116,6 +128,7 @@ impl Formulas {
     }
 
     /// The first guard that does not hold at a point where [`Formulas::at`] answers none.
+    #[cfg(test)]
     pub(crate) fn broken(&self, point: &Bindings) -> Option<&Guard> {
         let bare = Self { guards: Vec::new(), ..self.clone() };
         let values = bare.at(point).ok().flatten()?;
@@ -123,8 +136,8 @@ impl Formulas {
     }
 }
 
-/// The sizes of a compile at one point.
-#[derive(Clone, Debug)]
+/// The sizes of a compile at one point; of none ([`Values::default`]) at the reference point.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Values(Vec<i64>);
 
 impl Values {

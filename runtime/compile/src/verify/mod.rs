@@ -31,7 +31,7 @@ use bayplan_shaders::{Access, Repr};
 
 use self::bytes::{Bytes, Misuse, Who};
 pub use self::violation::{Place, Violation};
-use crate::program::{Arena, Buffer, BufferKind, Dispatch, Port, Program, Upload, Window};
+use crate::program::{Arena, Buffer, BufferKind, Contents, Dispatch, Port, Program, Upload, Window};
 
 /// Checks a program.
 ///
@@ -153,6 +153,9 @@ impl Walk<'_> {
             self.port(port, Place::Input)?;
             self.arenas[port.window.arena.index()].given(&port.window);
         }
+        for contents in &program.contents {
+            self.contents(contents)?;
+        }
         for (index, dispatch) in program.run.dispatches.iter().enumerate() {
             self.dispatch(index, dispatch)?;
         }
@@ -211,6 +214,23 @@ impl Walk<'_> {
             _ => Ok(()),
         });
         check.map_err(|problem| self.violation(place(port.name.clone()), &port.window, problem))
+    }
+
+    /// What the host writes before a run, beside the inputs.
+    fn contents(&mut self, contents: &Contents) -> Result<(), Violation> {
+        let (window, size) = (&contents.window, contents.dtype.size());
+        let elements = (contents.bytes.len() / size.max(1)) as u64;
+        let device = Repr::of(contents.dtype).and_then(|repr| elements.checked_mul(repr.bytes()));
+        let check = self.inside(window).and_then(|buffer| match buffer.kind {
+            _ if device.is_none_or(|bytes| bytes > window.len) => {
+                Err(format!("{elements} elements do not fit the window's {} bytes", window.len))
+            }
+            BufferKind::Input if buffer.arena == Arena::Activations => Ok(()),
+            kind => Err(format!("a buffer of kind {kind:?} is not written before a run")),
+        });
+        check.map_err(|problem| self.violation(Place::Upload(contents.name.clone()), window, problem))?;
+        self.arenas[window.arena.index()].given(window);
+        Ok(())
     }
 
     /// The buffer that a window lies in.

@@ -1,0 +1,400 @@
+//! One compile for many shapes: decided once at a reference point, replayed for every shape where its guards hold.
+//!
+//! ```text
+//!   graph, box of its symbols, reference point
+//!        │ fold … lower, fuse, split, liveness, operator order       on sizes: a number at the reference and an expression
+//!        ▼
+//!   Cell: operations, storages, guards, SymbolicPlan
+//!        │ at(dims): guards hold? sizes ─ offsets replayed ─ specs ─ launches ─ windows ─ barriers ─ verify
+//!        ▼
+//!   Program
+//! ```
+//!
+//! The reference is a point of distinct primes near the upper corner of the box: no dimension there equals another one, or
+//! divides a width of the model, unless it must, so that few guards arise; and whatever is decided by what it costs, as the
+//! order of operators, is decided where the arena is largest, since that is what a session reserves.
+
+use std::cell::RefCell;
+
+use bayplan_expr::memory::{Condition, Relation};
+use bayplan_expr::{Bindings, Bounds, Expr, Scope};
+use bayplan_graph::Graph;
+use bayplan_plan::arenas::BlockPlan;
+use bayplan_plan::symbolic::{SymbolicBuffer, SymbolicError, SymbolicPlan, SymbolicProblem};
+use bayplan_plan::{Lifespan, Plan};
+use bayplan_shaders::{Convert, Target};
+
+use crate::assemble::{self, Placement, Shape, assemble, place};
+use crate::error::CompileError;
+use crate::fold::{self, ReadConstant};
+use crate::liveness::{self, Liveness, Reuse, Stages, Storage};
+use crate::lowered::{Lowered, Origin};
+use crate::point::Point;
+use crate::policy::Ports;
+use crate::program::{Arena, Order, Program, Schedule};
+use crate::size::{Formulas, Guard, Size, Symbols, Values};
+use crate::weights::Weights;
+use crate::{Options, concat, fuse, lower, phases, schedule, simplify, split, verify};
+
+/// What is compiled for, whatever the shape.
+#[derive(Clone, Copy)]
+pub(crate) struct Purpose<'a> {
+    pub(crate) target: &'a Target,
+    pub(crate) options: &'a Options,
+    pub(crate) read: &'a ReadConstant<'a>,
+    /// What all compiles of a family load, if these are several.
+    pub(crate) weights: Option<&'a Weights>,
+}
+
+/// What is compiled, and for which shapes.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a> {
+    /// The graph with pinned symbols replaced.
+    pub(crate) graph: &'a Graph,
+    /// The graph with all symbols that it ever had.
+    pub(crate) symbolic: &'a Graph,
+    /// The box of the symbols that are left.
+    pub(crate) scope: &'a Scope,
+    /// Where decisions are taken: a point of the box.
+    pub(crate) reference: &'a Bindings,
+    /// All symbols there.
+    pub(crate) dims: &'a Bindings,
+}
+
+/// A graph as device work, with what of it is done once.
+struct Work {
+    graph: Graph,
+    lowered: Lowered,
+    stages: Stages,
+}
+
+impl Source<'_> {
+    /// Everything up to the operations themselves, while symbols are entered.
+    fn work(&self, Purpose { target, options, read, .. }: Purpose<'_>) -> Result<Work, CompileError> {
+        let (graph, known) = (self.graph.clone(), fold::fold(self.graph, read)?);
+        let (graph, known) = if options.simplify { simplify::simplify(graph, known) } else { (graph, known) };
+        let (mut lowered, mut fixed) =
+            lower::lower(&graph, self.symbolic, &known, target).map_err(CompileError::Unsupported)?;
+        if options.fuse {
+            fuse::fuse(&mut lowered, &fixed);
+        }
+        if options.direct {
+            concat::place(&mut lowered, &fixed, target);
+        }
+        phases::cut(&mut lowered, &mut fixed, target);
+        split::split(&mut lowered, &mut fixed, target).map_err(CompileError::Unsupported)?;
+        let stages = liveness::stages(&lowered, &fixed);
+        Ok(Work { graph, lowered, stages })
+    }
+
+    /// Adds what it loads.
+    pub(crate) fn load(&self, purpose: Purpose<'_>, weights: &mut Weights) -> Result<(), CompileError> {
+        let _symbols = Symbols::enter(self.scope, self.reference);
+        let Work { lowered, stages, .. } = self.work(purpose)?;
+        weights.add(&lowered, &stages);
+        Ok(())
+    }
+}
+
+/// A phase of making a program for a shape, told when it is done: whoever has a clock can time them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Phase {
+    /// All sizes have their values, and the guards hold.
+    Sizes,
+    /// Every buffer has its offset.
+    Offsets,
+    /// Every dispatch has its spec.
+    Specs,
+    /// Every dispatch has its kernel, parameters and grid.
+    Launches,
+    /// Every dispatch has its windows.
+    Windows,
+    /// Barriers stand where they must.
+    Barriers,
+    /// The plan and the program are verified.
+    Verification,
+}
+
+/// The program of a graph for one shape.
+pub(crate) fn program(
+    graph: &Graph,
+    dims: &Bindings,
+    target: &Target,
+    options: &Options,
+    read: &ReadConstant<'_>,
+) -> Result<Program, CompileError> {
+    let bound = graph.bind(dims).map_err(|e| CompileError::Bind(e.to_string()))?;
+    let (scope, reference) = (&Scope::new(), &Bindings::new());
+    let source = Source { graph: &bound, symbolic: graph, scope, reference, dims };
+    Ok(Cell::new(source, Purpose { target, options, read, weights: None })?.first)
+}
+
+/// A compile that serves every shape at which its guards hold.
+#[derive(Clone, Debug)]
+pub(crate) struct Cell {
+    /// The program at the reference point.
+    pub(crate) first: Program,
+    graph: Graph,
+    made: Made,
+    formulas: Formulas,
+    /// Offsets for every shape; none where there is but one, or where sizes have no common plan.
+    plan: Option<SymbolicPlan>,
+}
+
+/// Operations that know what they overwrite, with their storages.
+#[derive(Clone, Debug)]
+pub(crate) struct Made {
+    lowered: Lowered,
+    stages: Stages,
+    live: Liveness,
+    /// Where the weights and what loading needs lie, and what was planned at the reference.
+    placement: Placement,
+    pub(crate) schedule: Schedule,
+}
+
+impl Cell {
+    /// Compiles for the shapes of a box.
+    pub(crate) fn new(source: Source<'_>, purpose: Purpose<'_>) -> Result<Self, CompileError> {
+        let (Source { scope, reference, dims, .. }, Purpose { target, options, .. }) = (source, purpose);
+        let symbols = Symbols::enter(scope, reference);
+        let ports = Ports::new(source.symbolic, &options.inputs, &options.outputs);
+        let Work { graph, mut lowered, mut stages } = source.work(purpose)?;
+        if let Some(weights) = purpose.weights {
+            let not_of_all =
+                || CompileError::Weights { function: graph.name.to_string(), dims: dims.clone() };
+            (lowered, stages) = weights.frame(&lowered, &stages).ok_or_else(not_of_all)?;
+        }
+        let make = |stages: &Stages| Made::new(lowered.clone(), stages, &ports, &graph, dims, purpose);
+        let mut made = make(&stages)?;
+        // Where nothing shares bytes every order needs the same.
+        if options.order == Order::Search && options.share {
+            made = schedule::schedule(made, &lowered, &stages, &ports, purpose, make)?;
+        }
+        let buffers = made.buffers(scope, target, options);
+        let mut formulas = symbols.leave();
+        formulas.keep(made.sizes());
+        let scope = within(scope, formulas.guards());
+        let plan = if reference.is_empty() { None } else { plan(buffers, &scope, options)? };
+        let shape = Shape { values: &Values::default(), dims, target };
+        let first = made.program(&graph, made.placement.clone(), shape, &mut |_| {})?;
+        Ok(Self { first, graph, made, formulas, plan })
+    }
+
+    /// The program at a shape, whose independent symbols are `point` and all of them `dims`; `None` where a guard does
+    /// not hold there.
+    pub(crate) fn at(
+        &self,
+        point: &Bindings,
+        dims: &Bindings,
+        options: &Options,
+        done: &mut dyn FnMut(Phase),
+    ) -> Result<Option<Program>, CompileError> {
+        let lost = |e: &dyn core::fmt::Display| CompileError::Bind(format!("at {dims}: {e}"));
+        let Some(values) = self.formulas.at(point).map_err(|e| lost(&e))? else { return Ok(None) };
+        done(Phase::Sizes);
+        let (target, made) = (&self.first.target, &self.made);
+        let shape = Shape { values: &values, dims, target };
+        if let Some(rest) = made.without_empty(&values) {
+            // Lifespans are others then, and with them the plan.
+            let placement = place(&rest.lowered, &rest.live, &values, target, options)?;
+            done(Phase::Offsets);
+            return rest.program(&self.graph, placement, shape, done).map(Some);
+        }
+        let placement = match &self.plan {
+            None => place(&made.lowered, &made.live, &values, target, options)?,
+            Some(plan) => {
+                let offsets = plan.replay(point).map_err(|e| lost(&e))?.offsets;
+                let problem = plan.problem().at(point).map_err(|e| lost(&e))?;
+                done(Phase::Offsets);
+                let run = Plan::from_offsets(&problem, offsets, "symbolic replay")
+                    .map_err(|flaw| CompileError::Verify(flaw.to_string()))?;
+                done(Phase::Verification);
+                if run.peak > target.max_allocation {
+                    place(&made.lowered, &made.live, &values, target, options)?
+                } else {
+                    made.placed_as(run, &values, target)?
+                }
+            }
+        };
+        done(Phase::Offsets);
+        made.program(&self.graph, placement, shape, done).map(Some)
+    }
+
+    /// Conditions under which it serves a point.
+    pub(crate) fn guards(&self) -> &[Guard] {
+        self.formulas.guards()
+    }
+
+    /// The plan of its activations for all its shapes.
+    pub(crate) fn plan(&self) -> Option<&SymbolicPlan> {
+        self.plan.as_ref()
+    }
+}
+
+impl Made {
+    /// Decides what overwrites what, and where everything lies at the reference. Overwriting part of a larger operand
+    /// saves a buffer but keeps the larger one alive, so it is done only where that does not cost more.
+    fn new(
+        lowered: Lowered,
+        stages: &Stages,
+        ports: &Ports,
+        graph: &Graph,
+        dims: &Bindings,
+        Purpose { target, options, .. }: Purpose<'_>,
+    ) -> Result<Self, CompileError> {
+        let attempt = |mut lowered: Lowered, reuse: Reuse| {
+            let live = liveness::liveness(&mut lowered, stages, ports, reuse);
+            let placement = place(&lowered, &live, &Values::default(), target, options)?;
+            Ok::<_, CompileError>((lowered, live, placement))
+        };
+        let (lowered, live, placement) = if !options.in_place {
+            attempt(lowered, Reuse::Never)?
+        } else {
+            let larger = attempt(lowered.clone(), Reuse::Larger)?;
+            let equal = if larger.1.keeps_larger { Some(attempt(lowered, Reuse::Equal)?) } else { None };
+            equal.filter(|equal| equal.2.run.plan.peak < larger.2.run.plan.peak).unwrap_or(larger)
+        };
+        let shape = Shape { values: &Values::default(), dims, target };
+        let program = assemble(graph, &lowered, stages, &live, placement.clone(), shape, &mut |_| {})?;
+        let schedule = Schedule::given(&program.run);
+        Ok(Self { lowered, stages: stages.clone(), live, placement, schedule })
+    }
+
+    /// The storages of the activations with their sizes as expressions.
+    fn buffers(&self, scope: &Scope, target: &Target, options: &Options) -> Vec<SymbolicBuffer> {
+        let guard = assemble::guard(options, target);
+        let storages = || self.live.storages.iter().filter(|storage| storage.arena() == Arena::Activations);
+        let end = storages().map(|storage| storage.lifespan.end).max().unwrap_or(1);
+        let buffer = |storage: &Storage| {
+            let sizes = storage.tensors.iter().map(|&tensor| self.lowered.tensor(tensor).bytes().expr());
+            let largest = Expr::max_of(sizes).simplify(scope);
+            let life = if options.share { storage.lifespan.clone() } else { 0..end };
+            SymbolicBuffer {
+                size: largest.align_up(target.storage_granule as i64) + Expr::from(guard as i64),
+                align: target.storage_alignment,
+                lifespan: Lifespan::new(life.start, life.end),
+            }
+        };
+        storages().map(buffer).collect()
+    }
+
+    /// The sizes that a program needs.
+    fn sizes(&self) -> Vec<Size> {
+        let mut sizes = Sizes(RefCell::default());
+        for operation in &self.lowered.operations {
+            operation.spec.map(&sizes);
+            let list = sizes.0.get_mut();
+            list.extend([operation.written.start, operation.written.end]);
+            for view in &operation.operands {
+                list.extend(view.shape.iter().chain(&view.strides).chain([&view.base]));
+            }
+        }
+        let list = sizes.0.get_mut();
+        for tensor in &self.lowered.tensors {
+            list.extend(&tensor.shape);
+            if let Origin::Contents(elements) = &tensor.origin {
+                list.extend(elements);
+            }
+        }
+        list.extend(self.live.of.iter().flatten().map(|place| place.offset));
+        sizes.0.into_inner()
+    }
+
+    /// What is left where operations with nothing to write are left out; `None` where all have something.
+    fn without_empty(&self, values: &Values) -> Option<Self> {
+        let writes = |&index: &usize| values.work(&self.lowered.operations[index]).1;
+        if self.stages.run.iter().all(writes) {
+            return None;
+        }
+        let mut rest = self.clone();
+        rest.stages.run.retain(writes);
+        // Operations kept before each position.
+        let mut before = vec![0];
+        for index in &self.stages.run {
+            before.push(before.last().copied().unwrap_or(0) + u32::from(writes(index)));
+        }
+        let (end, at) =
+            (before.last().copied().unwrap_or(0).max(1), |position: u32| before.get(position as usize));
+        for storage in rest.live.storages.iter_mut().filter(|s| s.arena() != Arena::Load) {
+            let life = &storage.lifespan;
+            let (first, last) = (at(life.start).copied().unwrap_or(0), at(life.end).copied().unwrap_or(end));
+            // What nothing touches any more is there for one operation, as inputs are that nothing reads.
+            let first = first.min(end - 1);
+            storage.lifespan = first..last.max(first + 1);
+        }
+        Some(rest)
+    }
+
+    /// The places of the activations as a plan says, the others as they are for all shapes.
+    fn placed_as(&self, run: Plan, values: &Values, target: &Target) -> Result<Placement, CompileError> {
+        let blocks = if run.peak > 0 { vec![run.peak] } else { Vec::new() };
+        let placement = self.placement.clone();
+        let external = assemble::outside(&self.lowered, &self.live, values, target, placement.guard)?;
+        Ok(Placement { run: BlockPlan { plan: run, blocks }, external, ..placement })
+    }
+
+    /// The program at a shape, verified.
+    fn program(
+        &self,
+        graph: &Graph,
+        placement: Placement,
+        shape: Shape<'_>,
+        done: &mut dyn FnMut(Phase),
+    ) -> Result<Program, CompileError> {
+        let mut program = assemble(graph, &self.lowered, &self.stages, &self.live, placement, shape, done)?;
+        program.schedule = self.schedule.clone();
+        verify(&program).map_err(|violation| CompileError::Verify(violation.to_string()))?;
+        done(Phase::Verification);
+        Ok(program)
+    }
+}
+
+/// Collects every number of a spec.
+struct Sizes(RefCell<Vec<Size>>);
+
+impl Convert<Size> for Sizes {
+    type To = Size;
+
+    fn size(&self, size: &Size) -> Size {
+        self.0.borrow_mut().push(*size);
+        *size
+    }
+
+    fn stride(&self, stride: &Size) -> Size {
+        self.size(stride)
+    }
+}
+
+/// How buffers are laid out for all shapes; `None` where no arithmetic of 64 bits holds their sizes.
+fn plan(
+    buffers: Vec<SymbolicBuffer>,
+    scope: &Scope,
+    options: &Options,
+) -> Result<Option<SymbolicPlan>, CompileError> {
+    match SymbolicProblem::new(buffers, scope.clone()) {
+        Ok(problem) => Ok(Some(SymbolicPlan::solve(problem, options.effort))),
+        // Shapes are planned one by one then.
+        Err(SymbolicError::Unbounded { .. } | SymbolicError::Problem(_)) => Ok(None),
+        Err(e) => Err(CompileError::Plan(e.to_string())),
+    }
+}
+
+/// The part of a box in which guards on single symbols hold.
+fn within(scope: &Scope, guards: &[Guard]) -> Scope {
+    let mut narrow = scope.clone();
+    for Condition { left, relation, right } in guards.iter().map(Guard::condition) {
+        let (a, b) = (left.as_const(), right.as_const());
+        let (symbol, lower, upper) = match (left.as_symbol(), right.as_symbol(), relation) {
+            (Some(symbol), None, Relation::AtMost) => (symbol, None, b),
+            (None, Some(symbol), Relation::AtMost) => (symbol, a, None),
+            (Some(symbol), None, Relation::Equal) => (symbol, b, b),
+            (None, Some(symbol), Relation::Equal) => (symbol, a, a),
+            _ => continue,
+        };
+        let had = narrow.get(symbol);
+        let lower = lower.map_or(had.lower, |lower| lower.max(had.lower));
+        // Guards hold at the reference, so that some value is always left.
+        let _ = narrow.declare(symbol, Bounds { lower, upper: had.upper.into_iter().chain(upper).min() });
+    }
+    narrow
+}

@@ -1,0 +1,370 @@
+//! A function of a family: its box, and the compiles that serve the parts of it.
+//!
+//! ```text
+//!   seq ^ +---+-----------+
+//!       | |   |           |      Guards cut the box into cells, each compiled once with a point of it as reference.
+//!       | |   |  general  |      Most models have one cell. When the family is made, corners, dims of 0 and 1 and what
+//!       | +---+-----------+      guards speak of are looked at; a point that no cell serves makes one later.
+//!       | |   |  seq = 1  |
+//!       +-+---+-----------+-> past
+//! ```
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bayplan_expr::memory::Condition;
+use bayplan_expr::{Bindings, Bounds, Scope};
+use bayplan_graph::{BindError, Graph, Tie};
+use bayplan_plan::Effort;
+
+use super::{Function, Reservation, same_weights};
+use crate::cell::{Cell, Phase, Purpose, Source};
+use crate::error::CompileError;
+use crate::family_paths::Routes;
+use crate::paths::Role;
+use crate::plan_file::{PlannedBuffer, ShapePlan};
+use crate::policy::Policies;
+use crate::program::{Arena, Program};
+use crate::size::Guard;
+use crate::weights::Weights;
+use crate::{Options, family_dims};
+
+/// Symbols whose corners are all looked at; of more, only the lowest and the highest.
+const MAX_CORNER_SYMBOLS: usize = 4;
+
+/// Compiles of one function that are kept; of more shapes with guards of their own each is compiled when it is asked for.
+const MAX_CELLS: usize = 64;
+
+/// Where a symbol without an upper bound is looked at.
+const FAR: i64 = 128;
+
+/// A function, kept.
+#[derive(Clone, Debug)]
+pub(super) struct Member {
+    pub(super) name: String,
+    /// The graph as it was given, and with pinned and tied symbols replaced; `None` of a program made elsewhere.
+    pub(super) graph: Option<(Graph, Graph)>,
+    pub(super) pinned: Bindings,
+    /// Bounds of the symbols that are neither pinned nor follow from others.
+    pub(super) scope: Scope,
+    /// Those, and the bounds of the symbols that follow from others.
+    limits: Scope,
+    /// Symbols that follow from others, as the graph needs two dimensions equal.
+    ties: Vec<Tie>,
+    cells: Arc<Mutex<Vec<Arc<Cell>>>>,
+    /// The ways through its Ifs, if it has any: then it has no program of its own.
+    pub(super) routes: Option<Routes>,
+    /// What it is for, if it is part of a way through Ifs.
+    role: Option<Role>,
+}
+
+impl Member {
+    /// A function; with a role, one of the ways through a model whose inputs say its dims.
+    pub(super) fn new(function: &Function<'_>, role: Option<Role>) -> Result<Self, CompileError> {
+        let Function { name, graph, dims } = *function;
+        let bind = |e: BindError| CompileError::Bind(e.to_string());
+        let free = graph.free_symbols();
+        let named = dims.bounds.iter().map(|(symbol, _)| symbol);
+        let unknown: Vec<String> =
+            named.filter(|symbol| !free.contains(*symbol)).map(str::to_owned).collect();
+        if !unknown.is_empty() {
+            return Err(bind(BindError::Unknown { symbols: unknown, known: free.into_iter().collect() }));
+        }
+        let open = graph.pin(&dims.pinned, &dims.bounds).map_err(bind)?;
+        let ties = graph.ties(&dims.pinned);
+        let loose = family_dims::undetermined(graph, &dims.pinned, &ties);
+        if role.is_none() && !loose.is_empty() {
+            return Err(CompileError::Undetermined { dims: loose });
+        }
+        let mut limits = open.symbols.clone();
+        for Tie { symbol, .. } in &ties {
+            let (own, given) = (graph.symbols.get(symbol), dims.bounds.get(symbol));
+            let upper = own.upper.into_iter().chain(given.upper).min();
+            let both = Bounds { lower: own.lower.max(given.lower), upper };
+            limits.declare(symbol, both).map_err(|e| CompileError::Bind(e.to_string()))?;
+        }
+        let (name, pinned, scope) = (name.to_string(), dims.pinned.clone(), open.symbols.clone());
+        let graph = Some((graph.clone(), open));
+        Ok(Self { name, graph, pinned, scope, limits, ties, cells: Arc::default(), routes: None, role })
+    }
+
+    /// The only function of a family of one program.
+    pub(super) fn of(program: &Program) -> Self {
+        Self {
+            name: program.name.clone(),
+            graph: None,
+            pinned: program.dims.clone(),
+            scope: Scope::new(),
+            limits: Scope::new(),
+            ties: Vec::new(),
+            cells: Arc::default(),
+            routes: None,
+            role: None,
+        }
+    }
+
+    /// Whether it is a program made elsewhere.
+    pub(super) fn is_fixed(&self) -> bool {
+        self.graph.is_none()
+    }
+
+    /// What decides the dims of a run.
+    pub(super) fn known(&self) -> family_dims::Known<'_> {
+        family_dims::Known { pinned: &self.pinned, scope: &self.limits, ties: &self.ties }
+    }
+
+    /// Symbols without an upper bound.
+    pub(super) fn unbounded(&self) -> Vec<String> {
+        let open = self.scope.iter().filter(|(_, bounds)| bounds.upper.is_none());
+        open.map(|(symbol, _)| symbol.to_string()).collect()
+    }
+
+    /// The dims with those that are pinned or follow from others, each within its bounds.
+    pub(super) fn whole(&self, dims: &Bindings) -> Result<Bindings, CompileError> {
+        let mut whole = self.pinned.clone();
+        for (symbol, value) in dims.iter() {
+            match self.pinned.get(symbol) {
+                Some(pinned) if pinned != value => {
+                    let symbol = bayplan_text::escape(symbol);
+                    return Err(CompileError::Bind(format!(
+                        "`{symbol}` is {value}, but the model was compiled for {pinned} alone"
+                    )));
+                }
+                _ => whole.set(symbol, value),
+            };
+        }
+        let whole = self.completed(whole);
+        self.limits.check(&whole).map_err(|e| CompileError::Bind(e.to_string()))?;
+        match self.ties.iter().find(|tie| whole.get(&tie.symbol).map(Ok) != Some(tie.is.eval(&whole))) {
+            Some(Tie { symbol, is, node }) => {
+                let [symbol, node] = [symbol, &**node].map(bayplan_text::escape);
+                Err(CompileError::Bind(format!(
+                    "at {whole} `{symbol}` is not {is}, as node `{node}` needs it"
+                )))
+            }
+            None => Ok(whole),
+        }
+    }
+
+    /// A point with the symbols that follow from its own.
+    fn completed(&self, mut point: Bindings) -> Bindings {
+        for Tie { symbol, is, .. } in &self.ties {
+            if let (None, Ok(value)) = (point.get(symbol), is.eval(&point)) {
+                point.set(symbol.as_str(), value);
+            }
+        }
+        point
+    }
+
+    /// The program at a shape, all of whose dims are given.
+    pub(super) fn program(
+        &self,
+        dims: &Bindings,
+        purpose: Purpose<'_>,
+        done: &mut dyn FnMut(Phase),
+    ) -> Result<Program, CompileError> {
+        let Some((graph, _)) = &self.graph else {
+            return Err(CompileError::Bind(format!("`{}` was compiled for one shape", self.name)));
+        };
+        graph.check_constraints(dims).map_err(|e| CompileError::Bind(e.to_string()))?;
+        let point = self.point(dims)?;
+        for cell in self.cells() {
+            if let Some(program) = cell.at(&point, dims, purpose.options, done)? {
+                return Ok(program);
+            }
+        }
+        let cell = self.compile(&point, purpose)?;
+        let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
+        if cells.len() < MAX_CELLS {
+            cells.push(cell.clone());
+        }
+        drop(cells);
+        Ok(cell.first.clone())
+    }
+
+    fn cells(&self) -> Vec<Arc<Cell>> {
+        self.cells.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The independent symbols of a shape.
+    pub(super) fn point(&self, dims: &Bindings) -> Result<Bindings, CompileError> {
+        let value = |(symbol, _): (&str, Bounds)| {
+            let missing =
+                || CompileError::Bind(format!("the dim `{}` has no value", bayplan_text::escape(symbol)));
+            Ok((symbol.to_string(), dims.get(symbol).ok_or_else(missing)?))
+        };
+        let list: Result<Vec<_>, CompileError> = self.scope.iter().map(value).collect();
+        Ok(list?.into_iter().collect())
+    }
+
+    /// Compiles with a point as reference.
+    fn compile(&self, point: &Bindings, purpose: Purpose<'_>) -> Result<Arc<Cell>, CompileError> {
+        let dims = self.dims_at(point);
+        let cell = self.with_options(purpose, |purpose| Cell::new(self.source(point, &dims)?, purpose))?;
+        Ok(Arc::new(cell))
+    }
+
+    /// Adds what a compile with that reference loads.
+    pub(super) fn load(
+        &self,
+        point: &Bindings,
+        purpose: Purpose<'_>,
+        weights: &mut Weights,
+    ) -> Result<(), CompileError> {
+        let dims = self.dims_at(point);
+        self.with_options(purpose, |purpose| self.source(point, &dims)?.load(purpose, weights))
+    }
+
+    /// With the options for what it is: the element of a condition is read before anything else runs, so that no caller
+    /// sees it.
+    fn with_options<T>(&self, purpose: Purpose<'_>, make: impl FnOnce(Purpose<'_>) -> T) -> T {
+        if self.role != Some(Role::Condition) {
+            return make(purpose);
+        }
+        let options = Options { outputs: Policies::default(), ..purpose.options.clone() };
+        make(Purpose { options: &options, ..purpose })
+    }
+
+    fn source<'a>(&'a self, point: &'a Bindings, dims: &'a Bindings) -> Result<Source<'a>, CompileError> {
+        let Some((symbolic, graph)) = &self.graph else {
+            return Err(CompileError::Bind(format!("`{}` was compiled for one shape", self.name)));
+        };
+        Ok(Source { graph, symbolic, scope: &self.scope, reference: point, dims })
+    }
+
+    /// Forgets what was compiled.
+    pub(super) fn forget(&self) {
+        self.cells.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// All symbols at a point.
+    fn dims_at(&self, point: &Bindings) -> Bindings {
+        let mut dims = self.pinned.clone();
+        dims.extend(point.iter());
+        self.completed(dims)
+    }
+
+    /// Compiles what the box needs as far as it is seen beforehand, and makes the reservation enough for it: the program
+    /// at the reference point.
+    pub(super) fn explore(
+        &self,
+        purpose: Purpose<'_>,
+        reserved: &mut Reservation,
+        weights: Option<&Program>,
+    ) -> Result<Program, CompileError> {
+        let general = self.compile(&self.general(), purpose)?;
+        let first = general.first.clone();
+        reserved.grow(&first);
+        let of_all = weights.unwrap_or(&first).clone();
+        self.cells.lock().unwrap_or_else(PoisonError::into_inner).push(general);
+        for dims in self.points() {
+            // A point that the graph's constraints exclude is none that comes up.
+            if self.whole(&dims).is_ok() && self.admits(&dims) {
+                let program = self.program(&dims, purpose, &mut |_| {})?;
+                if !same_weights(&of_all, &program) {
+                    return Err(CompileError::Weights { function: self.name.clone(), dims });
+                }
+                reserved.grow(&program);
+            }
+        }
+        if self.unbounded().is_empty() {
+            for plan in self.cells().iter().filter_map(|cell| cell.plan()) {
+                reserved.reserve(plan.reservation(Effort::Normal).bytes);
+            }
+        }
+        Ok(first)
+    }
+
+    fn admits(&self, dims: &Bindings) -> bool {
+        self.graph.as_ref().is_some_and(|(graph, _)| graph.check_constraints(dims).is_ok())
+    }
+
+    /// The plans of its cells, with the conditions under which each is what runs.
+    pub(super) fn plans(&self) -> Vec<ShapePlan> {
+        let plan = |cell: &Arc<Cell>| {
+            let plan = cell.plan()?.clone();
+            let placed = cell.first.buffers.iter().filter(|buffer| buffer.arena == Arena::Activations);
+            let buffers = placed.map(|buffer| PlannedBuffer {
+                name: buffer.name.clone(),
+                kind: buffer.kind.name().to_string(),
+            });
+            let when: Vec<Condition> = cell.guards().iter().map(Guard::condition).collect();
+            let (function, reservation) = (self.name.clone(), plan.reservation(Effort::Normal));
+            Some(ShapePlan { function, when, buffers: buffers.collect(), plan, reservation })
+        };
+        self.cells().iter().filter_map(plan).collect()
+    }
+
+    /// Points of the box that are looked at beforehand: the reference, corners, and each symbol at its ends and at 0, 1
+    /// and 2 with the others general.
+    pub(super) fn points(&self) -> Vec<Bindings> {
+        let general = self.general();
+        let mut points = vec![general.clone()];
+        points.extend(self.corners());
+        for (symbol, bounds) in self.scope.iter() {
+            let ends = [bounds.lower, bounds.lower.saturating_add(1), bounds.upper.unwrap_or(bounds.lower)];
+            for value in ends.into_iter().chain([0, 1, 2]).filter(|&value| bounds.contains(value)) {
+                points.push(general.clone().with(symbol, value));
+            }
+        }
+        for (symbol, value) in self.cells().iter().flat_map(|cell| spoken_of(cell)) {
+            if self.scope.get(&symbol).contains(value) {
+                points.push(general.clone().with(symbol, value));
+            }
+        }
+        let mut seen: Vec<Bindings> = Vec::new();
+        for point in points {
+            let dims = self.dims_at(&point);
+            if !seen.contains(&dims) {
+                seen.push(dims);
+            }
+        }
+        seen
+    }
+
+    /// A point of distinct primes near the upper corner; 0 or 1 only where bounds leave nothing else.
+    pub(super) fn general(&self) -> Bindings {
+        let mut taken = Vec::new();
+        let mut point = Bindings::new();
+        for (symbol, bounds) in self.scope.iter() {
+            let high = bounds.upper.unwrap_or_else(|| bounds.lower.max(1).saturating_mul(FAR));
+            let from = bounds.lower.max(2);
+            let free = |value: &i64| is_prime(*value) && !taken.contains(value);
+            let value = (from..=high).rev().take(10_000).find(free).unwrap_or(high);
+            taken.push(value);
+            point.set(symbol, value);
+        }
+        point
+    }
+
+    /// The corners of the box.
+    fn corners(&self) -> Vec<Bindings> {
+        let sides: Vec<(&str, Bounds)> = self.scope.iter().collect();
+        let masks = if sides.len() <= MAX_CORNER_SYMBOLS { 1u32 << sides.len() } else { 2 };
+        let corner = |mask: u32| {
+            let end = |(index, (symbol, bounds)): (usize, &(&str, Bounds))| {
+                let high = if masks > 2 { mask >> index & 1 == 0 } else { mask == 0 };
+                let high = high.then_some(bounds.upper).flatten();
+                (symbol.to_string(), high.unwrap_or(bounds.lower))
+            };
+            sides.iter().enumerate().map(end).collect()
+        };
+        (0..masks).map(corner).collect()
+    }
+}
+
+/// Values of single symbols at which guards of a cell change their mind.
+fn spoken_of(cell: &Cell) -> Vec<(String, i64)> {
+    let sides = |condition: Condition| {
+        let symbol = |e: &bayplan_expr::Expr| e.as_symbol().map(str::to_owned);
+        let pair = symbol(&condition.left).zip(condition.right.as_const());
+        pair.or_else(|| symbol(&condition.right).zip(condition.left.as_const()))
+    };
+    let found = cell.guards().iter().map(Guard::condition).filter_map(sides);
+    found
+        .flat_map(|(symbol, value)| [-1, 0, 1].map(|by| (symbol.clone(), value.saturating_add(by))))
+        .collect()
+}
+
+fn is_prime(value: i64) -> bool {
+    value >= 2 && (2..).take_while(|by| by * by <= value).all(|by| value % by != 0)
+}
