@@ -151,7 +151,7 @@ impl Machine {
         self.begin_with(inputs.iter().map(|tensor| Given::Tensor(tensor)))
     }
 
-    /// The same with inputs that may lie in words already.
+    /// The same with inputs that may lie in words already; what follows from the shape is written too.
     pub(crate) fn begin_with<'t>(
         &mut self,
         inputs: impl ExactSizeIterator<Item = Given<'t>>,
@@ -181,6 +181,15 @@ impl Machine {
             let target = first(&port.window, (elements * device_size(port.dtype) / 4) as usize);
             let target = target.and_then(|target| memory.write(port.window.arena, target));
             given.write(target.ok_or_else(|| fail("it does not fit its window".into()))?);
+        }
+        for own in &program.contents {
+            let bytes = widen(own.dtype, &own.bytes);
+            let target = first(&own.window, bytes.len().div_ceil(4));
+            let target = target.and_then(|target| memory.write(own.window.arena, target));
+            let problem = || "it does not fit its window".to_string();
+            let target =
+                target.ok_or_else(|| HostError::Port { name: own.name.clone(), problem: problem() })?;
+            target.iter_mut().zip(words_of(&bytes)).for_each(|(target, word)| *target = word);
         }
         Ok(())
     }
