@@ -257,7 +257,8 @@ impl<'a> Epilogue<'a> {
         let mut terms = Vec::new();
         let mut step = None;
         let mut uneven = None;
-        if place.base > 0 {
+        // A result's base is a parameter whatever it is: it may be 0 for one shape and not for the next.
+        if place.base > 0 || number == 0 {
             let name = src.fresh("s");
             terms.push(src.size(&name, place.base)?);
         }

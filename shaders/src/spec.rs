@@ -46,6 +46,32 @@ pub enum Spec<N: Number = u64> {
     Range(RangeSpec<N>),
 }
 
+impl<N: Number> Spec<N> {
+    /// The chain that it ends in, if its family has one.
+    pub fn chain(&self) -> Option<&Chain<N>> {
+        match self {
+            Self::Elementwise(s) => Some(&s.chain),
+            Self::MatMul(s) => Some(&s.epilogue),
+            Self::Conv(s) => Some(&s.epilogue),
+            Self::Reduce(s) => Some(&s.epilogue),
+            Self::Normalize(s) => Some(&s.epilogue),
+            _ => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn chain_mut(&mut self) -> Option<&mut Chain<N>> {
+        match self {
+            Self::Elementwise(s) => Some(&mut s.chain),
+            Self::MatMul(s) => Some(&mut s.epilogue),
+            Self::Conv(s) => Some(&mut s.epilogue),
+            Self::Reduce(s) => Some(&mut s.epilogue),
+            Self::Normalize(s) => Some(&mut s.epilogue),
+            _ => None,
+        }
+    }
+}
+
 /// A scalar program applied to every element: what elementwise fusion makes, and what a kernel applies to its result.
 ///
 /// As an epilogue, operand 0 stands for the value the kernel has just computed and has no binding.

@@ -22,17 +22,6 @@ fn sum(dtype: DType, strides: [&[u64]; 2]) -> Chain {
     }
 }
 
-fn chain_of(spec: &mut Spec) -> &mut Chain {
-    match spec {
-        Spec::Elementwise(s) => &mut s.chain,
-        Spec::MatMul(s) => &mut s.epilogue,
-        Spec::Conv(s) => &mut s.epilogue,
-        Spec::Reduce(s) => &mut s.epilogue,
-        Spec::Normalize(s) => &mut s.epilogue,
-        other => panic!("{other:?} has no chain"),
-    }
-}
-
 fn contiguous(shape: &[u64]) -> Vec<u64> {
     (0..shape.len()).map(|d| shape[d + 1..].iter().product()).collect()
 }
@@ -59,11 +48,11 @@ fn turned(shape: &[u64], order: &[usize], room: u64) -> Vec<u64> {
 
 /// The spec without a layout, then with: bit by bit the same, and poison wherever no element goes.
 fn check(what: &str, spec: &Spec, target: &Target, operands: &[Vec<u32>], layout: &Layout) {
-    let wide = if chain_of(&mut spec.clone()).result == DType::I64 { 2 } else { 1 };
+    let wide = if spec.chain().expect("a chain").result == DType::I64 { 2 } else { 1 };
     let count = layout.shape.iter().product::<u64>() as usize;
     let plain = run(spec, target, operands, (count * wide) as u64, None);
     let mut strided = spec.clone();
-    chain_of(&mut strided).layout = Some(layout.clone());
+    strided.chain_mut().expect("a chain").layout = Some(layout.clone());
     let places = places(layout);
     let end = (places.iter().max().expect("elements") + 1) as usize * wide;
     // Beyond the last element too, nothing but it is written.

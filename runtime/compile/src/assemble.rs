@@ -7,11 +7,13 @@ use bayplan_expr::{Bindings, Expr};
 use bayplan_graph::{Graph, Tensor as HostTensor, ValueId};
 use bayplan_plan::arenas::{Arena, BlockPlan, NoFit, plan_blocks, sequence, validate_blocks};
 use bayplan_plan::{Lifespan, Problem};
-use bayplan_shaders::{Access, Kernel, Launch, Slot, Spec, Target, launch};
+use bayplan_shaders::{Access, Kernel, Launch, Refusal, Slot, Spec, Target, launch};
 
 use crate::Options;
+use crate::alike::Alike;
 use crate::barrier;
 use crate::cell::Phase;
+use crate::copies;
 use crate::error::{CompileError, Refused};
 use crate::liveness::{Liveness, Place, Stages, Storage};
 use crate::lowered::{Lowered, Operation, Origin, Tensor, TensorId};
@@ -40,6 +42,8 @@ pub(crate) struct Shape<'a> {
     pub(crate) values: &'a Values,
     pub(crate) dims: &'a Bindings,
     pub(crate) target: &'a Target,
+    /// The operations by what they do.
+    pub(crate) alike: &'a Alike,
 }
 
 /// Plans the storages of both stages.
@@ -129,12 +133,12 @@ pub(crate) fn assemble(
     stages: &Stages,
     live: &Liveness,
     placement: Placement,
-    Shape { values, dims, target }: Shape<'_>,
+    Shape { values, dims, target, alike }: Shape<'_>,
     done: &mut dyn FnMut(Phase),
 ) -> Result<Program, CompileError> {
-    let specs: Vec<Spec> = lowered.operations.iter().map(|operation| values.spec(&operation.spec)).collect();
+    let specs = alike.specs(lowered, values);
     done(Phase::Specs);
-    let launches = launches(lowered, &specs, target)?;
+    let launches = launches(lowered, alike, &specs, target)?;
     done(Phase::Launches);
     let buffers = buffers(lowered, live, values, target, &placement);
     let mut maker = Maker {
@@ -147,8 +151,9 @@ pub(crate) fn assemble(
         known: HashMap::new(),
         params: Vec::new(),
     };
-    let mut load = maker.stage(&stages.load, &specs, &launches);
-    let mut run = maker.stage(&stages.run, &specs, &launches);
+    let work: Vec<(&Spec, &Launch)> = specs.iter().zip(&launches).collect();
+    let mut load = maker.stage(&stages.load, alike, &work);
+    let mut run = maker.stage(&stages.run, alike, &work);
     let uploads = maker.uploads(stages);
     let contents = maker.contents();
     let ports_of = |list: &[TensorId], values: &[ValueId]| {
@@ -182,6 +187,7 @@ pub(crate) fn assemble(
         uploads,
         load: Stage { dispatches: load, plan: placement.load.plan },
         schedule: Schedule::given(&run),
+        copies: copies::list(lowered, &stages.run, &specs),
         run,
         contents,
         inputs,
@@ -190,18 +196,18 @@ pub(crate) fn assemble(
     })
 }
 
-fn launches(lowered: &Lowered, specs: &[Spec], target: &Target) -> Result<Vec<Launch>, CompileError> {
-    let mut refused = Vec::new();
-    let mut all = Vec::with_capacity(specs.len());
-    for (operation, spec) in lowered.operations.iter().zip(specs) {
-        match launch(spec, target) {
-            Ok(launch) => all.push(launch),
-            Err(why) => {
-                refused.push(Refused::new(&operation.source_node, &operation.source_op, why.to_string()));
-            }
-        }
-    }
-    if refused.is_empty() { Ok(all) } else { Err(CompileError::Unsupported(refused)) }
+fn launches(
+    lowered: &Lowered,
+    alike: &Alike,
+    specs: &[Spec],
+    target: &Target,
+) -> Result<Vec<Launch>, CompileError> {
+    let refused = |(operation, why): (usize, Refusal)| {
+        let Operation { source_node, source_op, .. } = &lowered.operations[operation];
+        Refused::new(source_node, source_op, why.to_string())
+    };
+    let launches = alike.launches(specs, |spec| launch(spec, target));
+    launches.map_err(|list| CompileError::Unsupported(list.into_iter().map(refused).collect()))
 }
 
 /// Bytes a storage needs: the largest of its tensors, rounded up to the target's granule.
@@ -285,14 +291,24 @@ struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    fn stage(&mut self, operations: &[usize], specs: &[Spec], launches: &[Launch]) -> Vec<Dispatch> {
-        operations
-            .iter()
-            .map(|&index| self.dispatch(&self.lowered.operations[index], &specs[index], &launches[index]))
-            .collect()
+    fn stage(&mut self, operations: &[usize], alike: &Alike, work: &[(&Spec, &Launch)]) -> Vec<Dispatch> {
+        // Equal work has one kernel, which is looked for by its text once.
+        let mut kernels: Vec<Option<KernelId>> = vec![None; work.len()];
+        let mut dispatch = |&index: &usize| {
+            let (spec, launch) = work[alike.work(index)];
+            let kernel = *kernels[alike.work(index)].get_or_insert_with(|| self.kernel(&launch.kernel));
+            self.dispatch(&self.lowered.operations[index], spec, launch, kernel)
+        };
+        operations.iter().map(&mut dispatch).collect()
     }
 
-    fn dispatch(&mut self, operation: &Operation, spec: &Spec, launch: &Launch) -> Dispatch {
+    fn dispatch(
+        &mut self,
+        operation: &Operation,
+        spec: &Spec,
+        launch: &Launch,
+        kernel: KernelId,
+    ) -> Dispatch {
         let windows: Vec<Window> = launch
             .kernel
             .bindings
@@ -304,7 +320,7 @@ impl Maker<'_> {
             .collect();
         Dispatch {
             spec: spec.clone(),
-            kernel: self.kernel(&launch.kernel),
+            kernel,
             params: self.store(&launch.params),
             grid: launch.grid,
             barrier_before: false,

@@ -24,6 +24,7 @@ use bayplan_plan::symbolic::{SymbolicBuffer, SymbolicError, SymbolicPlan, Symbol
 use bayplan_plan::{Lifespan, Plan};
 use bayplan_shaders::{Convert, Target};
 
+use crate::alike::Alike;
 use crate::assemble::{self, Placement, Shape, assemble, place};
 use crate::error::CompileError;
 use crate::fold::{self, ReadConstant};
@@ -34,7 +35,7 @@ use crate::policy::Ports;
 use crate::program::{Arena, Order, Program, Schedule};
 use crate::size::{Formulas, Guard, Size, Symbols, Values};
 use crate::weights::Weights;
-use crate::{Options, concat, fuse, lower, phases, schedule, simplify, split, verify};
+use crate::{Options, concat, direct, fuse, lower, phases, schedule, simplify, split, verify};
 
 /// What is compiled for, whatever the shape.
 #[derive(Clone, Copy)]
@@ -83,6 +84,11 @@ impl Source<'_> {
         }
         phases::cut(&mut lowered, &mut fixed, target);
         split::split(&mut lowered, &mut fixed, target).map_err(CompileError::Unsupported)?;
+        if options.direct {
+            direct::place(&mut lowered, &mut fixed, target);
+        }
+        direct::rebase(&mut lowered.operations, target);
+        direct::explain(&mut lowered, target);
         let stages = liveness::stages(&lowered, &fixed);
         Ok(Work { graph, lowered, stages })
     }
@@ -145,6 +151,7 @@ pub(crate) struct Cell {
 #[derive(Clone, Debug)]
 pub(crate) struct Made {
     lowered: Lowered,
+    alike: Alike,
     stages: Stages,
     live: Liveness,
     /// Where the weights and what loading needs lie, and what was planned at the reference.
@@ -175,7 +182,7 @@ impl Cell {
         formulas.keep(made.sizes());
         let scope = within(scope, formulas.guards());
         let plan = if reference.is_empty() { None } else { plan(buffers, &scope, options)? };
-        let shape = Shape { values: &Values::default(), dims, target };
+        let shape = Shape { values: &Values::default(), dims, target, alike: &made.alike };
         let first = made.program(&graph, made.placement.clone(), shape, &mut |_| {})?;
         Ok(Self { first, graph, made, formulas, plan })
     }
@@ -193,7 +200,7 @@ impl Cell {
         let Some(values) = self.formulas.at(point).map_err(|e| lost(&e))? else { return Ok(None) };
         done(Phase::Sizes);
         let (target, made) = (&self.first.target, &self.made);
-        let shape = Shape { values: &values, dims, target };
+        let shape = Shape { values: &values, dims, target, alike: &made.alike };
         if let Some(rest) = made.without_empty(&values) {
             // Lifespans are others then, and with them the plan.
             let placement = place(&rest.lowered, &rest.live, &values, target, options)?;
@@ -254,10 +261,11 @@ impl Made {
             let equal = if larger.1.keeps_larger { Some(attempt(lowered, Reuse::Equal)?) } else { None };
             equal.filter(|equal| equal.2.run.plan.peak < larger.2.run.plan.peak).unwrap_or(larger)
         };
-        let shape = Shape { values: &Values::default(), dims, target };
+        let alike = Alike::new(&lowered);
+        let shape = Shape { values: &Values::default(), dims, target, alike: &alike };
         let program = assemble(graph, &lowered, stages, &live, placement.clone(), shape, &mut |_| {})?;
         let schedule = Schedule::given(&program.run);
-        Ok(Self { lowered, stages: stages.clone(), live, placement, schedule })
+        Ok(Self { lowered, alike, stages: stages.clone(), live, placement, schedule })
     }
 
     /// The storages of the activations with their sizes as expressions.

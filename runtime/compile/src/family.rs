@@ -73,7 +73,7 @@ pub struct Function<'a> {
 /// A model compiled for every shape within bounds.
 ///
 /// All its programs have the same weights: [`Program::uploads`], [`Program::load`] and the buffers of the arenas
-/// [`Arena::Weights`] and [`Arena::Load`] are equal, with equal [`BufferId`](crate::BufferId)s.
+/// [`Arena::Weights`](crate::Arena::Weights) and [`Arena::Load`](crate::Arena::Load) are equal, with equal [`BufferId`](crate::BufferId)s.
 #[derive(Clone, Debug)]
 pub struct Family {
     functions: Vec<Member>,

@@ -13,10 +13,13 @@
 //! data; the same graph, dims and target give the same bytes.
 #![forbid(unsafe_code)]
 
+mod alike;
 mod assemble;
 mod barrier;
 mod cell;
 mod concat;
+mod copies;
+mod direct;
 mod error;
 mod family;
 mod family_dims;
@@ -54,8 +57,8 @@ pub use fold::{MAX_CONSTANT, ReadConstant};
 pub use inputs::{InputError, Shaped, match_inputs};
 pub use policy::{InputPolicy, OutputPolicy, Policies};
 pub use program::{
-    Arena, Buffer, BufferId, BufferKind, Contents, Declined, Dispatch, KernelId, Order, Port, Program,
-    Schedule, Stage, Upload, Window,
+    Arena, Buffer, BufferId, BufferKind, Contents, Copied, Declined, Dispatch, KernelId, Order, Port,
+    Program, Schedule, Stage, Upload, Window,
 };
 pub use record::{RecordIndex, record};
 pub use verify::{Place, Violation, verify};
@@ -73,7 +76,8 @@ use bayplan_shaders::Target;
 pub struct Options {
     /// Whether elementwise operations join their neighbours.
     pub fuse: bool,
-    /// Whether results that belong to a part of another tensor are written there: no copies for a concatenation.
+    /// Whether results that copies would move are written where these would put them: no copies for concatenations, turned
+    /// results and outputs that are views, as far as kernels' strides allow.
     pub direct: bool,
     /// Whether the graph is brought into a simple form first: common subexpressions once, patterns as one operator.
     pub simplify: bool,

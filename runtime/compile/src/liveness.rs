@@ -262,7 +262,8 @@ pub(crate) fn may_overwrite(lowered: &Lowered, operation: &Operation, slot: usiz
         Spec::Elementwise(spec) => spec.chain.operands.get(slot).is_some_and(|operand| {
             let strides = operand.strides.clone();
             let read = View { shape: spec.shape.clone(), strides, ..view.clone() };
-            read.is_contiguous() && read.elements().surely_eq(view.elements())
+            // A result must begin where a window can.
+            operand.base.surely_eq(0) && read.is_contiguous() && read.elements().surely_eq(view.elements())
         }),
         Spec::Softmax(_) | Spec::Normalize(_) => slot == 0,
         _ => false,

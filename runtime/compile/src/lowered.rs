@@ -1,6 +1,7 @@
 //! The graph as device work: stored tensors, and operations that read views of them and write them.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bayplan_expr::Expr;
 use bayplan_graph::{ConstData, DType};
@@ -69,6 +70,8 @@ pub(crate) struct Operation {
     pub(crate) written: Range<Size>,
     /// Whether others write to the output too.
     pub(crate) partial: bool,
+    /// Of a copy, why it stays.
+    pub(crate) why: Option<Arc<str>>,
     pub(crate) source_node: String,
     pub(crate) source_op: String,
 }

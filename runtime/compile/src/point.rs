@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use bayplan_shaders::{Convert, Spec};
 
+use crate::direct;
 use crate::lowered::{Lowered, Operation, Tensor};
 use crate::size::Size;
 use crate::view::View;
@@ -46,7 +47,10 @@ pub(crate) trait Point: Convert<Size, To = u64> + Sized {
     /// The bytes of its tensor that an operation's operand touches.
     fn operand(&self, lowered: &Lowered, operation: &Operation, slot: usize, granule: u64) -> Range<u64> {
         let view = &operation.operands[slot];
-        self.window(lowered.tensor(view.tensor), self.of(view.base), self.extent(view), granule)
+        // Where no window can begin at the operand, it begins before, and the chain reads from a base on.
+        let beyond = self.of(direct::base(&operation.spec, slot));
+        let first = self.of(view.base).saturating_sub(beyond);
+        self.window(lowered.tensor(view.tensor), first, self.extent(view).saturating_add(beyond), granule)
     }
 
     /// The bytes of its output that an operation is given to write.

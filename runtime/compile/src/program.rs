@@ -184,6 +184,17 @@ pub struct Upload {
     pub window: Window,
 }
 
+/// A dispatch of the run stage that only moves elements.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copied {
+    /// Its index in the run stage.
+    pub dispatch: u32,
+    /// Bytes that it moves.
+    pub bytes: u64,
+    /// Why nobody writes these elements straight to where it puts them, in words.
+    pub why: String,
+}
+
 /// A graph input or output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Port {
@@ -305,6 +316,8 @@ pub struct Program {
     pub output_policies: Vec<OutputPolicy>,
     /// The order of the run stage's dispatches.
     pub schedule: Schedule,
+    /// The run stage's copies, in order.
+    pub copies: Vec<Copied>,
 }
 
 /// One line per buffer, upload, dispatch and port, for people who look for what differs.

@@ -307,7 +307,10 @@ fn output(
     let mut steps: Vec<i64> = outer.iter().map(|s| s / unit).collect();
     steps.push(inner.checked_mul(scale).ok_or_else(|| src.refuse("a stride does not fit"))?);
     let at = strides::dot(src, "i", &steps)?;
-    let at = from(src, own.base / unit.unsigned_abs(), at)?;
+    // A parameter whatever it is: it may be 0 for one shape and not for the next.
+    let base = src.fresh("s");
+    let base = src.size(&base, own.base / unit.unsigned_abs())?;
+    let at = format!("{base} + {at}");
     let step = if width == Width::Four && !wide {
         let name = src.fresh("s");
         Some(src.size(&name, inner.unsigned_abs())?)

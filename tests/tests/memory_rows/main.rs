@@ -5,6 +5,7 @@
 //! need no more than with in place. Every program is run on the host, where what dies is poisoned, and its results are
 //! held against the reference evaluation: a plan that is smaller than it may be shows as a wrong number.
 
+mod branches;
 mod graphs;
 mod planner;
 mod row;

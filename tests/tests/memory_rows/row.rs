@@ -25,6 +25,15 @@ pub(crate) fn options(fuse: bool, in_place: bool, outputs: OutputPolicy) -> Opti
     }
 }
 
+/// The three ways, and what may be said of the arena of each: so many bytes, or at most so many.
+pub(crate) fn ways(outputs: OutputPolicy) -> [(Options, fn(u64, [u64; 2]) -> bool); 3] {
+    [
+        (options(false, false, outputs), |bytes, [without, _]| bytes == without),
+        (options(false, true, outputs), |bytes, [_, in_place]| bytes == in_place),
+        (options(true, true, outputs), |bytes, [_, in_place]| bytes <= in_place),
+    ]
+}
+
 /// A graph with its row.
 pub(crate) struct Row<'a> {
     pub(crate) name: &'a str,

@@ -9,7 +9,7 @@ use bayplan_graph::{ByteRange, Graph};
 use bayplan_tests::onnx_file::{Dim, Model};
 
 use crate::graphs::{basic, chain};
-use crate::row::{exact, known, node, open, options, runs_right};
+use crate::row::{exact, known, node, open, options, runs_right, ways};
 
 const MODEL: FunctionId = FunctionId(0);
 
@@ -24,15 +24,6 @@ fn bounded(bounds: &[(&str, Bounds)]) -> Dims {
 fn family(graph: &Graph, dims: &Dims, options: &Options) -> Family {
     let read = |_: &ByteRange| Err("no constant is small and in a file".to_string());
     Family::new(graph, dims, &exact(), options, &read).unwrap_or_else(|e| panic!("{e}"))
-}
-
-/// The three ways, and what may be said of the arena of each: so many bytes, or at most so many.
-fn ways(outputs: OutputPolicy) -> [(Options, fn(u64, [u64; 2]) -> bool); 3] {
-    [
-        (options(false, false, outputs), |bytes, [without, _]| bytes == without),
-        (options(false, true, outputs), |bytes, [_, in_place]| bytes == in_place),
-        (options(true, true, outputs), |bytes, [_, in_place]| bytes <= in_place),
-    ]
 }
 
 /// Demands the arena at every point given and, where there is one for the whole box, for the box.

@@ -4,6 +4,7 @@ pub(crate) mod bench;
 mod bench_text;
 pub(crate) mod devices;
 pub(crate) mod plan;
+mod plan_copies;
 mod plan_json;
 mod plan_text;
 mod plan_why;

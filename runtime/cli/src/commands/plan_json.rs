@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::devices::target_json;
+use super::plan_copies::copies_json;
 use super::plan_why::verdict_text;
 use super::planned::Planned;
 use crate::exit::Failure;
@@ -64,6 +65,8 @@ pub(super) enum Rest {
         dispatches: usize,
         kernels: usize,
         order: Value,
+        /// What is moved at each run, and why.
+        copies: Value,
         /// Buffers, ops and weights, as a recording keeps them.
         plan: Value,
     },
@@ -82,6 +85,7 @@ impl Rest {
             dispatches: program.run.dispatches.len(),
             kernels: program.kernels.len(),
             order: order_json(&program.schedule),
+            copies: copies_json(program),
             plan: serde_json::from_str(&record(program).to_json()).map_err(fail)?,
         })
     }

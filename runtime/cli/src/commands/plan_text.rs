@@ -5,6 +5,7 @@ use bayplan_compile::{Order, Schedule};
 use bayplan_plan::Plan;
 use bayplan_text::{Bytes, Count, Percent, ellipsis, escape};
 
+use super::plan_copies::copies_text;
 use super::plan_why::{labelled, why_text};
 use super::planned::Planned;
 use super::run_text::dims_text;
@@ -41,6 +42,7 @@ pub(super) fn model_text(program: &Program, planned: &Planned, why: Option<&str>
         Count(program.load.dispatches.len() as u64),
         counted(program.kernels.len(), "kernel", "kernels")
     );
+    text += &copies_text(program);
     text += &order(&program.schedule);
     text += &blocks(program);
     let witness = program.run.plan.lower_bound.witness;

@@ -39,7 +39,7 @@ fn step(lowerer: &mut Lowerer<'_>, node: &Node, op: StepOp) -> Result<Vec<View>,
             let inputs = node.inputs.iter().filter(|&&input| lowerer.scalar_bits(input).is_none());
             for (view, &input) in views.iter_mut().zip(&inputs.collect::<Vec<_>>()) {
                 let own = lowerer.view(*input)?;
-                *view = lowerer.strided(&own).expand(&shape);
+                *view = lowerer.forward(&own).expand(&shape);
             }
             shape.clone()
         }
@@ -65,11 +65,11 @@ fn broadcast(lowerer: &mut Lowerer<'_>, input: ValueId, shape: &[Size]) -> Resul
     // A single element broadcasts whatever its rank.
     let (view, own) =
         if view.elements().surely_eq(1) { (lowerer.reshaped(&view, &[]), Vec::new()) } else { (view, own) };
-    if let Some(view) = lowerer.strided(&view).expand_pieces(&own, shape) {
+    if let Some(view) = lowerer.forward(&view).expand_pieces(&own, shape) {
         return Ok(view);
     }
     let view = lowerer.view(input)?;
-    Ok(lowerer.strided(&view).expand(shape))
+    Ok(lowerer.forward(&view).expand(shape))
 }
 
 /// The shape that all views over a shape can be read in: that shape, or pieces of it if some view needs them.

@@ -16,15 +16,16 @@ impl Lowerer<'_> {
     /// The view with strides that kernels can follow from an offset that can be bound: itself, or a copy of what it
     /// shows, without repetition.
     pub(crate) fn strided(&mut self, view: &View) -> View {
-        if self.is_strided(view) {
+        if self.bindable(view) { self.forward(view) } else { self.copy(&view.narrowed()).expand(&view.shape) }
+    }
+
+    /// The view with strides that kernels can follow, wherever it begins: chains read from any element on. Itself, or a
+    /// copy of what it shows, without repetition.
+    pub(crate) fn forward(&mut self, view: &View) -> View {
+        if view.forward_strides().is_some() {
             return view.clone();
         }
         self.copy(&view.narrowed()).expand(&view.shape)
-    }
-
-    /// Whether kernels can follow a view from an offset that can be bound.
-    pub(crate) fn is_strided(&self, view: &View) -> bool {
-        view.forward_strides().is_some() && self.bindable(view)
     }
 
     /// The view in another shape, copied if the elements do not lie so.

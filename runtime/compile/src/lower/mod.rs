@@ -412,6 +412,7 @@ impl<'a> Lowerer<'a> {
             output: output.tensor,
             written: Size::ZERO..self.out.tensor(output.tensor).elements(),
             partial,
+            why: None,
             source_node,
             source_op,
         });

@@ -230,8 +230,9 @@ fn halves(
     axis: usize,
     shape: &[Size],
 ) -> Option<Result<View, String>> {
-    let direct =
-        |view: &View| lowerer.is_strided(view) && Repr::of(view.dtype).is_some_and(|repr| repr.words() == 1);
+    let direct = |view: &View| {
+        view.forward_strides().is_some() && Repr::of(view.dtype).is_some_and(|repr| repr.words() == 1)
+    };
     if a.shape.len() >= MAX_PIECES || !direct(a) || !direct(b) {
         return None;
     }

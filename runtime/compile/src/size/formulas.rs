@@ -4,7 +4,7 @@ use core::fmt;
 
 use bayplan_expr::memory::{self, Condition};
 use bayplan_expr::{Bindings, EvalError, Expr};
-use bayplan_shaders::{Convert, Spec};
+use bayplan_shaders::Convert;
 
 use super::Size;
 use super::table::Op;
@@ -150,11 +150,6 @@ impl Values {
     pub(crate) fn signed(&self, size: Size) -> i64 {
         let place = (size.expr as usize).checked_sub(1);
         place.map_or(size.value, |place| self.0.get(place).copied().unwrap_or(size.value))
-    }
-
-    /// A piece of work at this point.
-    pub(crate) fn spec(&self, spec: &Spec<Size>) -> Spec {
-        spec.map(self)
     }
 }
 

@@ -70,18 +70,32 @@ pub fn check_on(device: &Device, builder: &Builder, ways: &[Options], tolerance:
     for options in ways {
         let context = |e: String| format!("{options:?}: {e}");
         let program = program(&builder.graph, device.target(), options.clone()).map_err(context)?;
-        let store = Store::open("", &builder.graph).map_err(|e| e.to_string())?;
-        let session = Session::new(device, program, &store, SessionOptions::default());
-        let mut session = session.map_err(|e| context(e.to_string()))?;
-        let names = builder.graph.inputs.iter().map(|&id| &*builder.graph.value(id).name);
-        let given: Vec<(&str, &Tensor)> = names.zip(&builder.inputs).collect();
-        for run in 0..2 {
-            let outputs = session.run(&given).map_err(|e| context(e.to_string()))?;
-            for (output, expected) in outputs.iter().zip(&expected) {
-                let actual = output.to_tensor().map_err(|e| context(e.to_string()))?;
-                compare(&actual, expected, tolerance)
-                    .map_err(|e| context(format!("run {run}, output {}: {e}", output.name())))?;
-            }
+        check_program(device, &builder.graph, program, &builder.inputs, &expected, tolerance)
+            .map_err(context)?;
+    }
+    Ok(())
+}
+
+/// Runs a program of a graph twice and compares every output with what is expected.
+pub fn check_program(
+    device: &Device,
+    graph: &Graph,
+    program: Program,
+    inputs: &[Tensor],
+    expected: &[Tensor],
+    tolerance: f64,
+) -> Result<(), String> {
+    let store = Store::open("", graph).map_err(|e| e.to_string())?;
+    let mut session =
+        Session::new(device, program, &store, SessionOptions::default()).map_err(|e| e.to_string())?;
+    let names = graph.inputs.iter().map(|&id| &*graph.value(id).name);
+    let given: Vec<(&str, &Tensor)> = names.zip(inputs).collect();
+    for run in 0..2 {
+        let outputs = session.run(&given).map_err(|e| e.to_string())?;
+        for (output, expected) in outputs.iter().zip(expected) {
+            let actual = output.to_tensor().map_err(|e| e.to_string())?;
+            compare(&actual, expected, tolerance)
+                .map_err(|e| format!("run {run}, output {}: {e}", output.name()))?;
         }
     }
     Ok(())

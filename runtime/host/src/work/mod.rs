@@ -71,18 +71,6 @@ fn operand(operand: &Operand, shape: &[u64]) -> View {
     View { base: operand.base, ..View::strided(operand.dtype, shape, &operand.strides) }
 }
 
-/// The chain that a spec ends in.
-fn chain_of(spec: &Spec) -> Option<&Chain> {
-    match spec {
-        Spec::Elementwise(s) => Some(&s.chain),
-        Spec::MatMul(s) => Some(&s.epilogue),
-        Spec::Conv(s) => Some(&s.epilogue),
-        Spec::Reduce(s) => Some(&s.epilogue),
-        Spec::Normalize(s) => Some(&s.epilogue),
-        _ => None,
-    }
-}
-
 /// The elements that a spec writes, in the order of its result.
 pub(crate) fn writes(spec: &Spec) -> View {
     let (dtype, shape) = match spec {
@@ -102,7 +90,7 @@ pub(crate) fn writes(spec: &Spec) -> View {
         Spec::GatherNd(s) => (s.dtype, vec![s.batch, s.count, s.inner]),
         Spec::Range(s) => (s.dtype, vec![s.count]),
     };
-    match chain_of(spec).and_then(|chain| chain.layout.as_ref()) {
+    match spec.chain().and_then(|chain| chain.layout.as_ref()) {
         Some(layout) => View { base: layout.base, ..View::strided(dtype, &layout.shape, &layout.strides) },
         None => View::strided(dtype, &shape, &contiguous(&shape)),
     }
