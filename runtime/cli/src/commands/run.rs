@@ -21,7 +21,7 @@ use crate::args::{ModelOptions, RunOptions};
 use crate::exit::{Failure, Outcome};
 use crate::latencies::Latencies;
 use crate::out::{self, Progress};
-use crate::{inputs, npy, outputs};
+use crate::{inputs, npy, outputs, shapes};
 
 pub(crate) fn run(options: &RunOptions) -> Outcome {
     if options.watch {
@@ -36,7 +36,9 @@ pub(crate) fn run(options: &RunOptions) -> Outcome {
     let mut progress = Progress::new(options.quiet);
     progress.stage("reading the model");
     let model = open_model(&options.model.model)?;
-    let dims = inputs::dims(&model, &options.model.dims)?;
+    let mut words = options.model.dims.clone();
+    words.extend(shapes::told(model.graph(), &words, &options.inputs)?);
+    let dims = inputs::dims(&model, &words)?;
     let device = open(&options.model)?;
     let begun = Instant::now();
     progress.stage("compiling");
