@@ -4,10 +4,12 @@ use bayplan_compile::Program;
 use bayplan_engine::{
     AllocationCounts, DeviceInfo, DeviceOptions, EngineError, HeapSample, Message, Selector,
 };
+use bayplan_graph::DType;
 use bayplan_shaders::Target;
 use bayplan_trace::Level;
 
 use crate::error::Error;
+use crate::tensors::{Buffer, DeviceTensor};
 
 /// An opened device. A clone is the same device; sessions on it may run in different threads.
 #[derive(Clone)]
@@ -100,6 +102,18 @@ impl Device {
             Kind::Vulkan(device) => Ok(device.check_memory(program)?),
             Kind::Host(_) => Ok(bayplan_host::check_memory(program)?),
         }
+    }
+
+    /// Makes a tensor on the device, in memory of its own, for outputs with the policy
+    /// [`Into`](crate::OutputPolicy::Into) and for inputs. Its elements are unspecified until they are written.
+    ///
+    /// # Errors
+    /// No memory is left, or the shape is larger than the device allocates at once.
+    pub fn tensor(&self, dtype: DType, shape: &[usize]) -> Result<DeviceTensor, Error> {
+        Ok(match &self.0 {
+            Kind::Vulkan(device) => DeviceTensor(Buffer::Vulkan(device.tensor(dtype, shape)?)),
+            Kind::Host(_) => DeviceTensor(Buffer::Host(bayplan_host::DeviceTensor::new(dtype, shape)?)),
+        })
     }
 
     /// What the validation layer and the driver have said (none without validation).

@@ -2,6 +2,10 @@
 
 use core::fmt;
 
+use bayplan_compile::InputError;
+use bayplan_engine::{EngineError, OutputError, OverBudget};
+use bayplan_host::HostError;
+
 macro_rules! errors {
     ($($(#[$doc:meta])* $variant:ident($inner:ty)),* $(,)?) => {
         /// Why something failed: the error of the room it failed in.
@@ -10,7 +14,7 @@ macro_rules! errors {
         pub enum Error {
             $($(#[$doc])* $variant($inner),)*
             /// There is no Vulkan device that was asked for, or none that can be used.
-            NoDevice(bayplan_engine::EngineError),
+            NoDevice(EngineError),
         }
 
         impl fmt::Display for Error {
@@ -31,9 +35,32 @@ macro_rules! errors {
             }
         }
 
+    };
+}
+
+/// Errors of one room become what they are whole.
+macro_rules! from {
+    ($($variant:ident($inner:ty)),* $(,)?) => {
         $(impl From<$inner> for Error {
             fn from(e: $inner) -> Self {
                 Self::$variant(e)
+            }
+        })*
+    };
+}
+
+/// What sessions on a device and on the host refuse alike is one error, whichever it was.
+macro_rules! from_session {
+    ($($variant:ident($inner:ident)),* $(,)?) => {
+        $(impl From<$inner> for Error {
+            fn from(e: $inner) -> Self {
+                match e {
+                    $inner::Input(e) => Self::Input(e),
+                    $inner::Output(e) => Self::Output(e),
+                    $inner::Budget(e) => Self::Budget(e),
+                    $inner::Compile(e) => Self::Compile(e),
+                    e => Self::$variant(e),
+                }
             }
         })*
     };
@@ -50,11 +77,31 @@ errors! {
     Weights(bayplan_weights::WeightsError),
     /// The graph did not become a program.
     Compile(bayplan_compile::CompileError),
+    /// The tensors given for a run are not those that the model takes: a dim beyond its bound, say
+    /// ([`InputError::BoundExceeded`]). Nothing was written; the session works on.
+    Input(InputError),
+    /// An output cannot go where it should: the output arena is full ([`OutputError::OutputArenaFull`]), or a buffer of the
+    /// caller's does not fit. Nothing was dispatched; the session works on.
+    Output(OutputError),
+    /// The shape needs more memory than the session was given. Nothing was written; the session works on.
+    Budget(OverBudget),
     /// The session could not be built or run.
-    Engine(bayplan_engine::EngineError),
+    Engine(EngineError),
     /// The session on the host could not be built or run.
-    Host(bayplan_host::HostError),
+    Host(HostError),
 }
+
+from! {
+    Import(bayplan_onnx::ImportError),
+    Infer(bayplan_graph::InferError),
+    Graph(bayplan_graph::VerifyError),
+    Weights(bayplan_weights::WeightsError),
+    Compile(bayplan_compile::CompileError),
+    Input(InputError),
+    Output(OutputError),
+}
+
+from_session! { Engine(EngineError), Host(HostError) }
 
 impl Error {
     /// Whether the model uses something that bayplan or the device does not support: another model may run where this one

@@ -37,20 +37,26 @@ mod device;
 mod error;
 mod model;
 mod session;
+mod tensors;
 
 pub use device::Device;
 pub use error::Error;
 pub use model::Model;
 pub use session::{Output, Outputs, Session};
+pub use tensors::{DeviceTensor, Input, Owned};
 
-pub use bayplan_compile::{Arena, CompileError, Options, Order, Program, record};
+pub use bayplan_compile::{
+    Arena, CompileError, Dims, Family, FunctionId, InputError, InputPolicy, Options, Order, OutputPolicy,
+    Policies, Program, record,
+};
 #[cfg(feature = "faults")]
 pub use bayplan_engine::faults::Fault;
 pub use bayplan_engine::{
-    AllocationCounts, DeviceInfo, DeviceKind, DeviceOptions, EngineError, HeapSample, Message, SelectError,
-    Selector, SessionOptions, Severity, devices, target_of,
+    AllocationCounts, Counters, DeviceInfo, DeviceKind, DeviceOptions, EngineError, HeapSample, Message,
+    OutputArena, OutputError, OverBudget, SelectError, Selector, SessionOptions, Severity, Usage, devices,
+    target_of,
 };
-pub use bayplan_expr::Bindings;
+pub use bayplan_expr::{Bindings, Bounds, Scope};
 pub use bayplan_graph::{DType, Graph, InferError, Tensor, VerifyError};
 pub use bayplan_host::{HostError, memory};
 pub use bayplan_onnx::ImportError;

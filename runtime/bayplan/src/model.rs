@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bayplan_compile::{Options, Program};
+use bayplan_compile::{Dims, Family, Options, Program};
 use bayplan_engine::SessionOptions;
 use bayplan_expr::Bindings;
 use bayplan_graph::{ByteRange, ConstData, Graph};
@@ -81,17 +81,32 @@ impl Model {
         Ok(bayplan_compile::compile(&self.graph, dims, target, options, &read)?)
     }
 
-    /// Compiles it for a device and builds a session on it.
+    /// Compiles it for a target, for every shape within `dims`: symbols that are pinned to a value, and bounds of the
+    /// others, which runs determine from the shapes of their inputs.
     ///
     /// # Errors
-    /// As [`Model::compile`] and [`Session::new`].
+    /// As [`Family::new`].
+    pub fn family(&self, dims: &Dims, target: &Target, options: &Options) -> Result<Family, Error> {
+        let read = |range: &ByteRange| {
+            let mut bytes = vec![0; usize::try_from(range.len).map_err(|e| e.to_string())?];
+            self.weights.read(&ConstData::Range(*range), &mut bytes).map_err(|e| e.to_string())?;
+            Ok(bytes)
+        };
+        Ok(Family::new(&self.graph, dims, target, options, &read)?)
+    }
+
+    /// Compiles it for a device and builds a session on it. `dims` are [`Bindings`] of all symbols for one shape, or
+    /// [`Dims`] with bounds for all shapes within them.
+    ///
+    /// # Errors
+    /// As [`Model::family`] and [`Session::new`].
     pub fn session(
         &self,
         device: &Device,
-        dims: &Bindings,
+        dims: impl Into<Dims>,
         options: SessionOptions,
     ) -> Result<Session, Error> {
-        let program = self.compile(dims, device.target(), Options::default())?;
-        Session::new(device, program, &self.weights, options)
+        let family = self.family(&dims.into(), device.target(), &Options::default())?;
+        Session::new(device, family, &self.weights, options)
     }
 }

@@ -1,15 +1,19 @@
 //! Sessions: programs on a Vulkan device or on the host, used in the same way.
 
-use bayplan_compile::Program;
-use bayplan_engine::SessionOptions;
+use std::sync::Arc;
+
+use bayplan_compile::{Family, FunctionId, Program};
+use bayplan_engine::{Counters, OutputError, SessionOptions, Usage};
 use bayplan_graph::{DType, Tensor};
 use bayplan_record::{Recording, Summary};
 use bayplan_weights::Store;
 
 use crate::device::{Device, Kind};
 use crate::error::Error;
+use crate::tensors::{Buffer, DeviceTensor, Input, Kept, Owned};
 
-/// A program on a device: memory allocated, weights loaded, and on a Vulkan device kernels compiled and commands recorded.
+/// A model on a device, for every shape within its bounds: memory allocated, weights loaded, and on a Vulkan device kernels
+/// compiled and commands recorded.
 ///
 /// A session may be moved to another thread. Dropping it ends its recording and frees its memory.
 pub struct Session {
@@ -25,57 +29,136 @@ enum Executor {
 }
 
 impl Session {
-    /// Builds a session: everything a run needs is allocated, compiled and recorded here.
+    /// Builds a session: everything a run needs is allocated, compiled and recorded here. `family` is what
+    /// [`Model::family`](crate::Model::family) makes, shared or not, or one [`Program`].
     ///
     /// If the folder of recordings cannot be written, the session is built without one ([`Recording::refused`] says why).
     ///
     /// # Errors
-    /// The program was compiled for another target or is not sound, memory does not suffice, a weight cannot be read, the
-    /// file to record to cannot be written, or the driver fails.
+    /// The family was compiled for another target or is not sound, some dim has no upper bound while no memory is given,
+    /// memory does not suffice, a weight cannot be read, the file to record to cannot be written, or the driver fails.
     pub fn new(
         device: &Device,
-        program: Program,
+        family: impl Into<Arc<Family>>,
         weights: &Store,
         options: SessionOptions,
     ) -> Result<Self, Error> {
         let executor = match &device.0 {
             Kind::Vulkan(own) => {
-                Executor::Vulkan(bayplan_engine::Session::new(own, program, weights, options)?)
+                Executor::Vulkan(bayplan_engine::Session::new(own, family, weights, options)?)
             }
             Kind::Host(_) => {
                 #[cfg(feature = "faults")]
                 if let Some(fault) = options.fault {
                     return Err(bayplan_engine::EngineError::Fault { fault: fault.name() }.into());
                 }
-                let SessionOptions { recording, timeout, .. } = options;
-                let options = bayplan_host::SessionOptions {
-                    recording,
-                    timeout,
-                    ..bayplan_host::SessionOptions::default()
-                };
-                Executor::Host(bayplan_host::Session::new(program, weights, options)?)
+                let SessionOptions { recording, timeout, shapes, outputs, memory, .. } = options;
+                let options = bayplan_host::SessionOptions { recording, timeout, shapes, outputs, memory };
+                Executor::Host(bayplan_host::Session::new(family, weights, options)?)
             }
         };
         Ok(Self { device: device.clone(), executor })
     }
 
-    /// Runs the program once: writes all inputs, computes, waits. The outputs are lent until the next run.
+    /// Runs the model once, at the shape of its inputs: writes all inputs, computes, waits. The outputs are lent until the
+    /// next run.
     ///
     /// # Errors
-    /// An input is missing, unknown, given twice, or of another type or shape than the program's (nothing was written
-    /// then); the run exceeds its time limit; the device is lost.
+    /// As [`Session::call`].
     pub fn run(&mut self, inputs: &[(&str, &Tensor)]) -> Result<Outputs<'_>, Error> {
+        self.run_into(inputs, &mut [])
+    }
+
+    /// The same for one of the model's functions.
+    ///
+    /// # Errors
+    /// As [`Session::call`].
+    pub fn run_function(
+        &mut self,
+        function: FunctionId,
+        inputs: &[(&str, &Tensor)],
+    ) -> Result<Outputs<'_>, Error> {
+        self.call(function, &hosted(inputs), &mut [])
+    }
+
+    /// Runs the model once. Outputs with the policy [`Into`](crate::OutputPolicy::Into) are written straight into the
+    /// buffers given for them.
+    ///
+    /// # Errors
+    /// As [`Session::call`].
+    pub fn run_into(
+        &mut self,
+        inputs: &[(&str, &Tensor)],
+        into: &mut [(&str, &mut DeviceTensor)],
+    ) -> Result<Outputs<'_>, Error> {
+        self.call(FunctionId::default(), &hosted(inputs), into)
+    }
+
+    /// Runs a function once, with inputs and outputs wherever they lie.
+    ///
+    /// # Errors
+    /// Before anything is written: an input is missing, unknown, given twice, or of another type or shape than the model's,
+    /// a dim is outside its bounds ([`Error::Input`]); the shape needs more memory than the session was given
+    /// ([`Error::Budget`]); a buffer for an output is missing or does not fit, or the output arena is full
+    /// ([`Error::Output`]). Later: the run exceeds its time limit; the device is lost.
+    pub fn call(
+        &mut self,
+        function: FunctionId,
+        inputs: &[(&str, Input<'_>)],
+        into: &mut [(&str, &mut DeviceTensor)],
+    ) -> Result<Outputs<'_>, Error> {
+        let mut buffers = into.iter_mut().map(|(name, tensor)| (*name, &mut tensor.0));
         Ok(Outputs(match &mut self.executor {
-            Executor::Vulkan(session) => Lent::Vulkan(session.run(inputs)?),
-            Executor::Host(session) => Lent::Host(session.run(inputs)?),
+            Executor::Vulkan(session) => {
+                let copies = copied(inputs, |input| input.vulkan().is_none())?;
+                let inputs = with_copies(inputs, &copies, Input::vulkan);
+                let mut buffers = elsewhere(&mut buffers, |buffer| match buffer {
+                    Buffer::Vulkan(own) => Some(own),
+                    Buffer::Host(_) => None,
+                })?;
+                Lent::Vulkan(session.call(function, &inputs, &mut buffers)?)
+            }
+            Executor::Host(session) => {
+                let copies = copied(inputs, |input| input.host().is_none())?;
+                let inputs = with_copies(inputs, &copies, Input::host);
+                let mut buffers = elsewhere(&mut buffers, |buffer| match buffer {
+                    Buffer::Host(own) => Some(own),
+                    Buffer::Vulkan(_) => None,
+                })?;
+                Lent::Host(session.call(function, &inputs, &mut buffers)?)
+            }
         }))
     }
 
-    /// The program.
+    /// What it serves.
+    pub fn family(&self) -> &Family {
+        match &self.executor {
+            Executor::Vulkan(session) => session.family(),
+            Executor::Host(session) => session.family(),
+        }
+    }
+
+    /// The program of the last run's shape; before the first run, that which loaded the weights.
     pub fn program(&self) -> &Program {
         match &self.executor {
             Executor::Vulkan(session) => session.program(),
             Executor::Host(session) => session.program(),
+        }
+    }
+
+    /// How full its output arena is.
+    pub fn output_usage(&self) -> Usage {
+        match &self.executor {
+            Executor::Vulkan(session) => session.output_usage(),
+            Executor::Host(session) => session.output_usage(),
+        }
+    }
+
+    /// What it has allocated, compiled and recorded so far.
+    pub fn counters(&self) -> Counters {
+        match &self.executor {
+            Executor::Vulkan(session) => session.counters(),
+            Executor::Host(session) => session.counters(),
         }
     }
 
@@ -109,8 +192,51 @@ impl Session {
     }
 }
 
-/// The outputs of the last run. They lie in the session's arena and are lent: the borrow checker keeps the session from
-/// running again while they are held. [`Output::to_tensor`] takes a copy.
+fn hosted<'a>(inputs: &[(&'a str, &'a Tensor)]) -> Vec<(&'a str, Input<'a>)> {
+    inputs.iter().map(|&(name, tensor)| (name, Input::Host(tensor))).collect()
+}
+
+/// Copies of the inputs that the session cannot reach.
+fn copied(
+    inputs: &[(&str, Input<'_>)],
+    elsewhere: impl Fn(Input<'_>) -> bool,
+) -> Result<Vec<Option<Tensor>>, Error> {
+    inputs.iter().map(|&(_, input)| elsewhere(input).then(|| input.to_tensor()).transpose()).collect()
+}
+
+/// The inputs as the session takes them, copies instead of those that it cannot reach.
+fn with_copies<'a, I>(
+    inputs: &'a [(&str, Input<'a>)],
+    copies: &'a [Option<Tensor>],
+    own: impl Fn(Input<'a>) -> Option<I>,
+) -> Vec<(&'a str, I)> {
+    let reached = |(&(name, input), copy): (&'a (&str, Input<'a>), &'a Option<Tensor>)| {
+        let reached = copy.as_ref().map_or(input, Input::Host);
+        own(reached).map(|input| (name, input))
+    };
+    inputs.iter().zip(copies).filter_map(reached).collect()
+}
+
+/// The buffers as the session takes them; each must be of its device.
+fn elsewhere<'a, B>(
+    buffers: &mut dyn Iterator<Item = (&'a str, &'a mut Buffer)>,
+    own: impl Fn(&'a mut Buffer) -> Option<&'a mut B>,
+) -> Result<Vec<(&'a str, &'a mut B)>, Error> {
+    let reach = |(name, buffer): (&'a str, &'a mut Buffer)| {
+        let reached = own(buffer).ok_or_else(|| OutputError::IntoElsewhere { name: name.into() })?;
+        Ok((name, reached))
+    };
+    buffers.map(reach).collect()
+}
+
+/// The outputs of the last run, where their policies put them ([`OutputPolicy`](crate::OutputPolicy)).
+///
+/// - `Borrow`, the default: in the session's arena, lent. The borrow checker keeps the session from running again while they
+///   are held; [`Output::to_tensor`] takes a copy.
+/// - `Own`: [`Outputs::take`] gives them away; those not taken are freed with the outputs.
+/// - `Into`: in the caller's buffers, and not among these.
+///
+/// Holding an output across a run does not compile:
 ///
 /// ```compile_fail,E0499
 /// # fn twice(session: &mut bayplan::Session) -> Result<(), bayplan::Error> {
@@ -144,7 +270,16 @@ impl Outputs<'_> {
         self.iter().find(|output| output.name() == name)
     }
 
-    /// All outputs, in the model's order.
+    /// Takes an output with the policy `Own`: it is the caller's as long as it likes. `None` where the output has another
+    /// policy, is taken already, or does not exist.
+    pub fn take(&mut self, name: &str) -> Option<Owned> {
+        Some(Owned(match &mut self.0 {
+            Lent::Vulkan(outputs) => Kept::Vulkan(outputs.take(name)?),
+            Lent::Host(outputs) => Kept::Host(outputs.take(name)?),
+        }))
+    }
+
+    /// All outputs but those that were taken or lie in the caller's buffers, in the model's order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Output<'_>> {
         let all: Vec<Output<'_>> = match &self.0 {
             Lent::Vulkan(outputs) => outputs.iter().map(|output| Output(One::Vulkan(output))).collect(),

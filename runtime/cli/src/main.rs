@@ -10,6 +10,7 @@ mod latencies;
 mod npy;
 mod out;
 mod outputs;
+mod shapes;
 
 use std::process::ExitCode;
 

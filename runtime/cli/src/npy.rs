@@ -40,6 +40,26 @@ const ALIGNMENT: usize = 64;
 /// What is wrong with the file and what to do, for people.
 pub(crate) fn read(path: &Path) -> Result<Tensor, String> {
     let fail = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
+    let (mut file, bytes, header) = open(path)?;
+    let size = header.shape.iter().try_fold(header.dtype.size(), |bytes, &dim| bytes.checked_mul(dim));
+    // Checked before anything is allocated for it.
+    let size = size.filter(|&size| size as u64 <= bytes).ok_or_else(|| fail(&SHORT))?;
+    let mut data = vec![0; size];
+    file.read_exact(&mut data).map_err(|_| fail(&SHORT))?;
+    Tensor::new(header.dtype, header.shape, data).map_err(|e| fail(&e))
+}
+
+/// The dimensions of the array in a `.npy` file, of which only the header is read.
+///
+/// # Errors
+/// What is wrong with the file and what to do, for people.
+pub(crate) fn shape(path: &Path) -> Result<Vec<usize>, String> {
+    open(path).map(|(_, _, header)| header.shape)
+}
+
+/// A file after its header, its bytes, and the header.
+fn open(path: &Path) -> Result<(BufReader<File>, u64, Header), String> {
+    let fail = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
     // Asked before it is opened: opening a pipe waits for its other end.
     let meta = std::fs::metadata(path).map_err(|e| fail(&e))?;
     if !meta.is_file() {
@@ -47,12 +67,7 @@ pub(crate) fn read(path: &Path) -> Result<Tensor, String> {
     }
     let mut file = BufReader::new(File::open(path).map_err(|e| fail(&e))?);
     let header = read_header(&mut file).map_err(|e| fail(&e))?;
-    let size = header.shape.iter().try_fold(header.dtype.size(), |bytes, &dim| bytes.checked_mul(dim));
-    // Checked before anything is allocated for it.
-    let size = size.filter(|&bytes| bytes as u64 <= meta.len()).ok_or_else(|| fail(&SHORT))?;
-    let mut data = vec![0; size];
-    file.read_exact(&mut data).map_err(|_| fail(&SHORT))?;
-    Tensor::new(header.dtype, header.shape, data).map_err(|e| fail(&e))
+    Ok((file, meta.len(), header))
 }
 
 const SHORT: &str = "it is shorter than its header says; it is incomplete, save it again";

@@ -191,7 +191,7 @@ pub(crate) fn assemble(
         uploads,
         load: Stage { dispatches: load, plan: placement.load.plan },
         schedule: Schedule::given(&run),
-        copies: copies::list(lowered, &stages.run, &specs),
+        copies: copies::list(lowered, &stages.run, alike, &specs),
         run,
         contents,
         inputs,

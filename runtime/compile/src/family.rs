@@ -35,6 +35,26 @@ pub struct Dims {
     pub bounds: Scope,
 }
 
+/// One shape, with a value for each symbol.
+impl From<&Bindings> for Dims {
+    fn from(pinned: &Bindings) -> Self {
+        Self { pinned: pinned.clone(), bounds: Scope::new() }
+    }
+}
+
+/// All shapes within bounds.
+impl From<Scope> for Dims {
+    fn from(bounds: Scope) -> Self {
+        Self { pinned: Bindings::new(), bounds }
+    }
+}
+
+impl From<&Dims> for Dims {
+    fn from(dims: &Dims) -> Self {
+        dims.clone()
+    }
+}
+
 /// A function of a family, by its index. 0 is the model itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FunctionId(pub u32);

@@ -28,7 +28,7 @@ impl OutputMemory {
         if bytes > 0 {
             blocks.push(Arc::new(device.vulkan.create_buffer(NAME, bytes, Location::Device)?));
         }
-        let pool = OutputPool::new(align, OutputArena { bytes, ..options });
+        let pool = OutputPool::new(align, options);
         Ok(Self { pool, blocks, align, growths: 0 })
     }
 

@@ -108,7 +108,7 @@ pub enum HostError {
     /// An output cannot go where it should.
     Output(OutputError),
     /// The shape needs more memory than the session was given.
-    OverBudget(OverBudget),
+    Budget(OverBudget),
     /// The model has no program for the shape.
     Compile(CompileError),
     /// A caller's buffer does not take what is to be written there.
@@ -189,7 +189,7 @@ impl fmt::Display for HostError {
             Self::NotLoaded => f.write_str("the weights are not loaded; load them before the first run"),
             Self::Input(e) => e.fmt(f),
             Self::Output(e) => e.fmt(f),
-            Self::OverBudget(e) => e.fmt(f),
+            Self::Budget(e) => e.fmt(f),
             Self::Compile(e) => e.fmt(f),
             Self::Buffer { problem } => {
                 write!(
@@ -217,7 +217,7 @@ impl std::error::Error for HostError {
         match self {
             Self::Input(e) => Some(e),
             Self::Output(e) => Some(e),
-            Self::OverBudget(e) => Some(e),
+            Self::Budget(e) => Some(e),
             Self::Compile(e) => Some(e),
             Self::Recording(e) => Some(e),
             _ => None,
@@ -239,7 +239,7 @@ impl From<OutputError> for HostError {
 
 impl From<OverBudget> for HostError {
     fn from(e: OverBudget) -> Self {
-        Self::OverBudget(e)
+        Self::Budget(e)
     }
 }
 

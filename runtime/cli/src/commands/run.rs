@@ -25,7 +25,7 @@ use crate::args::{ModelOptions, RunOptions};
 use crate::exit::{Failure, Outcome};
 use crate::latencies::Latencies;
 use crate::out::{self, Progress};
-use crate::{dims, inputs, npy, outputs};
+use crate::{dims, inputs, npy, outputs, shapes};
 
 pub(crate) fn run(options: &RunOptions) -> Outcome {
     if options.watch {
@@ -40,7 +40,8 @@ pub(crate) fn run(options: &RunOptions) -> Outcome {
     let mut progress = Progress::new(options.quiet);
     progress.stage("reading the model");
     let model = open_model(&options.model.model)?;
-    let known = dims::known(model.graph(), &options.model)?;
+    let mut known = dims::known(model.graph(), &options.model)?;
+    shapes::tell(model.graph(), &mut known, &options.inputs)?;
     let device = open(&options.model)?;
     let begun = Instant::now();
     progress.stage("compiling");

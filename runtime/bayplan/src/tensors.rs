@@ -1,0 +1,183 @@
+//! Tensors that outlive a run: outputs that are kept, and the caller's own buffers.
+
+use bayplan_graph::{DType, Tensor};
+
+use crate::error::Error;
+
+/// An output that the caller keeps: a slot of the session's output arena, exactly as large as it is. It may outlive the
+/// session's next runs and the session itself, be sent to another thread, and be given as an input. Dropped, its slot is
+/// free again.
+pub struct Owned(pub(crate) Kept);
+
+pub(crate) enum Kept {
+    Vulkan(bayplan_engine::Owned),
+    Host(bayplan_host::Owned),
+}
+
+/// Memory of a device for elements of one type, made by [`Device::tensor`](crate::Device::tensor). A run writes an output
+/// with the policy [`Into`](crate::OutputPolicy::Into) straight into it, or reads an input from it. It has the bytes of the
+/// shape that it was made with; a run may write any shape that fits, which is its shape then.
+///
+/// While a run's outputs are held, its buffers can be read:
+///
+/// ```no_run
+/// # fn main() -> Result<(), bayplan::Error> {
+/// # let (device, mut session): (bayplan::Device, bayplan::Session) = todo!();
+/// let mut buffer = device.tensor(bayplan::DType::F32, &[256])?;
+/// session.run_into(&[], &mut [("y", &mut buffer)])?;
+/// let y = buffer.to_tensor()?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// The same buffer cannot be read while it is lent to a run:
+///
+/// ```compile_fail,E0502
+/// # fn main() -> Result<(), bayplan::Error> {
+/// # let (device, mut session): (bayplan::Device, bayplan::Session) = todo!();
+/// let mut buffer = device.tensor(bayplan::DType::F32, &[256])?;
+/// let mut into = [("y", &mut buffer)];
+/// let y = buffer.to_tensor()?;
+/// session.run_into(&[], &mut into)?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct DeviceTensor(pub(crate) Buffer);
+
+pub(crate) enum Buffer {
+    Vulkan(bayplan_engine::DeviceTensor),
+    Host(bayplan_host::DeviceTensor),
+}
+
+/// An input of a run, wherever it lies. One on another device than the session's is copied through host memory.
+#[derive(Clone, Copy)]
+pub enum Input<'a> {
+    /// In host memory.
+    Host(&'a Tensor),
+    /// An output of an earlier run that was kept.
+    Owned(&'a Owned),
+    /// In a buffer of the caller's.
+    Device(&'a DeviceTensor),
+}
+
+macro_rules! both {
+    ($kind:ident, $value:expr, $own:ident => $result:expr) => {
+        match $value {
+            $kind::Vulkan($own) => $result,
+            $kind::Host($own) => $result,
+        }
+    };
+}
+
+impl Owned {
+    /// The output's name in the model.
+    pub fn name(&self) -> &str {
+        both!(Kept, &self.0, own => own.name())
+    }
+
+    /// Its element type in the model.
+    pub fn dtype(&self) -> DType {
+        both!(Kept, &self.0, own => own.dtype())
+    }
+
+    /// Its dimensions, in elements.
+    pub fn shape(&self) -> &[usize] {
+        both!(Kept, &self.0, own => own.shape())
+    }
+
+    /// The bytes that it takes of the output arena, exactly.
+    pub fn bytes(&self) -> u64 {
+        both!(Kept, &self.0, own => own.bytes())
+    }
+
+    /// A copy in host memory.
+    ///
+    /// # Errors
+    /// The device is lost, or the tensor is larger than bayplan's tensors may be.
+    pub fn to_tensor(&self) -> Result<Tensor, Error> {
+        Ok(both!(Kept, &self.0, own => own.to_tensor()?))
+    }
+}
+
+impl DeviceTensor {
+    /// Its element type.
+    pub fn dtype(&self) -> DType {
+        both!(Buffer, &self.0, own => own.dtype())
+    }
+
+    /// The dimensions of what was written last, in elements.
+    pub fn shape(&self) -> &[usize] {
+        both!(Buffer, &self.0, own => own.shape())
+    }
+
+    /// Bytes of elements that it has room for, in device memory.
+    pub fn capacity(&self) -> u64 {
+        both!(Buffer, &self.0, own => own.capacity())
+    }
+
+    /// Writes a tensor of its type and of a shape that fits.
+    ///
+    /// # Errors
+    /// The type differs or the elements do not fit (nothing was written then), or the device is lost.
+    pub fn write(&mut self, tensor: &Tensor) -> Result<(), Error> {
+        both!(Buffer, &mut self.0, own => own.write(tensor)?);
+        Ok(())
+    }
+
+    /// A copy in host memory.
+    ///
+    /// # Errors
+    /// The device is lost, on the host nothing was written yet, or the tensor is larger than bayplan's tensors may be.
+    pub fn to_tensor(&self) -> Result<Tensor, Error> {
+        Ok(both!(Buffer, &self.0, own => own.to_tensor()?))
+    }
+}
+
+impl<'a> Input<'a> {
+    /// The input for a session on a Vulkan device, unless it must be copied.
+    pub(crate) fn vulkan(self) -> Option<bayplan_engine::Input<'a>> {
+        match self {
+            Self::Host(tensor) => Some(tensor.into()),
+            Self::Owned(Owned(Kept::Vulkan(own))) => Some(own.into()),
+            Self::Device(DeviceTensor(Buffer::Vulkan(own))) => Some(own.into()),
+            Self::Owned(_) | Self::Device(_) => None,
+        }
+    }
+
+    /// The input for a session on the host, unless it must be copied.
+    pub(crate) fn host(self) -> Option<bayplan_host::Input<'a>> {
+        match self {
+            Self::Host(tensor) => Some(tensor.into()),
+            Self::Owned(Owned(Kept::Host(own))) => Some(own.into()),
+            Self::Device(DeviceTensor(Buffer::Host(own))) => Some(own.into()),
+            Self::Owned(_) | Self::Device(_) => None,
+        }
+    }
+
+    /// A copy in host memory.
+    pub(crate) fn to_tensor(self) -> Result<Tensor, Error> {
+        match self {
+            Self::Host(tensor) => Ok(tensor.clone()),
+            Self::Owned(own) => own.to_tensor(),
+            Self::Device(own) => own.to_tensor(),
+        }
+    }
+}
+
+impl<'a> From<&'a Tensor> for Input<'a> {
+    fn from(tensor: &'a Tensor) -> Self {
+        Self::Host(tensor)
+    }
+}
+
+impl<'a> From<&'a Owned> for Input<'a> {
+    fn from(owned: &'a Owned) -> Self {
+        Self::Owned(owned)
+    }
+}
+
+impl<'a> From<&'a DeviceTensor> for Input<'a> {
+    fn from(tensor: &'a DeviceTensor) -> Self {
+        Self::Device(tensor)
+    }
+}

@@ -1,0 +1,73 @@
+//! Dims that the files given for inputs tell.
+
+use std::path::Path;
+
+use bayplan_compile::Dims;
+use bayplan_graph::Graph;
+
+use crate::exit::Failure;
+use crate::inputs::shown;
+use crate::npy;
+
+/// Gives symbols that have no value yet and that are a dimension of an input with a file (`NAME=FILE`) the size in the
+/// file. Sizes that contradict each other are refused when the tensors are read.
+///
+/// # Errors
+///
+/// A file cannot be read, or a size in it lies outside the bounds of its symbol.
+pub(crate) fn tell(graph: &Graph, dims: &mut Dims, inputs: &[String]) -> Result<(), Failure> {
+    for &id in &graph.inputs {
+        let value = graph.value(id);
+        let file = |word: &'_ String| Some(word.strip_prefix(&*value.name)?.strip_prefix('=')?.to_owned());
+        let (Some(ty), Some(file)) = (&value.ty, inputs.iter().find_map(file)) else { continue };
+        let shape = npy::shape(Path::new(&file)).map_err(Failure::new)?;
+        for (declared, &size) in ty.shape.iter().zip(&shape) {
+            let Some(symbol) = declared.as_symbol() else { continue };
+            if dims.pinned.get(symbol).is_some() {
+                continue;
+            }
+            let bounds = dims.bounds.get(symbol);
+            let Some(size) = i64::try_from(size).ok().filter(|&size| bounds.contains(size)) else {
+                let symbol = shown(symbol);
+                return Err(Failure::new(format!("{file}: {symbol} is {size}, outside its bounds {bounds}")));
+            };
+            dims.pinned.set(symbol, size);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use bayplan_expr::{Bindings, Bounds, Expr};
+    use bayplan_graph::{DType, Tensor, TensorType, Value, ValueId, ValueSource};
+
+    use super::*;
+
+    #[test]
+    fn files_tell_the_dims_that_no_word_gives() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("x.npy");
+        npy::write(&file, &Tensor::zeros(DType::F32, vec![3, 5, 5]).expect("zeros")).expect("a file");
+        let shape = [Expr::symbol("batch"), Expr::symbol("n"), Expr::symbol("n")].to_vec();
+        let ty = Some(TensorType { dtype: DType::F32, shape });
+        let mut graph = Graph::default();
+        graph.values.push(Value { name: "x".into(), source: ValueSource::Input, ty, contents: None });
+        graph.inputs.push(ValueId(0));
+        let word = format!("x={}", file.display());
+        let told = |mut dims: Dims, input: &str| {
+            tell(&graph, &mut dims, &[input.to_owned()])
+                .map(|()| dims.pinned)
+                .map_err(|failure| failure.parts().0.to_owned())
+        };
+        let both = Bindings::new().with("batch", 3).with("n", 5);
+        assert_eq!(told(Dims::default(), &word), Ok(both));
+        let given = Dims { pinned: Bindings::new().with("n", 4), ..Dims::default() };
+        assert_eq!(told(given, &word), Ok(Bindings::new().with("batch", 3).with("n", 4)));
+        assert_eq!(told(Dims::default(), "y=none.npy"), Ok(Bindings::new()), "refused later, by name");
+        assert!(told(Dims::default(), "x=none.npy").expect_err("no file").contains("none.npy"));
+        let mut narrow = Dims::default();
+        narrow.bounds.declare("n", Bounds::between(1, 4)).expect("bounds");
+        assert!(told(narrow, &word).expect_err("beyond").contains("n is 5, outside its bounds"));
+    }
+}
