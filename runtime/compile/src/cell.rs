@@ -181,7 +181,7 @@ impl Cell {
         let mut formulas = symbols.leave();
         formulas.keep(made.sizes());
         let scope = within(scope, formulas.guards());
-        let plan = if reference.is_empty() { None } else { plan(buffers, &scope, options)? };
+        let plan = if reference.is_empty() { None } else { plan(&buffers, &scope, options)? };
         let shape = Shape { values: &Values::default(), dims, target, alike: &made.alike, reference: &[] };
         let first = made.program(&graph, made.placement.clone(), shape, &mut |_| {})?;
         Ok(Self { first, graph, made, formulas, plan })
@@ -374,13 +374,14 @@ impl Convert<Size> for Sizes {
     }
 }
 
-/// How buffers are laid out for all shapes; `None` where no arithmetic of 64 bits holds their sizes.
+/// How buffers are laid out for all shapes, up to a horizon where symbols have no upper bound; `None` where no
+/// arithmetic of 64 bits holds their sizes.
 fn plan(
-    buffers: Vec<SymbolicBuffer>,
+    buffers: &[SymbolicBuffer],
     scope: &Scope,
     options: &Options,
 ) -> Result<Option<SymbolicPlan>, CompileError> {
-    match SymbolicProblem::new(buffers, scope.clone()) {
+    match SymbolicProblem::open(buffers, scope) {
         Ok(problem) => Ok(Some(SymbolicPlan::solve(problem, options.effort))),
         // Shapes are planned one by one then.
         Err(SymbolicError::Unbounded { .. } | SymbolicError::Problem(_)) => Ok(None),
