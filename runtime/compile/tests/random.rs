@@ -7,7 +7,7 @@ mod common;
 #[allow(dead_code, unreachable_pub, reason = "the tests across rooms use more of it")]
 mod draw;
 #[path = "../../../tests/src/random.rs"]
-#[allow(dead_code, reason = "the tests across rooms use more of it")]
+#[allow(dead_code, unreachable_pub, reason = "the tests across rooms use more of it")]
 mod random;
 
 use bayplan_graph::op::Op;
