@@ -162,6 +162,33 @@ impl Session {
         }
     }
 
+    /// All bytes of the activations, for tests.
+    ///
+    /// # Errors
+    /// The last run did not end, or the driver fails.
+    #[cfg(feature = "inspect")]
+    pub fn activations(&mut self) -> Result<Vec<u8>, Error> {
+        Ok(match &mut self.executor {
+            Executor::Vulkan(session) => session.activations()?,
+            Executor::Host(session) => {
+                let words = session.machine().arena(bayplan_compile::Arena::Activations);
+                words.iter().flat_map(|word| word.to_ne_bytes()).collect()
+            }
+        })
+    }
+
+    /// Overwrites all bytes of the activations, for tests; the host poisons what is dead by itself.
+    ///
+    /// # Errors
+    /// The last run did not end, or the driver fails.
+    #[cfg(feature = "inspect")]
+    pub fn fill_activations(&mut self, byte: u8) -> Result<(), Error> {
+        match &mut self.executor {
+            Executor::Vulkan(session) => Ok(session.fill_activations(byte)?),
+            Executor::Host(_) => Ok(()),
+        }
+    }
+
     /// The device it runs on.
     pub fn device(&self) -> &Device {
         &self.device

@@ -70,6 +70,12 @@ impl Arenas {
         Arena::ALL.into_iter().find_map(|arena| Some((arena, of(arena)?.start)))
     }
 
+    /// The buffers of an arena, in order.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn of(&self, arena: Arena) -> impl Iterator<Item = &Buffer> {
+        self.0[arena.index()].iter().map(|block| &block.buffer)
+    }
+
     /// All buffers.
     pub(crate) fn buffers(&self) -> impl Iterator<Item = &Buffer> + Clone {
         self.0.iter().flatten().map(|block| &block.buffer)

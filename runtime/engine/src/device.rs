@@ -119,9 +119,9 @@ impl Device {
         self.instance.message_count()
     }
 
-    /// Compute pipelines made on it so far.
+    /// Compute pipelines made on it so far, counted where the driver makes them.
     pub fn pipelines_made(&self) -> u64 {
-        self.pipelines.made()
+        self.vulkan.pipelines_created()
     }
 
     /// What moves bytes of tensors that lie in memory as this one does.

@@ -20,6 +20,7 @@ use crate::instruments::{Instruments, Places};
 use crate::load::{copy, load};
 use crate::outputs::tensor;
 use crate::params::Params;
+use crate::ports::write_contents;
 use crate::transfer::{CHUNK, Transfer, finish};
 
 /// A stage of a program.
@@ -132,7 +133,8 @@ impl Inspection {
         self.submit(&one[0].name, one)
     }
 
-    /// Executes the whole run stage as one submission with the program's barriers, as a session does at each run.
+    /// Executes the whole run stage as one submission with the program's barriers, as a session does at each run: what
+    /// follows from the shape is written first.
     ///
     /// # Errors
     /// A dispatch binds bytes outside an arena, or the driver fails.
@@ -141,6 +143,7 @@ impl Inspection {
         if dispatches.is_empty() {
             return Ok(());
         }
+        write_contents(&self.program, &self.arenas, &self.transfer)?;
         self.submit(&self.program.name, dispatches)
     }
 

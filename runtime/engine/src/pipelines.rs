@@ -1,7 +1,6 @@
 //! Compute pipelines, each made once for all sessions of a device.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bayplan_compile::Program;
@@ -15,23 +14,12 @@ const MOST: usize = 4096;
 
 /// The pipelines of a device, by kernel. A clone is the same collection.
 #[derive(Clone, Default)]
-pub(crate) struct Pipelines(Arc<Shared>);
-
-#[derive(Default)]
-struct Shared {
-    known: Mutex<HashMap<Kernel, Pipeline>>,
-    made: AtomicU64,
-}
+pub(crate) struct Pipelines(Arc<Mutex<HashMap<Kernel, Pipeline>>>);
 
 impl Pipelines {
     /// One pipeline for each kernel of a program, in order; those that were never made are compiled.
     pub(crate) fn of(&self, device: &Device, program: &Program) -> Result<Vec<Pipeline>, EngineError> {
         program.kernels.iter().map(|kernel| self.pipeline(device, kernel)).collect()
-    }
-
-    /// How many were made so far.
-    pub(crate) fn made(&self) -> u64 {
-        self.0.made.load(Ordering::Relaxed)
     }
 
     fn pipeline(&self, device: &Device, kernel: &Kernel) -> Result<Pipeline, EngineError> {
@@ -40,7 +28,6 @@ impl Pipelines {
         }
         // Not under the lock: another session need not wait for a compiler.
         let made = compile(device, kernel)?;
-        self.0.made.fetch_add(1, Ordering::Relaxed);
         let mut known = self.known();
         if known.len() >= MOST {
             // Sessions keep what they use alive.
@@ -52,7 +39,7 @@ impl Pipelines {
 
     fn known(&self) -> MutexGuard<'_, HashMap<Kernel, Pipeline>> {
         // Every change of the collection is whole.
-        self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -103,7 +103,7 @@ impl Given<'_, '_, '_> {
 }
 
 impl Bound {
-    /// Writes the inputs where the run reads them.
+    /// Writes the inputs, and what follows from the shape, where the run reads them.
     pub(crate) fn write(
         &self,
         program: &Program,
@@ -131,8 +131,21 @@ impl Bound {
                 _ => {}
             }
         }
-        Ok(())
+        write_contents(program, arenas, transfer)
     }
+}
+
+/// Writes the tensors that follow from the shape alone, which runs may overwrite as they may their inputs.
+pub(crate) fn write_contents(
+    program: &Program,
+    arenas: &Arenas,
+    transfer: &Transfer,
+) -> Result<(), EngineError> {
+    for own in program.contents.iter().filter(|own| !own.bytes.is_empty()) {
+        let (buffer, at) = arenas.place(own.window.arena, own.window.offset)?;
+        transfer.write(buffer, at, &widen(own.dtype, &own.bytes))?;
+    }
+    Ok(())
 }
 
 /// One given tensor for each input of a program; a program may need fewer than the model has.

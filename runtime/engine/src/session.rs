@@ -294,6 +294,35 @@ impl Session {
         self.trace.finish()
     }
 
+    /// All bytes of the activations, for tests.
+    ///
+    /// # Errors
+    /// The last run did not end, or the driver fails.
+    #[cfg(feature = "inspect")]
+    pub fn activations(&mut self) -> Result<Vec<u8>, EngineError> {
+        self.settle()?;
+        let mut all = Vec::new();
+        for buffer in self.arenas.of(Arena::Activations) {
+            let mut bytes = vec![0; buffer.size() as usize];
+            self.transfer.read(buffer, 0, &mut bytes)?;
+            all.extend(bytes);
+        }
+        Ok(all)
+    }
+
+    /// Overwrites all bytes of the activations, for tests: what runs use, they must write first.
+    ///
+    /// # Errors
+    /// The last run did not end, or the driver fails.
+    #[cfg(feature = "inspect")]
+    pub fn fill_activations(&mut self, byte: u8) -> Result<(), EngineError> {
+        self.settle()?;
+        for buffer in self.arenas.of(Arena::Activations) {
+            self.transfer.write(buffer, 0, &vec![byte; buffer.size() as usize])?;
+        }
+        Ok(())
+    }
+
     /// Has the one shape of a static model recorded before its first run, as all of a run's work that can be done before.
     fn warm(&mut self) -> Result<(), EngineError> {
         let mut functions = self.family.functions();
@@ -425,7 +454,7 @@ impl Session {
         given.bind(&shape.program, &self.device, &mut self.outputs, &self.transfer)
     }
 
-    /// Writes the inputs where the run reads them.
+    /// Writes the inputs, and what follows from the shape, where the run reads them.
     fn write(&self, index: usize, inputs: &[(&str, Input<'_>)], bound: &Bound) -> Result<(), EngineError> {
         let Some(shape) = self.shapes.get(index) else { return Err(self.lost()) };
         bound.write(&shape.program, inputs, &self.arenas, &self.transfer)

@@ -56,6 +56,8 @@ pub(crate) struct DeviceShared {
     pub(crate) cache: vk::PipelineCache,
     pub(crate) allocator: Mutex<Option<Allocator>>,
     pub(crate) allocations: Arc<AllocationLog>,
+    /// Calls of `vkCreateComputePipelines` that succeeded; each makes one.
+    pub(crate) pipelines: AtomicU64,
     debug: Option<ext::debug_utils::Device>,
     objects: Mutex<BTreeMap<u64, Object>>,
     next_object: AtomicU64,
@@ -114,6 +116,7 @@ impl Device {
             cache: vk::PipelineCache::null(),
             allocator: Mutex::new(None),
             allocations,
+            pipelines: AtomicU64::new(0),
             debug,
             objects: Mutex::default(),
             next_object: AtomicU64::new(0),
@@ -142,6 +145,12 @@ impl Device {
     #[must_use]
     pub fn drain_allocation_events(&self) -> AllocationEvents {
         self.shared.allocations.drain()
+    }
+
+    /// Compute pipelines made so far, counted where the driver makes them.
+    #[must_use]
+    pub fn pipelines_created(&self) -> u64 {
+        self.shared.pipelines.load(Ordering::Relaxed)
     }
 
     /// Names of the objects alive on the device, each with its kind before it.

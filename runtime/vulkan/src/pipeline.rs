@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use ash::vk;
 
@@ -163,7 +164,10 @@ impl PipelineShared {
         // SAFETY: pipelines do not need their modules once made (VUID-vkDestroyShaderModule-shaderModule-01092).
         unsafe { device.raw.destroy_shader_module(module, None) };
         match made {
-            Ok(pipelines) => pipelines.first().copied().ok_or_else(|| invalid("the driver made none")),
+            Ok(pipelines) => {
+                device.pipelines.fetch_add(pipelines.len() as u64, Ordering::Relaxed);
+                pipelines.first().copied().ok_or_else(|| invalid("the driver made none"))
+            }
             Err((_, vk::Result::ERROR_INVALID_SHADER_NV)) => Err(invalid("the driver refused its code")),
             Err((_, e)) => Err(Error::call("vkCreateComputePipelines", e)),
         }
