@@ -9,6 +9,7 @@
 # make bench-plan DATA=DIR  plans of all instances (CSV) in a folder and below (ARGS=--effort high)
 # make planners  100,000 random problems against the planners of TFLite, XLA and ggml (SEEDS=A..B, STEPS=N)
 # make differential  10,000 random graphs on each driver, every dispatch against the host (SEEDS=A..B, DEVICES=NAME …)
+# make shapes    10,000 random shapes of each of three models, one session each, 100 against onnxruntime (SHAPES=N, DEVICE=NAME)
 # make references, fmt, clean
 
 CARGO ?= cargo
@@ -30,8 +31,9 @@ REFERENCES := $(CURDIR)/target/references
 BAYPLAN_TEST_SEED ?=
 SEEDS ?= 0..10000
 DEVICES ?= llvmpipe SwiftShader
+SHAPES ?= 10000
 
-.PHONY: help demo test test-device lint install bench bench-exports bench-ncnn bench-plan planners differential references binaries fmt clean
+.PHONY: help demo test test-device lint install bench bench-exports bench-ncnn bench-plan planners differential shapes references binaries fmt clean
 
 help:
 	@sed -n 's/^# \(make.*\)/\1/p' Makefile
@@ -133,6 +135,11 @@ differential:
 		"$(RELEASE)/differential" --seeds $(SEEDS) --device "$$device" && \
 		"$(RELEASE)/differential" --seeds 1000000..1000300 --device "$$device" --validation || exit 1; \
 	done
+
+# Fails where a run allocates device memory or makes a pipeline, or an output is not onnxruntime's.
+shapes: references
+	@$(CARGO) build $(LOCKED) --release -p bayplan-tests --bin shapes
+	@. target/env-test.sh && BAYPLAN_TEST_REFERENCES="$(REFERENCES)" "$(RELEASE)/shapes" --shapes $(SHAPES) --device "$(or $(DEVICE),llvmpipe)" $(ARGS)
 
 fmt:
 	$(CARGO) fmt --all

@@ -1,7 +1,10 @@
 //! The ONNX graph of a decoder of Llama 3's kind, of any size, with naive attention: scores, mask and softmax of every
 //! head are tensors. Its weights are ranges of a file that need not be there.
 
+use std::path::{Path, PathBuf};
+
 use crate::onnx_file::{Attribute, Constant, Data, Dim, External, Model, Node, Type};
+use crate::random::Random;
 
 /// What a decoder is made of.
 #[derive(Clone, Copy, Debug)]
@@ -34,9 +37,36 @@ impl Decoder {
         vocabulary: 128_256,
     };
 
+    /// One of the same kind that runs in milliseconds.
+    pub const SMALL: Self =
+        Self { layers: 2, width: 64, groups: 2, kv_heads: 2, head: 16, hidden: 96, vocabulary: 97 };
+
+    /// The file and one with weights drawn from the seed, in a folder. Gives the model's path.
+    ///
+    /// # Panics
+    /// When they cannot be written.
+    pub fn write(&self, folder: &Path, seed: u64) -> PathBuf {
+        let (bytes, weights) = self.made();
+        let mut random = Random::new(seed);
+        // Sums over the width keep the scale of what they add.
+        let scale = (12.0 / self.width as f32).sqrt();
+        let drawn: Vec<u8> =
+            (0..weights / 4).flat_map(|_| ((random.unit() - 0.5) * scale).to_le_bytes()).collect();
+        let path = folder.join("model.onnx");
+        for (path, bytes) in [(&path, bytes), (&folder.join("weights.bin"), drawn)] {
+            std::fs::write(path, bytes).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        }
+        path
+    }
+
     /// The file: inputs `ids` [batch, seq], `mask` [batch, 1, 1, seq, total], `cos` and `sin` [batch, seq, head], `past_k_N`
     /// and `past_v_N` [batch, kv_heads, past, head]; outputs `logits` of the last position, `k_N` and `v_N`.
     pub fn onnx(&self) -> Vec<u8> {
+        self.made().0
+    }
+
+    /// The file, and the bytes of its weights.
+    fn made(&self) -> (Vec<u8>, u64) {
         let mut graph = Graph::default();
         graph.inputs(self);
         graph.constants(self);
@@ -50,7 +80,7 @@ impl Decoder {
         graph.weight("head", &[self.width, self.vocabulary]);
         let logits = graph.op("MatMul", &[last, "head"], "logits", vec![]);
         graph.model.outputs.push(logits);
-        graph.model.bytes()
+        (graph.model.bytes(), graph.offset)
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod backend;
 pub mod decoder;
 pub mod differential;
+pub mod draw;
 pub mod graphs;
 pub mod npy;
 pub mod onnx_file;
@@ -13,6 +14,7 @@ pub mod planners;
 pub mod program;
 pub mod random;
 pub mod session;
+pub mod shapes;
 pub mod tmux;
 
 use std::collections::BTreeMap;

@@ -43,6 +43,21 @@ pub fn read(path: &Path) -> Array {
     parse(&bytes).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
+/// Writes an array, as version 1 of the format.
+///
+/// # Panics
+/// When the file cannot be written.
+pub fn write(path: &Path, array: &Array) {
+    let extents: String = array.shape.iter().map(|extent| format!("{extent},")).collect();
+    let text = format!("{{'descr': '{}', 'fortran_order': False, 'shape': ({extents}), }}", array.dtype);
+    // Magic, version, length and header take a multiple of 64 bytes together.
+    let length = (10 + text.len() + 1).next_multiple_of(64) - 10;
+    let header = format!("{text:<width$}\n", width = length - 1);
+    let size = u16::try_from(length).expect("headers are short").to_le_bytes();
+    let bytes = [b"\x93NUMPY\x01\x00", &size[..], header.as_bytes(), &array.bytes].concat();
+    fs::write(path, bytes).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+}
+
 /// ‖out − reference‖ / ‖reference‖, Euclidean, summed in f64.
 ///
 /// # Panics
@@ -105,6 +120,19 @@ mod tests {
         let scalar =
             parse(&file("{'descr': '<i8', 'fortran_order': False, 'shape': (), }\n", &7i64.to_le_bytes()));
         assert_eq!(scalar.unwrap().i64s(), [7]);
+    }
+
+    #[test]
+    fn writes_what_it_reads() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.npy");
+        for shape in [vec![], vec![1], vec![2, 3, 0], vec![1; 40]] {
+            let count = shape.iter().product::<usize>();
+            let array = Array { dtype: "<i8".into(), shape, bytes: vec![7; 8 * count] };
+            write(&path, &array);
+            assert_eq!(read(&path), array);
+            assert_eq!((fs::metadata(&path).unwrap().len() as usize - array.bytes.len()) % 64, 0);
+        }
     }
 
     #[test]

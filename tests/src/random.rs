@@ -26,6 +26,11 @@ impl Random {
         low + self.next() % (high - low + 1)
     }
 
+    /// A number in `0..1`, of 24 bits.
+    pub fn unit(&mut self) -> f32 {
+        (self.next() >> 40) as f32 / (1u64 << 24) as f32
+    }
+
     pub(crate) fn pick<T: Copy>(&mut self, list: &[T]) -> T {
         list[self.below(list.len())]
     }
