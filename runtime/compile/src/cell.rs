@@ -20,8 +20,8 @@ use bayplan_expr::memory::{Condition, Relation};
 use bayplan_expr::{Bindings, Bounds, Expr, Scope};
 use bayplan_graph::Graph;
 use bayplan_plan::arenas::BlockPlan;
-use bayplan_plan::symbolic::{SymbolicBuffer, SymbolicError, SymbolicPlan, SymbolicProblem};
-use bayplan_plan::{Lifespan, Plan};
+use bayplan_plan::symbolic::{Replayed, SymbolicBuffer, SymbolicError, SymbolicPlan, SymbolicProblem};
+use bayplan_plan::{Lifespan, Plan, Problem};
 use bayplan_shaders::{Convert, Target};
 
 use crate::alike::Alike;
@@ -35,7 +35,7 @@ use crate::policy::Ports;
 use crate::program::{Arena, Order, Program, Schedule};
 use crate::size::{Formulas, Guard, Size, Symbols, Values};
 use crate::weights::Weights;
-use crate::{Options, concat, direct, fuse, lower, phases, schedule, simplify, split, verify};
+use crate::{Options, concat, direct, fuse, lower, paths, phases, schedule, simplify, split, verify};
 
 /// What is compiled for, whatever the shape.
 #[derive(Clone, Copy)]
@@ -130,6 +130,7 @@ pub(crate) fn program(
     read: &ReadConstant<'_>,
 ) -> Result<Program, CompileError> {
     let bound = graph.bind(dims).map_err(|e| CompileError::Bind(e.to_string()))?;
+    let bound = paths::only(bound)?;
     let (scope, reference) = (&Scope::new(), &Bindings::new());
     let source = Source { graph: &bound, symbolic: graph, scope, reference, dims };
     Ok(Cell::new(source, Purpose { target, options, read, weights: None })?.first)
@@ -183,7 +184,8 @@ impl Cell {
         let scope = within(scope, formulas.guards());
         let plan = if reference.is_empty() { None } else { plan(&buffers, &scope, options)? };
         let shape = Shape { values: &Values::default(), dims, target, alike: &made.alike, reference: &[] };
-        let first = made.program(&graph, made.placement.clone(), shape, &mut |_| {})?;
+        let whole = (&made.stages, &made.live);
+        let first = made.program(&graph, whole, made.placement.clone(), shape, &mut |_| {})?;
         Ok(Self { first, graph, made, formulas, plan })
     }
 
@@ -202,30 +204,27 @@ impl Cell {
         let (target, made) = (&self.first.target, &self.made);
         let shape =
             Shape { values: &values, dims, target, alike: &made.alike, reference: &self.first.buffers };
-        if let Some(rest) = made.without_empty(&values) {
-            // Lifespans are others then, and with them the plan.
-            let placement = place(&rest.lowered, &rest.live, &values, target, options)?;
-            done(Phase::Offsets);
-            return rest.program(&self.graph, placement, shape, done).map(Some);
-        }
+        let rest = made.without_empty(&values);
+        let (stages, live) = rest.as_ref().map_or((&made.stages, &made.live), |rest| (&rest.0, &rest.1));
         let placement = match &self.plan {
-            None => place(&made.lowered, &made.live, &values, target, options)?,
+            None => place(&made.lowered, live, &values, target, options)?,
             Some(plan) => {
-                let offsets = plan.replay(point).map_err(|e| lost(&e))?.offsets;
+                let Replayed { offsets, peak } = plan.replay(point).map_err(|e| lost(&e))?;
                 let problem = plan.problem().at(point).map_err(|e| lost(&e))?;
+                let problem = if rest.is_some() { lived(&problem, live, options)? } else { problem };
                 done(Phase::Offsets);
                 let run = Plan::from_offsets(&problem, offsets, "symbolic replay")
                     .map_err(|flaw| CompileError::Verify(flaw.to_string()))?;
                 done(Phase::Verification);
-                if run.peak > target.max_allocation {
-                    place(&made.lowered, &made.live, &values, target, options)?
+                if peak > target.max_allocation {
+                    place(&made.lowered, live, &values, target, options)?
                 } else {
-                    made.placed_as(run, &values, target)?
+                    made.placed_as((run, peak), live, &values, target)?
                 }
             }
         };
         done(Phase::Offsets);
-        made.program(&self.graph, placement, shape, done).map(Some)
+        made.program(&self.graph, (stages, live), placement, shape, done).map(Some)
     }
 
     /// Conditions under which it serves a point.
@@ -309,14 +308,16 @@ impl Made {
         sizes.0.into_inner()
     }
 
-    /// What is left where operations with nothing to write are left out; `None` where all have something.
-    fn without_empty(&self, values: &Values) -> Option<Self> {
+    /// What is left where operations with nothing to write are left out, and how long storages live then; `None` where
+    /// all have something. Two that live together then live together in the whole, too: a storage that only what is left
+    /// out touches has no bytes, or is one that the host writes, and those stay until an operation that is never left out.
+    fn without_empty(&self, values: &Values) -> Option<(Stages, Liveness)> {
         let writes = |&index: &usize| values.work(&self.lowered.operations[index]).1;
         if self.stages.run.iter().all(writes) {
             return None;
         }
-        let mut rest = self.clone();
-        rest.stages.run.retain(writes);
+        let (mut stages, mut live) = (self.stages.clone(), self.live.clone());
+        stages.run.retain(writes);
         // Operations kept before each position.
         let mut before = vec![0];
         for index in &self.stages.run {
@@ -324,21 +325,28 @@ impl Made {
         }
         let (end, at) =
             (before.last().copied().unwrap_or(0).max(1), |position: u32| before.get(position as usize));
-        for storage in rest.live.storages.iter_mut().filter(|s| s.arena() != Arena::Load) {
+        for storage in live.storages.iter_mut().filter(|s| s.arena() != Arena::Load) {
             let life = &storage.lifespan;
             let (first, last) = (at(life.start).copied().unwrap_or(0), at(life.end).copied().unwrap_or(end));
             // What nothing touches any more is there for one operation, as inputs are that nothing reads.
             let first = first.min(end - 1);
             storage.lifespan = first..last.max(first + 1);
         }
-        Some(rest)
+        Some((stages, live))
     }
 
-    /// The places of the activations as a plan says, the others as they are for all shapes.
-    fn placed_as(&self, run: Plan, values: &Values, target: &Target) -> Result<Placement, CompileError> {
-        let blocks = if run.peak > 0 { vec![run.peak] } else { Vec::new() };
+    /// The places of the activations as a plan says, the others as they are for all shapes. The arena has the bytes that
+    /// the plan has in closed form: where storages are empty, up to an alignment more than the last byte in use.
+    fn placed_as(
+        &self,
+        (run, peak): (Plan, u64),
+        live: &Liveness,
+        values: &Values,
+        target: &Target,
+    ) -> Result<Placement, CompileError> {
+        let blocks = if peak > 0 { vec![peak] } else { Vec::new() };
         let placement = self.placement.clone();
-        let external = assemble::outside(&self.lowered, &self.live, values, target, placement.guard)?;
+        let external = assemble::outside(&self.lowered, live, values, target, placement.guard)?;
         Ok(Placement { run: BlockPlan { plan: run, blocks }, external, ..placement })
     }
 
@@ -346,16 +354,28 @@ impl Made {
     fn program(
         &self,
         graph: &Graph,
+        (stages, live): (&Stages, &Liveness),
         placement: Placement,
         shape: Shape<'_>,
         done: &mut dyn FnMut(Phase),
     ) -> Result<Program, CompileError> {
-        let mut program = assemble(graph, &self.lowered, &self.stages, &self.live, placement, shape, done)?;
+        let mut program = assemble(graph, &self.lowered, stages, live, placement, shape, done)?;
         program.schedule = self.schedule.clone();
         verify(&program).map_err(|violation| CompileError::Verify(violation.to_string()))?;
         done(Phase::Verification);
         Ok(program)
     }
+}
+
+/// The same buffers with the lives that storages have where operations are left out.
+fn lived(problem: &Problem, live: &Liveness, options: &Options) -> Result<Problem, CompileError> {
+    let storages = live.storages.iter().filter(|storage| storage.arena() == Arena::Activations);
+    let end = storages.clone().map(|storage| storage.lifespan.end).max().unwrap_or(1);
+    let shorter = problem.buffers().iter().zip(storages).map(|(buffer, storage)| {
+        let life = if options.share { storage.lifespan.clone() } else { 0..end };
+        bayplan_plan::Buffer { lifespan: Lifespan::new(life.start, life.end), ..*buffer }
+    });
+    Problem::new(shorter.collect()).map_err(|e| CompileError::Plan(e.to_string()))
 }
 
 /// Collects every number of a spec.

@@ -77,6 +77,13 @@ pub enum CompileError {
         /// The shape.
         dims: Bindings,
     },
+    /// Ifs whose conditions follow from data: which of their bodies runs is not known before.
+    Branches {
+        /// The model.
+        model: String,
+        /// The nodes.
+        nodes: Vec<String>,
+    },
     /// The ways through the model's Ifs: too many, or one that cannot be taken.
     Paths(String),
     /// The finished program did not pass the verifier. This is a defect of bayplan.
@@ -136,6 +143,18 @@ impl fmt::Display for CompileError {
                 "the {arena} need more than the device allocates at once ({max} bytes), which only one shape can; give \
                  the dims values (--dim NAME=VALUE) or smaller bounds (--dim-max NAME=N)"
             ),
+            Self::Branches { model, nodes } => {
+                let mut nodes = nodes.clone();
+                nodes.dedup();
+                write!(
+                    f,
+                    "which way `{}` takes through its Ifs follows from data ({}), and one program has one way; compile a \
+                     family (Family::new, Model::family) or open a session on the model (Model::session), which choose \
+                     at each run",
+                    escape(model),
+                    listed(&nodes)
+                )
+            }
             Self::Reserved { dims } => write!(
                 f,
                 "at {dims} the program needs more memory than was reserved; this is a defect of bayplan, please report \

@@ -201,7 +201,7 @@ impl Family {
             return Err(InputError::NoFunction { number: function.0, functions: self.functions.len() });
         };
         match &member.graph {
-            Some((graph, _)) => family_dims::dims(graph, member.known(), inputs),
+            Some((graph, open)) => family_dims::dims(graph, member.known(open), inputs),
             None => match_shapes(&self.first.inputs, inputs).map(|_| self.first.dims.clone()),
         }
     }

@@ -10,13 +10,15 @@
 use std::collections::BTreeSet;
 
 use bayplan_expr::{Bindings, Expr, Scope};
-use bayplan_graph::{Graph, Tie};
+use bayplan_graph::{BindError, Constraint, Graph, Tie};
 
 use crate::inputs::{GivenShape, InputError, known_once, type_text};
 
 /// What is known of a graph's symbols before any input is.
 #[derive(Clone, Copy)]
 pub(crate) struct Known<'a> {
+    /// The graph with what is known put in.
+    pub(crate) open: &'a Graph,
     pub(crate) pinned: &'a Bindings,
     /// Bounds of the symbols.
     pub(crate) scope: &'a Scope,
@@ -54,8 +56,27 @@ pub(crate) fn dims(
     if !open.is_empty() {
         return Err(InputError::Undetermined { dims: open.into_iter().collect() });
     }
-    graph.check_constraints(&found).map_err(|e| InputError::Constraint { reason: e.to_string() })?;
+    fits(graph, known.open, &found).map_err(|reason| InputError::Constraint { reason })?;
     Ok(found)
+}
+
+/// Whether dims are those of some run: what must be equal is. Dimensions that broadcast against each other, neither of
+/// which was known to be 1 beforehand, are taken as equal.
+///
+/// # Errors
+/// Says which are not, and where.
+pub(crate) fn fits(graph: &Graph, open: &Graph, dims: &Bindings) -> Result<(), String> {
+    graph.check_constraints(dims).map_err(|e| e.to_string())?;
+    open.check_equal(dims).map_err(|e| match &e {
+        BindError::Constraint { constraint, .. } if broadcasts(open, constraint) => {
+            format!("{e}; to broadcast, a dim must be known to be 1 beforehand (--dim NAME=1)")
+        }
+        _ => e.to_string(),
+    })
+}
+
+fn broadcasts(graph: &Graph, found: &Constraint) -> bool {
+    graph.constraints.iter().any(|own| own.broadcast && (&own.a, &own.b) == (&found.a, &found.b))
 }
 
 /// Says which input makes a symbol what it is, where it must be something else.

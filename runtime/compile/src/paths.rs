@@ -20,7 +20,7 @@ mod flat;
 use std::collections::BTreeMap;
 
 use bayplan_expr::{Bindings, Bounds, Scope};
-use bayplan_graph::{Graph, Tensor};
+use bayplan_graph::{Graph, Tensor, ValueId};
 
 use crate::error::CompileError;
 use condition::{Condition, Decided};
@@ -157,6 +157,37 @@ impl Paths {
             at = if truth { then } else { other };
         }
     }
+}
+
+/// The only way through a graph whose Ifs are decided, with all inputs of the graph.
+///
+/// # Errors
+/// [`CompileError::Branches`]: an If whose condition is not known before a run.
+pub(crate) fn only(graph: Graph) -> Result<Graph, CompileError> {
+    if !flat::has_ifs(&graph) {
+        return Ok(graph);
+    }
+    let (paths, open) = (Paths::new(&graph)?, |point: &Point| match point {
+        Point::Ask { node, .. } => Some(node.clone()),
+        Point::Run(_) | Point::Closed(_) => None,
+    });
+    let nodes: Vec<String> = paths.points.iter().filter_map(open).collect();
+    let (Some(PathFunction { graph: mut only, .. }), true) =
+        (paths.functions.into_iter().next(), nodes.is_empty())
+    else {
+        return Err(CompileError::Branches { model: graph.name.to_string(), nodes });
+    };
+    // Inputs that this way does not need are the model's still.
+    let mut inputs = Vec::with_capacity(graph.inputs.len());
+    for value in graph.inputs.iter().map(|&id| graph.value(id)) {
+        let known = only.inputs.iter().copied().find(|&id| only.value(id).name == value.name);
+        inputs.push(known.unwrap_or(ValueId(only.values.len() as u32)));
+        if known.is_none() {
+            only.values.push(value.clone());
+        }
+    }
+    only.inputs = inputs;
+    Ok(only)
 }
 
 /// The search for all paths, depth first, the then body before the else body.

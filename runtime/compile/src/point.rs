@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use bayplan_shaders::{Convert, Spec};
+use bayplan_shaders::{Convert, Number, Spec};
 
 use crate::direct;
 use crate::lowered::{Lowered, Operation, Tensor};
@@ -71,18 +71,27 @@ impl<P: Convert<Size, To = u64>> Point for P {}
 
 /// Elements that a piece of work writes.
 fn results(spec: &Spec) -> u64 {
-    let product = |sizes: &[u64]| sizes.iter().copied().fold(1, u64::saturating_mul);
+    factors(spec).into_iter().fold(1, u64::saturating_mul)
+}
+
+/// Whether an operation writes something at every shape.
+pub(crate) fn surely_writes(operation: &Operation) -> bool {
+    factors(&operation.spec).into_iter().all(|size| Size::ONE.surely_le(size))
+}
+
+/// The numbers whose product is that of the elements that a piece of work writes.
+fn factors<N: Number + Copy>(spec: &Spec<N>) -> Vec<N> {
     match spec {
-        Spec::Elementwise(s) => product(&s.shape),
-        Spec::MatMul(s) => product(&s.batch).saturating_mul(product(&[s.m, s.n])),
-        Spec::Conv(s) => product(&[s.batch, s.filters, s.output[0], s.output[1]]),
-        Spec::Pool(s) => product(&[s.planes, s.output[0], s.output[1]]),
-        Spec::Reduce(s) => product(&[s.outer, s.inner]),
-        Spec::Softmax(s) => product(&[s.outer, s.len, s.inner]),
-        Spec::Normalize(s) => product(&[s.rows, s.len]),
-        Spec::Copy(s) => product(&s.shape),
-        Spec::Gather(s) => product(&[s.outer, s.count, s.inner]),
-        Spec::GatherNd(s) => product(&[s.batch, s.count, s.inner]),
-        Spec::Range(s) => s.count,
+        Spec::Elementwise(s) => s.shape.clone(),
+        Spec::MatMul(s) => s.batch.iter().copied().chain([s.m, s.n]).collect(),
+        Spec::Conv(s) => vec![s.batch, s.filters, s.output[0], s.output[1]],
+        Spec::Pool(s) => vec![s.planes, s.output[0], s.output[1]],
+        Spec::Reduce(s) => vec![s.outer, s.inner],
+        Spec::Softmax(s) => vec![s.outer, s.len, s.inner],
+        Spec::Normalize(s) => vec![s.rows, s.len],
+        Spec::Copy(s) => s.shape.clone(),
+        Spec::Gather(s) => vec![s.outer, s.count, s.inner],
+        Spec::GatherNd(s) => vec![s.batch, s.count, s.inner],
+        Spec::Range(s) => vec![s.count],
     }
 }

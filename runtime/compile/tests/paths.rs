@@ -281,3 +281,39 @@ fn ways_are_functions_of_one_family() {
     let message = family.at(model, &none).expect_err("it has no program of its own").to_string();
     assert!(message.contains("has Ifs"), "{message}");
 }
+
+/// One program has one way: where data decide, it is a family's affair.
+#[test]
+fn one_program_of_a_graph_with_ifs() {
+    let read = |_: &bayplan_graph::ByteRange| Err("no file".to_string());
+    let one =
+        |graph: &Graph, dims: &Bindings| compile(graph, dims, &Target::generic(), Options::default(), &read);
+    let mut b = Builder::new("data \u{1b}");
+    nested(&mut b);
+    let message = one(&b.graph, &Bindings::new()).expect_err("data decide").to_string();
+    for part in ["which way `data \\x1b`", "compile a family", "open a session on the model"] {
+        assert!(message.contains(part), "{message}");
+    }
+    let ifs = b.graph.nodes.iter().filter(|node| matches!(node.op, Op::If { .. }));
+    assert!(ifs.clone().count() > 1 && ifs.clone().any(|node| message.contains(&*node.name)), "{message}");
+
+    // Where dims decide, it is compiled; inputs that this way does not read are the model's still.
+    let mut b = Builder::new("dims");
+    let (x, w) = (b.floats(&[1, 4]), b.floats(&[4]));
+    let shape = b.op(Op::Shape { start: 0, end: Some(1) }, &[x]);
+    let one_row = b.ints(&[1]);
+    let c = b.op(Op::Binary(BinaryOp::Equal), &[shape, one_row]);
+    let (sum, neg) = (b.op(Op::Binary(BinaryOp::Add), &[x, w]), b.op(NEG, &[x]));
+    let z = b.op(branch(1, 1), &[c, sum, neg]);
+    b.output(z);
+    let symbolic = vec![Expr::symbol("n"), Expr::from(4)];
+    b.graph.values[0].ty = Some(TensorType { dtype: DType::F32, shape: symbolic });
+    b.graph.infer().expect("types");
+    for n in [1, 3] {
+        let program = one(&b.graph, &Bindings::new().with("n", n)).expect("a program");
+        let inputs: Vec<&str> = program.inputs.iter().map(|port| &*port.name).collect();
+        assert_eq!(inputs, ["v0", "v1"]);
+        assert_eq!(program.outputs[0].shape, [n as u64, 4]);
+        assert_eq!(program.run.dispatches.len(), 1);
+    }
+}

@@ -13,7 +13,7 @@ mod random;
 
 use std::collections::BTreeSet;
 
-use bayplan_compile::{Dims, Family, FunctionId};
+use bayplan_compile::{Arena, Dims, Family, FunctionId, Program};
 use bayplan_expr::{Bindings, Bounds, Expr, Scope};
 use bayplan_graph::{Graph, Tensor};
 
@@ -65,17 +65,6 @@ fn inputs(builder: &Builder, graph: &Graph, point: &Bindings) -> Option<Vec<Tens
     graph.inputs.iter().zip(&builder.inputs).map(resized).collect()
 }
 
-/// Whether the graph bound at a point has the shapes that its symbols say: a Squeeze without axes drops other ones where
-/// dims are 1.
-fn is_same(graph: &Graph, point: &Bindings) -> bool {
-    let Ok(bound) = graph.bind(point) else { return false };
-    let shape = |graph: &Graph, id: &bayplan_graph::ValueId| {
-        let dims = graph.value(*id).ty.as_ref()?.shape.iter();
-        dims.map(|dim| dim.eval(point).ok()).collect::<Option<Vec<_>>>()
-    };
-    graph.outputs.iter().all(|id| shape(graph, id) == shape(&bound, id))
-}
-
 /// The points at which a graph is tried: as drawn, all dims 1, others.
 fn points(sizes: &[usize], seed: u64) -> Vec<Bindings> {
     let named = |value: &dyn Fn(usize) -> i64| -> Bindings {
@@ -100,8 +89,8 @@ fn check(seed: u64) -> Result<usize, String> {
     let mut found = choices.filter_map(|sizes| Some((with_symbols(&builder.graph, &sizes)?, sizes)));
     // Whatever its dims are the graph must hold: none has to be equal to another one or to a number.
     let holds = |(graph, sizes): &(Graph, Vec<usize>)| {
-        let everywhere = points(sizes, seed).iter().all(|point| is_same(graph, point));
-        !sizes.is_empty() && graph.constraints.is_empty() && everywhere
+        let everywhere = points(sizes, seed).iter().all(|point| graph.bind(point).is_ok());
+        !sizes.is_empty() && graph.constraints.is_empty() && graph.not_one.is_empty() && everywhere
     };
     let Some((graph, sizes)) = found.find(holds) else { return Ok(0) };
     let mut bounds = Scope::new();
@@ -119,10 +108,25 @@ fn check(seed: u64) -> Result<usize, String> {
         let Ok(expected) = bayplan_graph::eval(&graph, &inputs, &bayplan_graph::NoFiles) else { continue };
         let fail = |e: String| format!("at {point:?}: {e}\n{graph}");
         let program = family.at(FunctionId(0), &point).map_err(|e| fail(e.to_string()))?;
+        agrees_with_memory(&family, &program, &point).map_err(&fail)?;
         check_program(device, &graph, program, &inputs, &expected, TOLERANCE).map_err(fail)?;
         run += 1;
     }
     Ok(run)
+}
+
+/// Whether a program takes the bytes that its family's formula says.
+fn agrees_with_memory(family: &Family, program: &Program, point: &Bindings) -> Result<(), String> {
+    let (Ok(memory), of) = (family.memory(), |arena: Arena| program.arena_bytes[arena.index()]) else {
+        return Ok(());
+    };
+    let bytes = of(Arena::Weights) + of(Arena::Activations).max(of(Arena::Load));
+    match memory.eval(point) {
+        Ok(own) if own == bytes || memory.functions.iter().any(|function| !function.when.is_empty()) => {
+            Ok(())
+        }
+        other => Err(format!("the formula says {other:?}, the program takes {bytes} bytes")),
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use bayplan_expr::{Bindings, Bounds, EvalError, Expr};
 
 pub use pin::Tie;
 
-use crate::{Constraint, Graph, InferError, TensorType, ValueSource, dims};
+use crate::{Constraint, Graph, InferError, NotOne, TensorType, ValueSource, dims};
 
 /// Why a graph cannot be bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +61,8 @@ pub enum BindError {
         /// Value of [`Constraint::b`], or why it has none.
         b: Result<i64, EvalError>,
     },
+    /// A node whose result has one dimension less where a dimension is 1, which it may be and need not.
+    Rank(NotOne),
     /// With these values a node does not accept its operands.
     Infer(InferError),
 }
@@ -94,6 +96,17 @@ impl fmt::Display for BindError {
                 write!(f, "dimension {dim} of `{}` {reason}", bayplan_text::escape(value))
             }
             Self::Constraint { constraint, a, b } => violated(f, constraint, a, b),
+            Self::Rank(NotOne { dim, node }) => {
+                let symbols: Vec<String> = dim.symbols().into_iter().map(str::to_owned).collect();
+                write!(
+                    f,
+                    "node `{}` drops dimensions of size 1 without saying which, and its dimension {dim} may be 1 or more; \
+                     give {} a value (--dim NAME=VALUE) or bounds that leave out 1 (--dim-min NAME=2), or name the axes \
+                     in the model",
+                    bayplan_text::escape(node),
+                    quote(&symbols)
+                )
+            }
             Self::Infer(e) => e.fmt(f),
         }
     }
@@ -181,6 +194,22 @@ impl Graph {
                 return Ok(());
             }
             return Err(BindError::Constraint { constraint: constraint.clone(), a, b });
+        }
+        Ok(())
+    }
+
+    /// Checks that all dimensions that must be equal are, also those that broadcast: what was inferred with symbols took
+    /// them as equal, and holds only there.
+    ///
+    /// # Errors
+    /// [`BindError::Constraint`] of the first that are not.
+    pub fn check_equal(&self, bindings: &Bindings) -> Result<(), BindError> {
+        for constraint in &self.constraints {
+            let (a, b) = (constraint.a.eval(bindings), constraint.b.eval(bindings));
+            if a.is_err() || a != b {
+                let constraint = Constraint { broadcast: false, ..constraint.clone() };
+                return Err(BindError::Constraint { constraint, a, b });
+            }
         }
         Ok(())
     }

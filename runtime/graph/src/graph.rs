@@ -91,6 +91,17 @@ pub struct Constraint {
     pub node: Arc<str>,
 }
 
+/// A dimension that decides how many dimensions a result has: inference had to assume that it is not 1, since an operator
+/// without a list of axes drops those that are. Results have the types that inference gave them only where it is not 1;
+/// where it gets a value first ([`Graph::bind`], [`Graph::pin`]) inference decides by that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotOne {
+    /// The dimension.
+    pub dim: Expr,
+    /// Name of the node that would drop it.
+    pub node: Arc<str>,
+}
+
 /// A tensor graph. `nodes` are in an order in which they can run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Graph {
@@ -113,6 +124,8 @@ pub struct Graph {
     pub symbols: Scope,
     /// Dimensions assumed equal; filled by [`Graph::infer`], checked by [`Graph::bind`].
     pub constraints: Vec<Constraint>,
+    /// Dimensions assumed not to be 1; filled by [`Graph::infer`], refused by [`Graph::pin`] where they may be.
+    pub not_one: Vec<NotOne>,
 }
 
 impl Graph {

@@ -11,7 +11,8 @@ use crate::op::truth;
 use crate::rule::{Context, HostType, Inferred, MAX_CONTENTS, Operand, ShapeError};
 use crate::tensor::{Elements, Tensor, count};
 use crate::{
-    ConstData, Constraint, Graph, Node, NodeId, Op, TensorType, Value, ValueId, ValueSource, Walk, dims,
+    ConstData, Constraint, Graph, Node, NodeId, NotOne, Op, TensorType, Value, ValueId, ValueSource, Walk,
+    dims,
 };
 
 /// Why the types of a graph cannot be inferred.
@@ -132,6 +133,8 @@ pub struct Inference {
     constraints: Vec<Constraint>,
     /// For each constraint the node that it was found at, by index.
     found: Vec<usize>,
+    /// Dimensions assumed not to be 1, with the indices of the nodes.
+    not_one: Vec<(usize, NotOne)>,
 }
 
 impl Inference {
@@ -163,7 +166,8 @@ impl Inference {
     pub fn node(&mut self, graph: &mut Graph, NodeId(index): NodeId) -> Result<(), InferError> {
         self.known.resize(graph.values.len().max(self.known.len()), Known::default());
         self.forget_bodies(graph, index as usize);
-        let outputs = infer_node(graph, index as usize, &self.known, &mut self.constraints);
+        let outputs =
+            infer_node(graph, index as usize, &self.known, (&mut self.constraints, &mut self.not_one));
         self.found.resize(self.constraints.len(), index as usize);
         let outputs = outputs?;
         let computed = self.compute(graph, index as usize, &outputs);
@@ -219,6 +223,7 @@ impl Inference {
         let kept = self.found.partition_point(|&node| node < first);
         self.constraints.truncate(kept);
         self.found.truncate(kept);
+        self.not_one.retain(|(node, _)| *node < first);
     }
 
     /// The value of a condition, where it follows from constants and shapes.
@@ -226,15 +231,16 @@ impl Inference {
         condition(self.known.get(id as usize)?)
     }
 
-    /// The dimensions assumed equal so far.
-    pub fn into_constraints(self) -> Vec<Constraint> {
-        self.constraints
+    /// Writes down in the graph what was assumed of its dimensions.
+    pub fn finish(self, graph: &mut Graph) {
+        graph.constraints = self.constraints;
+        graph.not_one = self.not_one.into_iter().map(|(_, dim)| dim).collect();
     }
 }
 
 impl Graph {
     /// Gives every value its type (but for what bodies of Ifs make that are known not to be taken), and the elements of shape arithmetic where they follow from constants and input
-    /// shapes; fills [`Graph::constraints`].
+    /// shapes; fills [`Graph::constraints`] and [`Graph::not_one`].
     ///
     /// # Errors
     /// The first node that does not accept its operands, with their types and what to do.
@@ -258,7 +264,7 @@ impl Graph {
             }
             inference.node(self, NodeId(node as u32))?;
         }
-        self.constraints = inference.into_constraints();
+        inference.finish(self);
         Ok(())
     }
 }
@@ -267,7 +273,7 @@ fn infer_node(
     graph: &Graph,
     index: usize,
     known: &[Known],
-    constraints: &mut Vec<Constraint>,
+    (constraints, not_one): (&mut Vec<Constraint>, &mut Vec<(usize, NotOne)>),
 ) -> Result<Vec<Inferred>, InferError> {
     let node = &graph.nodes[index];
     let mut operands = Vec::with_capacity(node.inputs.len());
@@ -290,6 +296,11 @@ fn infer_node(
         let same = |c: &Constraint| (c.a == a && c.b == b) || (c.a == b && c.b == a);
         if !constraints.iter().any(|c| same(c) && (!c.broadcast || broadcast)) {
             constraints.push(Constraint { a, b, broadcast, node: node.name.clone() });
+        }
+    }
+    for dim in ctx.not_one {
+        if !not_one.iter().any(|(_, known)| known.dim == dim) {
+            not_one.push((index, NotOne { dim, node: node.name.clone() }));
         }
     }
     outputs.map_err(|error| InferError::Node {

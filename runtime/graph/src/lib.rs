@@ -33,7 +33,9 @@ pub use body::{Body, Walk};
 pub use bytes::{ByteRange, ByteSource, FileId, FileRef, ReadError};
 pub use dtype::DType;
 pub use eval::{Constants, GraphEvalError, NoFiles, eval, eval_node};
-pub use graph::{ConstData, Constraint, Graph, Node, NodeId, TensorType, Value, ValueId, ValueSource};
+pub use graph::{
+    ConstData, Constraint, Graph, Node, NodeId, NotOne, TensorType, Value, ValueId, ValueSource,
+};
 pub use infer::{InferError, Inference};
 pub use op::Op;
 pub use rule::{

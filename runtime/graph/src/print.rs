@@ -4,7 +4,7 @@ use core::fmt;
 
 use bayplan_text::escape;
 
-use crate::{Body, ConstData, Graph, Node, TensorType, ValueId, ValueSource};
+use crate::{Body, ConstData, Graph, Node, NotOne, TensorType, ValueId, ValueSource};
 
 impl fmt::Display for TensorType {
     /// `f32[batch, seq, 384]`.
@@ -67,6 +67,9 @@ impl fmt::Display for Graph {
         for constraint in &self.constraints {
             let or = if constraint.broadcast { ", or one of them 1" } else { "" };
             writeln!(f, "  needs {} = {}{or}  # {}", constraint.a, constraint.b, escape(&constraint.node))?;
+        }
+        for NotOne { dim, node } in &self.not_one {
+            writeln!(f, "  needs {dim} ≠ 1  # {}", escape(node))?;
         }
         let bodies = self.bodies();
         let mut open: Vec<&Body> = Vec::new();

@@ -288,6 +288,8 @@ pub struct Context<'a> {
     /// Pairs of dimensions assumed equal, because the model only runs if they are (or, where the flag says that they
     /// broadcast, if one of them is 1).
     pub(crate) assumed: Vec<(Expr, Expr, bool)>,
+    /// Dimensions assumed not to be 1.
+    pub(crate) not_one: Vec<Expr>,
     /// Names of the outputs, where the node is part of a graph.
     names: Vec<Arc<str>>,
 }
@@ -295,7 +297,7 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     /// A context over these operands.
     pub const fn new(operands: &'a [Operand<'a>], outputs: usize, scope: &'a Scope) -> Self {
-        Self { operands, outputs, scope, assumed: Vec::new(), names: Vec::new() }
+        Self { operands, outputs, scope, assumed: Vec::new(), not_one: Vec::new(), names: Vec::new() }
     }
 
     /// The same with the names of the outputs.

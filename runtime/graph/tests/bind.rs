@@ -241,3 +241,59 @@ fn pinned_values_that_cannot_be_are_named() {
     assert_eq!(one.free_symbols().into_iter().collect::<Vec<_>>(), ["batch", "past", "seq"]);
     assert_eq!(one.value(one.outputs[1]).ty.as_ref().unwrap().to_string(), "f32[1, batch*past + batch*seq]");
 }
+
+/// A Squeeze without axes, over x `f32[n, 1, m]`.
+fn squeezed() -> Build {
+    let mut b = Build::default();
+    let x = b.input(DType::F32, &["n", "1", "m"]);
+    let y = b.node(Op::View(ViewOp::Squeeze), &[x]);
+    b.output(y);
+    b.0.symbols.declare("m", Bounds::between(2, 9)).unwrap();
+    b.0.infer().unwrap();
+    b
+}
+
+#[test]
+fn a_rank_that_a_symbol_decides_is_refused_by_name() {
+    let graph = squeezed().0;
+    let scope = |lower: i64, upper: i64| {
+        let mut scope = Scope::new();
+        scope.declare("n", Bounds::between(lower, upper)).unwrap();
+        scope
+    };
+    // m is at least 2; n says how many dimensions are left.
+    let named: Vec<String> = graph.not_one.iter().map(|dim| dim.dim.to_string()).collect();
+    assert_eq!(named, ["n"]);
+    assert!(graph.to_string().contains("needs n ≠ 1  # n0"), "{graph}");
+    for bounds in [Scope::new(), scope(1, 20), scope(0, 4)] {
+        let message = graph.pin(&Bindings::new(), &bounds).unwrap_err().to_string();
+        for part in ["node `n0`", "its dimension n may be 1", "give `n` a value", "--dim-min NAME=2"] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+    let shape = |graph: &Graph| graph.value(graph.outputs[0]).ty.as_ref().unwrap().to_string();
+    // Whatever leaves out 1, or says that it is 1, decides.
+    assert_eq!(shape(&graph.pin(&Bindings::new(), &scope(2, 20)).unwrap()), "f32[n, m]");
+    assert_eq!(shape(&graph.pin(&Bindings::new(), &scope(1, 1)).unwrap()), "f32[m]");
+    assert_eq!(shape(&graph.pin(&bindings(&[("n", 1)]), &Scope::new()).unwrap()), "f32[m]");
+    assert_eq!(shape(&graph.bind(&bindings(&[("n", 1), ("m", 3)])).unwrap()), "f32[3]");
+    assert_eq!(shape(&graph.bind(&bindings(&[("n", 5), ("m", 3)])).unwrap()), "f32[5, 3]");
+}
+
+#[test]
+fn an_inferred_dimension_notes_what_must_divide() {
+    let mut b = Build::default();
+    let x = b.input(DType::F32, &["n"]);
+    let rows = b.ints(&[-1, 4]);
+    let y = b.node(Op::View(ViewOp::Reshape { allow_zero: false }), &[x, rows]);
+    b.output(y);
+    b.0.infer().unwrap();
+    let graph = b.0;
+    assert_eq!(graph.check_constraints(&bindings(&[("n", 8)])), Ok(()));
+    let message = graph.check_constraints(&bindings(&[("n", 7)])).unwrap_err().to_string();
+    assert!(
+        message.contains("n is 7, but node `n0` needs it to be") && message.contains("which is 4"),
+        "{message}"
+    );
+    assert!(graph.ties(&Bindings::new()).is_empty(), "n does not follow from itself");
+}

@@ -5,10 +5,11 @@ mod common;
 use std::path::Path;
 use std::time::Duration;
 
-use bayplan_compile::{Options, Program};
+use bayplan_compile::{Dims, Family, Options, Program};
+use bayplan_expr::{Bounds, Expr, Scope};
 use bayplan_graph::op::{BinaryOp, Op, UnaryOp};
-use bayplan_graph::{DType, NoFiles, Tensor, eval};
-use bayplan_host::{HostError, Session, SessionOptions};
+use bayplan_graph::{DType, Graph, NoFiles, Tensor, eval};
+use bayplan_host::{HostError, Outputs, Session, SessionOptions, target};
 use bayplan_record::{Destination, Places, RecordingOptions, Source};
 use bayplan_trace::{Event, Level, Record, Timeline};
 use bayplan_weights::Store;
@@ -113,4 +114,62 @@ fn wrong_inputs_and_programs_are_refused_and_slow_runs_end() {
     let options = SessionOptions { timeout: Some(Duration::ZERO), ..SessionOptions::default() };
     let mut slow = session(&builder, own(), options).expect("a session");
     check(slow.run(&[("v0", &builder.inputs[0])]).map(drop), "did not end within");
+}
+
+/// exp(x) + y, and x · 2 beside it, for x and y with these dimensions.
+fn sums(dims: [&str; 2]) -> Graph {
+    let mut builder = Builder::new();
+    let (x, y) = (builder.input(numbers(3)), builder.input(numbers(3)));
+    let e = builder.op(Op::Unary(UnaryOp::Exp), &[x]);
+    let sum = builder.op(Op::Binary(BinaryOp::Add), &[e, y]);
+    let twice = builder.op(Op::Binary(BinaryOp::Add), &[x, x]);
+    [sum, twice].into_iter().for_each(|id| builder.output(id));
+    let mut graph = builder.graph;
+    for (index, dim) in dims.into_iter().enumerate() {
+        let ty = graph.values[index].ty.as_mut().expect("a type");
+        ty.shape = vec![Expr::parse(dim).expect("a dimension")];
+    }
+    graph.infer().expect("types");
+    graph
+}
+
+fn numbers(count: usize) -> Tensor {
+    Tensor::from_f32(vec![count], &(0..count).map(|i| i as f32 / 8.0).collect::<Vec<_>>()).expect("floats")
+}
+
+#[test]
+fn dims_that_broadcast_must_be_equal_unless_they_are_pinned() {
+    // A symbol that follows from another one, and two expressions of which neither does.
+    let cases = [
+        (["n", "m"], [3, 3], [1, 4], "dimension 0 of input v0 is 1, but must be m = 4 (m=4)"),
+        (["n", "m"], [3, 3], [4, 1], "dimension 0 of input v0 is 4, but must be m = 1 (m=1)"),
+        (["n + 1", "2*m"], [4, 4], [1, 4], "to broadcast, a dim must be known to be 1 beforehand"),
+        (["n + 1", "2*m"], [4, 4], [5, 4], "n + 1 is 5"),
+    ];
+    for (dims, good, bad, says) in cases {
+        let graph = sums(dims);
+        let mut scope = Scope::new();
+        for symbol in graph.free_symbols() {
+            scope.declare(&symbol, Bounds::between(0, 8)).expect("bounds");
+        }
+        let no_file = |_: &_| Err("no file".to_owned());
+        let family = Family::new(&graph, &Dims::from(scope), &target(), &Options::default(), &no_file);
+        let store = Store::open("", &graph).expect("no files");
+        let mut session =
+            Session::new(family.expect("a family"), &store, SessionOptions::default()).expect("a session");
+        let tensors = good.map(numbers);
+        let given = [("v0", &tensors[0]), ("v1", &tensors[1])];
+        let first: Vec<Tensor> = read(&session.run(&given).expect("a run"));
+        let counted = session.counters();
+        let others = bad.map(numbers);
+        let refused = session.run(&[("v0", &others[0]), ("v1", &others[1])]).map(drop);
+        let message = refused.expect_err("not equal").to_string();
+        assert!(message.contains(says), "{dims:?}: {message}");
+        assert_eq!((session.counters(), session.runs()), (counted, 1), "nothing was begun");
+        assert_eq!(read(&session.run(&given).expect("it goes on")), first);
+    }
+}
+
+fn read(outputs: &Outputs<'_>) -> Vec<Tensor> {
+    outputs.iter().map(|output| output.to_tensor().expect("a tensor")).collect()
 }

@@ -181,7 +181,7 @@ impl<'a> Builder<'a> {
 
     pub(crate) fn finish(mut self) -> Graph {
         self.graph.files = self.tensors.files;
-        self.graph.constraints = self.inference.into_constraints();
+        self.inference.finish(&mut self.graph);
         self.graph
     }
 }

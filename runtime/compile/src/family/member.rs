@@ -108,8 +108,8 @@ impl Member {
     }
 
     /// What decides the dims of a run.
-    pub(super) fn known(&self) -> family_dims::Known<'_> {
-        family_dims::Known { pinned: &self.pinned, scope: &self.limits, ties: &self.ties }
+    pub(super) fn known<'a>(&'a self, open: &'a Graph) -> family_dims::Known<'a> {
+        family_dims::Known { open, pinned: &self.pinned, scope: &self.limits, ties: &self.ties }
     }
 
     /// Symbols without an upper bound.
@@ -162,10 +162,10 @@ impl Member {
         purpose: Purpose<'_>,
         done: &mut dyn FnMut(Phase),
     ) -> Result<Program, CompileError> {
-        let Some((graph, _)) = &self.graph else {
+        let Some((graph, open)) = &self.graph else {
             return Err(CompileError::Bind(format!("`{}` was compiled for one shape", self.name)));
         };
-        graph.check_constraints(dims).map_err(|e| CompileError::Bind(e.to_string()))?;
+        family_dims::fits(graph, open, dims).map_err(CompileError::Bind)?;
         let point = self.point(dims)?;
         for cell in self.cells() {
             if let Some(program) = cell.at(&point, dims, purpose.options, done)? {
@@ -275,7 +275,7 @@ impl Member {
     }
 
     fn admits(&self, dims: &Bindings) -> bool {
-        self.graph.as_ref().is_some_and(|(graph, _)| graph.check_constraints(dims).is_ok())
+        self.graph.as_ref().is_some_and(|(graph, open)| family_dims::fits(graph, open, dims).is_ok())
     }
 
     /// The plans of its cells, with the conditions under which each is what runs.

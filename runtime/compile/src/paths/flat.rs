@@ -78,6 +78,7 @@ pub(super) fn nameless(graph: &Graph) -> Graph {
     }
     graph.nodes.iter_mut().for_each(|node| node.name = none.clone());
     graph.constraints.clear();
+    graph.not_one.clear();
     graph.output_names.clear();
     graph
 }

@@ -31,7 +31,8 @@ impl Graph {
     ///
     /// # Errors
     /// Values for symbols that the graph does not have or outside their bounds, bounds that leave a symbol no value,
-    /// dimensions that are negative or must be equal and are not, and nodes that do not accept the shapes that come of it.
+    /// dimensions that are negative or must be equal and are not, nodes that do not accept the shapes that come of it, and
+    /// those whose results have as many dimensions as symbols say.
     pub fn pin(&self, pinned: &Bindings, bounds: &Scope) -> Result<Self, BindError> {
         self.check_known(pinned)?;
         self.check_bounds(pinned)?;
@@ -61,7 +62,10 @@ impl Graph {
         }
         graph.symbols = symbols;
         graph.infer().map_err(BindError::Infer)?;
-        Ok(graph)
+        match graph.not_one.first() {
+            Some(found) => Err(BindError::Rank(found.clone())),
+            None => Ok(graph),
+        }
     }
 
     /// Symbols that follow from others: where the graph needs a dimension that is a symbol alone equal to another

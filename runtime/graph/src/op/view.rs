@@ -111,6 +111,9 @@ fn reshape(ctx: &mut Context<'_>, allow_zero: bool) -> Result<Vec<Expr>, ShapeEr
         (Some(a), Some(b)) if a % b != 0 => return Err(count_error(x, &shape)),
         _ => shape[axis] = dims::div_floor(&from, &to),
     }
+    let whole = dims::mul(&shape[axis], &to);
+    ctx.unify("the number of elements before and after a reshape", &from, &whole)
+        .map_err(|_| count_error(x, &shape))?;
     Ok(shape)
 }
 
@@ -119,10 +122,14 @@ fn count_error(x: &[Expr], shape: &[Expr]) -> ShapeError {
     ShapeError::Invalid(format!("{} elements do not fit the shape {}", list(x), list(shape)))
 }
 
-fn squeeze(ctx: &Context<'_>) -> Result<Vec<Expr>, ShapeError> {
+fn squeeze(ctx: &mut Context<'_>) -> Result<Vec<Expr>, ShapeError> {
     let x = ctx.shape(0);
     if ctx.len() == 1 {
-        return Ok(x.iter().filter(|dim| dims::as_int(dim) != Some(1)).cloned().collect());
+        let (scope, one) = (ctx.scope(), dims::int(1));
+        let kept: Vec<Expr> = x.iter().filter(|dim| !dims::equal(scope, dim, &one)).cloned().collect();
+        // How many are left is to be the same whatever the symbols are.
+        ctx.not_one.extend(kept.iter().filter(|dim| !dims::differ(scope, dim, &one)).cloned());
+        return Ok(kept);
     }
     let axes = rule::axes(&ctx.known_ints(1, "the axes")?, x.len())?;
     for &axis in &axes {

@@ -1,0 +1,100 @@
+//! Shapes at which operations have nothing to write: their dispatches are left out, the plan stays that of all shapes.
+
+mod common;
+
+use bayplan_compile::{Arena, Dims, Family, FunctionId, Options, Order, Program};
+use bayplan_expr::{Bindings, Bounds, Expr, Scope};
+use bayplan_graph::op::{BinaryOp, UnaryOp};
+use bayplan_graph::{ByteRange, DType, Graph, NoFiles, Op, Tensor, TensorType, ValueId, eval};
+
+use common::{Builder, check_program, device, floats};
+
+const MODEL: FunctionId = FunctionId(0);
+
+/// The graph with these dimensions of its inputs, as texts.
+fn with_dims(mut builder: Builder, dims: &[&[&str]]) -> Graph {
+    for (&ValueId(id), dims) in builder.graph.inputs.iter().zip(dims) {
+        let shape = dims.iter().map(|dim| Expr::parse(dim).expect("a dimension")).collect();
+        builder.graph.values[id as usize].ty = Some(TensorType { dtype: DType::F32, shape });
+    }
+    builder.graph.infer().expect("a graph that fits together");
+    builder.graph
+}
+
+/// A step of a decoder, as far as its memory goes: what the past gives is made before anything of the new tokens is,
+/// from an input that is then dead, and part of what both give is empty without a past.
+fn step() -> Graph {
+    let mut b = Builder::new("step");
+    let (past, new, bias) = (b.floats(&[2, 3, 8]), b.floats(&[2, 2, 8]), b.floats(&[2, 3, 8]));
+    let shifted = b.op(Op::Binary(BinaryOp::Add), &[past, bias]);
+    let kept = b.op(Op::Unary(UnaryOp::Tanh), &[shifted]);
+    let key = b.op(Op::Unary(UnaryOp::Exp), &[new]);
+    let present = b.op(Op::Concat { axis: 1 }, &[kept, key]);
+    let weights = b.op(Op::Softmax { axis: -1, log: false }, &[present]);
+    let (first, second) = (b.op(Op::Unary(UnaryOp::Tanh), &[key]), b.op(Op::Unary(UnaryOp::Neg), &[kept]));
+    [present, weights, first, second].into_iter().for_each(|id| b.output(id));
+    with_dims(b, &[&["batch", "past", "8"], &["batch", "seq", "8"], &["batch", "past", "8"]])
+}
+
+fn bounds(list: &[(&str, i64, i64)]) -> Dims {
+    let mut scope = Scope::new();
+    for &(symbol, lower, upper) in list {
+        scope.declare(symbol, Bounds::between(lower, upper)).expect("bounds");
+    }
+    Dims { bounds: scope, ..Dims::default() }
+}
+
+fn no_file(_: &ByteRange) -> Result<Vec<u8>, String> {
+    Err("no file".to_string())
+}
+
+/// All points of {0, 1, 2, 5} of these symbols.
+fn corners(symbols: &[&str]) -> Vec<Bindings> {
+    let mut points = vec![Bindings::new()];
+    for symbol in symbols {
+        let more = |point: &Bindings| [0, 1, 2, 5].map(|value| point.clone().with(*symbol, value));
+        points = points.iter().flat_map(more).collect();
+    }
+    points
+}
+
+fn inputs(graph: &Graph, point: &Bindings) -> Vec<Tensor> {
+    let shape = |id: &ValueId| -> Vec<usize> {
+        let dims = &graph.value(*id).ty.as_ref().expect("typed").shape;
+        dims.iter().map(|dim| dim.eval(point).expect("a size") as usize).collect()
+    };
+    graph.inputs.iter().enumerate().map(|(seed, id)| floats(&shape(id), seed)).collect()
+}
+
+/// Dispatches of the run stage.
+fn dispatches(program: &Program) -> usize {
+    program.run.dispatches.len()
+}
+
+#[test]
+fn what_is_left_out_leaves_the_plan_as_it_is() {
+    let graph = step();
+    let dims = bounds(&[("batch", 0, 6), ("past", 0, 9), ("seq", 0, 7)]);
+    for (in_place, order) in [(true, Order::Search), (false, Order::Given)] {
+        let options = Options { in_place, order, ..Options::default() };
+        let family = Family::new(&graph, &dims, device().target(), &options, &no_file).expect("a family");
+        let memory = family.memory().expect("a memory function");
+        let reserved = family.reservation().expect("bounds").arena_bytes[Arena::Activations.index()];
+        let whole = dispatches(family.first());
+        let mut fewer = 0;
+        for point in corners(&["batch", "past", "seq"]) {
+            let program = family.at(MODEL, &point).unwrap_or_else(|e| panic!("at {point}: {e}"));
+            let bytes = program.arena_bytes[Arena::Activations.index()];
+            assert_eq!(memory.eval(&point), Ok(bytes), "at {point}");
+            assert!(bytes <= reserved, "at {point}");
+            fewer += usize::from(dispatches(&program) < whole);
+            let inputs = inputs(&graph, &point);
+            if inputs.iter().any(|input| input.count() > 0) {
+                let expected = eval(&graph, &inputs, &NoFiles).expect("a reference");
+                check_program(device(), &graph, program, &inputs, &expected, 1e-5)
+                    .unwrap_or_else(|e| panic!("at {point}: {e}"));
+            }
+        }
+        assert!(fewer > 20, "only {fewer} shapes leave dispatches out");
+    }
+}
