@@ -1,6 +1,8 @@
 //! The validation layers, synchronization validation included, have nothing to say to whole models, where they do speak
 //! to each of four programs that break a rule; on every driver.
 
+mod changing;
+
 use bayplan::{Device, DeviceOptions, Model, Selector};
 use bayplan_tests::{Case, on_every_driver, reference_case, reference_cases, reference_model, session};
 use bayplan_vulkan::{Instance, InstanceOptions, controls, select};
@@ -67,6 +69,22 @@ on_every_driver! {
             silent(on.open(&validated(false)), name, &[reference_case(name, case)]);
         }
         silent(on.open(&validated(true)), "chars", &reference_cases("chars"));
+        controls_fire(&on.selector());
+    };
+
+    /// Shapes that change and come again, parameters written where others were, outputs that callers keep or have made in
+    /// their buffers, functions of one family, Ifs: in one memory, and through staging buffers.
+    changing_shapes_are_silent_where_controls_are_not => |on| {
+        controls_fire(&on.selector());
+        for separate_memory in [false, true] {
+            let device = on.open(&validated(separate_memory));
+            changing::shapes(&device);
+            changing::generation(&device);
+            changing::branches(&device);
+            assert_eq!(device.message_count(), 0, "{:#?}", device.messages());
+            let said = device.close();
+            assert!(said.is_empty(), "at the end: {said:#?}");
+        }
         controls_fire(&on.selector());
     };
 }
