@@ -136,3 +136,36 @@ fn a_run_that_begins_later_is_listed() {
     kill_9(tmux.pid(&program));
     tmux.wait(&viewer, "recording in the list", PATIENCE, |screen| screen.contains("0 live, 1 recorded"));
 }
+
+/// A session whose shape changes at every run: the plan on show is that of the shape that runs, in every view; nothing is
+/// wrong with any of them, live and when the recording is opened again.
+#[test]
+fn shapes_that_change() {
+    let sandbox = Sandbox::new();
+    let tmux = Tmux::new(&sandbox, 170, 40);
+    let program = tmux.open(&format!("exec {} 1000000 250", binary("turning").display()));
+    tmux.wait(&program, "recording", PATIENCE, |screen| screen.contains("recording"));
+    let shell = tmux.open("PS1='$ ' ENV= exec sh");
+    tmux.wait(&shell, "prompt", PATIENCE, |screen| screen.contains('$'));
+    top(&tmux, &shell, &tmux.pid(&program).to_string());
+    let shown =
+        ["seq 16, total 16", "seq 1, total 17", "seq 5, total 37", "seq 16, total 23", "seq 3, total 4"];
+    // The first line says how much is wrong, if anything is.
+    let sound = |screen: &str| screen.lines().next().is_some_and(|line| !line.contains('▲'));
+    for view in ["1", "2"] {
+        tmux.keys(&shell, &[view]);
+        for shape in shown {
+            let (screen, _) = tmux.wait(&shell, shape, PATIENCE, |screen| screen.contains(shape));
+            assert!(sound(&screen) && screen.contains("● live"), "{screen}");
+        }
+    }
+    kill_9(tmux.pid(&program));
+    let (screen, _) = tmux.wait(&shell, "word of the kill", PATIENCE, |screen| screen.contains("killed"));
+    assert!(sound(&screen), "{screen}");
+    quit(&tmux, &shell);
+    let report = sandbox.bayplan(&["report", &tmux.pid(&program).to_string()]).success();
+    for shape in ["seq = 16 · total = 16", "seq = 1 · total = 17", "seq = 5 · total = 37"] {
+        let told = report.lines().any(|line| line.starts_with("plan ") && line.contains(shape));
+        assert!(told, "{shape}:\n{report}");
+    }
+}
