@@ -21,9 +21,10 @@ pub fn text(timeline: &Timeline, damages: &[String], live: bool) -> String {
     page.damage(timeline, damages);
     page.session(timeline, live);
     page.runs(timeline, live);
-    for (number, plan) in timeline.plans.iter().enumerate() {
+    for (number, plan) in timeline.plans.iter().enumerate().filter(|(_, plan)| !plan.forgotten) {
         page.plan(number, plan);
     }
+    page.forgotten(timeline);
     page.memory(timeline);
     page.messages(timeline);
     page.0
@@ -190,6 +191,15 @@ impl Page {
         }
         self.deviations(state);
         self.ops(state);
+    }
+
+    fn forgotten(&mut self, timeline: &Timeline) {
+        let forgotten = timeline.plans.iter().filter(|plan| plan.forgotten).count();
+        if forgotten > 0 {
+            let _ = writeln!(self.0);
+            let count = Count(forgotten as u64);
+            self.line("plans", format_args!("{count} more of earlier shapes, with nothing wrong; not kept"));
+        }
     }
 
     fn arena(&mut self, state: &PlanState, number: usize, metrics: &ArenaMetrics) {

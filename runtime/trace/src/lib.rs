@@ -90,5 +90,5 @@ pub use raster::{Cell, CellState, Edges, Raster, RasterOptions, glyph, glyph_asc
 pub use raster_colour::colours;
 pub use reader::{Damage, DamageCause, Reader};
 pub use session::{Keyframe, Level, Record, SessionInfo, UnknownLevel};
-pub use timeline::{AlarmCounts, Block, CurrentRun, FinishedRun, HISTORY, HeapState, Timeline};
+pub use timeline::{AlarmCounts, Block, CurrentRun, FinishedRun, HISTORY, HeapState, RETIRED, Timeline};
 pub use writer::Writer;

@@ -29,6 +29,8 @@ pub struct PlanState {
     pub runs: u64,
     /// Whether its shape gave way to others: no later run is of it.
     pub retired: bool,
+    /// Whether its buffers and ops are not kept any more, since many shapes came after it.
+    pub forgotten: bool,
     /// Whether some buffers are views of others, so that several share a storage.
     pub(crate) has_views: bool,
     /// The part of the windows that comes next.
@@ -173,6 +175,17 @@ impl PlanState {
             self.stray_at.clear();
         }
         self.retired = true;
+    }
+
+    /// Forgets the plan itself, but for its shape, unless something was wrong with it.
+    pub(crate) fn forget(&mut self) {
+        if !self.found().list.is_empty() {
+            return;
+        }
+        let PlanRecord { model, target, dims, strategy, .. } = core::mem::take(&mut self.record);
+        self.record = PlanRecord { model, target, dims, strategy, ..PlanRecord::default() };
+        (self.actual, self.op_times) = (Vec::new(), Vec::new());
+        self.forgotten = true;
     }
 
     /// Adds the device times of consecutive ops of a run.

@@ -13,6 +13,10 @@ use crate::session::{Keyframe, Record, SessionInfo};
 /// Runs, heap samples and messages that are kept for drawing; older ones are forgotten, not their sums.
 pub const HISTORY: usize = 512;
 
+/// Plans of shapes that gave way to others whose buffers and ops are kept; of those that gave way before, only what was wrong
+/// with them.
+pub const RETIRED: usize = 64;
+
 /// Everything known of a session so far.
 #[derive(Clone, Debug, Default)]
 pub struct Timeline {
@@ -50,6 +54,8 @@ pub struct Timeline {
     pub messages: VecDeque<(Nanos, Severity, String)>,
     /// The plan of the latest run that began.
     latest_plan: Option<u32>,
+    /// Plans whose shapes gave way, oldest first, as far as their buffers and ops are kept.
+    retired: VecDeque<u32>,
     /// The blocks of `unplanned`, which keyframes restate.
     unplanned_ids: BTreeSet<u64>,
 }
@@ -194,7 +200,7 @@ impl Timeline {
             self.plans.resize_with(number + 1, PlanState::default);
         }
         let plan = &mut self.plans[number];
-        if plan.record.ops.is_empty() && plan.record.buffers.is_empty() {
+        if plan.record.ops.is_empty() && plan.record.buffers.is_empty() && !plan.retired {
             *plan = PlanState::new(record);
         }
     }
@@ -262,15 +268,25 @@ impl Timeline {
             }
             Event::TraceCost { ns, run_ns, .. } => self.trace_cost = Some((ns, run_ns)),
             Event::Message { t, level, text } => keep(&mut self.messages, (t, level, text)),
-            Event::PlanRetired { plan, .. } => {
-                // The one on show stays as long as nothing else runs.
-                if let Some(state) = self.plans.get_mut(plan as usize) {
-                    state.retire();
-                }
-            }
+            Event::PlanRetired { plan, .. } => self.retire(plan),
             Event::SessionEnd { t } => {
                 self.ended = Some(t);
                 self.current = None;
+            }
+        }
+    }
+
+    /// A plan's shape gave way: a session that meets ever other shapes must not fill the memory of who watches it.
+    fn retire(&mut self, plan: u32) {
+        let Some(state) = self.plans.get_mut(plan as usize).filter(|state| !state.retired) else { return };
+        state.retire();
+        self.retired.push_back(plan);
+        // The one on show stays as long as nothing else runs.
+        let hidden = |plan: &u32| Some(*plan) != self.latest_plan;
+        while self.retired.len() > RETIRED {
+            let Some(oldest) = self.retired.pop_front() else { return };
+            if let Some(state) = self.plans.get_mut(oldest as usize).filter(|_| hidden(&oldest)) {
+                state.forget();
             }
         }
     }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use crate::{
     Alarm, AlarmCounts, ArenaRecord, BufferKind, BufferRecord, Event, EventKind, Keyframe, OpRecord,
-    PlanRecord, Record, Stray, Timeline, UNPLANNED, Window, deviation, reserved_unused,
+    PlanRecord, RETIRED, Record, Stray, Timeline, UNPLANNED, Window, deviation, reserved_unused,
 };
 
 fn buffer(kind: BufferKind, size: u64, offset: u64, life: (u32, u32)) -> BufferRecord {
@@ -379,4 +379,35 @@ fn the_plan_on_show_is_that_of_the_latest_run_and_alarms_outlive_their_plan() {
     assert_eq!(timeline.alarm_counts(), counts(1, 0, 0), "what was wrong stays known");
     assert_eq!(timeline.plans[0].windows.len(), windows.len());
     assert!(timeline.plans[1].windows.is_empty(), "of a sound plan that is gone nothing is kept");
+}
+
+#[test]
+fn of_many_shapes_the_latest_are_kept_and_those_with_something_wrong() {
+    let mut shifted = clean(&plan());
+    shifted[0].offset += 256;
+    let mut timeline = fold(plan(), shifted);
+    let shapes = 3 * RETIRED as u32;
+    for number in 1..=shapes {
+        timeline.apply(Record::Plan { plan: number, record: plan() });
+        let windows = clean(&plan());
+        let seen = Event::Windows { t: 2, recording: number, plan: number, part: 0, windows };
+        timeline.apply(Record::Event(seen));
+        timeline.apply(Record::Event(Event::RunStart { run: u64::from(number), plan: number, t: 3 }));
+        timeline.apply(Record::Event(Event::RunEnd { run: u64::from(number), t: 4, ok: true }));
+        timeline.apply(Record::Event(Event::PlanRetired { t: 5, plan: number - 1 }));
+        assert_eq!(
+            timeline.current_plan().map(|(on_show, plan)| (on_show, &plan.record)),
+            Some((number, &plan()))
+        );
+    }
+    let kept: Vec<bool> = timeline.plans.iter().map(|plan| !plan.record.ops.is_empty()).collect();
+    assert_eq!(
+        kept.iter().filter(|kept| **kept).count(),
+        RETIRED + 2,
+        "the latest, the current, and the first"
+    );
+    assert!(kept[0] && timeline.plans[1].forgotten && !kept[1]);
+    assert_eq!(timeline.alarm_counts(), counts(1, 0, 0), "what was wrong stays known");
+    timeline.apply(Record::Plan { plan: 1, record: plan() });
+    assert!(timeline.plans[1].forgotten, "segments that restate it do not bring it back");
 }
