@@ -8,6 +8,7 @@ use ratatui::layout::Rect;
 use crate::model::viewport::Viewport;
 use crate::model::{Model, Playhead};
 use crate::picture_tests::small;
+use crate::support;
 use crate::theme::{Colours, Theme};
 use crate::watch::{Outcome, Watch};
 
@@ -243,4 +244,30 @@ fn ten_thousand_random_inputs_do_no_harm() {
             }
         }
     }
+}
+
+/// A plan of another shape takes the place of the one looked at: zoom and cursor stay where they were, on the same tensor.
+#[test]
+fn what_is_looked_at_stays_when_the_shape_changes() {
+    let mut model = small(false);
+    let mut larger = support::by_hand();
+    larger.arenas.iter_mut().for_each(|arena| arena.size *= 2);
+    for buffer in &mut larger.buffers {
+        (buffer.size, buffer.offset) = (buffer.size * 2, buffer.offset * 2);
+    }
+    let largest = model.arena().unwrap().index.buffers.clone();
+    let at = largest.into_iter().max_by_key(|&at| support::by_hand().buffers[at as usize].size).unwrap();
+    model.select(at);
+    model.go(|view, _| view.zoom(view.ops.cursor, view.bytes.cursor, 1, 2));
+    let look = |model: &Model| {
+        let view = *model.arena().unwrap().view;
+        (model.selected().unwrap().1.name.clone(), view.ops, view.bytes.len)
+    };
+    let (name, ops, bytes) = look(&model);
+    let run = model.timeline.runs_started;
+    model.apply(Record::Plan { plan: 1, record: larger });
+    model.apply(Record::Event(Event::RunStart { run, plan: 1, t: 90_000 }));
+    model.settle();
+    assert_eq!(model.plan().unwrap().record.arenas[0].size, 2 * support::by_hand().arenas[0].size);
+    assert_eq!(look(&model), (name, ops, 2 * bytes));
 }

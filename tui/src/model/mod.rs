@@ -134,9 +134,11 @@ impl Model {
         let Some((number, arenas)) = current.filter(|(_, arenas)| *arenas > 0) else { return };
         let stays = self.place.is_some_and(|place| place.plan == number && place.arena < arenas);
         if !stays {
-            let arena = self.main_arena(number);
-            self.place = Some(self.enter(number, arena));
-            self.cursor_to_peak();
+            let turned = self.turned(number);
+            self.place = turned.or_else(|| Some(self.enter(number, self.main_arena(number))));
+            if turned.is_none() {
+                self.cursor_to_peak();
+            }
             self.filter.changed(self.timeline.plans.get(number as usize));
         }
         self.follow_playhead();
@@ -155,6 +157,28 @@ impl Model {
         let (size, alignment) = (record.arenas[arena].size, record.arenas[arena].alignment);
         let cells = self.place.map_or((80, 24), |place| place.cells);
         Place { plan, arena, view: Viewport::whole(record.ops.len(), size, alignment), cells }
+    }
+
+    /// The same place in the plan of another shape: the arena of that name, as much of it, the cursor on the same tensor.
+    /// None where the plan looked at so far has nothing of that kind.
+    fn turned(&self, plan: u32) -> Option<Place> {
+        let former = self.place?;
+        let arenas = &self.plan()?.record.arenas;
+        let name = &arenas.get(former.arena)?.name;
+        let record = &self.timeline.plans.get(plan as usize)?.record;
+        let arena = record.arenas.iter().position(|arena| arena.name == *name)?;
+        let mut place = self.enter(plan, arena);
+        place.view = place.view.like(&former.view);
+        let same = self.selected().and_then(|(_, selected)| {
+            let mut own = record.buffers.iter().filter(|buffer| buffer.arena as usize == arena);
+            own.find(|buffer| buffer.name == selected.name && buffer.size > 0)
+        });
+        if let Some(buffer) = same {
+            let last = u64::from(buffer.last.max(buffer.first + 1)) - 1;
+            place.view.ops.put(place.view.ops.cursor.clamp(buffer.first.into(), last));
+            place.view.bytes.put(place.view.bytes.cursor.clamp(buffer.offset, buffer.end() - 1));
+        }
+        Some(place)
     }
 
     /// Keeps the playhead in view.

@@ -25,6 +25,17 @@ impl Axis {
         Self { start: 0, len: total, total, cursor: 0, unit: unit.clamp(1, total) }
     }
 
+    /// The same part of this whole as `former` shows of another, the cursor in the same place.
+    pub(crate) fn like(mut self, former: &Self) -> Self {
+        let at = |position: u64| scale(position, self.total, former.total);
+        self.len = at(former.len).clamp(self.unit, self.total);
+        self.start = at(former.start);
+        self.cursor = at(former.cursor);
+        self.keep_inside();
+        self.cursor = self.cursor.clamp(self.start, self.end() - 1);
+        self
+    }
+
     /// One past the last position in view.
     pub(crate) fn end(&self) -> u64 {
         self.start + self.len
@@ -150,6 +161,11 @@ impl Viewport {
         Self { ops: Axis::whole(ops as u64, 1), bytes: Axis::whole(bytes, alignment) }
     }
 
+    /// The same part of this arena and program as `former` shows of another.
+    pub(crate) fn like(self, former: &Self) -> Self {
+        Self { ops: self.ops.like(&former.ops), bytes: self.bytes.like(&former.bytes) }
+    }
+
     /// Zooms both axes around a point.
     pub(crate) fn zoom(&mut self, op: u64, byte: u64, num: u64, den: u64) {
         self.ops.zoom(op, num, den);
@@ -180,11 +196,12 @@ mod tests {
         fn any_moves_stay_inside(
             total in prop_oneof![0u64..10_000, any::<u64>()],
             unit in 0u64..5000,
-            moves in prop::collection::vec((0u8..7, any::<u64>(), -70i64..70, 1u64..400), 0..60),
+            moves in prop::collection::vec((0u8..9, any::<u64>(), -70i64..70, 1u64..400), 0..60),
         ) {
             let mut axis = Axis::whole(total, unit);
             for (what, position, steps, cells) in moves {
                 match what {
+                    7 => axis = Axis::whole(position, cells).like(&axis),
                     0 => axis.zoom(position, 1, 2),
                     1 => axis.zoom(position, 2, 1),
                     2 => axis.step(steps, cells),

@@ -1,7 +1,7 @@
 //! Overview: where the memory is, how the runs go, what makes the peak, what is wrong.
 
 use bayplan_text::{Bytes, Count, Nanos, Percent, ellipsis, escape};
-use bayplan_trace::{ArenaKind, Severity};
+use bayplan_trace::{ArenaKind, Block, Severity};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -136,10 +136,23 @@ fn purposes(model: &Model, theme: &Theme, width: usize) -> Section {
     };
     let mut rows: Vec<(&str, u64)> = PURPOSES.iter().map(|(name, kinds)| (*name, size(kinds))).collect();
     let planned: u64 = rows.iter().map(|(_, bytes)| *bytes).fold(0, u64::saturating_add);
-    let blocks = model.timeline.blocks.values().map(|block| block.bytes).fold(0, u64::saturating_add);
+    let sum = |of: &dyn Fn(&Block) -> bool| {
+        let blocks = model.timeline.blocks.values().filter(|block| of(block));
+        blocks.map(|block| block.bytes).fold(0, u64::saturating_add)
+    };
+    // An arena is a block of its name, or several that are numbered.
+    let is_arena = |block: &Block| {
+        let mut names =
+            plan.record.arenas.iter().filter_map(|arena| block.purpose.strip_prefix(&*arena.name));
+        names.any(|rest| rest.is_empty() || rest.starts_with(' '))
+    };
+    // A session of many shapes holds what the largest of them needs.
+    let reserved = if plan.record.dims.is_empty() { planned } else { sum(&is_arena).max(planned) };
+    rows.push(("other shapes", reserved - planned));
+    let blocks = sum(&|_| true);
     // Blocks hold more than the arenas in them: rounding, and what the runtime allocates for itself.
-    rows.push(("not in arenas", blocks.saturating_sub(planned)));
-    let total = planned.max(blocks).max(1);
+    rows.push(("not in arenas", blocks.saturating_sub(reserved)));
+    let total = reserved.max(blocks).max(1);
     let line = |(name, bytes): (&str, u64)| {
         let room = width.saturating_sub(25).min(60);
         let mut spans = vec![Span::styled(format!("{name:<13} "), theme.text())];
