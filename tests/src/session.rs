@@ -41,7 +41,7 @@ pub fn run<'s>(session: &'s mut Session, inputs: &[(String, Tensor)]) -> Outputs
 ///
 /// # Panics
 /// When an output is missing, too many, or of another shape than its reference.
-pub fn errors(outputs: Outputs<'_>, case: &Case) -> Vec<(String, f64)> {
+pub fn errors(outputs: &Outputs<'_>, case: &Case) -> Vec<(String, f64)> {
     let mut names: Vec<&str> = outputs.iter().map(|output| output.name()).collect();
     names.sort_unstable();
     assert_eq!(names, case.outputs.keys().map(String::as_str).collect::<Vec<_>>(), "{}", case.name);

@@ -148,7 +148,7 @@ pub fn measure(
         let outputs = session::run(&mut session, &inputs);
         run.push(begun.elapsed().as_nanos() as u64);
         if let Some(case) = case {
-            let errors = session::errors(outputs, &case);
+            let errors = session::errors(&outputs, &case);
             let worst = errors.into_iter().map(|(_, error)| error).max_by(f64::total_cmp);
             measured.note(worst.expect("models have outputs"), point);
         }

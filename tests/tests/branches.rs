@@ -82,7 +82,7 @@ impl Run {
                 given.iter().filter(|(name, _)| ports.iter().any(|port| port == name)).copied().collect();
             let outputs = session.run(&own).expect("a run");
             if let Step::Run(function) = step {
-                for (name, error) in session::errors(outputs, case) {
+                for (name, error) in session::errors(&outputs, case) {
                     assert!(error <= MOST, "{} {name}: {error:.3e} from onnxruntime", case.name);
                 }
                 return (decided.len(), function);

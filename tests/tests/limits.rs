@@ -40,7 +40,7 @@ fn check(backend: Backend, name: &str, range: u64, allocation: u64) {
         );
         parts += dispatches(program) - dispatches(&whole).min(dispatches(program));
         blocks += own - 2;
-        let errors = session::errors(session::run(&mut built, &session::inputs(&case)), &case);
+        let errors = session::errors(&session::run(&mut built, &session::inputs(&case)), &case);
         for (output, error) in errors {
             assert!(error <= MAX_ERROR, "{label}: {output} {error:.3e}");
         }

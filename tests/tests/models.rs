@@ -46,7 +46,7 @@ fn check_on(backend: Backend, device: &Device, name: &str) {
             wrong.push(format!("{}: waste {:.3} %", case.name, waste * 100.0));
         }
         let begun = Instant::now();
-        let errors = session::errors(session::run(&mut built, &session::inputs(&case)), &case);
+        let errors = session::errors(&session::run(&mut built, &session::inputs(&case)), &case);
         let passed = begun.elapsed().as_secs_f64();
         let (worst, error) = errors.iter().fold(("", 0.0), |(worst, most), (output, error)| {
             // NaN compares with nothing.

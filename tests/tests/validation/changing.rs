@@ -77,9 +77,9 @@ fn generate(session: &mut Session, logits: &mut DeviceTensor, caches: &[String],
     while past < TOKENS {
         let seq = if past == 0 { prompt } else { 1 };
         let function = session.family().function(if past == 0 { "prefill" } else { "decode" });
-        let ids = integers((past..past + seq).map(|at| (at * 7 % 100) as i64).collect());
-        let (mask, positions) =
-            (integers(vec![1; past + seq]), integers((past..past + seq).map(|at| at as i64).collect()));
+        let positions: Vec<i64> = (past as i64..(past + seq) as i64).collect();
+        let ids: Vec<i64> = positions.iter().map(|at| at * 7 % 100).collect();
+        let [ids, mask, positions] = [&ids, &vec![1; past + seq], &positions].map(|list| integers(list));
         let empty = Tensor::from_f32(vec![1, 4, 0, 32], &[]).expect("no elements");
         let mut inputs: Vec<(&str, Input<'_>)> = vec![
             ("input_ids", Input::Host(&ids)),
@@ -101,7 +101,7 @@ fn generate(session: &mut Session, logits: &mut DeviceTensor, caches: &[String],
     all[all.len() - 103..].to_vec()
 }
 
-fn integers(list: Vec<i64>) -> Tensor {
+fn integers(list: &[i64]) -> Tensor {
     let bytes = list.iter().flat_map(|value| value.to_le_bytes()).collect();
     Tensor::new(DType::I64, vec![1, list.len()], bytes).expect("as many as there are")
 }

@@ -19,7 +19,7 @@ fn silent(device: Device, name: &str, cases: &[Case]) {
         for _ in 0..RUNS {
             session::run(&mut built, &inputs);
         }
-        for (output, error) in session::errors(session::run(&mut built, &inputs), case) {
+        for (output, error) in session::errors(&session::run(&mut built, &inputs), case) {
             assert!(error <= 1e-4, "{name} {}: {output} {error:.3e} under validation", case.name);
         }
         assert_eq!(device.message_count(), 0, "{name} {}: {:#?}", case.name, device.messages());
