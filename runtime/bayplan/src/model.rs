@@ -87,11 +87,7 @@ impl Model {
     /// # Errors
     /// As [`Family::new`].
     pub fn family(&self, dims: &Dims, target: &Target, options: &Options) -> Result<Family, Error> {
-        let read = |range: &ByteRange| {
-            let mut bytes = vec![0; usize::try_from(range.len).map_err(|e| e.to_string())?];
-            self.weights.read(&ConstData::Range(*range), &mut bytes).map_err(|e| e.to_string())?;
-            Ok(bytes)
-        };
+        let read = |range: &ByteRange| self.read(range);
         Ok(Family::new(&self.graph, dims, target, options, &read)?)
     }
 

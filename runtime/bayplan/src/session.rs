@@ -100,7 +100,8 @@ impl Session {
     /// Before anything is written: an input is missing, unknown, given twice, or of another type or shape than the model's,
     /// a dim is outside its bounds ([`Error::Input`]); the shape needs more memory than the session was given
     /// ([`Error::Budget`]); a buffer for an output is missing or does not fit, or the output arena is full
-    /// ([`Error::Output`]). Later: the run exceeds its time limit; the device is lost.
+    /// ([`Error::Output`]). Where a condition of the model's Ifs must be computed, it is computed before the outputs' places
+    /// are looked at: they follow from the branch. Later: the run exceeds its time limit; the device is lost.
     pub fn call(
         &mut self,
         function: FunctionId,
@@ -110,8 +111,8 @@ impl Session {
         let mut buffers = into.iter_mut().map(|(name, tensor)| (*name, &mut tensor.0));
         Ok(Outputs(match &mut self.executor {
             Executor::Vulkan(session) => {
-                let copies = copied(inputs, |input| input.vulkan().is_none())?;
-                let inputs = with_copies(inputs, &copies, Input::vulkan);
+                let copies = copied(inputs, |input| input.vulkan(session.device()).is_none())?;
+                let inputs = with_copies(inputs, &copies, |input| input.vulkan(session.device()));
                 let mut buffers = elsewhere(&mut buffers, |buffer| match buffer {
                     Buffer::Vulkan(own) => Some(own),
                     Buffer::Host(_) => None,

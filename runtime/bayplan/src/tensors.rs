@@ -135,11 +135,11 @@ impl DeviceTensor {
 
 impl<'a> Input<'a> {
     /// The input for a session on a Vulkan device, unless it must be copied.
-    pub(crate) fn vulkan(self) -> Option<bayplan_engine::Input<'a>> {
+    pub(crate) fn vulkan(self, device: &bayplan_engine::Device) -> Option<bayplan_engine::Input<'a>> {
         match self {
             Self::Host(tensor) => Some(tensor.into()),
-            Self::Owned(Owned(Kept::Vulkan(own))) => Some(own.into()),
-            Self::Device(DeviceTensor(Buffer::Vulkan(own))) => Some(own.into()),
+            Self::Owned(Owned(Kept::Vulkan(own))) => own.is_on(device).then(|| own.into()),
+            Self::Device(DeviceTensor(Buffer::Vulkan(own))) => own.is_on(device).then(|| own.into()),
             Self::Owned(_) | Self::Device(_) => None,
         }
     }

@@ -7,6 +7,7 @@ use bayplan_compile::{Port, device_size, narrow};
 use bayplan_graph::{DType, Tensor};
 use bayplan_vulkan::Buffer;
 
+use crate::device::Device;
 use crate::error::EngineError;
 use crate::transfer::Transfer;
 
@@ -32,6 +33,11 @@ impl DeviceBytes {
     /// Bytes of the elements in device memory.
     pub(crate) fn bytes(&self) -> u64 {
         elements(&self.shape) * device_size(self.dtype)
+    }
+
+    /// Whether they lie on a device; those of no bytes lie on every one.
+    pub(crate) fn is_on(&self, device: &Device) -> bool {
+        self.buffer.as_ref().is_none_or(|buffer| buffer.is_of(&device.vulkan))
     }
 
     /// A copy in host memory.
@@ -90,6 +96,11 @@ impl Owned {
     /// The device is lost, or the tensor is larger than bayplan's tensors may be.
     pub fn to_tensor(&self) -> Result<Tensor, EngineError> {
         self.place.to_tensor(&self.name)
+    }
+
+    /// Whether sessions on a device can read it.
+    pub fn is_on(&self, device: &Device) -> bool {
+        self.place.is_on(device)
     }
 
     pub(crate) fn place(&self) -> &DeviceBytes {

@@ -84,9 +84,7 @@ impl Given<'_, '_, '_> {
         let mut from_host = Vec::new();
         for (port, input) in program.inputs.iter().zip(matched(program, self.inputs)?) {
             let on_device = on_device(input);
-            if let Some(buffer) = on_device.and_then(|bytes| bytes.buffer.as_ref())
-                && !buffer.is_of(&device.vulkan)
-            {
+            if on_device.is_some_and(|bytes| !bytes.is_on(device)) {
                 let name = port.name.clone();
                 return Err(bayplan_vulkan::Error::ForeignObject { name }.into());
             }
@@ -177,8 +175,7 @@ fn output_of<'a>(name: &'a str, tensor: &DeviceTensor) -> GivenOutput<'a> {
 
 /// Refuses memory of another device.
 fn here(device: &Device, bytes: &DeviceBytes, name: &str) -> Result<(), EngineError> {
-    let own = bytes.buffer.as_ref().is_none_or(|buffer| buffer.is_of(&device.vulkan));
-    if own { Ok(()) } else { Err(OutputError::IntoElsewhere { name: name.into() }.into()) }
+    if bytes.is_on(device) { Ok(()) } else { Err(OutputError::IntoElsewhere { name: name.into() }.into()) }
 }
 
 fn place_of(id: BufferId, bytes: &DeviceBytes) -> Result<Place, EngineError> {

@@ -93,6 +93,11 @@ impl DeviceTensor {
         self.place.to_tensor("tensor")
     }
 
+    /// Whether sessions on a device can read and write it.
+    pub fn is_on(&self, device: &Device) -> bool {
+        self.place.is_on(device)
+    }
+
     pub(crate) fn place(&self) -> &DeviceBytes {
         &self.place
     }
