@@ -170,6 +170,19 @@ fn run_reads_inputs_and_writes_outputs() {
     assert_ne!(drawn("7", "a"), drawn("8", "c"));
 }
 
+/// The README's block of the language `fit`: what the command shown above it prints, without a driver.
+#[test]
+fn the_readme_shows_what_fit_prints() {
+    let readme = fs::read_to_string(root().join("README.md")).expect("README.md");
+    let block = readme.split("```fit\n").nth(1).and_then(|rest| rest.split("```").next());
+    let (command, shown) = block.and_then(|block| block.split_once('\n')).expect("a command and its output");
+    let words = command.strip_prefix("$ bayplan ").expect("a command of bayplan").split_whitespace();
+    let sandbox = Sandbox::new();
+    let words: Vec<&str> = words.collect();
+    let ended = run(sandbox.command("bayplan", &words).current_dir(root()));
+    assert_eq!(ended.success(), shown);
+}
+
 #[test]
 fn devices_are_listed_for_people_and_programs() {
     let sandbox = Sandbox::new();
