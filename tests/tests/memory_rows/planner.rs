@@ -99,12 +99,19 @@ fn p13_a_network_with_skips() {
     assert_eq!(arena(&buffers.map(|(size, first, last)| (size * K, first, last))), 4_194_304);
 }
 
-/// Scenario 25: a workspace and a result for a vocabulary of any size, at the largest batch (32).
+/// Scenario 25: a workspace of 2·(b·v·4) + 4 MiB bytes and a result for a vocabulary of any size; at the largest batch (32)
+/// 384·v + 4,194,304.
 #[test]
-fn a_workspace_that_grows_with_the_vocabulary() {
-    let v = Expr::symbol("v");
-    let buffers = [(v.clone() * 256 + (4 << 20), 0, 2), (v.clone() * 128, 1, 2)];
-    let plan = symbolic(&buffers, &[("v", Bounds::at_least(0))]);
-    has_peak(&plan, "v", &(v * 384 + (4 << 20)), 0, 32_000);
-    assert_eq!(plan.peak_at(&Bindings::new().with("v", 32_000)), Ok(16_482_304));
+fn s25_a_workspace_that_grows_with_the_vocabulary() {
+    let [b, v] = ["b", "v"].map(Expr::symbol);
+    let result = b * v.clone() * 4;
+    let buffers = [(result.clone() * 2 + (4 << 20), 0, 2), (result, 1, 2)];
+    let plan = symbolic(&buffers, &[("b", Bounds::between(1, 32)), ("v", Bounds::at_least(0))]);
+    assert_eq!(plan.peak_form(Effort::Normal).proof, Proof::Proved);
+    let widest = v * 384 + (4 << 20);
+    for value in [0, 1, 7, 1000, 32_000, 128_256] {
+        let point = Bindings::new().with("b", 32).with("v", value);
+        assert_eq!(plan.peak_at(&point).ok(), widest.eval(&point).ok().map(i64::unsigned_abs), "{point}");
+    }
+    assert_eq!(plan.peak_at(&Bindings::new().with("b", 32).with("v", 32_000)), Ok(16_482_304));
 }

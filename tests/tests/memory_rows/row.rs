@@ -25,8 +25,11 @@ pub(crate) fn options(fuse: bool, in_place: bool, outputs: OutputPolicy) -> Opti
     }
 }
 
+/// Whether an arena of so many bytes is what a row says: without and with in place.
+type Says = fn(u64, [u64; 2]) -> bool;
+
 /// The three ways, and what may be said of the arena of each: so many bytes, or at most so many.
-pub(crate) fn ways(outputs: OutputPolicy) -> [(Options, fn(u64, [u64; 2]) -> bool); 3] {
+pub(crate) fn ways(outputs: OutputPolicy) -> [(Options, Says); 3] {
     [
         (options(false, false, outputs), |bytes, [without, _]| bytes == without),
         (options(false, true, outputs), |bytes, [_, in_place]| bytes == in_place),

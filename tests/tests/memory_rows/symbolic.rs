@@ -17,11 +17,15 @@ use crate::row::{exact, known, node, open, options, runs_right, ways};
 const MODEL: FunctionId = FunctionId(0);
 
 fn bounded(bounds: &[(&str, Bounds)]) -> Dims {
-    let mut scope = Scope::new();
+    let mut dims = Dims::default();
     for &(symbol, bounds) in bounds {
-        scope.declare(symbol, bounds).expect("bounds with room");
+        if bounds.upper == Some(bounds.lower) {
+            dims.pinned.set(symbol, bounds.lower);
+        } else {
+            dims.bounds.declare(symbol, bounds).expect("bounds with room");
+        }
     }
-    Dims { bounds: scope, ..Dims::default() }
+    dims
 }
 
 fn family(graph: &Graph, dims: &Dims, options: &Options) -> Family {
@@ -39,10 +43,23 @@ fn check(
     forms: &[Expr; 2],
     whole: Option<[u64; 2]>,
 ) {
+    check_with(OutputPolicy::Borrow, name, model, bounds, points, forms, whole);
+}
+
+/// The same with outputs of another policy.
+fn check_with(
+    outputs: OutputPolicy,
+    name: &str,
+    model: &Model<'_>,
+    bounds: &[(&str, Bounds)],
+    points: &[Bindings],
+    forms: &[Expr; 2],
+    whole: Option<[u64; 2]>,
+) {
     let expected =
         |point: &Bindings| forms.each_ref().map(|form| form.eval(point).expect("a value").unsigned_abs());
     let model = open(model);
-    for (options, says) in ways(OutputPolicy::Borrow) {
+    for (options, says) in ways(outputs) {
         let family = family(model.graph(), &bounded(bounds), &options);
         if !options.fuse {
             let plans = family.plans();
@@ -124,7 +141,10 @@ fn g9_one_dim_of_two_is_free() {
     let bounds = [("n", Bounds::between(0, 20))];
     let widest: Vec<Bindings> =
         points("m", [1, 2, 3, 64, 999]).into_iter().map(|point| point.with("n", 20)).collect();
-    check("G9", &chain(shape, 4), &bounds, &widest, &forms, None);
+    check("G9", &chain(shape.clone(), 4), &bounds, &widest, &forms, None);
+    // The arena for the bound of n, as an expression.
+    let forms = [160, 80].map(|bytes| Expr::symbol("m") * bytes);
+    check("G9 where n is 20", &chain(shape, 4), &[("n", Bounds::exactly(20))], &widest, &forms, None);
 }
 
 #[test]
@@ -133,7 +153,15 @@ fn s11_symbolic_shape() {
     let some = [(1, 1), (2, 3), (7, 5), (64, 33)];
     let some = some.map(|(m, n)| Bindings::new().with("m", m).with("n", n));
     let forms = [4, 4].map(|bytes| Expr::symbol("m") * Expr::symbol("n") * bytes);
-    check("11 symbolic shape", &chain(shape, 1), &[], &some, &forms, None);
+    let model = Model {
+        nodes: vec![node("Exp", &["x"], &["a"]), node("ReduceMax", &["a"], &["most"])],
+        inputs: vec![("x", shape)],
+        outputs: vec!["most"],
+        ..Model::default()
+    };
+    // There is no largest of no elements.
+    let bounds = [("m", Bounds::at_least(1)), ("n", Bounds::at_least(1))];
+    check_with(OutputPolicy::Into, "11 symbolic shape", &model, &bounds, &some, &forms, None);
 }
 
 #[test]
