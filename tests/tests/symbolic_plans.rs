@@ -14,6 +14,7 @@ use bayplan_expr::{Bindings, Bounds, Expr, Scope};
 use bayplan_plan::symbolic::{Proof, SymbolicBuffer, SymbolicPlan, SymbolicProblem};
 use bayplan_plan::{Effort, Lifespan};
 use bayplan_shaders::Target;
+use bayplan_tests::random::Random;
 use bayplan_tests::reference_model;
 
 /// The box: symbol, least and greatest value.
@@ -50,14 +51,8 @@ impl Point {
     }
 
     fn random(index: u64) -> Bindings {
-        let mut state = index;
-        let mut value = |low: i64, high: i64| {
-            // Splitmix64.
-            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            low + ((z ^ (z >> 31)) % (high - low + 1) as u64) as i64
-        };
+        let mut random = Random::new(index);
+        let mut value = |low: i64, high: i64| low + random.between(0, (high - low) as u64) as i64;
         BOX.iter().map(|&(name, low, high)| (name, value(low, high))).collect()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use bayplan_tests::random::Random;
 use serde_json::Value;
 
 /// One buffer: size in bytes, and the half-open range of points at which it lives.
@@ -25,12 +26,12 @@ impl Instance {
 
     /// So many buffers of sizes over five orders of magnitude.
     pub(crate) fn random(seed: u64, count: usize) -> Self {
-        let mut random = SplitMix(seed);
+        let mut random = Random::new(seed);
         let buffer = |index| {
-            let lower = random.below(100);
-            let magnitude = 1 + random.below(5) as u32;
-            let size = 1 + random.below(10u64.pow(magnitude));
-            Buffer { id: format!("b{index}"), lower, upper: lower + 1 + random.below(20), size }
+            let lower = below(&mut random, 100);
+            let magnitude = 1 + below(&mut random, 5) as u32;
+            let size = 1 + below(&mut random, 10u64.pow(magnitude));
+            Buffer { id: format!("b{index}"), lower, upper: lower + 1 + below(&mut random, 20), size }
         };
         Self { buffers: (0..count).map(buffer).collect() }
     }
@@ -38,17 +39,17 @@ impl Instance {
     /// A rectangle of [`Self::HEIGHT`] bytes and 64 points, cut at random until there are `count` pieces: whatever is
     /// live at a point fills the height.
     pub(crate) fn cut_rectangle(seed: u64, count: usize) -> Self {
-        let mut random = SplitMix(seed);
+        let mut random = Random::new(seed);
         let mut pieces = vec![(0, 64, Self::HEIGHT)];
         while pieces.len() < count {
-            let index = random.below(pieces.len() as u64) as usize;
+            let index = below(&mut random, pieces.len() as u64) as usize;
             let (lower, upper, size) = pieces[index];
-            if random.below(2) == 0 && upper - lower > 1 {
-                let middle = lower + 1 + random.below(upper - lower - 1);
+            if below(&mut random, 2) == 0 && upper - lower > 1 {
+                let middle = lower + 1 + below(&mut random, upper - lower - 1);
                 pieces[index] = (lower, middle, size);
                 pieces.push((middle, upper, size));
             } else if size > 1 {
-                let first = 1 + random.below(size - 1);
+                let first = 1 + below(&mut random, size - 1);
                 pieces[index] = (lower, upper, first);
                 pieces.push((lower, upper, size - first));
             }
@@ -125,15 +126,7 @@ impl Instance {
     }
 }
 
-/// The generator of that name (Steele, Lea and Flood 2014).
-struct SplitMix(u64);
-
-impl SplitMix {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % end
-    }
+/// A number below `end`.
+fn below(random: &mut Random, end: u64) -> u64 {
+    random.between(0, end - 1)
 }
