@@ -1,12 +1,15 @@
 //! Graph and target to a verified program with a memory plan.
 //!
 //! ```text
-//! Graph ─ bind ─ fold ─ simplify ─ lower ─ fuse, concat ─ split ─┬─ stages ─ liveness ─ plan ─┬─ windows, barriers ─ verify
-//!   symbols get      one form     views and     fewer      no     │ what follows from          │ offsets, judged by
-//!   their values     for many     operations    of them  window   │ weights runs once          │ plan's own validator
-//!                                                       too large └◄───── schedule ◄───────────┘             ─ Program
-//!                                                                   once more in another order, if that is smaller
+//! Graph ─ pin ─ fold ─ simplify ─ lower ─ fuse, concat ─ phases, split ─ direct ─┬─ stages ─ liveness ─ plan ─┬─ windows, barriers
+//!   symbols with     one form    views and     fewer    scratch,      fewer      │ what follows from          │ ─ verify ─ Program
+//!   one value        for many    operations    of them  no window     copies     │ weights runs once          │ offsets, judged by
+//!   get it                                              too large                └◄───── schedule ◄───────────┘ plan's own validator
+//!                                                                                  once more in another order, if that is smaller
 //! ```
+//!
+//! [`compile`] makes the program of one shape. A [`Family`] compiles once for all shapes within bounds and gives the program
+//! of each; [`Family::memory`] tells what they need as a formula.
 //!
 //! Weights are never read here: only constants of up to [`MAX_CONSTANT`] bytes are values, and what follows from larger
 //! ones becomes the *load program*, dispatches that run once when the weights are on the device. The result is plain
