@@ -44,6 +44,11 @@ impl Alike {
         self.work[operation] as usize
     }
 
+    /// For each work the first operation that does it.
+    pub(crate) fn first(&self) -> &[usize] {
+        &self.first
+    }
+
     /// Each work at a point.
     pub(crate) fn specs(&self, lowered: &Lowered, at: &impl Point) -> Vec<Spec> {
         self.first.iter().map(|&operation| lowered.operations[operation].spec.map(at)).collect()

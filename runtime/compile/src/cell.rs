@@ -22,7 +22,7 @@ use bayplan_graph::Graph;
 use bayplan_plan::arenas::BlockPlan;
 use bayplan_plan::symbolic::{Replayed, SymbolicBuffer, SymbolicError, SymbolicPlan, SymbolicProblem};
 use bayplan_plan::{Lifespan, Plan, Problem};
-use bayplan_shaders::{Convert, Target};
+use bayplan_shaders::{Convert, Kernel, Spec, Target};
 
 use crate::alike::Alike;
 use crate::assemble::{self, Placement, Shape, assemble, place};
@@ -34,6 +34,7 @@ use crate::point::Point;
 use crate::policy::Ports;
 use crate::program::{Arena, Order, Program, Schedule};
 use crate::size::{Formulas, Guard, Size, Symbols, Values};
+use crate::variants::Variants;
 use crate::weights::Weights;
 use crate::{Options, concat, direct, fuse, lower, paths, phases, schedule, simplify, split, verify};
 
@@ -71,11 +72,12 @@ struct Work {
 
 impl Source<'_> {
     /// Everything up to the operations themselves, while symbols are entered.
-    fn work(&self, Purpose { target, options, read, .. }: Purpose<'_>) -> Result<Work, CompileError> {
+    fn work(&self, Purpose { target, options, read, weights }: Purpose<'_>) -> Result<Work, CompileError> {
         let (graph, known) = (self.graph.clone(), fold::fold(self.graph, read)?);
         let (graph, known) = if options.simplify { simplify::simplify(graph, known) } else { (graph, known) };
         let (mut lowered, mut fixed) =
-            lower::lower(&graph, self.symbolic, &known, target).map_err(CompileError::Unsupported)?;
+            lower::lower(&graph, self.symbolic, &known, target, weights.map_or(&[], Weights::plain))
+                .map_err(CompileError::Unsupported)?;
         if options.fuse {
             fuse::fuse(&mut lowered, &fixed);
         }
@@ -146,6 +148,10 @@ pub(crate) struct Cell {
     formulas: Formulas,
     /// Offsets for every shape; none where there is but one, or where sizes have no common plan.
     plan: Option<SymbolicPlan>,
+    /// What decides the kernels of its shapes.
+    variants: Variants,
+    /// The part of the box that it may serve, and the point of it where decisions were taken.
+    within: (Scope, Bindings),
 }
 
 /// Operations that know what they overwrite, with their storages.
@@ -179,6 +185,7 @@ impl Cell {
             made = schedule::schedule(made, &lowered, &stages, &ports, purpose, make)?;
         }
         let buffers = made.buffers(scope, target, options);
+        let variants = Variants::new(&made.lowered, &made.alike);
         let mut formulas = symbols.leave();
         formulas.keep(made.sizes());
         let scope = within(scope, formulas.guards());
@@ -186,7 +193,8 @@ impl Cell {
         let shape = Shape { values: &Values::default(), dims, target, alike: &made.alike, reference: &[] };
         let whole = (&made.stages, &made.live);
         let first = made.program(&graph, whole, made.placement.clone(), shape, &mut |_| {})?;
-        Ok(Self { first, graph, made, formulas, plan })
+        let within = (scope, reference.clone());
+        Ok(Self { first, graph, made, formulas, plan, variants, within })
     }
 
     /// The program at a shape, whose independent symbols are `point` and all of them `dims`; `None` where a guard does
@@ -225,6 +233,21 @@ impl Cell {
         };
         done(Phase::Offsets);
         made.program(&self.graph, (stages, live), placement, shape, done).map(Some)
+    }
+
+    /// Bytes of the activations at a point, if it serves it.
+    pub(crate) fn peak(&self, point: &Bindings) -> Option<u64> {
+        self.formulas.at(point).ok()??;
+        self.plan.as_ref()?.peak_at(point).ok()
+    }
+
+    /// The kernels of all its shapes, each once. `admits` says which points are those of some run.
+    pub(crate) fn kernels(&self, admits: &dyn Fn(&Bindings) -> bool) -> Vec<Kernel> {
+        let of_all = (&self.made.lowered, &self.formulas);
+        let (scope, reference) = &self.within;
+        let found = self.variants.kernels(of_all, (scope, reference), &self.first.target, admits);
+        let more = found.into_iter().filter(|kernel| !self.first.kernels.contains(kernel));
+        self.first.kernels.iter().cloned().chain(more).collect()
     }
 
     /// Conditions under which it serves a point.
@@ -288,16 +311,14 @@ impl Made {
 
     /// The sizes that a program needs.
     fn sizes(&self) -> Vec<Size> {
-        let mut sizes = Sizes(RefCell::default());
+        let mut list: Vec<Size> = Vec::new();
         for operation in &self.lowered.operations {
-            operation.spec.map(&sizes);
-            let list = sizes.0.get_mut();
+            list.extend(numbers(&operation.spec));
             list.extend([operation.written.start, operation.written.end]);
             for view in &operation.operands {
                 list.extend(view.shape.iter().chain(&view.strides).chain([&view.base]));
             }
         }
-        let list = sizes.0.get_mut();
         for tensor in &self.lowered.tensors {
             list.extend(&tensor.shape);
             if let Origin::Contents(elements) = &tensor.origin {
@@ -305,7 +326,7 @@ impl Made {
             }
         }
         list.extend(self.live.of.iter().flatten().map(|place| place.offset));
-        sizes.0.into_inner()
+        list
     }
 
     /// What is left where operations with nothing to write are left out, and how long storages live then; `None` where
@@ -376,6 +397,13 @@ fn lived(problem: &Problem, live: &Liveness, options: &Options) -> Result<Proble
         bayplan_plan::Buffer { lifespan: Lifespan::new(life.start, life.end), ..*buffer }
     });
     Problem::new(shorter.collect()).map_err(|e| CompileError::Plan(e.to_string()))
+}
+
+/// Every number of a spec.
+pub(crate) fn numbers(spec: &Spec<Size>) -> Vec<Size> {
+    let sizes = Sizes(RefCell::default());
+    spec.map(&sizes);
+    sizes.0.into_inner()
 }
 
 /// Collects every number of a spec.

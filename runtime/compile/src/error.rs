@@ -71,6 +71,8 @@ pub enum CompileError {
         arena: &'static str,
         /// Bytes that the device allocates at once.
         max: u64,
+        /// Dims with the largest bound at which one allocation is enough while the others keep theirs.
+        fitting: Vec<(String, i64)>,
     },
     /// A shape needs more than was reserved for all. This is a defect of bayplan.
     Reserved {
@@ -138,11 +140,21 @@ impl fmt::Display for CompileError {
                 "the weights of `{}` at {dims} differ from those of other shapes; give the dims values (--dim NAME=VALUE)",
                 escape(function)
             ),
-            Self::Blocks { arena, max } => write!(
-                f,
-                "the {arena} need more than the device allocates at once ({max} bytes), which only one shape can; give \
-                 the dims values (--dim NAME=VALUE) or smaller bounds (--dim-max NAME=N)"
-            ),
+            Self::Blocks { arena, max, fitting } => {
+                write!(
+                    f,
+                    "the {arena} of the largest shapes need more than the device allocates at once ({max} bytes, \
+                     maxMemoryAllocationSize), and only one shape alone can have several allocations; give the dims values \
+                     (--dim NAME=VALUE) or smaller bounds"
+                )?;
+                let options = fitting.iter().map(|(dim, bound)| format!("--dim-max {}={bound}", escape(dim)));
+                match options.collect::<Vec<_>>().join(" or ") {
+                    options if options.is_empty() => {
+                        f.write_str(" (--dim-max NAME=N), of several dims together")
+                    }
+                    options => write!(f, ": {options} fits while the others keep theirs"),
+                }
+            }
             Self::Branches { model, nodes } => {
                 let mut nodes = nodes.clone();
                 nodes.dedup();

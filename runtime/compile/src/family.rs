@@ -3,12 +3,12 @@
 mod member;
 mod reserve;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bayplan_expr::{Bindings, Scope};
 use bayplan_graph::{ByteRange, ConstData, Graph, ValueSource};
-use bayplan_shaders::Target;
+use bayplan_shaders::{Kernel, Target};
 
 use self::member::Member;
 pub use self::reserve::Reservation;
@@ -141,7 +141,7 @@ impl Family {
         let unbounded: Vec<String> =
             members.iter().filter(|member| member.routes.is_none()).flat_map(Member::unbounded).collect();
         let reserved = match unbounded.is_empty() {
-            true => explored.reserved.checked(target),
+            true => explored.reserved.checked(target).map_err(|e| with_bounds(e, &members)),
             false => Err(CompileError::Unbounded { dims: unbounded }),
         };
         let (target, options, first) = (target.clone(), options.clone(), explored.first);
@@ -273,11 +273,21 @@ impl Family {
         self.reserved.as_ref().map_err(Clone::clone)
     }
 
-    /// Shapes of a function that between them need its kernels: a general one, corners of its box, dims of 0 and 1.
+    /// Shapes of a function that between them show what its programs need beside memory, which [`Family::reservation`] says,
+    /// and kernels ([`Family::kernels`]): a general one, corners of its box, dims of 0 and 1.
     pub fn points(&self, function: FunctionId) -> Vec<Bindings> {
         match self.member(function) {
             Ok(member) if member.is_fixed() => vec![self.first.dims.clone()],
             Ok(member) if member.routes.is_none() => member.points(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The kernels that a function's shapes may choose, each once: a session that has them all makes none at a run.
+    pub fn kernels(&self, function: FunctionId) -> Vec<Kernel> {
+        match self.member(function) {
+            Ok(member) if member.is_fixed() => self.first.kernels.clone(),
+            Ok(member) if member.routes.is_none() => member.kernels(),
             _ => Vec::new(),
         }
     }
@@ -346,13 +356,31 @@ fn explore(members: &[&Member], purpose: Purpose<'_>) -> Result<Explored, Compil
     Ok(Explored { first: first.ok_or_else(nothing)?, reserved })
 }
 
+/// Tells with an arena that is too large for one allocation which bound of a dim would make it fit.
+fn with_bounds(error: CompileError, members: &[Member]) -> CompileError {
+    let CompileError::Blocks { arena, max, .. } = error else { return error };
+    let symbols: BTreeSet<String> =
+        members.iter().flat_map(|member| member.scope.iter()).map(|(symbol, _)| symbol.to_owned()).collect();
+    let most = |symbol: &String| members.iter().filter_map(|member| member.most(symbol, max)).min();
+    let fitting = symbols.iter().filter(|symbol| members.iter().all(|member| member.fits(symbol, max)));
+    let fitting = fitting.filter_map(|symbol| Some((symbol.clone(), most(symbol)?))).collect();
+    CompileError::Blocks { arena, max, fitting }
+}
+
 /// What compiles with these reference points load, together.
 fn union(points: &[(&Member, Bindings)], purpose: Purpose<'_>) -> Result<Weights, CompileError> {
-    let mut weights = Weights::default();
-    for (member, point) in points {
-        member.load(point, purpose, &mut weights)?;
+    let mut none = Weights::default();
+    loop {
+        let mut weights = none.clone();
+        for (member, point) in points {
+            member.load(point, Purpose { weights: Some(&none), ..purpose }, &mut weights)?;
+        }
+        // Each time more weights keep their layout, so that this ends.
+        match weights.with_one_layout() {
+            Some(fewer) => none = fewer,
+            None => return Ok(weights),
+        }
     }
-    Ok(weights)
 }
 
 /// Whether two programs load the same weights to the same places.

@@ -47,6 +47,7 @@ mod size;
 mod split;
 #[cfg(test)]
 mod symbolic_tests;
+mod variants;
 mod verify;
 mod view;
 mod weights;

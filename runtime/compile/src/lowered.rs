@@ -85,6 +85,8 @@ pub(crate) struct Lowered {
     pub(crate) inputs: Vec<TensorId>,
     /// In the order of the graph's outputs; each has storage of its own.
     pub(crate) outputs: Vec<TensorId>,
+    /// Weights with what they were rearranged to, for kernels that like another layout better.
+    pub(crate) rearranged: Vec<(TensorId, TensorId)>,
     /// Weights that other functions of the same session read at their runs.
     pub(crate) kept: Vec<TensorId>,
 }

@@ -53,7 +53,7 @@ fn lowered(graph: &Graph) -> Lowered {
     let refused = |list: Vec<crate::Refused>| -> Lowered {
         panic!("{}: {:?}", graph.name, list.into_iter().map(|why| (why.node, why.reason)).collect::<Vec<_>>())
     };
-    let (mut lowered, mut fixed) = match lower::lower(&simple, graph, &known, &target) {
+    let (mut lowered, mut fixed) = match lower::lower(&simple, graph, &known, &target, &[]) {
         Ok(lowered) => lowered,
         Err(list) => return refused(list),
     };

@@ -5,6 +5,9 @@
 //!   else body:  B, C               ─┴─►  A, pack(A), B, C   in front of every function's own tensors and operations
 //! ```
 //!
+//! A weight has one layout for all functions: where one of them reads it as it is stored, none gets it rearranged, since
+//! every kernel can read the stored layout, and a faster one of some is not worth the bytes twice.
+//!
 //! A session loads once and runs any function then, so all have the same uploads, the same load stage and the same buffers
 //! for them, also those that a function does not read.
 
@@ -24,6 +27,10 @@ pub(crate) struct Weights {
     read: Vec<bool>,
     /// The tensors by what they hold.
     known: HashMap<Vec<u8>, TensorId>,
+    /// Those with another layout beside them.
+    rearranged: Vec<(TensorId, TensorId)>,
+    /// Constants that stay as they are stored.
+    plain: Vec<ConstData>,
 }
 
 impl Weights {
@@ -48,6 +55,27 @@ impl Weights {
                 self.read[id.index()] = true;
             }
         }
+        let pairs = lowered.rearranged.iter();
+        self.rearranged.extend(pairs.filter_map(|(from, to)| Some((*place.get(from)?, *place.get(to)?))));
+    }
+
+    /// Constants that stay as they are stored.
+    pub(crate) fn plain(&self) -> &[ConstData] {
+        &self.plain
+    }
+
+    /// None of these, but for what must not be rearranged: what some run reads as it is and another one otherwise, too.
+    /// `None` if there is no such weight.
+    pub(crate) fn with_one_layout(&self) -> Option<Self> {
+        let twice =
+            self.rearranged.iter().filter(|(from, to)| self.read[from.index()] && self.read[to.index()]);
+        let data = twice.filter_map(|(from, _)| match &self.tensors[from.index()].origin {
+            Origin::Constant(data) => Some(data.clone()),
+            Origin::Computed | Origin::Input | Origin::Contents(_) => None,
+        });
+        let new: Vec<ConstData> = data.filter(|data| !self.plain.contains(data)).collect();
+        let plain = [self.plain.clone(), new.clone()].concat();
+        (!new.is_empty()).then(|| Self { plain, ..Self::default() })
     }
 
     /// A function with the union in place of what it loads itself. `None` if that is not part of the union.
@@ -77,6 +105,7 @@ impl Weights {
             tensors,
             inputs: lowered.inputs.iter().map(|&id| of(id)).collect(),
             outputs: lowered.outputs.iter().map(|&id| of(id)).collect(),
+            rearranged: Vec::new(),
             kept: read.map(|(index, _)| TensorId(index as u32)).collect(),
             operations,
         };

@@ -194,3 +194,110 @@ fn every_shape_is_planned_as_a_compile_of_its_own_plans_it() {
         assert_eq!((&program.uploads, &program.load), (&family.first().uploads, &family.first().load));
     }
 }
+
+#[test]
+fn an_arena_of_several_allocations_says_which_bound_fits() {
+    let graph = chain(&["n", "m"], &[4, 2]);
+    let target = Target { max_allocation: 4096, ..Target::generic() };
+    let made = |n: i64| {
+        let dims = bounded(&[("n", 1, n), ("m", 1, 5)]);
+        Family::new(&graph, &dims, &target, &Options { in_place: false, ..Options::default() }, &no_file)
+            .expect("a family")
+    };
+    let error = made(200).reservation().expect_err("two buffers of 4,000 bytes").clone();
+    let CompileError::Blocks { arena: "activations", max: 4096, fitting } = &error else { panic!("{error}") };
+    let message = error.to_string();
+    let Some((_, most)) = fitting.iter().find(|(dim, _)| dim == "n") else { panic!("{message}") };
+    assert!(message.contains(&format!("--dim-max n={most}")), "{message}");
+    // What it says fits does, and one more does not.
+    assert!(made(*most).reservation().is_ok());
+    assert!(made(*most + 1).reservation().is_err());
+    // One shape alone may have several.
+    let point = Bindings::new().with("n", 150).with("m", 5);
+    let program = made(200).at(MODEL, &point).expect("a program");
+    assert!(program.arena_bytes[0] > 4096 && program.blocks[0].len() == 2, "{:?}", program.blocks[0]);
+}
+
+#[test]
+fn a_weight_has_one_layout_whatever_the_rows_are() {
+    let mut b = Builder::new("rows");
+    let x = b.floats(&[4, 3, 8]);
+    let w = b.constant(&graphs::floats(&[8, 5], 3));
+    let y = b.op(Op::MatMul, &[x, w]);
+    b.output(y);
+    let graph = with_dims(b, &[&["n", "m", "8"]]);
+    let cpu = Target {
+        class: bayplan_shaders::Class::Cpu,
+        subgroup: Some(bayplan_shaders::Subgroup { size: 8, shuffle: true, arithmetic: true }),
+        storage_alignment: 16,
+        ..Target::generic()
+    };
+    for target in [Target::generic(), cpu] {
+        let (all, one) = (bounded(&[("n", 1, 20), ("m", 1, 6)]), bounded(&[("n", 1, 20), ("m", 1, 1)]));
+        let functions = [("prefill", &all), ("decode", &one)].map(|(name, dims)| bayplan_compile::Function {
+            name,
+            graph: &graph,
+            dims,
+        });
+        let family =
+            Family::with_functions(&functions, &target, &Options::default(), &no_file).expect("a family");
+        assert_eq!(family.first().uploads.len(), 1, "the weight once");
+        for (n, m) in (1..=20).flat_map(|n| (1..=6).map(move |m| (n, m))) {
+            let point = Bindings::new().with("n", n).with("m", m);
+            for function in (0..if m == 1 { 2 } else { 1 }).map(FunctionId) {
+                let program = family.at(function, &point).unwrap_or_else(|e| panic!("at {point}: {e}"));
+                let loaded =
+                    |program: &bayplan_compile::Program| (program.uploads.clone(), program.load.clone());
+                assert_eq!(loaded(&program), loaded(family.first()), "at {point}");
+            }
+        }
+    }
+}
+
+/// Images of a known width have rows that a faster kernel wants its weights for; where any width may come it cannot be used.
+#[test]
+fn functions_that_like_other_layouts_share_the_stored_one() {
+    let graph_of = |width: &str| {
+        let mut b = Builder::new("images");
+        let x = b.floats(&[1, 8, 6, 32]);
+        let w = b.constant(&graphs::floats(&[32, 8, 3, 3], 5));
+        let window = bayplan_graph::op::Window {
+            kernel: vec![3, 3],
+            strides: vec![1, 1],
+            dilations: vec![1, 1],
+            pads: bayplan_graph::op::Pads::Explicit(vec![1; 4]),
+            ceil: false,
+        };
+        let y = b.op(Op::Conv(window, 1), &[x, w]);
+        b.output(y);
+        with_dims(b, &[&["n", "8", "6", width]])
+    };
+    let target = Target {
+        class: bayplan_shaders::Class::Cpu,
+        subgroup: Some(bayplan_shaders::Subgroup { size: 8, shuffle: true, arithmetic: true }),
+        storage_alignment: 16,
+        ..Target::generic()
+    };
+    let (known, open) = (graph_of("32"), graph_of("w"));
+    let (few, any) = (bounded(&[("n", 1, 4)]), bounded(&[("n", 1, 4), ("w", 3, 64)]));
+    let made = |list: &[(&'static str, &Graph, &Dims)]| {
+        let functions: Vec<_> =
+            list.iter().map(|&(name, graph, dims)| bayplan_compile::Function { name, graph, dims }).collect();
+        Family::with_functions(&functions, &target, &Options::default(), &no_file).expect("a family")
+    };
+    let bytes = |family: &Family| family.first().arena_bytes[bayplan_compile::Arena::Weights.index()];
+    let (alone, plain) = (made(&[("known", &known, &few)]), made(&[("open", &open, &any)]));
+    assert!(!alone.first().load.dispatches.is_empty(), "the known width has its weights rearranged");
+    assert_eq!(bytes(&plain), 32 * 8 * 9 * 4);
+    for order in
+        [[("known", &known, &few), ("open", &open, &any)], [("open", &open, &any), ("known", &known, &few)]]
+    {
+        let both = made(&order);
+        assert_eq!(bytes(&both), bytes(&plain), "the weight once");
+        assert!(both.first().load.dispatches.is_empty());
+        for function in [0, 1].map(FunctionId) {
+            let point: Bindings = both.scope(function).iter().map(|(name, _)| (name.to_owned(), 4)).collect();
+            assert!(both.at(function, &point).is_ok());
+        }
+    }
+}

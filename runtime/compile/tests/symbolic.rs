@@ -102,6 +102,7 @@ fn check(seed: u64) -> Result<usize, String> {
     let read = |_: &bayplan_graph::ByteRange| Err("no file".to_string());
     let family = Family::new(&graph, &dims, device.target(), &way(true, true), &read)
         .map_err(|e| format!("{e}\n{graph}"))?;
+    let kernels = family.kernels(FunctionId(0));
     let mut run = 0;
     for point in points(&sizes, seed) {
         let Some(inputs) = inputs(&builder, &graph, &point) else { continue };
@@ -109,6 +110,9 @@ fn check(seed: u64) -> Result<usize, String> {
         let fail = |e: String| format!("at {point:?}: {e}\n{graph}");
         let program = family.at(FunctionId(0), &point).map_err(|e| fail(e.to_string()))?;
         agrees_with_memory(&family, &program, &point).map_err(&fail)?;
+        if let Some(other) = program.kernels.iter().find(|kernel| !kernels.contains(kernel)) {
+            return Err(fail(format!("kernel {} was not foreseen\n{}", other.name, other.wgsl)));
+        }
         check_program(device, &graph, program, &inputs, &expected, TOLERANCE).map_err(fail)?;
         run += 1;
     }

@@ -22,6 +22,11 @@ impl Pipelines {
         program.kernels.iter().map(|kernel| self.pipeline(device, kernel)).collect()
     }
 
+    /// Compiles those of these kernels that were never made.
+    pub(crate) fn make(&self, device: &Device, kernels: &[Kernel]) -> Result<(), EngineError> {
+        kernels.iter().try_for_each(|kernel| self.pipeline(device, kernel).map(drop))
+    }
+
     fn pipeline(&self, device: &Device, kernel: &Kernel) -> Result<Pipeline, EngineError> {
         if let Some(made) = self.known().get(kernel) {
             return Ok(made.clone());

@@ -476,7 +476,7 @@ impl Session {
     }
 }
 
-/// Compiles the kernels of representative shapes, and finds out what they need.
+/// Compiles the kernels of all shapes, and finds out what representative ones need.
 fn prepare(device: &Device, family: &Family, counters: &mut Counters) -> Result<Needs, EngineError> {
     let mut needs = Needs { params: 0, ops: 0, transfer: 0 };
     let mut note = |program: &Program| {
@@ -494,6 +494,7 @@ fn prepare(device: &Device, family: &Family, counters: &mut Counters) -> Result<
         if family.is_static(function) && function == FunctionId::default() {
             continue;
         }
+        device.pipelines.make(&device.vulkan, &family.kernels(function))?;
         for point in family.points(function) {
             note(&instantiate(family, function, &point, counters)?)?;
         }

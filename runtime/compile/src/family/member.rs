@@ -9,12 +9,14 @@
 //!       +-+---+-----------+-> past
 //! ```
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bayplan_expr::memory::Condition;
 use bayplan_expr::{Bindings, Bounds, Scope};
 use bayplan_graph::{BindError, Graph, Tie};
 use bayplan_plan::Effort;
+use bayplan_shaders::Kernel;
 
 use super::{Function, Reservation, same_weights};
 use crate::cell::{Cell, Phase, Purpose, Source};
@@ -319,6 +321,48 @@ impl Member {
             }
         }
         seen
+    }
+
+    /// Whether its activations take at most so many bytes at some value of a symbol, the others at their upper bounds.
+    pub(super) fn fits(&self, symbol: &str, bytes: u64) -> bool {
+        self.peak_below(symbol, self.scope.get(symbol).lower) <= bytes
+    }
+
+    /// The largest value of a symbol at which its activations take at most so many bytes, the others at their upper bounds;
+    /// `None` where it has no such symbol.
+    pub(super) fn most(&self, symbol: &str, bytes: u64) -> Option<i64> {
+        let (_, bounds) = self.scope.iter().find(|(own, _)| *own == symbol)?;
+        let (mut low, mut high) = (bounds.lower, bounds.upper?);
+        while low < high {
+            let middle = high - (high - low) / 2;
+            if self.peak_below(symbol, middle) <= bytes { low = middle } else { high = middle - 1 }
+        }
+        Some(low)
+    }
+
+    /// Bytes of the activations with a symbol at a value and the others at their upper bounds.
+    fn peak_below(&self, symbol: &str, value: i64) -> u64 {
+        let corner = |(own, bounds): (&str, Bounds)| {
+            let upper = bounds.upper.unwrap_or(bounds.lower);
+            (own.to_owned(), if own == symbol { value } else { upper })
+        };
+        let point: Bindings = self.scope.iter().map(corner).collect();
+        self.cells().iter().filter_map(|cell| cell.peak(&point)).max().unwrap_or(0)
+    }
+
+    /// The kernels of all its shapes, each once.
+    pub(super) fn kernels(&self) -> Vec<Kernel> {
+        let admits = |point: &Bindings| {
+            let dims = self.dims_at(point);
+            self.whole(&dims).is_ok() && self.admits(&dims)
+        };
+        let (mut known, mut kernels) = (HashSet::new(), Vec::new());
+        for kernel in self.cells().iter().flat_map(|cell| cell.kernels(&admits)) {
+            if known.insert(kernel.clone()) {
+                kernels.push(kernel);
+            }
+        }
+        kernels
     }
 
     /// A point of distinct primes near the upper corner; 0 or 1 only where bounds leave nothing else.

@@ -49,7 +49,8 @@ impl Reservation {
             let ends = &self.blocks[arena.index()];
             let starts = [0].iter().chain(ends);
             if ends.iter().zip(starts).any(|(end, start)| end - start > target.max_allocation) {
-                return Err(CompileError::Blocks { arena: arena.name(), max: target.max_allocation });
+                let (arena, max) = (arena.name(), target.max_allocation);
+                return Err(CompileError::Blocks { arena, max, fitting: Vec::new() });
             }
         }
         Ok(self)

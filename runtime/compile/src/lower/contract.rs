@@ -85,7 +85,7 @@ fn along_k(lowerer: &mut Lowerer<'_>, b: View) -> Result<View, String> {
     // Kernels load four of k at once.
     let gains = k.surely_multiple_of(4) && !n.surely_le(1) && b.strides[1].surely_eq(1);
     let fits = (count * words).surely_le(target.max_storage_range);
-    if !gains || !fits || target.class != Class::Cpu || !lowerer.is_static(b.tensor) {
+    if !gains || !fits || target.class != Class::Cpu || !lowerer.may_rearrange(b.tensor) {
         return Ok(b);
     }
     let (Some(k), Some(n)) = (k.known(), n.known()) else { return Ok(b) };
@@ -273,7 +273,7 @@ fn packed_weights(lowerer: &mut Lowerer<'_>, spec: &mut ConvSpec<Size>, w: &View
     let alike = width.0.known().is_some() && width.1.known().is_some()
         || width.0.surely_multiple_of(4) && width.0.surely_eq(width.1);
     let packing = spec.map(&Here).packing(lowerer.target);
-    let Some(packing) = packing.filter(|_| alike && lowerer.is_static(w.tensor)) else { return Ok(w) };
+    let Some(packing) = packing.filter(|_| alike && lowerer.may_rearrange(w.tensor)) else { return Ok(w) };
     spec.packed = true;
     lowerer.rearranged(&w, packing)
 }

@@ -57,6 +57,7 @@ impl Lowerer<'_> {
             self.push(Spec::Copy(copy.map(&Known)), vec![w.clone()], &packed, true);
         }
         self.rearranged.push((w.tensor, w.base, packing, packed.clone()));
+        self.out.rearranged.push((w.tensor, packed.tensor));
         Ok(packed)
     }
 

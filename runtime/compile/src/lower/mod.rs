@@ -42,12 +42,14 @@ pub(crate) fn lower(
     symbolic: &Graph,
     known: &[Option<Arc<HostTensor>>],
     target: &Target,
+    plain: &[ConstData],
 ) -> Result<(Lowered, Vec<bool>), Vec<Refused>> {
     let mut lowerer = Lowerer {
         graph,
         symbolic,
         known,
         target,
+        plain,
         out: Lowered::default(),
         views: vec![None; graph.values.len()],
         copies: HashMap::new(),
@@ -108,6 +110,8 @@ pub(crate) struct Lowerer<'a> {
     symbolic: &'a Graph,
     known: &'a [Option<Arc<HostTensor>>],
     pub(crate) target: &'a Target,
+    /// Weights that keep the layout in which they are stored.
+    plain: &'a [ConstData],
     out: Lowered,
     /// Dimensions may be pieces of the value's.
     views: Vec<Option<View>>,
@@ -421,6 +425,13 @@ impl<'a> Lowerer<'a> {
     /// Whether a tensor follows from constants alone and has one size for all shapes, so that what is computed from it can be computed while loading.
     pub(crate) fn is_static(&self, tensor: TensorId) -> bool {
         self.fixed[tensor.index()]
+    }
+
+    /// Whether a kernel may have weights in another layout than they are stored in.
+    pub(crate) fn may_rearrange(&self, tensor: TensorId) -> bool {
+        let plain = |data: &ConstData| self.plain.contains(data);
+        self.is_static(tensor)
+            && !matches!(&self.out.tensor(tensor).origin, Origin::Constant(data) if plain(data))
     }
 }
 
