@@ -21,11 +21,11 @@ pub(crate) enum Kept {
 /// While a run's outputs are held, its buffers can be read:
 ///
 /// ```no_run
-/// # fn main() -> Result<(), bayplan::Error> {
-/// # let (device, mut session): (bayplan::Device, bayplan::Session) = todo!();
+/// # fn into(device: &bayplan::Device, session: &mut bayplan::Session) -> Result<(), bayplan::Error> {
 /// let mut buffer = device.tensor(bayplan::DType::F32, &[256])?;
-/// session.run_into(&[], &mut [("y", &mut buffer)])?;
+/// let outputs = session.run_into(&[], &mut [("y", &mut buffer)])?;
 /// let y = buffer.to_tensor()?;
+/// # drop(outputs);
 /// # Ok(())
 /// # }
 /// ```
@@ -33,8 +33,7 @@ pub(crate) enum Kept {
 /// The same buffer cannot be read while it is lent to a run:
 ///
 /// ```compile_fail,E0502
-/// # fn main() -> Result<(), bayplan::Error> {
-/// # let (device, mut session): (bayplan::Device, bayplan::Session) = todo!();
+/// # fn into(device: &bayplan::Device, session: &mut bayplan::Session) -> Result<(), bayplan::Error> {
 /// let mut buffer = device.tensor(bayplan::DType::F32, &[256])?;
 /// let mut into = [("y", &mut buffer)];
 /// let y = buffer.to_tensor()?;
