@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod arena;
+mod build;
 mod check;
 mod commands;
 mod device;

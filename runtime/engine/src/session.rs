@@ -1,6 +1,5 @@
 //! A family of programs on a device, ready to run.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,10 +8,11 @@ use bayplan_compile::{Arena, Family, FunctionId, Port, Program, Step, device_siz
 use bayplan_expr::Bindings;
 use bayplan_graph::Tensor;
 use bayplan_record::Summary;
-use bayplan_vulkan::{AllocationId, Buffer, Ticket};
+use bayplan_vulkan::Ticket;
 use bayplan_weights::Store;
 
 use crate::arena::Arenas;
+use crate::build::{exchange, instantiate, load_weights, nanos, prepare, purposes};
 use crate::check::{arenas_bytes, check_heaps, check_sound, check_target, reserve};
 use crate::commands::{Objects, record};
 use crate::device::Device;
@@ -20,7 +20,6 @@ use crate::error::EngineError;
 use crate::external::Placement;
 use crate::input::Input;
 use crate::instruments::Instruments;
-use crate::load::load;
 use crate::options::SessionOptions;
 use crate::output_memory::OutputMemory;
 use crate::outputs::Outputs;
@@ -62,14 +61,6 @@ pub struct Session {
     fault: Option<crate::faults::Fault>,
     #[cfg(feature = "faults")]
     planted: crate::faults::Planted,
-}
-
-/// What the programs of a family need of a session, as far as representative shapes tell.
-struct Needs {
-    params: u64,
-    ops: u32,
-    /// Bytes of the largest transfer.
-    transfer: u64,
 }
 
 impl Session {
@@ -476,103 +467,10 @@ impl Session {
     }
 }
 
-/// Compiles the kernels of all shapes, and finds out what representative ones need.
-fn prepare(device: &Device, family: &Family, counters: &mut Counters) -> Result<Needs, EngineError> {
-    let mut needs = Needs { params: 0, ops: 0, transfer: 0 };
-    let mut note = |program: &Program| {
-        device.pipelines.of(&device.vulkan, program)?;
-        let windows = program.uploads.iter().map(|upload| upload.window.len);
-        let ports = program.inputs.iter().chain(&program.outputs).map(|port| port.window.len);
-        let params = program.params.len() as u64;
-        needs.params = needs.params.max(params);
-        needs.ops = needs.ops.max(program.run.dispatches.len() as u32);
-        needs.transfer = windows.chain(ports).chain([params, needs.transfer]).max().unwrap_or(0);
-        Ok::<(), EngineError>(())
-    };
-    note(family.first())?;
-    for (function, _) in family.functions() {
-        if family.is_static(function) && function == FunctionId::default() {
-            continue;
-        }
-        device.pipelines.make(&device.vulkan, &family.kernels(function))?;
-        for point in family.points(function) {
-            note(&instantiate(family, function, &point, counters)?)?;
-        }
-    }
-    Ok(needs)
-}
-
-/// The program of a shape, verified.
-fn instantiate(
-    family: &Family,
-    function: FunctionId,
-    dims: &Bindings,
-    counters: &mut Counters,
-) -> Result<Program, EngineError> {
-    let begun = Instant::now();
-    let program = family.at(function, dims)?;
-    counters.instantiate_ns += nanos(begun);
-    let begun = Instant::now();
-    check_sound(&program)?;
-    counters.verify_ns += nanos(begun);
-    counters.shapes += 1;
-    Ok(program)
-}
-
-/// Uploads the weights and runs the load program, with its parameters in place for so long.
-fn load_weights(
-    device: &Device,
-    program: &Program,
-    arenas: &Arenas,
-    params: &mut Params,
-    transfer: &Transfer,
-    weights: &Store,
-) -> Result<(), EngineError> {
-    let (needed, given) = (program.params.len() as u64, params.buffer().size());
-    let slot = params.take(program, transfer)?.ok_or(EngineError::Parameters { needed, given })?;
-    let pipelines = device.pipelines.of(&device.vulkan, program)?;
-    let params_at = (params.buffer(), slot.offset);
-    let objects = Objects { program, pipelines: &pipelines, arenas, params: params_at, external: None };
-    load(&device.vulkan, objects, transfer, weights)?;
-    params.free(slot);
-    Ok(())
-}
-
-/// Frees the load program's memory, then allocates the activations. Answers the freed allocations and their purpose.
-fn exchange(
-    vulkan: &bayplan_vulkan::Device,
-    activations: &[u64],
-    arenas: &mut Arenas,
-) -> Result<Vec<(AllocationId, String)>, EngineError> {
-    let freed = arenas.take(Arena::Load);
-    let purpose = |buffer: &Buffer| Some((buffer.allocation()?, buffer.name().to_owned()));
-    let purposes = freed.iter().filter_map(purpose).collect();
-    drop(freed);
-    arenas.allocate(vulkan, Arena::Activations, activations)?;
-    Ok(purposes)
-}
-
-/// What each of the session's device allocations is for.
-fn purposes<'b>(
-    buffers: impl Iterator<Item = &'b Buffer>,
-    transfer: &Transfer,
-    instruments: &Instruments,
-) -> HashMap<AllocationId, String> {
-    let buffers = buffers.map(|buffer| (buffer.allocation(), buffer.name().to_owned()));
-    let staging = transfer.buffers().map(|buffer| (buffer.allocation(), buffer.name().to_owned()));
-    let known = buffers.chain(staging).filter_map(|(id, name)| Some((id?, name)));
-    known.chain(instruments.allocation()).collect()
-}
-
 /// What is given in host memory: conditions that follow from it need no device.
 fn on_host<'a>(&(name, input): &(&'a str, Input<'a>)) -> Option<(&'a str, &'a Tensor)> {
     match input {
         Input::Host(tensor) => Some((name, tensor)),
         Input::Owned(_) | Input::Device(_) => None,
     }
-}
-
-/// Nanoseconds since a moment.
-fn nanos(begun: Instant) -> u64 {
-    u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }

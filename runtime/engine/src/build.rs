@@ -1,0 +1,125 @@
+//! What building a session does: kernels compiled, weights loaded, memory given back that only loading needs.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use bayplan_compile::session::Counters;
+use bayplan_compile::{Arena, Family, FunctionId, Program};
+use bayplan_expr::Bindings;
+use bayplan_vulkan::{AllocationId, Buffer};
+use bayplan_weights::Store;
+
+use crate::arena::Arenas;
+use crate::check::check_sound;
+use crate::commands::Objects;
+use crate::device::Device;
+use crate::error::EngineError;
+use crate::instruments::Instruments;
+use crate::load::load;
+use crate::params::Params;
+use crate::transfer::Transfer;
+
+/// What the programs of a family need of a session, as far as representative shapes tell.
+pub(crate) struct Needs {
+    pub(crate) params: u64,
+    pub(crate) ops: u32,
+    /// Bytes of the largest transfer.
+    pub(crate) transfer: u64,
+}
+
+/// Compiles the kernels of all shapes, and finds out what representative ones need.
+pub(crate) fn prepare(
+    device: &Device,
+    family: &Family,
+    counters: &mut Counters,
+) -> Result<Needs, EngineError> {
+    let mut needs = Needs { params: 0, ops: 0, transfer: 0 };
+    let mut note = |program: &Program| {
+        device.pipelines.of(&device.vulkan, program)?;
+        let windows = program.uploads.iter().map(|upload| upload.window.len);
+        let ports = program.inputs.iter().chain(&program.outputs).map(|port| port.window.len);
+        let params = program.params.len() as u64;
+        needs.params = needs.params.max(params);
+        needs.ops = needs.ops.max(program.run.dispatches.len() as u32);
+        needs.transfer = windows.chain(ports).chain([params, needs.transfer]).max().unwrap_or(0);
+        Ok::<(), EngineError>(())
+    };
+    note(family.first())?;
+    for (function, _) in family.functions() {
+        if family.is_static(function) && function == FunctionId::default() {
+            continue;
+        }
+        device.pipelines.make(&device.vulkan, &family.kernels(function))?;
+        for point in family.points(function) {
+            note(&instantiate(family, function, &point, counters)?)?;
+        }
+    }
+    Ok(needs)
+}
+
+/// The program of a shape, verified.
+pub(crate) fn instantiate(
+    family: &Family,
+    function: FunctionId,
+    dims: &Bindings,
+    counters: &mut Counters,
+) -> Result<Program, EngineError> {
+    let begun = Instant::now();
+    let program = family.at(function, dims)?;
+    counters.instantiate_ns += nanos(begun);
+    let begun = Instant::now();
+    check_sound(&program)?;
+    counters.verify_ns += nanos(begun);
+    counters.shapes += 1;
+    Ok(program)
+}
+
+/// Uploads the weights and runs the load program, with its parameters in place for so long.
+pub(crate) fn load_weights(
+    device: &Device,
+    program: &Program,
+    arenas: &Arenas,
+    params: &mut Params,
+    transfer: &Transfer,
+    weights: &Store,
+) -> Result<(), EngineError> {
+    let (needed, given) = (program.params.len() as u64, params.buffer().size());
+    let slot = params.take(program, transfer)?.ok_or(EngineError::Parameters { needed, given })?;
+    let pipelines = device.pipelines.of(&device.vulkan, program)?;
+    let params_at = (params.buffer(), slot.offset);
+    let objects = Objects { program, pipelines: &pipelines, arenas, params: params_at, external: None };
+    load(&device.vulkan, objects, transfer, weights)?;
+    params.free(slot);
+    Ok(())
+}
+
+/// Frees the load program's memory, then allocates the activations. Answers the freed allocations and their purpose.
+pub(crate) fn exchange(
+    vulkan: &bayplan_vulkan::Device,
+    activations: &[u64],
+    arenas: &mut Arenas,
+) -> Result<Vec<(AllocationId, String)>, EngineError> {
+    let freed = arenas.take(Arena::Load);
+    let purpose = |buffer: &Buffer| Some((buffer.allocation()?, buffer.name().to_owned()));
+    let purposes = freed.iter().filter_map(purpose).collect();
+    drop(freed);
+    arenas.allocate(vulkan, Arena::Activations, activations)?;
+    Ok(purposes)
+}
+
+/// What each of the session's device allocations is for.
+pub(crate) fn purposes<'b>(
+    buffers: impl Iterator<Item = &'b Buffer>,
+    transfer: &Transfer,
+    instruments: &Instruments,
+) -> HashMap<AllocationId, String> {
+    let buffers = buffers.map(|buffer| (buffer.allocation(), buffer.name().to_owned()));
+    let staging = transfer.buffers().map(|buffer| (buffer.allocation(), buffer.name().to_owned()));
+    let known = buffers.chain(staging).filter_map(|(id, name)| Some((id?, name)));
+    known.chain(instruments.allocation()).collect()
+}
+
+/// Nanoseconds since a moment.
+pub(crate) fn nanos(begun: Instant) -> u64 {
+    u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
