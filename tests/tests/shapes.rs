@@ -23,6 +23,7 @@ fn steady(backend: Backend, model: &Path, shapes: Shapes<'_>, (runs, asked): (us
     let measured = measure(&device, model, shapes, (runs, asked), 3, options);
     let name = model.display();
     assert_eq!((measured.allocations, measured.growths), (0, 0), "{name}: device memory allocated by runs");
+    assert_eq!(measured.pipelines, 0, "{name}: kernels compiled by runs");
     assert_eq!(measured.compared, asked);
     let (error, point) = measured.worst.clone().expect("there are answers");
     assert!(error <= MOST, "{name} at {point}: {error:.3e} from onnxruntime");
