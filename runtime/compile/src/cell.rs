@@ -191,8 +191,15 @@ impl Cell {
         let scope = within(scope, formulas.guards());
         let plan = if reference.is_empty() { None } else { plan(&buffers, &scope, options)? };
         let shape = Shape { values: &Values::default(), dims, target, alike: &made.alike, reference: &[] };
-        let whole = (&made.stages, &made.live);
-        let first = made.program(&graph, whole, made.placement.clone(), shape, &mut |_| {})?;
+        let first = match made.without_empty(&Values::default()) {
+            None => {
+                let whole = (&made.stages, &made.live);
+                made.program(&graph, whole, made.placement.clone(), shape, &mut |_| {})?
+            }
+            rest => {
+                made.at(&graph, (plan.as_ref(), reference), rest.as_ref(), shape, options, &mut |_| {})?
+            }
+        };
         let within = (scope, reference.clone());
         Ok(Self { first, graph, made, formulas, plan, variants, within })
     }
@@ -213,26 +220,7 @@ impl Cell {
         let shape =
             Shape { values: &values, dims, target, alike: &made.alike, reference: &self.first.buffers };
         let rest = made.without_empty(&values);
-        let (stages, live) = rest.as_ref().map_or((&made.stages, &made.live), |rest| (&rest.0, &rest.1));
-        let placement = match &self.plan {
-            None => place(&made.lowered, live, &values, target, options)?,
-            Some(plan) => {
-                let Replayed { offsets, peak } = plan.replay(point).map_err(|e| lost(&e))?;
-                let problem = plan.problem().at(point).map_err(|e| lost(&e))?;
-                let problem = if rest.is_some() { lived(&problem, live, options)? } else { problem };
-                done(Phase::Offsets);
-                let run = Plan::from_offsets(&problem, offsets, "symbolic replay")
-                    .map_err(|flaw| CompileError::Verify(flaw.to_string()))?;
-                done(Phase::Verification);
-                if peak > target.max_allocation {
-                    place(&made.lowered, live, &values, target, options)?
-                } else {
-                    made.placed_as((run, peak), live, &values, target)?
-                }
-            }
-        };
-        done(Phase::Offsets);
-        made.program(&self.graph, (stages, live), placement, shape, done).map(Some)
+        made.at(&self.graph, (self.plan.as_ref(), point), rest.as_ref(), shape, options, done).map(Some)
     }
 
     /// Bytes of the activations at a point, if it serves it.
@@ -354,6 +342,41 @@ impl Made {
             storage.lifespan = first..last.max(first + 1);
         }
         Some((stages, live))
+    }
+
+    /// The program at a shape, its buffers placed as the plan of all shapes has them; `rest` is what is left where something
+    /// is left out.
+    fn at(
+        &self,
+        graph: &Graph,
+        (plan, point): (Option<&SymbolicPlan>, &Bindings),
+        rest: Option<&(Stages, Liveness)>,
+        shape: Shape<'_>,
+        options: &Options,
+        done: &mut dyn FnMut(Phase),
+    ) -> Result<Program, CompileError> {
+        let Shape { values, dims, target, .. } = shape;
+        let lost = |e: SymbolicError| CompileError::Bind(format!("at {dims}: {e}"));
+        let (stages, live) = rest.map_or((&self.stages, &self.live), |rest| (&rest.0, &rest.1));
+        let placement = match plan {
+            None => place(&self.lowered, live, values, target, options)?,
+            Some(plan) => {
+                let Replayed { offsets, peak } = plan.replay(point).map_err(lost)?;
+                let problem = plan.problem().at(point).map_err(lost)?;
+                let problem = if rest.is_some() { lived(&problem, live, options)? } else { problem };
+                done(Phase::Offsets);
+                let run = Plan::from_offsets(&problem, offsets, "symbolic replay")
+                    .map_err(|flaw| CompileError::Verify(flaw.to_string()))?;
+                done(Phase::Verification);
+                if peak > target.max_allocation {
+                    place(&self.lowered, live, values, target, options)?
+                } else {
+                    self.placed_as((run, peak), live, values, target)?
+                }
+            }
+        };
+        done(Phase::Offsets);
+        self.program(graph, (stages, live), placement, shape, done)
     }
 
     /// The places of the activations as a plan says, the others as they are for all shapes. The arena has the bytes that

@@ -151,3 +151,32 @@ fn prefill_and_decode_share_weights_and_an_arena() {
         }
     }
 }
+
+#[test]
+fn every_corner_with_dims_of_zero_has_a_program() {
+    for (name, bounds) in MODELS {
+        let graph = graph(name);
+        let bounds: Vec<_> = bounds.iter().map(|&(symbol, _, upper)| (symbol, 0, upper)).collect();
+        for target in targets() {
+            let family = Family::new(&graph, &dims(&graph, &bounds), &target, &Options::default(), &read)
+                .unwrap_or_else(|e| panic!("{name} on {}: {e}", target.name));
+            let symbols: Vec<String> = family.scope(MODEL).iter().map(|(name, _)| name.to_owned()).collect();
+            for corner in 0..1 << symbols.len() {
+                let value = |(index, symbol): (usize, &String)| (symbol.clone(), 2 * (corner >> index & 1));
+                let point: Bindings = symbols.iter().enumerate().map(value).collect();
+                let program = match family.at(MODEL, &point) {
+                    Ok(program) => program,
+                    // A sum that the model declares is one of its inputs' dims.
+                    Err(bayplan_compile::CompileError::Bind(reason)) if reason.contains("needs it") => {
+                        continue;
+                    }
+                    Err(e) => panic!("{name} on {} at {point}: {e}", target.name),
+                };
+                if point.get("batch") == Some(0) {
+                    let whole = family.first().run.dispatches.len();
+                    assert!(program.run.dispatches.len() < whole / 4, "{name} at {point}: no row to compute");
+                }
+            }
+        }
+    }
+}
