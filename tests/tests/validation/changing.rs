@@ -67,7 +67,7 @@ pub(crate) fn generation(device: &Device) {
     let off = last.iter().zip(&whole).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(off < 1e-3, "logits behind a cache are {off} off those of the whole prompt");
     let done = session.counters();
-    assert_eq!(done.device_allocations, built.device_allocations);
+    assert_eq!((done.device_allocations, done.pipelines), (built.device_allocations, built.pipelines));
 }
 
 /// The logits of the last token, all but the prompt's tokens one by one.
@@ -145,5 +145,5 @@ pub(crate) fn branches(device: &Device) {
         }
     }
     let done = session.counters();
-    assert_eq!(done.device_allocations, built.device_allocations);
+    assert_eq!((done.device_allocations, done.pipelines), (built.device_allocations, built.pipelines));
 }
