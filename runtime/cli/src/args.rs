@@ -40,11 +40,13 @@ JSON: version, kind (model or instance), name; in bytes peak, lower_bound, prove
     smaller) and gap (peak less lower_bound); witness (a point, and the ids live there, whose sizes \
     add up to the lower_bound); waste as a share of the lower_bound; status, strategy. Of an \
     instance: given_peak (that of the offsets in the file, null without them). Of a model: dims, \
-    outputs (each with name and policy), times (medians in nanoseconds of processor time: \
+    inputs and outputs (each with name and policy), times (medians in nanoseconds of processor time: \
     new_shape_ns or null, barriers_ns, verification_ns), shapes (null, or where \
     dimensions have bounds the plan of every shape, as a file that the library reads back), target, arena_bytes, weight_bytes, load_peak, dispatches, kernels, order (taken, candidate; peak \
     and barriers, given_peak and given_barriers those of the model's own order; bound: no order \
-    needs less, 0 if none was looked for), and plan with all buffers and ops as a recording keeps \
+    needs less, 0 if none was looked for), copies (bytes per run; list, each with dispatch, name, op, \
+    bytes and why it stays; direct, each a result that is written where a copy would put it, with \
+    dispatch, name, op that the copy would be for, bytes, and row_bytes that lie side by side), and plan with all buffers and ops as a recording keeps \
     them.
     buffers: each with id, lower, upper, size, alignment, fixed (or null), offset; ground (floor, \
     fixed, buffers, loose or empty), rests_on (those beneath it, by their place in the list) and \
@@ -234,6 +236,9 @@ pub(crate) struct RunOptions {
 pub(crate) struct PlanOptions {
     #[command(flatten)]
     pub(crate) model: ModelOptions,
+    /// Whose bytes an input has (repeat for each): the arena's, or the caller's, where it is read as it lies.
+    #[arg(long = "input", value_name = "NAME=planned|caller")]
+    pub(crate) inputs: Vec<String>,
     /// Whose bytes an output has (repeat for each): the arena's until the next run, its owner's, or the caller's.
     #[arg(long = "output", value_name = "NAME=borrow|own|into")]
     pub(crate) outputs: Vec<String>,

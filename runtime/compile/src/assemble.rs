@@ -192,6 +192,7 @@ pub(crate) fn assemble(
         load: Stage { dispatches: load, plan: placement.load.plan },
         schedule: Schedule::given(&run),
         copies: copies::list(lowered, &stages.run, alike, &specs),
+        direct: copies::spared(lowered, &stages.run, alike, &specs, values),
         run,
         contents,
         inputs,

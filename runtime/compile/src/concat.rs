@@ -11,6 +11,7 @@
 //! lies in the outer one at once: the growing inputs of a dense block become one tensor.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bayplan_shaders::{CopySpec, Spec, Target};
 
@@ -43,6 +44,7 @@ pub(crate) fn place(lowered: &mut Lowered, fixed: &[bool], target: &Target) {
             continue;
         }
         gone[index] = true;
+        let concat: Arc<str> = lowered.operations[index].source_op.as_str().into();
         writers[whole.index()].retain(|&other| other != index);
         readers[part.index()].retain(|&other| other != index);
         for writer in std::mem::take(&mut writers[part.index()]) {
@@ -50,6 +52,7 @@ pub(crate) fn place(lowered: &mut Lowered, fixed: &[bool], target: &Target) {
             operation.output = whole;
             operation.written = operation.written.start + start..operation.written.end + start;
             operation.partial = true;
+            operation.spares.get_or_insert_with(|| concat.clone());
             writers[whole.index()].push(writer);
         }
         for reader in std::mem::take(&mut readers[part.index()]) {

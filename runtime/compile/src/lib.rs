@@ -61,7 +61,7 @@ pub use fold::{MAX_CONSTANT, ReadConstant};
 pub use inputs::{InputError, Shaped, match_inputs};
 pub use policy::{InputPolicy, OutputPolicy, Policies};
 pub use program::{
-    Arena, Buffer, BufferId, BufferKind, Contents, Copied, Declined, Dispatch, KernelId, Order, Port,
+    Arena, Buffer, BufferId, BufferKind, Contents, Copied, Declined, Direct, Dispatch, KernelId, Order, Port,
     Program, Schedule, Stage, Upload, Window,
 };
 pub use record::{RecordIndex, record};

@@ -21,6 +21,9 @@ impl TensorId {
     }
 }
 
+/// What the name of a tensor's copy ends with.
+pub(crate) const COPY: &str = ".copy";
+
 /// Where a tensor's elements come from.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Origin {
@@ -72,6 +75,8 @@ pub(crate) struct Operation {
     pub(crate) partial: bool,
     /// Of a copy, why it stays.
     pub(crate) why: Option<Arc<str>>,
+    /// The operator whose copy it spares: its results are written where that would put them.
+    pub(crate) spares: Option<Arc<str>>,
     pub(crate) source_node: String,
     pub(crate) source_op: String,
 }

@@ -24,6 +24,16 @@ pub enum InputPolicy {
     Caller,
 }
 
+impl InputPolicy {
+    /// The name used in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::Caller => "caller",
+        }
+    }
+}
+
 /// Where an output lies after a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum OutputPolicy {

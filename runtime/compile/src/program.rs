@@ -8,7 +8,7 @@ use bayplan_graph::{ConstData, DType, FileRef};
 use bayplan_plan::Plan;
 use bayplan_shaders::{Access, Kernel, Spec, Target};
 
-use crate::policy::OutputPolicy;
+use crate::policy::{InputPolicy, OutputPolicy};
 
 /// A storage of the plan, by its index in [`Program::buffers`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -195,6 +195,19 @@ pub struct Copied {
     pub why: String,
 }
 
+/// Results that a dispatch of the run stage writes where a copy would have put them: the copy is spared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Direct {
+    /// The dispatch's index in the run stage.
+    pub dispatch: u32,
+    /// Bytes of the results.
+    pub bytes: u64,
+    /// How many of them lie side by side: all, or what goes from one stride to the next. That is what it costs.
+    pub run: u64,
+    /// The operator whose copy is spared, by its type in the model; empty where an output alone asked for it.
+    pub op: String,
+}
+
 /// A graph input or output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Port {
@@ -318,6 +331,8 @@ pub struct Program {
     pub schedule: Schedule,
     /// The run stage's copies, in order.
     pub copies: Vec<Copied>,
+    /// What the run stage writes straight to its place instead of copying it there, in order.
+    pub direct: Vec<Direct>,
 }
 
 /// One line per buffer, upload, dispatch and port, for people who look for what differs.
@@ -373,6 +388,14 @@ impl Program {
         let ends = &self.blocks[arena.index()];
         let block = ends.partition_point(|&end| end <= offset);
         (block < ends.len()).then_some(block)
+    }
+
+    /// Where each input lies during a run, in their order.
+    pub fn input_policies(&self) -> impl ExactSizeIterator<Item = InputPolicy> {
+        self.inputs.iter().map(|port| match port.window.arena {
+            Arena::External => InputPolicy::Caller,
+            _ => InputPolicy::Planned,
+        })
     }
 
     fn fmt_dispatch(

@@ -8,6 +8,7 @@ mod fit_text;
 pub(crate) mod plan;
 mod plan_copies;
 mod plan_json;
+mod plan_ports;
 mod plan_shapes;
 mod plan_text;
 mod plan_times;

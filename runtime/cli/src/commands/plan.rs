@@ -7,13 +7,14 @@ use std::process::ExitCode;
 
 use bayplan::{Arena, Bindings, Device, Effort, Error, Program, Target};
 use bayplan_compile::plan_file::PlanFile;
-use bayplan_compile::{Dims, Family, FunctionId, OutputPolicy};
+use bayplan_compile::{Dims, Family, FunctionId};
 use bayplan_graph::{ByteRange, Graph};
 use bayplan_plan::csv::{self, Instance};
 use bayplan_plan::{Plan, Violation, solve};
 use bayplan_text::{Bytes, Count, ellipsis, escape};
 
 use super::plan_json::{Rest, plan_json};
+use super::plan_ports::with_policies;
 use super::plan_shapes::shapes_text;
 use super::plan_text::{instance_text, model_text};
 use super::plan_times::Times;
@@ -46,9 +47,9 @@ pub(crate) fn plan(options: &PlanOptions) -> Outcome {
                 "--dim-max and --dim-min apply to models; an instance in CSV has fixed sizes",
             ));
         }
-        if !options.outputs.is_empty() || options.budget.is_some() {
+        if !options.inputs.is_empty() || !options.outputs.is_empty() || options.budget.is_some() {
             return Err(Failure::usage(
-                "--output and --budget apply to models; an instance in CSV has only buffers",
+                "--input, --output and --budget apply to models; an instance in CSV has only buffers",
             ));
         }
         instance(path, format, effort)?
@@ -146,7 +147,8 @@ fn model(options: &PlanOptions, format: PlanFormat, effort: Effort) -> Outcome {
     let (device, why) = device(&options.model)?;
     let generic = Target::generic();
     let target = device.as_ref().map_or(&generic, Device::target);
-    let compile_options = with_outputs(compile_options(&options.model, effort), &options.outputs)?;
+    let compile_options =
+        with_policies(compile_options(&options.model, effort), &options.inputs, &options.outputs)?;
     let read = |range: &ByteRange| model.read(range);
     let family = Family::new(model.graph(), &dims, target, &compile_options, &read)
         .map_err(|e| refused(e, !dims.pinned.is_empty()))?;
@@ -222,24 +224,6 @@ pub(super) fn held(needed: u64, budget: Option<u64>) -> Outcome {
         ))),
         _ => Ok(ExitCode::SUCCESS),
     }
-}
-
-/// Reads `NAME=borrow|own|into` words; whether the names are outputs is for the compiler to say.
-fn with_outputs(mut options: bayplan::Options, words: &[String]) -> Result<bayplan::Options, Failure> {
-    for word in words {
-        let read = word.rsplit_once('=').and_then(|(name, policy)| {
-            let all = [OutputPolicy::Borrow, OutputPolicy::Own, OutputPolicy::Into];
-            Some((name, all.into_iter().find(|own| own.name() == policy)?))
-        });
-        let Some((name, policy)) = read else {
-            let word = ellipsis(word, ID);
-            return Err(Failure::usage(format!("--output {word}: give NAME=borrow, NAME=own or NAME=into")));
-        };
-        if options.outputs.named.insert(name.to_owned(), policy).is_some() {
-            return Err(Failure::usage(format!("--output {} is given twice", ellipsis(name, ID))));
-        }
-    }
-    Ok(options)
 }
 
 /// The same with ids that are harmless in a terminal: a file's ids are the user's own, a model's names are not.

@@ -3,48 +3,101 @@
 use std::fmt::Write as _;
 
 use bayplan::Program;
-use bayplan_compile::{Copied, Dispatch};
-use bayplan_shaders::Repr;
 use bayplan_text::{Bytes, Count, ellipsis};
 use serde_json::{Value, json};
 
-use super::plan_why::labelled;
+use super::plan_why::{LABEL, labelled};
 use crate::out::counted;
 
-/// Columns of a name in a line.
-const NAME: usize = 36;
+/// Columns of a name in a line, and of how much it is about.
+const NAME: usize = 30;
+const AMOUNT: usize = 14;
 
-/// Every copy that remains, by its reason, and how much goes without.
+/// Columns of operator types.
+const OP: usize = 20;
+
+/// Most equal rows that are told one by one.
+const ROWS: usize = 4;
+
+/// Something that a dispatch of the run stage does with so many bytes.
+#[derive(Clone, Copy)]
+struct Row<'a> {
+    dispatch: u32,
+    bytes: u64,
+    op: &'a str,
+}
+
+/// Every copy that remains, by its reason, and what goes without.
 pub(super) fn copies_text(program: &Program) -> String {
-    let total: u64 = program.copies.iter().map(|copy| copy.bytes).sum();
     let mut text = match program.copies.len() {
         0 => labelled("copies", "none"),
-        count => labelled("copies", &format!("{}, {} per run", Count(count as u64), Bytes(total))),
-    };
-    let mut told: Vec<&str> = Vec::new();
-    for Copied { why, .. } in &program.copies {
-        if told.contains(&why.as_str()) {
-            continue;
+        count => {
+            let (count, all) = (Count(count as u64), Count(program.run.dispatches.len() as u64));
+            let bytes = total(program.copies.iter().map(|copy| copy.bytes));
+            labelled("copies", &format!("{count} of {all} dispatches, {bytes} per run"))
         }
-        told.push(why);
-        text += &labelled("", &format!("{}:", bayplan_text::escape(why)));
-        for copy in program.copies.iter().filter(|copy| copy.why == *why) {
-            let _ = writeln!(
-                text,
-                "             {:>14} bytes  {}",
-                Count(copy.bytes).to_string(),
-                name(program, copy)
-            );
+    };
+    let rows = program.copies.iter().map(|copy| (&*copy.why, row(program, copy.dispatch, copy.bytes)));
+    for (why, rows) in grouped(rows) {
+        let bytes = Bytes(rows.iter().map(|row| row.bytes).sum());
+        text += &labelled("", &format!("{bytes}: {}", bayplan_text::escape(why)));
+        text += &listed(program, &rows);
+    }
+    text + &direct_text(program)
+}
+
+/// What is written straight to its place: in one piece it costs nothing, through strides it goes piece by piece.
+fn direct_text(program: &Program) -> String {
+    if program.direct.is_empty() {
+        return String::new();
+    }
+    let results = counted(program.direct.len(), "result", "results");
+    let bytes = total(program.direct.iter().map(|direct| direct.bytes));
+    let mut text = labelled("direct", &format!("{results}, {bytes}, written where copies would put them"));
+    let rows = program.direct.iter().map(|direct| {
+        let pieces = if direct.run == direct.bytes { None } else { Some(direct.run) };
+        (pieces, Row { dispatch: direct.dispatch, bytes: direct.bytes, op: &direct.op })
+    });
+    for (pieces, rows) in grouped(rows) {
+        let bytes = Bytes(rows.iter().map(|row| row.bytes).sum());
+        match pieces {
+            None => text += &labelled("", &format!("{bytes}: in one piece each, {}", by_operator(&rows))),
+            Some(run) => {
+                text += &labelled("", &format!("{bytes}: in rows of {} bytes", Count(run)));
+                text += &listed(program, &rows);
+            }
         }
     }
-    let strided: Vec<u64> = program.run.dispatches.iter().filter_map(strided).collect();
-    if !strided.is_empty() {
-        let results = counted(strided.len(), "result", "results");
-        let bytes = Bytes(strided.iter().sum());
-        text += &labelled(
-            "",
-            &format!("{results}, {bytes}, written through strides where copies would put them"),
-        );
+    text
+}
+
+/// How many results are there for each operator.
+fn by_operator(rows: &[Row<'_>]) -> String {
+    let groups = grouped(rows.iter().map(|&row| (row.op, row)));
+    let one = |(op, rows): &(&str, Vec<Row<'_>>)| match *op {
+        "" => format!("{} for outputs", Count(rows.len() as u64)),
+        op => format!("{} for {}", Count(rows.len() as u64), ellipsis(op, OP)),
+    };
+    groups.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// The rows of one kind: those that are alike in one line, if they are many.
+fn listed(program: &Program, rows: &[Row<'_>]) -> String {
+    let mut text = String::new();
+    let mut line = |amount: String, what: String| {
+        let _ = writeln!(text, "{:LABEL$}{amount:>AMOUNT$}  {what}", "");
+    };
+    for ((bytes, op), alike) in grouped(rows.iter().map(|&row| ((row.bytes, row.op), row))) {
+        let op = if op.is_empty() { "output".into() } else { ellipsis(op, OP).to_string() };
+        match &alike[..] {
+            [first, .., last] if alike.len() > ROWS => line(
+                format!("{} × {}", Count(alike.len() as u64), Bytes(bytes)),
+                format!("{op}: {} to {}", named(program, first), named(program, last)),
+            ),
+            alike => alike
+                .iter()
+                .for_each(|row| line(Bytes(bytes).to_string(), format!("{op}: {}", named(program, row)))),
+        }
     }
     text
 }
@@ -61,30 +114,45 @@ pub(super) fn copies_json(program: &Program) -> Value {
             "why": copy.why,
         })
     });
-    let results = program.run.dispatches.iter().enumerate().filter_map(|(index, dispatch)| {
-        let bytes = strided(dispatch)?;
-        Some(json!({ "dispatch": index, "name": dispatch.name, "op": dispatch.source_op, "bytes": bytes }))
+    let results = program.direct.iter().map(|direct| {
+        let name = program.run.dispatches.get(direct.dispatch as usize).map(|own| &own.name);
+        json!({
+            "dispatch": direct.dispatch,
+            "name": name,
+            "op": direct.op,
+            "bytes": direct.bytes,
+            "row_bytes": direct.run,
+        })
     });
     json!({
         "bytes": program.copies.iter().map(|copy| copy.bytes).sum::<u64>(),
         "list": list.collect::<Vec<_>>(),
-        "strided": results.collect::<Vec<_>>(),
+        "direct": results.collect::<Vec<_>>(),
     })
 }
 
-fn name(program: &Program, copy: &Copied) -> String {
-    let Some(dispatch) = program.run.dispatches.get(copy.dispatch as usize) else { return String::new() };
-    format!(
-        "{} ({}), dispatch {}",
-        ellipsis(&dispatch.name, NAME),
-        ellipsis(&dispatch.source_op, 20),
-        copy.dispatch
-    )
+fn row(program: &Program, dispatch: u32, bytes: u64) -> Row<'_> {
+    let op = program.run.dispatches.get(dispatch as usize).map_or("", |own| &own.source_op);
+    Row { dispatch, bytes, op }
 }
 
-/// Bytes of a result that goes through strides.
-fn strided(dispatch: &Dispatch) -> Option<u64> {
-    let chain = dispatch.spec.chain()?;
-    let elements: u64 = chain.layout.as_ref()?.shape.iter().product();
-    Some(elements * Repr::of(chain.result)?.bytes())
+fn named(program: &Program, row: &Row<'_>) -> String {
+    let name = program.run.dispatches.get(row.dispatch as usize).map_or("", |own| &own.name);
+    format!("{} ({})", ellipsis(name, NAME), row.dispatch)
+}
+
+/// Rows with equal keys together, in the order in which the keys come first.
+fn grouped<'a, K: PartialEq>(rows: impl Iterator<Item = (K, Row<'a>)>) -> Vec<(K, Vec<Row<'a>>)> {
+    let mut groups: Vec<(K, Vec<Row<'a>>)> = Vec::new();
+    for (key, row) in rows {
+        match groups.iter_mut().find(|(other, _)| *other == key) {
+            Some((_, group)) => group.push(row),
+            None => groups.push((key, vec![row])),
+        }
+    }
+    groups
+}
+
+fn total(bytes: impl Iterator<Item = u64>) -> Bytes {
+    Bytes(bytes.sum())
 }

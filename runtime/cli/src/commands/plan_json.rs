@@ -2,7 +2,7 @@
 
 use bayplan::{Arena, Program, record};
 use bayplan_compile::plan_file::PlanFile;
-use bayplan_compile::{Order, OutputPolicy, Port, Schedule};
+use bayplan_compile::{Order, Schedule};
 use bayplan_plan::LowerBound;
 use bayplan_plan::explain::{BoundProof, Ground, Loss, Verdict};
 use serde::Serialize;
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::devices::target_json;
 use super::plan_copies::copies_json;
+use super::plan_ports::{inputs_json, outputs_json};
 use super::plan_times::Times;
 use super::plan_why::verdict_text;
 use super::planned::Planned;
@@ -76,7 +77,8 @@ pub(super) struct Model {
     copies: Value,
     /// Buffers, ops and weights, as a recording keeps them.
     plan: Value,
-    /// What becomes of each output.
+    /// Whose bytes each input and output is.
+    inputs: Value,
     outputs: Value,
     /// What planning takes, in nanoseconds.
     times: Value,
@@ -103,18 +105,12 @@ impl Rest {
             order: order_json(&program.schedule),
             copies: copies_json(program),
             plan: serde_json::from_str(&record(program).to_json()).map_err(fail)?,
+            inputs: inputs_json(program),
             outputs: outputs_json(program),
             times: times.json(),
             shapes: shapes.map(PlanFile::to_value),
         })))
     }
-}
-
-/// The policy of each output.
-fn outputs_json(program: &Program) -> Value {
-    let output =
-        |(port, policy): (&Port, &OutputPolicy)| json!({ "name": port.name, "policy": policy.name() });
-    program.outputs.iter().zip(&program.output_policies).map(output).collect()
 }
 
 /// In which order operators run, and what that saves.

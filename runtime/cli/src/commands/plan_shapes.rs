@@ -33,8 +33,5 @@ pub(super) fn shapes_text(file: &PlanFile) -> String {
     if let Some(more @ 1..) = file.functions.len().checked_sub(PARTS) {
         text += &labelled("", &format!("and {} more parts of the bounds", Count(more as u64)));
     }
-    for output in file.outputs.iter().filter(|output| output.policy != "borrow").take(PARTS) {
-        text += &labelled("output", &format!("{}: {}", ellipsis(&output.name, 50), output.policy));
-    }
     text + &formula(&file.memory)
 }

@@ -28,7 +28,7 @@ use bayplan_shaders::{Spec, Target};
 use self::moved::{Dim, Moved, apart};
 pub(crate) use self::rebase::{base, rebase};
 use self::why::Why;
-use crate::lowered::{Lowered, Operation, Origin, Tensor, TensorId};
+use crate::lowered::{COPY, Lowered, Operation, Origin, Tensor, TensorId};
 use crate::size::Size;
 use crate::view::View;
 
@@ -45,8 +45,17 @@ pub(crate) fn place(lowered: &mut Lowered, fixed: &mut Vec<bool>, target: &Targe
         let Ok(changes) = changes(lowered, &uses, fixed, target, index) else { continue };
         let (from, to) = (lowered.operations[index].operands[0].tensor, lowered.operations[index].output);
         gone[index] = true;
+        // What is written at once is no copy of itself.
+        if lowered.tensor(to).name.strip_suffix(COPY) == Some(&*lowered.tensor(from).name) {
+            lowered.tensors[to.index()].name = lowered.tensor(from).name.clone();
+        }
         uses.gone(index, from, to);
-        for (other, operation) in changes {
+        let copy = &lowered.operations[index];
+        let spared = copy.spares.clone().unwrap_or_else(|| copy.source_op.as_str().into());
+        for (other, mut operation) in changes {
+            if lowered.operations[other].output == from {
+                operation.spares.get_or_insert_with(|| spared.clone());
+            }
             lowered.operations[other] = operation;
         }
     }

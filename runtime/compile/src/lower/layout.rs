@@ -1,13 +1,14 @@
 //! Layout: views that kernels can read, and the copies that make them where they cannot.
 
+use bayplan_graph::{Node, Op, ValueId, ValueSource};
 use bayplan_shaders::{CopySpec, ElementwiseSpec, Packing, Repr, Spec};
 
 use super::{Lowerer, elementwise};
-use crate::lowered::{Origin, Tensor, TensorId};
+use crate::lowered::{COPY, Origin, Tensor, TensorId};
 use crate::size::{Known, Size};
 use crate::view::{View, contiguous};
 
-impl Lowerer<'_> {
+impl<'a> Lowerer<'a> {
     /// The view with elements in a row at an offset that can be bound: itself, or a copy.
     pub(crate) fn packed(&mut self, view: &View) -> View {
         if view.is_contiguous() && self.bindable(view) { view.clone() } else { self.copy(view) }
@@ -86,7 +87,7 @@ impl Lowerer<'_> {
         let whole = view.elements().surely_eq(source.elements());
         let elements_expr = if whole { source.elements_expr.clone() } else { view.elements().expr() };
         let tensor = Tensor {
-            name: format!("{}.copy", source.name),
+            name: format!("{}{COPY}", source.name),
             dtype: view.dtype,
             repr: source.repr,
             shape: view.shape.clone(),
@@ -96,8 +97,32 @@ impl Lowerer<'_> {
         self.fixed.push(view.shape.iter().all(|size| size.known().is_some()));
         self.out.tensors.push(tensor);
         let copy = View::whole(id, view.dtype, view.shape.clone());
+        let asks = self.node;
+        self.node = self.mover(view.tensor).or(asks);
         self.copy_into(view, &copy, Size::ZERO, false);
+        self.node = asks;
         copy
+    }
+
+    /// The node above the one being lowered, or above the output, that shows a tensor in another order than it lies in:
+    /// the one that a copy of it is made for.
+    fn mover(&self, tensor: TensorId) -> Option<&'a Node> {
+        let shows =
+            |id: ValueId| self.views[id.0 as usize].as_ref().is_some_and(|view| view.tensor == tensor);
+        let mut of = match self.node {
+            Some(node) => node.inputs.iter().copied().find(|&id| shows(id)),
+            None => self.value,
+        };
+        // Each turn goes to a value that was made before.
+        while let Some(id) = of {
+            let ValueSource::Node { node, .. } = self.graph.value(id).source else { return None };
+            let node = self.graph.nodes.get(node.0 as usize)?;
+            of = node.inputs.first().copied().filter(|&id| shows(id));
+            if of.is_some() && !matches!(node.op, Op::View(_)) {
+                return Some(node);
+            }
+        }
+        None
     }
 
     /// Copies a view to a block of `out` of the same dimensions that begins at its element `base`; `partial` if others

@@ -181,6 +181,7 @@ impl<'a> Lowerer<'a> {
 
     /// Gives every output storage of its own: a view, an input, a constant or another output is copied.
     fn outputs(&mut self, refused: &mut Vec<Refused>) {
+        self.node = None;
         for &id in &self.graph.outputs {
             let name = self.graph.value(id).name.clone();
             self.value = Some(id);
@@ -417,6 +418,7 @@ impl<'a> Lowerer<'a> {
             written: Size::ZERO..self.out.tensor(output.tensor).elements(),
             partial,
             why: None,
+            spares: None,
             source_node,
             source_op,
         });
