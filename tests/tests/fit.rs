@@ -23,8 +23,7 @@ fn unread(range: &ByteRange) -> Result<Vec<u8>, String> {
 
 fn graph(decoder: &Decoder) -> Graph {
     let bytes = decoder.onnx();
-    let mut graph =
-        bayplan_onnx::import(&bytes, &bayplan_onnx::ImportOptions::default()).expect("a model");
+    let mut graph = bayplan_onnx::import(&bytes, &bayplan_onnx::ImportOptions::default()).expect("a model");
     graph.infer().expect("types");
     bayplan_graph::verify(&graph).expect("a sound graph");
     graph
