@@ -170,7 +170,7 @@ fn products() {
                 check("product", &spec, target, &operands, &layout);
             }
             // Rows and columns in pieces, as heads are.
-            let half = |size: u64| if size % 2 == 0 { vec![2, size / 2] } else { vec![size] };
+            let half = |size: u64| if size.is_multiple_of(2) { vec![2, size / 2] } else { vec![size] };
             let pieces = [vec![batch], half(m), half(n)].concat();
             let mut order: Vec<usize> = (0..pieces.len()).collect();
             order.swap(1, pieces.len() - 2);
