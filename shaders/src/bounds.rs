@@ -31,7 +31,6 @@
 use bayplan_graph::op::{PoolKind, ReduceOp};
 
 use crate::kernels::rows::Team;
-use crate::strides::elements;
 use crate::{Class, Repr, Spec, Target};
 
 mod step;
@@ -140,10 +139,10 @@ pub fn error_bound(spec: &Spec, target: &Target) -> ErrorBound {
     };
     match spec {
         Spec::MatMul(s) => sum(s.k, 0.0),
-        Spec::Conv(s) => sum(elements(&[s.channels / s.groups.max(1), s.kernel[0], s.kernel[1]]), 0.0),
+        Spec::Conv(s) => sum(product(&[s.channels / s.groups.max(1), s.kernel[0], s.kernel[1]]), 0.0),
         Spec::Pool(s) => match s.kind {
             PoolKind::Max => ErrorBound::EXACT,
-            PoolKind::Average { .. } => sum(elements(&s.kernel), ulps(DIVISION)),
+            PoolKind::Average { .. } => sum(product(&s.kernel), ulps(DIVISION)),
         },
         Spec::Reduce(s) if Repr::of(s.dtype) == Some(Repr::F32) => match s.op {
             ReduceOp::Sum => sum(row_roundings(target, s.len, s.inner, true), 0.0),
@@ -171,6 +170,11 @@ pub fn error_bound(spec: &Spec, target: &Target) -> ErrorBound {
         Spec::Range(s) if Repr::of(s.dtype) == Some(Repr::F32) => sum(3, 0.0),
         _ => ErrorBound::EXACT,
     }
+}
+
+/// Terms of a sum over all of these; saturates.
+fn product(sizes: &[u64]) -> u64 {
+    sizes.iter().fold(1, |product, &size| product.saturating_mul(size))
 }
 
 /// Additions that one element of a row goes through: those of its invocation, four at a time where the row allows it, then

@@ -5,7 +5,8 @@ use core::fmt::Write as _;
 use bayplan_graph::DType;
 
 use crate::source::Source;
-use crate::{Arg, Chain, Refusal, Repr, StepOp, Target};
+use crate::tape::specs::Chain;
+use crate::{Arg, Refusal, Repr, StepOp, Target};
 
 mod angle;
 pub(crate) mod ops;

@@ -6,14 +6,16 @@ use crate::chain::{self, Width, from_storage, to_storage};
 use crate::layout::{self, Steps};
 use crate::source::Source;
 use crate::strides;
-use crate::{Access, Chain, ConvSpec, Operand, Refusal, Repr, Slot, Target};
+use crate::tape::Taped;
+use crate::tape::specs::{Chain, ConvSpec, Operand};
+use crate::{Access, Refusal, Repr, Slot, Target};
 
 /// One coordinate of a kernel: a run of dimensions of the result's shape that it counts through together.
 pub(crate) struct Axis<'a> {
     /// Its name in the text, a `u32`.
     pub(crate) name: &'a str,
     /// Its dimensions.
-    pub(crate) dims: &'a [u64],
+    pub(crate) dims: &'a [Taped],
 }
 
 /// The epilogue of a kernel.
@@ -34,7 +36,7 @@ pub(crate) struct Epilogue<'a> {
 impl<'a> Epilogue<'a> {
     /// The epilogue of a product or a convolution: the coordinates `z`, `row` and `col` count through the dimensions of batch,
     /// rows (filters) and columns (pixels), and two operands come before those of the chain.
-    pub(crate) fn of_product(chain: &'a Chain, dims: [&'a [u64]; 3], aligned: bool) -> Self {
+    pub(crate) fn of_product(chain: &'a Chain, dims: [&'a [Taped]; 3], aligned: bool) -> Self {
         let axes =
             ["z", "row", "col"].into_iter().zip(dims).map(|(name, dims)| Axis { name, dims }).collect();
         Self { chain, axes, operands: 2, aligned, in_place: None }
@@ -62,7 +64,7 @@ impl<'a> Epilogue<'a> {
         one: bool,
         four: bool,
     ) -> Result<(), Refusal> {
-        let shape: Vec<u64> = self.axes.iter().flat_map(|a| a.dims.iter().copied()).collect();
+        let shape: Vec<Taped> = self.axes.iter().flat_map(|a| a.dims.iter().copied()).collect();
         let target = src.target();
         let single = chain::one_by_one(self.chain, target);
         let names = self.bind(src, &shape)?;
@@ -140,7 +142,7 @@ impl<'a> Epilogue<'a> {
         if self.in_place.is_some() {
             return Err(src.refuse("in place with a layout of the result"));
         }
-        let sizes: Vec<u64> = self.axes.iter().map(|a| strides::elements(a.dims)).collect();
+        let sizes: Vec<Taped> = self.axes.iter().map(|a| strides::elements(a.dims)).collect();
         Ok(Some(Place { base: layout.base, steps: layout::along(layout, &sizes, src)? }))
     }
 
@@ -182,12 +184,12 @@ impl<'a> Epilogue<'a> {
         let last = self.axes.last().map_or(0, |a| a.dims.len());
         let (outer, inner) = operand.strides.split_at(operand.strides.len() - last);
         let dims = self.axes.last().map_or(&[][..], |a| a.dims);
-        let merged = strides::merge(dims, &[strides::signed(inner)]);
+        let merged = strides::merge(dims, &[inner.to_vec()]);
         self.wide(target, repr) && merged.strides[0] == [1] && outer.iter().all(|s| s.is_multiple_of(4))
     }
 
     /// Binds the operands from 1 on; answers their names (the accumulator's is empty).
-    fn bind(&self, src: &mut Source<'_>, shape: &[u64]) -> Result<Vec<Bound>, Refusal> {
+    fn bind(&self, src: &mut Source<'_>, shape: &[Taped]) -> Result<Vec<Bound>, Refusal> {
         let mut names = vec![Bound { name: String::new(), wide: false }];
         for (i, operand) in self.chain.operands.iter().enumerate().skip(1) {
             if operand.strides.len() != shape.len() {
@@ -267,7 +269,7 @@ impl<'a> Epilogue<'a> {
             let last = a + 1 == self.axes.len();
             match (&merged.shape[..], &merged.strides[0][..]) {
                 ([], _) => {}
-                ([_], [0]) => {}
+                ([_], [step]) if *step == 0 => {}
                 ([_], steps) => {
                     let text = scaled(src, axis.name, steps[0])?;
                     if last && width == Width::Four {
@@ -295,8 +297,8 @@ impl<'a> Epilogue<'a> {
         &self,
         src: &mut Source<'_>,
         number: usize,
-        dims: &[u64],
-        steps: &[i64],
+        dims: &[Taped],
+        steps: &[Taped],
     ) -> Result<String, Refusal> {
         let name = format!("place{number}");
         let mut text = format!("fn {name}(at: u32) -> u32 {{\n");
@@ -310,7 +312,7 @@ impl<'a> Epilogue<'a> {
 
 /// Where a tensor's elements lie over the kernel's coordinates.
 struct Place {
-    base: u64,
+    base: Taped,
     /// For each coordinate.
     steps: Vec<Steps>,
 }
@@ -321,7 +323,7 @@ impl Place {
         let merged: Vec<_> = self.steps.iter().map(Steps::merged).collect();
         let inner = merged.last().and_then(|m| Some((m.shape.last()?, m.strides[0].last()?)));
         let even = inner.is_some_and(|(size, stride)| size.is_multiple_of(4) && *stride == 1);
-        let others = merged.iter().flat_map(|m| &m.strides[0]).filter(|s| *s % 4 != 0).count();
+        let others = merged.iter().flat_map(|m| &m.strides[0]).filter(|&&s| s % 4 != 0).count();
         even && others == 1 && self.base.is_multiple_of(4)
     }
 }
@@ -341,7 +343,7 @@ struct Index {
     uneven: Option<String>,
 }
 
-fn scaled(src: &mut Source<'_>, name: &str, stride: i64) -> Result<String, Refusal> {
+fn scaled(src: &mut Source<'_>, name: &str, stride: Taped) -> Result<String, Refusal> {
     if stride == 1 {
         return Ok(name.to_owned());
     }

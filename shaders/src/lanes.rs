@@ -133,7 +133,7 @@ mod tests {
         assert_eq!(Lanes::of(&four(), Ability::Arithmetic), None);
         assert_eq!(Lanes::of(&Target::generic(), Ability::Shuffle), None);
         let check = |body: &str, group: Workgroup, want: Result<&str, &str>| {
-            let launch = Source::new("test", &four()).finish("test", body, group, 1, 0);
+            let launch = Source::new("test", &four()).finish("test", body, group, 1.into(), 0);
             match want {
                 Ok(text) => assert!(launch.unwrap().kernel.wgsl.contains(text), "{body}"),
                 Err(words) => {

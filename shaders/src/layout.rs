@@ -1,20 +1,22 @@
 //! Results at places of their own: a layout over the coordinates that a kernel counts through.
 
+use crate::Refusal;
 use crate::source::Source;
 use crate::strides;
-use crate::{Layout, Refusal};
+use crate::tape::Taped;
+use crate::tape::specs::Layout;
 
 /// A run of dimensions that a kernel counts through together, with a tensor's stride for each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Steps {
-    pub(crate) dims: Vec<u64>,
-    pub(crate) strides: Vec<u64>,
+    pub(crate) dims: Vec<Taped>,
+    pub(crate) strides: Vec<Taped>,
 }
 
 impl Steps {
     /// The same in as few dimensions as possible, none of them 1.
     pub(crate) fn merged(&self) -> strides::Merged {
-        strides::merge(&self.dims, &[strides::signed(&self.strides)])
+        strides::merge(&self.dims, core::slice::from_ref(&self.strides))
     }
 }
 
@@ -22,7 +24,7 @@ impl Steps {
 ///
 /// # Errors
 /// It has another number of elements, steps across the edge of a coordinate, or puts two elements in one place.
-pub(crate) fn along(layout: &Layout, sizes: &[u64], src: &Source<'_>) -> Result<Vec<Steps>, Refusal> {
+pub(crate) fn along(layout: &Layout, sizes: &[Taped], src: &Source<'_>) -> Result<Vec<Steps>, Refusal> {
     check(layout, src)?;
     cut(layout, sizes).ok_or_else(|| {
         src.refuse(format!("a layout over {:?}, which are no pieces of the result's {sizes:?}", layout.shape))
@@ -35,30 +37,28 @@ pub(crate) fn check(layout: &Layout, src: &Source<'_>) -> Result<(), Refusal> {
     if have != want {
         return Err(src.refuse(format!("a layout with {have} strides over {want} dimensions")));
     }
-    let mut steps: Vec<(u64, u64)> =
+    let mut steps: Vec<(Taped, Taped)> =
         layout.strides.iter().copied().zip(layout.shape.iter().copied()).filter(|(_, d)| *d > 1).collect();
     steps.sort_unstable();
     // Each stride passes over all that the smaller ones reach.
-    let mut reach = 0_u64;
+    let mut reach = Taped::constant(0);
     for (stride, size) in steps {
         if stride <= reach {
             let (shape, strides) = (&layout.shape, &layout.strides);
             return Err(src.refuse(format!("a layout of {shape:?} with strides {strides:?} meets itself")));
         }
-        reach = reach.saturating_add((size - 1).saturating_mul(stride));
+        reach = reach + (size - 1) * stride;
     }
     Ok(())
 }
 
 /// One past the furthest element that a layout reaches in its window.
-pub(crate) fn extent(layout: &Layout) -> u64 {
-    match strides::extent(&layout.shape, &layout.strides) {
-        0 => 0,
-        extent => layout.base.saturating_add(extent),
-    }
+pub(crate) fn extent(layout: &Layout) -> Taped {
+    let extent = strides::extent(&layout.shape, &layout.strides);
+    if extent == 0 { extent } else { layout.base + extent }
 }
 
-fn cut(layout: &Layout, sizes: &[u64]) -> Option<Vec<Steps>> {
+fn cut(layout: &Layout, sizes: &[Taped]) -> Option<Vec<Steps>> {
     let pieces = layout.shape.iter().copied().zip(layout.strides.iter().copied());
     let mut pieces = pieces.filter(|(size, _)| *size != 1);
     let mut next = pieces.next();
@@ -73,7 +73,7 @@ fn cut(layout: &Layout, sizes: &[u64]) -> Option<Vec<Steps>> {
             } else if piece.is_multiple_of(rest) {
                 // The outer steps of a piece belong to this coordinate, the inner ones to the next.
                 next = Some((piece / rest, stride));
-                (rest, stride.checked_mul(piece / rest)?)
+                (rest, stride * (piece / rest))
             } else {
                 return None;
             };
@@ -90,19 +90,20 @@ fn cut(layout: &Layout, sizes: &[u64]) -> Option<Vec<Steps>> {
 mod tests {
     use super::*;
     use crate::Target;
+    use crate::tape::list;
 
-    fn layout(shape: &[u64], strides: &[u64]) -> Layout {
-        Layout { base: 5, shape: shape.to_vec(), strides: strides.to_vec() }
+    fn layout(shape: &[i64], strides: &[i64]) -> Layout {
+        Layout { base: 5.into(), shape: list(shape), strides: list(strides) }
     }
 
     #[test]
     fn layouts_are_cut_at_the_edges_of_coordinates() {
         let target = Target::generic();
         let src = Source::new("test", &target);
-        let check = |own: &Layout, sizes: &[u64], want: &[(&[u64], &[u64])]| {
-            let made = along(own, sizes, &src).expect("a layout of the result");
+        let check = |own: &Layout, sizes: &[i64], want: &[(&[i64], &[i64])]| {
+            let made = along(own, &list(sizes), &src).expect("a layout of the result");
             let want: Vec<Steps> =
-                want.iter().map(|(d, s)| Steps { dims: d.to_vec(), strides: s.to_vec() }).collect();
+                want.iter().map(|(d, s)| Steps { dims: list(d), strides: list(s) }).collect();
             assert_eq!(made, want, "{own:?} over {sizes:?}");
         };
         // Pieces within one coordinate, a piece across two, dimensions of 1 in either.
@@ -121,7 +122,7 @@ mod tests {
     fn layouts_of_something_else_are_refused() {
         let target = Target::generic();
         let src = Source::new("test", &target);
-        let reason = |own: &Layout, sizes: &[u64]| along(own, sizes, &src).unwrap_err().reason;
+        let reason = |own: &Layout, sizes: &[i64]| along(own, &list(sizes), &src).unwrap_err().reason;
         assert!(reason(&layout(&[4, 6], &[6, 1]), &[3, 8]).contains("no pieces of the result's [3, 8]"));
         assert!(reason(&layout(&[4, 6], &[6, 1]), &[4, 3]).contains("no pieces"));
         assert!(reason(&layout(&[4], &[1]), &[4, 3]).contains("no pieces"));

@@ -32,7 +32,9 @@ mod spec;
 mod spirv;
 mod strides;
 mod table;
+mod tape;
 mod target;
+mod variant;
 
 pub use bounds::{
     Approx, ErrorBound, LEAST_NORMAL, UNIT, error_bound, log_softmax_magnitudes, normalize_magnitudes,
@@ -48,4 +50,6 @@ pub use spec::{
 };
 pub use spirv::{CompileError, Mode, compile_wgsl, compile_wgsl_as};
 pub use table::{KERNELS, Row, family, launch, scratch};
+pub use tape::Taped;
 pub use target::{CPU_LOOP_PASSES, Class, Features, Repr, Subgroup, Target, VEC4};
+pub use variant::{Numbers, Variant};

@@ -11,7 +11,9 @@ use bayplan_graph::op::BinaryOp;
 
 use crate::chain::wide;
 use crate::source::Source;
-use crate::{Chain, Refusal, Step, StepOp, Target};
+use crate::tape::Taped;
+use crate::tape::specs::Chain;
+use crate::{Refusal, Step, StepOp, Target};
 
 /// Steps to a pass, of which the first that suffices is taken: every one is written out in the text.
 const STEPS: [u32; 3] = [1, 8, MOST_STEPS];
@@ -21,8 +23,8 @@ pub(crate) const MOST_STEPS: u32 = 64;
 pub(crate) const BIT_PASSES: u64 = 65;
 
 /// Passes of `loops` loops of `steps` steps each, with `per` steps to a pass.
-fn passes(loops: u64, steps: u64, per: u32) -> u64 {
-    steps.div_ceil(u64::from(per)).saturating_add(1).saturating_mul(loops)
+fn passes(loops: Taped, steps: Taped, per: u32) -> Taped {
+    (steps.div_ceil(per) + 1) * loops
 }
 
 /// Steps to a pass for an invocation that goes through `loops` loops of `steps` steps each, and makes `others` passes
@@ -30,35 +32,35 @@ fn passes(loops: u64, steps: u64, per: u32) -> u64 {
 pub(crate) fn steps_per_pass(
     src: &Source<'_>,
     most: u32,
-    [loops, steps, others]: [u64; 3],
+    [loops, steps, others]: [Taped; 3],
 ) -> Result<u32, Refusal> {
     let Some(limit) = src.target().max_loop_passes else { return Ok(STEPS[0]) };
-    let total = |per: &u32| passes(loops, steps, *per).saturating_add(others);
+    let total = |per: &u32| passes(loops, steps, *per) + others;
     let choices = STEPS.into_iter().filter(|&per| per <= most);
     choices.clone().find(|per| total(per) <= limit).ok_or_else(|| {
-        let fewest = choices.map(|per| total(&per)).min().unwrap_or(0);
+        let fewest = choices.map(|per| total(&per)).min().unwrap_or_default();
         src.refuse(format!(
-            "an invocation loops {fewest} times, and this driver leaves loops after {limit}; use a GPU, or the host"
+            "an invocation loops {fewest:?} times, and this driver leaves loops after {limit}; use a GPU, or the host"
         ))
     })
 }
 
 /// Whether loops of those steps within each other, and `others` passes besides, come to their end on the device.
-pub(crate) fn nest_ends(target: &Target, steps: &[u64], others: u64) -> bool {
+pub(crate) fn nest_ends(target: &Target, steps: &[Taped], others: impl Into<Taped>) -> bool {
     // Every step of a loop is a pass, with the passes of the loop inside it.
-    let inner = |inside: u64, &n: &u64| n.saturating_mul(inside.saturating_add(1)).saturating_add(1);
-    let passes = steps.iter().rev().fold(0, inner).saturating_add(others);
+    let inner = |inside: Taped, &n: &Taped| n * (inside + 1) + 1;
+    let passes = steps.iter().rev().fold(Taped::constant(0), inner) + others;
     target.max_loop_passes.is_none_or(|limit| passes <= limit)
 }
 
 /// Passes of the loops in a chain, for that many results.
-pub(crate) fn of_chain(chain: &Chain, results: u64) -> u64 {
+pub(crate) fn of_chain(chain: &Chain, results: impl Into<Taped>) -> Taped {
     let loops = |s: &&Step| match s.op {
         StepOp::Binary(op) => matches!(op, BinaryOp::Pow | BinaryOp::Mod) || wide::loops(op, s.dtype),
         _ => false,
     };
-    let loops = chain.steps.iter().filter(loops).count() as u64;
-    results.saturating_mul(loops).saturating_mul(BIT_PASSES)
+    let loops = chain.steps.iter().filter(loops).count();
+    results.into() * loops * BIT_PASSES
 }
 
 /// Part of a kernel's name for its steps to a pass.

@@ -2,6 +2,7 @@
 
 use crate::kernels::conv_block;
 use crate::spec::{ConvSpec, CopySpec};
+use crate::tape::Constants;
 use crate::target::Target;
 
 /// A rearrangement of weights, done once when they are loaded.
@@ -19,6 +20,6 @@ impl ConvSpec {
     /// How this convolution wants its weights on a target; `None` if it takes them as they are. Whether
     /// they already were rearranged makes no difference.
     pub fn packing(&self, target: &Target) -> Option<Packing> {
-        conv_block::serves(self, target).then(|| conv_block::packing(self))
+        conv_block::serves(&self.map(&Constants), target).then(|| conv_block::packing(self))
     }
 }

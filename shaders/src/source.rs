@@ -6,7 +6,30 @@ use bayplan_graph::DType;
 
 use crate::chain::wide;
 use crate::lanes::{self, Lanes};
+use crate::tape::Taped;
 use crate::{Access, Binding, Kernel, Launch, Refusal, Repr, Slot, Target};
+
+/// Most words of a tensor: kernels count them in `u32`, with room for what the grid has too many.
+const MAX_WORDS: u64 = 1 << 31;
+
+/// A kernel that is written, with what one dispatch of it needs.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub(crate) kernel: Kernel,
+    /// Contents of the uniform binding: the lowest 32 bits of each.
+    pub(crate) params: Vec<Taped>,
+    pub(crate) grid: [Taped; 3],
+    pub(crate) flops: Taped,
+}
+
+impl Written {
+    /// What it is at the numbers that it was written for.
+    pub(crate) fn launch(self) -> Launch {
+        let params = self.params.iter().map(|param| param.now() as u32).collect();
+        let grid = self.grid.map(|groups| groups.now() as u32);
+        Launch { kernel: self.kernel, params, grid, flops: self.flops.now().unsigned_abs() }
+    }
+}
 
 /// A kernel being written. Methods that can refuse name the work in the refusal.
 pub(crate) struct Source<'a> {
@@ -15,7 +38,7 @@ pub(crate) struct Source<'a> {
     bindings: Vec<Binding>,
     declarations: String,
     fields: String,
-    params: Vec<u32>,
+    params: Vec<Taped>,
     /// Functions, in the order of first use, by name.
     functions: Vec<(String, String)>,
 }
@@ -72,21 +95,22 @@ impl<'a> Source<'a> {
         slot: Slot,
         access: Access,
         kind: &str,
-        words: u64,
+        words: impl Into<Taped>,
     ) -> Result<String, Refusal> {
         let tensor = match slot {
             Slot::Operand(i) => format!("operand {i}"),
             Slot::Output => "the result".into(),
         };
-        let bytes = words.saturating_mul(4);
+        let words = words.into();
+        let bytes = words * 4;
         if bytes > self.target.max_storage_range {
             let limit = self.target.max_storage_range;
-            return Err(self
-                .refuse(format!("{tensor} takes {bytes} bytes, the device binds at most {limit} at once")));
+            return Err(self.refuse(format!(
+                "{tensor} takes {bytes:?} bytes, the device binds at most {limit} at once"
+            )));
         }
-        // Words are counted in u32 by kernels, with room for what the grid has too many.
-        if words > 1 << 31 {
-            return Err(self.refuse(format!("{tensor} has {words} words, kernels count at most 2^31")));
+        if words > MAX_WORDS {
+            return Err(self.refuse(format!("{tensor} has {words:?} words, kernels count at most 2^31")));
         }
         let i = self.bindings.len();
         self.bindings.push(Binding { slot, access });
@@ -98,22 +122,24 @@ impl<'a> Source<'a> {
         Ok(format!("b{i}"))
     }
 
-    /// Adds a parameter; the text reads it by the name returned.
-    pub(crate) fn param(&mut self, name: &str, value: u32) -> String {
+    /// Adds a parameter, the lowest 32 bits of a number; the text reads it by the name returned.
+    pub(crate) fn param(&mut self, name: &str, value: impl Into<Taped>) -> String {
         let _ = write!(self.fields, "{name}: u32, ");
-        self.params.push(value);
+        self.params.push(value.into());
         format!("p.{name}")
     }
 
     /// Adds a parameter that must fit 32 bits.
-    pub(crate) fn size(&mut self, name: &str, value: u64) -> Result<String, Refusal> {
-        let value = self.fits(name, value)?;
+    pub(crate) fn size(&mut self, name: &str, value: impl Into<Taped>) -> Result<String, Refusal> {
+        let value = value.into();
+        self.fits(name, value)?;
         Ok(self.param(name, value))
     }
 
     /// Checks that a size fits 32 bits.
-    pub(crate) fn fits(&self, name: &str, value: u64) -> Result<u32, Refusal> {
-        u32::try_from(value).map_err(|_| self.refuse(format!("{name} = {value} does not fit 32 bits")))
+    pub(crate) fn fits(&self, name: &str, value: Taped) -> Result<(), Refusal> {
+        let reason = || self.refuse(format!("{name} = {value:?} does not fit 32 bits"));
+        if value.is_word() { Ok(()) } else { Err(reason()) }
     }
 
     /// A parameter name that is not in use yet.
@@ -135,9 +161,9 @@ impl<'a> Source<'a> {
         name: impl Into<String>,
         body: &str,
         shape: Workgroup,
-        groups: u64,
-        flops: u64,
-    ) -> Result<Launch, Refusal> {
+        groups: Taped,
+        flops: impl Into<Taped>,
+    ) -> Result<Written, Refusal> {
         let grid = self.grid(groups)?;
         let mut wgsl = core::mem::take(&mut self.declarations);
         let has_params = !self.params.is_empty();
@@ -147,7 +173,7 @@ impl<'a> Source<'a> {
             let _ = writeln!(wgsl, "struct P {{ {fields} }}\n@group(0) @binding({i}) var<uniform> p: P;");
             // A uniform struct's window is whole vec4s; naga wants no padding declared for scalars.
             while !self.params.len().is_multiple_of(4) {
-                self.params.push(0);
+                self.params.push(Taped::constant(0));
             }
         }
         let own = |text: &str| lanes::expand(text.trim_end(), shape.lanes).map_err(|e| self.refuse(e));
@@ -174,21 +200,21 @@ impl<'a> Source<'a> {
             has_params,
             subgroup: shape.lanes.map(Lanes::count),
         };
-        Ok(Launch { kernel, params: self.params, grid, flops })
+        Ok(Written { kernel, params: self.params, grid, flops: flops.into() })
     }
 
     /// Spreads workgroups over the grid's dimensions; what is more than asked for in the last row does nothing, so
     /// kernels must guard against a `group` past the end.
-    fn grid(&self, groups: u64) -> Result<[u32; 3], Refusal> {
-        let max = self.target.max_workgroup_count.map(u64::from);
+    fn grid(&self, groups: Taped) -> Result<[Taped; 3], Refusal> {
+        let max = self.target.max_workgroup_count.map(Taped::from);
         let x = groups.min(max[0]);
         let y = groups.div_ceil(x.max(1)).min(max[1]);
         let z = groups.div_ceil((x * y).max(1));
-        if z > max[2] || x * y * z.max(1) > u64::from(u32::MAX) {
-            return Err(self.refuse(format!("{groups} workgroups are more than the device's grid holds")));
+        if z > max[2] || x * y * z.max(1) > u32::MAX {
+            return Err(self.refuse(format!("{groups:?} workgroups are more than the device's grid holds")));
         }
         // All fit 32 bits: each is at most a 32-bit limit.
-        Ok([x as u32, y as u32, z as u32])
+        Ok([x, y, z])
     }
 }
 

@@ -5,7 +5,9 @@ use crate::kernels::{
     reduce, softmax,
 };
 use crate::scratch::{self, Scratch};
-use crate::{Launch, Refusal, Spec, Target};
+use crate::source::Written;
+use crate::tape::{Constants, Taped};
+use crate::{Launch, Number, Refusal, Spec, Target};
 
 /// One row: the first whose `accepts` holds is built.
 pub struct Row {
@@ -14,15 +16,15 @@ pub struct Row {
     /// Family of specs it serves, as [`family`] names them.
     pub family: &'static str,
     /// Whether the row serves this work on this device.
-    pub accepts: fn(&Spec, &Target) -> bool,
+    pub(crate) accepts: fn(&Spec<Taped>, &Target) -> bool,
     /// What the work keeps between two phases, where it is worth doing it in two: whoever plans memory plans it too.
     pub scratch: fn(&Spec, &Target) -> Option<Scratch>,
     /// Writes the kernel.
-    pub build: fn(&Spec, &Target) -> Result<Launch, Refusal>,
+    pub(crate) build: fn(&Spec<Taped>, &Target) -> Result<Written, Refusal>,
 }
 
 /// The family of a spec.
-pub const fn family(spec: &Spec) -> &'static str {
+pub const fn family<N: Number>(spec: &Spec<N>) -> &'static str {
     match spec {
         Spec::Elementwise(_) => "elementwise",
         Spec::MatMul(_) => "matmul",
@@ -39,7 +41,7 @@ pub const fn family(spec: &Spec) -> &'static str {
 }
 
 /// Any device.
-fn always(_: &Spec, _: &Target) -> bool {
+fn always(_: &Spec<Taped>, _: &Target) -> bool {
     true
 }
 
@@ -176,11 +178,16 @@ pub const KERNELS: &[Row] = &[
 /// # Errors
 /// No row serves it, or it exceeds a limit: the refusal says which.
 pub fn launch(spec: &Spec, target: &Target) -> Result<Launch, Refusal> {
+    written(&spec.map(&Constants), target).map(Written::launch)
+}
+
+/// The same over numbers on a tape.
+pub(crate) fn written(spec: &Spec<Taped>, target: &Target) -> Result<Written, Refusal> {
     match row(spec, target) {
         Some(row) => {
-            let launch = (row.build)(spec, target)?;
-            launch.kernel.suits(target)?;
-            Ok(launch)
+            let written = (row.build)(spec, target)?;
+            written.kernel.suits(target)?;
+            Ok(written)
         }
         None => {
             let reason = format!("no kernel serves device `{}`", target.name);
@@ -191,10 +198,10 @@ pub fn launch(spec: &Spec, target: &Target) -> Result<Launch, Refusal> {
 
 /// What a piece of work keeps between two phases on a device, where it is worth doing it in two.
 pub fn scratch(spec: &Spec, target: &Target) -> Option<Scratch> {
-    (row(spec, target)?.scratch)(spec, target)
+    (row(&spec.map(&Constants), target)?.scratch)(spec, target)
 }
 
-fn row(spec: &Spec, target: &Target) -> Option<&'static Row> {
+fn row(spec: &Spec<Taped>, target: &Target) -> Option<&'static Row> {
     let family = family(spec);
     KERNELS.iter().find(|row| row.family == family && (row.accepts)(spec, target))
 }

@@ -6,7 +6,9 @@
 
 use core::fmt::Write as _;
 
-use crate::{Class, ConvSpec, PoolSpec, Target};
+use crate::tape::Taped;
+use crate::tape::specs::{ConvSpec, PoolSpec};
+use crate::{Class, Target};
 
 /// Most values of a row, and rows, that one band reads: they are written out in the text.
 const MOST: u64 = 16;
@@ -36,11 +38,18 @@ impl Bands {
         Self::new(image, [spec.kernel, spec.strides, spec.dilations], target)
     }
 
-    fn new([rows, width, pad]: [u64; 3], [taps, step, gap]: [[u64; 2]; 3], target: &Target) -> Option<Self> {
-        let phase = width.is_multiple_of(4).then(|| (4 - pad % 4) % 4);
+    fn new(
+        [rows, width, pad]: [Taped; 3],
+        [taps, step, gap]: [[Taped; 2]; 3],
+        target: &Target,
+    ) -> Option<Self> {
+        if target.class != Class::Cpu {
+            return None;
+        }
+        let phase = width.is_multiple_of(4).then(|| (4 - (pad % 4).pin()) % 4);
+        let (taps, step) = (taps.map(Taped::pin), step.map(Taped::pin));
         let bands = Self { band: if rows == 1 { 1 } else { 4 }, taps, step, phase };
-        let fits = gap == [1, 1] && bands.span() <= MOST && bands.rows() <= MOST;
-        (target.class == Class::Cpu && fits).then_some(bands)
+        (gap == [1, 1] && bands.span() <= MOST && bands.rows() <= MOST).then_some(bands)
     }
 
     /// Values of a row that four pixels read.

@@ -6,9 +6,12 @@ use crate::epilogue::Epilogue;
 use crate::kernels::product::{Problem, image_params};
 use crate::kernels::{conv_block, conv_depthwise, matmul, matmul_gpu};
 use crate::loops;
+use crate::source::Written;
 use crate::source::{Source, Workgroup};
 use crate::strides::elements;
-use crate::{Access, Class, ConvSpec, Launch, Refusal, Slot, Spec, Target, chain};
+use crate::tape::Taped;
+use crate::tape::specs::{ConvSpec, Spec};
+use crate::{Access, Class, Refusal, Slot, Target, chain};
 
 /// With fewer filters per group than this, a product would leave most of its rows empty.
 const FEW_FILTERS: u64 = 4;
@@ -56,7 +59,7 @@ pub(crate) fn check(spec: &ConvSpec, src: &Source<'_>) -> Result<(), Refusal> {
 }
 
 /// Writes the kernel as a product on a CPU driver.
-pub(crate) fn build_cpu(spec: &ConvSpec, target: &Target) -> Result<Launch, Refusal> {
+pub(crate) fn build_cpu(spec: &ConvSpec, target: &Target) -> Result<Written, Refusal> {
     let src = Source::new("conv", target);
     check(spec, &src)?;
     let problem = Problem::conv(spec, &src)?;
@@ -64,7 +67,7 @@ pub(crate) fn build_cpu(spec: &ConvSpec, target: &Target) -> Result<Launch, Refu
 }
 
 /// Writes the kernel as a product in shared memory.
-pub(crate) fn build_gpu(spec: &ConvSpec, target: &Target) -> Result<Launch, Refusal> {
+pub(crate) fn build_gpu(spec: &ConvSpec, target: &Target) -> Result<Written, Refusal> {
     let src = Source::new("conv", target);
     check(spec, &src)?;
     let problem = Problem::conv(spec, &src)?;
@@ -72,7 +75,7 @@ pub(crate) fn build_gpu(spec: &ConvSpec, target: &Target) -> Result<Launch, Refu
 }
 
 /// Writes the kernel for few filters per group: four pixels of one filter per invocation.
-pub(crate) fn build_window(spec: &ConvSpec, target: &Target) -> Result<Launch, Refusal> {
+pub(crate) fn build_window(spec: &ConvSpec, target: &Target) -> Result<Written, Refusal> {
     let mut src = Source::new("conv", target);
     check(spec, &src)?;
     // Also checks that the groups divide channels and filters.
@@ -120,12 +123,12 @@ pub(crate) fn build_window(spec: &ConvSpec, target: &Target) -> Result<Launch, R
     );
     let aligned = if pixels.is_multiple_of(4) { "4" } else { "1" };
     let name = format!("conv.window.x{aligned}{}{}", per, chain::label(&spec.epilogue));
-    src.finish(name, &body, shape, total.div_ceil(u64::from(shape.invocations)), flops)
+    src.finish(name, &body, shape, total.div_ceil(Taped::from(shape.invocations)), flops)
 }
 
 /// The sum over the window, and its part of the kernel's name: a loop for every dimension, or, where a CPU driver would
 /// not go through these to the end, one over all taps.
-fn window_sum(spec: &ConvSpec, src: &Source<'_>, channels: u64) -> Result<(String, String), Refusal> {
+fn window_sum(spec: &ConvSpec, src: &Source<'_>, channels: Taped) -> Result<(String, String), Refusal> {
     let tap = "let inside = (y < vec4<u32>(p.in_y)) & (x < vec4<u32>(p.in_x));\n\
          let j = select(vec4<u32>(), at + y * p.in_x + x, inside);\n\
          let v = vec4<f32>(b0.d[j.x], b0.d[j.y], b0.d[j.z], b0.d[j.w]);\n\
@@ -141,7 +144,7 @@ fn window_sum(spec: &ConvSpec, src: &Source<'_>, channels: u64) -> Result<(Strin
     }
     let taps = elements(&[channels, spec.kernel[0], spec.kernel[1]]);
     src.fits("taps", taps)?;
-    let per = loops::steps_per_pass(src, loops::MOST_STEPS, [1, taps, others])?;
+    let per = loops::steps_per_pass(src, loops::MOST_STEPS, [1.into(), taps, others])?;
     let step = format!(
         "let rest = t / p.taps_x;\nlet at = (z * p.all_channels + first + rest / p.taps_y) * plane;\n\
          let y = y0 + (rest % p.taps_y) * p.gap_y;\nlet x = x0 + (t % p.taps_x) * p.gap_x;\n{tap}"

@@ -16,8 +16,11 @@ use crate::kernels::product::{Problem, image_params};
 use crate::lanes::{Ability, Lanes};
 use crate::loops;
 use crate::source::Source;
+use crate::source::Written;
 use crate::strides::elements;
-use crate::{Access, Class, ConvSpec, CopySpec, Launch, Packing, Refusal, Slot, Target};
+use crate::tape::Taped;
+use crate::tape::specs::ConvSpec;
+use crate::{Access, Class, CopySpec, Packing, Refusal, Slot, Target, spec};
 
 /// Filters per lane.
 const FILTERS: u32 = 8;
@@ -29,28 +32,24 @@ const ROOM: u64 = 12;
 /// Whether the kernel serves a convolution.
 pub(crate) fn serves(spec: &ConvSpec, target: &Target) -> bool {
     let shuffles = Lanes::of(target, Ability::Shuffle).is_some_and(|l| usable(l.count()));
-    let fits = spec.filters.div_ceil(u64::from(FILTERS)) * u64::from(FILTERS) * ROOM * 4;
+    let fits = spec.filters.div_ceil(FILTERS) * FILTERS * ROOM * 4;
     // Rows of the image then start at multiples of 4, and so do a lane's four pixels in them; otherwise a product over
     // the taps is as fast.
     let aligned = spec.input[1].is_multiple_of(4) && spec.output[1] == spec.input[1] && spec.pads[1] == 1;
     target.class == Class::Cpu
-        && loops::nest_ends(
-            target,
-            &[spec.channels],
-            loops::of_chain(&spec.epilogue, u64::from(FILTERS * BAND) * 4),
-        )
+        && loops::nest_ends(target, &[spec.channels], loops::of_chain(&spec.epilogue, FILTERS * BAND * 4))
         && aligned
         && shuffles
         && spec.kernel == [3, 3]
         && spec.strides == [1, 1]
         && spec.dilations == [1, 1]
         && spec.groups == 1
-        && spec.filters >= u64::from(FILTERS)
-        && fits.saturating_mul(spec.channels) <= target.max_storage_range
+        && spec.filters >= FILTERS
+        && fits * spec.channels <= target.max_storage_range
 }
 
 /// The weights as the kernel wants them.
-pub(crate) fn packing(spec: &ConvSpec) -> Packing {
+pub(crate) fn packing(spec: &spec::ConvSpec) -> Packing {
     let lanes = u64::from(FILTERS);
     let (filters, channels) = (spec.filters, spec.channels);
     let (whole, rest) = (filters / lanes, filters % lanes);
@@ -79,7 +78,7 @@ pub(crate) fn packing(spec: &ConvSpec) -> Packing {
 }
 
 /// Writes the kernel.
-pub(crate) fn build(spec: &ConvSpec, target: &Target) -> Result<Launch, Refusal> {
+pub(crate) fn build(spec: &ConvSpec, target: &Target) -> Result<Written, Refusal> {
     let mut src = Source::new("conv", target);
     check(spec, &src)?;
     let Some(team) = Lanes::of(target, Ability::Shuffle) else {
@@ -89,13 +88,14 @@ pub(crate) fn build(spec: &ConvSpec, target: &Target) -> Result<Launch, Refusal>
     let flops = Problem::conv(spec, &src)?.flops();
     let input = elements(&[spec.batch, spec.channels, spec.input[0], spec.input[1]]);
     src.bind(Slot::Operand(0), Access::Read, "vec4<f32>", input)?;
-    src.bind(Slot::Operand(1), Access::Read, "vec4<f32>", packing(spec).elements)?;
+    let packed = spec.filters.div_ceil(FILTERS) * FILTERS * ROOM * spec.channels;
+    src.bind(Slot::Operand(1), Access::Read, "vec4<f32>", packed)?;
     image_params(spec, &mut src)?;
     let strips_x = spec.output[1].div_ceil(4);
-    let bands = spec.output[0].div_ceil(u64::from(BAND));
+    let bands = spec.output[0].div_ceil(Taped::from(BAND));
     let strips = elements(&[spec.batch, bands, strips_x]);
-    let across = strips.div_ceil(u64::from(lanes));
-    let groups = across.saturating_mul(spec.filters.div_ceil(u64::from(FILTERS)));
+    let across = strips.div_ceil(Taped::from(lanes));
+    let groups = across.saturating_mul(spec.filters.div_ceil(Taped::from(FILTERS)));
     let sizes = [
         ("channels", spec.channels),
         ("filters", spec.filters),

@@ -8,9 +8,12 @@ use crate::kernels::bands::{Bands, values};
 use crate::kernels::conv::check;
 use crate::kernels::product::{Problem, image_params};
 use crate::loops;
+use crate::source::Written;
 use crate::source::{Source, Workgroup};
 use crate::strides::elements;
-use crate::{Access, ConvSpec, Launch, Refusal, Slot, Target};
+use crate::tape::Taped;
+use crate::tape::specs::ConvSpec;
+use crate::{Access, Refusal, Slot, Target};
 
 /// Whether the kernel serves a convolution.
 pub(crate) fn serves(spec: &ConvSpec, target: &Target) -> bool {
@@ -19,7 +22,7 @@ pub(crate) fn serves(spec: &ConvSpec, target: &Target) -> bool {
 }
 
 /// Writes the kernel.
-pub(crate) fn build(spec: &ConvSpec, target: &Target) -> Result<Launch, Refusal> {
+pub(crate) fn build(spec: &ConvSpec, target: &Target) -> Result<Written, Refusal> {
     let mut src = Source::new("conv", target);
     check(spec, &src)?;
     // Also checks that the groups divide the filters.
@@ -53,7 +56,7 @@ pub(crate) fn build(spec: &ConvSpec, target: &Target) -> Result<Launch, Refusal>
     let body = body(&shape, group.invocations);
     let wide = if aligned { "x4" } else { "x1" };
     let name = format!("conv.depthwise{}.{wide}{}", shape.label(), chain::label(&spec.epilogue));
-    src.finish(name, &body, group, total.div_ceil(u64::from(group.invocations)), flops)
+    src.finish(name, &body, group, total.div_ceil(Taped::from(group.invocations)), flops)
 }
 
 fn body(bands: &Bands, invocations: u32) -> String {

@@ -2,19 +2,22 @@
 
 use core::fmt::Write as _;
 
+use crate::source::Written;
 use crate::source::{Source, Workgroup};
 use crate::strides::{self, Merged};
-use crate::{Access, CopySpec, Launch, Refusal, Slot, Target};
+use crate::tape::Taped;
+use crate::tape::specs::CopySpec;
+use crate::{Access, Refusal, Slot, Target};
 
 /// Writes the kernel.
-pub(crate) fn build(spec: &CopySpec, target: &Target) -> Result<Launch, Refusal> {
+pub(crate) fn build(spec: &CopySpec, target: &Target) -> Result<Written, Refusal> {
     let mut src = Source::new("copy", target);
     let words = src.repr(spec.dtype)?.words();
     let rank = spec.shape.len();
     if spec.x_strides.len() != rank || spec.out_strides.len() != rank {
         return Err(src.refuse(format!("{rank} dimensions with other numbers of strides")));
     }
-    let count = strides::elements(&spec.shape).saturating_mul(words);
+    let count = strides::elements(&spec.shape) * words;
     let mut merged = in_words(spec, words);
     let (x_base, out_base) = (spec.x_base.saturating_mul(words), spec.out_base.saturating_mul(words));
     let four = merged.shape.last().is_some_and(|d| d.is_multiple_of(4));
@@ -23,7 +26,7 @@ pub(crate) fn build(spec: &CopySpec, target: &Target) -> Result<Launch, Refusal>
     // Words that go one by one on both sides gain nothing from being four to an invocation.
     let four = x4 || out4;
     if merged.shape.is_empty() {
-        merged = Merged { shape: vec![1], strides: vec![vec![1], vec![1]] };
+        merged = Merged { shape: vec![1.into()], strides: vec![vec![1.into()], vec![1.into()]] };
     }
     let per = if four { 4 } else { 1 };
     if let (true, Some(last)) = (four, merged.shape.last_mut()) {
@@ -62,47 +65,44 @@ pub(crate) fn build(spec: &CopySpec, target: &Target) -> Result<Launch, Refusal>
     }
     let side = |wide: bool| if wide { "4" } else { "1" };
     let name = format!("copy.{}to{}.{}d", side(x4), side(out4), merged.shape.len());
-    src.finish(name, &body, shape, (count / per).div_ceil(u64::from(shape.invocations)), 0)
+    src.finish(name, &body, shape, (count / per).div_ceil(Taped::from(shape.invocations)), 0)
 }
 
 /// The movement over words: elements of two words become a dimension of 2.
 fn in_words(spec: &CopySpec, words: u64) -> Merged {
     let mut shape = spec.shape.clone();
-    let scale = words as i64;
-    let mut x: Vec<i64> = spec.x_strides.iter().map(|s| s.saturating_mul(scale)).collect();
-    let mut out: Vec<i64> =
-        strides::signed(&spec.out_strides).iter().map(|s| s.saturating_mul(scale)).collect();
+    let mut x: Vec<Taped> = spec.x_strides.iter().map(|&s| s * words).collect();
+    let mut out: Vec<Taped> = spec.out_strides.iter().map(|&s| s * words).collect();
     if words > 1 {
-        shape.push(words);
-        x.push(1);
-        out.push(1);
+        shape.push(words.into());
+        x.push(1.into());
+        out.push(1.into());
     }
     strides::merge(&shape, &[x, out])
 }
 
 /// Whether four words along the last dimension are one aligned `vec4`.
-fn aligned(strides: &[i64], base: u64) -> bool {
+fn aligned(strides: &[Taped], base: Taped) -> bool {
     base.is_multiple_of(4)
-        && strides.split_last().is_some_and(|(&inner, outer)| inner == 1 && outer.iter().all(|s| s % 4 == 0))
+        && strides.split_last().is_some_and(|(&inner, outer)| inner == 1 && outer.iter().all(|&s| s % 4 == 0))
 }
 
 /// One past the greatest word read, without the base.
-fn merged_extent(spec: &CopySpec, words: u64, src: &Source<'_>) -> Result<u64, Refusal> {
-    let mut low: i128 = i128::from(spec.x_base);
+fn merged_extent(spec: &CopySpec, words: u64, src: &Source<'_>) -> Result<Taped, Refusal> {
+    let mut low = spec.x_base;
     let mut high = low;
     for (&d, &s) in spec.shape.iter().zip(&spec.x_strides) {
-        let far = i128::from(s) * (i128::from(d) - 1).max(0);
-        low += far.min(0);
-        high += far.max(0);
+        let far = s * d.saturating_sub(1);
+        low = low + far.min(0);
+        high = high + far.max(0);
     }
     if low < 0 {
-        return Err(src.refuse(format!("reads begin {} elements before the operand", -low)));
+        return Err(src.refuse(format!("reads begin {:?} elements before the operand", low.unsigned_abs())));
     }
-    let elements = u64::try_from(high - i128::from(spec.x_base) + 1).unwrap_or(u64::MAX);
-    Ok(elements.saturating_mul(words))
+    Ok((high - spec.x_base + 1) * words)
 }
 
-fn reach(extent: &u64, base: u64) -> u64 {
+fn reach(extent: &Taped, base: Taped) -> Taped {
     extent.saturating_add(base)
 }
 
@@ -117,16 +117,16 @@ struct Side {
 fn side(
     src: &mut Source<'_>,
     name: &str,
-    steps: &[i64],
-    base: u64,
+    steps: &[Taped],
+    base: Taped,
     four: bool,
     wide: bool,
 ) -> Result<Side, Refusal> {
     let mut steps = steps.to_vec();
-    let inner = steps.last().copied().unwrap_or(1);
+    let inner = steps.last().copied().unwrap_or(Taped::constant(1));
     let mut base = base;
     let step = src.fresh("s");
-    let step = src.param(&step, (inner as i32).cast_unsigned());
+    let step = src.param(&step, inner);
     if wide {
         let rank = steps.len();
         for s in steps.iter_mut().take(rank - 1) {

@@ -8,18 +8,21 @@ use core::fmt::Write as _;
 use crate::chain::{self, Width, from_storage, to_storage};
 use crate::layout;
 use crate::loops;
+use crate::source::Written;
 use crate::source::{Source, Workgroup};
 use crate::strides::{self, Merged};
-use crate::{Access, ElementwiseSpec, Launch, Operand, Refusal, Slot, Target};
+use crate::tape::Taped;
+use crate::tape::specs::{ElementwiseSpec, Operand};
+use crate::{Access, Refusal, Slot, Target};
 
 /// Writes the kernel.
-pub(crate) fn build(spec: &ElementwiseSpec, target: &Target) -> Result<Launch, Refusal> {
+pub(crate) fn build(spec: &ElementwiseSpec, target: &Target) -> Result<Written, Refusal> {
     let mut src = Source::new("elementwise", target);
     check(spec, &src)?;
     let count = strides::elements(&spec.shape);
     let operands_and_result =
         spec.chain.operands.iter().map(|o| &o.strides).chain(spec.chain.layout.iter().map(|l| &l.strides));
-    let tensors: Vec<_> = operands_and_result.map(|strides| strides::signed(strides)).collect();
+    let tensors: Vec<_> = operands_and_result.map(|strides| strides.to_vec()).collect();
     let merged = strides::merge(&spec.shape, &tensors);
     let way = Way::of(spec, &merged);
     let width = way.width();
@@ -33,14 +36,14 @@ pub(crate) fn build(spec: &ElementwiseSpec, target: &Target) -> Result<Launch, R
     let out = output(spec, &values, &merged, width, &mut src)?;
     let texts: Vec<_> = values.into_iter().map(|v| v.value).collect();
     // Long chains of integer powers only.
-    loops::steps_per_pass(&src, 1, [0, 0, loops::of_chain(&spec.chain, 4)])?;
+    loops::steps_per_pass(&src, 1, [0.into(), 0.into(), loops::of_chain(&spec.chain, 4)])?;
     let result = chain::emit(&spec.chain, &mut src, width, &texts, &mut body)?;
     let stored = to_storage(spec.chain.result, width, &result);
     out.store(&stored, &mut body);
     let name = format!("elementwise.{}{}", way.name(), suffix(spec, &merged));
     let name = name + &chain::label(&spec.chain);
     let flops = count.saturating_mul(chain::flops(&spec.chain));
-    src.finish(name, &body, shape, invocations.div_ceil(u64::from(shape.invocations)), flops)
+    src.finish(name, &body, shape, invocations.div_ceil(Taped::from(shape.invocations)), flops)
 }
 
 fn check(spec: &ElementwiseSpec, src: &Source<'_>) -> Result<(), Refusal> {
@@ -86,7 +89,8 @@ enum Way {
 
 impl Way {
     fn of(spec: &ElementwiseSpec, merged: &Merged) -> Self {
-        let linear = merged.shape.len() <= 1 && merged.strides.iter().all(|s| matches!(s[..], [] | [0 | 1]));
+        let linear = merged.shape.len() <= 1
+            && merged.strides.iter().all(|s| s.len() < 2 && s.iter().all(|&s| s == 0 || s == 1));
         let rows = merged.shape.last().is_some_and(|d| d.is_multiple_of(4));
         // Past the last element lies what is not the result's.
         let ragged = spec.chain.layout.is_some() && !rows;
@@ -145,7 +149,7 @@ fn operands(
         let steps = &merged.strides[number];
         let extent = operand.base.saturating_add(strides::extent(&spec.shape, &operand.strides));
         if way == Way::Scattered && spec.in_place != Some(number as u32) {
-            let linear = *steps == strides::signed(&strides::contiguous(&merged.shape)) && operand.base == 0;
+            let linear = *steps == strides::contiguous(&merged.shape) && operand.base == 0;
             let text = scattered(number as u32, operand, steps, linear, extent, src)?;
             let _ = writeln!(body, "{text}");
             values.push(Loaded {
@@ -165,9 +169,9 @@ fn operands(
 fn scattered(
     number: u32,
     operand: &Operand,
-    steps: &[i64],
+    steps: &[Taped],
     linear: bool,
-    extent: u64,
+    extent: Taped,
     src: &mut Source<'_>,
 ) -> Result<String, Refusal> {
     let repr = src.repr(operand.dtype)?;
@@ -196,9 +200,9 @@ fn load(
     spec: &ElementwiseSpec,
     number: u32,
     operand: &Operand,
-    steps: &[i64],
+    steps: &[Taped],
     width: Width,
-    extent: u64,
+    extent: Taped,
     src: &mut Source<'_>,
 ) -> Result<(String, Option<String>), Refusal> {
     let repr = src.repr(operand.dtype)?;
@@ -215,7 +219,7 @@ fn load(
     }
     let (outer, inner) = match steps.split_last() {
         Some((&inner, outer)) => (outer, inner),
-        None => (&[][..], 0),
+        None => (&[][..], Taped::constant(0)),
     };
     match width {
         Width::One => {
@@ -224,10 +228,10 @@ fn load(
             let at = from(src, operand.base, at)?;
             Ok((format!("{name}.d[{at}]"), None))
         }
-        Width::Four if inner == 1 && outer.iter().all(|s| s % 4 == 0) && operand.base.is_multiple_of(4) => {
+        Width::Four if inner == 1 && outer.iter().all(|&s| s % 4 == 0) && operand.base.is_multiple_of(4) => {
             let name = src.bind(slot, Access::Read, &width.of(scalar), words)?;
-            let mut quads: Vec<_> = outer.iter().map(|s| s / 4).collect();
-            quads.push(1);
+            let mut quads: Vec<_> = outer.iter().map(|&s| s / 4).collect();
+            quads.push(1.into());
             let at = strides::dot(src, "i", &quads)?;
             let at = from(src, operand.base / 4, at)?;
             Ok((format!("{name}.d[{at}]"), None))
@@ -235,7 +239,7 @@ fn load(
         Width::Four => {
             let name = src.bind(slot, Access::Read, scalar, words)?;
             let mut quads = outer.to_vec();
-            quads.push(inner.checked_mul(4).ok_or_else(|| src.refuse("a stride does not fit"))?);
+            quads.push(inner * 4);
             let at = strides::dot(src, "i", &quads)?;
             let at = from(src, operand.base, at)?;
             if inner == 0 {
@@ -294,22 +298,23 @@ fn output(
     let words = layout::extent(own).saturating_mul(repr.words());
     // The layout's strides come after those of all operands.
     let steps = merged.strides.last().map_or(&[][..], Vec::as_slice);
-    let (inner, outer) = steps.split_last().map_or((1, &[][..]), |(&inner, outer)| (inner, outer));
+    let (inner, outer) =
+        steps.split_last().map_or((Taped::constant(1), &[][..]), |(&inner, outer)| (inner, outer));
     let wide =
-        width == Width::Four && inner == 1 && own.base.is_multiple_of(4) && outer.iter().all(|s| s % 4 == 0);
+        width == Width::Four && inner == 1 && own.base.is_multiple_of(4) && outer.iter().all(|&s| s % 4 == 0);
     let name =
         src.bind(Slot::Output, Access::Write, &if wide { width } else { Width::One }.of(scalar), words)?;
-    let (unit, scale) = match width {
+    let (unit, scale): (u64, u64) = match width {
         Width::One => (1, 1),
         Width::Four if wide => (4, 1),
         Width::Four => (1, 4),
     };
-    let mut steps: Vec<i64> = outer.iter().map(|s| s / unit).collect();
-    steps.push(inner.checked_mul(scale).ok_or_else(|| src.refuse("a stride does not fit"))?);
+    let mut steps: Vec<Taped> = outer.iter().map(|&s| s / unit).collect();
+    steps.push(inner * scale);
     let at = strides::dot(src, "i", &steps)?;
     // A parameter whatever it is: it may be 0 for one shape and not for the next.
     let base = src.fresh("s");
-    let base = src.size(&base, own.base / unit.unsigned_abs())?;
+    let base = src.size(&base, own.base / unit)?;
     let at = format!("{base} + {at}");
     let step = if width == Width::Four && !wide {
         let name = src.fresh("s");
@@ -321,7 +326,7 @@ fn output(
 }
 
 /// An index counted from the element `base` on.
-fn from(src: &mut Source<'_>, base: u64, at: String) -> Result<String, Refusal> {
+fn from(src: &mut Source<'_>, base: Taped, at: String) -> Result<String, Refusal> {
     if base == 0 {
         return Ok(at);
     }

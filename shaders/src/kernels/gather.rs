@@ -6,32 +6,35 @@ use core::ops::Range;
 
 use bayplan_graph::DType;
 
+use crate::source::Written;
 use crate::source::{Source, Workgroup};
 use crate::strides::elements;
-use crate::{Access, GatherNdSpec, GatherSpec, Launch, Others, Refusal, Repr, Slot, Target};
+use crate::tape::Taped;
+use crate::tape::specs::{GatherNdSpec, GatherSpec};
+use crate::{Access, Others, Refusal, Repr, Slot, Target};
 
 /// Most dimensions that a tuple indexes.
 const MAX_TUPLE: usize = 8;
 /// Longest axis: indices are compared as `i32`.
-const MAX_AXIS: u64 = i32::MAX as u64;
+const MAX_AXIS: i32 = i32::MAX;
 
 /// `out[outer, j, inner] = x[outer, indices[j] - rows.start, inner]` for the indices in `rows`.
-pub(crate) fn build(spec: &GatherSpec, target: &Target) -> Result<Launch, Refusal> {
+pub(crate) fn build(spec: &GatherSpec, target: &Target) -> Result<Written, Refusal> {
     let mut src = Source::new("gather", target);
     let words = src.repr(spec.dtype)?.words();
     let Range { start, end } = spec.rows;
     if start > end || end > spec.axis {
-        return Err(src.refuse(format!("rows {start} to {end} of an axis of {}", spec.axis)));
+        return Err(src.refuse(format!("rows {start:?} to {end:?} of an axis of {:?}", spec.axis)));
     }
     let held = end - start;
     let rows = elements(&[spec.outer, spec.count]);
     let Row { per, row, kind } = row(spec.inner.saturating_mul(words));
-    let x_words = elements(&[spec.outer, held, spec.inner, words]);
+    let x_words = elements(&[spec.outer, held, spec.inner]) * words;
     let x = src.bind(Slot::Operand(0), Access::Read, kind, x_words)?;
     let read = index_reader(&mut src, spec.index, spec.count)?;
     let keep = spec.others == Others::Keep;
     let access = if keep { Access::ReadWrite } else { Access::Write };
-    let out = src.bind(Slot::Output, access, kind, elements(&[rows, spec.inner, words]))?;
+    let out = src.bind(Slot::Output, access, kind, elements(&[rows, spec.inner]) * words)?;
     let axis = axis(&mut src, 0, spec.axis)?;
     let (first, held) = (src.size("first", start)?, src.size("held", held)?);
     let count = src.size("count", spec.count)?;
@@ -56,13 +59,13 @@ pub(crate) fn build(spec: &GatherSpec, target: &Target) -> Result<Launch, Refusa
         format!("gather.x{per}.{read}{others}"),
         &body,
         shape,
-        total.div_ceil(u64::from(shape.invocations)),
+        total.div_ceil(Taped::from(shape.invocations)),
         0,
     )
 }
 
 /// `out[b, j, inner] = x[b, indices[b, j, ..], inner]`.
-pub(crate) fn build_nd(spec: &GatherNdSpec, target: &Target) -> Result<Launch, Refusal> {
+pub(crate) fn build_nd(spec: &GatherNdSpec, target: &Target) -> Result<Written, Refusal> {
     let mut src = Source::new("gather_nd", target);
     let words = src.repr(spec.dtype)?.words();
     let tuple = spec.dims.len();
@@ -73,9 +76,9 @@ pub(crate) fn build_nd(spec: &GatherNdSpec, target: &Target) -> Result<Launch, R
     let Row { per, row, kind } = row(spec.inner.saturating_mul(words));
     let block = elements(&spec.dims);
     let x =
-        src.bind(Slot::Operand(0), Access::Read, kind, elements(&[spec.batch, block, spec.inner, words]))?;
-    let read = index_reader(&mut src, spec.index, rows.saturating_mul(tuple as u64))?;
-    let out = src.bind(Slot::Output, Access::Write, kind, elements(&[rows, spec.inner, words]))?;
+        src.bind(Slot::Operand(0), Access::Read, kind, elements(&[spec.batch, block, spec.inner]) * words)?;
+    let read = index_reader(&mut src, spec.index, rows * tuple)?;
+    let out = src.bind(Slot::Output, Access::Write, kind, elements(&[rows, spec.inner]) * words)?;
     let count = src.size("count", spec.count)?;
     let block = src.size("block", block)?;
     let shape = Workgroup::flat(target, 256);
@@ -97,7 +100,7 @@ pub(crate) fn build_nd(spec: &GatherNdSpec, target: &Target) -> Result<Launch, R
          {out}.d[i] = v;\n"
     );
     let name = format!("gather_nd.{tuple}.x{per}.{read}");
-    src.finish(name, &body, shape, total.div_ceil(u64::from(shape.invocations)), 0)
+    src.finish(name, &body, shape, total.div_ceil(Taped::from(shape.invocations)), 0)
 }
 
 /// How a row of words is moved.
@@ -105,11 +108,11 @@ struct Row {
     /// Words per invocation.
     per: u64,
     /// Invocations per row.
-    row: u64,
+    row: Taped,
     kind: &'static str,
 }
 
-fn row(words: u64) -> Row {
+fn row(words: Taped) -> Row {
     if words > 0 && words.is_multiple_of(4) {
         Row { per: 4, row: words / 4, kind: "vec4<u32>" }
     } else {
@@ -118,7 +121,7 @@ fn row(words: u64) -> Row {
 }
 
 /// `i`, the row `line` and the place `c` in it.
-fn begin(src: &mut Source<'_>, shape: Workgroup, total: u64, row: u64) -> Result<String, Refusal> {
+fn begin(src: &mut Source<'_>, shape: Workgroup, total: Taped, row: Taped) -> Result<String, Refusal> {
     let n = src.size("n", total)?;
     let row = src.size("row", row)?;
     Ok(format!(
@@ -127,15 +130,15 @@ fn begin(src: &mut Source<'_>, shape: Workgroup, total: u64, row: u64) -> Result
     ))
 }
 
-fn axis(src: &mut Source<'_>, d: usize, size: u64) -> Result<String, Refusal> {
+fn axis(src: &mut Source<'_>, d: usize, size: Taped) -> Result<String, Refusal> {
     if size > MAX_AXIS {
-        return Err(src.refuse(format!("an axis of {size}; indices reach {MAX_AXIS}")));
+        return Err(src.refuse(format!("an axis of {size:?}; indices reach {MAX_AXIS}")));
     }
     src.size(&format!("axis{d}"), size)
 }
 
 /// Adds `index_at(j, axis)`: index `j` counted from the front, or -1 if it is outside. Answers the variant's name.
-fn index_reader(src: &mut Source<'_>, dtype: DType, count: u64) -> Result<&'static str, Refusal> {
+fn index_reader(src: &mut Source<'_>, dtype: DType, count: Taped) -> Result<&'static str, Refusal> {
     let repr = src.repr(dtype)?;
     if repr == Repr::F32 || dtype == DType::Bool {
         return Err(src.refuse(format!("indices of type {dtype}")));

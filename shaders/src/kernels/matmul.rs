@@ -11,8 +11,11 @@ use crate::chain;
 use crate::kernels::product::{Problem, is_padded};
 use crate::lanes::{Ability, LANE, Lanes};
 use crate::loops;
+use crate::source::Written;
 use crate::source::{Source, Workgroup};
-use crate::{Class, Launch, MatMulSpec, Refusal, Spec, Target};
+use crate::tape::Taped;
+use crate::tape::specs::{MatMulSpec, Spec};
+use crate::{Class, Refusal, Target};
 
 /// Most turns to a pass of the loop over k: drivers take long to compile more of them.
 const MOST_TURNS: u32 = 8;
@@ -72,15 +75,15 @@ impl Plan {
         let lanes = team.map(Lanes::count);
         let [am, ak, bk, bn] = problem.inner();
         let rank = problem.batch.len();
-        let along = |size: u64, inner, other: u64, outer: &[u64]| {
+        let along = |size: Taped, inner: Taped, other: Taped, outer: &[Taped]| {
             let steps = [&[size, other], outer].concat();
             inner == 1 && steps.iter().all(|s| s.is_multiple_of(4))
         };
         let (a_outer, b_outer) = (&problem.a_strides[..rank], &problem.b_strides[..rank]);
-        let a = match ak {
-            _ if along(problem.k, ak, am, a_outer) => Loads::AlongK,
-            1 => Loads::FromK,
-            _ => Loads::Single,
+        let a = match () {
+            () if along(problem.k, ak, am, a_outer) => Loads::AlongK,
+            () if ak == 1 => Loads::FromK,
+            () => Loads::Single,
         };
         let b = match problem.image {
             Some(spec) => Loads::Image { padded: is_padded(spec) },
@@ -92,18 +95,15 @@ impl Plan {
         };
         // Elements that are loaded one by one are dear, and more rows share them.
         let dear = !matches!(b, Loads::AlongN | Loads::AlongK);
-        let rows: u32 = match problem.m {
-            0..=1 => 1,
-            2 => 2,
-            3..=4 => 4,
-            5..=8 => 8,
-            m if dear && m > 32 && lanes.is_some() => 32,
-            _ => 16,
+        let rows = match [1, 2, 4, 8].into_iter().find(|&rows| problem.m <= rows) {
+            Some(rows) => rows,
+            None if dear && problem.m > 32 && lanes.is_some() => 32,
+            None => 16,
         };
         let share = lanes.unwrap_or(1);
         let depth = 4 * (share / rows).max(1);
         let lanes = lanes.unwrap_or_else(|| Workgroup::flat(target, 32).invocations);
-        Self { rows, lanes, team, share, depth, ragged: !problem.k.is_multiple_of(u64::from(depth)), a, b }
+        Self { rows, lanes, team, share, depth, ragged: !problem.k.is_multiple_of(Taped::from(depth)), a, b }
     }
 
     /// Loads of `a` per lane and turn.
@@ -129,14 +129,14 @@ impl Plan {
 }
 
 /// Writes the kernel of a matrix product.
-pub(crate) fn build(spec: &MatMulSpec, target: &Target) -> Result<Launch, Refusal> {
+pub(crate) fn build(spec: &MatMulSpec, target: &Target) -> Result<Written, Refusal> {
     let src = Source::new("matmul", target);
     let problem = Problem::matmul(spec, &src)?;
     build_problem(&problem, src)
 }
 
 /// Writes the kernel.
-pub(crate) fn build_problem(problem: &Problem<'_>, mut src: Source<'_>) -> Result<Launch, Refusal> {
+pub(crate) fn build_problem(problem: &Problem<'_>, mut src: Source<'_>) -> Result<Written, Refusal> {
     let target = src.target();
     let lanes = Lanes::of(target, Ability::Shuffle).filter(|l| usable(l.count()));
     let plan = Plan::new(problem, target, lanes);
@@ -151,9 +151,8 @@ pub(crate) fn build_problem(problem: &Problem<'_>, mut src: Source<'_>) -> Resul
     let (mut body, groups) = problem.grid(&mut src, plan.rows, plan.lanes * 4)?;
     let lane = if plan.team.is_some() { LANE } else { "lane" };
     let _ = writeln!(body, "let col = col0 + {lane} * 4u;");
-    let others = loops::of_chain(&problem.epilogue, u64::from(plan.rows) * 4);
-    let per =
-        loops::steps_per_pass(&src, MOST_TURNS, [1, problem.k.div_ceil(u64::from(plan.depth)), others])?;
+    let others = loops::of_chain(&problem.epilogue, plan.rows * 4);
+    let per = loops::steps_per_pass(&src, MOST_TURNS, [1.into(), problem.k.div_ceil(plan.depth), others])?;
     block(&plan, per, &mut body);
     end(&plan, &mut body);
     let shape = lanes.map_or_else(|| Workgroup::of(plan.lanes), Lanes::workgroup);

@@ -4,8 +4,10 @@ use core::fmt::Write as _;
 
 use crate::chain;
 use crate::kernels::product::Problem;
+use crate::source::Written;
 use crate::source::{Source, Workgroup};
-use crate::{Launch, MatMulSpec, Refusal, Target};
+use crate::tape::specs::MatMulSpec;
+use crate::{Refusal, Target};
 
 /// Steps of k per tile.
 pub(crate) const DEPTH: u32 = 16;
@@ -22,14 +24,14 @@ pub(crate) fn edge(target: &Target) -> Option<u32> {
 }
 
 /// Writes the kernel of a matrix product.
-pub(crate) fn build(spec: &MatMulSpec, target: &Target) -> Result<Launch, Refusal> {
+pub(crate) fn build(spec: &MatMulSpec, target: &Target) -> Result<Written, Refusal> {
     let src = Source::new("matmul", target);
     let problem = Problem::matmul(spec, &src)?;
     build_problem(&problem, src)
 }
 
 /// Writes the kernel.
-pub(crate) fn build_problem(problem: &Problem<'_>, mut src: Source<'_>) -> Result<Launch, Refusal> {
+pub(crate) fn build_problem(problem: &Problem<'_>, mut src: Source<'_>) -> Result<Written, Refusal> {
     let target = src.target();
     let Some(edge) = edge(target) else {
         let (invocations, shared) = (target.max_workgroup_invocations, target.max_shared_memory);

@@ -8,11 +8,13 @@ use crate::epilogue::{Axis, Epilogue};
 use crate::kernels::rows::{Layout, Team, Walk};
 use crate::lanes::Across;
 use crate::source::Source;
+use crate::source::Written;
 use crate::strides::elements;
-use crate::{Access, Launch, NormalizeSpec, Refusal, Slot, Target, chain};
+use crate::tape::specs::NormalizeSpec;
+use crate::{Access, Refusal, Slot, Target, chain};
 
 /// Writes the kernel.
-pub(crate) fn build(spec: &NormalizeSpec, target: &Target) -> Result<Launch, Refusal> {
+pub(crate) fn build(spec: &NormalizeSpec, target: &Target) -> Result<Written, Refusal> {
     let mut src = Source::new("normalize", target);
     if spec.in_place && spec.epilogue.result != DType::F32 {
         return Err(src.refuse(format!("in place with a result of {}", spec.epilogue.result)));
@@ -22,7 +24,7 @@ pub(crate) fn build(spec: &NormalizeSpec, target: &Target) -> Result<Launch, Ref
     let loops = if spec.center { 3 } else { 2 };
     let wide = !chain::one_by_one(&spec.epilogue, target);
     let walk = Walk { loops, others: 0, wide, chain: Some(&spec.epilogue), each: true };
-    let layout = Layout::new(&mut src, team, [spec.len, 1], &walk)?;
+    let layout = Layout::new(&mut src, team, [spec.len, 1.into()], &walk)?;
     let kind = layout.kind("f32");
     let wide = layout.per == 4;
     let access =
@@ -39,7 +41,7 @@ pub(crate) fn build(spec: &NormalizeSpec, target: &Target) -> Result<Launch, Ref
     .write(&mut src, "f32", !wide, wide)?;
     team.combine(&mut src, "team_add", "f32", Across::Add, "x + y");
     src.param("epsilon", spec.epsilon.to_bits());
-    src.param("count", (spec.len as f32).to_bits());
+    src.param("count", spec.len.float_bits());
     let mut body = team.begin(&mut src, spec.rows)?;
     body.push_str(&layout.base);
     let total = |name: &str| format!("team_add({}, member) / bitcast<f32>(p.count)", layout.sum(name));

@@ -7,9 +7,12 @@ use bayplan_graph::op::PoolKind;
 use crate::kernels::bands::Bands;
 use crate::kernels::pool_bands;
 use crate::loops;
+use crate::source::Written;
 use crate::source::{Source, Workgroup};
 use crate::strides::elements;
-use crate::{Access, Launch, PoolSpec, Refusal, Slot, Target};
+use crate::tape::Taped;
+use crate::tape::specs::PoolSpec;
+use crate::{Access, Refusal, Slot, Target};
 
 /// Largest extent of input, padding and window: coordinates are `i32`.
 const MAX_EXTENT: u64 = 1 << 30;
@@ -28,7 +31,7 @@ pub(crate) fn window_params(spec: &PoolSpec, src: &mut Source<'_>) -> Result<(),
         ];
         for (name, value) in values {
             if value > MAX_EXTENT {
-                return Err(src.refuse(format!("{name}_{axis} = {value} is beyond {MAX_EXTENT}")));
+                return Err(src.refuse(format!("{name}_{axis} = {value:?} is beyond {MAX_EXTENT}")));
             }
             src.size(&format!("{name}_{axis}"), value)?;
         }
@@ -37,7 +40,7 @@ pub(crate) fn window_params(spec: &PoolSpec, src: &mut Source<'_>) -> Result<(),
 }
 
 /// Writes the kernel.
-pub(crate) fn build(spec: &PoolSpec, target: &Target) -> Result<Launch, Refusal> {
+pub(crate) fn build(spec: &PoolSpec, target: &Target) -> Result<Written, Refusal> {
     if let Some(bands) = Bands::of_pool(spec, target) {
         return pool_bands::build(spec, &bands, target);
     }
@@ -100,7 +103,7 @@ pub(crate) fn build(spec: &PoolSpec, target: &Target) -> Result<Launch, Refusal>
     };
     let name = format!("{name}.x{}{per}", if aligned { 4 } else { 1 });
     let flops = elements(&[results, spec.kernel[0], spec.kernel[1]]);
-    src.finish(name, &body, shape, total.div_ceil(u64::from(shape.invocations)), flops)
+    src.finish(name, &body, shape, total.div_ceil(Taped::from(shape.invocations)), flops)
 }
 
 /// The way through the window, and its part of the kernel's name: a loop for either dimension, or, where a CPU driver
@@ -120,7 +123,7 @@ fn taps(spec: &PoolSpec, src: &Source<'_>, x: &str, take: &str) -> Result<(Strin
     }
     let count = elements(&spec.kernel);
     src.fits("taps", count)?;
-    let per = loops::steps_per_pass(src, loops::MOST_STEPS, [1, count, 0])?;
+    let per = loops::steps_per_pass(src, loops::MOST_STEPS, [1.into(), count, 0.into()])?;
     let step =
         format!("let y = y0 + (t / p.taps_x) * p.gap_y;\nlet x = x0 + (t % p.taps_x) * p.gap_x;\n{tap}");
     let mut text = "let taps = p.taps_y * p.taps_x;\n".to_owned();

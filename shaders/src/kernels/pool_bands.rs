@@ -7,12 +7,15 @@ use bayplan_graph::op::PoolKind;
 
 use crate::kernels::bands::Bands;
 use crate::kernels::pool::window_params;
+use crate::source::Written;
 use crate::source::{Source, Workgroup};
 use crate::strides::elements;
-use crate::{Access, Launch, PoolSpec, Refusal, Slot, Target};
+use crate::tape::Taped;
+use crate::tape::specs::PoolSpec;
+use crate::{Access, Refusal, Slot, Target};
 
 /// Writes the kernel.
-pub(crate) fn build(spec: &PoolSpec, bands: &Bands, target: &Target) -> Result<Launch, Refusal> {
+pub(crate) fn build(spec: &PoolSpec, bands: &Bands, target: &Target) -> Result<Written, Refusal> {
     let mut src = Source::new("pool", target);
     let image = elements(&[spec.planes, elements(&spec.input)]);
     let results = elements(&[spec.planes, elements(&spec.output)]);
@@ -46,7 +49,7 @@ pub(crate) fn build(spec: &PoolSpec, bands: &Bands, target: &Target) -> Result<L
     };
     let name = format!("{name}{}.{}", bands.label(), if aligned { "x4" } else { "x1" });
     let flops = elements(&[results, spec.kernel[0], spec.kernel[1]]);
-    src.finish(name, &body, group, total.div_ceil(u64::from(group.invocations)), flops)
+    src.finish(name, &body, group, total.div_ceil(Taped::from(group.invocations)), flops)
 }
 
 /// The maximum or sum over every result's taps, `accO`.

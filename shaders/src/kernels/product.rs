@@ -5,7 +5,9 @@ use core::fmt::Write as _;
 use crate::epilogue::Epilogue;
 use crate::source::Source;
 use crate::strides;
-use crate::{Access, Chain, ConvSpec, MatMulSpec, Refusal, Slot, chain};
+use crate::tape::Taped;
+use crate::tape::specs::{Chain, ConvSpec, MatMulSpec};
+use crate::{Access, Refusal, Slot, chain};
 
 /// Largest extent of images, padding and windows: coordinates are `i32`.
 pub(crate) const MAX_EXTENT: u64 = 1 << 30;
@@ -15,18 +17,18 @@ pub(crate) struct Problem<'a> {
     /// What it is, in names and refusals.
     pub(crate) what: &'static str,
     /// Batch dimensions.
-    pub(crate) batch: Vec<u64>,
-    pub(crate) m: u64,
-    pub(crate) n: u64,
-    pub(crate) k: u64,
+    pub(crate) batch: Vec<Taped>,
+    pub(crate) m: Taped,
+    pub(crate) n: Taped,
+    pub(crate) k: Taped,
     /// Strides of a: one per batch dimension, then m, then k.
-    pub(crate) a_strides: Vec<u64>,
+    pub(crate) a_strides: Vec<Taped>,
     /// Strides of b: one per batch dimension, then k, then n (the last two unused for an image).
-    pub(crate) b_strides: Vec<u64>,
+    pub(crate) b_strides: Vec<Taped>,
     /// The spec's operands that a and b are.
     pub(crate) operands: [u32; 2],
     /// Dimensions of the result that n counts through.
-    pub(crate) columns: Vec<u64>,
+    pub(crate) columns: Vec<Taped>,
     pub(crate) epilogue: Chain,
     /// b's element (k, n) is a tap of an image.
     pub(crate) image: Option<&'a ConvSpec>,
@@ -64,8 +66,9 @@ impl<'a> Problem<'a> {
         let groups = spec.groups.max(1);
         if !spec.filters.is_multiple_of(groups) || !spec.channels.is_multiple_of(groups) {
             let (filters, channels) = (spec.filters, spec.channels);
-            return Err(src
-                .refuse(format!("{groups} groups do not divide {channels} channels and {filters} filters")));
+            return Err(src.refuse(format!(
+                "{groups:?} groups do not divide {channels:?} channels and {filters:?} filters"
+            )));
         }
         let (filters, channels) = (spec.filters / groups, spec.channels / groups);
         let plane = strides::elements(&spec.input);
@@ -85,12 +88,12 @@ impl<'a> Problem<'a> {
             m: filters,
             n: pixels,
             k,
-            a_strides: vec![0, filters.saturating_mul(k), k, 1],
+            a_strides: vec![0.into(), filters * k, k, 1.into()],
             b_strides: vec![
                 spec.channels.saturating_mul(plane),
                 channels.saturating_mul(plane),
-                if pointwise { plane } else { 0 },
-                u64::from(pointwise),
+                if pointwise { plane } else { 0.into() },
+                u64::from(pointwise).into(),
             ],
             operands: [1, 0],
             columns: spec.output.to_vec(),
@@ -100,12 +103,12 @@ impl<'a> Problem<'a> {
     }
 
     /// Words of a.
-    pub(crate) fn a_words(&self) -> u64 {
+    pub(crate) fn a_words(&self) -> Taped {
         strides::extent(&[&self.batch[..], &[self.m, self.k]].concat(), &self.a_strides)
     }
 
     /// Words of b.
-    pub(crate) fn b_words(&self) -> u64 {
+    pub(crate) fn b_words(&self) -> Taped {
         match self.image {
             Some(spec) => strides::elements(&[spec.batch, spec.channels, spec.input[0], spec.input[1]]),
             None => strides::extent(&[&self.batch[..], &[self.k, self.n]].concat(), &self.b_strides),
@@ -113,7 +116,7 @@ impl<'a> Problem<'a> {
     }
 
     /// The strides of a along (m, k) and of b along (k, n).
-    pub(crate) fn inner(&self) -> [u64; 4] {
+    pub(crate) fn inner(&self) -> [Taped; 4] {
         let rank = self.batch.len();
         [self.a_strides[rank], self.a_strides[rank + 1], self.b_strides[rank], self.b_strides[rank + 1]]
     }
@@ -137,9 +140,14 @@ impl<'a> Problem<'a> {
     /// The grid over blocks of `rows` by `cols`: statements for `row0`, `col0`, `z`, `a_at` and `b_at` (the first elements
     /// of batch `z`), and the number of workgroups. Blocks of one stripe of columns follow each other, so that `b` stays
     /// in a cache.
-    pub(crate) fn grid(&self, src: &mut Source<'_>, rows: u32, cols: u32) -> Result<(String, u64), Refusal> {
-        let down = self.m.div_ceil(u64::from(rows));
-        let across = self.n.div_ceil(u64::from(cols));
+    pub(crate) fn grid(
+        &self,
+        src: &mut Source<'_>,
+        rows: u32,
+        cols: u32,
+    ) -> Result<(String, Taped), Refusal> {
+        let down = self.m.div_ceil(Taped::from(rows));
+        let across = self.n.div_ceil(Taped::from(cols));
         let groups = strides::elements(&self.batch).saturating_mul(down).saturating_mul(across);
         for (name, value) in [("down", down), ("across", across), ("groups", groups)] {
             src.size(name, value)?;
@@ -150,7 +158,7 @@ impl<'a> Problem<'a> {
              let col0 = (stripe % p.across) * {cols}u;\nlet z = stripe / p.across;\n"
         );
         let rank = self.batch.len();
-        let (a, b) = (strides::signed(&self.a_strides[..rank]), strides::signed(&self.b_strides[..rank]));
+        let (a, b) = (self.a_strides[..rank].to_vec(), self.b_strides[..rank].to_vec());
         let merged = strides::merge(&self.batch, &[a, b]);
         strides::take_apart(src, &mut body, "z", &merged.shape, "z")?;
         let a = strides::dot(src, "z", &merged.strides[0])?;
@@ -160,7 +168,7 @@ impl<'a> Problem<'a> {
     }
 
     /// Arithmetic, with the epilogue.
-    pub(crate) fn flops(&self) -> u64 {
+    pub(crate) fn flops(&self) -> Taped {
         let results = strides::elements(&self.batch).saturating_mul(self.m).saturating_mul(self.n);
         results.saturating_mul(self.k.saturating_mul(2).saturating_add(chain::flops(&self.epilogue)))
     }
@@ -193,7 +201,7 @@ pub(crate) fn image_params(spec: &ConvSpec, src: &mut Source<'_>) -> Result<(), 
         ];
         for (name, value) in values {
             if value > MAX_EXTENT {
-                return Err(src.refuse(format!("{name}_{axis} = {value} is beyond {MAX_EXTENT}")));
+                return Err(src.refuse(format!("{name}_{axis} = {value:?} is beyond {MAX_EXTENT}")));
             }
             src.size(&format!("{name}_{axis}"), value)?;
         }

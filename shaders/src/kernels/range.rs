@@ -5,11 +5,14 @@ use core::fmt::Write as _;
 use bayplan_graph::op::BinaryOp;
 
 use crate::chain::wide;
+use crate::source::Written;
 use crate::source::{Source, Workgroup};
-use crate::{Access, Launch, RangeSpec, Refusal, Slot, Target};
+use crate::tape::Taped;
+use crate::tape::specs::RangeSpec;
+use crate::{Access, Refusal, Slot, Target};
 
 /// `out[i] = start + i * delta`.
-pub(crate) fn build(spec: &RangeSpec, target: &Target) -> Result<Launch, Refusal> {
+pub(crate) fn build(spec: &RangeSpec, target: &Target) -> Result<Written, Refusal> {
     let mut src = Source::new("range", target);
     let repr = src.repr(spec.dtype)?;
     let kind = src.element(repr);
@@ -36,7 +39,7 @@ pub(crate) fn build(spec: &RangeSpec, target: &Target) -> Result<Launch, Refusal
          {out}.d[i] = {value};\n",
         shape.invocations
     );
-    let groups = spec.count.div_ceil(u64::from(shape.invocations));
+    let groups = spec.count.div_ceil(Taped::from(shape.invocations));
     let named = if wide::emulated(target, repr) { "pair" } else { kind };
     src.finish(format!("range.{named}"), &body, shape, groups, spec.count.saturating_mul(2))
 }

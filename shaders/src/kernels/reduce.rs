@@ -11,8 +11,10 @@ use crate::kernels::rows::{Layout, Team, Walk};
 use crate::lanes::Across;
 use crate::loops;
 use crate::source::Source;
+use crate::source::Written;
 use crate::strides::elements;
-use crate::{Access, Launch, ReduceSpec, Refusal, Repr, Slot, Target};
+use crate::tape::specs::ReduceSpec;
+use crate::{Access, Refusal, Repr, Slot, Target};
 
 /// What a reduction is made of.
 struct Operation {
@@ -98,7 +100,7 @@ fn extreme(repr: Repr, max: bool, src: &mut Source<'_>) -> String {
 }
 
 /// Writes the kernel.
-pub(crate) fn build(spec: &ReduceSpec, target: &Target) -> Result<Launch, Refusal> {
+pub(crate) fn build(spec: &ReduceSpec, target: &Target) -> Result<Written, Refusal> {
     let mut src = Source::new("reduce", target);
     let repr = src.repr(spec.dtype)?;
     if spec.dtype == DType::Bool {
@@ -107,7 +109,7 @@ pub(crate) fn build(spec: &ReduceSpec, target: &Target) -> Result<Launch, Refusa
     let kind = src.element(repr);
     let pairs = wide::emulated(target, repr);
     let rows = elements(&[spec.outer, spec.inner]);
-    let count = elements(&[rows, spec.len, repr.words()]);
+    let count = elements(&[rows, spec.len]) * repr.words();
     let team = Team::of(target, spec.inner, repr.words());
     // Extrema and products keep to single elements: their functions are written for one width.
     let sums = matches!(spec.op, ReduceOp::Sum | ReduceOp::Mean);
@@ -173,7 +175,7 @@ fn mean(spec: &ReduceSpec, repr: Repr, src: &mut Source<'_>, body: &mut String) 
         return Ok(());
     }
     if repr == Repr::F32 {
-        let n = src.param("count", (spec.len as f32).to_bits());
+        let n = src.param("count", spec.len.float_bits());
         let _ = writeln!(body, "r = r / bitcast<f32>({n});");
     } else if wide::emulated(src.target(), repr) {
         let n = src.size("count", spec.len)?;

@@ -3,7 +3,9 @@
 use crate::lanes::{Ability, Across, LANE, Lanes};
 use crate::loops;
 use crate::source::{Source, Workgroup};
-use crate::{Chain, Class, Refusal, Target};
+use crate::tape::Taped;
+use crate::tape::specs::Chain;
+use crate::{Class, Refusal, Target};
 
 /// Who works on a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,10 +20,10 @@ pub(crate) enum Team {
 
 impl Team {
     /// The team for rows of `len` neighbouring elements (`inner == 1`) or of elements `inner` apart.
-    pub(crate) fn of(target: &Target, inner: u64, words: u64) -> Self {
+    pub(crate) fn of(target: &Target, inner: impl Into<Taped>, words: u64) -> Self {
         let flat = Workgroup::flat(target, 64).invocations;
         // 64-bit values in subgroup operations are an ability of their own, which targets do not list.
-        if inner != 1 || words != 1 {
+        if words != 1 || inner.into() != 1 {
             return Self::Alone(flat);
         }
         match target.class {
@@ -58,10 +60,10 @@ impl Team {
     }
 
     /// Workgroups for that many rows.
-    pub(crate) fn groups(self, rows: u64) -> u64 {
+    pub(crate) fn groups(self, rows: Taped) -> Taped {
         match self {
             Self::Subgroup(_) | Self::Group(_) => rows,
-            Self::Alone(n) => rows.div_ceil(u64::from(n)),
+            Self::Alone(n) => rows.div_ceil(Taped::from(n)),
         }
     }
 
@@ -75,7 +77,7 @@ impl Team {
     }
 
     /// `row` and `member`; ends what lies beyond the rows.
-    pub(crate) fn begin(self, src: &mut Source<'_>, rows: u64) -> Result<String, Refusal> {
+    pub(crate) fn begin(self, src: &mut Source<'_>, rows: Taped) -> Result<String, Refusal> {
         let rows = src.size("rows", rows)?;
         Ok(match self {
             Self::Subgroup(_) => {
@@ -146,15 +148,15 @@ impl Layout {
     pub(crate) fn new(
         src: &mut Source<'_>,
         team: Team,
-        [len, inner]: [u64; 2],
+        [len, inner]: [Taped; 2],
         walk: &Walk<'_>,
     ) -> Result<Self, Refusal> {
         let per = if walk.wide && inner == 1 && len.is_multiple_of(4) { 4 } else { 1 };
         let members = team.members();
-        let steps = (len / per).div_ceil(u64::from(members));
-        let results = if walk.each { steps.saturating_mul(per) } else { 1 };
-        let others = walk.chain.map_or(0, |c| loops::of_chain(c, results)).saturating_add(walk.others);
-        let passes = loops::steps_per_pass(src, loops::MOST_STEPS, [walk.loops, steps, others])?;
+        let steps = (len / per).div_ceil(Taped::from(members));
+        let results = if walk.each { steps * per } else { 1.into() };
+        let others = walk.chain.map_or(Taped::constant(0), |c| loops::of_chain(c, results)) + walk.others;
+        let passes = loops::steps_per_pass(src, loops::MOST_STEPS, [walk.loops.into(), steps, others])?;
         let accesses = src.size("len", len / per)?;
         if inner == 1 {
             let base = format!("let base = row * {accesses};\n");

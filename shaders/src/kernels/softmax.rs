@@ -6,11 +6,13 @@ use crate::chain::{Width, ops};
 use crate::kernels::rows::{Layout, Team, Walk};
 use crate::lanes::Across;
 use crate::source::Source;
+use crate::source::Written;
 use crate::strides::elements;
-use crate::{Access, Launch, Refusal, Slot, SoftmaxSpec, Target};
+use crate::tape::specs::SoftmaxSpec;
+use crate::{Access, Refusal, Slot, Target};
 
 /// Writes the kernel.
-pub(crate) fn build(spec: &SoftmaxSpec, target: &Target) -> Result<Launch, Refusal> {
+pub(crate) fn build(spec: &SoftmaxSpec, target: &Target) -> Result<Written, Refusal> {
     let mut src = Source::new("softmax", target);
     let rows = elements(&[spec.outer, spec.inner]);
     let count = elements(&[rows, spec.len]);
