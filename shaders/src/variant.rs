@@ -1,6 +1,7 @@
 //! Kernels for more than one shape: written once, with a tape that gives parameters and grid for others.
 
 use core::ops::Range;
+use std::sync::Arc;
 
 use crate::table::written;
 use crate::tape::{self, Tape, Taped};
@@ -10,7 +11,7 @@ use crate::{Convert, Kernel, Number, Refusal, Spec, Target};
 #[derive(Clone, Debug)]
 pub struct Variant {
     /// The kernel.
-    pub kernel: Kernel,
+    pub kernel: Arc<Kernel>,
     tape: Tape,
     params: Vec<Taped>,
     grid: [Taped; 3],
@@ -42,7 +43,7 @@ impl Variant {
         let (written, tape) = tape::record(|| written(&spec.map(by), target));
         let written = written?;
         let (params, grid, flops) = (written.params, written.grid, written.flops);
-        Ok(Self { kernel: written.kernel, tape, params, grid, flops })
+        Ok(Self { kernel: Arc::new(written.kernel), tape, params, grid, flops })
     }
 
     /// The numbers of its launch at a shape, where `given` has a number for each key (none: as it was recorded); the parameters are appended to

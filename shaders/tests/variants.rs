@@ -188,7 +188,7 @@ fn replayed(variant: &Variant, spec: &Spec) -> Option<Launch> {
     let (given, mut params) = (Numbers::of(spec), vec![7]);
     let numbers = variant.at(|key| given.get(key as usize).copied(), &mut params, &mut Vec::new())?;
     let (params, grid, flops) = (params[numbers.params].to_vec(), numbers.grid, numbers.flops);
-    Some(Launch { kernel: variant.kernel.clone(), params, grid, flops })
+    Some(Launch { kernel: (*variant.kernel).clone(), params, grid, flops })
 }
 
 #[test]

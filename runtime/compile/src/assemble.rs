@@ -1,16 +1,16 @@
 //! Operations and lifespans to a program at one shape: launches, placement, windows, parameters.
 
-use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bayplan_expr::{Bindings, Expr};
 use bayplan_graph::{Graph, Tensor as HostTensor, ValueId};
 use bayplan_plan::arenas::{Arena, BlockPlan, NoFit, plan_blocks, sequence, validate_blocks};
 use bayplan_plan::{Lifespan, Problem};
-use bayplan_shaders::{Access, Kernel, Launch, Refusal, Slot, Spec, Target, launch};
+use bayplan_shaders::{Access, Kernel, Refusal, Slot, Spec, Target};
 
 use crate::Options;
-use crate::alike::Alike;
+use crate::alike::{Alike, Launch, Launches};
 use crate::barrier;
 use crate::cell::Phase;
 use crate::copies;
@@ -44,9 +44,8 @@ pub(crate) struct Shape<'a> {
     pub(crate) target: &'a Target,
     /// The operations by what they do.
     pub(crate) alike: &'a Alike,
-    /// The buffers of the same storages at the reference point, if it is another one: what does not depend on the shape
-    /// is as there.
-    pub(crate) reference: &'a [Buffer],
+    /// The program at the reference point, if that is another one: what does not depend on the shape is shared with it.
+    pub(crate) reference: Option<&'a Program>,
 }
 
 /// Plans the storages of both stages.
@@ -139,10 +138,10 @@ pub(crate) fn assemble(
     shape: Shape<'_>,
     done: &mut dyn FnMut(Phase),
 ) -> Result<Program, CompileError> {
-    let Shape { values, dims, target, alike, .. } = shape;
+    let Shape { values, dims, target, alike, reference } = shape;
     let specs = alike.specs(lowered, values);
     done(Phase::Specs);
-    let launches = launches(lowered, alike, &specs, target)?;
+    let launches = launches(lowered, alike, values, target)?;
     done(Phase::Launches);
     let buffers = buffers(lowered, live, shape, &placement);
     let mut maker = Maker {
@@ -151,14 +150,20 @@ pub(crate) fn assemble(
         live,
         target,
         buffers: &buffers,
+        launches: &launches,
         kernels: Vec::new(),
-        known: HashMap::new(),
         params: Vec::new(),
     };
-    let work: Vec<(&Spec, &Launch)> = specs.iter().zip(&launches).collect();
-    let mut load = maker.stage(&stages.load, alike, &work);
-    let mut run = maker.stage(&stages.run, alike, &work);
-    let uploads = maker.uploads(stages);
+    let (load, uploads) = match reference {
+        Some(reference) => maker.loaded_as(reference),
+        None => {
+            let mut dispatches = maker.stage(&stages.load, alike, &specs);
+            barrier::place(&mut dispatches);
+            let load = Stage { dispatches, plan: placement.load.plan };
+            (Arc::new(load), Arc::new(maker.uploads(stages)))
+        }
+    };
+    let mut run = maker.stage(&stages.run, alike, &specs);
     let contents = maker.contents();
     let ports_of = |list: &[TensorId], values: &[ValueId]| {
         list.iter()
@@ -173,8 +178,10 @@ pub(crate) fn assemble(
     }
     let blocks = [placement.run.blocks, placement.weights.1, placement.load.blocks, placement.external.1];
     let (kernels, params) = (maker.kernels, maker.params);
+    let copies = copies::list(lowered, &stages.run, alike, &specs);
+    let direct = copies::spared(lowered, &stages.run, alike, &specs, values);
     done(Phase::Windows);
-    [&mut load, &mut run].into_iter().for_each(|stage| barrier::place(stage));
+    barrier::place(&mut run);
     done(Phase::Barriers);
     let run = Stage { dispatches: run, plan: placement.run.plan };
     Ok(Program {
@@ -189,10 +196,10 @@ pub(crate) fn assemble(
         params,
         files: graph.files.clone(),
         uploads,
-        load: Stage { dispatches: load, plan: placement.load.plan },
+        load,
         schedule: Schedule::given(&run),
-        copies: copies::list(lowered, &stages.run, alike, &specs),
-        direct: copies::spared(lowered, &stages.run, alike, &specs, values),
+        copies,
+        direct,
         run,
         contents,
         inputs,
@@ -204,14 +211,14 @@ pub(crate) fn assemble(
 fn launches(
     lowered: &Lowered,
     alike: &Alike,
-    specs: &[Spec],
+    values: &Values,
     target: &Target,
-) -> Result<Vec<Launch>, CompileError> {
+) -> Result<Launches, CompileError> {
     let refused = |(operation, why): (usize, Refusal)| {
         let Operation { source_node, source_op, .. } = &lowered.operations[operation];
         Refused::new(source_node, source_op, why.to_string())
     };
-    let launches = alike.launches(specs, |spec| launch(spec, target));
+    let launches = alike.launches(lowered, values, target);
     launches.map_err(|list| CompileError::Unsupported(list.into_iter().map(refused).collect()))
 }
 
@@ -265,7 +272,7 @@ fn buffers(
             program::Arena::External => external.next(),
         };
         let first = lowered.tensor(storage.tensors[0]);
-        let size_expr = match reference.get(index) {
+        let size_expr = match reference.and_then(|program| program.buffers.get(index)) {
             Some(buffer) => buffer.size_expr.clone(),
             None => first.elements_expr.clone() * Expr::from(first.repr.bytes() as i64),
         };
@@ -293,19 +300,31 @@ struct Maker<'a> {
     live: &'a Liveness,
     target: &'a Target,
     buffers: &'a [Buffer],
-    kernels: Vec<Kernel>,
-    known: HashMap<Kernel, KernelId>,
+    launches: &'a Launches,
+    kernels: Vec<Arc<Kernel>>,
     params: Vec<u8>,
 }
 
 impl Maker<'_> {
-    fn stage(&mut self, operations: &[usize], alike: &Alike, work: &[(&Spec, &Launch)]) -> Vec<Dispatch> {
-        // Equal work has one kernel, which is looked for by its text once.
-        let mut kernels: Vec<Option<KernelId>> = vec![None; work.len()];
+    /// What is loaded as another program of the same compile does, with the kernels and parameters of it, which come first.
+    fn loaded_as(&mut self, other: &Program) -> (Arc<Stage>, Arc<Vec<Upload>>) {
+        let dispatches = &other.load.dispatches;
+        let kernels = dispatches.iter().map(|dispatch| dispatch.kernel.0 as usize + 1).max().unwrap_or(0);
+        let params = dispatches.iter().map(|dispatch| dispatch.params.end as usize).max().unwrap_or(0);
+        self.kernels.extend_from_slice(&other.kernels[..kernels]);
+        self.params.extend_from_slice(&other.params[..params]);
+        (other.load.clone(), other.uploads.clone())
+    }
+
+    fn stage(&mut self, operations: &[usize], alike: &Alike, specs: &[Arc<Spec>]) -> Vec<Dispatch> {
+        // Equal work has one kernel, which is looked for once.
+        let mut kernels: Vec<Option<KernelId>> = vec![None; specs.len()];
+        let launches = self.launches;
         let mut dispatch = |&index: &usize| {
-            let (spec, launch) = work[alike.work(index)];
-            let kernel = *kernels[alike.work(index)].get_or_insert_with(|| self.kernel(&launch.kernel));
-            self.dispatch(&self.lowered.operations[index], spec, launch, kernel)
+            let work = alike.work(index);
+            let launch = &launches.of_work[work];
+            let kernel = *kernels[work].get_or_insert_with(|| self.kernel(&launch.kernel));
+            self.dispatch(&self.lowered.operations[index], &specs[work], launch, kernel)
         };
         operations.iter().map(&mut dispatch).collect()
     }
@@ -313,7 +332,7 @@ impl Maker<'_> {
     fn dispatch(
         &mut self,
         operation: &Operation,
-        spec: &Spec,
+        spec: &Arc<Spec>,
         launch: &Launch,
         kernel: KernelId,
     ) -> Dispatch {
@@ -329,26 +348,25 @@ impl Maker<'_> {
         Dispatch {
             spec: spec.clone(),
             kernel,
-            params: self.store(&launch.params),
-            grid: launch.grid,
+            params: self.store(&self.launches.params[launch.numbers.params.clone()]),
+            grid: launch.numbers.grid,
             barrier_before: false,
             name: self.lowered.tensor(operation.output).name.clone(),
             source_node: operation.source_node.clone(),
             source_op: operation.source_op.clone(),
-            flops: launch.flops,
+            flops: launch.numbers.flops,
             bytes: windows.iter().map(|window| window.len).sum(),
             windows,
         }
     }
 
-    fn kernel(&mut self, kernel: &Kernel) -> KernelId {
-        if let Some(&id) = self.known.get(kernel) {
-            return id;
-        }
-        let id = KernelId(self.kernels.len() as u32);
-        self.kernels.push(kernel.clone());
-        self.known.insert(kernel.clone(), id);
-        id
+    fn kernel(&mut self, kernel: &Arc<Kernel>) -> KernelId {
+        let known = self.kernels.iter().position(|known| Arc::ptr_eq(known, kernel));
+        let place = known.unwrap_or_else(|| {
+            self.kernels.push(kernel.clone());
+            self.kernels.len() - 1
+        });
+        KernelId(place as u32)
     }
 
     /// Appends parameters at a multiple of the target's alignment; equal ones are not shared, so that a new shape can

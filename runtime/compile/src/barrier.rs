@@ -78,7 +78,7 @@ mod tests {
         let mut dispatches: Vec<Dispatch> = list
             .iter()
             .map(|windows| Dispatch {
-                spec: Spec::Range(RangeSpec { dtype: DType::I32, count: 1 }),
+                spec: Spec::Range(RangeSpec { dtype: DType::I32, count: 1 }).into(),
                 kernel: KernelId(0),
                 windows: windows.to_vec(),
                 params: 0..0,

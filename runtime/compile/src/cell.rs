@@ -190,7 +190,7 @@ impl Cell {
         formulas.keep(made.sizes());
         let scope = within(scope, formulas.guards());
         let plan = if reference.is_empty() { None } else { plan(&buffers, &scope, options)? };
-        let shape = Shape { values: &Values::default(), dims, target, alike: &made.alike, reference: &[] };
+        let shape = Shape { values: &Values::default(), dims, target, alike: &made.alike, reference: None };
         let first = match made.without_empty(&Values::default()) {
             None => {
                 let whole = (&made.stages, &made.live);
@@ -217,8 +217,7 @@ impl Cell {
         let Some(values) = self.formulas.at(point).map_err(|e| lost(&e))? else { return Ok(None) };
         done(Phase::Sizes);
         let (target, made) = (&self.first.target, &self.made);
-        let shape =
-            Shape { values: &values, dims, target, alike: &made.alike, reference: &self.first.buffers };
+        let shape = Shape { values: &values, dims, target, alike: &made.alike, reference: Some(&self.first) };
         let rest = made.without_empty(&values);
         made.at(&self.graph, (self.plan.as_ref(), point), rest.as_ref(), shape, options, done).map(Some)
     }
@@ -273,7 +272,7 @@ impl Made {
             equal.filter(|equal| equal.2.run.plan.peak < larger.2.run.plan.peak).unwrap_or(larger)
         };
         let alike = Alike::new(&lowered);
-        let shape = Shape { values: &Values::default(), dims, target, alike: &alike, reference: &[] };
+        let shape = Shape { values: &Values::default(), dims, target, alike: &alike, reference: None };
         let program = assemble(graph, &lowered, stages, &live, placement.clone(), shape, &mut |_| {})?;
         let schedule = Schedule::given(&program.run);
         Ok(Self { lowered, alike, stages: stages.clone(), live, placement, schedule })

@@ -19,7 +19,7 @@ use crate::fold::{MAX_CONSTANT, ReadConstant};
 use crate::inputs::{InputError, Shaped, match_shapes, shapes_of};
 use crate::paths::Paths;
 use crate::plan_file::ShapePlan;
-use crate::program::{BufferKind, Program};
+use crate::program::{Arena, BufferKind, Program};
 use crate::weights::Weights;
 use crate::{Options, family_dims, policy};
 
@@ -385,12 +385,16 @@ fn union(points: &[(&Member, Bindings)], purpose: Purpose<'_>) -> Result<Weights
 
 /// Whether two programs load the same weights to the same places.
 pub(crate) fn same_weights(a: &Program, b: &Program) -> bool {
-    let weights = |program: &Program| {
+    fn weights(program: &Program) -> impl Iterator<Item = (usize, u64, u64, Arena)> {
         let buffers = program.buffers.iter().enumerate();
         let kept = buffers.filter(|(_, b)| matches!(b.kind, BufferKind::Weight | BufferKind::Load));
-        kept.map(|(index, b)| (index, b.offset, b.size, b.arena)).collect::<Vec<_>>()
+        kept.map(|(index, b)| (index, b.offset, b.size, b.arena))
+    }
+    let loads = |a: &Program, b: &Program| {
+        (Arc::ptr_eq(&a.uploads, &b.uploads) || a.uploads == b.uploads)
+            && (Arc::ptr_eq(&a.load, &b.load) || a.load == b.load)
     };
-    a.uploads == b.uploads && a.load == b.load && weights(a) == weights(b)
+    loads(a, b) && weights(a).eq(weights(b))
 }
 
 fn key(range: &ByteRange) -> (u32, u64, u64) {

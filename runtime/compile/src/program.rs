@@ -2,6 +2,7 @@
 
 use core::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bayplan_expr::{Bindings, Expr};
 use bayplan_graph::{ConstData, DType, FileRef};
@@ -133,8 +134,9 @@ pub struct Window {
 /// One dispatch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dispatch {
-    /// What it computes. The kernel says how on its target; another executor may do it in its own way.
-    pub spec: Spec,
+    /// What it computes, shared by dispatches that do the same. The kernel says how on its target; another executor may
+    /// do it in its own way.
+    pub spec: Arc<Spec>,
     /// The kernel.
     pub kernel: KernelId,
     /// One window per storage binding, in order.
@@ -299,7 +301,7 @@ pub struct Program {
     /// The values its symbols were bound to.
     pub dims: Bindings,
     /// Distinct kernels.
-    pub kernels: Vec<Kernel>,
+    pub kernels: Vec<Arc<Kernel>>,
     /// Buffers of both stages.
     pub buffers: Vec<Buffer>,
     /// Bytes of each arena, in the order of [`Arena::ALL`]. Those of [`Arena::External`] are never allocated.
@@ -313,10 +315,10 @@ pub struct Program {
     pub params: Vec<u8>,
     /// Files that uploads refer to.
     pub files: Vec<FileRef>,
-    /// What is uploaded when.
-    pub uploads: Vec<Upload>,
-    /// Runs once, when the session is built.
-    pub load: Stage,
+    /// What is uploaded when; shared by all shapes of a family.
+    pub uploads: Arc<Vec<Upload>>,
+    /// Runs once, when the session is built; shared by all shapes of a family.
+    pub load: Arc<Stage>,
     /// Runs at every run.
     pub run: Stage,
     /// Tensors that follow from the shape, written before each run.
@@ -350,7 +352,7 @@ impl fmt::Display for Program {
             write!(f, "buffer {index} {}+{offset}..{} {kind:?} {dtype}", buffer.arena.name(), offset + size)?;
             writeln!(f, "{shape:?} {}..{} \"{}\"", lifespan.start, lifespan.end, escape(&buffer.name))?;
         }
-        for upload in &self.uploads {
+        for upload in &*self.uploads {
             let Window { buffer, offset, .. } = upload.window;
             writeln!(
                 f,
@@ -360,7 +362,7 @@ impl fmt::Display for Program {
                 escape(&upload.name)
             )?;
         }
-        for (name, stage) in [("load", &self.load), ("run", &self.run)] {
+        for (name, stage) in [("load", &*self.load), ("run", &self.run)] {
             for (index, dispatch) in stage.dispatches.iter().enumerate() {
                 self.fmt_dispatch(f, name, index, dispatch)?;
             }

@@ -32,7 +32,7 @@ fn compiled(builder: &Builder, target: &Target) -> Program {
 /// Dispatches that reduce, on the device of the test.
 fn phases(builder: &Builder) -> usize {
     let program = compiled(builder, device().target());
-    program.run.dispatches.iter().filter(|dispatch| matches!(dispatch.spec, Spec::Reduce(_))).count()
+    program.run.dispatches.iter().filter(|dispatch| matches!(*dispatch.spec, Spec::Reduce(_))).count()
 }
 
 /// The planned buffer has the bytes that the kernel table says, lives for two dispatches, and the epilogue comes last.
@@ -40,7 +40,7 @@ fn phases(builder: &Builder) -> usize {
 fn what_lies_between_is_planned() {
     let target = Target { class: Class::Gpu, ..Target::generic() };
     let program = compiled(&reduction(ReduceOp::Sum, &[2, 1 << 18], None), &target);
-    let specs: Vec<_> = program.run.dispatches.iter().map(|dispatch| &dispatch.spec).collect();
+    let specs: Vec<_> = program.run.dispatches.iter().map(|dispatch| &*dispatch.spec).collect();
     let [Spec::Reduce(first), Spec::Reduce(second)] = specs.as_slice() else { panic!("{specs:?}") };
     assert!(first.epilogue.steps.is_empty() && !second.epilogue.steps.is_empty());
     assert_eq!((first.outer, second.outer, second.len * first.len), (2 * second.len, 2, 1 << 18));

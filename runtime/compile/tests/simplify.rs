@@ -218,7 +218,7 @@ fn normalisation_written_out() {
 fn normalized(builder: &Builder, epsilon: f32, center: bool) {
     let program = program(&builder.graph, &Target::generic(), way(true, true)).expect("a program");
     let [only] = &program.run.dispatches[..] else { panic!("{program}") };
-    let Spec::Normalize(spec) = &only.spec else { panic!("{program}") };
+    let Spec::Normalize(spec) = &*only.spec else { panic!("{program}") };
     assert_eq!((spec.rows, spec.len, spec.epsilon, spec.center), (4, 64, epsilon, center), "{program}");
     results(builder, 1e-5).expect("the same results");
 }
@@ -265,7 +265,7 @@ fn arithmetic_in_one_form() {
         let y = b.op(DIV, &if dividend.is_some() { [number, x] } else { [x, number] });
         b.output(y);
         let program = program(&b.graph, &Target::generic(), way(true, true)).expect("a program");
-        let Spec::Elementwise(spec) = &program.run.dispatches[0].spec else { panic!("{program}") };
+        let Spec::Elementwise(spec) = &*program.run.dispatches[0].spec else { panic!("{program}") };
         format!("{:?}", spec.chain.steps[0].op)
     };
     assert_eq!(steps(8.0, None), "Binary(Mul)", "by a power of two");

@@ -2,7 +2,9 @@
 
 mod common;
 
-use bayplan_compile::{Arena, BufferKind, KernelId, Program, verify};
+use std::sync::Arc;
+
+use bayplan_compile::{Arena, BufferKind, KernelId, Program, Upload, verify};
 use bayplan_graph::op::{BinaryOp, Op, UnaryOp};
 use bayplan_shaders::{Access, Target};
 
@@ -42,13 +44,19 @@ fn buffer(program: &Program, name: &str) -> usize {
 fn shift(program: &mut Program, name: &str, to: u64) {
     let id = buffer(program, name);
     let from = std::mem::replace(&mut program.buffers[id].offset, to);
-    let dispatches = program.load.dispatches.iter_mut().chain(&mut program.run.dispatches);
+    let load = Arc::make_mut(&mut program.load);
+    let dispatches = load.dispatches.iter_mut().chain(&mut program.run.dispatches);
     let windows = dispatches.flat_map(|dispatch| &mut dispatch.windows);
     let ports = program.inputs.iter_mut().chain(&mut program.outputs).map(|port| &mut port.window);
-    let uploads = program.uploads.iter_mut().map(|upload| &mut upload.window);
+    let uploads = Arc::make_mut(&mut program.uploads).iter_mut().map(|upload| &mut upload.window);
     for window in windows.chain(ports).chain(uploads).filter(|window| window.buffer.0 as usize == id) {
         window.offset = window.offset - from + to;
     }
+}
+
+/// The uploads, to be changed.
+fn uploads(program: &mut Program) -> &mut Vec<Upload> {
+    Arc::make_mut(&mut program.uploads)
 }
 
 /// Moves a buffer over another one.
@@ -340,18 +348,18 @@ fn kernels_and_parameters() {
 #[test]
 fn uploads_and_ports() {
     let p = |name, change: fn(&mut Program), words: &[&str]| refused(name, change, words);
-    p("an upload missing", |p| p.uploads.clear(), &["load dispatch 0 (tanh w)", "nothing has written"]);
+    p("an upload missing", |p| uploads(p).clear(), &["load dispatch 0 (tanh w)", "nothing has written"]);
     p(
         "an upload too late",
-        |p| p.uploads[0].before = 1,
+        |p| uploads(p)[0].before = 1,
         &["load dispatch 0 (tanh w)", "nothing has written"],
     );
-    p("an upload into another buffer", |p| p.uploads[0].window.offset += 256, &["upload of", "leaves"]);
-    p("an upload of too much", |p| p.uploads[0].elements *= 2, &["upload of", "bytes for 3200 elements"]);
+    p("an upload into another buffer", |p| uploads(p)[0].window.offset += 256, &["upload of", "leaves"]);
+    p("an upload of too much", |p| uploads(p)[0].elements *= 2, &["upload of", "bytes for 3200 elements"]);
     p(
         "an upload into an activation",
         |p| {
-            p.uploads[0].window = p.run.dispatches[1].windows[2];
+            uploads(p)[0].window = p.run.dispatches[1].windows[2];
         },
         &["upload of", "buffer b", "Activation"],
     );

@@ -19,7 +19,7 @@ pub(crate) fn load(
 ) -> Result<(), EngineError> {
     let dispatches = &objects.program.load.dispatches;
     let mut done = 0;
-    for upload in &objects.program.uploads {
+    for upload in &*objects.program.uploads {
         let before = upload.before as usize;
         if before > done {
             run(device, objects, &dispatches[done..before])?;

@@ -146,6 +146,17 @@ impl Values {
         u64::try_from(self.signed(size)).unwrap_or(0)
     }
 
+    /// What a size that depends on symbols is looked up by, with its sign or (where it counts) without.
+    pub(crate) fn key(size: Size, signed: bool) -> Option<u32> {
+        Some(2 * size.expr.checked_sub(1)? + u32::from(signed))
+    }
+
+    /// The value of a size with that key; none at the reference point.
+    pub(crate) fn keyed(&self, key: u32) -> Option<i64> {
+        let value = *self.0.get(key as usize / 2)?;
+        Some(if key % 2 == 1 { value } else { value.max(0) })
+    }
+
     /// The value of a size that may be negative: a stride, an element of a tensor.
     pub(crate) fn signed(&self, size: Size) -> i64 {
         let place = (size.expr as usize).checked_sub(1);
