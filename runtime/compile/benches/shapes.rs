@@ -18,11 +18,14 @@ use rustix::time::{ClockId, clock_gettime};
 /// Random points of each box.
 const POINTS: usize = 200;
 
-const ENCODER: &[(&str, i64, i64)] = &[("batch", 1, 8), ("seq", 1, 128)];
-const DECODER: &[(&str, i64, i64)] = &[("batch", 1, 8), ("seq", 1, 64), ("past", 0, 960), ("total", 1, 1024)];
-const IMAGES: &[(&str, i64, i64)] = &[("batch", 1, 8)];
+/// Symbols with their bounds.
+type Bounded = [(&'static str, i64, i64)];
+
+const ENCODER: &Bounded = &[("batch", 1, 8), ("seq", 1, 128)];
+const DECODER: &Bounded = &[("batch", 1, 8), ("seq", 1, 64), ("past", 0, 960), ("total", 1, 1024)];
+const IMAGES: &Bounded = &[("batch", 1, 8)];
 /// The models, and the boxes of their symbols.
-const MODELS: [(&str, &[(&str, i64, i64)]); 9] = [
+const MODELS: [(&str, &Bounded); 9] = [
     ("encoder_l6", ENCODER),
     ("encoder_l6_ts", ENCODER),
     ("gpt2_small", DECODER),
@@ -71,7 +74,7 @@ fn made_up(range: &ByteRange) -> Result<Vec<u8>, String> {
 }
 
 /// A point of a box; what a decoder has in all follows.
-fn point(bounds: &[(&str, i64, i64)], draw: &mut impl FnMut(i64, i64) -> i64, general: bool) -> Bindings {
+fn point(bounds: &Bounded, draw: &mut impl FnMut(i64, i64) -> i64, general: bool) -> Bindings {
     let mut point = Bindings::new();
     for &(symbol, lower, upper) in bounds.iter().filter(|(symbol, ..)| *symbol != "total") {
         let past = if general { 1 } else { 0 };
@@ -93,7 +96,7 @@ struct Times {
     shape: f64,
 }
 
-fn measure(family: &Family, bounds: &[(&str, i64, i64)], general: bool) -> Times {
+fn measure(family: &Family, bounds: &Bounded, general: bool) -> Times {
     let mut state = 1_u64;
     let mut draw = |lower: i64, upper: i64| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bayplan_shaders::{Convert, Kernel, Number, Numbers, Refusal, Spec, Taped, Target, Variant};
 
 use crate::lowered::Lowered;
+use crate::point::Point;
 use crate::size::{Here, Size, Values};
 
 /// Kernels of one work that are kept, the latest used first.
@@ -86,6 +87,11 @@ impl Alike {
             fixed.clone().unwrap_or_else(|| Arc::new(lowered.operations[operation].spec.map(at)))
         };
         self.first.iter().zip(&self.fixed).map(spec).collect()
+    }
+
+    /// Whether each work has anything to write at a point.
+    pub(crate) fn any(&self, lowered: &Lowered, at: &Values) -> Vec<bool> {
+        self.first.iter().map(|&operation| at.work(&lowered.operations[operation]).1).collect()
     }
 
     /// How each work is launched; else what keeps which operations from it, of all of them.

@@ -15,6 +15,7 @@
 //! order of operators, is decided where the arena is largest, since that is what a session reserves.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use bayplan_expr::memory::{Condition, Relation};
 use bayplan_expr::{Bindings, Bounds, Expr, Scope};
@@ -30,7 +31,6 @@ use crate::error::CompileError;
 use crate::fold::{self, ReadConstant};
 use crate::liveness::{self, Liveness, Reuse, Stages, Storage};
 use crate::lowered::{Lowered, Origin};
-use crate::point::Point;
 use crate::policy::Ports;
 use crate::program::{Arena, Order, Program, Schedule};
 use crate::size::{Formulas, Guard, Size, Symbols, Values};
@@ -229,11 +229,11 @@ impl Cell {
     }
 
     /// The kernels of all its shapes, each once. `admits` says which points are those of some run.
-    pub(crate) fn kernels(&self, admits: &dyn Fn(&Bindings) -> bool) -> Vec<Kernel> {
+    pub(crate) fn kernels(&self, admits: &dyn Fn(&Bindings) -> bool) -> Vec<Arc<Kernel>> {
         let of_all = (&self.made.lowered, &self.formulas);
         let (scope, reference) = &self.within;
         let found = self.variants.kernels(of_all, (scope, reference), &self.first.target, admits);
-        let more = found.into_iter().filter(|kernel| !self.first.kernels.contains(kernel));
+        let more = found.into_iter().map(Arc::new).filter(|kernel| !self.first.kernels.contains(kernel));
         self.first.kernels.iter().cloned().chain(more).collect()
     }
 
@@ -320,7 +320,8 @@ impl Made {
     /// all have something. Two that live together then live together in the whole, too: a storage that only what is left
     /// out touches has no bytes, or is one that the host writes, and those stay until an operation that is never left out.
     fn without_empty(&self, values: &Values) -> Option<(Stages, Liveness)> {
-        let writes = |&index: &usize| values.work(&self.lowered.operations[index]).1;
+        let any = self.alike.any(&self.lowered, values);
+        let writes = |&index: &usize| any[self.alike.work(index)];
         if self.stages.run.iter().all(writes) {
             return None;
         }

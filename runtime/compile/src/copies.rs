@@ -28,7 +28,7 @@ pub(crate) fn spared(
     lowered: &Lowered,
     order: &[usize],
     alike: &Alike,
-    specs: &[Spec],
+    specs: &[Arc<Spec>],
     values: &Values,
 ) -> Vec<Direct> {
     let direct = |(dispatch, &index): (usize, &usize)| {
@@ -36,7 +36,7 @@ pub(crate) fn spared(
         let op = operation.spares.as_deref()?.to_owned();
         let width = lowered.tensor(operation.output).repr.bytes();
         let dispatch = dispatch as u32;
-        let strides = match &specs[alike.work(index)] {
+        let strides = match &*specs[alike.work(index)] {
             Spec::Copy(spec) => Some((&spec.shape, &spec.out_strides)),
             spec => {
                 spec.chain().and_then(|chain| chain.layout.as_ref()).map(|own| (&own.shape, &own.strides))

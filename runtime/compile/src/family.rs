@@ -284,7 +284,7 @@ impl Family {
     }
 
     /// The kernels that a function's shapes may choose, each once: a session that has them all makes none at a run.
-    pub fn kernels(&self, function: FunctionId) -> Vec<Kernel> {
+    pub fn kernels(&self, function: FunctionId) -> Vec<Arc<Kernel>> {
         match self.member(function) {
             Ok(member) if member.is_fixed() => self.first.kernels.clone(),
             Ok(member) if member.routes.is_none() => member.kernels(),

@@ -23,7 +23,7 @@ impl Pipelines {
     }
 
     /// Compiles those of these kernels that were never made.
-    pub(crate) fn make(&self, device: &Device, kernels: &[Kernel]) -> Result<(), EngineError> {
+    pub(crate) fn make(&self, device: &Device, kernels: &[Arc<Kernel>]) -> Result<(), EngineError> {
         kernels.iter().try_for_each(|kernel| self.pipeline(device, kernel).map(drop))
     }
 

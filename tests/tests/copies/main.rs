@@ -63,10 +63,10 @@ fn check(backend: Backend, what: &str, b: &Builder) -> Vec<u64> {
     for fuse in [false, true] {
         let program = program(graph, device.target(), fuse);
         let listed: Vec<u64> = program.copies.iter().map(|copy| copy.bytes).collect();
-        let there = program.run.dispatches.iter().filter(|d| matches!(d.spec, Spec::Copy(_))).count();
+        let there = program.run.dispatches.iter().filter(|d| matches!(*d.spec, Spec::Copy(_))).count();
         assert_eq!(listed.len(), there, "{what}: all copies are listed");
         for copy in &program.copies {
-            assert!(matches!(program.run.dispatches[copy.dispatch as usize].spec, Spec::Copy(_)), "{what}");
+            assert!(matches!(*program.run.dispatches[copy.dispatch as usize].spec, Spec::Copy(_)), "{what}");
             assert!(!copy.why.is_empty(), "{what}");
         }
         println!("{what}, {}: {listed:?} bytes copied", if fuse { "fused" } else { "plain" });

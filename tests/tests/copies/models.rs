@@ -67,7 +67,7 @@ fn grown(name: &str, program: &Program) {
     let present = program.outputs.iter().enumerate().filter(|(_, port)| port.name.starts_with("present"));
     for (index, _) in present {
         let (copies, makers): (Vec<&Dispatch>, Vec<&Dispatch>) =
-            writers(program, index).partition(|dispatch| matches!(dispatch.spec, Spec::Copy(_)));
+            writers(program, index).partition(|dispatch| matches!(*dispatch.spec, Spec::Copy(_)));
         assert!(copies.len() <= 1 && makers.len() == 1, "{name}, output {index}: {copies:?} {makers:?}");
     }
 }

@@ -351,7 +351,7 @@ impl Member {
     }
 
     /// The kernels of all its shapes, each once.
-    pub(super) fn kernels(&self) -> Vec<Kernel> {
+    pub(super) fn kernels(&self) -> Vec<Arc<Kernel>> {
         let admits = |point: &Bindings| {
             let dims = self.dims_at(point);
             self.whole(&dims).is_ok() && self.admits(&dims)
