@@ -362,9 +362,10 @@ impl Made {
             None => place(&self.lowered, live, values, target, options)?,
             Some(plan) => {
                 let Replayed { offsets, peak } = plan.replay(point).map_err(lost)?;
+                done(Phase::Offsets);
+                // What the offsets are judged by.
                 let problem = plan.problem().at(point).map_err(lost)?;
                 let problem = if rest.is_some() { lived(&problem, live, options)? } else { problem };
-                done(Phase::Offsets);
                 let run = Plan::from_offsets(&problem, offsets, "symbolic replay")
                     .map_err(|flaw| CompileError::Verify(flaw.to_string()))?;
                 done(Phase::Verification);
