@@ -19,8 +19,8 @@ use std::ops::Range;
 
 use bayplan_shaders::Spec;
 
-use crate::lowered::{Lowered, Operation, Origin, TensorId};
-use crate::point::surely_writes;
+use crate::lowered::{Lowered, Operation, Origin, Tensor, TensorId};
+use crate::point::writes_beside;
 use crate::policy::{OutputPolicy, Ports};
 use crate::program::{Arena, BufferKind};
 use crate::size::Size;
@@ -125,10 +125,12 @@ pub(crate) fn storages(lowered: &Lowered, stages: &Stages, ports: &Ports) -> Liv
     let load = spans(lowered, &stages.load);
     let mut run = spans(lowered, &stages.run);
     let end = stages.run.len().max(1) as u32;
-    // What is written before the run begins is there until the first operation that runs at every shape: where those
+    // What is written before the run begins is there until the first operation that runs wherever it has bytes: where those
     // before it have nothing to write they are left out, and it is the first.
-    let surely = stages.run.iter().position(|&index| surely_writes(&lowered.operations[index]));
-    let begun = surely.map_or(end, |position| position as u32 + 1);
+    let begun = |tensor: &Tensor| {
+        let writes = |&index: &usize| writes_beside(&lowered.operations[index], tensor);
+        stages.run.iter().position(writes).map_or(end, |position| position as u32 + 1)
+    };
     for &input in &lowered.inputs {
         let span = &mut run[input.index()];
         *span = Some(0..span.as_ref().map_or(1, |span| span.end));
@@ -147,7 +149,7 @@ pub(crate) fn storages(lowered: &Lowered, stages: &Stages, ports: &Ports) -> Liv
         let (kind, lifespan) = match (&load[index], &run[index]) {
             // Written before the run begins, as inputs are.
             (_, Some(span)) if matches!(tensor.origin, Origin::Input | Origin::Contents(_)) => {
-                (BufferKind::Input, 0..span.end.max(begun))
+                (BufferKind::Input, 0..span.end.max(begun(tensor)))
             }
             (_, Some(span)) if is_output[index] => (BufferKind::Output, span.clone()),
             (None, Some(span)) if matches!(tensor.origin, Origin::Computed) => {

@@ -74,9 +74,12 @@ fn results(spec: &Spec) -> u64 {
     factors(spec).into_iter().fold(1, u64::saturating_mul)
 }
 
-/// Whether an operation writes something at every shape.
-pub(crate) fn surely_writes(operation: &Operation) -> bool {
-    factors(&operation.spec).into_iter().all(|size| Size::ONE.surely_le(size))
+/// Whether an operation writes something at every shape at which a tensor has bytes: each number of which what it writes is
+/// a product is never 0, or makes the tensor empty too where it is, as a factor of the tensor's bytes.
+pub(crate) fn writes_beside(operation: &Operation, tensor: &Tensor) -> bool {
+    let never_zero = |size: Size| Size::ONE.surely_le(size);
+    let empties = |size: Size| tensor.bytes().exact_div(size).is_some();
+    factors(&operation.spec).into_iter().all(|size| never_zero(size) || empties(size))
 }
 
 /// The numbers whose product is that of the elements that a piece of work writes.

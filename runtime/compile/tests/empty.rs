@@ -2,11 +2,16 @@
 
 mod common;
 
+use std::path::Path;
+
 use bayplan_compile::{Arena, Dims, Family, FunctionId, Options, Order, Program};
 use bayplan_expr::{Bindings, Bounds, Expr, Scope};
 use bayplan_graph::op::{BinaryOp, UnaryOp};
 use bayplan_graph::{ByteRange, DType, Graph, NoFiles, Op, Tensor, TensorType, ValueId, eval};
 
+use bayplan_onnx::{ImportOptions, import};
+use bayplan_shaders::Target;
+use bayplan_weights::FileSource;
 use common::{Builder, check_program, device, floats};
 
 const MODEL: FunctionId = FunctionId(0);
@@ -69,6 +74,28 @@ fn inputs(graph: &Graph, point: &Bindings) -> Vec<Tensor> {
 /// Dispatches of the run stage.
 fn dispatches(program: &Program) -> usize {
     program.run.dispatches.len()
+}
+
+/// The bytes of each term of the memory function of the digits' model.
+fn digits(least: i64) -> Vec<String> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/digits.onnx");
+    let file = FileSource::open(file).expect("the model");
+    let mut graph = import(&file, &ImportOptions::default()).expect("a model");
+    graph.infer().expect("its types");
+    let read = |range: &ByteRange| -> Result<Vec<u8>, String> { Ok(vec![1; range.len as usize]) };
+    let dims = bounds(&[("batch", least, 4096)]);
+    let family =
+        Family::new(&graph, &dims, &Target::generic(), &Options::default(), &read).expect("a family");
+    let functions = family.memory().expect("a memory function").functions;
+    functions.iter().flat_map(|function| &function.terms).map(|term| term.bytes.to_string()).collect()
+}
+
+/// An input that is empty wherever the operations that read it are left out dies as early as if they never were.
+#[test]
+fn a_bound_of_zero_costs_nothing() {
+    let formula = digits(1);
+    assert!(formula.iter().any(|term| term.contains("batch")), "{formula:?}");
+    assert_eq!(digits(0), formula);
 }
 
 #[test]
