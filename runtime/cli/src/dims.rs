@@ -39,10 +39,7 @@ pub(crate) fn known(graph: &Graph, options: &ModelOptions) -> Result<Dims, Failu
             continue;
         }
         let own = graph.symbols.get(name);
-        let bounds = Bounds {
-            lower: lower.map_or(own.lower, |lower| lower.max(own.lower)),
-            upper: own.upper.into_iter().chain(upper).min(),
-        };
+        let bounds = own.intersect(Bounds { lower: lower.unwrap_or(own.lower), upper });
         dims.bounds.declare(name, bounds).map_err(|e| Failure::usage(e.to_string()))?;
     }
     Ok(dims)

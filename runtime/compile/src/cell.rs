@@ -237,6 +237,27 @@ impl Cell {
         self.first.kernels.iter().cloned().chain(more).collect()
     }
 
+    /// The same for the part of its box that lies within `scope`; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`CompileError::Plan`]: a defect of bayplan, since smaller bounds make no size larger.
+    pub(crate) fn within(&self, scope: &Scope) -> Result<Option<Arc<Self>>, CompileError> {
+        let Some(plan) = &self.plan else { return Ok(Some(Arc::new(self.clone()))) };
+        let (own, reference) = &self.within;
+        let (Ok(planned), Ok(own)) = (plan.problem().scope().within(scope), own.within(scope)) else {
+            return Ok(None);
+        };
+        let plan = plan.within(planned).map_err(|e| CompileError::Plan(e.to_string()))?;
+        // Kernels are looked for around a point of the box.
+        let nearest = |(symbol, value): (&str, i64)| {
+            let Bounds { lower, upper } = own.get(symbol);
+            (symbol.to_owned(), value.min(upper.unwrap_or(value)).max(lower))
+        };
+        let reference = reference.iter().map(nearest).collect();
+        let within = (own, reference);
+        Ok(Some(Arc::new(Self { plan: Some(plan), within, ..self.clone() })))
+    }
+
     /// Conditions under which it serves a point.
     pub(crate) fn guards(&self) -> &[Guard] {
         self.formulas.guards()

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bayplan_expr::{Bindings, Scope};
-use bayplan_graph::{ByteRange, ConstData, Graph, ValueSource};
+use bayplan_graph::{BindError, ByteRange, ConstData, Graph, ValueSource};
 use bayplan_shaders::{Kernel, Target};
 
 use self::member::Member;
@@ -138,14 +138,48 @@ impl Family {
         let read = |range: &ByteRange| kept(&constants, range);
         let purpose = Purpose { target, options, read: &read, weights: None };
         let (explored, weights) = explored(&members, purpose)?;
-        let unbounded: Vec<String> =
-            members.iter().filter(|member| member.routes.is_none()).flat_map(Member::unbounded).collect();
-        let reserved = match unbounded.is_empty() {
-            true => explored.reserved.checked(target).map_err(|e| with_bounds(e, &members)),
-            false => Err(CompileError::Unbounded { dims: unbounded }),
-        };
+        let reserved = checked(&members, explored.reserved, target);
         let (target, options, first) = (target.clone(), options.clone(), explored.first);
         Ok(Self { functions: members, target, options, constants, first, weights, reserved })
+    }
+
+    /// The same for smaller bounds, as a runtime chooses them when it starts ([`Family::memory`] says what fits): what
+    /// is reserved follows from the formulas, by the plans that there are. Nothing is compiled or planned again, but for a
+    /// point looked at beforehand that no compile serves ([`Family::compiles`] tells). Symbols that `bounds` does not name keep theirs.
+    ///
+    /// # Errors
+    /// [`CompileError::Bind`]: no function has such a symbol without a value, or it has no value left.
+    pub fn within(&self, bounds: &Scope) -> Result<Self, CompileError> {
+        let known = || self.functions.iter().flat_map(Member::symbols);
+        if let Some((symbol, _)) = bounds.iter().find(|(symbol, _)| known().all(|own| own != *symbol)) {
+            let known: BTreeSet<String> = known().map(str::to_owned).collect();
+            let (symbols, known) = (vec![symbol.to_owned()], known.into_iter().collect());
+            return Err(CompileError::Bind(BindError::Unknown { symbols, known }.to_string()));
+        }
+        let functions =
+            self.functions.iter().map(|member| member.within(bounds)).collect::<Result<Vec<_>, _>>()?;
+        let mut within = Self { functions, ..self.clone() };
+        let read = |range: &ByteRange| kept(&self.constants, range);
+        let (target, options, weights) = (&self.target, &self.options, self.weights.as_ref());
+        let purpose = Purpose { target, options, read: &read, weights };
+        let mut own = within.functions.iter().filter(|member| member.routes.is_none() && !member.is_fixed());
+        if let Some(member) = own.next() {
+            if let Some(dims) = member.points().into_iter().find(|dims| member.serves(dims)) {
+                within.first = member.program(&dims, purpose, &mut |_| {})?;
+            }
+            let mut reserved = Reservation::of(&within.first);
+            for member in std::iter::once(member).chain(own) {
+                member.reserve(purpose, &mut reserved, &self.first)?;
+            }
+            within.reserved = checked(&within.functions, reserved, target);
+        }
+        Ok(within)
+    }
+
+    /// How many times it was compiled and planned so far: once for each part of a box that decides something in another
+    /// way.
+    pub fn compiles(&self) -> usize {
+        self.functions.iter().map(Member::compiles).sum()
     }
 
     /// A family of one program: it serves the shape that it was compiled for.
@@ -307,6 +341,16 @@ impl From<Program> for Arc<Family> {
     fn from(program: Program) -> Self {
         Self::new(Family::of(program))
     }
+}
+
+/// Refuses symbols without an upper bound, and what the device does not allocate at once.
+fn checked(members: &[Member], reserved: Reservation, target: &Target) -> Result<Reservation, CompileError> {
+    let own = members.iter().filter(|member| member.routes.is_none());
+    let dims: Vec<String> = own.flat_map(Member::unbounded).collect();
+    if !dims.is_empty() {
+        return Err(CompileError::Unbounded { dims });
+    }
+    reserved.checked(target).map_err(|e| with_bounds(e, members))
 }
 
 /// Small constants that lie in files.

@@ -121,6 +121,55 @@ fn the_bound_of_what_follows_bounds_the_rest() {
     assert!(e.contains("no dimensions `sequence`; it has `batch`, `past`, `seq`, `total`"), "{e}");
 }
 
+/// Bounds chosen later: the same compiles and plans, what is reserved follows from the formula.
+#[test]
+fn smaller_bounds_reserve_less_and_plan_nothing() {
+    let graph = sums();
+    let family = family(&graph, &bounded(&WITHIN)).expect("a family");
+    let compiles = family.compiles();
+    let arena = |family: &Family| family.reservation().expect("bounds").arena_bytes[0];
+    for (bounds, corner) in [
+        (vec![("seq", 1, 2)], (4, 2, 16)),
+        (vec![("batch", 1, 3), ("past", 0, 0)], (3, 8, 0)),
+        (vec![("batch", 2, 2), ("seq", 3, 3), ("past", 5, 5)], (2, 3, 5)),
+    ] {
+        let bounds = bounded(&bounds).bounds;
+        let within = family.within(&bounds).expect("smaller bounds");
+        let (batch, seq, past) = corner;
+        let corner = Bindings::new().with("batch", batch).with("seq", seq).with("past", past);
+        let memory = within.memory().expect("a formula");
+        let most = memory.eval(&corner).expect("bytes") - memory.fixed(&corner).expect("bytes");
+        assert_eq!(arena(&within), most, "{corner}");
+        assert!(arena(&within) < arena(&family));
+        assert_eq!((family.compiles(), within.compiles()), (compiles, compiles), "{corner}");
+        assert_eq!(within.at(MODEL, &corner), family.at(MODEL, &corner), "{corner}");
+        assert!(within.at(MODEL, &corner.clone().with("seq", seq + 1)).is_err(), "{corner}");
+        assert_eq!(within.first().uploads, family.first().uploads);
+    }
+    let small = family.within(&bounded(&[("batch", 1, 3)]).bounds).expect("smaller bounds");
+    let exceeded = InputError::BoundExceeded { dim: "batch".into(), value: 4, bound: 3, input: "v0".into() };
+    assert_eq!(dims_of(&small, [&[4, 12], &[4, 12], &[7]]), Err(exceeded));
+    assert!(dims_of(&small, [&[3, 12], &[3, 12], &[7]]).is_ok());
+    // What follows from others bounds them.
+    let tied = family.within(&bounded(&[("past", 4, 16), ("total", 0, 10)]).bounds).expect("smaller bounds");
+    assert!(arena(&tied) < arena(&family) && tied.compiles() == compiles);
+    assert_eq!(tied.scope(MODEL).get("seq"), Bounds::between(1, 6));
+    assert!(tied.first().dims.get("total") <= Some(10), "{}", tied.first().dims);
+    // What was open may be bounded when a session is made.
+    let open = self::family(&graph, &bounded(&[("batch", 1, 4)])).expect("a family");
+    assert!(open.reservation().is_err());
+    let closed = open.within(&bounded(&WITHIN).bounds).expect("bounds");
+    let corner = Bindings::new().with("batch", 4).with("seq", 8).with("past", 16);
+    assert_eq!(closed.memory().expect("a formula").eval(&corner), Ok(arena(&closed)));
+    assert_eq!(closed.compiles(), open.compiles());
+    // Bounds grow no larger than they were, and name what there is.
+    let same = family.within(&bounded(&[("batch", 0, 99)]).bounds).expect("the same bounds");
+    assert_eq!((arena(&same), same.scope(MODEL)), (arena(&family), family.scope(MODEL)));
+    let refused = |bounds| family.within(&bounded(bounds).bounds).expect_err("a refusal").to_string();
+    assert!(refused(&[("chunk", 1, 2)]).contains("no dimensions `chunk`; it has `batch`, `past`, `seq`"));
+    assert!(refused(&[("batch", 5, 9)]).contains("`batch` can have no value"));
+}
+
 #[test]
 fn without_an_upper_bound_nothing_is_reserved() {
     let family = family(&sums(), &bounded(&[("batch", 1, 4)])).expect("a family");

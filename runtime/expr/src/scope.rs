@@ -50,6 +50,13 @@ impl Bounds {
         Self { lower: self.lower.min(other.lower), upper }
     }
 
+    /// What lies within both; it may have no value.
+    #[must_use]
+    pub fn intersect(self, other: Self) -> Self {
+        let upper = self.upper.into_iter().chain(other.upper).min();
+        Self { lower: self.lower.max(other.lower), upper }
+    }
+
     fn is_empty(&self) -> bool {
         self.upper.is_some_and(|upper| upper < self.lower)
     }
@@ -137,6 +144,18 @@ impl Scope {
     /// The declared symbols, by name.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, Bounds)> {
         self.0.iter().map(|(name, bounds)| (&**name, *bounds))
+    }
+
+    /// The same symbols, each within what `by` says of it, too.
+    ///
+    /// # Errors
+    /// [`ScopeError::Empty`] if a symbol has no value left.
+    pub fn within(&self, by: &Self) -> Result<Self, ScopeError> {
+        let mut both = self.clone();
+        for (symbol, own) in self.iter() {
+            both.declare(symbol, own.intersect(by.get(symbol)))?;
+        }
+        Ok(both)
     }
 
     /// Checks every bound symbol against its bounds.

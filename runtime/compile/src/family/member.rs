@@ -18,7 +18,7 @@ use bayplan_graph::{BindError, Graph, Tie};
 use bayplan_plan::Effort;
 use bayplan_shaders::Kernel;
 
-use super::{Function, Reservation, same_weights};
+use super::{Dims, Function, Reservation, same_weights};
 use crate::cell::{Cell, Phase, Purpose, Source};
 use crate::error::CompileError;
 use crate::family_paths::Routes;
@@ -79,9 +79,7 @@ impl Member {
         }
         let mut limits = open.symbols.clone();
         for Tie { symbol, .. } in &ties {
-            let (own, given) = (graph.symbols.get(symbol), dims.bounds.get(symbol));
-            let upper = own.upper.into_iter().chain(given.upper).min();
-            let both = Bounds { lower: own.lower.max(given.lower), upper };
+            let both = graph.symbols.get(symbol).intersect(dims.bounds.get(symbol));
             limits.declare(symbol, both).map_err(|e| CompileError::Bind(e.to_string()))?;
         }
         let (name, pinned, scope) = (name.to_string(), dims.pinned.clone(), open.symbols.clone());
@@ -102,6 +100,30 @@ impl Member {
             routes: None,
             role: None,
         }
+    }
+
+    /// The same within smaller bounds, with the compiles that serve part of them.
+    pub(super) fn within(&self, bounds: &Scope) -> Result<Self, CompileError> {
+        let Some((graph, _)) = &self.graph else { return Ok(self.clone()) };
+        let bounds = self.limits.within(bounds).map_err(|e| CompileError::Bind(e.to_string()))?;
+        let dims = Dims { pinned: self.pinned.clone(), bounds };
+        let own = Self::new(&Function { name: &self.name, graph, dims: &dims }, self.role)?;
+        let cells: Vec<Arc<Cell>> = self
+            .cells()
+            .iter()
+            .filter_map(|cell| cell.within(&own.scope).transpose())
+            .collect::<Result<_, _>>()?;
+        Ok(Self { cells: Arc::new(Mutex::new(cells)), routes: self.routes.clone(), ..own })
+    }
+
+    /// The symbols that its bounds speak of.
+    pub(super) fn symbols(&self) -> impl Iterator<Item = &str> {
+        self.limits.iter().map(|(symbol, _)| symbol)
+    }
+
+    /// How many compiles it has.
+    pub(super) fn compiles(&self) -> usize {
+        self.cells().len()
     }
 
     /// Whether it is a program made elsewhere.
@@ -256,13 +278,22 @@ impl Member {
         let general = self.compile(&self.general(), purpose)?;
         let first = general.first.clone();
         reserved.grow(&first);
-        let of_all = weights.unwrap_or(&first).clone();
         self.cells.lock().unwrap_or_else(PoisonError::into_inner).push(general);
+        self.reserve(purpose, reserved, weights.unwrap_or(&first))?;
+        Ok(first)
+    }
+
+    /// Makes the reservation enough for its box: what its plans need at most, and what the points looked at beforehand do.
+    pub(super) fn reserve(
+        &self,
+        purpose: Purpose<'_>,
+        reserved: &mut Reservation,
+        of_all: &Program,
+    ) -> Result<(), CompileError> {
         for dims in self.points() {
-            // A point that the graph's constraints exclude is none that comes up.
-            if self.whole(&dims).is_ok() && self.admits(&dims) {
+            if self.serves(&dims) {
                 let program = self.program(&dims, purpose, &mut |_| {})?;
-                if !same_weights(&of_all, &program) {
+                if !same_weights(of_all, &program) {
                     return Err(CompileError::Weights { function: self.name.clone(), dims });
                 }
                 reserved.grow(&program);
@@ -273,11 +304,13 @@ impl Member {
                 reserved.reserve(plan.reservation(Effort::Normal).bytes);
             }
         }
-        Ok(first)
+        Ok(())
     }
 
-    fn admits(&self, dims: &Bindings) -> bool {
-        self.graph.as_ref().is_some_and(|(graph, open)| family_dims::fits(graph, open, dims).is_ok())
+    /// Whether a point comes up: it lies within the bounds, and nothing that the graph needs excludes it.
+    pub(super) fn serves(&self, dims: &Bindings) -> bool {
+        let fits = |(graph, open): &(Graph, Graph)| family_dims::fits(graph, open, dims).is_ok();
+        self.whole(dims).is_ok() && self.graph.as_ref().is_some_and(fits)
     }
 
     /// The plans of its cells, with the conditions under which each is what runs.
@@ -352,10 +385,7 @@ impl Member {
 
     /// The kernels of all its shapes, each once.
     pub(super) fn kernels(&self) -> Vec<Arc<Kernel>> {
-        let admits = |point: &Bindings| {
-            let dims = self.dims_at(point);
-            self.whole(&dims).is_ok() && self.admits(&dims)
-        };
+        let admits = |point: &Bindings| self.serves(&self.dims_at(point));
         let (mut known, mut kernels) = (HashSet::new(), Vec::new());
         for kernel in self.cells().iter().flat_map(|cell| cell.kernels(&admits)) {
             if known.insert(kernel.clone()) {

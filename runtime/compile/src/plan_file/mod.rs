@@ -16,11 +16,11 @@ pub use json::memory_value;
 
 use core::fmt;
 
-use bayplan_expr::{Bindings, Bounds, Scope};
+use bayplan_expr::{Bindings, Scope};
 use bayplan_graph::Graph;
 use bayplan_plan::Effort;
 use bayplan_plan::memory::{Condition, MemoryFunction};
-use bayplan_plan::symbolic::{Replayed, Reservation, SymbolicError, SymbolicPlan, SymbolicProblem};
+use bayplan_plan::symbolic::{Replayed, Reservation, SymbolicError, SymbolicPlan};
 
 /// The major version of the format. Keys are added without changing it.
 pub const PLAN_FILE_VERSION: u32 = 1;
@@ -169,31 +169,17 @@ impl PlanFile {
     pub fn narrowed(&self, bounds: &Scope) -> Result<Self, PlanFileError> {
         let invalid = |reason: String| PlanFileError::Invalid { reason };
         let mut narrowed = self.clone();
-        narrowed.memory.scope = narrow(&self.memory.scope, bounds).map_err(|e| invalid(e.to_string()))?;
+        narrowed.memory.scope = self.memory.scope.within(bounds).map_err(|e| invalid(e.to_string()))?;
         narrowed.functions.clear();
         for own in &self.functions {
             // Of the parts of a box those without a point in the smaller one are left out.
-            let Ok(scope) = narrow(own.plan.problem().scope(), bounds) else { continue };
-            let problem = SymbolicProblem::new(own.plan.problem().buffers().to_vec(), scope);
-            let plan =
-                problem.and_then(|problem| SymbolicPlan::from_order(problem, own.plan.order().to_vec()));
-            let plan = plan.map_err(PlanFileError::Plan)?;
+            let Ok(scope) = own.plan.problem().scope().within(bounds) else { continue };
+            let plan = own.plan.within(scope).map_err(PlanFileError::Plan)?;
             let reservation = plan.reservation(Effort::Normal);
             narrowed.functions.push(ShapePlan { plan, reservation, ..own.clone() });
         }
         Ok(narrowed)
     }
-}
-
-/// Bounds within both.
-fn narrow(scope: &Scope, by: &Scope) -> Result<Scope, bayplan_expr::ScopeError> {
-    let mut both = scope.clone();
-    for (symbol, own) in scope.iter() {
-        let given = by.get(symbol);
-        let upper = own.upper.into_iter().chain(given.upper).min();
-        both.declare(symbol, Bounds { lower: own.lower.max(given.lower), upper })?;
-    }
-    Ok(both)
 }
 
 /// A number that tells graphs apart: FNV-1a, 64 bits, of the text that the graph prints.

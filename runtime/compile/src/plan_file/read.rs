@@ -1,9 +1,9 @@
 //! Reading a plan file.
 
 use bayplan_expr::{Bindings, Bounds, Expr, Scope};
-use bayplan_plan::Lifespan;
 use bayplan_plan::memory::{Condition, Function, KvCache, MemoryFunction, Term};
 use bayplan_plan::symbolic::{Reservation, SymbolicBuffer, SymbolicPlan, SymbolicProblem};
+use bayplan_plan::{Effort, Lifespan};
 use serde_json::Value;
 
 use super::json::{
@@ -18,8 +18,8 @@ const MAX_TEXT: usize = 1 << 28;
 const KEY: &str = "shapes";
 
 impl PlanFile {
-    /// Reads what [`PlanFile::to_json`] wrote, or what `bayplan plan MODEL --json` prints. Unknown keys are skipped. The
-    /// reservations are worked out anew and compared.
+    /// Reads what [`PlanFile::to_json`] wrote, or what `bayplan plan MODEL --json` prints. Unknown keys are skipped. What
+    /// is reserved must be enough for all bounds: that is worked out anew.
     ///
     /// # Errors
     /// Text that is cut off, no plan file, of another major version, changed, or says what cannot be.
@@ -91,13 +91,16 @@ fn function(own: FunctionJson) -> Result<ShapePlan, PlanFileError> {
     let plan = SymbolicPlan::from_order(problem, own.order).map_err(|e| invalid(&e))?;
     let at: Bindings = own.reservation.at.into_iter().collect();
     let attained = plan.peak_at(&at).map_err(|e| invalid(&e))?;
-    if attained != own.reservation.attained || own.reservation.bytes < attained {
+    let least = plan.reservation(Effort::Normal);
+    let told = Reservation { bytes: own.reservation.bytes, at, attained };
+    let most = [&told, &least].into_iter().max_by_key(|one| one.attained).unwrap_or(&told);
+    if attained != own.reservation.attained || told.bytes < most.attained {
         return Err(invalid(&format!(
-            "its arena at {at} is {} bytes, but {attained} are needed",
-            own.reservation.bytes
+            "its arena is {} bytes, but at {} {} are needed",
+            told.bytes, most.at, most.attained
         )));
     }
-    let reservation = Reservation { bytes: own.reservation.bytes, at, attained };
+    let reservation = told;
     Ok(ShapePlan { function: own.name, when: conditions(&own.when)?, buffers, plan, reservation })
 }
 

@@ -97,13 +97,13 @@ impl Graph {
         let mut symbols = Scope::new();
         let tied = |symbol: &str| ties.iter().any(|tie| tie.symbol == symbol);
         for symbol in self.free_symbols().iter().filter(|s| pinned.get(s).is_none() && !tied(s)) {
-            declare(&mut symbols, symbol, both(self.symbols.get(symbol), bounds.get(symbol)))?;
+            declare(&mut symbols, symbol, self.symbols.get(symbol).intersect(bounds.get(symbol)))?;
         }
         for tie in ties {
-            let allowed = both(self.symbols.get(&tie.symbol), bounds.get(&tie.symbol));
+            let allowed = self.symbols.get(&tie.symbol).intersect(bounds.get(&tie.symbol));
             for symbol in tie.is.symbols() {
                 let most = allowed.upper.and_then(|upper| most(&tie.is, symbol, upper, &symbols));
-                let narrowed = both(symbols.get(symbol), Bounds { lower: i64::MIN, upper: most });
+                let narrowed = symbols.get(symbol).intersect(Bounds { lower: i64::MIN, upper: most });
                 declare(&mut symbols, symbol, narrowed)?;
             }
         }
@@ -121,10 +121,6 @@ fn most(e: &Expr, symbol: &str, upper: i64, scope: &Scope) -> Option<i64> {
     }
     let least = bounds(&rest, scope).lower?;
     Some(upper.checked_sub(least)?.div_euclid(slope))
-}
-
-fn both(a: Bounds, b: Bounds) -> Bounds {
-    Bounds { lower: a.lower.max(b.lower), upper: a.upper.into_iter().chain(b.upper).min() }
 }
 
 fn declare(scope: &mut Scope, symbol: &str, bounds: Bounds) -> Result<(), BindError> {

@@ -3,7 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use bayplan_expr::Bindings;
+use bayplan_expr::{Bindings, Scope};
 
 use super::problem::{SymbolicError, SymbolicProblem};
 use super::regret::{self, Sample};
@@ -80,6 +80,17 @@ impl SymbolicPlan {
         }
         let replay = Replay::new(&problem, &order);
         Ok(Self { problem, order, replay, chosen: None, looked_at: Vec::new() })
+    }
+
+    /// The same order for other bounds of the symbols, smaller ones as a rule: what is reserved for them follows, and
+    /// nothing is planned again.
+    ///
+    /// # Errors
+    /// As [`SymbolicProblem::new`].
+    pub fn within(&self, scope: Scope) -> Result<Self, SymbolicError> {
+        let problem = SymbolicProblem::new(self.problem.buffers().to_vec(), scope)?;
+        let replay = Replay::new(&problem, &self.order);
+        Ok(Self { problem, order: self.order.clone(), replay, chosen: None, looked_at: Vec::new() })
     }
 
     /// The problem it is for.
