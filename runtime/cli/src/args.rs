@@ -48,7 +48,8 @@ JSON: version, kind (model or instance), name; in bytes peak, lower_bound, prove
     bytes and why it stays; direct, each a result that is written where a copy would put it, with \
     dispatch, name, op that the copy would be for, bytes, and row_bytes that lie side by side), and plan with all buffers and ops as a recording keeps \
     them.
-    buffers: each with id, lower, upper, size, alignment, fixed (or null), offset; ground (floor, \
+    buffers (one whose parts are used from different points on as its pieces, x and x[1]): each with \
+    id, lower, upper, size, alignment, fixed (or null), offset; ground (floor, \
     fixed, buffers, loose or empty), rests_on (those beneath it, by their place in the list) and \
     slack (bytes it could sink); regret (how much the arena would shrink without it, at least and \
     at most).

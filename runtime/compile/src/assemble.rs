@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bayplan_expr::{Bindings, Expr};
 use bayplan_graph::{Graph, Tensor as HostTensor, ValueId};
 use bayplan_plan::arenas::{Arena, BlockPlan, NoFit, plan_blocks, sequence, validate_blocks};
-use bayplan_plan::{Lifespan, Problem};
+use bayplan_plan::{Lifespan, Plan, Problem};
 use bayplan_shaders::{Access, Kernel, Refusal, Slot, Spec, Target};
 
 use crate::Options;
@@ -15,11 +15,13 @@ use crate::barrier;
 use crate::cell::Phase;
 use crate::copies;
 use crate::error::{CompileError, Refused};
+use crate::late::Late;
 use crate::liveness::{Liveness, Place, Stages, Storage};
 use crate::lowered::{Lowered, Operation, Origin, Tensor, TensorId};
 use crate::point::Point;
 use crate::program::{
-    self, Buffer, BufferId, Contents, Dispatch, KernelId, Port, Program, Schedule, Stage, Upload, Window,
+    self, Buffer, BufferId, Contents, Dispatch, KernelId, LatePart, Piece, Port, Program, Schedule, Stage,
+    Upload, Window,
 };
 use crate::size::{Size, Values};
 
@@ -58,7 +60,7 @@ pub(crate) fn place(
 ) -> Result<Placement, CompileError> {
     let guard = guard(options, target);
     let in_arena = |arena: program::Arena| -> Vec<&Storage> {
-        live.storages.iter().filter(|storage| storage.arena() == arena).collect()
+        live.storages.iter().filter(|storage| storage.is_planned_in(arena)).collect()
     };
     let laid = |storages: &[&Storage]| {
         let size = |storage: &&Storage| bytes(lowered, &storage.tensors, values, target) + guard;
@@ -144,6 +146,7 @@ pub(crate) fn assemble(
     let launches = launches(lowered, alike, values, target)?;
     done(Phase::Launches);
     let buffers = buffers(lowered, live, shape, &placement);
+    let plan = pieced(&buffers, placement.guard, placement.run.plan)?;
     let mut maker = Maker {
         lowered,
         values,
@@ -183,7 +186,7 @@ pub(crate) fn assemble(
     done(Phase::Windows);
     barrier::place(&mut run);
     done(Phase::Barriers);
-    let run = Stage { dispatches: run, plan: placement.run.plan };
+    let run = Stage { dispatches: run, plan };
     Ok(Program {
         name: graph.name.to_string(),
         target: target.clone(),
@@ -264,12 +267,19 @@ fn buffers(
 ) -> Vec<Buffer> {
     let (mut load, mut run) = (placement.load.plan.offsets.iter(), placement.run.plan.offsets.iter());
     let (mut weights, mut external) = (placement.weights.0.iter(), placement.external.0.iter());
+    let offset = |storage: &Storage| match storage.arena() {
+        _ if storage.within.is_some() => None,
+        program::Arena::Activations => run.next(),
+        program::Arena::Weights => weights.next(),
+        program::Arena::Load => load.next(),
+        program::Arena::External => external.next(),
+    };
+    let own: Vec<Option<u64>> = live.storages.iter().map(offset).map(Option::<&u64>::copied).collect();
     let buffer = |(index, storage): (usize, &Storage)| {
-        let offset = match storage.arena() {
-            program::Arena::Activations => run.next(),
-            program::Arena::Weights => weights.next(),
-            program::Arena::Load => load.next(),
-            program::Arena::External => external.next(),
+        let size = bytes(lowered, &storage.tensors, values, target);
+        let late = |part: &Late| LatePart {
+            bytes: values.of(part.bytes.start).min(size)..values.of(part.bytes.end).min(size),
+            first: part.first,
         };
         let first = lowered.tensor(storage.tensors[0]);
         let size_expr = match reference.and_then(|program| program.buffers.get(index)) {
@@ -281,17 +291,44 @@ fn buffers(
             kind: storage.kind,
             dtype: first.dtype,
             shape: values.shape(&first.shape),
-            size: bytes(lowered, &storage.tensors, values, target),
+            size,
             size_expr,
             align: target.storage_alignment,
             arena: storage.arena(),
-            // Each plan has one offset per storage of its kinds.
-            offset: offset.copied().unwrap_or(u64::MAX),
+            offset: offset_of(live, &own, values, index),
             lifespan: storage.lifespan.clone(),
+            within: storage.within.map(|place| BufferId(place.storage as u32)),
+            late: storage.late.iter().map(late).collect(),
             aliases: storage.tensors[1..].iter().map(|&tensor| lowered.tensor(tensor).name.clone()).collect(),
         }
     };
     live.storages.iter().enumerate().map(buffer).collect()
+}
+
+/// Where a storage lies: what it lies in has the plan's offset.
+fn offset_of(live: &Liveness, own: &[Option<u64>], values: &Values, index: usize) -> u64 {
+    let (mut storage, mut offset) = (index, 0u64);
+    // Each lives longer than those within it.
+    while let Some(place) = live.storages[storage].within {
+        offset = offset.saturating_add(values.of(place.offset));
+        storage = place.storage;
+    }
+    // Each plan has one offset per storage of its kinds.
+    own[storage].map_or(u64::MAX, |first| first.saturating_add(offset))
+}
+
+/// A plan with guests in late parts: what is proved of it is proved of the parts, each with its own life.
+fn pieced(buffers: &[Buffer], guard: u64, plan: Plan) -> Result<Plan, CompileError> {
+    let planned = || buffers.iter().filter(|buffer| buffer.arena == program::Arena::Activations);
+    if planned().all(|buffer| buffer.late.is_empty()) {
+        return Ok(plan);
+    }
+    let pieces: Vec<Piece> = planned().flat_map(|buffer| buffer.pieces(guard)).collect();
+    let problem = Problem::new(pieces.iter().map(Piece::planned).collect())
+        .map_err(|e| CompileError::Plan(e.to_string()))?;
+    let offsets = pieces.iter().map(|piece| piece.offset).collect();
+    Plan::from_offsets(&problem, offsets, plan.strategy)
+        .map_err(|flaw| CompileError::Verify(flaw.to_string()))
 }
 
 struct Maker<'a> {

@@ -29,6 +29,7 @@ use crate::alike::Alike;
 use crate::assemble::{self, Placement, Shape, assemble, place};
 use crate::error::CompileError;
 use crate::fold::{self, ReadConstant};
+use crate::late::{self, Unit};
 use crate::liveness::{self, Liveness, Reuse, Stages, Storage};
 use crate::lowered::{Lowered, Origin};
 use crate::policy::Ports;
@@ -281,8 +282,18 @@ impl Made {
         Purpose { target, options, .. }: Purpose<'_>,
     ) -> Result<Self, CompileError> {
         let attempt = |mut lowered: Lowered, reuse: Reuse| {
-            let live = liveness::liveness(&mut lowered, stages, ports, reuse);
-            let placement = place(&lowered, &live, &Values::default(), target, options)?;
+            let mut live = liveness::liveness(&mut lowered, stages, ports, reuse);
+            let planned = |live: &Liveness| place(&lowered, live, &Values::default(), target, options);
+            let mut placement = planned(&live)?;
+            if options.share {
+                let unit = Unit {
+                    granule: target.storage_granule,
+                    align: target.storage_alignment,
+                    guard: assemble::guard(options, target),
+                };
+                let (housed, smaller) = late::house(&lowered, &live, placement, stages, unit, planned)?;
+                (live, placement) = (housed.unwrap_or(live), smaller);
+            }
             Ok::<_, CompileError>((lowered, live, placement))
         };
         let (lowered, live, placement) = if !options.in_place {
@@ -299,10 +310,16 @@ impl Made {
         Ok(Self { lowered, alike, stages: stages.clone(), live, placement, schedule })
     }
 
+    /// Whether storages lie in late parts of others.
+    pub(crate) fn has_guests(&self) -> bool {
+        self.live.storages.iter().any(|storage| storage.within.is_some())
+    }
+
     /// The storages of the activations with their sizes as expressions.
     fn buffers(&self, scope: &Scope, target: &Target, options: &Options) -> Vec<SymbolicBuffer> {
         let guard = assemble::guard(options, target);
-        let storages = || self.live.storages.iter().filter(|storage| storage.arena() == Arena::Activations);
+        let planned = |storage: &&Storage| storage.is_planned_in(Arena::Activations);
+        let storages = || self.live.storages.iter().filter(planned);
         let end = storages().map(|storage| storage.lifespan.end).max().unwrap_or(1);
         let buffer = |storage: &Storage| {
             let sizes = storage.tensors.iter().map(|&tensor| self.lowered.tensor(tensor).bytes().expr());
@@ -334,6 +351,10 @@ impl Made {
             }
         }
         list.extend(self.live.of.iter().flatten().map(|place| place.offset));
+        for storage in &self.live.storages {
+            list.extend(storage.within.map(|place| place.offset));
+            list.extend(storage.late.iter().flat_map(|part| [part.bytes.start, part.bytes.end]));
+        }
         list
     }
 
@@ -358,6 +379,9 @@ impl Made {
         for storage in live.storages.iter_mut().filter(|s| s.arena() != Arena::Load) {
             let life = &storage.lifespan;
             let (first, last) = (at(life.start).copied().unwrap_or(0), at(life.end).copied().unwrap_or(end));
+            for part in &mut storage.late {
+                part.first = at(part.first).copied().unwrap_or(end);
+            }
             // What nothing touches any more is there for one operation, as inputs are that nothing reads.
             let first = first.min(end - 1);
             storage.lifespan = first..last.max(first + 1);
@@ -435,7 +459,7 @@ impl Made {
 
 /// The same buffers with the lives that storages have where operations are left out.
 fn lived(problem: &Problem, live: &Liveness, options: &Options) -> Result<Problem, CompileError> {
-    let storages = live.storages.iter().filter(|storage| storage.arena() == Arena::Activations);
+    let storages = live.storages.iter().filter(|storage| storage.is_planned_in(Arena::Activations));
     let end = storages.clone().map(|storage| storage.lifespan.end).max().unwrap_or(1);
     let shorter = problem.buffers().iter().zip(storages).map(|(buffer, storage)| {
         let life = if options.share { storage.lifespan.clone() } else { 0..end };

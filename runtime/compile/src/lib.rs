@@ -30,6 +30,7 @@ mod family_paths;
 mod fold;
 mod fuse;
 mod inputs;
+mod late;
 mod liveness;
 mod lower;
 mod lowered;
@@ -61,8 +62,8 @@ pub use fold::{MAX_CONSTANT, ReadConstant};
 pub use inputs::{InputError, Shaped, match_inputs};
 pub use policy::{InputPolicy, OutputPolicy, Policies};
 pub use program::{
-    Arena, Buffer, BufferId, BufferKind, Contents, Copied, Declined, Direct, Dispatch, KernelId, Order, Port,
-    Program, Schedule, Stage, Upload, Window,
+    Arena, Buffer, BufferId, BufferKind, Contents, Copied, Declined, Direct, Dispatch, KernelId, LatePart,
+    Order, Piece, Port, Program, Schedule, Stage, Upload, Window,
 };
 pub use record::{RecordIndex, record};
 pub use verify::{Place, Violation, verify};

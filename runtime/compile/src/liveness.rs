@@ -19,6 +19,7 @@ use std::ops::Range;
 
 use bayplan_shaders::Spec;
 
+use crate::late::Late;
 use crate::lowered::{Lowered, Operation, Origin, Tensor, TensorId};
 use crate::point::writes_beside;
 use crate::policy::{OutputPolicy, Ports};
@@ -45,6 +46,10 @@ pub(crate) struct Storage {
     pub(crate) external: bool,
     /// Half-open, in operations of its stage.
     pub(crate) lifespan: Range<u32>,
+    /// Where it lies in another storage, in late parts of that.
+    pub(crate) within: Option<Place>,
+    /// Parts of it in which others may lie until they are written.
+    pub(crate) late: Vec<Late>,
 }
 
 impl Storage {
@@ -55,6 +60,11 @@ impl Storage {
             _ if self.external => Arena::External,
             _ => Arena::Activations,
         }
+    }
+
+    /// Whether it has an offset of its own in an arena.
+    pub(crate) fn is_planned_in(&self, arena: Arena) -> bool {
+        self.arena() == arena && self.within.is_none()
     }
 }
 
@@ -161,7 +171,14 @@ pub(crate) fn storages(lowered: &Lowered, stages: &Stages, ports: &Ports) -> Liv
         };
         live.of[index] = Some(Place { storage: live.storages.len(), offset: Size::ZERO });
         let tensors = vec![TensorId(index as u32)];
-        live.storages.push(Storage { tensors, kind, external: external[index], lifespan });
+        live.storages.push(Storage {
+            tensors,
+            kind,
+            external: external[index],
+            lifespan,
+            within: None,
+            late: Vec::new(),
+        });
     }
     live
 }

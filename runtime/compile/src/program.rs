@@ -112,8 +112,77 @@ pub struct Buffer {
     pub offset: u64,
     /// Half-open lifespan in dispatches of its stage (load for [`BufferKind::Load`], else run). Weights live throughout.
     pub lifespan: Range<u32>,
+    /// The buffer in whose late parts it lies, if it lies in one.
+    pub within: Option<BufferId>,
+    /// Parts that are not used from the beginning, by their first byte; other buffers lie there before. Parts of which that
+    /// is not made use of are not listed.
+    pub late: Vec<LatePart>,
     /// Names of values that live in it after the first, by an in-place result or a view.
     pub aliases: Vec<String>,
+}
+
+/// Bytes of a buffer that nothing touches before a dispatch: until then they are not the buffer's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LatePart {
+    /// From the buffer's first byte on.
+    pub bytes: Range<u64>,
+    /// The dispatch of its stage from which on they are used.
+    pub first: u32,
+}
+
+/// Bytes of a buffer with the time in which they are its own: the whole buffer, or one of its late parts, or what lies
+/// between these.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// The buffer's name; those of further pieces are numbered: `x`, `x[1]`, `x[2]`.
+    pub name: String,
+    /// First byte within the arena.
+    pub offset: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Bytes that the offset is a multiple of.
+    pub align: u64,
+    /// Half-open, in dispatches of the buffer's stage.
+    pub lifespan: Range<u32>,
+}
+
+impl Piece {
+    /// What a planner sees of it.
+    pub fn planned(&self) -> bayplan_plan::Buffer {
+        bayplan_plan::Buffer::new(self.size, self.lifespan.start, self.lifespan.end).aligned(self.align)
+    }
+}
+
+impl Buffer {
+    /// Its pieces in the order of their bytes, the last one with the bytes kept free after the buffer.
+    pub fn pieces(&self, guard: u64) -> Vec<Piece> {
+        let life = &self.lifespan;
+        let mut all: Vec<(Range<u64>, u32)> = Vec::new();
+        let mut end = 0;
+        for LatePart { bytes, first } in &self.late {
+            let (start, stop) = (bytes.start.clamp(end, self.size), bytes.end.clamp(end, self.size));
+            all.extend([(end..start, life.start), (start..stop, (*first).max(life.start))]);
+            end = stop;
+        }
+        all.push((end..self.size, life.start));
+        // What has no bytes, or is never used at this shape, is no piece, unless the buffer has none at all.
+        all.retain(|(bytes, first)| !bytes.is_empty() && *first < life.end);
+        let mut kept = if all.is_empty() { vec![(0..self.size, life.start)] } else { all };
+        // Nothing is kept free after no bytes within another buffer.
+        let guarded = self.size > 0 || self.within.is_none();
+        if let Some((bytes, _)) = kept.last_mut().filter(|(bytes, _)| guarded && bytes.end == self.size) {
+            bytes.end += guard;
+        }
+        let piece = |(number, (bytes, first)): (usize, (Range<u64>, u32))| Piece {
+            name: if number == 0 { self.name.clone() } else { format!("{}[{number}]", self.name) },
+            offset: self.offset.saturating_add(bytes.start),
+            size: bytes.end - bytes.start,
+            // Later pieces begin where the bytes before them end.
+            align: if bytes.start.is_multiple_of(self.align.max(1)) { self.align } else { 1 },
+            lifespan: first..life.end,
+        };
+        kept.into_iter().enumerate().map(piece).collect()
+    }
 }
 
 /// A byte range bound to a kernel.
@@ -350,7 +419,11 @@ impl fmt::Display for Program {
         for (index, buffer) in self.buffers.iter().enumerate() {
             let Buffer { kind, dtype, shape, offset, size, lifespan, .. } = buffer;
             write!(f, "buffer {index} {}+{offset}..{} {kind:?} {dtype}", buffer.arena.name(), offset + size)?;
-            writeln!(f, "{shape:?} {}..{} \"{}\"", lifespan.start, lifespan.end, escape(&buffer.name))?;
+            write!(f, "{shape:?} {}..{} \"{}\"", lifespan.start, lifespan.end, escape(&buffer.name))?;
+            for LatePart { bytes, first } in &buffer.late {
+                write!(f, " {}..{} from {first}", bytes.start, bytes.end)?;
+            }
+            writeln!(f)?;
         }
         for upload in &*self.uploads {
             let Window { buffer, offset, .. } = upload.window;

@@ -1,21 +1,25 @@
 //! A program as its plan record: what traces, reports and viewers show.
 
+use std::ops::Range;
+
 use bayplan_shaders::Access;
 use bayplan_trace::{ArenaKind, ArenaRecord, BufferRecord, DimBinding, OpRecord, PlanRecord};
 
-use crate::program::{Arena, Buffer, BufferKind, Dispatch, Order, Program, Schedule};
+use crate::program::{Arena, Buffer, BufferKind, Dispatch, Order, Piece, Program, Schedule, Window};
 
-/// The record of a program's run stage. Buffers that exist only while weights are loaded are left out; buffer and op
-/// indices of the record are those that [`RecordIndex`] gives for buffers, and dispatch numbers for ops.
+/// The record of a program's run stage. Buffers that exist only while weights are loaded are left out, and one with late
+/// parts is recorded as its pieces, each with its own life; buffer and op indices of the record are those that
+/// [`RecordIndex`] gives, and dispatch numbers for ops.
 pub fn record(program: &Program) -> PlanRecord {
     let index = RecordIndex::new(program);
     let kept = program.buffers.iter().filter(|buffer| shown(buffer));
+    let pieces = kept.flat_map(|buffer| buffer.pieces(0).into_iter().map(move |piece| (buffer, piece)));
     PlanRecord {
         model: program.name.clone(),
         target: program.target.name.clone(),
         dims: program.dims.iter().map(|(name, value)| DimBinding { name: name.to_string(), value }).collect(),
         arenas: run_arenas(program).map(|arena| arena_record(program, arena)).collect(),
-        buffers: kept.map(|buffer| buffer_record(program, buffer)).collect(),
+        buffers: pieces.map(|(buffer, piece)| buffer_record(program, buffer, piece)).collect(),
         ops: program.run.dispatches.iter().map(|dispatch| op_record(program, &index, dispatch)).collect(),
         strategy: program.run.plan.strategy.into(),
         notes: order_note(&program.schedule).into_iter().collect(),
@@ -35,17 +39,19 @@ fn order_note(schedule: &Schedule) -> Option<String> {
 
 /// Where a program's buffers stand in its record.
 #[derive(Clone, Debug)]
-pub struct RecordIndex(Vec<Option<u32>>);
+pub struct RecordIndex(Vec<Vec<(u32, Range<u64>)>>);
 
 impl RecordIndex {
     /// The index of a program.
     pub fn new(program: &Program) -> Self {
         let mut next = 0;
-        let place = |buffer: &Buffer| {
-            shown(buffer).then(|| {
-                next += 1;
-                next - 1
-            })
+        let mut place = |piece: Piece| {
+            next += 1;
+            (next - 1, piece.offset..piece.offset + piece.size)
+        };
+        let place = |buffer: &Buffer| match shown(buffer) {
+            true => buffer.pieces(0).into_iter().map(&mut place).collect(),
+            false => Vec::new(),
         };
         Self(program.buffers.iter().map(place).collect())
     }
@@ -60,9 +66,37 @@ impl RecordIndex {
         }
     }
 
-    /// The record's number for a buffer; `None` if it exists only while weights are loaded.
-    pub fn get(&self, buffer: crate::BufferId) -> Option<u32> {
-        self.0.get(buffer.0 as usize).copied().flatten()
+    /// What was seen of a window, for each piece of the buffer that it was meant for: one, unless the buffer has late
+    /// parts. Where the window lies and how long it is are as seen, whatever was meant.
+    pub fn seen(&self, meant: &Window, seen: bayplan_trace::Window) -> Vec<bayplan_trace::Window> {
+        let mut parts = self.parts(meant);
+        if let Some((_, bytes)) = parts.last_mut() {
+            bytes.end = seen.len.max(bytes.start);
+        }
+        let part = |(buffer, bytes): (u32, Range<u64>)| bayplan_trace::Window {
+            buffer,
+            offset: seen.offset.saturating_add(bytes.start),
+            len: bytes.end - bytes.start,
+            ..seen
+        };
+        match parts.is_empty() {
+            true => vec![seen],
+            false => parts.into_iter().map(part).collect(),
+        }
+    }
+
+    /// The record's numbers of the pieces that a window touches, with the bytes of each from the window's first one on.
+    fn parts(&self, window: &Window) -> Vec<(u32, Range<u64>)> {
+        let pieces = self.0.get(window.buffer.0 as usize).map_or(&[][..], Vec::as_slice);
+        if let [(number, _)] = pieces {
+            return vec![(*number, 0..window.len)];
+        }
+        let end = window.offset.saturating_add(window.len);
+        let shared = |(number, bytes): &(u32, Range<u64>)| {
+            let both = bytes.start.max(window.offset)..bytes.end.min(end);
+            (both.start < both.end).then(|| (*number, both.start - window.offset..both.end - window.offset))
+        };
+        pieces.iter().filter_map(shared).collect()
     }
 }
 
@@ -98,10 +132,12 @@ fn arena_record(program: &Program, arena: Arena) -> ArenaRecord {
     }
 }
 
-fn buffer_record(program: &Program, buffer: &Buffer) -> BufferRecord {
+fn buffer_record(program: &Program, buffer: &Buffer, piece: Piece) -> BufferRecord {
     let ops = program.run.dispatches.len() as u32;
+    let whole = piece.size == buffer.size;
+    let size_expr = if whole { buffer.size_expr.to_string() } else { piece.size.to_string() };
     BufferRecord {
-        name: buffer.name.clone(),
+        name: piece.name,
         arena: RecordIndex::arena(buffer.arena),
         kind: match buffer.kind {
             BufferKind::Input => bayplan_trace::BufferKind::Input,
@@ -111,12 +147,12 @@ fn buffer_record(program: &Program, buffer: &Buffer) -> BufferRecord {
         },
         dtype: buffer.dtype.name().into(),
         shape: shape(buffer),
-        size: buffer.size,
-        size_expr: buffer.size_expr.to_string(),
-        alignment: buffer.align,
-        offset: buffer.offset,
-        first: buffer.lifespan.start.min(ops),
-        last: buffer.lifespan.end.min(ops),
+        size: piece.size,
+        size_expr,
+        alignment: piece.align,
+        offset: piece.offset,
+        first: piece.lifespan.start.min(ops),
+        last: piece.lifespan.end.min(ops),
         in_place_of: None,
         alias_of: None,
     }
@@ -134,7 +170,7 @@ fn op_record(program: &Program, index: &RecordIndex, dispatch: &Dispatch) -> OpR
             .windows
             .iter()
             .filter(|window| wanted(window.access))
-            .filter_map(|window| index.get(window.buffer))
+            .flat_map(|window| index.parts(window).into_iter().map(|(number, _)| number))
             .collect();
         list.sort_unstable();
         list.dedup();

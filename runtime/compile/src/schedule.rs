@@ -40,7 +40,9 @@ pub(crate) fn schedule(
 ) -> Result<Made, CompileError> {
     let Some(dag) = dag(lowered, stages, ports, target, options)? else { return Ok(given) };
     let searched = search(&dag, options.effort);
-    given.schedule.bound = searched.bound;
+    // Of values with late parts another order may need less than all of their bytes.
+    given.schedule.bound =
+        if given.has_guests() { at_once(&dag).min(searched.bound) } else { searched.bound };
     let cost = |candidate: &Candidate| (candidate.peak, candidate.barriers);
     let (before, least) = ((given.schedule.peak, given.schedule.barriers), searched.best());
     let others = searched.candidates.iter().skip(1);
@@ -60,9 +62,25 @@ pub(crate) fn schedule(
         }
         return Ok(given);
     }
+    let bound =
+        if other.has_guests() { at_once(&dag).min(given.schedule.bound) } else { given.schedule.bound };
     other.schedule =
-        Schedule { order: Order::Search, candidate: chosen.name, peak, barriers, ..given.schedule };
+        Schedule { order: Order::Search, candidate: chosen.name, peak, barriers, bound, ..given.schedule };
     Ok(other)
+}
+
+/// The most bytes that one operation reads: they live at once in any order.
+fn at_once(dag: &Dag) -> u64 {
+    let read = |node: &Node| {
+        // Of several reads of one value, the largest: they may share bytes.
+        let mut most: BTreeMap<u32, u64> = BTreeMap::new();
+        for access in &node.reads {
+            let bytes = most.entry(access.value).or_default();
+            *bytes = (*bytes).max(access.end - access.first);
+        }
+        most.into_values().fold(0, u64::saturating_add)
+    };
+    dag.nodes().iter().map(read).max().unwrap_or(0)
 }
 
 /// Whether an order is better than the given one, of each the bytes and the barriers: it is smaller, and it saves at

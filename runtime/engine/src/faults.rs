@@ -133,7 +133,7 @@ fn overlap(program: &mut Program) -> bool {
     let ours = || program.buffers.iter().enumerate().filter(|(_, b)| b.kind == BufferKind::Activation);
     let found = ours().find_map(|(index, buffer)| {
         let over = |other: &Buffer| {
-            let together = meet(&buffer.lifespan, &other.lifespan);
+            let together = meet(&first_bytes(buffer), &first_bytes(other));
             let apart = buffer.offset != other.offset && buffer.size > 0 && other.size > 0;
             together && apart && other.offset + buffer.size <= end
         };
@@ -147,6 +147,12 @@ fn overlap(program: &mut Program) -> bool {
         }
     }
     true
+}
+
+/// When a buffer's first bytes are its own.
+fn first_bytes(buffer: &Buffer) -> Range<u32> {
+    let first = buffer.pieces(0).into_iter().find(|piece| piece.offset == buffer.offset);
+    first.map_or_else(|| buffer.lifespan.clone(), |piece| piece.lifespan)
 }
 
 /// Whether `bytes` during `ops` belong in part to another buffer than the window's.

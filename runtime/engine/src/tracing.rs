@@ -137,7 +137,7 @@ impl Trace {
         }
         let index = RecordIndex::new(program);
         let seen = commands.windows().iter();
-        let seen = seen.filter_map(|bound| actual(program, &index, arenas, placement, bound));
+        let seen = seen.flat_map(|bound| actual(program, &index, arenas, placement, bound));
         let seen: Vec<Window> = seen.collect();
         self.recording.windows(self.recorded, plan, &seen);
         self.recorded = self.recorded.wrapping_add(1);
@@ -223,16 +223,18 @@ impl Trace {
     }
 }
 
-/// A window as the device got it, for the buffer it was meant for.
+/// A window as the device got it, for the buffer it was meant for: one for each piece of that.
 fn actual(
     program: &Program,
     index: &RecordIndex,
     arenas: &Arenas,
     placement: &Placement,
     bound: &BoundWindow,
-) -> Option<Window> {
+) -> Vec<Window> {
+    let dispatch = program.run.dispatches.get(bound.dispatch as usize);
     // A dispatch's last binding may be its parameters, which are no part of the plan.
-    let meant = program.run.dispatches.get(bound.dispatch as usize)?.windows.get(bound.binding as usize)?;
+    let meant = dispatch.and_then(|dispatch| dispatch.windows.get(bound.binding as usize));
+    let Some(meant) = meant else { return Vec::new() };
     let place = || {
         if let Some((arena, start)) = arenas.find(bound.buffer) {
             return Some((RecordIndex::arena(arena), start + bound.offset));
@@ -241,13 +243,14 @@ fn actual(
         Some((RecordIndex::arena(Arena::External), at))
     };
     let (arena, offset) = place().unwrap_or((UNPLANNED, bound.offset));
-    Some(Window {
+    let seen = Window {
         op: bound.dispatch,
         binding: bound.binding,
-        buffer: index.get(meant.buffer).unwrap_or(UNPLANNED),
+        buffer: UNPLANNED,
         arena,
         offset,
         len: bound.len,
         write: meant.access != bayplan_shaders::Access::Read,
-    })
+    };
+    index.seen(meant, seen)
 }

@@ -181,15 +181,16 @@ fn windows(program: &Program) -> Vec<Window> {
     let mut all = Vec::new();
     for (op, dispatch) in (0..).zip(&program.run.dispatches) {
         for (binding, window) in (0..).zip(&dispatch.windows) {
-            all.push(Window {
+            let seen = Window {
                 op,
                 binding,
-                buffer: index.get(window.buffer).unwrap_or(UNPLANNED),
+                buffer: UNPLANNED,
                 arena: RecordIndex::arena(window.arena),
                 offset: window.offset,
                 len: window.len,
                 write: window.access != Access::Read,
-            });
+            };
+            all.extend(index.seen(window, seen));
         }
     }
     all

@@ -206,7 +206,8 @@ fn g13_a_network_with_skips() {
         let program = program(&model, &Default::default(), options(fuse, in_place, OutputPolicy::Borrow));
         let bytes = program.arena_bytes[Arena::Activations.index()];
         println!("G13, fuse {fuse}, in place {in_place}: {bytes}");
-        assert!(bytes <= 4_194_304, "G13, fuse {fuse}, in place {in_place}: {bytes}");
+        // Each level's concatenation lies in the half of the outer one that is not written yet.
+        assert!(bytes <= 3_145_728, "G13, fuse {fuse}, in place {in_place}: {bytes}");
         // Whatever is concatenated is written where the Concats want it, by transposed convolutions too, which move
         // their channels apart as they write.
         assert_eq!(program.copies, [], "G13, fuse {fuse}, in place {in_place}");

@@ -1,7 +1,7 @@
 //! A plan with what explains it, whatever it is of: an instance or a model.
 
 use bayplan::{Arena, Effort, Program};
-use bayplan_compile::{BufferKind, Schedule};
+use bayplan_compile::{BufferKind, Piece, Schedule};
 use bayplan_plan::csv::Instance;
 use bayplan_plan::explain::{REGRET_WORK, WhyNotSmaller, why_not_smaller};
 use bayplan_plan::{Buffer, Plan, Problem, validate};
@@ -63,20 +63,16 @@ impl Planned {
     /// # Errors
     /// The plan is not one of the program's buffers: a defect of bayplan.
     pub(crate) fn of_program(program: &Program, effort: Effort) -> Result<Self, Failure> {
-        let placed = || {
-            program
-                .buffers
-                .iter()
-                .filter(|buffer| buffer.arena == Arena::Activations && buffer.kind != BufferKind::Load)
-        };
-        let buffers = placed().map(|buffer| {
-            let size = buffer.size + program.guard;
-            Buffer::new(size, buffer.lifespan.start, buffer.lifespan.end).aligned(buffer.align)
-        });
+        let placed = program
+            .buffers
+            .iter()
+            .filter(|buffer| buffer.arena == Arena::Activations && buffer.kind != BufferKind::Load);
+        let pieces: Vec<Piece> = placed.flat_map(|buffer| buffer.pieces(program.guard)).collect();
+        let buffers = pieces.iter().map(Piece::planned).collect();
         let instance = Instance {
-            ids: placed().map(|buffer| buffer.name.clone()).collect(),
-            problem: Problem::new(buffers.collect()).map_err(|e| Failure::new(e.to_string()))?,
-            offsets: Some(placed().map(|buffer| buffer.offset).collect()),
+            ids: pieces.iter().map(|piece| piece.name.clone()).collect(),
+            problem: Problem::new(buffers).map_err(|e| Failure::new(e.to_string()))?,
+            offsets: Some(pieces.iter().map(|piece| piece.offset).collect()),
         };
         let planned = Self::new(&program.name, instance, program.run.plan.clone(), effort)?;
         Ok(Self { orders: Orders::of(&program.schedule), ..planned })

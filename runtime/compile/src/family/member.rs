@@ -25,7 +25,7 @@ use crate::family_paths::Routes;
 use crate::paths::Role;
 use crate::plan_file::{PlannedBuffer, ShapePlan};
 use crate::policy::Policies;
-use crate::program::{Arena, Program};
+use crate::program::{Arena, Buffer, Program};
 use crate::size::Guard;
 use crate::weights::Weights;
 use crate::{Options, family_dims};
@@ -317,7 +317,9 @@ impl Member {
     pub(super) fn plans(&self) -> Vec<ShapePlan> {
         let plan = |cell: &Arc<Cell>| {
             let plan = cell.plan()?.clone();
-            let placed = cell.first.buffers.iter().filter(|buffer| buffer.arena == Arena::Activations);
+            // Those that lie in parts of others need no bytes of their own.
+            let own = |buffer: &&Buffer| buffer.arena == Arena::Activations && buffer.within.is_none();
+            let placed = cell.first.buffers.iter().filter(own);
             let buffers = placed.map(|buffer| PlannedBuffer {
                 name: buffer.name.clone(),
                 kind: buffer.kind.name().to_string(),

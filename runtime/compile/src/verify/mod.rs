@@ -20,10 +20,12 @@
 //! * between any two dispatches that touch a byte, at least one of them writing, there is a barrier;
 //! * a buffer that is given at each run is one input, which no dispatch writes, or one output, and shares no byte;
 //! * no dispatch touches a byte that it writes through another window too;
+//! * a late part of a buffer is touched only from its first use on, and whatever lies there before is dead by then;
 //! * every buffer is touched only within its lifespan, and outputs hold what was written to them at the end.
 
 mod bytes;
 mod external;
+mod late;
 mod violation;
 
 use bayplan_graph::ConstData;
@@ -115,7 +117,7 @@ fn placed(program: &Program, buffer: &Buffer) -> Result<(), String> {
     if life.is_empty() || life.end as usize > ops {
         return Err(format!("its lifespan {}..{} does not lie in {ops} dispatches", life.start, life.end));
     }
-    Ok(())
+    late::check(program, buffer)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -321,6 +323,7 @@ impl Walk<'_> {
             let life = &buffer.lifespan;
             return Err(format!("it is not alive here, but in {}..{} of its stage", life.start, life.end));
         }
+        late::early(buffer, window, index)?;
         if window.access == Access::Read {
             return Ok(());
         }
