@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use bayplan::Program;
-use bayplan_compile::Port;
+use bayplan::{Bindings, Graph};
 use bayplan_graph::{DType, MAX_TENSOR_BYTES, Tensor};
 use bayplan_text::{Bytes, ellipsis};
 
@@ -16,18 +15,43 @@ pub(crate) const LISTED: usize = 20;
 /// Columns of a name in a message.
 const NAME: usize = 60;
 
-/// One tensor per input of the program, in its order: from `NAME=FILE` words, else drawn from the seed.
-pub(crate) fn tensors(program: &Program, words: &[String], seed: u64) -> Result<Vec<Tensor>, Failure> {
-    let mut given: Vec<Option<Tensor>> = vec![None; program.inputs.len()];
-    for (index, file) in files(&program.inputs, words)? {
-        given[index] = Some(from_file(&program.inputs[index], Path::new(file))?);
+/// An input of a model at one shape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Port {
+    pub(crate) name: String,
+    pub(crate) dtype: DType,
+    /// Dimensions in elements.
+    pub(crate) shape: Vec<u64>,
+}
+
+/// The inputs of a model whose symbols have these values. A program may have fewer: each way through Ifs takes what it needs.
+pub(crate) fn ports(graph: &Graph, dims: &Bindings) -> Result<Vec<Port>, Failure> {
+    let port = |&id| {
+        let value = graph.value(id);
+        let unknown = |why: String| Failure::new(format!("input {}: {why}", shown(&value.name)));
+        let ty = value.ty.as_ref().ok_or_else(|| unknown("its type is not known".into()))?;
+        let extent = |dim: &bayplan::Expr| {
+            let extent = dim.eval(dims).map_err(|e| unknown(e.to_string()))?;
+            u64::try_from(extent).map_err(|_| unknown(format!("its dimension {dim} is {extent}")))
+        };
+        let shape: Result<Vec<u64>, Failure> = ty.shape.iter().map(extent).collect();
+        Ok(Port { name: value.name.to_string(), dtype: ty.dtype, shape: shape? })
+    };
+    graph.inputs.iter().map(port).collect()
+}
+
+/// One tensor per input, in the order of the ports: from `NAME=FILE` words, else drawn from the seed.
+pub(crate) fn tensors(ports: &[Port], words: &[String], seed: u64) -> Result<Vec<Tensor>, Failure> {
+    let mut given: Vec<Option<Tensor>> = vec![None; ports.len()];
+    for (index, file) in files(ports, words)? {
+        given[index] = Some(from_file(&ports[index], Path::new(file))?);
     }
     let mut random = SplitMix(seed);
     let draw = |(port, given): (&Port, Option<Tensor>)| match given {
         Some(tensor) => Ok(tensor),
         None => drawn(port, &mut random),
     };
-    program.inputs.iter().zip(given).map(draw).collect()
+    ports.iter().zip(given).map(draw).collect()
 }
 
 /// Which file each word gives to which input. Names and paths may hold equals signs, so the names decide.
@@ -164,17 +188,13 @@ impl SplitMix {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bayplan_compile::{Arena, BufferId, Window};
-    use bayplan_shaders::Access;
 
     fn words(words: &[&str]) -> Vec<String> {
         words.iter().map(ToString::to_string).collect()
     }
 
     fn port(name: &str, dtype: DType, shape: &[u64]) -> Port {
-        let (buffer, arena) = (BufferId(0), Arena::Activations);
-        let window = Window { buffer, arena, offset: 0, len: 16, access: Access::Write };
-        Port { name: name.into(), dtype, shape: shape.to_vec(), window }
+        Port { name: name.into(), dtype, shape: shape.to_vec() }
     }
 
     #[test]

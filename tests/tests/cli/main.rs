@@ -1,6 +1,7 @@
 //! The command line as people use it: help, the table in the README, and what the commands print.
 
 mod bench;
+mod branches;
 mod instance;
 mod usage;
 

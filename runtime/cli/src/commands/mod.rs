@@ -5,6 +5,7 @@ mod bench_text;
 pub(crate) mod devices;
 pub(crate) mod fit;
 mod fit_text;
+mod functions;
 pub(crate) mod plan;
 mod plan_copies;
 mod plan_json;

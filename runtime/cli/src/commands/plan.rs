@@ -171,7 +171,7 @@ fn model(options: &PlanOptions, format: PlanFormat, effort: Effort) -> Outcome {
         text += &shapes_text(file);
     }
     out::print(&text)?;
-    held(needed(&program, shapes), options.budget)
+    held(needed(&program.arena_bytes, shapes), options.budget)
 }
 
 /// The function and the shape that need the largest arena, with the program there.
@@ -207,8 +207,8 @@ fn largest(
 
 /// Bytes of device memory that a session takes: weights, and what is larger of loading them and the activations of the
 /// largest shape.
-pub(super) fn needed(program: &Program, shapes: Option<&PlanFile>) -> u64 {
-    let of = |arena: Arena| program.arena_bytes[arena.index()];
+pub(super) fn needed(arena_bytes: &[u64; Arena::ALL.len()], shapes: Option<&PlanFile>) -> u64 {
+    let of = |arena: Arena| arena_bytes[arena.index()];
     let run = shapes.map_or(of(Arena::Activations), PlanFile::arena_bytes);
     of(Arena::Weights).saturating_add(run.max(of(Arena::Load)))
 }

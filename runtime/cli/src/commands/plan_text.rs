@@ -29,7 +29,7 @@ pub(super) fn instance_text(name: &str, planned: &Planned, given: Option<&Plan>)
 
 /// A program, its plan, and why that is not smaller; `why` says why it is for the target that it is for.
 pub(super) fn model_text(program: &Program, planned: &Planned, times: &Times, why: Option<&str>) -> String {
-    let dims = dims_text(program);
+    let dims = dims_text(&program.dims);
     let mut text = format!("model        {}  {dims}", ellipsis(&program.name, 40)).trim_end().to_owned();
     text += &format!("\ntarget       {}\n", ellipsis(&program.target.name, NAME));
     if let Some(why) = why {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bayplan::{
-    Bindings, CompileError, Device, DeviceOptions, Effort, Level, Model, Places, Program, RecordingOptions,
+    Bindings, CompileError, Device, DeviceOptions, Effort, Family, Level, Model, Places, RecordingOptions,
     Session, SessionOptions, Target, Tensor,
 };
 use bayplan_compile::Dims;
@@ -18,8 +18,9 @@ use serde_json::Value;
 use signal_hook::iterator::Signals;
 
 use super::fit::first_row;
+use super::functions::Functions;
 use super::plan::{held, needed};
-use super::run_text::{Facts, Written, head, incomplete, json, tail};
+use super::run_text::{Facts, Ran, Written, head, incomplete, json, tail};
 use super::watch;
 use crate::args::{ModelOptions, RunOptions};
 use crate::exit::{Failure, Outcome};
@@ -46,34 +47,36 @@ pub(crate) fn run(options: &RunOptions) -> Outcome {
     let begun = Instant::now();
     progress.stage("compiling");
     let dims = shape(&model, &known, options, device.target())?;
-    let program = compile(&model, &dims, device.target(), compile_options(&options.model, Effort::Normal))?;
-    held(needed(&program, None), options.budget)?;
+    let how = compile_options(&options.model, Effort::Normal);
+    let family = Arc::new(compile(&model, &dims, device.target(), &how)?);
+    let functions = Functions::of(&family)?;
+    held(needed(functions.arena_bytes(), None), options.budget)?;
     // Before inputs as large as what does not fit are drawn.
-    device.check_memory(&program)?;
-    let given = inputs::tensors(&program, &options.inputs, options.seed)?;
+    device.check_memory(functions.largest())?;
+    let ports = inputs::ports(model.graph(), &dims)?;
+    let given = inputs::tensors(&ports, &options.inputs, options.seed)?;
     if let Some(folder) = &options.outputs {
         std::fs::create_dir_all(folder).map_err(|e| Failure::new(format!("{}: {e}", folder.display())))?;
     }
     let session_options =
         SessionOptions { recording: recording(options, &device), ..SessionOptions::default() };
     progress.stage("loading weights");
-    let mut session = Session::new(&device, program, model.weights(), session_options)?;
+    let mut session = Session::new(&device, family, model.weights(), session_options)?;
     progress.clear();
     let built = begun.elapsed();
     warn(&session);
     let text = !options.quiet && !options.format.is_json();
+    let facts = Facts { options, functions: &functions, dims: &dims, ports: &ports, built };
     if text {
-        out::print(&head(&Facts { options, session: &session, built }))?;
+        out::print(&head(&facts, &session))?;
     }
-    let names: Vec<String> = session.program().inputs.iter().map(|port| port.name.clone()).collect();
-    let named: Vec<(&str, &Tensor)> = names.iter().map(String::as_str).zip(&given).collect();
+    let named: Vec<(&str, &Tensor)> = ports.iter().map(|port| &*port.name).zip(&given).collect();
     let done = repeat(&mut session, &named, options, &stop, &mut progress);
-    let told = done.map(|(latencies, written)| {
-        let facts = Facts { options, session: &session, built };
+    let told = done.map(|ran| {
         if options.format.is_json() {
-            Told::Json(json(&facts, &latencies, &written))
+            Told::Json(json(&facts, &session, &ran))
         } else {
-            Told::Text(if text { tail(&facts, &latencies, &written) } else { String::new() })
+            Told::Text(if text { tail(&facts, &session, &ran) } else { String::new() })
         }
     });
     finish(session, told)
@@ -151,14 +154,22 @@ pub(crate) fn named(path: &Path, e: bayplan::Error) -> Failure {
     if failure.mentions(&name) { failure } else { failure.about(&escape(&name).to_string()) }
 }
 
-/// Compiles a model for dims that its symbols have got.
-pub(crate) fn compile(
+/// Compiles a model for dims that its symbols have got: one program, or, where inputs or data decide its Ifs, one for each
+/// way through them.
+fn compile(
     model: &Model,
     dims: &Bindings,
     target: &Target,
-    options: bayplan::Options,
-) -> Result<Program, Failure> {
-    model.compile(dims, target, options).map_err(|e| match e {
+    options: &bayplan::Options,
+) -> Result<Family, Failure> {
+    let compiled = match model.compile(dims, target, options.clone()) {
+        // Told before anything else is compiled.
+        Err(bayplan::Error::Compile(CompileError::Branches { .. })) => {
+            model.family(&dims.into(), target, options)
+        }
+        program => program.map(Family::of),
+    };
+    compiled.map_err(|e| match e {
         bayplan::Error::Compile(e) => refused(e, !dims.is_empty()),
         e => e.into(),
     })
@@ -227,7 +238,7 @@ fn repeat(
     options: &RunOptions,
     stop: &AtomicBool,
     progress: &mut Progress,
-) -> Result<(Latencies, Vec<Written>), Failure> {
+) -> Result<Ran, Failure> {
     let mut latencies = Latencies::default();
     if stop.load(Ordering::Relaxed) {
         return Err(Failure::new("interrupted before the first run"));
@@ -253,6 +264,6 @@ fn repeat(
             }
             written.push(Written::new(output.name(), &tensor, path, options));
         }
-        return Ok((latencies, written));
+        return Ok(Ran { runs: done, latencies, outputs: written });
     }
 }

@@ -3,12 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bayplan::{Arena, Session, Tensor};
+use bayplan::{Bindings, Session, Tensor};
 use bayplan_record::Summary;
 use bayplan_text::{Bytes, Count, Nanos, Percent, ellipsis};
 use serde_json::{Map, Value, json};
 
+use super::functions::Functions;
+use super::plan::needed;
 use crate::args::RunOptions;
+use crate::inputs::Port;
 use crate::latencies::Latencies;
 use crate::out::counted;
 use crate::outputs::describe;
@@ -19,12 +22,25 @@ const VERSION: u32 = 1;
 /// Columns of a name in a line.
 const NAME: usize = 40;
 
-/// What a session is described by.
+/// What a session is described by, beside itself.
 pub(crate) struct Facts<'a> {
     pub(crate) options: &'a RunOptions,
-    pub(crate) session: &'a Session,
+    pub(crate) functions: &'a Functions,
+    /// Values of the model's symbols.
+    pub(crate) dims: &'a Bindings,
+    /// The model's inputs.
+    pub(crate) ports: &'a [Port],
     /// How long it took to compile the model and build the session.
     pub(crate) built: Duration,
+}
+
+/// What came of the runs.
+pub(crate) struct Ran {
+    /// Of the model: a condition that is computed before is part of a run.
+    pub(crate) runs: u64,
+    pub(crate) latencies: Latencies,
+    /// The outputs of the last run.
+    pub(crate) outputs: Vec<Written>,
 }
 
 /// An output of the last run.
@@ -51,50 +67,46 @@ impl Written {
 }
 
 /// `batch=4 seq=32`, cut where there are many.
-pub(crate) fn dims_text(program: &bayplan::Program) -> String {
-    let dims: Vec<String> = program.dims.iter().map(|(name, value)| format!("{name}={value}")).collect();
+pub(crate) fn dims_text(dims: &Bindings) -> String {
+    let dims: Vec<String> = dims.iter().map(|(name, value)| format!("{name}={value}")).collect();
     ellipsis(&dims.join(" "), NAME).to_string()
 }
 
 /// The lines before the first run.
-pub(crate) fn head(facts: &Facts<'_>) -> String {
-    let (program, device) = (facts.session.program(), facts.session.device());
-    let plan = &program.run.plan;
-    let mut text =
-        format!("model      {}  {}", ellipsis(&program.name, NAME), dims_text(program)).trim_end().to_owned();
+pub(crate) fn head(facts: &Facts<'_>, session: &Session) -> String {
+    let (functions, device) = (facts.functions, session.device());
+    let plan = &functions.largest().run.plan;
+    let name = ellipsis(functions.model(), NAME);
+    let mut text = format!("model      {name}  {}", dims_text(facts.dims)).trim_end().to_owned();
     text += &format!("\ndevice     {}", ellipsis(device.name(), 60));
     if let Some(info) = device.info() {
         text += &format!(" · Vulkan {}", info.api_version);
     }
     text += "\n";
     text += &format!(
-        "plan       peak {} · lower bound {} · waste {}\n",
+        "plan       peak {} · lower bound {} · waste {}{}\n",
         Bytes(plan.peak),
         Bytes(plan.lower_bound.bytes),
         Percent(plan.waste()),
+        if functions.are_several() { ", of the function that needs the most" } else { "" },
     );
-    let [activations, weights, load, _] = program.arena_bytes;
+    let &[activations, weights, load, _] = functions.arena_bytes();
     text += &format!("memory     arena {} · weights {}", Bytes(activations), Bytes(weights));
     if load > 0 {
         text += &format!(" · {} only while loading", Bytes(load));
     }
     text += "\n";
     if let Some(budget) = facts.options.budget {
-        let needed = weights.saturating_add(activations.max(load));
+        let needed = needed(functions.arena_bytes(), None);
         text += &format!("budget     {} of {}\n", Bytes(needed), Bytes(budget));
     }
-    text += &format!(
-        "program    {}, {} · built in {}\n",
-        counted(program.run.dispatches.len(), "dispatch", "dispatches"),
-        counted(program.kernels.len(), "kernel", "kernels"),
-        Nanos(facts.built.as_nanos() as u64),
-    );
-    if facts.options.inputs.len() < program.inputs.len() {
+    text += &functions.text(&Nanos(facts.built.as_nanos() as u64).to_string());
+    if facts.options.inputs.len() < facts.ports.len() {
         let all = facts.options.inputs.is_empty();
         let which = if all { "drawn" } else { "those not given are drawn" };
         text += &format!("inputs     {which} from seed {}\n", facts.options.seed);
     }
-    let recorder = facts.session.trace().recorder();
+    let recorder = session.trace().recorder();
     if let (Some(id), Some(path)) = (recorder.id(), recorder.path()) {
         text += &format!("recording  {id}  {}\n", bayplan_text::escape(&path.display().to_string()));
     }
@@ -102,22 +114,27 @@ pub(crate) fn head(facts: &Facts<'_>) -> String {
 }
 
 /// The lines after the last run.
-pub(crate) fn tail(facts: &Facts<'_>, latencies: &Latencies, written: &[Written]) -> String {
-    let mut text: String = written.iter().map(|output| format!("output     {}\n", output.line)).collect();
-    if let Some(folder) = &facts.options.outputs {
-        text += &format!("written    {} in {}\n", counted(written.len(), "file", "files"), folder.display());
+pub(crate) fn tail(facts: &Facts<'_>, session: &Session, ran: &Ran) -> String {
+    let Ran { runs, latencies, outputs } = ran;
+    let mut text = String::new();
+    if facts.functions.are_several() {
+        text += &format!("taken      {}\n", ellipsis(facts.functions.named(session.program()), NAME));
     }
-    text += &format!("runs       {}", Count(facts.session.runs()));
-    if facts.session.runs() < facts.options.runs {
+    text.extend(outputs.iter().map(|output| format!("output     {}\n", output.line)));
+    if let Some(folder) = &facts.options.outputs {
+        text += &format!("written    {} in {}\n", counted(outputs.len(), "file", "files"), folder.display());
+    }
+    text += &format!("runs       {}", Count(*runs));
+    if *runs < facts.options.runs {
         text += &format!(" of {}, then interrupted", Count(facts.options.runs));
     }
     let first = latencies.first().map_or_else(String::new, |first| Nanos(first).to_string());
     match latencies.quantiles() {
-        Some([median, p95, least]) if facts.session.runs() > 1 => {
+        Some([median, p95, least]) if *runs > 1 => {
             let (median, p95, least) = (Nanos(median), Nanos(p95), Nanos(least));
             text += &format!("  first {first}, then median {median}  95 % {p95}  least {least}");
         }
-        _ if facts.session.device().info().is_none() => text += &format!("  {first}"),
+        _ if session.device().info().is_none() => text += &format!("  {first}"),
         _ => text += &format!("  {first}, kernels compiled on the way"),
     }
     text + "\n"
@@ -135,45 +152,50 @@ pub(crate) fn incomplete(summary: &Summary) -> Option<String> {
 }
 
 /// All of it for programs. Sizes are bytes, times nanoseconds; a file is null where none is written, the recording where
-/// nothing is recorded.
-pub(crate) fn json(facts: &Facts<'_>, latencies: &Latencies, written: &[Written]) -> Value {
-    let program = facts.session.program();
-    let plan = &program.run.plan;
+/// nothing is recorded. Where there are several functions, the arena is enough for each, and what is told of a plan is told
+/// of the one that needs the most.
+pub(crate) fn json(facts: &Facts<'_>, session: &Session, ran: &Ran) -> Value {
+    let (functions, largest) = (facts.functions, facts.functions.largest());
+    let plan = &largest.run.plan;
     let dims: Map<String, Value> =
-        program.dims.iter().map(|(name, value)| (name.to_string(), json!(value))).collect();
-    let inputs: Vec<Value> = program
-        .inputs
+        facts.dims.iter().map(|(name, value)| (name.to_string(), json!(value))).collect();
+    let inputs: Vec<Value> = facts
+        .ports
         .iter()
         .map(|port| json!({ "name": port.name, "dtype": port.dtype.to_string(), "shape": port.shape }))
         .collect();
-    let outputs: Vec<Value> = written
+    let outputs: Vec<Value> = ran
+        .outputs
         .iter()
         .map(|output| {
             json!({ "name": output.name, "dtype": output.dtype, "shape": output.shape, "file": output.file })
         })
         .collect();
-    let [median, p95, least] = latencies.quantiles().map_or([None; 3], |times| times.map(Some));
+    let &[activations, weights, ..] = functions.arena_bytes();
+    let [median, p95, least] = ran.latencies.quantiles().map_or([None; 3], |times| times.map(Some));
     json!({
         "version": VERSION,
-        "model": program.name,
-        "device": facts.session.device().name(),
+        "model": functions.model(),
+        "device": session.device().name(),
         "dims": dims,
         "budget": facts.options.budget,
         "seed": facts.options.seed,
         "inputs": inputs,
         "outputs": outputs,
-        "arena_bytes": program.arena_bytes[Arena::Activations.index()],
-        "weight_bytes": program.arena_bytes[Arena::Weights.index()],
+        "arena_bytes": activations,
+        "weight_bytes": weights,
         "peak": plan.peak,
         "lower_bound": plan.lower_bound.bytes,
         "waste": plan.waste(),
-        "dispatches": program.run.dispatches.len(),
-        "kernels": program.kernels.len(),
+        "dispatches": largest.run.dispatches.len(),
+        "kernels": largest.kernels.len(),
+        "functions": functions.json(),
+        "function": functions.named(session.program()),
         "build_ns": facts.built.as_nanos() as u64,
-        "runs": facts.session.runs(),
-        "interrupted": facts.session.runs() < facts.options.runs,
-        "run_ns": { "first": latencies.first(), "median": median, "p95": p95, "min": least },
-        "recording": facts.session.trace().recorder().path(),
+        "runs": ran.runs,
+        "interrupted": ran.runs < facts.options.runs,
+        "run_ns": { "first": ran.latencies.first(), "median": median, "p95": p95, "min": least },
+        "recording": session.trace().recorder().path(),
     })
 }
 
