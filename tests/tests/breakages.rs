@@ -135,7 +135,7 @@ fn whatever_overlaps_is_refused_and_found() {
     let b = residual();
     let good = program(&b.graph, &bayplan_host::target());
     let expected = eval(&b.graph, &b.inputs, &NoFiles).expect("the reference evaluates it");
-    let names: Vec<String> = good.buffers.iter().map(|buffer| buffer.name.clone()).collect();
+    let names: Vec<String> = good.buffers.iter().map(|buffer| buffer.name.to_string()).collect();
     let (mut pairs, mut found) = (0, 0);
     for name in &names {
         for other in names.iter().filter(|other| *other != name) {

@@ -99,12 +99,12 @@ fn plan(name: &str) -> SymbolicPlan {
     let model = Model::open(reference_model(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
     let buffers = activations(&model, REFERENCE);
     let others: BTreeMap<String, u64> =
-        activations(&model, OTHER).into_iter().map(|buffer| (buffer.name, buffer.size)).collect();
+        activations(&model, OTHER).into_iter().map(|buffer| (buffer.name.to_string(), buffer.size)).collect();
     let mut met = 0;
     for buffer in &buffers {
         let at = |point: Point| size(buffer).eval(&point.bindings()).expect("a size").unsigned_abs();
         assert_eq!(at(REFERENCE), buffer.size, "{name}: {} = {}", buffer.name, size(buffer));
-        if let Some(&other) = others.get(&buffer.name) {
+        if let Some(&other) = others.get(buffer.name.as_str()) {
             assert_eq!(at(OTHER), other, "{name}: {} = {}", buffer.name, size(buffer));
             met += 1;
         }

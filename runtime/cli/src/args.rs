@@ -43,7 +43,8 @@ JSON: version, kind (model or instance), name; in bytes peak, lower_bound, prove
     add up to the lower_bound); waste as a share of the lower_bound; status, strategy. Of an \
     instance: given_peak (that of the offsets in the file, null without them). Of a model: dims, \
     inputs and outputs (each with name and policy), times (medians in nanoseconds of processor time: \
-    new_shape_ns or null, barriers_ns, verification_ns), shapes (null, or where \
+    liveness_and_plan_ns; new_shape_ns and new_shape with its parts, null if there is one shape; barriers_ns, \
+    verification_ns), shapes (null, or where \
     dimensions have bounds the plan of every shape, as a file that the library reads back), target, arena_bytes, weight_bytes, load_peak, dispatches, kernels, order (taken, candidate; peak \
     and barriers, given_peak and given_barriers those of the model's own order; bound: no order \
     needs less, 0 if none was looked for), copies (bytes per run; list, each with dispatch, name, op, \

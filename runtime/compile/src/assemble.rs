@@ -282,7 +282,9 @@ fn buffers(
             first: part.first,
         };
         let first = lowered.tensor(storage.tensors[0]);
-        let size_expr = match reference.and_then(|program| program.buffers.get(index)) {
+        let aliases = || storage.tensors[1..].iter().map(|&tensor| lowered.tensor(tensor).name.clone());
+        let same = reference.and_then(|program| program.buffers.get(index));
+        let size_expr = match same {
             Some(buffer) => buffer.size_expr.clone(),
             None => first.elements_expr.clone() * Expr::from(first.repr.bytes() as i64),
         };
@@ -299,7 +301,7 @@ fn buffers(
             lifespan: storage.lifespan.clone(),
             within: storage.within.map(|place| BufferId(place.storage as u32)),
             late: storage.late.iter().map(late).collect(),
-            aliases: storage.tensors[1..].iter().map(|&tensor| lowered.tensor(tensor).name.clone()).collect(),
+            aliases: same.map_or_else(|| aliases().collect(), |same| same.aliases.clone()),
         }
     };
     live.storages.iter().enumerate().map(buffer).collect()
@@ -465,7 +467,7 @@ impl Maker<'_> {
             }
             uploads.push(Upload {
                 before: first[index],
-                name: tensor.name.clone(),
+                name: tensor.name.to_string(),
                 data: data.clone(),
                 dtype: tensor.dtype,
                 elements: self.values.shape(&tensor.shape).iter().product(),
@@ -484,7 +486,7 @@ impl Maker<'_> {
             let elements: Vec<i128> = elements.iter().map(|&size| self.values.signed(size).into()).collect();
             let host = HostTensor::from_ints(tensor.dtype, vec![elements.len()], &elements).ok()?;
             Some(Contents {
-                name: tensor.name.clone(),
+                name: tensor.name.to_string(),
                 dtype: tensor.dtype,
                 bytes: host.bytes().to_vec(),
                 window: self.whole(TensorId(index as u32), Access::Write),

@@ -84,9 +84,9 @@ mod tests {
                 params: 0..0,
                 grid: [1; 3],
                 barrier_before: false,
-                name: String::new(),
-                source_node: String::new(),
-                source_op: String::new(),
+                name: String::new().into(),
+                source_node: String::new().into(),
+                source_op: String::new().into(),
                 flops: 0,
                 bytes: 0,
             })

@@ -124,6 +124,53 @@ pub enum Phase {
     Verification,
 }
 
+/// Liveness and plan of a graph without symbols, its operators in the order given; `turn` is called as they begin and when
+/// they are done.
+pub(crate) fn liveness_and_plan(
+    source: Source<'_>,
+    purpose: Purpose<'_>,
+    turn: &mut dyn FnMut(),
+) -> Result<(), CompileError> {
+    let _symbols = Symbols::enter(source.scope, source.reference);
+    let ports = Ports::new(source.symbolic, &purpose.options.inputs, &purpose.options.outputs);
+    let Work { lowered, stages, .. } = source.work(purpose)?;
+    turn();
+    let planned = planned(lowered, &stages, &ports, purpose);
+    turn();
+    planned.map(drop)
+}
+
+/// What overwrites what, how long everything lives and where it lies. Overwriting part of a larger operand saves a buffer but
+/// keeps the larger one alive, so it is done only where that does not cost more.
+fn planned(
+    lowered: Lowered,
+    stages: &Stages,
+    ports: &Ports,
+    Purpose { target, options, .. }: Purpose<'_>,
+) -> Result<(Lowered, Liveness, Placement), CompileError> {
+    let attempt = |mut lowered: Lowered, reuse: Reuse| {
+        let mut live = liveness::liveness(&mut lowered, stages, ports, reuse);
+        let planned = |live: &Liveness| place(&lowered, live, &Values::default(), target, options);
+        let mut placement = planned(&live)?;
+        if options.share {
+            let unit = Unit {
+                granule: target.storage_granule,
+                align: target.storage_alignment,
+                guard: assemble::guard(options, target),
+            };
+            let (housed, smaller) = late::house(&lowered, &live, placement, stages, unit, planned)?;
+            (live, placement) = (housed.unwrap_or(live), smaller);
+        }
+        Ok::<_, CompileError>((lowered, live, placement))
+    };
+    if !options.in_place {
+        return attempt(lowered, Reuse::Never);
+    }
+    let larger = attempt(lowered.clone(), Reuse::Larger)?;
+    let equal = if larger.1.keeps_larger { Some(attempt(lowered, Reuse::Equal)?) } else { None };
+    Ok(equal.filter(|equal| equal.2.run.plan.peak < larger.2.run.plan.peak).unwrap_or(larger))
+}
+
 /// The program of a graph for one shape.
 pub(crate) fn program(
     graph: &Graph,
@@ -271,40 +318,19 @@ impl Cell {
 }
 
 impl Made {
-    /// Decides what overwrites what, and where everything lies at the reference. Overwriting part of a larger operand
-    /// saves a buffer but keeps the larger one alive, so it is done only where that does not cost more.
+    /// Decides what overwrites what, and where everything lies at the reference.
     fn new(
         lowered: Lowered,
         stages: &Stages,
         ports: &Ports,
         graph: &Graph,
         dims: &Bindings,
-        Purpose { target, options, .. }: Purpose<'_>,
+        purpose: Purpose<'_>,
     ) -> Result<Self, CompileError> {
-        let attempt = |mut lowered: Lowered, reuse: Reuse| {
-            let mut live = liveness::liveness(&mut lowered, stages, ports, reuse);
-            let planned = |live: &Liveness| place(&lowered, live, &Values::default(), target, options);
-            let mut placement = planned(&live)?;
-            if options.share {
-                let unit = Unit {
-                    granule: target.storage_granule,
-                    align: target.storage_alignment,
-                    guard: assemble::guard(options, target),
-                };
-                let (housed, smaller) = late::house(&lowered, &live, placement, stages, unit, planned)?;
-                (live, placement) = (housed.unwrap_or(live), smaller);
-            }
-            Ok::<_, CompileError>((lowered, live, placement))
-        };
-        let (lowered, live, placement) = if !options.in_place {
-            attempt(lowered, Reuse::Never)?
-        } else {
-            let larger = attempt(lowered.clone(), Reuse::Larger)?;
-            let equal = if larger.1.keeps_larger { Some(attempt(lowered, Reuse::Equal)?) } else { None };
-            equal.filter(|equal| equal.2.run.plan.peak < larger.2.run.plan.peak).unwrap_or(larger)
-        };
+        let (lowered, live, placement) = planned(lowered, stages, ports, purpose)?;
         let alike = Alike::new(&lowered);
-        let shape = Shape { values: &Values::default(), dims, target, alike: &alike, reference: None };
+        let (values, target) = (&Values::default(), purpose.target);
+        let shape = Shape { values, dims, target, alike: &alike, reference: None };
         let program = assemble(graph, &lowered, stages, &live, placement.clone(), shape, &mut |_| {})?;
         let schedule = Schedule::given(&program.run);
         Ok(Self { lowered, alike, stages: stages.clone(), live, placement, schedule })

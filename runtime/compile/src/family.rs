@@ -289,6 +289,23 @@ impl Family {
         }
     }
 
+    /// Liveness and plan of a function at a shape as a compile for that shape alone makes them, for whoever measures them:
+    /// `turn` is called as they begin and when they are done.
+    ///
+    /// # Errors
+    /// As [`Family::at`]; a program that was compiled elsewhere.
+    pub fn liveness_and_plan(
+        &self,
+        function: FunctionId,
+        dims: &Bindings,
+        turn: &mut dyn FnMut(),
+    ) -> Result<(), CompileError> {
+        let member = self.member(function)?;
+        let read = |range: &ByteRange| kept(&self.constants, range);
+        let purpose = Purpose { target: &self.target, options: &self.options, read: &read, weights: None };
+        member.liveness_and_plan(&member.whole(dims)?, purpose, turn)
+    }
+
     /// Plans of the activations for all shapes: one for each function and each part of its box that has its own.
     pub fn plans(&self) -> Vec<ShapePlan> {
         self.functions.iter().flat_map(Member::plans).collect()

@@ -162,9 +162,10 @@ fn join(earlier: &Operation, later: &Operation, slot: usize) -> Option<Operation
     joined.operands = parts.views;
     joined.output = later.output;
     joined.written = later.written.clone();
-    if !joined.source_op.split('+').any(|op| op == later.source_op) || joined.source_node != later.source_node
+    if !joined.source_op.split('+').any(|op| *op == *later.source_op)
+        || joined.source_node != later.source_node
     {
-        joined.source_op = format!("{}+{}", joined.source_op, later.source_op);
+        joined.source_op = format!("{}+{}", joined.source_op, later.source_op).into();
     }
     Some(joined)
 }

@@ -34,6 +34,7 @@ mod late;
 mod liveness;
 mod lower;
 mod lowered;
+mod name;
 pub mod paths;
 mod phases;
 pub mod plan_file;
@@ -60,6 +61,7 @@ pub use family::{Dims, Family, Function, FunctionId, Reservation};
 pub use family_paths::Step;
 pub use fold::{MAX_CONSTANT, ReadConstant};
 pub use inputs::{InputError, Shaped, match_inputs};
+pub use name::Name;
 pub use policy::{InputPolicy, OutputPolicy, Policies};
 pub use program::{
     Arena, Buffer, BufferId, BufferKind, Contents, Copied, Declined, Direct, Dispatch, KernelId, LatePart,

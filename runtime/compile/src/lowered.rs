@@ -7,6 +7,7 @@ use bayplan_expr::Expr;
 use bayplan_graph::{ConstData, DType};
 use bayplan_shaders::{Repr, Spec};
 
+use crate::name::Name;
 use crate::size::Size;
 use crate::view::{View, elements};
 
@@ -40,7 +41,7 @@ pub(crate) enum Origin {
 /// A contiguous tensor with storage of its own.
 #[derive(Clone, Debug)]
 pub(crate) struct Tensor {
-    pub(crate) name: String,
+    pub(crate) name: Name,
     pub(crate) dtype: DType,
     pub(crate) repr: Repr,
     pub(crate) shape: Vec<Size>,
@@ -77,8 +78,8 @@ pub(crate) struct Operation {
     pub(crate) why: Option<Arc<str>>,
     /// The operator whose copy it spares: its results are written where that would put them.
     pub(crate) spares: Option<Arc<str>>,
-    pub(crate) source_node: String,
-    pub(crate) source_op: String,
+    pub(crate) source_node: Name,
+    pub(crate) source_op: Name,
 }
 
 /// All of it, in an order in which it can run.

@@ -65,7 +65,7 @@ fn between(
     let (dtype, repr) = (read.dtype, lowered.tensor(read.tensor).repr);
     let id = TensorId(lowered.tensors.len() as u32);
     lowered.tensors.push(Tensor {
-        name: format!("{}{SUFFIX}", lowered.tensor(operation.output).name),
+        name: format!("{}{SUFFIX}", lowered.tensor(operation.output).name).into(),
         dtype,
         repr,
         shape: shape.to_vec(),

@@ -9,6 +9,7 @@ use bayplan_graph::{ConstData, DType, FileRef};
 use bayplan_plan::Plan;
 use bayplan_shaders::{Access, Kernel, Spec, Target};
 
+use crate::name::Name;
 use crate::policy::{InputPolicy, OutputPolicy};
 
 /// A storage of the plan, by its index in [`Program::buffers`].
@@ -93,7 +94,7 @@ impl BufferKind {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Buffer {
     /// Name of the value that gave it its size.
-    pub name: String,
+    pub name: Name,
     /// What it is for.
     pub kind: BufferKind,
     /// Element type of that value.
@@ -118,7 +119,7 @@ pub struct Buffer {
     /// is not made use of are not listed.
     pub late: Vec<LatePart>,
     /// Names of values that live in it after the first, by an in-place result or a view.
-    pub aliases: Vec<String>,
+    pub aliases: Arc<[Name]>,
 }
 
 /// Bytes of a buffer that nothing touches before a dispatch: until then they are not the buffer's.
@@ -174,7 +175,7 @@ impl Buffer {
             bytes.end += guard;
         }
         let piece = |(number, (bytes, first)): (usize, (Range<u64>, u32))| Piece {
-            name: if number == 0 { self.name.clone() } else { format!("{}[{number}]", self.name) },
+            name: if number == 0 { self.name.to_string() } else { format!("{}[{number}]", self.name) },
             offset: self.offset.saturating_add(bytes.start),
             size: bytes.end - bytes.start,
             // Later pieces begin where the bytes before them end.
@@ -217,11 +218,11 @@ pub struct Dispatch {
     /// Whether everything before must be finished and visible first.
     pub barrier_before: bool,
     /// Name of the first value it makes.
-    pub name: String,
+    pub name: Name,
     /// Name of the model's node it came from; of the first, if several were fused.
-    pub source_node: String,
+    pub source_node: Name,
     /// Operator types it came from, joined by `+` where several were fused.
-    pub source_op: String,
+    pub source_op: Name,
     /// Arithmetic operations.
     pub flops: u64,
     /// Bytes read and written, each window counted once.

@@ -177,9 +177,9 @@ fn op_record(program: &Program, index: &RecordIndex, dispatch: &Dispatch) -> OpR
         list
     };
     OpRecord {
-        name: dispatch.name.clone(),
-        source_node: dispatch.source_node.clone(),
-        source_op: dispatch.source_op.clone(),
+        name: dispatch.name.to_string(),
+        source_node: dispatch.source_node.to_string(),
+        source_op: dispatch.source_op.to_string(),
         kernel: program
             .kernels
             .get(dispatch.kernel.0 as usize)

@@ -18,7 +18,7 @@ fn check(name: &str, load: &[&str], run: &[&str], build: impl Fn(&mut Builder)) 
     build(&mut builder);
     let program = program(&builder.graph, &Target::generic(), way(true, true)).expect(name);
     let ops = |stage: &bayplan_compile::Stage| {
-        stage.dispatches.iter().map(|dispatch| dispatch.source_op.clone()).collect::<Vec<_>>()
+        stage.dispatches.iter().map(|dispatch| dispatch.source_op.to_string()).collect::<Vec<_>>()
     };
     assert_eq!(
         (ops(&program.load), ops(&program.run)),

@@ -28,7 +28,7 @@ fn check(name: &str, before: &[&str], after: &[&str], build: impl Fn(&mut Builde
     let dispatches = |simplify| {
         let options = Options { simplify, ..way(true, true) };
         let program = program(&builder.graph, &Target::generic(), options).expect(name);
-        program.run.dispatches.iter().map(|dispatch| dispatch.source_op.clone()).collect::<Vec<_>>()
+        program.run.dispatches.iter().map(|dispatch| dispatch.source_op.to_string()).collect::<Vec<_>>()
     };
     assert_eq!((dispatches(false), dispatches(true)), (owned(before), owned(after)), "{name}");
     results(&builder, 1e-5).unwrap_or_else(|e| panic!("{name}: {e}"));

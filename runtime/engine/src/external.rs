@@ -38,7 +38,7 @@ impl Placement {
                 Ok((&place.buffer, place.offset + (window.offset - planned.offset)))
             }
             _ => {
-                let name = planned.map_or_else(String::new, |planned| planned.name.clone());
+                let name = planned.map_or_else(String::new, |planned| planned.name.to_string());
                 let why = "no memory was given for it";
                 Err(bayplan_vulkan::Error::InvalidRange { name, why }.into())
             }

@@ -29,7 +29,7 @@ pub(crate) struct Checker<'a> {
 impl Checker<'_> {
     /// The dispatch, for messages.
     pub(crate) fn place(&self) -> Place {
-        Place { phase: self.phase, index: self.index, name: self.dispatch.name.clone() }
+        Place { phase: self.phase, index: self.index, name: self.dispatch.name.to_string() }
     }
 
     /// Checks every window and every element read.
@@ -67,7 +67,7 @@ impl Checker<'_> {
 
     fn buffer_name(&self, window: &Window) -> String {
         let buffer = self.program.buffers.get(window.buffer.0 as usize);
-        buffer.map_or_else(|| format!("buffer {}", window.buffer.0), |buffer| buffer.name.clone())
+        buffer.map_or_else(|| format!("buffer {}", window.buffer.0), |buffer| buffer.name.to_string())
     }
 
     fn wrong(&self, window: &Window, problem: String) -> HostError {

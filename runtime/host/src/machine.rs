@@ -301,7 +301,7 @@ impl Machine {
         match self.memory.changed(arena, live.map(bytes_of)) {
             Some(byte) => {
                 let name = stage(&self.program, phase).dispatches.get(index).map(|own| own.name.clone());
-                let place = Some(Place { phase, index, name: name.unwrap_or_default() });
+                let place = Some(Place { phase, index, name: name.unwrap_or_default().to_string() });
                 Err(HostError::Overrun { place, arena: arena.name(), byte })
             }
             None => Ok(()),

@@ -104,7 +104,7 @@ fn shortened_lives_are_refused_by_name() {
         }
         let mut broken = program.clone();
         broken.buffers[index].lifespan.end -= 1;
-        let (name, at) = (buffer.name.clone(), buffer.lifespan.end as usize - 1);
+        let (name, at) = (buffer.name.to_string(), buffer.lifespan.end as usize - 1);
         match run(&builder, broken) {
             Err(HostError::Window { place, buffer, .. }) => assert_eq!((place.index, buffer), (at, name)),
             other => panic!("{name}: {other:?}"),

@@ -148,7 +148,7 @@ fn tensor(lowered: &mut Lowered, fixed: &mut Vec<bool>, of: TensorId, shape: Vec
     let id = TensorId(lowered.tensors.len() as u32);
     let (of, count) = (lowered.tensor(of), elements(&shape));
     let tensor = Tensor {
-        name: format!("{}.columns", of.name),
+        name: format!("{}.columns", of.name).into(),
         shape,
         elements_expr: count.expr(),
         origin: Origin::Computed,

@@ -166,7 +166,7 @@ impl Place<'_> {
     }
 
     fn name(&self, of: TensorId) -> String {
-        self.lowered.tensor(of).name.clone()
+        self.lowered.tensor(of).name.to_string()
     }
 
     fn whole(&self, dtype: DType) -> View {

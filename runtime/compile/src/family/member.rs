@@ -19,7 +19,7 @@ use bayplan_plan::Effort;
 use bayplan_shaders::Kernel;
 
 use super::{Dims, Function, Reservation, same_weights};
-use crate::cell::{Cell, Phase, Purpose, Source};
+use crate::cell::{self, Cell, Phase, Purpose, Source};
 use crate::error::CompileError;
 use crate::family_paths::Routes;
 use crate::paths::Role;
@@ -255,6 +255,23 @@ impl Member {
         Ok(Source { graph, symbolic, scope: &self.scope, reference: point, dims })
     }
 
+    /// Liveness and plan at a shape, all of whose dims are given, with no other shape's plan; `turn` is called as they begin
+    /// and when they are done.
+    pub(super) fn liveness_and_plan(
+        &self,
+        dims: &Bindings,
+        purpose: Purpose<'_>,
+        turn: &mut dyn FnMut(),
+    ) -> Result<(), CompileError> {
+        let Some((symbolic, _)) = &self.graph else {
+            return Err(CompileError::Bind(format!("`{}` was compiled elsewhere", self.name)));
+        };
+        let graph = &symbolic.bind(dims).map_err(|e| CompileError::Bind(e.to_string()))?;
+        let (scope, reference) = (&Scope::new(), &Bindings::new());
+        let source = Source { graph, symbolic, scope, reference, dims };
+        self.with_options(purpose, |purpose| cell::liveness_and_plan(source, purpose, turn))
+    }
+
     /// Forgets what was compiled.
     pub(super) fn forget(&self) {
         self.cells.lock().unwrap_or_else(PoisonError::into_inner).clear();
@@ -321,7 +338,7 @@ impl Member {
             let own = |buffer: &&Buffer| buffer.arena == Arena::Activations && buffer.within.is_none();
             let placed = cell.first.buffers.iter().filter(own);
             let buffers = placed.map(|buffer| PlannedBuffer {
-                name: buffer.name.clone(),
+                name: buffer.name.to_string(),
                 kind: buffer.kind.name().to_string(),
             });
             let when: Vec<Condition> = cell.guards().iter().map(Guard::condition).collect();

@@ -48,7 +48,8 @@ impl<'a> Lowerer<'a> {
             return Ok(view.clone());
         }
         let packed = self.fresh(w.dtype, vec![packing.elements.into()])?;
-        self.out.tensors[packed.tensor.index()].name = format!("{}.packed", self.out.tensor(w.tensor).name);
+        self.out.tensors[packed.tensor.index()].name =
+            format!("{}.packed", self.out.tensor(w.tensor).name).into();
         if packing.zero_fill {
             let (shape, chain) = (vec![packing.elements.into()], elementwise::constant(w.dtype, 0));
             let fill = ElementwiseSpec { shape, chain, in_place: None };
@@ -87,7 +88,7 @@ impl<'a> Lowerer<'a> {
         let whole = view.elements().surely_eq(source.elements());
         let elements_expr = if whole { source.elements_expr.clone() } else { view.elements().expr() };
         let tensor = Tensor {
-            name: format!("{}{COPY}", source.name),
+            name: format!("{}{COPY}", source.name).into(),
             dtype: view.dtype,
             repr: source.repr,
             shape: view.shape.clone(),

@@ -188,7 +188,7 @@ impl<'a> Lowerer<'a> {
             match self.view(id) {
                 Ok(view) => {
                     let tensor = self.output(&view);
-                    self.out.tensors[tensor.index()].name = name.to_string();
+                    self.out.tensors[tensor.index()].name = name.to_string().into();
                     self.out.outputs.push(tensor);
                 }
                 Err(reason) => refused.push(Refused::new(&name, "graph output", reason)),
@@ -265,7 +265,14 @@ impl<'a> Lowerer<'a> {
         let id = TensorId(self.out.tensors.len() as u32);
         let given = matches!(origin, Origin::Input | Origin::Contents(_));
         self.fixed.push(!given && shape.iter().all(|size| size.known().is_some()));
-        self.out.tensors.push(Tensor { name, dtype, repr, shape: shape.clone(), elements_expr, origin });
+        self.out.tensors.push(Tensor {
+            name: name.into(),
+            dtype,
+            repr,
+            shape: shape.clone(),
+            elements_expr,
+            origin,
+        });
         Ok(View::whole(id, dtype, shape))
     }
 
@@ -419,8 +426,8 @@ impl<'a> Lowerer<'a> {
             partial,
             why: None,
             spares: None,
-            source_node,
-            source_op,
+            source_node: source_node.into(),
+            source_op: source_op.into(),
         });
     }
 

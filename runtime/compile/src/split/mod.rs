@@ -395,7 +395,7 @@ impl Splitter<'_> {
         let id = TensorId(self.lowered.tensors.len() as u32);
         let of_tensor = self.lowered.tensor(of);
         let tensor = Tensor {
-            name: format!("{}{suffix}", of_tensor.name),
+            name: format!("{}{suffix}", of_tensor.name).into(),
             dtype: of_tensor.dtype,
             repr: of_tensor.repr,
             shape: shape.clone(),

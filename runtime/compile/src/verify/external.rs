@@ -32,7 +32,7 @@ pub(super) fn check(program: &Program) -> Result<(), Violation> {
 
 fn violation(program: &Program, place: Place, port: &Port, problem: String) -> Violation {
     let buffer = program.buffers.get(port.window.buffer.0 as usize);
-    Violation { place, buffer: buffer.map(|buffer| buffer.name.clone()), problem }
+    Violation { place, buffer: buffer.map(|buffer| buffer.name.to_string()), problem }
 }
 
 /// No two of the buffers share bytes: what they are bound to are different ranges of memory.
@@ -43,7 +43,7 @@ fn apart(program: &Program) -> Result<(), Violation> {
     match all.windows(2).find(|pair| pair[1].offset - pair[0].offset < pair[0].size) {
         Some(pair) => Err(Violation {
             place: Place::Buffers,
-            buffer: Some(pair[1].name.clone()),
+            buffer: Some(pair[1].name.to_string()),
             problem: format!("its bytes in the external arena are those of {} too", pair[0].name),
         }),
         None => Ok(()),

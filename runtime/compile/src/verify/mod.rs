@@ -46,7 +46,7 @@ pub fn verify(program: &Program) -> Result<(), Violation> {
     for buffer in &program.buffers {
         placed(program, buffer).map_err(|problem| Violation {
             place: Place::Buffers,
-            buffer: Some(buffer.name.clone()),
+            buffer: Some(buffer.name.to_string()),
             problem,
         })?;
     }
@@ -179,7 +179,7 @@ impl Walk<'_> {
 
     fn violation(&self, place: Place, window: &Window, problem: String) -> Violation {
         let buffer = self.program.buffers.get(window.buffer.0 as usize);
-        Violation { place, buffer: buffer.map(|buffer| buffer.name.clone()), problem }
+        Violation { place, buffer: buffer.map(|buffer| buffer.name.to_string()), problem }
     }
 
     fn upload(&mut self, upload: &Upload, at: Who) -> Result<(), Violation> {
@@ -251,8 +251,8 @@ impl Walk<'_> {
 
     fn dispatch(&mut self, index: usize, dispatch: &Dispatch) -> Result<(), Violation> {
         let place = || match self.stage {
-            Stage::Load => Place::Load(index, dispatch.name.clone()),
-            Stage::Run => Place::Run(index, dispatch.name.clone()),
+            Stage::Load => Place::Load(index, dispatch.name.to_string()),
+            Stage::Run => Place::Run(index, dispatch.name.to_string()),
         };
         let place = place();
         self.fits(dispatch).map_err(|problem| Violation { place: place.clone(), buffer: None, problem })?;
