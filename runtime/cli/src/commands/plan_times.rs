@@ -48,14 +48,17 @@ impl Times {
     /// # Errors
     /// The shape has no program.
     pub(super) fn of(family: &Family, function: FunctionId, point: &Bindings) -> Result<Self, CompileError> {
-        let (mut plans, mut shapes, mut buffers) = (Vec::new(), Vec::new(), 0);
+        // The first finds nothing in the processor's caches.
+        let (_, buffers) = measured(family, function, point)?;
+        let mut shapes = Vec::new();
+        for _ in 0..RUNS {
+            shapes.push(measured(family, function, point)?.0);
+        }
+        let mut plans = Vec::new();
         for _ in 0..RUNS {
             let mut turns = Vec::new();
             family.liveness_and_plan(function, point, &mut || turns.push(now()))?;
             plans.extend(turns.windows(2).map(|turn| turn[1].saturating_sub(turn[0])));
-            let (spent, made) = measured(family, function, point)?;
-            shapes.push(spent);
-            buffers = made;
         }
         let of = |index: usize| median(shapes.iter().map(|spent| spent[index]).collect());
         let all = median(shapes.iter().map(|spent| spent[..5].iter().sum()).collect());
