@@ -19,7 +19,7 @@ use crate::error::EngineError;
 use crate::instruments::{Instruments, Places};
 use crate::load::{copy, load};
 use crate::outputs::tensor;
-use crate::params::Params;
+use crate::params::{Params, Room};
 use crate::ports::write_contents;
 use crate::transfer::{CHUNK, Transfer, finish};
 
@@ -70,7 +70,7 @@ impl Inspection {
             arenas.allocate(vulkan, arena, &program.blocks[arena.index()])?;
         }
         let (needed, align) = (program.params.len() as u64, program.target.uniform_alignment);
-        let mut params = Params::new(vulkan, align, 1, needed)?;
+        let mut params = Params::new(vulkan, align, &Room::Known(1), needed)?;
         let mapped = arenas.buffers().chain([params.buffer()]).all(|buffer| buffer.mapped().is_some());
         let transfer = Transfer::new(vulkan, mapped, CHUNK)?;
         let given = params.buffer().size();

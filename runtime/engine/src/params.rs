@@ -1,7 +1,7 @@
 //! The parameters of all shapes that are at hand, in one buffer.
 
-use bayplan_compile::Program;
 use bayplan_compile::pool::{Pool, Slot};
+use bayplan_compile::{Family, Program};
 use bayplan_vulkan::{Buffer, Device, Location};
 
 use crate::error::EngineError;
@@ -16,13 +16,43 @@ pub(crate) struct Params {
     pool: Pool,
 }
 
+/// Whose parameters there is room for at a time.
+pub(crate) enum Room {
+    /// So many shapes, of which these are all.
+    Known(usize),
+    /// So many of more shapes than are known.
+    Among(usize),
+}
+
+impl Room {
+    /// That of a family's shapes, of which `shapes` are at hand at a time.
+    pub(crate) fn of(family: &Family, shapes: usize) -> Self {
+        let shapes = shapes.max(1);
+        if family.functions().all(|(function, _)| family.is_static(function)) {
+            Self::Known(family.functions().count().min(shapes))
+        } else {
+            Self::Among(shapes)
+        }
+    }
+
+    /// Bytes for parameters of which the largest known have so many: a shape that is not known may have a quarter more.
+    pub(crate) fn bytes(&self, largest: u64, align: u64) -> u64 {
+        let whole = |bytes: u64| bytes.checked_next_multiple_of(align).unwrap_or(bytes);
+        match *self {
+            Self::Known(shapes) => whole(largest).saturating_mul(shapes as u64).max(align),
+            Self::Among(shapes) => {
+                whole(largest.saturating_add(largest / 4)).saturating_mul(shapes as u64).max(LEAST)
+            }
+        }
+    }
+}
+
 impl Params {
-    /// Room for `shapes` shapes of a quarter more than the `largest` known, in bytes.
-    pub(crate) fn new(device: &Device, align: u64, shapes: usize, largest: u64) -> Result<Self, EngineError> {
-        let each = largest.saturating_add(largest / 4).checked_next_multiple_of(align).unwrap_or(largest);
-        let wanted = each.saturating_mul(shapes as u64).max(LEAST);
+    /// Room for parameters of which the `largest` known have so many bytes.
+    pub(crate) fn new(device: &Device, align: u64, room: &Room, largest: u64) -> Result<Self, EngineError> {
+        let wanted = room.bytes(largest, align);
         // Fewer shapes at a time where a device allocates less at once; never less than one.
-        let most = device.info().limits.max_memory_allocation_size.max(each);
+        let most = device.info().limits.max_memory_allocation_size.max(largest).max(align);
         let buffer = device.create_buffer("kernel parameters", wanted.min(most), Location::Device)?;
         let mut pool = Pool::new(align);
         // Cannot fail: the first block begins at 0.

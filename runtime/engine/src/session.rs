@@ -23,7 +23,7 @@ use crate::instruments::Instruments;
 use crate::options::SessionOptions;
 use crate::output_memory::OutputMemory;
 use crate::outputs::Outputs;
-use crate::params::Params;
+use crate::params::{Params, Room};
 use crate::ports::{Bound, Given};
 use crate::shape::{Shape, Shapes};
 use crate::tensor::DeviceTensor;
@@ -89,14 +89,14 @@ impl Session {
         let mut counters = Counters::default();
         let needs = prepare(device, &family, &mut counters)?;
         let bytes = |arena: Arena| reservation.arena_bytes[arena.index()];
-        let others = needs.params.saturating_mul(options.shapes as u64).saturating_add(options.outputs.bytes);
+        let (room, align) = (Room::of(&family, options.shapes), family.target().uniform_alignment);
+        let others = room.bytes(needs.params, align).saturating_add(options.outputs.bytes);
         check_heaps(device, arenas_bytes(&bytes).saturating_add(others))?;
         let mut arenas = Arenas::default();
         for arena in [Arena::Weights, Arena::Load] {
             arenas.allocate(vulkan, arena, &reservation.blocks[arena.index()])?;
         }
-        let align = family.target().uniform_alignment;
-        let mut params = Params::new(vulkan, align, options.shapes.max(1), needs.params)?;
+        let mut params = Params::new(vulkan, align, &room, needs.params)?;
         let mapped = arenas.buffers().chain([params.buffer()]).all(|buffer| buffer.mapped().is_some());
         let transfer = Arc::new(Transfer::new(vulkan, mapped, needs.transfer)?);
         load_weights(device, first, &arenas, &mut params, &transfer, weights)?;

@@ -99,10 +99,16 @@ impl<'a> Lowerer<'a> {
         self.out.tensors.push(tensor);
         let copy = View::whole(id, view.dtype, view.shape.clone());
         let asks = self.node;
-        self.node = self.mover(view.tensor).or(asks);
+        self.node = self.mover(view.tensor).or(asks).or_else(|| self.maker(self.value?));
         self.copy_into(view, &copy, Size::ZERO, false);
         self.node = asks;
         copy
+    }
+
+    /// The node that makes a value.
+    fn maker(&self, id: ValueId) -> Option<&'a Node> {
+        let ValueSource::Node { node, .. } = self.graph.value(id).source else { return None };
+        self.graph.nodes.get(node.0 as usize)
     }
 
     /// The node above the one being lowered, or above the output, that shows a tensor in another order than it lies in:
@@ -116,8 +122,7 @@ impl<'a> Lowerer<'a> {
         };
         // Each turn goes to a value that was made before.
         while let Some(id) = of {
-            let ValueSource::Node { node, .. } = self.graph.value(id).source else { return None };
-            let node = self.graph.nodes.get(node.0 as usize)?;
+            let node = self.maker(id)?;
             of = node.inputs.first().copied().filter(|&id| shows(id));
             if of.is_some() && !matches!(node.op, Op::View(_)) {
                 return Some(node);
