@@ -259,21 +259,7 @@ impl Family {
         dims: &Bindings,
         done: &mut dyn FnMut(Phase),
     ) -> Result<Program, CompileError> {
-        let member = self.member(function)?;
-        if member.routes.is_some() {
-            let name = bayplan_text::escape(&member.name);
-            let reason =
-                format!("`{name}` has Ifs: each way through them is a function, Family::next says which");
-            return Err(CompileError::Paths(reason));
-        }
-        let is_way = self.functions.iter().filter_map(|member| member.routes.as_ref());
-        let is_way =
-            is_way.map(|routes| routes.first).min().is_some_and(|first| function.0 as usize >= first);
-        let dims = match &member.graph {
-            // The model's dims; the way may have fewer.
-            Some((graph, _)) if is_way => member.whole(&family_paths::own(graph, dims))?,
-            _ => member.whole(dims)?,
-        };
+        let (member, dims) = self.whole(function, dims)?;
         if member.is_fixed() {
             return Ok(self.first.clone());
         }
@@ -300,10 +286,30 @@ impl Family {
         dims: &Bindings,
         turn: &mut dyn FnMut(),
     ) -> Result<(), CompileError> {
-        let member = self.member(function)?;
+        let (member, dims) = self.whole(function, dims)?;
         let read = |range: &ByteRange| kept(&self.constants, range);
         let purpose = Purpose { target: &self.target, options: &self.options, read: &read, weights: None };
-        member.liveness_and_plan(&member.whole(dims)?, purpose, turn)
+        member.liveness_and_plan(&dims, purpose, turn)
+    }
+
+    /// A function that has programs of its own, and all its dims.
+    fn whole(&self, function: FunctionId, dims: &Bindings) -> Result<(&Member, Bindings), CompileError> {
+        let member = self.member(function)?;
+        if member.routes.is_some() {
+            let name = bayplan_text::escape(&member.name);
+            let reason =
+                format!("`{name}` has Ifs: each way through them is a function, Family::next says which");
+            return Err(CompileError::Paths(reason));
+        }
+        let is_way = self.functions.iter().filter_map(|member| member.routes.as_ref());
+        let is_way =
+            is_way.map(|routes| routes.first).min().is_some_and(|first| function.0 as usize >= first);
+        let dims = match &member.graph {
+            // The model's dims; the way may have fewer.
+            Some((graph, _)) if is_way => member.whole(&family_paths::own(graph, dims))?,
+            _ => member.whole(dims)?,
+        };
+        Ok((member, dims))
     }
 
     /// Plans of the activations for all shapes: one for each function and each part of its box that has its own.
