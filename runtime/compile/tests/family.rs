@@ -350,3 +350,28 @@ fn functions_that_like_other_layouts_share_the_stored_one() {
         }
     }
 }
+
+/// How many windows an operation takes is one number for a compile; a shape one row larger than what they hold needs
+/// another one, also where the compile's own shape filled them to the last.
+#[test]
+fn windows_are_as_many_as_each_shape_needs() {
+    let mut b = Builder::new("rows");
+    let x = b.floats(&[2, 256]);
+    let e = b.op(Op::Unary(UnaryOp::Exp), &[x]);
+    let y = b.op(Op::Softmax { axis: 1, log: false }, &[e]);
+    b.output(y);
+    let graph = with_dims(b, &[&["n", "256"]]);
+    // Four rows at once.
+    let target = Target { max_storage_range: 4096, ..Target::generic() };
+    // What is asked for first is what later shapes are compiled beside.
+    for from in 1..=12 {
+        let family = Family::new(&graph, &bounded(&[("n", 1, 40)]), &target, &Options::default(), &no_file)
+            .expect("a family");
+        for n in (from..=40).chain(1..from) {
+            let program =
+                family.at(MODEL, &Bindings::new().with("n", n)).unwrap_or_else(|e| panic!("{n}: {e}"));
+            let parts = program.run.dispatches.len() as u64;
+            assert!(parts >= n.unsigned_abs().div_ceil(4), "{n}: {parts}");
+        }
+    }
+}

@@ -430,12 +430,12 @@ impl Splitter<'_> {
 /// is one number for all shapes, how large the last one is need not be.
 fn ranges(size: Size, step: u64) -> Option<Vec<Range<Size>>> {
     let count = size.here().div_ceil(step);
-    if count > MOST_PARTS as u64 {
+    // Comparing binds the shapes to those with as many parts: no more, and the last one not empty.
+    if count > MOST_PARTS as u64 || size > count * step || count > 0 && size <= (count - 1) * step {
         return None;
     }
-    let starts = (0..count).map(|part| Size::from(part * step)).filter(|&start| start < size);
-    let end = |start: Size| if start + step <= size { start + step } else { size };
-    Some(starts.map(|start| start..end(start)).collect())
+    let end = |part: u64| if part + 1 < count { Size::from((part + 1) * step) } else { size };
+    Some((0..count).map(|part| Size::from(part * step)..end(part)).collect())
 }
 
 /// The part of an operation that steps `range` of an axis make; where it goes is not said yet.
