@@ -129,6 +129,36 @@ fn a_table_has_what_nothing_else_covers() {
 }
 
 #[test]
+fn where_no_part_of_a_function_runs_there_are_no_bytes() {
+    let part = |low: i64, high: i64, bytes: &str| {
+        let mut part = Function::new("main", vec![term("activations", bytes)]);
+        for (left, right) in [(expr("n"), expr(&high.to_string())), (expr(&low.to_string()), expr("n"))] {
+            part.when.push(Condition { left, relation: Relation::AtMost, right });
+        }
+        part
+    };
+    let load = Function::new("load", vec![term("weights as they are stored", "64")]);
+    let mut memory = MemoryFunction {
+        weights: 1000,
+        functions: vec![part(0, 100, "10*n"), part(1_000_000, 2_000_000, "8*n"), load],
+        ..MemoryFunction::default()
+    };
+    memory.scope.declare("n", Bounds::between(0, 2_000_000)).unwrap();
+    let at = |n: i64| Bindings::new().with("n", n);
+    assert_eq!(memory.eval(&at(100)), Ok(2000));
+    assert_eq!(memory.eval(&at(101)), Err(MemoryError::NoFunction(at(101))));
+    let found = memory.solve(1_000_000, "n", &Bindings::new()).unwrap();
+    assert_eq!((found.value, found.bytes, found.next, found.all_up_to), (100, 2000, None, Some(100)));
+    let found = memory.solve(9_000_000, "n", &Bindings::new()).unwrap();
+    assert_eq!((found.value, found.all_up_to), (1_124_875, Some(100)));
+    // A row without bytes is left out of a table as one without enough is.
+    let axes = [("n".to_owned(), vec![50, 500])];
+    memory.scope.declare("m", Bounds::between(0, 7)).unwrap();
+    let rows = memory.table(1_000_000, "m", &axes, &Bindings::new()).unwrap();
+    assert_eq!(rows.iter().map(|row| row.point.get("n")).collect::<Vec<_>>(), [Some(50)]);
+}
+
+#[test]
 fn refusals_are_named() {
     let memory = decoder(true, 1);
     let nothing = memory.solve(1 << 30, "p", &at(1, 512)).unwrap_err();
@@ -217,12 +247,14 @@ fn any_condition() -> impl Strategy<Value = Condition> {
 }
 
 fn any_memory() -> impl Strategy<Value = MemoryFunction> {
-    let function = (prop::collection::vec(any_term(), 1..4), prop::collection::vec(any_condition(), 0..3));
+    let terms = prop::collection::vec(any_term(), 1..4);
+    let function =
+        (terms, prop::collection::vec(any_condition(), 0..3), prop::sample::select(vec!["f", "g"]));
     let kv = prop::option::of((1u64..9, 1u64..40));
-    (0u64..500, kv, prop::collection::vec(function, 1..3)).prop_map(|(weights, kv, functions)| {
-        let named = |(terms, when): (Vec<Expr>, Vec<Condition>)| Function {
+    (0u64..500, kv, prop::collection::vec(function, 1..5)).prop_map(|(weights, kv, functions)| {
+        let named = |(terms, when, name): (Vec<Expr>, Vec<Condition>, &str)| Function {
             when,
-            ..Function::new("f", terms.into_iter().map(|bytes| Term { name: "t".into(), bytes }).collect())
+            ..Function::new(name, terms.into_iter().map(|bytes| Term { name: "t".into(), bytes }).collect())
         };
         let mut scope = Scope::new();
         scope.declare("x", Bounds::between(-2, 60)).unwrap();
@@ -269,9 +301,10 @@ proptest! {
         let runs = |f: &&Function| f.when.iter().all(|c| c.holds(&point).unwrap());
         let values = memory.functions.iter().filter(runs).flat_map(|f| &f.terms);
         let most = values.map(|t| t.bytes.eval(&point).unwrap().max(0).unsigned_abs()).max();
+        let idle = memory.functions.iter().any(|f| !memory.functions.iter().filter(runs).any(|part| part.name == f.name));
         match memory.binding(&point) {
-            Ok(binding) => prop_assert_eq!(binding.map(|b| b.bytes), most),
-            Err(_) => prop_assert_eq!(most, None),
+            Ok(binding) => prop_assert_eq!((binding.map(|b| b.bytes), idle), (most, false)),
+            Err(_) => prop_assert!(idle),
         }
     }
 }

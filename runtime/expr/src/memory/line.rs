@@ -18,6 +18,8 @@ pub(super) struct Line<'a> {
 }
 
 struct Part {
+    /// The first part of the same function.
+    of: usize,
     when: Vec<Condition>,
     terms: Vec<Expr>,
 }
@@ -40,11 +42,13 @@ impl<'a> Line<'a> {
             let left = e.replace(&others);
             left.substitute(&Bindings::new()).map_err(MemoryError::Eval)
         };
+        let first = |name: &str| memory.functions.iter().position(|function| function.name == name);
         let part = |function: &Function| {
             let condition = |c: &Condition| {
                 Ok(Condition { left: fix(&c.left)?, relation: c.relation, right: fix(&c.right)? })
             };
             Ok(Part {
+                of: first(&function.name).unwrap_or_default(),
                 when: function.when.iter().map(condition).collect::<Result<_, MemoryError>>()?,
                 terms: function.terms.iter().map(|term| fix(&term.bytes)).collect::<Result<_, _>>()?,
             })
@@ -61,20 +65,26 @@ impl<'a> Line<'a> {
     pub(super) fn at(&self, value: i64) -> Option<i128> {
         let eval =
             |e: &Expr| e.eval_with(&|name| (name == self.free).then_some(value)).map_err(|_: Fault| ()).ok();
-        let mut arena = if self.functions.is_empty() { Some(0) } else { None };
+        let (mut arena, mut ran) = (0, Vec::new());
         for part in &self.functions {
             let mut holds = true;
             for condition in &part.when {
                 holds &= decided(condition.relation, eval(&condition.left)?, eval(&condition.right)?);
             }
             if holds {
-                arena = arena.max(Some(0));
+                ran.push(part.of);
                 for term in &part.terms {
-                    arena = arena.max(Some(eval(term)?));
+                    arena = arena.max(eval(term)?);
                 }
             }
         }
-        self.fixed.checked_add(eval(&self.kv)?)?.checked_add(arena?)
+        let bytes = self.fixed.checked_add(eval(&self.kv)?)?.checked_add(arena)?;
+        self.all(&ran).then_some(bytes)
+    }
+
+    /// Whether a part of every function is among these.
+    fn all(&self, parts: &[usize]) -> bool {
+        self.functions.iter().all(|part| parts.contains(&part.of))
     }
 
     fn scope(&self, span: Span) -> Scope {
@@ -93,20 +103,24 @@ impl<'a> Line<'a> {
         rises(&self.kv) && self.functions.iter().all(|part| constant(part) && part.terms.iter().all(rises))
     }
 
-    /// No value within the span has fewer bytes than the first, or more than the second; `None` where nothing is known.
+    /// No value within the span has fewer bytes than the first, or more than the second; `None` where nothing is known. Where
+    /// no value has a number of bytes, the first is above every budget.
     pub(super) fn range(&self, span: Span) -> (Option<i128>, Option<i128>) {
         let scope = self.scope(span);
         let kv = bounds(&self.kv, &scope);
         let (mut low, mut high) = (Some(0), Some(0));
-        let mut runs = self.functions.is_empty();
+        let (mut possible, mut certain) = (Vec::new(), Vec::new());
         for part in &self.functions {
             let truths: Vec<Option<bool>> =
                 part.when.iter().map(|condition| truth(condition, &scope)).collect();
             if truths.contains(&Some(false)) {
                 continue;
             }
+            possible.push(part.of);
             let sure = truths.iter().all(|truth| *truth == Some(true));
-            runs |= sure;
+            if sure {
+                certain.push(part.of);
+            }
             for term in &part.terms {
                 let own = bounds(term, &scope);
                 if sure {
@@ -115,10 +129,13 @@ impl<'a> Line<'a> {
                 high = high.zip(own.upper.map(i128::from)).map(|(a, b)| a.max(b));
             }
         }
+        if !self.all(&possible) {
+            return (Some(i128::MAX), None);
+        }
         let with =
             |arena: Option<i128>, kv: Option<i64>| arena.zip(kv).map(|(a, b)| self.fixed + i128::from(b) + a);
         // Where it is not sure that a function runs, there may be values without a number of bytes.
-        (with(low, kv.lower), with(high.filter(|_| runs), kv.upper))
+        (with(low, kv.lower), with(high.filter(|_| self.all(&certain)), kv.upper))
     }
 }
 

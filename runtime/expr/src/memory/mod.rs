@@ -66,7 +66,8 @@ pub struct MemoryFunction {
     pub constant: u64,
     /// The cache of keys and values that sequences keep between runs, where it stands apart from the activations.
     pub kv: Option<KvCache>,
-    /// They share one arena, which is as large as the largest of them.
+    /// They share one arena, which is as large as the largest of them. Those of one name are one function within parts of
+    /// its bounds: at a point where none of them runs, there is no number of bytes.
     pub functions: Vec<Function>,
     /// The bounds of the symbols.
     pub scope: Scope,
@@ -208,7 +209,7 @@ pub enum MemoryError {
     Scope(ScopeError),
     /// An expression has no value there.
     Eval(EvalError),
-    /// No function's conditions hold there.
+    /// Of some function, no part's conditions hold there.
     NoFunction(Bindings),
     /// The bytes do not fit in 64 bits, or those of the K/V cache are negative.
     Range(Bindings),
@@ -255,12 +256,12 @@ impl MemoryFunction {
     /// # Errors
     /// [`MemoryError`].
     pub fn binding(&self, point: &Bindings) -> Result<Option<Binding>, MemoryError> {
-        let (mut best, mut runs) = (None, self.functions.is_empty());
+        let (mut best, mut ran) = (None, Vec::new());
         for (at, function) in self.functions.iter().enumerate() {
             if !function.runs_at(point)? {
                 continue;
             }
-            runs = true;
+            ran.push(function.name.as_str());
             for (term, own) in function.terms.iter().enumerate() {
                 let value = own.bytes.eval(point).map_err(MemoryError::Eval)?;
                 let bytes = u64::try_from(value).unwrap_or(0);
@@ -269,7 +270,8 @@ impl MemoryFunction {
                 }
             }
         }
-        if runs { Ok(best) } else { Err(MemoryError::NoFunction(point.clone())) }
+        let all = self.functions.iter().all(|function| ran.contains(&function.name.as_str()));
+        if all { Ok(best) } else { Err(MemoryError::NoFunction(point.clone())) }
     }
 
     /// The term that a binding tells of.

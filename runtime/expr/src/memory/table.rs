@@ -61,8 +61,11 @@ impl MemoryFunction {
                     let point = point.with(free, solution.value);
                     rows.push(Row { point, solution });
                 }
-                // Larger values may overflow where smaller ones fit.
-                Err(error @ (SolveError::Nothing { .. } | SolveError::Memory(MemoryError::Range(_)))) => {
+                // Larger values may overflow, or have no number of bytes, where smaller ones fit.
+                Err(
+                    error @ (SolveError::Nothing { .. }
+                    | SolveError::Memory(MemoryError::Range(_) | MemoryError::NoFunction(_))),
+                ) => {
                     refused.get_or_insert(error);
                 }
                 Err(error) => return Err(error),
