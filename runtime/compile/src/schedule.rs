@@ -44,11 +44,14 @@ pub(crate) fn schedule(
     given.schedule.bound =
         if given.has_guests() { at_once(&dag).min(searched.bound) } else { searched.bound };
     let cost = |candidate: &Candidate| (candidate.peak, candidate.barriers);
-    let (before, least) = ((given.schedule.peak, given.schedule.barriers), searched.best());
-    let others = searched.candidates.iter().skip(1);
-    let chosen = others.filter(|other| pays(before, cost(other))).min_by_key(|other| cost(other));
-    if least.peak < before.0 && chosen.is_none_or(|chosen| chosen.peak > least.peak) {
-        let Candidate { name: candidate, peak, barriers, .. } = *least;
+    let before = (given.schedule.peak, given.schedule.barriers);
+    // The first candidate is the order given, of which the search may know less than the compiler.
+    let others = || searched.candidates.iter().skip(1);
+    let chosen = others().filter(|other| pays(before, cost(other))).min_by_key(|other| cost(other));
+    let passed_over =
+        |least: &&Candidate| least.peak < before.0 && chosen.is_none_or(|chosen| chosen.peak > least.peak);
+    let least = others().min_by_key(|other| cost(other)).filter(passed_over);
+    if let Some(&Candidate { name: candidate, peak, barriers, .. }) = least {
         given.schedule.declined = Some(Declined { candidate, peak, barriers });
     }
     let Some(chosen) = chosen else { return Ok(given) };

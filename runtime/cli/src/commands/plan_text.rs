@@ -47,7 +47,7 @@ pub(super) fn model_text(program: &Program, planned: &Planned, times: &Times, wh
     text += &times.text();
     text += &ports_text(program);
     text += &copies_text(program);
-    text += &order(&program.schedule);
+    text += &order(&program.schedule, program.run.plan.peak);
     text += &blocks(program);
     let witness = program.run.plan.lower_bound.witness;
     if let Some(dispatch) = program.run.dispatches.get(witness as usize) {
@@ -57,16 +57,19 @@ pub(super) fn model_text(program: &Program, planned: &Planned, times: &Times, wh
     text + &why_text(planned)
 }
 
-/// In which order operators run, where anything is to be told of it.
-fn order(schedule: &Schedule) -> String {
+/// In which order operators run, where anything is to be told of it. Of a program for many shapes, the order is chosen at
+/// one of them, which need not be the one with this peak.
+fn order(schedule: &Schedule, here: u64) -> String {
     let Schedule { candidate, given_peak, given_barriers, peak, barriers, bound, .. } = *schedule;
-    let given = counted(given_barriers as usize, "barrier", "barriers");
+    let counted = |barriers: u32| counted(barriers as usize, "barrier", "barriers");
     let least = if bound == peak { "; no order needs less" } else { "" };
+    let at = if peak == here { "" } else { ", at the shape it was chosen for" };
     let declined = schedule.declined.map_or_else(String::new, |declined| {
         format!(
-            "; {} with {} instead of {} would not be worth it",
-            Bytes(declined.peak),
-            counted(declined.barriers as usize, "barrier", "barriers"),
+            "; {} bytes and {} instead of {} bytes and {} would not be worth it{at}",
+            Count(declined.peak),
+            counted(declined.barriers),
+            Count(given_peak),
             Count(given_barriers.into())
         )
     });
@@ -76,9 +79,11 @@ fn order(schedule: &Schedule) -> String {
         Order::Search => labelled(
             "order",
             &format!(
-                "another than the model's ({candidate}), which needs {} and {given} instead of {}{least}{declined}",
-                Bytes(given_peak),
-                Count(barriers.into())
+                "another than the model's ({candidate}): {} bytes and {} instead of {} bytes and {}{at}{least}{declined}",
+                Count(peak),
+                counted(barriers),
+                Count(given_peak),
+                Count(given_barriers.into())
             ),
         ),
     }
