@@ -39,6 +39,60 @@
 //! Whoever makes an output writes it there; nothing is copied behind it. [`Owned`] and [`DeviceTensor`] can be inputs of
 //! other runs and sessions ([`Session::call`]).
 //!
+//! ```no_run
+//! use bayplan::{
+//!     DType, Device, Dims, Model, Options, OutputArena, OutputPolicy, Policies, Session, SessionOptions, Tensor,
+//! };
+//!
+//! # fn run(device: &Device, model: &Model, dims: &Dims, x: &Tensor) -> Result<(), bayplan::Error> {
+//! // All outputs are kept but `logits`, which is written into a buffer of ours.
+//! let outputs = Policies::all(OutputPolicy::Own).with("logits", OutputPolicy::Into);
+//! let family = model.family(dims, device.target(), &Options { outputs, ..Options::default() })?;
+//! let outputs = OutputArena { bytes: 64 << 20, grow: false };
+//! let options = SessionOptions { outputs, ..SessionOptions::default() };
+//! let mut session = Session::new(device, family, model.weights(), options)?;
+//!
+//! let mut logits = device.tensor(DType::F32, &[8, 50257])?;
+//! let cache = session.run_into(&[("x", x)], &mut [("logits", &mut logits)])?.take("cache");
+//! // `cache` may be held across runs, and be an input of them; dropped, its slot is free again.
+//! # drop(cache);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Prefill and decode
+//!
+//! Several functions of one model, each with bounds of its own, are one family: one copy of the weights, and one arena as
+//! large as the largest of them needs. They may be called in any order.
+//!
+//! ```no_run
+//! use bayplan::{Bounds, Device, Dims, Family, Function, Model, Options, Scope, Session, SessionOptions, Tensor};
+//!
+//! # fn run(prompt: &[(&str, &Tensor)], token: &[(&str, &Tensor)]) -> Result<(), Box<dyn std::error::Error>> {
+//! let (device, model) = (Device::host(), Model::open("decoder.onnx")?);
+//! let bounds = |list: &[(&str, i64, i64)]| -> Result<Dims, Box<dyn std::error::Error>> {
+//!     let mut scope = Scope::new();
+//!     for &(name, least, most) in list {
+//!         scope.declare(name, Bounds::between(least, most))?;
+//!     }
+//!     Ok(Dims::from(scope))
+//! };
+//! let prefill = bounds(&[("batch", 1, 2), ("seq", 1, 512), ("past", 0, 0)])?;
+//! let decode = bounds(&[("batch", 1, 2), ("seq", 1, 1), ("past", 0, 1024)])?;
+//! let functions = [
+//!     Function { name: "prefill", graph: model.graph(), dims: &prefill },
+//!     Function { name: "decode", graph: model.graph(), dims: &decode },
+//! ];
+//! let read = |range: &_| model.read(range);
+//! let family = Family::with_functions(&functions, device.target(), &Options::default(), &read)?;
+//! let (prefill, decode) = (family.function("prefill").unwrap(), family.function("decode").unwrap());
+//! let mut session = Session::new(&device, family, model.weights(), SessionOptions::default())?;
+//! session.run_function(prefill, prompt)?;
+//! session.run_function(decode, token)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Watching a session
 //!
 //! A session can record what happens; `bayplan top` shows the recording while it grows and when it is done.

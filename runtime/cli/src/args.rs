@@ -148,8 +148,8 @@ pub(crate) struct ModelOptions {
     /// default.
     #[arg(long, value_name = "INDEX|NAME|UUID|host", env = "BAYPLAN_DEVICE")]
     pub(crate) device: Option<String>,
-    /// In which order operators run: as the model has them, or, by default, in the order whose plan needs the least
-    /// memory.
+    /// In which order operators run: as the model has them, or, by default, in an order whose plan needs less memory, where
+    /// one saves enough for the barriers it adds.
     #[arg(long, value_enum)]
     pub(crate) order: Option<OperatorOrder>,
 }
@@ -159,7 +159,8 @@ pub(crate) struct ModelOptions {
 pub(crate) enum OperatorOrder {
     /// As the model has them.
     Given,
-    /// In the order whose plan needs the least memory; as the model has them where none needs less.
+    /// In the order whose plan needs the least memory; as the model has them where none saves as large a part of the memory
+    /// as it adds to the barriers.
     Search,
 }
 
@@ -265,6 +266,8 @@ pub(crate) struct FitOptions {
     #[command(flatten)]
     pub(crate) model: ModelOptions,
     /// What weights and activations may take, for instance 6GiB: also tells what fits. Exits with 1 if nothing does.
+    /// Dimensions without a bound are tried up to what their inputs leave room for, at most 4,096, the one that is solved
+    /// for up to 1,048,576.
     #[arg(long, value_name = "BYTES", value_parser = bayplan_text::parse_bytes)]
     pub(crate) budget: Option<u64>,
     /// The dimension to find the largest value of, for values of the others; by default the last without a bound.
@@ -306,7 +309,8 @@ pub(crate) enum PlanFormat {
 
 #[derive(Args, Debug)]
 pub(crate) struct ReportOptions {
-    /// A file, a folder, a process id, or the name of a run (a unique beginning is enough).
+    /// A file, a folder, a process id, the name of a model (its newest run), or the name of a run (a unique beginning is
+    /// enough).
     pub(crate) recording: String,
     #[command(flatten)]
     pub(crate) format: FormatOptions,
@@ -317,8 +321,8 @@ pub(crate) struct ReportOptions {
 
 #[derive(Args, Debug)]
 pub(crate) struct TopOptions {
-    /// Passed to the viewer, bayplan-tui: a recording (a file, a folder, a process id, or the name of a run) and the
-    /// viewer's options, which `bayplan top -- --help` lists. Without a recording, pick from the live runs.
+    /// Passed to the viewer, bayplan-tui: a recording (a file, a folder, a process id, the name of a model or
+    /// of a run) and the viewer's options, which `bayplan top -- --help` lists. Without a recording, pick from the live runs.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
     pub(crate) arguments: Vec<std::ffi::OsString>,
 }

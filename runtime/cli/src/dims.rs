@@ -33,7 +33,7 @@ pub(crate) fn known(graph: &Graph, options: &ModelOptions) -> Result<Dims, Failu
             if upper.or(lower).is_some() {
                 let name = shown(name);
                 return Err(Failure::usage(format!(
-                    "--dim gives {name} a value, so bounds of it do not apply"
+                    "--dim gives {name} a value, so --dim-max and --dim-min of it do not apply"
                 )));
             }
             continue;
@@ -152,9 +152,10 @@ pub(crate) fn without_value(missing: &[String], dims: &Bindings, equal: &[Constr
         .map(|name| quoted(&format!("{name}={}", example.get(name).unwrap_or(1))))
         .collect();
     Failure::usage(format!(
-        "the model has symbolic dimensions without a value: {}\ngive each one, for instance --dim {}",
+        "the model has symbolic dimensions without a value: {}\ngive each one, for instance --dim {}, or a bound, --dim-max {}",
         list(&missing),
-        example.join(" --dim ")
+        example.join(" --dim "),
+        missing.first().map_or_else(String::new, |name| quoted(&format!("{name}=64")))
     ))
 }
 

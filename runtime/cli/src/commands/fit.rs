@@ -9,7 +9,7 @@ use bayplan_compile::{CompileError, Dims, Family, ReadConstant};
 use bayplan_expr::{Bindings, Bounds};
 use bayplan_graph::{ByteRange, Graph};
 use bayplan_plan::memory::{MemoryFunction, Row, SolveError, steps};
-use bayplan_text::Bytes;
+use bayplan_text::{Bytes, Count};
 use serde_json::{Value, json};
 
 use super::fit_text::{crossings, fit_text};
@@ -33,8 +33,8 @@ pub(crate) struct Fitted {
     pub(crate) rows: Vec<Row>,
     /// The dimension that the rows were solved for.
     pub(crate) solved: Option<String>,
-    /// Whether anything fits.
-    pub(crate) fits: bool,
+    /// Why nothing fits; none if something does.
+    pub(crate) refused: Option<String>,
 }
 
 /// Finds what fits. Dimensions that have no upper bound get one from what the inputs alone take.
@@ -54,9 +54,8 @@ pub(crate) fn fitted(
         if !open.is_empty() {
             return Err(dims::without_value(&open, &dims.pinned, &graph.constraints));
         }
-        let (memory, fits) = (compiled(graph, dims.clone(), &open, compile)?.0.memory(), true);
-        let memory = memory.map_err(Error::from)?;
-        return Ok(Fitted { memory, budget, rows: Vec::new(), solved: None, fits });
+        let memory = compiled(graph, dims.clone(), &open, compile)?.0.memory().map_err(Error::from)?;
+        return Ok(Fitted { memory, budget, rows: Vec::new(), solved: None, refused: None });
     };
     let solved = match solve {
         Some(name) if symbols.iter().any(|own| own == name) => Some(name),
@@ -74,17 +73,17 @@ pub(crate) fn fitted(
     let memory = family.memory().map_err(Error::from)?;
     let Some(solved) = solved else {
         let needed = memory.eval(&Bindings::new()).map_err(|e| Failure::new(e.to_string()))?;
-        return Ok(Fitted { memory, budget, rows: Vec::new(), solved: None, fits: needed <= limit });
+        let refused = (needed > limit).then(|| format!("it needs {} bytes", Count(needed)));
+        return Ok(Fitted { memory, budget, rows: Vec::new(), solved: None, refused });
     };
     let axis = |name: &String| (name.clone(), steps(capped.bounds.get(name)));
     let axes: Vec<_> = symbols.iter().filter(|name| *name != solved).map(axis).collect();
-    let rows = match memory.table(limit, solved, &axes, &Bindings::new()) {
-        Ok(rows) => rows,
-        Err(SolveError::Nothing { .. }) => Vec::new(),
+    let (rows, refused) = match memory.table(limit, solved, &axes, &Bindings::new()) {
+        Ok(rows) => (rows, None),
+        Err(error @ SolveError::Nothing { .. }) => (Vec::new(), Some(error.to_string())),
         Err(e) => return Err(Failure::new(e.to_string())),
     };
-    let fits = !rows.is_empty();
-    Ok(Fitted { memory, budget, rows, solved: Some(solved.to_owned()), fits })
+    Ok(Fitted { memory, budget, rows, solved: Some(solved.to_owned()), refused })
 }
 
 /// Compiles for the largest box that the device can run: dimensions whose bounds are not the user's are halved until
@@ -130,9 +129,10 @@ pub(crate) fn first_row(
 ) -> Result<Bindings, Failure> {
     let fitted = fitted(graph, dims, None, Some(budget), compile)?;
     let Some(row) = fitted.rows.first() else {
+        let why = fitted.refused.map_or_else(String::new, |why| format!(": {why}"));
         let budget = Bytes(budget);
         return Err(Failure::new(format!(
-            "no shape fits {budget}; `bayplan fit` tells what the model needs"
+            "no shape fits {budget}{why}; `bayplan fit` tells what the model needs"
         )));
     };
     Ok(dims::complete(graph, &dims::with(dims, &row.point)))
@@ -151,7 +151,7 @@ pub(crate) fn fit(options: &FitOptions) -> Outcome {
     } else {
         out::print(&fit_text(&graph.name, &target.name, &fitted, source.note()))?;
     }
-    Ok(ExitCode::from(u8::from(!fitted.fits)))
+    Ok(ExitCode::from(u8::from(fitted.refused.is_some())))
 }
 
 /// A model, or its graph alone where its weights are not there: planning does not need them.
@@ -206,7 +206,7 @@ fn target(options: &ModelOptions) -> Result<Target, Failure> {
 }
 
 fn fit_json(model: &str, target: &str, fitted: &Fitted) -> Value {
-    let Fitted { memory, budget, rows, solved, fits } = fitted;
+    let Fitted { memory, budget, rows, solved, refused } = fitted;
     let row = |row: &Row| {
         let binds = row.solution.binding.and_then(|binding| {
             let (function, term) = memory.term(binding)?;
@@ -226,6 +226,6 @@ fn fit_json(model: &str, target: &str, fitted: &Fitted) -> Value {
         "solved": solved,
         "rows": rows.iter().map(row).collect::<Vec<_>>(),
         "crossings": crossings(memory).into_iter().map(crossing).collect::<Vec<_>>(),
-        "fits": fits,
+        "fits": refused.is_none(),
     })
 }

@@ -1,13 +1,20 @@
 //! What `bayplan fit` says to people.
 
+use bayplan_expr::Bindings;
 use bayplan_plan::memory::{Crossing, Function, MemoryFunction, Row, crossing};
 use bayplan_text::{Bytes, Count, ellipsis};
 
 use super::fit::Fitted;
-use super::plan_why::labelled;
+use super::plan_why::{WIDTH, labelled};
 
 /// Columns of a name in a line.
 const NAME: usize = 66;
+
+/// Columns of bytes in a table.
+const BYTES: usize = 8;
+
+/// Columns that the name of what binds has at least in a table.
+const LEAST_BINDING: usize = 24;
 
 /// Most rows of a table.
 const ROWS: usize = 32;
@@ -28,18 +35,38 @@ pub(super) fn fit_text(model: &str, target: &str, fitted: &Fitted, note: Option<
     }
     text += "\n";
     text += &formula(memory);
-    for (terms, place) in crossings(memory).into_iter().take(CROSSINGS) {
-        text += &labelled("equal", &format!("{} and {} where {place}", short(terms[0]), short(terms[1])));
-    }
+    text += &equal(memory);
     if fitted.budget.is_none() {
         return text;
     }
     text += "\n";
-    match &fitted.solved {
-        None => text + if fitted.fits { "it fits\n" } else { "it does not fit\n" },
-        Some(_) if fitted.rows.is_empty() => text + "nothing fits\n",
-        Some(solved) => text + &table(memory, &fitted.rows, solved),
+    match (&fitted.solved, &fitted.refused) {
+        (Some(_), Some(why)) => text + &labelled("fits", &format!("nothing: {why}")),
+        (None, Some(why)) => text + &labelled("fits", &format!("no: {why}")),
+        (Some(solved), None) => {
+            text + &table(memory, &fitted.rows, solved) + &beyond(memory, &fitted.rows, solved)
+        }
+        (None, None) => {
+            let needed = memory.eval(&Bindings::new());
+            text + &labelled(
+                "fits",
+                &needed.map_or("yes".into(), |bytes| format!("yes: it needs {} bytes", Count(bytes))),
+            )
+        }
     }
+}
+
+/// What a table is silent about: larger sizes within the bounds that no part of the function covers.
+fn beyond(memory: &MemoryFunction, rows: &[Row], solved: &str) -> String {
+    let most = memory.scope.get(solved).upper;
+    let ends = |row: &Row| row.solution.next.is_none() && most.is_some_and(|most| row.solution.value < most);
+    if !rows.iter().any(ends) {
+        return String::new();
+    }
+    labelled(
+        "",
+        "larger sizes that no part above covers are left out; `bayplan plan` with --dim tells what they need",
+    )
 }
 
 /// The function, a term to a line: what the terms are made of stands after them.
@@ -93,6 +120,24 @@ fn short(name: &str) -> String {
     ellipsis(name, 60).to_string()
 }
 
+/// The places where two terms are equal, each once, with both terms.
+fn equal(memory: &MemoryFunction) -> String {
+    let mut told: Vec<([&str; 2], String)> = Vec::new();
+    for found in crossings(memory) {
+        if told.len() < CROSSINGS && !told.contains(&found) {
+            told.push(found);
+        }
+    }
+    let mut text = String::new();
+    for ([a, b], place) in told {
+        text += &labelled("equal", &format!("where {place}"));
+        for term in [a, b] {
+            text += &labelled("", &format!("  ({})", short(term)));
+        }
+    }
+    text
+}
+
 /// Where two terms of a function are equal, where that is anywhere.
 pub(super) fn crossings(memory: &MemoryFunction) -> Vec<([&str; 2], String)> {
     let mut found = Vec::new();
@@ -108,6 +153,11 @@ pub(super) fn crossings(memory: &MemoryFunction) -> Vec<([&str; 2], String)> {
     found
 }
 
+/// The value of a dimension in a row.
+fn value(row: &Row, name: &str) -> String {
+    Count(row.point.get(name).and_then(|value| u64::try_from(value).ok()).unwrap_or(0)).to_string()
+}
+
 /// What fits, a row to a line, the dimension that was solved for last.
 fn table(memory: &MemoryFunction, rows: &[Row], solved: &str) -> String {
     let mut names: Vec<&str> =
@@ -115,21 +165,27 @@ fn table(memory: &MemoryFunction, rows: &[Row], solved: &str) -> String {
     names.retain(|name| *name != solved);
     names.push(solved);
     let heads: Vec<String> = names.iter().map(|name| ellipsis(name, 16).to_string()).collect();
-    let width = |head: &String| bayplan_text::columns(head).max(11);
+    let shown = || rows.iter().take(ROWS);
+    let column = |(name, head): (&&str, &String)| {
+        let values = shown().map(|row| value(row, name).len());
+        values.max().unwrap_or(0).max(bayplan_text::columns(head))
+    };
+    let widths: Vec<usize> = names.iter().zip(&heads).map(column).collect();
+    let used = 4 + widths.iter().map(|width| width + 2).sum::<usize>() + BYTES + 4;
+    let binding = WIDTH.saturating_sub(used).max(LEAST_BINDING);
     let mut text = String::from("fits");
-    for head in &heads {
-        text += &format!("  {head:>width$}", width = width(head));
+    for (head, width) in heads.iter().zip(&widths) {
+        text += &format!("  {head:>width$}");
     }
-    text += "         bytes  binds\n";
-    for row in rows.iter().take(ROWS) {
+    text += &format!("  {:>BYTES$}  binds\n", "bytes");
+    for row in shown() {
         text += "    ";
-        for (name, head) in names.iter().zip(&heads) {
-            let value = row.point.get(name).and_then(|value| u64::try_from(value).ok()).unwrap_or(0);
-            text += &format!("  {:>width$}", Count(value).to_string(), width = width(head));
+        for (name, width) in names.iter().zip(&widths) {
+            text += &format!("  {:>width$}", value(row, name));
         }
         let binds = row.solution.binding.and_then(|binding| memory.term(binding));
-        let binds = binds.map_or_else(String::new, |(_, term)| ellipsis(&term.name, 30).to_string());
-        text += &format!("  {:>12}  {binds}\n", Bytes(row.solution.bytes).to_string());
+        let binds = binds.map_or_else(String::new, |(_, term)| ellipsis(&term.name, binding).to_string());
+        text += &format!("  {:>BYTES$}  {binds}\n", Bytes(row.solution.bytes).to_string());
     }
     match rows.len().checked_sub(ROWS) {
         Some(more) if more > 0 => text + &format!("    and {} more rows\n", Count(more as u64)),

@@ -8,7 +8,7 @@ use super::planned::{Orders, Planned};
 use crate::out::counted;
 
 /// Columns of a line.
-const WIDTH: usize = 80;
+pub(super) const WIDTH: usize = 80;
 
 /// Columns of the label in front of a value.
 pub(super) const LABEL: usize = 13;
