@@ -6,6 +6,7 @@
 # make bench     latency against onnxruntime, interleaved
 # make bench-exports  processor time of both exports of the same networks
 # make bench-ncnn  latency and processor time against ncnn's Vulkan backend, interleaved
+# make bench-shapes  processor time of new shapes at random points, on descriptions of devices
 # make bench-plan DATA=DIR  plans of all instances (CSV) in a folder and below (ARGS=--effort high)
 # make planners  100,000 random problems against the planners of TFLite, XLA and ggml (SEEDS=A..B, STEPS=N)
 # make differential  10,000 random graphs on each driver, every dispatch against the host (SEEDS=A..B, DEVICES=NAME …)
@@ -33,7 +34,7 @@ SEEDS ?= 0..10000
 DEVICES ?= llvmpipe SwiftShader
 SHAPES ?= 10000
 
-.PHONY: help demo test test-device lint install bench bench-exports bench-ncnn bench-plan planners differential shapes references binaries fmt clean
+.PHONY: help demo test test-device lint install bench bench-exports bench-ncnn bench-shapes bench-plan planners differential shapes references binaries fmt clean
 
 help:
 	@sed -n 's/^# \(make.*\)/\1/p' Makefile
@@ -115,6 +116,9 @@ bench-ncnn: references
 		"$(NCNN_VENV)/bin/pip" install --quiet --requirement tests/python/requirements-ncnn.txt; }; } && \
 		"$(NCNN_VENV)/bin/python" tests/python/ncnn_latency.py "$(REFERENCES)" $(NCNN_MODELS) \
 			--driver "$${VK_DRIVER_FILES%%:*}" --work "$(TARGET)/ncnn" $(ARGS) -- "$(RELEASE)/latency"
+
+bench-shapes:
+	@$(CARGO) bench $(LOCKED) -p bayplan-compile --bench shapes -- $(ARGS)
 
 # Instances are not part of this repository: BENCHMARKS.md names their public origins.
 bench-plan:

@@ -28,6 +28,7 @@ files! {
     matmul "matmul.rs",
     movement "movement.rs",
     rows "rows.rs",
+    variants "variants.rs",
     wide_integers "wide_integers.rs",
 }
 
