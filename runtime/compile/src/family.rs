@@ -331,11 +331,13 @@ impl Family {
     }
 
     /// Shapes of a function that between them show what its programs need beside memory, which [`Family::reservation`] says,
-    /// and kernels ([`Family::kernels`]): a general one, corners of its box, dims of 0 and 1.
+    /// and kernels ([`Family::kernels`]): a general one, corners of its box, dims of 0 and 1, as far as the model has them.
     pub fn points(&self, function: FunctionId) -> Vec<Bindings> {
         match self.member(function) {
             Ok(member) if member.is_fixed() => vec![self.first.dims.clone()],
-            Ok(member) if member.routes.is_none() => member.points(),
+            Ok(member) if member.routes.is_none() => {
+                member.points().into_iter().filter(|dims| member.serves(dims)).collect()
+            }
             _ => Vec::new(),
         }
     }

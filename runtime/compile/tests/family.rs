@@ -2,7 +2,7 @@
 
 use bayplan_compile::{CompileError, Dims, Family, FunctionId, InputError, Options};
 use bayplan_expr::{Bindings, Bounds, Expr, Scope};
-use bayplan_graph::op::{BinaryOp, UnaryOp};
+use bayplan_graph::op::{BinaryOp, UnaryOp, ViewOp};
 use bayplan_graph::{ByteRange, DType, Graph, Op, Tensor, TensorType, ValueId};
 use bayplan_shaders::Target;
 
@@ -196,6 +196,31 @@ fn what_no_input_says_must_be_pinned() {
     assert_eq!(family.dims(MODEL, &[("v0", &tensor(6))]).expect("dims").to_string(), "m=3, n=2");
     let e = family.dims(MODEL, &[("v0", &tensor(7))]).expect_err("no multiple of 3").to_string();
     assert!(e.contains("dimension 0 of input v0 is 7, but must be m*n (m=3)"), "{e}");
+}
+
+#[test]
+fn points_are_shapes_that_the_model_takes() {
+    // Rows of two: of the general point's 13·7 elements there are none.
+    let mut b = Builder::new("halves");
+    let x = b.floats(&[8, 16]);
+    let shape = b.ints(&[-1, 2]);
+    let rows = b.op(Op::View(ViewOp::Reshape { allow_zero: false }), &[x, shape]);
+    let y = b.op(Op::Unary(UnaryOp::Exp), &[rows]);
+    b.output(y);
+    let family =
+        family(&with_dims(b, &[&["b", "n"]]), &bounded(&[("b", 0, 8), ("n", 0, 16)])).expect("a family");
+    let points = family.points(MODEL);
+    assert!(points.contains(&Bindings::new().with("b", 8).with("n", 16)), "{points:?}");
+    for point in points {
+        family.at(MODEL, &point).unwrap_or_else(|e| panic!("{point}: {e}"));
+    }
+}
+
+#[test]
+fn bounds_beyond_all_sense_are_refused() {
+    let graph = chain(&["n"], &[4]);
+    let refused = family(&graph, &bounded(&[("n", 1, i64::MAX)])).expect_err("nothing is that large");
+    assert!(matches!(refused, CompileError::Unsupported(_)), "{refused}");
 }
 
 /// Three elementwise operations on x, every one in place of the last.

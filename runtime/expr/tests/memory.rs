@@ -112,6 +112,8 @@ fn a_table_has_what_nothing_else_covers() {
     memory.scope.declare("p", Bounds::between(0, 20_000)).unwrap();
     let axes = [("b".to_owned(), steps(Bounds::between(1, 6))), ("s".to_owned(), vec![1, 512, 2048])];
     assert_eq!(axes[0].1, [1, 2, 4, 6]);
+    assert_eq!(steps(Bounds::between(0, 3)), [1, 2, 3]);
+    assert_eq!(steps(Bounds::between(0, 0)), [0], "never beyond the bounds");
     let rows = memory.table(BUDGET, "p", &axes, &Bindings::new()).unwrap();
     for row in &rows {
         let expect = memory.solve(BUDGET, "p", &row.point).unwrap();

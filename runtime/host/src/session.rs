@@ -294,6 +294,8 @@ impl Session {
             lent.extend(index.map(|index| (port.window.buffer, index)));
         }
         let external = (0..).zip(&program.buffers).filter(|(_, buffer)| buffer.arena == Arena::External);
+        // An empty buffer lies where the next one does, and needs no memory.
+        let external = external.filter(|(_, buffer)| buffer.size > 0);
         for (id, buffer) in external.map(|(id, buffer)| (BufferId(id), buffer)) {
             let of_caller =
                 lent.iter().find(|(own, _)| *own == id).and_then(|&(_, index)| outputs.get_mut(index));
@@ -305,9 +307,7 @@ impl Session {
                     Cells::poisoned(buffer.size).ok_or(HostError::Memory { arena, bytes: buffer.size })?
                 }
             };
-            if buffer.size > 0 {
-                self.machine.memory_mut().bind(buffer, cells);
-            }
+            self.machine.memory_mut().bind(buffer, cells);
         }
         Ok(())
     }
@@ -323,14 +323,17 @@ impl Session {
     ) -> Vec<Lent> {
         let memory = self.machine.memory_mut();
         let mut cells_of = |id: BufferId| {
-            let buffer = program.buffers.get(id.0 as usize)?;
+            let buffer = program.buffers.get(id.0 as usize).filter(|buffer| buffer.size > 0)?;
             memory.unbind(buffer)
         };
         let slot = |(id, lease)| (id, Arc::new(Slot { cells: cells_of(id).unwrap_or_default(), lease }));
         let slots: Vec<(BufferId, Arc<Slot>)> = owned.into_iter().map(slot).collect();
         for (port, index) in program.outputs.iter().zip(into) {
             if let Some((_, tensor)) = index.and_then(|index| outputs.get_mut(index)) {
-                tensor.put(cells_of(port.window.buffer).unwrap_or_default());
+                // What was not lent is still there.
+                if let Some(cells) = cells_of(port.window.buffer) {
+                    tensor.put(cells);
+                }
                 if done {
                     tensor.wrote(within(program, port));
                 }

@@ -5,15 +5,19 @@ use bayplan_graph::Graph;
 
 use crate::error::ImportError;
 use crate::generated::onnx::StringStringEntryProto;
+use crate::limits::MAX_ELEMENTS;
 
 const MAX: &str = "bayplan.dim_max.";
 const MIN: &str = "bayplan.dim_min.";
+
+/// What a dimension may be, as for those that a model gives as numbers.
+const DIMS: core::ops::RangeInclusive<i64> = 0..=MAX_ELEMENTS as i64;
 
 /// Narrows the bounds of the symbols of the graph's inputs by `bayplan.dim_max.NAME` and `bayplan.dim_min.NAME`, whose
 /// values are whole numbers. Other keys are not bayplan's or not known to it.
 ///
 /// # Errors
-/// [`ImportError::Metadata`]: a value that is no number, a dimension that the model does not have, or bounds that leave
+/// [`ImportError::Metadata`]: a value that is no number or too large, a dimension that the model does not have, or bounds that leave
 /// it no value.
 pub(crate) fn bounds(graph: &mut Graph, entries: &[StringStringEntryProto]) -> Result<(), ImportError> {
     for entry in entries {
@@ -25,9 +29,9 @@ pub(crate) fn bounds(graph: &mut Graph, entries: &[StringStringEntryProto]) -> R
             (None, None) => continue,
         };
         let text = entry.value.as_deref().unwrap_or_default().trim();
-        let value: i64 = text.parse().ok().filter(|&value| value >= 0).ok_or_else(|| {
+        let value: i64 = text.parse().ok().filter(|value| DIMS.contains(value)).ok_or_else(|| {
             fail(format!(
-                "its value `{}` must be a whole number of at least 0",
+                "its value `{}` must be a whole number from 0 to {MAX_ELEMENTS}",
                 bayplan_text::ellipsis(text, 60)
             ))
         })?;

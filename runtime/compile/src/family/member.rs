@@ -39,6 +39,9 @@ const MAX_CELLS: usize = 64;
 /// Where a symbol without an upper bound is looked at.
 const FAR: i64 = 128;
 
+/// No symbol is looked at beyond this and its lower bound: more elements than any kernel counts.
+const FARTHEST: i64 = 1 << 32;
+
 /// A function, kept.
 #[derive(Clone, Debug)]
 pub(super) struct Member {
@@ -421,6 +424,7 @@ impl Member {
         for (symbol, bounds) in self.scope.iter() {
             let high = bounds.upper.unwrap_or_else(|| bounds.lower.max(1).saturating_mul(FAR));
             let from = bounds.lower.max(2);
+            let high = high.min(from.max(FARTHEST));
             let free = |value: &i64| is_prime(*value) && !taken.contains(value);
             let value = (from..=high).rev().take(10_000).find(free).unwrap_or(high);
             taken.push(value);
@@ -459,5 +463,5 @@ fn spoken_of(cell: &Cell) -> Vec<(String, i64)> {
 }
 
 fn is_prime(value: i64) -> bool {
-    value >= 2 && (2..).take_while(|by| by * by <= value).all(|by| value % by != 0)
+    value >= 2 && (2..).take_while(|by| *by <= value / by).all(|by| value % by != 0)
 }

@@ -20,10 +20,11 @@ pub struct Row {
     pub solution: Solution,
 }
 
-/// Values of a symbol to make rows of: the least one that is not zero, its doubles within the bounds, and their end.
+/// Values of a symbol to make rows of: the least one that is not zero, its doubles within the bounds, and their end. Zero
+/// only where the bounds leave nothing else.
 pub fn steps(bounds: Bounds) -> Vec<i64> {
-    let least = bounds.lower.max(1);
-    let high = bounds.upper.unwrap_or(i64::MAX).max(least);
+    let high = bounds.upper.unwrap_or(i64::MAX).max(bounds.lower);
+    let least = bounds.lower.max(1).min(high);
     let mut values: Vec<i64> = core::iter::successors(Some(least), |value| value.checked_mul(2))
         .take_while(|value| *value < high)
         .collect();

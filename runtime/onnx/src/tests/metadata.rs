@@ -38,7 +38,7 @@ fn what_makes_no_sense_is_refused_by_name() {
         let message = imported(entries, &ImportOptions::default()).expect_err("it is refused");
         assert!(message.contains(entries[0].0) && message.contains(expected), "{message}");
     };
-    for value in ["many", "", "-1", "1.5", "9223372036854775808"] {
+    for value in ["many", "", "-1", "1.5", "281474976710657", "9223372036854775807", "9223372036854775808"] {
         refuse(&[("bayplan.dim_max.seq", value)], "whole number");
     }
     refuse(&[("bayplan.dim_max.length", "3")], "they have seq");
