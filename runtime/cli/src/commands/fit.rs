@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use bayplan::{Device, Error, Model, Options, Target};
 use bayplan_compile::plan_file::memory_value;
 use bayplan_compile::{CompileError, Dims, Family, ReadConstant};
-use bayplan_expr::{Bindings, Bounds};
+use bayplan_expr::{Bindings, Bounds, Scope};
 use bayplan_graph::{ByteRange, Graph};
 use bayplan_plan::memory::{MemoryFunction, Row, SolveError, steps};
 use bayplan_text::{Bytes, Count};
@@ -47,15 +47,16 @@ pub(crate) fn fitted(
     solve: Option<&str>,
     budget: Option<u64>,
     compile: (&Target, &Options, &ReadConstant<'_>),
-) -> Result<Fitted, Failure> {
+) -> Result<(Fitted, Family), Failure> {
     let symbols = dims::unpinned(graph, dims);
     let open = dims::open(graph, dims);
     let Some(limit) = budget else {
         if !open.is_empty() {
             return Err(dims::without_value(&open, &dims.pinned, &graph.constraints));
         }
-        let memory = compiled(graph, dims.clone(), &open, compile)?.0.memory().map_err(Error::from)?;
-        return Ok(Fitted { memory, budget, rows: Vec::new(), solved: None, refused: None });
+        let family = compiled(graph, dims.clone(), &open, compile)?.0;
+        let memory = family.memory().map_err(Error::from)?;
+        return Ok((Fitted { memory, budget, rows: Vec::new(), solved: None, refused: None }, family));
     };
     let solved = match solve {
         Some(name) if symbols.iter().any(|own| own == name) => Some(name),
@@ -74,7 +75,7 @@ pub(crate) fn fitted(
     let Some(solved) = solved else {
         let needed = memory.eval(&Bindings::new()).map_err(|e| Failure::new(e.to_string()))?;
         let refused = (needed > limit).then(|| format!("it needs {} bytes", Count(needed)));
-        return Ok(Fitted { memory, budget, rows: Vec::new(), solved: None, refused });
+        return Ok((Fitted { memory, budget, rows: Vec::new(), solved: None, refused }, family));
     };
     let axis = |name: &String| (name.clone(), steps(capped.bounds.get(name)));
     let axes: Vec<_> = symbols.iter().filter(|name| *name != solved).map(axis).collect();
@@ -83,7 +84,7 @@ pub(crate) fn fitted(
         Err(error @ SolveError::Nothing { .. }) => (Vec::new(), Some(error.to_string())),
         Err(e) => return Err(Failure::new(e.to_string())),
     };
-    Ok(Fitted { memory, budget, rows, solved: Some(solved.to_owned()), refused })
+    Ok((Fitted { memory, budget, rows, solved: Some(solved.to_owned()), refused }, family))
 }
 
 /// Compiles for the largest box that the device can run: dimensions whose bounds are not the user's are halved until
@@ -126,8 +127,8 @@ pub(crate) fn first_row(
     dims: &Dims,
     budget: u64,
     compile: (&Target, &Options, &ReadConstant<'_>),
-) -> Result<Bindings, Failure> {
-    let fitted = fitted(graph, dims, None, Some(budget), compile)?;
+) -> Result<(Family, Bindings), Failure> {
+    let (fitted, family) = fitted(graph, dims, None, Some(budget), compile)?;
     let Some(row) = fitted.rows.first() else {
         let why = fitted.refused.map_or_else(String::new, |why| format!(": {why}"));
         let budget = Bytes(budget);
@@ -135,7 +136,12 @@ pub(crate) fn first_row(
             "no shape fits {budget}{why}; `bayplan fit` tells what the model needs"
         )));
     };
-    Ok(dims::complete(graph, &dims::with(dims, &row.point)))
+    let mut shape = Scope::new();
+    for (symbol, value) in row.point.iter() {
+        shape.declare(symbol, Bounds::exactly(value)).map_err(|e| Failure::new(e.to_string()))?;
+    }
+    let family = family.within(&shape).map_err(Error::from)?;
+    Ok((family, dims::complete(graph, &dims::with(dims, &row.point))))
 }
 
 pub(crate) fn fit(options: &FitOptions) -> Outcome {
@@ -145,7 +151,8 @@ pub(crate) fn fit(options: &FitOptions) -> Outcome {
     let target = target(&options.model)?;
     let compile = compile_options(&options.model, bayplan::Effort::Normal);
     let read = |range: &ByteRange| source.read(range);
-    let fitted = fitted(graph, &dims, options.solve.as_deref(), options.budget, (&target, &compile, &read))?;
+    let (fitted, _) =
+        fitted(graph, &dims, options.solve.as_deref(), options.budget, (&target, &compile, &read))?;
     if options.format.is_json() {
         out::print_json(&fit_json(&graph.name, &target.name, &fitted))?;
     } else {

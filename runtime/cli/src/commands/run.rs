@@ -46,9 +46,8 @@ pub(crate) fn run(options: &RunOptions) -> Outcome {
     let device = open(&options.model)?;
     let begun = Instant::now();
     progress.stage("compiling");
-    let dims = shape(&model, &known, options, device.target())?;
-    let how = compile_options(&options.model, Effort::Normal);
-    let family = Arc::new(compile(&model, &dims, device.target(), &how)?);
+    let (family, dims) = family(&model, &known, options, device.target())?;
+    let family = Arc::new(family);
     let functions = Functions::of(&family)?;
     held(needed(functions.arena_bytes(), None), options.budget)?;
     // Before inputs as large as what does not fit are drawn.
@@ -82,26 +81,34 @@ pub(crate) fn run(options: &RunOptions) -> Outcome {
     finish(session, told)
 }
 
-/// The shape to run: values as given; without one, the upper bound; without a bound, the largest that fits the budget.
-fn shape(model: &Model, known: &Dims, options: &RunOptions, target: &Target) -> Result<Bindings, Failure> {
+/// What runs, and the shape: values as given; without one, the largest that fits the budget; without a budget, the upper
+/// bound.
+fn family(
+    model: &Model,
+    known: &Dims,
+    options: &RunOptions,
+    target: &Target,
+) -> Result<(Family, Bindings), Failure> {
     let graph = model.graph();
-    let open = dims::open(graph, known);
+    let (open, unpinned) = (dims::open(graph, known), dims::unpinned(graph, known));
+    let how = compile_options(&options.model, Effort::Normal);
     match options.budget {
-        None if !open.is_empty() => Err(dims::without_value(&open, &known.pinned, &graph.constraints)),
-        Some(budget) if !open.is_empty() => {
-            let compile = compile_options(&options.model, Effort::Normal);
+        None if !open.is_empty() => {
+            return Err(dims::without_value(&open, &known.pinned, &graph.constraints));
+        }
+        Some(budget) if !unpinned.is_empty() => {
             let read = |range: &ByteRange| model.read(range);
-            first_row(graph, known, budget, (target, &compile, &read))
+            return first_row(graph, known, budget, (target, &how, &read));
         }
-        _ => {
-            let upper = |name: String| {
-                let bounds = known.bounds.get(&name);
-                (name, bounds.upper.unwrap_or(bounds.lower))
-            };
-            let point: Bindings = dims::unpinned(graph, known).into_iter().map(upper).collect();
-            Ok(dims::complete(graph, &dims::with(known, &point)))
-        }
+        _ => {}
     }
+    let upper = |name: String| {
+        let bounds = known.bounds.get(&name);
+        (name, bounds.upper.unwrap_or(bounds.lower))
+    };
+    let point: Bindings = unpinned.into_iter().map(upper).collect();
+    let dims = dims::complete(graph, &dims::with(known, &point));
+    Ok((compile(model, &dims, target, &how)?, dims))
 }
 
 /// What there is to say of the runs.
