@@ -78,6 +78,8 @@ fn a_decoder_of_eight_billion_parameters_tells_its_own_formula() {
     let terms = memory.functions.iter().flat_map(|function| &function.terms);
     assert!(terms.map(|own| &own.bytes).any(term), "{memory}");
 
+    // The plan of all shapes replays one order of places; a compile of one shape alone may find a better one for it.
+    let mut worst = 1.0_f64;
     let mut random = Random::new(0x11a3a);
     for _ in 0..POINTS {
         let value = |(symbol, low, high): (&'static str, i64, i64)| {
@@ -87,13 +89,19 @@ fn a_decoder_of_eight_billion_parameters_tells_its_own_formula() {
         let total = point.get("past").zip(point.get("seq")).map_or(0, |(past, seq)| past + seq);
         let whole = point.clone().with("total", total);
         let fresh = compile(&graph, &whole, &target, options.clone(), &unread).expect("a program");
-        assert_eq!(arena(&memory, &point), activations(&fresh), "{point}");
         let replayed = family.at(FunctionId(0), &point).expect("a program");
-        assert_eq!(activations(&replayed), activations(&fresh), "{point}");
+        assert_eq!(arena(&memory, &point), activations(&replayed), "{point}");
+        assert!(
+            activations(&fresh) <= activations(&replayed),
+            "{point}: a larger plan for one shape than for all"
+        );
+        worst = worst.max(activations(&replayed) as f64 / activations(&fresh) as f64);
     }
+    println!("one plan for all shapes takes at most {worst:.4} of what a plan for the shape alone takes");
+    assert!(worst < 1.035, "{worst}");
 
     // Its solution is right.
-    for (batch, seq, budget) in [(1, 512, 40 << 30), (2, 256, 36 << 30), (4, 1, 48 << 30)] {
+    for (batch, seq, budget) in [(1, 512, 38 << 30), (2, 256, 36 << 30), (4, 1, 48 << 30)] {
         let others = Bindings::new().with("batch", batch).with("seq", seq);
         let found = memory.solve(budget, "past", &others).expect("a past that fits");
         let at = |past: i64| memory.eval(&others.clone().with("past", past)).expect("bytes");
