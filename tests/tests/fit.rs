@@ -81,14 +81,8 @@ fn a_decoder_of_eight_billion_parameters_tells_its_own_formula() {
     // The plan of all shapes replays one order of places; a compile of one shape alone may find a better one for it.
     let mut worst = 1.0_f64;
     let mut random = Random::new(0x11a3a);
-    for _ in 0..POINTS {
-        let value = |(symbol, low, high): (&'static str, i64, i64)| {
-            (symbol, low + random.between(0, (high - low) as u64) as i64)
-        };
-        let point: Bindings = BOX.into_iter().map(value).collect();
-        let total = point.get("past").zip(point.get("seq")).map_or(0, |(past, seq)| past + seq);
-        let whole = point.clone().with("total", total);
-        let fresh = compile(&graph, &whole, &target, options.clone(), &unread).expect("a program");
+    for point in (0..POINTS).map(|_| point(&mut random)) {
+        let fresh = fresh(&graph, &point);
         let replayed = family.at(FunctionId(0), &point).expect("a program");
         assert_eq!(arena(&memory, &point), activations(&replayed), "{point}");
         assert!(
@@ -112,6 +106,35 @@ fn a_decoder_of_eight_billion_parameters_tells_its_own_formula() {
 }
 
 /// The words of a command line on the host's own device.
+/// What is demanded of the formula, and does not hold yet.
+#[test]
+#[ignore = "one stored order of places is up to 3.06 % above the best of a single shape at about a third of these points"]
+fn the_formula_is_what_a_compile_of_each_shape_alone_takes() {
+    let graph = graph(&Decoder::LLAMA_3_8B);
+    let (target, options) = (target(), Options::default());
+    let family = Family::new(&graph, &dims(), &target, &options, &unread).expect("a family");
+    let memory = family.memory().expect("a formula");
+    let mut random = Random::new(0x11a3a);
+    for point in (0..POINTS).map(|_| point(&mut random)) {
+        assert_eq!(arena(&memory, &point), activations(&fresh(&graph, &point)), "{point}");
+    }
+}
+
+/// A random point of the box.
+fn point(random: &mut Random) -> Bindings {
+    let value = |(symbol, low, high): (&'static str, i64, i64)| {
+        (symbol, low + random.between(0, (high - low) as u64) as i64)
+    };
+    BOX.into_iter().map(value).collect()
+}
+
+/// A compile of one shape alone.
+fn fresh(graph: &Graph, point: &Bindings) -> Program {
+    let total = point.get("past").zip(point.get("seq")).map_or(0, |(past, seq)| past + seq);
+    let whole = point.clone().with("total", total);
+    compile(graph, &whole, &target(), Options::default(), &unread).expect("a program")
+}
+
 fn words<'w>(command: &[&'w str]) -> Vec<&'w str> {
     [command, &["--device", "host", "--json"]].concat()
 }
