@@ -27,6 +27,9 @@ const MAX_STEPS: u32 = 24;
 /// Larger expressions get interval arithmetic only.
 const MAX_REFINED_SIZE: u32 = 600;
 
+/// Over boxes of more symbols there is interval arithmetic only: the corner of the box costs their square.
+pub(crate) const MAX_REFINED_SYMBOLS: usize = 32;
+
 /// The bounds of an expression, both included; `None` where none is known (or it does not fit in 64 bits).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Interval {
@@ -189,7 +192,7 @@ pub(crate) fn lower(e: &Expr, region: &Region, steps: &mut u32) -> Option<i128> 
         return None;
     }
     let plain = enclose(e, region).lower;
-    if e.0.size > MAX_REFINED_SIZE {
+    if e.0.size > MAX_REFINED_SIZE || region.0.len() > MAX_REFINED_SYMBOLS {
         return plain;
     }
     let mut corner = region.clone();
@@ -226,7 +229,8 @@ fn fix(e: &Expr, region: &Region) -> Option<Expr> {
 /// Shrinks the box, as far as signs of slopes allow, to a part where the least value of `e` lies.
 pub(crate) fn descend(e: &Expr, region: &mut Region) {
     // Each round fixes a symbol, which may settle the sign of another's slope.
-    for _ in 0..region.0.len() {
+    let rounds = if region.0.len() > MAX_REFINED_SYMBOLS { 1 } else { region.0.len() };
+    for _ in 0..rounds {
         let mut changed = false;
         for i in 0..region.0.len() {
             let (name, range) = region.0[i].clone();

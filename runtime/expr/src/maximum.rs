@@ -13,11 +13,15 @@ use alloc::vec::Vec;
 use core::cmp::Ordering;
 use core::fmt;
 
-/// The most parts of the box that [`maximum`] looks at.
+/// The most parts of the box that [`maximum`] looks at; fewer where the expression is large and has many symbols.
 pub const MAX_NODES: usize = 4096;
 
 /// The most parts that a proof looks at.
 const MAX_PROOF_NODES: usize = 64;
+
+/// What looking at parts may cost in all, in units of one part of the expression for each pair of symbols; each part of
+/// the box is walked over as often to find its corner.
+const MAX_WORK: usize = 1 << 27;
 
 /// Case splits and relaxations per part.
 const STEPS: u32 = 4;
@@ -100,7 +104,7 @@ pub fn maximum(e: &Expr, scope: &Scope) -> Result<Maximum, MaximumError> {
         return Err(MaximumError::Unbounded { symbol: name.to_string() });
     }
     let mut search = Search::new(e, region);
-    let bound = search.run(MAX_NODES, &|_| false).map_err(|Overflow| overflow())?;
+    let bound = search.run(nodes(e, &search.start), &|_| false).map_err(|Overflow| overflow())?;
     let Some((attained, at)) = search.best else {
         return Err(MaximumError::Undefined(e.to_string()));
     };
@@ -111,6 +115,13 @@ pub fn maximum(e: &Expr, scope: &Scope) -> Result<Maximum, MaximumError> {
     };
     let names = search.start.0.iter().map(|(name, _)| name.to_string());
     Ok(Maximum { value, at: names.zip(at).collect(), attained, exact: exact || value == attained })
+}
+
+/// How many parts are looked at: [`MAX_NODES`], but for large expressions of many symbols.
+fn nodes(e: &Expr, region: &Region) -> usize {
+    let symbols = region.0.len().max(1);
+    let cost = (e.0.size as usize).saturating_mul(symbols).saturating_mul(symbols).max(1);
+    (MAX_WORK / cost).clamp(MAX_PROOF_NODES, MAX_NODES)
 }
 
 /// Whether the search proves `e ≤ 0` over the box.
@@ -217,7 +228,9 @@ impl<'a> Search<'a> {
     /// Shrinks a part to where its maximum lies, looks at a point in it, and bounds it. `None` if nothing is
     /// left to look for.
     fn part(&mut self, mut region: Region) -> Result<Option<Part>, Overflow> {
-        bounds::descend(&self.negated, &mut region);
+        if region.0.len() <= bounds::MAX_REFINED_SYMBOLS {
+            bounds::descend(&self.negated, &mut region);
+        }
         self.try_point(&region, &middle)?;
         if region.0.iter().all(|(_, range)| range.as_single().is_some()) {
             return Ok(None);

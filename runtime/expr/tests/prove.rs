@@ -194,6 +194,25 @@ fn a_cut_off_search_says_so_and_still_bounds() {
     assert!(most.value <= 1_000_002 * 10_006);
 }
 
+/// Hundreds of symbols, as no model has them but a file may say: bounds hold, and looking for them ends.
+#[test]
+fn expressions_of_many_symbols_are_bounded_and_no_more() {
+    let symbols: Vec<String> = (0..240).map(|number| format!("x{number}")).collect();
+    let ranges: Vec<String> = symbols.iter().map(|name| format!("{name}=0..3")).collect();
+    let (sum, within) = (symbols.join(" + "), scope(&ranges.join(" ")));
+    let most = maximum(&parse(&sum), &within).unwrap();
+    assert_eq!((most.value, most.exact), (720, true));
+    let e = parse(&format!("Max(({sum}) % 7, ({sum})//5) - Min({sum}, 100)"));
+    let simple = e.simplify(&within);
+    for value in [0, 1, 3] {
+        let point: Bindings = symbols.iter().map(|name| (name.as_str(), value)).collect();
+        let expected = e.eval(&point).unwrap();
+        assert_eq!(simple.eval(&point), Ok(expected));
+        assert!(bounds(&e, &within).contains(expected));
+        assert!(maximum(&e, &within).unwrap().value >= expected);
+    }
+}
+
 #[test]
 fn scopes_refuse() {
     let mut within = Scope::new();

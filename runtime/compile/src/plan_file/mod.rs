@@ -116,7 +116,7 @@ impl fmt::Display for PlanFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed { reason } => {
-                write!(f, "the plan file is cut off or no JSON: {reason}; make it anew")
+                write!(f, "the plan file is cut off or no JSON: {}; make it anew", quoted(reason))
             }
             Self::Foreign => {
                 f.write_str("this is no plan file of bayplan; `bayplan plan MODEL --json` writes one")
@@ -127,7 +127,9 @@ impl fmt::Display for PlanFileError {
                  wrote it, or make the plan anew"
             ),
             Self::Damaged => f.write_str("the plan file is damaged: its checksum is another; make it anew"),
-            Self::Invalid { reason } => write!(f, "the plan file is not valid: {reason}"),
+            Self::Invalid { reason } => {
+                write!(f, "the plan file is not valid: {}; make it anew", quoted(reason))
+            }
             Self::NoFunction { name } => {
                 write!(f, "the plan file has no function `{}`", bayplan_text::ellipsis(name, 60))
             }
@@ -140,6 +142,11 @@ impl fmt::Display for PlanFileError {
 }
 
 impl std::error::Error for PlanFileError {}
+
+/// A reason that may quote the file, whatever that says.
+fn quoted(reason: &str) -> impl fmt::Display {
+    bayplan_text::ellipsis(reason, 300)
+}
 
 impl PlanFile {
     /// The bytes of the arena that is enough for every shape of every function.

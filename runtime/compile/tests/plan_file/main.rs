@@ -1,6 +1,11 @@
 //! The plan file: what is written is read back, smaller bounds shrink the arena by the formula, and what is no such file
 //! is refused by name.
 
+mod fuzz;
+#[path = "../../../../tests/src/random.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the tests across rooms use more of it")]
+mod random;
+
 use bayplan_compile::plan_file::{PlanFile, PlanFileError, PlannedBuffer, PlannedOutput, ShapePlan};
 use bayplan_expr::{Bindings, Bounds, Expr, Scope};
 use bayplan_plan::memory::{Condition, MemoryFunction};
