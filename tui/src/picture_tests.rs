@@ -132,6 +132,45 @@ fn faults_are_on_the_screen() {
     }
 }
 
+/// A buffer of two pieces, as a recording has one whose upper half is used only later: `gelu` and `gelu[1]`, over a guest
+/// that lives in the upper half until `until`.
+fn with_a_guest(until: u32) -> Model {
+    let mut plan = support::by_hand();
+    let gelu = plan.buffers.iter().position(|buffer| buffer.name == "block/gelu").unwrap();
+    let (mut later, mut guest) = (plan.buffers[gelu].clone(), plan.buffers[gelu].clone());
+    (plan.buffers[gelu].size, plan.buffers[gelu].first) = (1 << 10, 5);
+    (later.name, later.offset, later.size, later.first) = ("block/gelu[1]".to_owned(), 5 << 10, 2 << 10, 7);
+    guest.name = "block/guest".to_owned();
+    (guest.offset, guest.size, guest.first, guest.last) = (5 << 10, 1 << 10, 5, until);
+    // The guest lies where the key was.
+    let first = plan.buffers.len() as u32;
+    plan.ops[7].writes.push(first);
+    plan.ops[7].reads.push(first);
+    plan.ops[5].writes.push(first + 1);
+    plan.ops[until as usize - 1].reads.push(first + 1);
+    plan.buffers.extend([later, guest]);
+    plan.validate().unwrap();
+    let windows = support::windows(&plan);
+    model(support::records(&plan, windows, 4))
+}
+
+#[test]
+fn a_guest_is_no_overlap_until_the_part_is_used() {
+    let theme = Theme { colours: Colours::None, ascii: false };
+    let [legal, illegal] = [7, 8].map(|until| {
+        let draw = |view: usize| draw(&mut Watch::of(with_a_guest(until), view), (100, 30), &theme);
+        [draw(0), draw(1)]
+    });
+    for (legal, illegal) in legal.iter().zip(&illegal) {
+        let title = |buffer: &Buffer| dump(buffer).lines().next().unwrap().to_owned();
+        assert!(!dump(legal).contains("overlap"), "{}", dump(legal));
+        assert!(title(illegal).contains("1 overlap"), "{}", dump(illegal));
+    }
+    let crosses = |buffer: &Buffer| buffer.content.iter().filter(|cell| cell.symbol() == "╳").count();
+    // The legend has one.
+    assert!(crosses(&legal[1]) < crosses(&illegal[1]), "{}", dump(&illegal[1]));
+}
+
 #[test]
 fn every_size_is_drawn() {
     let themes =

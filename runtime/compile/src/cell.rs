@@ -152,7 +152,7 @@ fn planned(
         let mut live = liveness::liveness(&mut lowered, stages, ports, reuse);
         let planned = |live: &Liveness| place(&lowered, live, &Values::default(), target, options);
         let mut placement = planned(&live)?;
-        if options.share {
+        if options.share && options.late {
             let unit = Unit {
                 granule: target.storage_granule,
                 align: target.storage_alignment,

@@ -98,6 +98,9 @@ pub struct Options {
     /// Whether buffers that never live at the same time may share bytes. Without it whatever lies in an arena at the
     /// end of a run is what each buffer held last.
     pub share: bool,
+    /// Whether buffers that share bytes may also lie in bytes that another one uses only later, where that makes the arena
+    /// smaller.
+    pub late: bool,
     /// Bytes after each buffer that belong to no window (rounded up to whole `vec4`s). A kernel that writes past its
     /// window writes there, where it can be seen.
     pub guard: u64,
@@ -117,6 +120,7 @@ impl Default for Options {
             effort: Effort::Normal,
             order: Order::default(),
             share: true,
+            late: true,
             guard: 0,
             inputs: Policies::all(InputPolicy::Planned),
             outputs: Policies::all(OutputPolicy::Borrow),

@@ -1,11 +1,14 @@
 //! Late parts: buffers that lie in bytes of another one until these are first written.
 
+mod alarms;
+mod blocks;
+#[path = "../common/mod.rs"]
 mod common;
 
 use bayplan_compile::{Arena, Buffer, Dims, Family, FunctionId, Options, Program, Window, record, verify};
 use bayplan_expr::{Bindings, Bounds, Expr, Scope};
 use bayplan_graph::op::{Keep, Op, ReduceOp, UnaryOp};
-use bayplan_graph::{DType, NoFiles, TensorType, ValueId, eval};
+use bayplan_graph::{DType, Graph, NoFiles, TensorType, ValueId, eval};
 use bayplan_shaders::Target;
 
 use common::{Builder, check_program, device, floats, program};
@@ -209,24 +212,24 @@ fn what_is_said_of_parts_is_checked() {
     );
 }
 
-/// The model for every number of columns in a box.
-fn family(lower: i64, upper: i64) -> (Builder, Family) {
-    let mut model = model(64);
-    let ValueId(x) = model.graph.inputs[0];
+/// The model's graph for any number of columns, and a box of that.
+fn bounded_graph(lower: i64, upper: i64) -> (Graph, Scope) {
+    let mut graph = model(64).graph;
+    let ValueId(x) = graph.inputs[0];
     let shape = vec![Expr::from(64), Expr::symbol("n")];
-    model.graph.values[x as usize].ty = Some(TensorType { dtype: DType::F32, shape });
-    model.graph.infer().expect("a graph that fits together");
+    graph.values[x as usize].ty = Some(TensorType { dtype: DType::F32, shape });
+    graph.infer().expect("a graph that fits together");
     let mut bounds = Scope::new();
     bounds.declare("n", Bounds::between(lower, upper)).expect("bounds");
-    let dims = Dims { bounds, ..Dims::default() };
-    let read = |_: &bayplan_graph::ByteRange| Err("no file".to_string());
-    let family = Family::new(&model.graph, &dims, device().target(), &options(), &read).expect("a family");
-    (model, family)
+    (graph, bounds)
 }
 
 #[test]
 fn one_place_serves_every_shape() {
-    let (symbolic, family) = family(1, 200);
+    let (symbolic, bounds) = bounded_graph(1, 200);
+    let dims = Dims { bounds, ..Dims::default() };
+    let read = |_: &bayplan_graph::ByteRange| Err("no file".to_string());
+    let family = Family::new(&symbolic, &dims, device().target(), &options(), &read).expect("a family");
     let reserved = family.reservation().expect("bounds").arena_bytes[0];
     let memory = family.memory().expect("a plan for all shapes");
     for n in [1, 2, 3, 16, 63, 64, 65, 150, 199, 200] {
@@ -241,7 +244,7 @@ fn one_place_serves_every_shape() {
         assert_eq!(memory.eval(&dims).expect("a value"), bytes + weights, "n = {n}");
         let alone = model(n as usize);
         let expected = eval(&alone.graph, &alone.inputs, &NoFiles).expect("a reference");
-        let graph = symbolic.graph.bind(&dims).expect("a shape");
+        let graph = symbolic.bind(&dims).expect("a shape");
         check_program(device(), &graph, program, &alone.inputs, &expected, 1e-5)
             .unwrap_or_else(|e| panic!("n = {n}: {e}"));
     }
