@@ -378,6 +378,14 @@ fn rows_and_selections() {
         let x = b.input(Tensor::from_i64(vec![3, 4], &[5, -2, 7, 1, 0, 9, -9, 3, 2, 2, 8, 6]).expect("12"));
         let narrow = b.op(Op::Cast(DType::I32), &[x]);
         let axes = b.ints(&[1]);
+        let none = b.input(Tensor::from_i64(vec![3, 0], &[]).expect("none"));
+        let bytes = b.input(Tensor::from_ints(DType::I8, vec![2, 0], &[]).expect("none"));
+        for op in [ReduceOp::Sum, ReduceOp::Prod, ReduceOp::Max, ReduceOp::Min] {
+            for empty in [none, bytes] {
+                let y = b.op(Op::Reduce(op, Keep::None), &[empty, axes]);
+                b.output(y);
+            }
+        }
         for op in [ReduceOp::Sum, ReduceOp::Max, ReduceOp::Min] {
             let y = b.op(Op::Reduce(op, Keep::Dims), &[x, axes]);
             let z = b.op(Op::Reduce(op, Keep::None), &[narrow, axes]);

@@ -73,6 +73,16 @@ impl DType {
     pub const fn is_int(self) -> bool {
         !self.is_float() && !matches!(self, Self::Bool)
     }
+
+    /// The least and the greatest value of an integer type.
+    pub const fn limits(self) -> Option<(i128, i128)> {
+        let bits = 8 * self.size();
+        match self {
+            Self::I8 | Self::I16 | Self::I32 | Self::I64 => Some((-(1 << (bits - 1)), (1 << (bits - 1)) - 1)),
+            Self::U8 | Self::U16 | Self::U32 | Self::U64 => Some((0, (1 << bits) - 1)),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for DType {

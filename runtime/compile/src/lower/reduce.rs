@@ -64,17 +64,17 @@ fn reduce(lowerer: &mut Lowerer<'_>, node: &Node, op: ReduceOp) -> Result<Vec<Vi
     Ok(vec![lowerer.emit(Spec::Reduce(spec), vec![x], dtype, out)?])
 }
 
-/// The bits of the reduction of no elements.
+/// The bits of the reduction of no elements: ONNX says them of all but the mean, which is 0 as onnxruntime has it.
 fn of_nothing(op: ReduceOp, dtype: DType) -> Result<u64, String> {
     let float = |value: f32| u64::from(value.to_bits());
-    match (op, dtype == DType::F32) {
-        (ReduceOp::Sum, _) => Ok(0),
-        (ReduceOp::Mean, false) => Ok(0),
-        (ReduceOp::Mean, true) => Ok(float(f32::NAN)),
-        (ReduceOp::Prod, true) => Ok(float(1.0)),
-        (ReduceOp::Prod, false) => Ok(1),
-        (ReduceOp::Max, true) => Ok(float(f32::NEG_INFINITY)),
-        (ReduceOp::Min, true) => Ok(float(f32::INFINITY)),
+    match (op, dtype.limits()) {
+        (ReduceOp::Sum | ReduceOp::Mean, _) => Ok(0),
+        (ReduceOp::Prod, Some(_)) => Ok(1),
+        (ReduceOp::Max, Some((least, _))) => Ok(least as u64),
+        (ReduceOp::Min, Some((_, most))) => Ok(most as u64),
+        (ReduceOp::Prod, None) if dtype == DType::F32 => Ok(float(1.0)),
+        (ReduceOp::Max, None) if dtype == DType::F32 => Ok(float(f32::NEG_INFINITY)),
+        (ReduceOp::Min, None) if dtype == DType::F32 => Ok(float(f32::INFINITY)),
         _ => Err(format!("{op:?} of no elements does not exist for {dtype}")),
     }
 }

@@ -74,9 +74,6 @@ impl Rule for Reduce {
         }
         let outs = count(shape).unwrap_or(0);
         let reduced = product(&axes.iter().map(|&a| x.shape()[a]).collect::<Vec<_>>());
-        if reduced == 0 && outs > 0 && matches!(self.op, ReduceOp::Max | ReduceOp::Min) && dtype.is_int() {
-            return Err(EvalError::Value("the maximum or minimum of no integers does not exist".to_owned()));
-        }
         let mut at = 0;
         let computed = match x.elements() {
             Elements::Float(x) => {
@@ -92,16 +89,18 @@ impl Rule for Reduce {
                     at += 1;
                 });
                 if self.op == ReduceOp::Mean {
-                    out.iter_mut().for_each(|v| *v /= reduced as f64);
+                    out.iter_mut().for_each(|v| *v /= reduced.max(1) as f64);
                 }
                 Elements::Float(out)
             }
             Elements::Int(x) => {
+                // The extremum of no integers is the type's other end, as ONNX has it.
+                let (least, most) = dtype.limits().unwrap_or_default();
                 let (start, fold): (i128, fn(i128, i128) -> i128) = match self.op {
                     ReduceOp::Sum | ReduceOp::Mean => (0, i128::wrapping_add),
                     ReduceOp::Prod => (1, i128::wrapping_mul),
-                    ReduceOp::Max => (i128::MIN, Ord::max),
-                    ReduceOp::Min => (i128::MAX, Ord::min),
+                    ReduceOp::Max => (least, Ord::max),
+                    ReduceOp::Min => (most, Ord::min),
                 };
                 let mut out = vec![start; outs];
                 walk(inputs[0].shape(), [&by], |[to]| {
@@ -145,10 +144,22 @@ mod tests {
     #[test]
     fn empty_and_refused() {
         let empty = Tensor::from_f32(vec![2, 0], &[]).unwrap();
+        let none = Tensor::from_i64(vec![2, 0], &[]).unwrap();
         let axes = |list: &[i64]| Tensor::from_i64(vec![list.len()], list).unwrap();
-        let y =
-            eval_node(&Op::Reduce(ReduceOp::Sum, Keep::None), &[&empty, &axes(&[1])], 1).unwrap().remove(0);
-        assert_eq!(y.to_f64(), [0.0, 0.0]);
+        // What onnxruntime gives.
+        let (least, most) = (i128::from(i64::MIN), i128::from(i64::MAX));
+        for (op, float, int) in [
+            (ReduceOp::Sum, 0.0, 0),
+            (ReduceOp::Mean, 0.0, 0),
+            (ReduceOp::Prod, 1.0, 1),
+            (ReduceOp::Max, f64::NEG_INFINITY, least),
+            (ReduceOp::Min, f64::INFINITY, most),
+        ] {
+            let of =
+                |x: &Tensor| eval_node(&Op::Reduce(op, Keep::None), &[x, &axes(&[1])], 1).unwrap().remove(0);
+            assert_eq!(of(&empty).to_f64(), [float; 2], "{op:?}");
+            assert_eq!(of(&none).to_ints().unwrap(), [int; 2], "{op:?}");
+        }
         let refuse = |list: &[i64], text: &str| {
             let e = eval_node(&Op::Reduce(ReduceOp::Sum, Keep::None), &[&empty, &axes(list)], 1).unwrap_err();
             assert!(e.to_string().contains(text), "{e}");

@@ -150,23 +150,17 @@ fn reduce_floats(op: ReduceOp, line: impl Iterator<Item = Scalar>) -> Option<Exa
 
 fn reduce_ints(spec: &ReduceSpec, line: impl Iterator<Item = Scalar>) -> Option<Exact> {
     let line: Vec<i128> = line.map(|v| if let Scalar::Int(v) = v { v } else { 0 }).collect();
+    let limits = spec.dtype.limits();
     let made = match spec.op {
         ReduceOp::Sum => line.iter().sum(),
         ReduceOp::Mean => line.iter().sum::<i128>() / line.len().max(1) as i128,
         ReduceOp::Prod => line.iter().fold(1, |a, v| wrapped(a * v, spec.dtype)),
         // Over nothing, the least and greatest there is.
-        ReduceOp::Max => line.iter().copied().max().unwrap_or_else(|| limits(spec).0),
-        ReduceOp::Min => line.iter().copied().min().unwrap_or_else(|| limits(spec).1),
+        ReduceOp::Max => line.iter().copied().max().or(limits.map(|(least, _)| least))?,
+        ReduceOp::Min => line.iter().copied().min().or(limits.map(|(_, most)| most))?,
         _ => return None,
     };
     Some((Scalar::Int(wrapped(made, spec.dtype)), 0.0))
-}
-
-/// The least and the greatest of a type.
-fn limits(spec: &ReduceSpec) -> (i128, i128) {
-    let bits = 8 * spec.dtype.size() as u32;
-    let signed = wrapped(-1, spec.dtype) < 0;
-    if signed { (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) } else { (0, (1 << bits) - 1) }
 }
 
 pub(super) fn softmax(spec: &SoftmaxSpec, x: &[u32]) -> Vec<Exact> {

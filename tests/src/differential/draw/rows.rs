@@ -27,10 +27,6 @@ impl Drawing {
             (false, _) => ReduceOp::Sum,
         };
         let op = if float && self.random.once_in(4) { ReduceOp::Mean } else { op };
-        // The largest of no integers does not exist.
-        if !float && shape.contains(&0) {
-            return;
-        }
         let picks = matches!(op, ReduceOp::Max | ReduceOp::Min);
         let keep = self.random.pick(&[Keep::Dims, Keep::None]);
         let list = if self.random.once_in(3) {
