@@ -121,6 +121,12 @@ fn violated(
     a: &Result<i64, EvalError>,
     b: &Result<i64, EvalError>,
 ) -> fmt::Result {
+    if let (Constraint { a: dim, b: least, .. }, Ok(size)) = (constraint, a)
+        && *least == dim.max(0)
+    {
+        let node = bayplan_text::escape(&constraint.node);
+        return write!(f, "node `{node}` would make a dimension of {dim}, which is {size}");
+    }
     let rank = |e: &Expr| match (e.as_symbol(), e.as_const()) {
         (Some(_), _) => 0,
         (None, None) => 1,

@@ -4,7 +4,7 @@ use core::fmt;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use bayplan_expr::Expr;
+use bayplan_expr::{Expr, Scope};
 
 use crate::eval::apply;
 use crate::op::truth;
@@ -288,7 +288,10 @@ fn infer_node(
     let rule = node.op.rule();
     let names = node.outputs.iter().filter_map(|id| Some(graph.values.get(id.0 as usize)?.name.clone()));
     let mut ctx = Context::new(&operands, node.outputs.len(), &graph.symbols).named(names.collect());
-    let outputs = rule.infer(&mut ctx).and_then(|outputs| check(outputs, node.outputs.len()));
+    let outputs = rule
+        .infer(&mut ctx)
+        .and_then(|outputs| check(outputs, node.outputs.len()))
+        .and_then(|outputs| sized(outputs, &graph.symbols, &mut ctx.assumed));
     for (a, b, broadcast) in ctx.assumed {
         if constraints.len() >= MAX_CONSTRAINTS {
             return Err(InferError::Constraints { node: node.name.clone() });
@@ -351,6 +354,27 @@ pub(crate) fn check(outputs: Vec<Inferred>, wanted: usize) -> Result<Vec<Inferre
                     .to_owned(),
             ));
         }
+    }
+    Ok(outputs)
+}
+
+/// A dimension that may come out negative, as what is left of an axis after some of it, is taken as no smaller than 0 and
+/// assumed to be what it says: shapes of which that is not true are refused when the symbols get values.
+fn sized(
+    mut outputs: Vec<Inferred>,
+    scope: &Scope,
+    assumed: &mut Vec<(Expr, Expr, bool)>,
+) -> Result<Vec<Inferred>, ShapeError> {
+    let zero = dims::int(0);
+    for dim in outputs.iter_mut().flat_map(|output| &mut output.ty.shape) {
+        if dims::le(scope, &zero, dim) {
+            continue;
+        }
+        if dims::lt(scope, dim, &zero) {
+            return Err(ShapeError::Invalid(format!("a dimension would be {dim}, which is negative")));
+        }
+        let size = dim.max(&zero);
+        assumed.push((std::mem::replace(dim, size.clone()), size, false));
     }
     Ok(outputs)
 }

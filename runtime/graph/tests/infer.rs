@@ -2,7 +2,7 @@
 
 mod common;
 
-use bayplan_expr::Bounds;
+use bayplan_expr::{Bindings, Bounds};
 use bayplan_graph::op::{BinaryOp, Keep, Pads, PoolKind, ReduceOp, UnaryOp, ViewOp, Window};
 use bayplan_graph::{DType, Op, Tensor};
 use common::Build;
@@ -144,6 +144,33 @@ fn what_cannot_be_proved_is_assumed_once() {
     let constraints: Vec<String> =
         b.0.constraints.iter().map(|c| format!("{} = {} by {}", c.a, c.b, c.node)).collect();
     assert_eq!(constraints, ["past + seq = total by n0"]);
+}
+
+/// What may be less than nothing is taken as no less, and assumed to be what it says; bounds may prove that.
+#[test]
+fn no_dimension_is_negative() {
+    let split = |bounds: Bounds| {
+        let mut b = Build::default();
+        b.0.symbols.declare("n", bounds).unwrap();
+        let (x, shape) = (b.input(DType::F32, &["n"]), b.ints(&[2]));
+        let (dim, two) = (b.node(SHAPE, &[x]), shape);
+        let rest = b.node(Op::Binary(BinaryOp::Sub), &[dim, two]);
+        let sizes = b.node(Op::Concat { axis: 0 }, &[two, rest]);
+        let pieces = b.many(Op::Split { axis: 0 }, &[x, sizes], 2);
+        (b.infer(pieces[1]), b.0)
+    };
+    let (rest, graph) = split(Bounds::DIM);
+    assert_eq!(rest, "f32[Max(0, n - 2)]");
+    let assumed: Vec<String> = graph.constraints.iter().map(|c| format!("{} = {}", c.a, c.b)).collect();
+    assert_eq!(assumed, ["n - 2 = Max(0, n - 2)"]);
+    let at = |n: i64| Bindings::new().with("n", n);
+    assert_eq!(graph.check_constraints(&at(2)), Ok(()));
+    let refusal = graph.check_constraints(&at(1)).unwrap_err().to_string();
+    assert_eq!(refusal, "node `n3` would make a dimension of n - 2, which is -1");
+    let (rest, graph) = split(Bounds::at_least(2));
+    assert_eq!((rest.as_str(), graph.constraints.len()), ("f32[n - 2]", 0));
+    let (refused, _) = split(Bounds::between(0, 1));
+    assert!(refused.contains("n - 2, which is negative"), "{refused}");
 }
 
 /// A dimension that cannot be equal to the other may still be 1.

@@ -152,10 +152,13 @@ fn equal_pieces(c: &mut Call<'_, '_>, x: ValueId, axis: i64, pieces: usize) -> R
         sizes[pieces - 1] = last;
         return c.ints(&sizes);
     }
-    // The same on a symbolic dimension: ⌈dim / n⌉ n−1 times, then the rest.
+    // The same on a symbolic dimension: ⌈dim / n⌉ n−1 times, then the rest, or what must make up the whole.
     let dim = c.emit(Op::Shape { start: at as i64, end: Some(at as i64 + 1) }, &[x])?;
     let sum = c.with(BinaryOp::Add, dim, (n - 1) as f64)?;
     let size = c.with(BinaryOp::Div, sum, n as f64)?;
+    if c.opset() < 18 {
+        return c.join(&vec![size; pieces]);
+    }
     let before = c.with(BinaryOp::Mul, size, (n - 1) as f64)?;
     let last = c.binary(BinaryOp::Sub, dim, before)?;
     let mut list = vec![size; pieces];
