@@ -59,6 +59,28 @@ def reductions(rng):
     return made, [{"x": floats(rng, 2, n)} for n in (0, 1, 7, 0, 9)]
 
 
+def spread(rng):
+    """Dimensions that are equal, or one of them 1."""
+    nodes = [node("Exp", "x", "e"), node("Add", "e y", "z"), node("Tanh", "z", "t"), node("Mul", "t w", "u")]
+    made = model(nodes, {"x": ["b", "n"], "y": ["b", "m"], "w": ["k"]}, "ezu", b=3, n=9, m=12, k=9)
+    sizes = [(3, 3, 3), (3, 1, 3), (1, 3, 1), (1, 1, 1), (9, 9, 1), (9, 1, 9), (1, 12, 1), (0, 1, 1), (1, 1, 9), (9, 9, 9)]
+    return made, [{"x": floats(rng, 2, n), "y": floats(rng, 2, m), "w": floats(rng, k)} for n, m, k in sizes]
+
+
+def known(rng):
+    """A dimension that is a number of the model's, or 1."""
+    made = model([node("Exp", "x", "e"), node("Mul", "e c", "y")], {"x": ["b", "n"]}, "y", [("c", floats(rng, 5))], b=3, n=9)
+    return made, [{"x": floats(rng, 2, n)} for n in (5, 1, 5)]
+
+
+def mask(rng):
+    """A mask as long as past and new tokens together, or one for all."""
+    nodes = [node("Concat", "x y", "both", axis=1), node("Add", "both mask", "z"), node("Softmax", "z", "s", axis=1)]
+    made = model(nodes, {"x": ["b", "past"], "y": ["b", "seq"], "mask": ["total"]}, "s", b=3, past=5, seq=4, total=9)
+    sizes = [(2, 3, 5), (2, 3, 1), (0, 1, 1), (1, 0, 7), (0, 1, 9), (5, 4, 9)]
+    return made, [{"x": floats(rng, 2, p), "y": floats(rng, 2, s), "mask": floats(rng, t)} for p, s, t in sizes]
+
+
 def floats(rng, *shape):
     return rng.standard_normal(shape).astype(np.float32)
 
@@ -67,7 +89,7 @@ def main():
     import onnxruntime
 
     folder = pathlib.Path(sys.argv[1])
-    for make in (pieces, halves, window, reductions):
+    for make in (pieces, halves, window, reductions, spread, known, mask):
         built, asked = make(np.random.default_rng(11))
         own = folder / make.__name__
         own.mkdir()

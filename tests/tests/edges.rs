@@ -60,6 +60,10 @@ fn right(outputs: &Outputs<'_>, case: &Case, name: &str) {
     }
 }
 
+fn ones(shape: &[usize]) -> Tensor {
+    Tensor::from_f32(shape.to_vec(), &vec![1.0; shape.iter().product()]).expect("a tensor")
+}
+
 /// Runs all cases in one session, and between them inputs x of these shapes, which are refused for this reason.
 fn check(backend: Backend, name: &str, refused: &[(&[usize], &str)]) {
     let mut session = open(backend, name);
@@ -67,11 +71,20 @@ fn check(backend: Backend, name: &str, refused: &[(&[usize], &str)]) {
         let inputs = session::inputs(&case);
         right(&session::run(&mut session, &inputs), &case, name);
         for (shape, expected) in refused {
-            let x = Tensor::from_f32(shape.to_vec(), &vec![1.0; shape.iter().product()]).expect("a tensor");
+            let x = ones(shape);
             let refusal = session.run(&[("x", &x)]).map(|_| ()).expect_err("it is refused").to_string();
             assert!(refusal.contains(expected), "{name} {shape:?}: {refusal}");
         }
     }
+}
+
+/// Neither equal nor 1.
+fn unequal(backend: Backend) {
+    let mut session = open(backend, "spread");
+    let [x, y, w] = [&[2, 3][..], &[2, 4], &[3]].map(ones);
+    let refusal =
+        session.run(&[("x", &x), ("y", &y), ("w", &w)]).map(|_| ()).expect_err("3 and 4").to_string();
+    assert_eq!(refusal, "dimension 1 of input y is 4, but must be k = 3 or 1 (k=3), as node mul needs it");
 }
 
 bayplan_tests::on_every_backend! {
@@ -83,5 +96,9 @@ bayplan_tests::on_every_backend! {
     /// Before they could be smaller, pieces had to be equal.
     halves => |on| check(on, "halves", &[(&[2, 5], "node `split` needs it to be 2*((n + 1)//2), which is 6")]);
     window => |on| check(on, "window", &[(&[2, 2, 1], "node `maxpool` would make a dimension of n - 2, which is -1")]);
+    spread => |on| check(on, "spread", &[]);
+    unequal => unequal;
+    known => |on| check(on, "known", &[(&[2, 4], "dimension 1 of input x is 4, but must be 5 or 1, as node mul needs it")]);
+    mask => |on| check(on, "mask", &[]);
     reductions => |on| check(on, "reductions", &[(&[4, 3], "the dim b is 4")]);
 }

@@ -79,6 +79,11 @@ pub enum CompileError {
         /// The shape.
         dims: Bindings,
     },
+    /// A shape whose dims broadcast against each other needs more than was reserved for shapes where they are equal.
+    Spread {
+        /// The shape.
+        dims: Bindings,
+    },
     /// Ifs whose conditions follow from data: which of their bodies runs is not known before.
     Branches {
         /// The model.
@@ -171,6 +176,11 @@ impl fmt::Display for CompileError {
                 f,
                 "at {dims} the program needs more memory than was reserved; this is a defect of bayplan, please report \
                  it with the model"
+            ),
+            Self::Spread { dims } => write!(
+                f,
+                "at {dims} dims that else are equal broadcast against each other, and the program needs more memory than \
+                 was reserved; give the dims that are 1 a value (--dim NAME=1)"
             ),
             Self::Plan(reason) => write!(f, "the buffers cannot be planned: {reason}"),
             Self::Verify(reason) => write!(

@@ -2,6 +2,7 @@
 
 mod member;
 mod reserve;
+mod spread;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -121,14 +122,15 @@ impl Family {
             keep_constants(function.graph, read, &mut constants)?;
             let mut member = Member::new(function, None)?;
             let paths = Paths::new(function.graph)?;
+            member.foresee();
             if paths.functions().first().is_some_and(|first| first.graph != *function.graph) {
                 let first = functions.len() + ways.len();
                 for way in paths.functions() {
                     let dims = family_paths::dims_of(way, function.dims)?;
-                    ways.push(Member::new(
-                        &Function { name: &way.name, graph: &way.graph, dims: &dims },
-                        Some(way.role),
-                    )?);
+                    let function = Function { name: &way.name, graph: &way.graph, dims: &dims };
+                    let way = Member::new(&function, Some(way.role))?;
+                    way.foresee();
+                    ways.push(way);
                 }
                 member.routes = Some(Routes { paths, first });
             }
@@ -162,7 +164,9 @@ impl Family {
         let read = |range: &ByteRange| kept(&self.constants, range);
         let (target, options, weights) = (&self.target, &self.options, self.weights.as_ref());
         let purpose = Purpose { target, options, read: &read, weights };
-        let mut own = within.functions.iter().filter(|member| member.routes.is_none() && !member.is_fixed());
+        let own = within.functions.iter().filter(|member| member.routes.is_none() && !member.is_fixed());
+        let spreads: Vec<Arc<Member>> = own.clone().flat_map(Member::spreads).collect();
+        let mut own = own.chain(spreads.iter().map(|spread| &**spread));
         if let Some(member) = own.next() {
             if let Some(dims) = member.points().into_iter().find(|dims| member.serves(dims)) {
                 within.first = member.program(&dims, purpose, &mut |_| {})?;
@@ -235,7 +239,8 @@ impl Family {
             return Err(InputError::NoFunction { number: function.0, functions: self.functions.len() });
         };
         match &member.graph {
-            Some((graph, open)) => family_dims::dims(graph, member.known(open), inputs),
+            Some((graph, open)) => family_dims::dims(graph, member.known(open), inputs)
+                .or_else(|e| member.spread_dims(inputs).ok_or(e)),
             None => match_shapes(&self.first.inputs, inputs).map(|_| self.first.dims.clone()),
         }
     }
@@ -270,7 +275,10 @@ impl Family {
             return Err(CompileError::Weights { function: member.name.clone(), dims });
         }
         match &self.reserved {
-            Ok(reserved) if !reserved.holds(&program) => Err(CompileError::Reserved { dims }),
+            Ok(reserved) if !reserved.holds(&program) => match member.spread(&dims) {
+                Some(_) => Err(CompileError::Spread { dims }),
+                None => Err(CompileError::Reserved { dims }),
+            },
             _ => Ok(program),
         }
     }
@@ -336,7 +344,12 @@ impl Family {
         match self.member(function) {
             Ok(member) if member.is_fixed() => vec![self.first.dims.clone()],
             Ok(member) if member.routes.is_none() => {
-                member.points().into_iter().filter(|dims| member.serves(dims)).collect()
+                let spreads = member.spreads();
+                let own = |member: &Member| {
+                    let points = member.points().into_iter();
+                    points.filter(|dims| member.serves(dims)).collect::<Vec<Bindings>>()
+                };
+                own(member).into_iter().chain(spreads.iter().flat_map(|spread| own(spread))).collect()
             }
             _ => Vec::new(),
         }
@@ -393,7 +406,11 @@ struct Explored {
 
 /// Compiles what all functions need, with the same weights in all of it: those of the only compile, or the union of all.
 fn explored(members: &[Member], purpose: Purpose<'_>) -> Result<(Explored, Option<Weights>), CompileError> {
-    let members: Vec<&Member> = members.iter().filter(|member| member.routes.is_none()).collect();
+    let own = members.iter().filter(|member| member.routes.is_none());
+    let mut spreads: Vec<Arc<Member>> = own.clone().flat_map(Member::spreads).collect();
+    // What cannot run where dims broadcast may still where they are equal.
+    spreads.retain(|spread| spread.load(&spread.general(), purpose, &mut Weights::default()).is_ok());
+    let members: Vec<&Member> = own.chain(spreads.iter().map(|spread| &**spread)).collect();
     let mut points: Vec<(&Member, Bindings)> =
         members.iter().map(|&member| (member, member.general())).collect();
     let mut tries = 0;

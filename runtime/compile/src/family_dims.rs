@@ -35,14 +35,7 @@ pub(crate) fn dims(
     known: Known<'_>,
     inputs: &[GivenShape<'_>],
 ) -> Result<Bindings, InputError> {
-    let sizes = sizes(graph, inputs)?;
-    let mut found = known.pinned.clone();
-    for pass in [Pass::Symbols, Pass::Expressions, Pass::Compare] {
-        while sizes
-            .iter()
-            .try_fold(false, |any, size| Ok(size.take(pass, &mut found, known.scope)? || any))?
-        {}
-    }
+    let mut found = given(graph, known.pinned, known.scope, inputs)?;
     for tie in known.ties {
         let is = tie.is.eval(&found);
         match (found.get(&tie.symbol), is) {
@@ -57,6 +50,24 @@ pub(crate) fn dims(
         return Err(InputError::Undetermined { dims: open.into_iter().collect() });
     }
     fits(graph, known.open, &found).map_err(|reason| InputError::Constraint { reason })?;
+    Ok(found)
+}
+
+/// The dims that the shapes of these inputs say, each within its bounds in `scope`.
+///
+/// # Errors
+/// As [`dims`], but for dims that must be equal.
+pub(crate) fn given(
+    graph: &Graph,
+    pinned: &Bindings,
+    scope: &Scope,
+    inputs: &[GivenShape<'_>],
+) -> Result<Bindings, InputError> {
+    let sizes = sizes(graph, inputs)?;
+    let mut found = pinned.clone();
+    for pass in [Pass::Symbols, Pass::Expressions, Pass::Compare] {
+        while sizes.iter().try_fold(false, |any, size| Ok(size.take(pass, &mut found, scope)? || any))? {}
+    }
     Ok(found)
 }
 
@@ -92,7 +103,8 @@ fn untied(tie: &Tie, value: Option<i64>, is: Option<i64>, graph: &Graph, found: 
     let (Some((name, axis)), Some(actual)) = (place, value) else {
         return InputError::Undetermined { dims: vec![tie.symbol.clone()] };
     };
-    InputError::Mismatch { name, axis, declared: tie.is.to_string(), expected: is, actual, dims }
+    let (declared, tie) = (tie.is.to_string(), Some(Box::new(tie.clone())));
+    InputError::Mismatch { name, axis, declared, expected: is, actual, dims, tie }
 }
 
 /// The symbols that no input's shape determines.
@@ -189,6 +201,7 @@ impl Size<'_> {
             expected: self.declared.eval(found).ok(),
             actual: self.given,
             dims: found.iter().filter(|(name, _)| symbols.contains(name)).collect(),
+            tie: None,
         }
     }
 

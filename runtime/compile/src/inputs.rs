@@ -3,7 +3,7 @@
 use core::fmt;
 
 use bayplan_expr::Bindings;
-use bayplan_graph::{DType, Tensor};
+use bayplan_graph::{DType, Tensor, Tie};
 use bayplan_text::escape;
 
 use crate::program::Port;
@@ -75,6 +75,8 @@ pub enum InputError {
         actual: i64,
         /// The dims that it follows from, as far as they are known.
         dims: Bindings,
+        /// Why it must be that, where the model declares it to be something else.
+        tie: Option<Box<Tie>>,
     },
     /// Dims that the shapes of the inputs do not determine.
     Undetermined {
@@ -130,13 +132,22 @@ impl fmt::Display for InputError {
                 write!(f, "the dim {dim} is {value} in input {input}, but it must be at least {bound}; ")?;
                 f.write_str("give a larger input")
             }
-            Self::Mismatch { name, axis, declared, expected, actual, dims } => {
+            Self::Mismatch { name, axis, declared, expected, actual, dims, tie } => {
                 write!(f, "dimension {axis} of input {} is {actual}, but must be {declared}", escape(name))?;
                 match expected {
                     Some(expected) if *declared != expected.to_string() => write!(f, " = {expected}")?,
                     _ => {}
                 }
-                if dims.is_empty() { Ok(()) } else { write!(f, " ({dims})") }
+                if tie.as_ref().is_some_and(|tie| tie.broadcast) && *expected != Some(1) {
+                    f.write_str(" or 1")?;
+                }
+                if !dims.is_empty() {
+                    write!(f, " ({dims})")?;
+                }
+                match tie {
+                    Some(tie) => write!(f, ", as node {} needs it", escape(&tie.node)),
+                    None => Ok(()),
+                }
             }
             Self::Undetermined { dims } => {
                 let list = dims.iter().map(|dim| escape(dim).to_string()).collect::<Vec<_>>().join(", ");

@@ -93,7 +93,7 @@ fn what_does_not_fit_is_named() {
     check([&[3, 12], &[2, 12], &[7]], "dimension 0 of input v1 is 2, but must be batch = 3 (batch=3)");
     check(
         [&[3, 12], &[3, 13], &[7]],
-        "dimension 1 of input v1 is 13, but must be past + seq = 12 (past=7, seq=5)",
+        "dimension 1 of input v1 is 13, but must be past + seq = 12 or 1 (past=7, seq=5), as node n1 needs it",
     );
     let tensor = Tensor::zeros(DType::F32, vec![1]).expect("a tensor");
     let e = family.dims(MODEL, &[("v2", &tensor)]).expect_err("inputs are missing").to_string();

@@ -242,6 +242,36 @@ fn pinned_values_that_cannot_be_are_named() {
     assert_eq!(one.value(one.outputs[1]).ty.as_ref().unwrap().to_string(), "f32[1, batch*past + batch*seq]");
 }
 
+/// Where a value makes one of two dimensions 1, the other is its own, and so is what was found with the two taken as equal.
+#[test]
+fn pinned_ones_broadcast() {
+    let mut b = Build::default();
+    let [x, y] = [&["n"], &["m"]].map(|dims| b.input(DType::F32, dims));
+    let sum = b.node(Op::Binary(BinaryOp::Add), &[x, y]);
+    let w = b.input(DType::F32, &["k", "2"]);
+    let product = b.node(Op::MatMul, &[sum, w]);
+    b.output(sum);
+    b.output(product);
+    b.0.infer().unwrap();
+    let graph = b.0;
+    let ties = |pinned: &[(&str, i64)]| -> Vec<String> {
+        graph.ties(&bindings(pinned)).iter().map(|tie| format!("{} = {}", tie.symbol, tie.is)).collect()
+    };
+    assert_eq!(ties(&[]), ["n = k", "m = k"]);
+    assert_eq!(ties(&[("m", 1)]), ["n = k"]);
+    assert_eq!(ties(&[("n", 1)]), ["m = k"]);
+    let sizes = |pinned: &[(&str, i64)]| {
+        let graph = graph.pin(&bindings(pinned), &Scope::new()).unwrap();
+        let shapes = [graph.inputs[0], graph.inputs[1], graph.outputs[0]];
+        shapes.map(|id| graph.value(id).ty.as_ref().unwrap().to_string())
+    };
+    assert_eq!(sizes(&[]), ["f32[k]", "f32[k]", "f32[k]"]);
+    assert_eq!(sizes(&[("m", 1)]), ["f32[k]", "f32[1]", "f32[k]"]);
+    assert_eq!(sizes(&[("n", 1)]), ["f32[1]", "f32[k]", "f32[k]"]);
+    let message = graph.pin(&bindings(&[("n", 1), ("m", 3), ("k", 4)]), &Scope::new()).unwrap_err();
+    assert!(message.to_string().contains("node `n1` (MatMul) of f32[3], f32[4, 2]"), "{message}");
+}
+
 /// A Squeeze without axes, over x `f32[n, 1, m]`.
 fn squeezed() -> Build {
     let mut b = Build::default();

@@ -138,15 +138,32 @@ fn numbers(count: usize) -> Tensor {
 }
 
 #[test]
-fn dims_that_broadcast_must_be_equal_unless_they_are_pinned() {
+fn dims_that_broadcast_are_equal_or_one() {
     // A symbol that follows from another one, and two expressions of which neither does.
     let cases = [
-        (["n", "m"], [3, 3], [1, 4], "dimension 0 of input v0 is 1, but must be m = 4 (m=4)"),
-        (["n", "m"], [3, 3], [4, 1], "dimension 0 of input v0 is 4, but must be m = 1 (m=1)"),
-        (["n + 1", "2*m"], [4, 4], [1, 4], "to broadcast, a dim must be known to be 1 beforehand"),
-        (["n + 1", "2*m"], [4, 4], [5, 4], "n + 1 is 5"),
+        (
+            ["n", "m"],
+            [3, 3],
+            [1, 4],
+            [2, 4],
+            "input v0 is 2, but must be m = 4 or 1 (m=4), as node n1 needs it",
+        ),
+        (
+            ["n", "m"],
+            [3, 3],
+            [4, 1],
+            [4, 3],
+            "input v0 is 4, but must be m = 3 or 1 (m=3), as node n1 needs it",
+        ),
+        (
+            ["n + 1", "2*m"],
+            [4, 4],
+            [1, 4],
+            [5, 4],
+            "n + 1 is 5, but node `n1` needs it to be 2*m, which is 4",
+        ),
     ];
-    for (dims, good, bad, says) in cases {
+    for (dims, good, spread, bad, says) in cases {
         let graph = sums(dims);
         let mut scope = Scope::new();
         for symbol in graph.free_symbols() {
@@ -157,16 +174,24 @@ fn dims_that_broadcast_must_be_equal_unless_they_are_pinned() {
         let store = Store::open("", &graph).expect("no files");
         let mut session =
             Session::new(family.expect("a family"), &store, SessionOptions::default()).expect("a session");
-        let tensors = good.map(numbers);
-        let given = [("v0", &tensors[0]), ("v1", &tensors[1])];
-        let first: Vec<Tensor> = read(&session.run(&given).expect("a run"));
-        let counted = session.counters();
-        let others = bad.map(numbers);
-        let refused = session.run(&[("v0", &others[0]), ("v1", &others[1])]).map(drop);
-        let message = refused.expect_err("not equal").to_string();
+        let mut run = |sizes: [usize; 2]| {
+            let [x, y] = sizes.map(numbers);
+            let outputs = session.run(&[("v0", &x), ("v1", &y)]).map(|outputs| read(&outputs));
+            (outputs, session.counters(), session.runs())
+        };
+        for sizes in [good, spread, good] {
+            let sum = run(sizes).0.expect("a run").remove(0).to_f32().expect("floats");
+            let at = |size: usize, i: usize| if size == 1 { 0.0 } else { i as f32 / 8.0 };
+            let length = sizes[0].max(sizes[1]);
+            let expected: Vec<f32> = (0..length).map(|i| at(sizes[0], i).exp() + at(sizes[1], i)).collect();
+            assert_eq!(sum, expected, "{dims:?} {sizes:?}");
+        }
+        let (before, counted, runs) = run(good);
+        let (refused, after, still) = run(bad);
+        let message = refused.expect_err("neither equal nor 1").to_string();
         assert!(message.contains(says), "{dims:?}: {message}");
-        assert_eq!((session.counters(), session.runs()), (counted, 1), "nothing was begun");
-        assert_eq!(read(&session.run(&given).expect("it goes on")), first);
+        assert_eq!((after, still), (counted, runs), "nothing was begun");
+        assert_eq!(run(good).0.expect("it goes on"), before.expect("a run"));
     }
 }
 

@@ -55,11 +55,15 @@ pub(super) struct Member {
     limits: Scope,
     /// Symbols that follow from others, as the graph needs two dimensions equal.
     ties: Vec<Tie>,
+    /// Bounds of all symbols without values as they were given.
+    pub(super) declared: Scope,
     cells: Arc<Mutex<Vec<Arc<Cell>>>>,
+    /// The function where dims broadcast against each other.
+    pub(super) spreads: Arc<Mutex<Vec<Arc<Self>>>>,
     /// The ways through its Ifs, if it has any: then it has no program of its own.
     pub(super) routes: Option<Routes>,
     /// What it is for, if it is part of a way through Ifs.
-    role: Option<Role>,
+    pub(super) role: Option<Role>,
 }
 
 impl Member {
@@ -85,9 +89,24 @@ impl Member {
             let both = graph.symbols.get(symbol).intersect(dims.bounds.get(symbol));
             limits.declare(symbol, both).map_err(|e| CompileError::Bind(e.to_string()))?;
         }
-        let (name, pinned, scope) = (name.to_string(), dims.pinned.clone(), open.symbols.clone());
-        let graph = Some((graph.clone(), open));
-        Ok(Self { name, graph, pinned, scope, limits, ties, cells: Arc::default(), routes: None, role })
+        let mut declared = Scope::new();
+        for symbol in free.iter().filter(|symbol| dims.pinned.get(symbol).is_none()) {
+            let both = graph.symbols.get(symbol).intersect(dims.bounds.get(symbol));
+            declared.declare(symbol, both).map_err(|e| CompileError::Bind(e.to_string()))?;
+        }
+        Ok(Self {
+            name: name.to_string(),
+            pinned: dims.pinned.clone(),
+            scope: open.symbols.clone(),
+            graph: Some((graph.clone(), open)),
+            limits,
+            ties,
+            declared,
+            cells: Arc::default(),
+            spreads: Arc::default(),
+            routes: None,
+            role,
+        })
     }
 
     /// The only function of a family of one program.
@@ -99,7 +118,9 @@ impl Member {
             scope: Scope::new(),
             limits: Scope::new(),
             ties: Vec::new(),
+            declared: Scope::new(),
             cells: Arc::default(),
+            spreads: Arc::default(),
             routes: None,
             role: None,
         }
@@ -108,14 +129,15 @@ impl Member {
     /// The same within smaller bounds, with the compiles that serve part of them.
     pub(super) fn within(&self, bounds: &Scope) -> Result<Self, CompileError> {
         let Some((graph, _)) = &self.graph else { return Ok(self.clone()) };
-        let bounds = self.limits.within(bounds).map_err(|e| CompileError::Bind(e.to_string()))?;
-        let dims = Dims { pinned: self.pinned.clone(), bounds };
+        let both = self.declared.within(bounds).map_err(|e| CompileError::Bind(e.to_string()))?;
+        let dims = Dims { pinned: self.pinned.clone(), bounds: both };
         let own = Self::new(&Function { name: &self.name, graph, dims: &dims }, self.role)?;
         let cells: Vec<Arc<Cell>> = self
             .cells()
             .iter()
             .filter_map(|cell| cell.within(&own.scope).transpose())
             .collect::<Result<_, _>>()?;
+        own.take_spreads(self, bounds);
         Ok(Self { cells: Arc::new(Mutex::new(cells)), routes: self.routes.clone(), ..own })
     }
 
@@ -126,7 +148,7 @@ impl Member {
 
     /// How many compiles it has.
     pub(super) fn compiles(&self) -> usize {
-        self.cells().len()
+        self.cells().len() + self.spreads().iter().map(|spread| spread.cells().len()).sum::<usize>()
     }
 
     /// Whether it is a program made elsewhere.
@@ -160,9 +182,12 @@ impl Member {
             };
         }
         let whole = self.completed(whole);
+        if self.spread(&whole).is_some() {
+            return Ok(whole);
+        }
         self.limits.check(&whole).map_err(|e| CompileError::Bind(e.to_string()))?;
         match self.ties.iter().find(|tie| whole.get(&tie.symbol).map(Ok) != Some(tie.is.eval(&whole))) {
-            Some(Tie { symbol, is, node }) => {
+            Some(Tie { symbol, is, node, .. }) => {
                 let [symbol, node] = [symbol, &**node].map(bayplan_text::escape);
                 Err(CompileError::Bind(format!(
                     "at {whole} `{symbol}` is not {is}, as node `{node}` needs it"
@@ -170,6 +195,17 @@ impl Member {
             }
             None => Ok(whole),
         }
+    }
+
+    /// Whether a shape is one of the function's own: within its bounds, and what it takes as equal is.
+    pub(super) fn is_own(&self, dims: &Bindings) -> bool {
+        let has = |(symbol, value): (&str, i64)| dims.get(symbol) == Some(value);
+        let fits = |(graph, open): &(Graph, Graph)| family_dims::fits(graph, open, dims).is_ok();
+        let tied = |tie: &Tie| dims.get(&tie.symbol).map(Ok) == Some(tie.is.eval(dims));
+        self.pinned.iter().all(has)
+            && self.limits.check(dims).is_ok()
+            && self.ties.iter().all(tied)
+            && self.graph.as_ref().is_some_and(fits)
     }
 
     /// A point with the symbols that follow from its own.
@@ -192,6 +228,9 @@ impl Member {
         let Some((graph, open)) = &self.graph else {
             return Err(CompileError::Bind(format!("`{}` was compiled for one shape", self.name)));
         };
+        if let Some(spread) = self.spread(dims) {
+            return spread.program(dims, purpose, done);
+        }
         family_dims::fits(graph, open, dims).map_err(CompileError::Bind)?;
         let point = self.point(dims)?;
         for cell in self.cells() {
@@ -329,8 +368,7 @@ impl Member {
 
     /// Whether a point comes up: it lies within the bounds, and nothing that the graph needs excludes it.
     pub(super) fn serves(&self, dims: &Bindings) -> bool {
-        let fits = |(graph, open): &(Graph, Graph)| family_dims::fits(graph, open, dims).is_ok();
-        self.whole(dims).is_ok() && self.graph.as_ref().is_some_and(fits)
+        self.is_own(&self.completed(dims.clone()))
     }
 
     /// The plans of its cells, with the conditions under which each is what runs.
@@ -409,7 +447,8 @@ impl Member {
     pub(super) fn kernels(&self) -> Vec<Arc<Kernel>> {
         let admits = |point: &Bindings| self.serves(&self.dims_at(point));
         let (mut known, mut kernels) = (HashSet::new(), Vec::new());
-        for kernel in self.cells().iter().flat_map(|cell| cell.kernels(&admits)) {
+        let own = self.cells().into_iter().flat_map(|cell| cell.kernels(&admits));
+        for kernel in own.chain(self.spreads().iter().flat_map(|spread| spread.kernels())) {
             if known.insert(kernel.clone()) {
                 kernels.push(kernel);
             }

@@ -6,6 +6,7 @@
 //!   ids [4, seq]       mask [4, past + seq]  past [4, past]          left: past, seq
 //! ```
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bayplan_expr::{Bindings, Bounds, Expr, Scope, bounds};
@@ -22,6 +23,8 @@ pub struct Tie {
     pub is: Expr,
     /// Name of the node that needs it to be that.
     pub node: Arc<str>,
+    /// Whether it may also be 1, to broadcast: then the graph is another one ([`Graph::constraints_at`]).
+    pub broadcast: bool,
 }
 
 impl Graph {
@@ -36,7 +39,8 @@ impl Graph {
     pub fn pin(&self, pinned: &Bindings, bounds: &Scope) -> Result<Self, BindError> {
         self.check_known(pinned)?;
         self.check_bounds(pinned)?;
-        let ties = self.ties(pinned);
+        let constraints = self.constraints_at(pinned);
+        let ties = ties(&constraints, pinned);
         let symbols = self.independent(pinned, &ties, bounds)?;
         let replaced = |e: &Expr| {
             let value = |name: &str| {
@@ -45,19 +49,12 @@ impl Graph {
             };
             e.replace(&value).simplify(&symbols)
         };
-        let mut graph = self.clone();
-        for value in &mut graph.values {
-            value.contents = None;
-            if let ValueSource::Node { .. } = value.source {
-                value.ty = None;
-            } else if let Some(TensorType { shape, .. }) = &mut value.ty {
-                for dim in shape {
-                    *dim = replaced(dim);
-                    refuse_negative(dim, &symbols, &value.name)?;
-                }
-            }
+        let mut graph = self.given(&replaced);
+        for value in &graph.values {
+            let dims = value.ty.iter().flat_map(|ty| &ty.shape);
+            dims.into_iter().try_for_each(|dim| refuse_negative(dim, &symbols, &value.name))?;
         }
-        for constraint in &self.constraints {
+        for constraint in constraints.iter() {
             possible(constraint, &replaced(&constraint.a), &replaced(&constraint.b))?;
         }
         graph.symbols = symbols;
@@ -69,27 +66,41 @@ impl Graph {
     }
 
     /// Symbols that follow from others: where the graph needs a dimension that is a symbol alone equal to another
-    /// dimension, the symbol is that. Two dimensions that may also broadcast are taken as equal here; where one of them is
-    /// to be 1, that symbol must be in `pinned`, the symbols that have values of their own.
+    /// dimension, the symbol is that. Two dimensions that may also broadcast are taken as equal here, unless one of them is
+    /// 1 by `pinned`, the symbols that have values of their own.
     pub fn ties(&self, pinned: &Bindings) -> Vec<Tie> {
-        let mut ties: Vec<Tie> = Vec::new();
-        for Constraint { a, b, node, .. } in &self.constraints {
-            let known = |name: &str| {
-                let tie = || ties.iter().find(|tie| tie.symbol == name).map(|tie| tie.is.clone());
-                pinned.get(name).map(Expr::from).or_else(tie)
-            };
-            let (a, b) = (a.replace(&known), b.replace(&known));
-            let follows = |a: &Expr, b: &Expr| {
-                let symbol = a.as_symbol()?;
-                (!b.symbols().contains(symbol)).then(|| (symbol.to_owned(), b.clone()))
-            };
-            let Some((symbol, is)) = follows(&a, &b).or_else(|| follows(&b, &a)) else { continue };
-            for tie in &mut ties {
-                tie.is = tie.is.replace(&|name| (name == symbol).then(|| is.clone()));
-            }
-            ties.push(Tie { symbol, is, node: node.clone() });
+        ties(&self.constraints_at(pinned), pinned)
+    }
+
+    /// What must hold of the dimensions where these symbols have values. Of two that may broadcast the constraints take
+    /// the one for the other; where a value makes one of them 1, whatever follows is found anew.
+    pub fn constraints_at(&self, pinned: &Bindings) -> Cow<'_, [Constraint]> {
+        let with_values = |e: &Expr| e.replace(&|name| pinned.get(name).map(Expr::from));
+        let is_one = |e: &Expr| with_values(e).as_const() == Some(1);
+        let spreads = |own: &Constraint| own.broadcast && is_one(&own.a) != is_one(&own.b);
+        let Some(first) = self.constraints.iter().position(spreads) else {
+            return Cow::Borrowed(&self.constraints);
+        };
+        let mut graph = self.given(&with_values);
+        match graph.infer() {
+            Ok(()) => Cow::Owned(graph.constraints),
+            // Whoever pins these values hears why they do not fit.
+            Err(_) => Cow::Borrowed(&self.constraints[..first]),
         }
-        ties
+    }
+
+    /// The graph with the dimensions of inputs and constants replaced, and nothing inferred.
+    fn given(&self, replaced: &dyn Fn(&Expr) -> Expr) -> Self {
+        let mut graph = self.clone();
+        for value in &mut graph.values {
+            value.contents = None;
+            if let ValueSource::Node { .. } = value.source {
+                value.ty = None;
+            } else if let Some(TensorType { shape, .. }) = &mut value.ty {
+                shape.iter_mut().for_each(|dim| *dim = replaced(dim));
+            }
+        }
+        graph
     }
 
     /// The bounds of the symbols that neither have values nor follow from others.
@@ -109,6 +120,31 @@ impl Graph {
         }
         Ok(symbols)
     }
+}
+
+/// Symbols that follow from others by these constraints.
+fn ties(constraints: &[Constraint], pinned: &Bindings) -> Vec<Tie> {
+    let mut ties: Vec<Tie> = Vec::new();
+    for Constraint { a, b, node, broadcast } in constraints {
+        let known = |name: &str| {
+            let tie = || ties.iter().find(|tie| tie.symbol == name).map(|tie| tie.is.clone());
+            pinned.get(name).map(Expr::from).or_else(tie)
+        };
+        let (a, b) = (a.replace(&known), b.replace(&known));
+        if *broadcast && [&a, &b].into_iter().any(|side| side.as_const() == Some(1)) {
+            continue;
+        }
+        let follows = |a: &Expr, b: &Expr| {
+            let symbol = a.as_symbol()?;
+            (!b.symbols().contains(symbol)).then(|| (symbol.to_owned(), b.clone()))
+        };
+        let Some((symbol, is)) = follows(&a, &b).or_else(|| follows(&b, &a)) else { continue };
+        for tie in &mut ties {
+            tie.is = tie.is.replace(&|name| (name == symbol).then(|| is.clone()));
+        }
+        ties.push(Tie { symbol, is, node: node.clone(), broadcast: *broadcast });
+    }
+    ties
 }
 
 /// The greatest value that a symbol may have where an expression, linear in it, is to be at most `upper`; `None` if that
