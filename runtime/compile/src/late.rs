@@ -17,6 +17,8 @@
 use std::cmp::Reverse;
 use std::ops::Range;
 
+use bayplan_plan::Plan;
+
 use crate::assemble::Placement;
 use crate::direct;
 use crate::error::CompileError;
@@ -56,6 +58,9 @@ pub(crate) fn house(
     unit: Unit,
     place: impl Fn(&Liveness) -> Result<Placement, CompileError>,
 ) -> Result<(Option<Liveness>, Placement), CompileError> {
+    if is_least(lowered, live, &placed.run.plan, stages) {
+        return Ok((None, placed));
+    }
     let late = parts(lowered, live, stages, unit.granule);
     if late.iter().all(Vec::is_empty) {
         return Ok((None, placed));
@@ -67,13 +72,23 @@ pub(crate) fn house(
         if best.1.run.plan.peak <= house.bound {
             break;
         }
-        let Some(live) = house.with_guests(few) else { continue };
+        let Some(live) = house.with_guests(few, best.1.run.plan.peak) else { continue };
         let placed = place(&live)?;
         if placed.run.plan.peak < best.1.run.plan.peak {
             best = (Some(live), placed);
         }
     }
     Ok(best)
+}
+
+/// Whether no part counting by its own life makes the arena smaller: the plan is at its lower bound, and of what lives
+/// together there nothing is first written later.
+fn is_least(lowered: &Lowered, live: &Liveness, plan: &Plan, stages: &Stages) -> bool {
+    let fullest = plan.lower_bound.witness;
+    let later = stages.run.iter().skip(fullest as usize + 1).map(|&index| &lowered.operations[index]);
+    let mut parts = later.filter(|operation| operation.partial).filter_map(|o| live.of[o.output.index()]);
+    let lives = |place: Place| live.storages[place.storage].lifespan.contains(&fullest);
+    plan.peak <= plan.lower_bound.bytes && !parts.any(lives)
 }
 
 /// The late parts of each storage: no two of a storage share bytes.
@@ -211,8 +226,8 @@ impl<'a> House<'a> {
     }
 
     /// The storages with guests, the largest first: all that fit, or only those that live while more bytes do than `bound`.
-    /// None where there are none.
-    fn with_guests(&self, few: bool) -> Option<Liveness> {
+    /// None where there are none, or the others alone need `enough` bytes.
+    fn with_guests(&self, few: bool, enough: u64) -> Option<Liveness> {
         let mut order: Vec<usize> = (0..self.sizes.len()).filter(|&storage| self.may_move(storage)).collect();
         order.sort_by_key(|&storage| Reverse(self.sizes[storage].here()));
         let mut loads = self.loads.clone();
@@ -228,7 +243,7 @@ impl<'a> House<'a> {
             loads[span].iter_mut().for_each(|load| *load = load.saturating_sub(size));
             guests.push(guest);
         }
-        if guests.is_empty() {
+        if guests.is_empty() || loads.iter().any(|&load| load >= enough) {
             return None;
         }
         let mut live = self.live.clone();
