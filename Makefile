@@ -66,11 +66,12 @@ test: references binaries
 	@. target/env-test.sh && $(CARGO) test $(LOCKED) -p bayplan-engine --features faults --test faults \
 		--target-dir "$(TARGET)/faults"
 
-# Every driver of the machine is visible here, not the CPU's alone.
+# Whatever runs on every backend, on the device that is named. Every driver of the machine is visible here, not the CPU's alone.
 DEVICE ?=
+DEVICE_TESTS ?= models validation device_bytes copies outputs shapes memory_function branches limits order exporters bad_input
 test-device: references
 	@. target/env-test.sh && unset VK_DRIVER_FILES VK_ICD_FILENAMES && BAYPLAN_DEVICE="$(or $(DEVICE),$(error name a DEVICE: bayplan devices lists them))" \
-		$(CARGO) test $(LOCKED) --release -p bayplan-tests --test models --test validation --test device_bytes \
+		$(CARGO) test $(LOCKED) --release -p bayplan-tests $(addprefix --test ,$(DEVICE_TESTS)) \
 		--no-fail-fast -- --ignored --nocapture --test-threads 1 named
 
 lint:
