@@ -30,6 +30,10 @@ impl Device {
     pub fn open(options: &DeviceOptions) -> Result<Self, Error> {
         let host = matches!(&options.selector, Selector::Name(name) if name.eq_ignore_ascii_case(bayplan_host::NAME));
         if host {
+            #[cfg(feature = "faults")]
+            if let Some(fault) = options.fault {
+                return Err(EngineError::Fault { fault: fault.name() }.into());
+            }
             return Ok(Self(Kind::Host(Box::new(options.limits.apply(bayplan_host::target())))));
         }
         bayplan_engine::Device::open(options).map(|device| Self(Kind::Vulkan(device))).map_err(|e| match e {

@@ -10,7 +10,7 @@ use bayplan_weights::Store;
 
 use crate::device::{Device, Kind};
 use crate::error::Error;
-use crate::tensors::{Buffer, DeviceTensor, Input, Kept, Owned};
+use crate::tensors::{Buffer, DeviceTensor, Input, Kept, Owned, host, to_tensor, vulkan};
 
 /// A model on a device, for every shape within its bounds: memory allocated, weights loaded, and on a Vulkan device kernels
 /// compiled and commands recorded.
@@ -47,15 +47,7 @@ impl Session {
             Kind::Vulkan(own) => {
                 Executor::Vulkan(bayplan_engine::Session::new(own, family, weights, options)?)
             }
-            Kind::Host(_) => {
-                #[cfg(feature = "faults")]
-                if let Some(fault) = options.fault {
-                    return Err(bayplan_engine::EngineError::Fault { fault: fault.name() }.into());
-                }
-                let SessionOptions { recording, timeout, shapes, outputs, memory, .. } = options;
-                let options = bayplan_host::SessionOptions { recording, timeout, shapes, outputs, memory };
-                Executor::Host(bayplan_host::Session::new(family, weights, options)?)
-            }
+            Kind::Host(_) => Executor::Host(bayplan_host::Session::new(family, weights, options)?),
         };
         Ok(Self { device: device.clone(), executor })
     }
@@ -111,8 +103,8 @@ impl Session {
         let mut buffers = into.iter_mut().map(|(name, tensor)| (*name, &mut tensor.0));
         Ok(Outputs(match &mut self.executor {
             Executor::Vulkan(session) => {
-                let copies = copied(inputs, |input| input.vulkan(session.device()).is_none())?;
-                let inputs = with_copies(inputs, &copies, |input| input.vulkan(session.device()));
+                let copies = copied(inputs, |input| vulkan(input, session.device()).is_none())?;
+                let inputs = with_copies(inputs, &copies, |input| vulkan(input, session.device()));
                 let mut buffers = elsewhere(&mut buffers, |buffer| match buffer {
                     Buffer::Vulkan(own) => Some(own),
                     Buffer::Host(_) => None,
@@ -120,8 +112,8 @@ impl Session {
                 Lent::Vulkan(session.call(function, &inputs, &mut buffers)?)
             }
             Executor::Host(session) => {
-                let copies = copied(inputs, |input| input.host().is_none())?;
-                let inputs = with_copies(inputs, &copies, Input::host);
+                let copies = copied(inputs, |input| host(input).is_none())?;
+                let inputs = with_copies(inputs, &copies, host);
                 let mut buffers = elsewhere(&mut buffers, |buffer| match buffer {
                     Buffer::Host(own) => Some(own),
                     Buffer::Vulkan(_) => None,
@@ -229,7 +221,7 @@ fn copied(
     inputs: &[(&str, Input<'_>)],
     elsewhere: impl Fn(Input<'_>) -> bool,
 ) -> Result<Vec<Option<Tensor>>, Error> {
-    inputs.iter().map(|&(_, input)| elsewhere(input).then(|| input.to_tensor()).transpose()).collect()
+    inputs.iter().map(|&(_, input)| elsewhere(input).then(|| to_tensor(input)).transpose()).collect()
 }
 
 /// The inputs as the session takes them, copies instead of those that it cannot reach.

@@ -49,15 +49,9 @@ pub(crate) enum Buffer {
 }
 
 /// An input of a run, wherever it lies. One on another device than the session's is copied through host memory.
-#[derive(Clone, Copy)]
-pub enum Input<'a> {
-    /// In host memory.
-    Host(&'a Tensor),
-    /// An output of an earlier run that was kept.
-    Owned(&'a Owned),
-    /// In a buffer of the caller's.
-    Device(&'a DeviceTensor),
-}
+pub type Input<'a> = bayplan_compile::session::Input<'a, Owned, DeviceTensor>;
+
+bayplan_compile::session_inputs!(Owned as Owned, DeviceTensor as Device);
 
 macro_rules! both {
     ($kind:ident, $value:expr, $own:ident => $result:expr) => {
@@ -132,51 +126,34 @@ impl DeviceTensor {
     }
 }
 
-impl<'a> Input<'a> {
-    /// The input for a session on a Vulkan device, unless it must be copied.
-    pub(crate) fn vulkan(self, device: &bayplan_engine::Device) -> Option<bayplan_engine::Input<'a>> {
-        match self {
-            Self::Host(tensor) => Some(tensor.into()),
-            Self::Owned(Owned(Kept::Vulkan(own))) => own.is_on(device).then(|| own.into()),
-            Self::Device(DeviceTensor(Buffer::Vulkan(own))) => own.is_on(device).then(|| own.into()),
-            Self::Owned(_) | Self::Device(_) => None,
-        }
-    }
-
-    /// The input for a session on the host, unless it must be copied.
-    pub(crate) fn host(self) -> Option<bayplan_host::Input<'a>> {
-        match self {
-            Self::Host(tensor) => Some(tensor.into()),
-            Self::Owned(Owned(Kept::Host(own))) => Some(own.into()),
-            Self::Device(DeviceTensor(Buffer::Host(own))) => Some(own.into()),
-            Self::Owned(_) | Self::Device(_) => None,
-        }
-    }
-
-    /// A copy in host memory.
-    pub(crate) fn to_tensor(self) -> Result<Tensor, Error> {
-        match self {
-            Self::Host(tensor) => Ok(tensor.clone()),
-            Self::Owned(own) => own.to_tensor(),
-            Self::Device(own) => own.to_tensor(),
-        }
+/// The input for a session on a Vulkan device, unless it must be copied.
+pub(crate) fn vulkan<'a>(
+    input: Input<'a>,
+    device: &bayplan_engine::Device,
+) -> Option<bayplan_engine::Input<'a>> {
+    match input {
+        Input::Host(tensor) => Some(tensor.into()),
+        Input::Owned(Owned(Kept::Vulkan(own))) => own.is_on(device).then(|| own.into()),
+        Input::Device(DeviceTensor(Buffer::Vulkan(own))) => own.is_on(device).then(|| own.into()),
+        Input::Owned(_) | Input::Device(_) => None,
     }
 }
 
-impl<'a> From<&'a Tensor> for Input<'a> {
-    fn from(tensor: &'a Tensor) -> Self {
-        Self::Host(tensor)
+/// The input for a session on the host, unless it must be copied.
+pub(crate) fn host(input: Input<'_>) -> Option<bayplan_host::Input<'_>> {
+    match input {
+        Input::Host(tensor) => Some(tensor.into()),
+        Input::Owned(Owned(Kept::Host(own))) => Some(own.into()),
+        Input::Device(DeviceTensor(Buffer::Host(own))) => Some(own.into()),
+        Input::Owned(_) | Input::Device(_) => None,
     }
 }
 
-impl<'a> From<&'a Owned> for Input<'a> {
-    fn from(owned: &'a Owned) -> Self {
-        Self::Owned(owned)
-    }
-}
-
-impl<'a> From<&'a DeviceTensor> for Input<'a> {
-    fn from(tensor: &'a DeviceTensor) -> Self {
-        Self::Device(tensor)
+/// A copy in host memory.
+pub(crate) fn to_tensor(input: Input<'_>) -> Result<Tensor, Error> {
+    match input {
+        Input::Host(tensor) => Ok(tensor.clone()),
+        Input::Owned(own) => own.to_tensor(),
+        Input::Device(own) => own.to_tensor(),
     }
 }

@@ -2,29 +2,17 @@
 
 mod common;
 
-use std::path::Path;
-
-use bayplan_compile::{Arena, Dims, Family, FunctionId, Options, Order, Program};
-use bayplan_expr::{Bindings, Bounds, Expr, Scope};
+use bayplan_compile::{Arena, Family, FunctionId, Options, Order, Program};
+use bayplan_expr::Bindings;
 use bayplan_graph::op::{BinaryOp, UnaryOp};
-use bayplan_graph::{ByteRange, DType, Graph, NoFiles, Op, Tensor, TensorType, ValueId, eval};
-
-use bayplan_onnx::{ImportOptions, import};
+use bayplan_graph::{ByteRange, Graph, NoFiles, Op, Tensor, ValueId, eval};
 use bayplan_shaders::Target;
-use bayplan_weights::FileSource;
+
+use common::dims::{bounded, no_file, with_dims};
+use common::models::imported;
 use common::{Builder, check_program, device, floats};
 
 const MODEL: FunctionId = FunctionId(0);
-
-/// The graph with these dimensions of its inputs, as texts.
-fn with_dims(mut builder: Builder, dims: &[&[&str]]) -> Graph {
-    for (&ValueId(id), dims) in builder.graph.inputs.iter().zip(dims) {
-        let shape = dims.iter().map(|dim| Expr::parse(dim).expect("a dimension")).collect();
-        builder.graph.values[id as usize].ty = Some(TensorType { dtype: DType::F32, shape });
-    }
-    builder.graph.infer().expect("a graph that fits together");
-    builder.graph
-}
 
 /// A step of a decoder, as far as its memory goes: what the past gives is made before anything of the new tokens is,
 /// from an input that is then dead, and part of what both give is empty without a past.
@@ -39,18 +27,6 @@ fn step() -> Graph {
     let (first, second) = (b.op(Op::Unary(UnaryOp::Tanh), &[key]), b.op(Op::Unary(UnaryOp::Neg), &[kept]));
     [present, weights, first, second].into_iter().for_each(|id| b.output(id));
     with_dims(b, &[&["batch", "past", "8"], &["batch", "seq", "8"], &["batch", "past", "8"]])
-}
-
-fn bounds(list: &[(&str, i64, i64)]) -> Dims {
-    let mut scope = Scope::new();
-    for &(symbol, lower, upper) in list {
-        scope.declare(symbol, Bounds::between(lower, upper)).expect("bounds");
-    }
-    Dims { bounds: scope, ..Dims::default() }
-}
-
-fn no_file(_: &ByteRange) -> Result<Vec<u8>, String> {
-    Err("no file".to_string())
 }
 
 /// All points of {0, 1, 2, 5} of these symbols.
@@ -78,12 +54,9 @@ fn dispatches(program: &Program) -> usize {
 
 /// The bytes of each term of the memory function of the digits' model.
 fn digits(least: i64) -> Vec<String> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/digits.onnx");
-    let file = FileSource::open(file).expect("the model");
-    let mut graph = import(&file, &ImportOptions::default()).expect("a model");
-    graph.infer().expect("its types");
+    let graph = imported("assets/digits.onnx");
     let read = |range: &ByteRange| -> Result<Vec<u8>, String> { Ok(vec![1; range.len as usize]) };
-    let dims = bounds(&[("batch", least, 4096)]);
+    let dims = bounded(&[("batch", least, 4096)]);
     let family =
         Family::new(&graph, &dims, &Target::generic(), &Options::default(), &read).expect("a family");
     let functions = family.memory().expect("a memory function").functions;
@@ -101,7 +74,7 @@ fn a_bound_of_zero_costs_nothing() {
 #[test]
 fn what_is_left_out_leaves_the_plan_as_it_is() {
     let graph = step();
-    let dims = bounds(&[("batch", 0, 6), ("past", 0, 9), ("seq", 0, 7)]);
+    let dims = bounded(&[("batch", 0, 6), ("past", 0, 9), ("seq", 0, 7)]);
     for (in_place, order) in [(true, Order::Search), (false, Order::Given)] {
         let options = Options { in_place, order, ..Options::default() };
         let family = Family::new(&graph, &dims, device().target(), &options, &no_file).expect("a family");

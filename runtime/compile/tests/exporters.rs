@@ -3,29 +3,20 @@
 //! The graphs lie in `tests/models` without their weights. Compiling reads constants of up to 4 KiB only; drawn numbers
 //! stand for those that lie in files.
 
-use std::path::{Path, PathBuf};
+mod common;
 
 use bayplan_compile::{Arena, Options, Program, compile};
 use bayplan_expr::Bindings;
-use bayplan_graph::{ByteRange, Duplicate, Graph, ValueId};
-use bayplan_onnx::{ImportOptions, import};
-use bayplan_shaders::{Class, Features, Subgroup, Target};
-use bayplan_weights::FileSource;
+use bayplan_graph::{Duplicate, Graph, ValueId};
+use bayplan_shaders::{Features, Target};
+
+use common::models::{cpu, graph, read};
 
 /// Distinct kernels of one model on a CPU driver.
 const KERNELS: usize = 40;
 
 /// The drivers' limits that change what is dispatched.
 fn targets() -> [Target; 3] {
-    let cpu = |name: &str, lanes, alignment, range| Target {
-        name: name.into(),
-        class: Class::Cpu,
-        subgroup: Some(Subgroup { size: lanes, shuffle: true, arithmetic: true }),
-        storage_alignment: alignment,
-        max_workgroup_invocations: 256,
-        max_storage_range: range,
-        ..Target::generic()
-    };
     let narrow = Features { int64: false, ..Features::default() };
     [
         cpu("lavapipe", 8, 16, 128 << 20),
@@ -34,23 +25,9 @@ fn targets() -> [Target; 3] {
     ]
 }
 
-fn graph(name: &str) -> Graph {
-    let folder: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/models");
-    let file = FileSource::open(folder.join(format!("{name}.onnx"))).expect("the model's graph");
-    let mut graph = import(&file, &ImportOptions::default()).expect("a model");
-    graph.infer().expect("its types");
-    graph
-}
-
 fn program(graph: &Graph, dims: &[(&str, i64)], target: &Target) -> Program {
     let known = graph.free_symbols();
     let dims: Bindings = dims.iter().copied().filter(|(symbol, _)| known.contains(*symbol)).collect();
-    // Numbers around 1, different everywhere, so that none is neutral and none equals another.
-    let read = |range: &ByteRange| -> Result<Vec<u8>, String> {
-        let number =
-            |word: u64| 0.5 + ((range.offset + word).wrapping_mul(2_654_435_761) % 4096) as f32 / 4096.0;
-        Ok((0..range.len / 4).flat_map(|word| number(word).to_le_bytes()).collect())
-    };
     compile(graph, &dims, target, Options::default(), &read).unwrap_or_else(|e| panic!("{}: {e}", graph.name))
 }
 

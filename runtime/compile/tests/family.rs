@@ -1,27 +1,17 @@
 //! One model for every shape within bounds: dims from inputs, what is refused, and programs by shape.
 
+mod common;
+
 use bayplan_compile::{CompileError, Dims, Family, FunctionId, InputError, Options};
-use bayplan_expr::{Bindings, Bounds, Expr, Scope};
+use bayplan_expr::{Bindings, Bounds};
 use bayplan_graph::op::{BinaryOp, UnaryOp, ViewOp};
-use bayplan_graph::{ByteRange, DType, Graph, Op, Tensor, TensorType, ValueId};
+use bayplan_graph::{DType, Graph, Op, Tensor};
 use bayplan_shaders::Target;
 
-#[allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
-#[path = "../../../tests/src/graphs.rs"]
-mod graphs;
-use graphs::Builder;
+use common::dims::{bounded, no_file, with_dims};
+use common::{Builder, graphs};
 
 const MODEL: FunctionId = FunctionId(0);
-
-/// A graph whose inputs have these dimensions, as texts.
-fn with_dims(mut builder: Builder, dims: &[&[&str]]) -> Graph {
-    for (&ValueId(id), dims) in builder.graph.inputs.iter().zip(dims) {
-        let shape = dims.iter().map(|dim| Expr::parse(dim).expect("a dimension")).collect();
-        builder.graph.values[id as usize].ty = Some(TensorType { dtype: DType::F32, shape });
-    }
-    builder.graph.infer().expect("a graph that fits together");
-    builder.graph
-}
 
 /// exp(x) + y for x `[batch, past + seq]`, y `[batch, total]`, and z `[past]`, which only says a size.
 fn sums() -> Graph {
@@ -35,20 +25,8 @@ fn sums() -> Graph {
     with_dims(b, &[&["batch", "past + seq"], &["batch", "total"], &["past"]])
 }
 
-fn no_file(_: &ByteRange) -> Result<Vec<u8>, String> {
-    Err("no file".to_string())
-}
-
 fn family(graph: &Graph, dims: &Dims) -> Result<Family, CompileError> {
     Family::new(graph, dims, &Target::generic(), &Options::default(), &no_file)
-}
-
-fn bounded(bounds: &[(&str, i64, i64)]) -> Dims {
-    let mut scope = Scope::new();
-    for &(symbol, lower, upper) in bounds {
-        scope.declare(symbol, Bounds::between(lower, upper)).expect("bounds");
-    }
-    Dims { bounds: scope, ..Dims::default() }
 }
 
 const WITHIN: [(&str, i64, i64); 3] = [("batch", 1, 4), ("seq", 1, 8), ("past", 0, 16)];

@@ -2,15 +2,16 @@
 //!
 //! The graphs lie in `tests/models` without their weights; compiling reads constants of up to 4 KiB only.
 
+mod common;
+
 use std::collections::HashSet;
-use std::path::Path;
 
 use bayplan_compile::{Arena, Dims, Family, Function, FunctionId, Options};
 use bayplan_expr::{Bindings, Bounds, Scope};
-use bayplan_graph::{ByteRange, Graph};
-use bayplan_onnx::{ImportOptions, import};
-use bayplan_shaders::{CPU_LOOP_PASSES, Class, Features, Subgroup, Target};
-use bayplan_weights::FileSource;
+use bayplan_graph::Graph;
+use bayplan_shaders::{CPU_LOOP_PASSES, Features, Subgroup, Target};
+
+use common::models::{cpu, graph, read};
 
 const MODEL: FunctionId = FunctionId(0);
 
@@ -19,14 +20,8 @@ const SHAPES: u64 = 1000;
 
 fn targets() -> [Target; 3] {
     let cpu = |name: &str, lanes, alignment, range| Target {
-        name: name.into(),
-        class: Class::Cpu,
-        subgroup: Some(Subgroup { size: lanes, shuffle: true, arithmetic: true }),
-        storage_alignment: alignment,
-        max_workgroup_invocations: 256,
-        max_storage_range: range,
         max_loop_passes: Some(CPU_LOOP_PASSES),
-        ..Target::generic()
+        ..cpu(name, lanes, alignment, range)
     };
     let narrow = Features { int64: false, ..Features::default() };
     let lanes = Some(Subgroup { size: 32, shuffle: true, arithmetic: true });
@@ -35,20 +30,6 @@ fn targets() -> [Target; 3] {
         Target { features: narrow, max_loop_passes: None, ..cpu("SwiftShader", 4, 256, 1 << 30) },
         Target { name: "GPU".into(), subgroup: lanes, max_storage_range: 1 << 30, ..Target::generic() },
     ]
-}
-
-fn graph(name: &str) -> Graph {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/models");
-    let file = FileSource::open(folder.join(format!("{name}.onnx"))).expect("the model's graph");
-    let mut graph = import(&file, &ImportOptions::default()).expect("a model");
-    graph.infer().expect("its types");
-    graph
-}
-
-/// Numbers around 1, different everywhere, so that none is neutral and none equals another.
-fn read(range: &ByteRange) -> Result<Vec<u8>, String> {
-    let number = |word: u64| 0.5 + ((range.offset + word).wrapping_mul(2_654_435_761) % 4096) as f32 / 4096.0;
-    Ok((0..range.len / 4).flat_map(|word| number(word).to_le_bytes()).collect())
 }
 
 type Box<'a> = &'a [(&'a str, i64, i64)];

@@ -28,6 +28,9 @@ pub struct DeviceOptions {
     pub separate_memory: bool,
     /// Limits stricter than the device's own.
     pub limits: Limits,
+    /// A fault to plant in the sessions on it, to prove that its alarm goes off.
+    #[cfg(feature = "faults")]
+    pub fault: Option<crate::faults::Fault>,
 }
 
 /// An opened device. A clone is the same device; sessions on it may run in different threads, one submission after another.
@@ -40,6 +43,8 @@ pub struct Device {
     tensors: Arc<OnceLock<Arc<Transfer>>>,
     instance: Instance,
     target: Target,
+    #[cfg(feature = "faults")]
+    pub(crate) fault: Option<crate::faults::Fault>,
 }
 
 /// Every device that the system's drivers offer.
@@ -72,6 +77,8 @@ impl Device {
             tensors: Arc::default(),
             instance,
             target: options.limits.apply(target_of(info)),
+            #[cfg(feature = "faults")]
+            fault: options.fault,
         })
     }
 

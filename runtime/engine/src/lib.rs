@@ -28,7 +28,6 @@ pub mod inspect;
 mod instruments;
 mod load;
 mod memory;
-mod options;
 mod output_memory;
 mod outputs;
 mod owned;
@@ -45,13 +44,15 @@ mod transfer;
 pub use device::{Device, DeviceOptions, devices};
 pub use error::EngineError;
 pub use input::Input;
-pub use options::SessionOptions;
 pub use outputs::{Output, Outputs};
 pub use owned::Owned;
 pub use session::Session;
 pub use target::{Limits, target_of};
 pub use tensor::DeviceTensor;
 pub use tracing::Trace;
+
+/// How to build a session.
+pub type SessionOptions = bayplan_compile::session::SessionOptions<bayplan_record::RecordingOptions>;
 
 pub use bayplan_compile::session::{Counters, OutputArena, OutputError, OverBudget, Usage};
 pub use bayplan_vulkan::{

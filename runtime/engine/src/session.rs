@@ -11,6 +11,7 @@ use bayplan_record::Summary;
 use bayplan_vulkan::Ticket;
 use bayplan_weights::Store;
 
+use crate::SessionOptions;
 use crate::arena::Arenas;
 use crate::build::{exchange, instantiate, load_weights, nanos, prepare, purposes};
 use crate::check::{arenas_bytes, check_heaps, check_sound, check_target, reserve};
@@ -20,7 +21,6 @@ use crate::error::EngineError;
 use crate::external::Placement;
 use crate::input::Input;
 use crate::instruments::Instruments;
-use crate::options::SessionOptions;
 use crate::output_memory::OutputMemory;
 use crate::outputs::Outputs;
 use crate::params::{Params, Room};
@@ -57,8 +57,6 @@ pub struct Session {
     pending: Option<Ticket>,
     runs: u64,
     counters: Counters,
-    #[cfg(feature = "faults")]
-    fault: Option<crate::faults::Fault>,
     #[cfg(feature = "faults")]
     planted: crate::faults::Planted,
 }
@@ -124,9 +122,7 @@ impl Session {
             runs: 0,
             counters,
             #[cfg(feature = "faults")]
-            fault: options.fault,
-            #[cfg(feature = "faults")]
-            planted: crate::faults::Planted::new(options.fault),
+            planted: crate::faults::Planted::new(device.fault),
         };
         session.warm()?;
         session.trace.ready(&session.device, &session.instruments);
@@ -345,7 +341,7 @@ impl Session {
             return Err(bayplan_compile::CompileError::Reserved { dims: dims.clone() }.into());
         }
         #[cfg(feature = "faults")]
-        let program = crate::faults::plant(program, self.fault)?;
+        let program = crate::faults::plant(program, self.device.fault)?;
         let begun = Instant::now();
         let pipelines = self.device.pipelines.of(&self.device.vulkan, &program)?;
         let (index, slot, retired) = self.shapes.claim(key, &program, &mut self.params, &self.transfer)?;
@@ -469,8 +465,5 @@ impl Session {
 
 /// What is given in host memory: conditions that follow from it need no device.
 fn on_host<'a>(&(name, input): &(&'a str, Input<'a>)) -> Option<(&'a str, &'a Tensor)> {
-    match input {
-        Input::Host(tensor) => Some((name, tensor)),
-        Input::Owned(_) | Input::Device(_) => None,
-    }
+    Some((name, input.host()?))
 }

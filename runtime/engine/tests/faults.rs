@@ -5,19 +5,24 @@ mod common;
 use std::collections::BTreeSet;
 
 use bayplan_engine::faults::Fault;
-use bayplan_engine::{EngineError, Session, SessionOptions};
+use bayplan_engine::{Device, DeviceOptions, EngineError, Session, SessionOptions};
 use bayplan_trace::{Alarm, Level, Timeline};
-use common::{funnel, numbers, open, recording, timeline};
+use common::{funnel, numbers, open_with, recording, timeline};
 
 const WIDTHS: [usize; 9] = [512, 256, 128, 64, 32, 16, 16, 16, 16];
+
+/// A device on which sessions have a fault.
+fn with(fault: Option<Fault>) -> Device {
+    open_with(&DeviceOptions { fault, ..DeviceOptions::default() })
+}
 
 /// Runs the model with a fault, and reads its recording.
 fn run(fault: Option<Fault>, runs: u64) -> Timeline {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("run.bptrace");
     let recording = Some(recording(&file, Level::Run));
-    let options = SessionOptions { recording, fault, ..SessionOptions::default() };
-    let mut session = funnel(&WIDTHS).session(&open(false), options);
+    let options = SessionOptions { recording, ..SessionOptions::default() };
+    let mut session = funnel(&WIDTHS).session(&with(fault), options);
     let input = numbers(&[8, WIDTHS[0]]);
     for _ in 0..runs {
         session.run(&[("x", &input)]).expect("a run");
@@ -79,10 +84,10 @@ fn memory_allocated_by_a_run_is_unplanned() {
 
 #[test]
 fn a_program_without_a_place_for_a_fault_says_so() {
-    let device = open(false);
     let model = funnel(&[16, 16]);
     for fault in [Fault::LateRelease, Fault::Overlap] {
-        let options = SessionOptions { fault: Some(fault), ..SessionOptions::default() };
+        let device = with(Some(fault));
+        let options = SessionOptions::default();
         let e = Session::new(&device, model.compile(&device), &model.store(), options).err();
         let e = e.expect("one op has no place for it");
         assert!(matches!(e, EngineError::Fault { .. }) && e.to_string().contains(fault.name()), "{e}");

@@ -1,7 +1,7 @@
 //! Buffers of the caller's, for outputs to be written to and inputs to be read from.
 
 use bayplan_compile::session::Given as Buffer;
-use bayplan_compile::{Arena, BufferId, Port, Shaped, Window, device_size};
+use bayplan_compile::{Arena, BufferId, Port, Window, device_size};
 use bayplan_graph::{DType, Tensor};
 use bayplan_shaders::{Access, VEC4};
 
@@ -24,16 +24,10 @@ pub struct DeviceTensor {
     bytes: u64,
 }
 
-/// An input of a run.
-#[derive(Clone, Copy)]
-pub enum Input<'a> {
-    /// In a tensor.
-    Host(&'a Tensor),
-    /// An output of an earlier run that was kept.
-    Owned(&'a Owned),
-    /// In a buffer of the caller's.
-    Device(&'a DeviceTensor),
-}
+/// A tensor given for an input.
+pub type Input<'a> = bayplan_compile::session::Input<'a, Owned, DeviceTensor>;
+
+bayplan_compile::session_inputs!(Owned as Owned, DeviceTensor as Device);
 
 impl DeviceTensor {
     /// A buffer for tensors of that many bytes at most. Nothing is in it yet.
@@ -128,56 +122,11 @@ impl DeviceTensor {
     }
 }
 
-impl<'a> Input<'a> {
-    /// The tensor, if it is one of the host's.
-    pub(crate) fn tensor(&self) -> Option<&'a Tensor> {
-        match *self {
-            Self::Host(tensor) => Some(tensor),
-            Self::Owned(_) | Self::Device(_) => None,
-        }
-    }
-
-    pub(crate) fn given(&self) -> Given<'a> {
-        match self {
-            Self::Host(tensor) => Given::Tensor(tensor),
-            Self::Owned(owned) => owned.given(),
-            Self::Device(tensor) => tensor.given(),
-        }
-    }
-}
-
-impl Shaped for Input<'_> {
-    fn dtype(&self) -> DType {
-        match self {
-            Self::Host(tensor) => tensor.dtype(),
-            Self::Owned(owned) => owned.dtype(),
-            Self::Device(tensor) => tensor.dtype(),
-        }
-    }
-
-    fn shape(&self) -> &[usize] {
-        match self {
-            Self::Host(tensor) => tensor.shape(),
-            Self::Owned(owned) => owned.shape(),
-            Self::Device(tensor) => tensor.shape(),
-        }
-    }
-}
-
-impl<'a> From<&'a Tensor> for Input<'a> {
-    fn from(tensor: &'a Tensor) -> Self {
-        Self::Host(tensor)
-    }
-}
-
-impl<'a> From<&'a Owned> for Input<'a> {
-    fn from(owned: &'a Owned) -> Self {
-        Self::Owned(owned)
-    }
-}
-
-impl<'a> From<&'a DeviceTensor> for Input<'a> {
-    fn from(tensor: &'a DeviceTensor) -> Self {
-        Self::Device(tensor)
+/// What the machine reads an input from.
+pub(crate) fn given<'a>(input: Input<'a>) -> Given<'a> {
+    match input {
+        Input::Host(tensor) => Given::Tensor(tensor),
+        Input::Owned(owned) => owned.given(),
+        Input::Device(tensor) => tensor.given(),
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bayplan_compile::session::{
-    Counters, Given as Buffer, Lease, Lru, OutputArena, OutputPool, OverBudget, ShapeKey, Usage,
-    check_budget, match_into, owned_buffers,
+    Counters, Given as Buffer, Lease, Lru, OutputPool, OverBudget, ShapeKey, Usage, check_budget, match_into,
+    owned_buffers,
 };
 use bayplan_compile::{
     Arena, BufferId, CompileError, Family, FunctionId, OutputPolicy, Port, Program, Step, match_inputs,
@@ -16,7 +16,7 @@ use bayplan_graph::Tensor;
 use bayplan_record::{Recording, RecordingOptions, Summary};
 use bayplan_weights::Store;
 
-use crate::device_tensor::{DeviceTensor, Input};
+use crate::device_tensor::{DeviceTensor, Input, given};
 use crate::error::HostError;
 use crate::machine::{Machine, Phase};
 use crate::memory::Cells;
@@ -24,31 +24,8 @@ use crate::outputs::{Lent, Outputs, Slot};
 use crate::system;
 use crate::tracing::Trace;
 
-/// Shapes whose programs a session keeps unless another number is asked for.
-const SHAPES: usize = 16;
-
 /// How to build a session.
-#[derive(Clone)]
-pub struct SessionOptions {
-    /// What to record, and where; nothing by default.
-    pub recording: Option<RecordingOptions>,
-    /// The longest a run may take; unlimited by default. It is looked at between dispatches.
-    pub timeout: Option<Duration>,
-    /// How many shapes' programs are kept: those that were run last.
-    pub shapes: usize,
-    /// Memory for outputs that callers keep; none by default.
-    pub outputs: OutputArena,
-    /// The most bytes of weights and activations together. By default they are what the whole box of shapes needs.
-    /// Shapes that need more are refused. Where symbols have no upper bound it must be given.
-    pub memory: Option<u64>,
-}
-
-impl Default for SessionOptions {
-    fn default() -> Self {
-        let (recording, timeout, outputs, memory) = (None, None, OutputArena::default(), None);
-        Self { recording, timeout, shapes: SHAPES, outputs, memory }
-    }
-}
+pub type SessionOptions = bayplan_compile::session::SessionOptions<RecordingOptions>;
 
 /// A model on the host: verified, memory allocated, weights loaded.
 ///
@@ -196,7 +173,7 @@ impl Session {
         inputs: &[(&str, &Input<'_>)],
     ) -> Result<FunctionId, HostError> {
         let tensors: Vec<(&str, &Tensor)> =
-            inputs.iter().filter_map(|(name, input)| Some((*name, input.tensor()?))).collect();
+            inputs.iter().filter_map(|(name, input)| Some((*name, input.host()?))).collect();
         let mut decided = Vec::new();
         loop {
             match self.family.next(function, dims, &tensors, &decided)? {
@@ -227,7 +204,7 @@ impl Session {
 
     fn execute(&mut self, program: &Program, inputs: &[&Input<'_>]) -> Result<(), HostError> {
         let begun = Instant::now();
-        self.machine.begin_with(inputs.iter().map(|input| input.given()))?;
+        self.machine.begin_with(inputs.iter().map(|&&input| given(input)))?;
         for index in 0..program.run.dispatches.len() {
             let started = self.trace.op_started();
             self.machine.step(Phase::Run, index)?;

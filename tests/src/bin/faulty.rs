@@ -30,13 +30,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if let Ok(device) = env::var("BAYPLAN_DEVICE") {
         options.selector = device.parse()?;
     }
+    options.fault = known;
     let device = Device::open(&options)?;
     let model = Model::open(bayplan_tests::root().join("assets/digits.onnx"))?;
     let dims: Bindings = [("batch", BATCH as i64)].into_iter().collect();
     let mut recording = RecordingOptions::new(Places::from_env());
     recording.level = Level::Run;
-    let mut options = SessionOptions { recording: Some(recording), ..SessionOptions::default() };
-    options.fault = known;
+    let options = SessionOptions { recording: Some(recording), ..SessionOptions::default() };
     let mut session = model.session(&device, &dims, options)?;
     if let Some(path) = session.trace().recorder().path() {
         println!("recording: {}", path.display());

@@ -1,12 +1,16 @@
-//! What sessions keep between runs whatever they run on: which shapes have their programs at hand, and the arena of
-//! outputs that callers keep. Plain data: memory itself is the executor's.
+//! What sessions share whatever they run on: how they are built, what their runs are given, which shapes have their programs
+//! at hand, and the arena of outputs that callers keep. Plain data: memory itself is the executor's.
 
+mod input;
 mod into;
 mod lru;
+mod options;
 mod outputs;
 
+pub use input::Input;
 pub use into::{Given, match_into, owned_buffers};
 pub use lru::Lru;
+pub use options::SessionOptions;
 pub use outputs::{Lease, OutputArena, OutputError, OutputPool};
 
 pub use bayplan_plan::pool::Usage;

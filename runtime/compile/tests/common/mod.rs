@@ -15,6 +15,9 @@ use bayplan_weights::Store;
 #[path = "../../../../tests/src/graphs.rs"]
 pub mod graphs;
 
+pub mod dims;
+pub mod models;
+
 #[allow(unused_imports, reason = "each test program uses its part")]
 pub use graphs::{Builder, floats};
 

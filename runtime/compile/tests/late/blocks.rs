@@ -1,14 +1,15 @@
 //! Guests in arenas that the device allocates in several blocks: they lie in the block of what they live in.
 
-use bayplan_compile::{Arena, CompileError, Dims, Family, FunctionId, Options, Program};
+use bayplan_compile::{Arena, CompileError, Family, FunctionId, Options, Program};
 use bayplan_engine::Limits;
 use bayplan_expr::Bindings;
 use bayplan_graph::op::{Keep, Op, ReduceOp, UnaryOp};
 use bayplan_graph::{NoFiles, eval};
 use bayplan_shaders::Target;
 
+use super::common::dims::{bounded, no_file, with_dims};
 use super::common::{self, Builder, check_program, floats, program};
-use super::{bounded_graph, model, named, options};
+use super::{model, named, options};
 
 /// The models of several widths side by side: their concatenations live at the same time, one guest after the other.
 fn several(columns: &[usize]) -> Builder {
@@ -90,11 +91,9 @@ fn a_guest_lies_in_the_block_of_its_host() {
 fn one_shape_of_a_family_has_guests_in_several_blocks() {
     // Two buffers of 256 and 512 bytes for each column at n = 200: more than one block, the larger one less.
     let target = Target { max_allocation: 120_000, ..common::device().target().clone() };
+    let symbolic = with_dims(model(64), &[&["64", "n"]]);
     let family = |upper: i64| {
-        let (graph, bounds) = bounded_graph(1, upper);
-        let dims = Dims { bounds, ..Dims::default() };
-        let read = |_: &bayplan_graph::ByteRange| Err("no file".to_string());
-        Family::new(&graph, &dims, &target, &options(), &read).expect("a family")
+        Family::new(&symbolic, &bounded(&[("n", 1, upper)]), &target, &options(), &no_file).expect("a family")
     };
     let error = family(200).reservation().expect_err("two blocks").clone();
     let CompileError::Blocks { arena: "activations", max: 120_000, fitting } = &error else {
@@ -114,7 +113,7 @@ fn one_shape_of_a_family_has_guests_in_several_blocks() {
         assert_eq!((guests(&made), named(&made, "guest").within.is_some()), (1, true), "n = {n}");
         let alone = model(n as usize);
         let expected = eval(&alone.graph, &alone.inputs, &NoFiles).expect("a reference");
-        let graph = bounded_graph(1, 200).0.bind(&dims).expect("a shape");
+        let graph = symbolic.bind(&dims).expect("a shape");
         check_program(&device, &graph, made, &alone.inputs, &expected, 1e-5)
             .unwrap_or_else(|e| panic!("n = {n}: {e}"));
     }

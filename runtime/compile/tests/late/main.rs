@@ -5,12 +5,13 @@ mod blocks;
 #[path = "../common/mod.rs"]
 mod common;
 
-use bayplan_compile::{Arena, Buffer, Dims, Family, FunctionId, Options, Program, Window, record, verify};
-use bayplan_expr::{Bindings, Bounds, Expr, Scope};
+use bayplan_compile::{Arena, Buffer, Family, FunctionId, Options, Program, Window, record, verify};
+use bayplan_expr::Bindings;
 use bayplan_graph::op::{Keep, Op, ReduceOp, UnaryOp};
-use bayplan_graph::{DType, Graph, NoFiles, TensorType, ValueId, eval};
+use bayplan_graph::{NoFiles, eval};
 use bayplan_shaders::Target;
 
+use common::dims::{bounded, no_file, with_dims};
 use common::{Builder, check_program, device, floats, program};
 
 /// Values are named as they are made:
@@ -212,24 +213,10 @@ fn what_is_said_of_parts_is_checked() {
     );
 }
 
-/// The model's graph for any number of columns, and a box of that.
-fn bounded_graph(lower: i64, upper: i64) -> (Graph, Scope) {
-    let mut graph = model(64).graph;
-    let ValueId(x) = graph.inputs[0];
-    let shape = vec![Expr::from(64), Expr::symbol("n")];
-    graph.values[x as usize].ty = Some(TensorType { dtype: DType::F32, shape });
-    graph.infer().expect("a graph that fits together");
-    let mut bounds = Scope::new();
-    bounds.declare("n", Bounds::between(lower, upper)).expect("bounds");
-    (graph, bounds)
-}
-
 #[test]
 fn one_place_serves_every_shape() {
-    let (symbolic, bounds) = bounded_graph(1, 200);
-    let dims = Dims { bounds, ..Dims::default() };
-    let read = |_: &bayplan_graph::ByteRange| Err("no file".to_string());
-    let family = Family::new(&symbolic, &dims, device().target(), &options(), &read).expect("a family");
+    let (symbolic, dims) = (with_dims(model(64), &[&["64", "n"]]), bounded(&[("n", 1, 200)]));
+    let family = Family::new(&symbolic, &dims, device().target(), &options(), &no_file).expect("a family");
     let reserved = family.reservation().expect("bounds").arena_bytes[0];
     let memory = family.memory().expect("a plan for all shapes");
     for n in [1, 2, 3, 16, 63, 64, 65, 150, 199, 200] {
