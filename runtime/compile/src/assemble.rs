@@ -159,26 +159,11 @@ pub(crate) fn assemble(
     };
     let (load, uploads) = match reference {
         Some(reference) => maker.loaded_as(reference),
-        None => {
-            let mut dispatches = maker.stage(&stages.load, alike, &specs);
-            barrier::place(&mut dispatches);
-            let load = Stage { dispatches, plan: placement.load.plan };
-            (Arc::new(load), Arc::new(maker.uploads(stages)))
-        }
+        None => maker.loaded(stages, alike, &specs, placement.load.plan),
     };
     let mut run = maker.stage(&stages.run, alike, &specs);
     let contents = maker.contents();
-    let ports_of = |list: &[TensorId], values: &[ValueId]| {
-        list.iter()
-            .zip(values)
-            .map(|(&tensor, &value)| maker.port(graph, tensor, value, dims))
-            .collect::<Vec<_>>()
-    };
-    let inputs = ports_of(&lowered.inputs, &graph.inputs);
-    let mut outputs = ports_of(&lowered.outputs, &graph.outputs);
-    for (index, output) in outputs.iter_mut().enumerate() {
-        output.name = graph.output_name(index).to_string();
-    }
+    let (inputs, outputs) = maker.ports(graph, dims);
     let blocks = [placement.run.blocks, placement.weights.1, placement.load.blocks, placement.external.1];
     let (kernels, params) = (maker.kernels, maker.params);
     let copies = copies::list(lowered, &stages.run, alike, &specs);
@@ -353,6 +338,33 @@ impl Maker<'_> {
         self.kernels.extend_from_slice(&other.kernels[..kernels]);
         self.params.extend_from_slice(&other.params[..params]);
         (other.load.clone(), other.uploads.clone())
+    }
+
+    /// What is loaded, and how.
+    fn loaded(
+        &mut self,
+        stages: &Stages,
+        alike: &Alike,
+        specs: &[Arc<Spec>],
+        plan: Plan,
+    ) -> (Arc<Stage>, Arc<Vec<Upload>>) {
+        let mut dispatches = self.stage(&stages.load, alike, specs);
+        barrier::place(&mut dispatches);
+        (Arc::new(Stage { dispatches, plan }), Arc::new(self.uploads(stages)))
+    }
+
+    /// The inputs and the outputs, in the model's order.
+    fn ports(&self, graph: &Graph, dims: &Bindings) -> (Vec<Port>, Vec<Port>) {
+        let of = |list: &[TensorId], values: &[ValueId]| -> Vec<Port> {
+            let both = list.iter().zip(values);
+            both.map(|(&tensor, &value)| self.port(graph, tensor, value, dims)).collect()
+        };
+        let inputs = of(&self.lowered.inputs, &graph.inputs);
+        let mut outputs = of(&self.lowered.outputs, &graph.outputs);
+        for (index, output) in outputs.iter_mut().enumerate() {
+            output.name = graph.output_name(index).to_string();
+        }
+        (inputs, outputs)
     }
 
     fn stage(&mut self, operations: &[usize], alike: &Alike, specs: &[Arc<Spec>]) -> Vec<Dispatch> {
