@@ -122,12 +122,34 @@ fn no_fit(lowered: &Lowered, storages: &[&Storage], target: &Target, why: &NoFit
     let NoFit::TooLarge { buffer, size: bytes } = *why else {
         return CompileError::Plan(why.to_string());
     };
+    let name = &lowered.tensor(storages[buffer].tensors[0]).name;
+    CompileError::Unsupported(vec![refused(name, bytes, target)])
+}
+
+fn refused(name: &str, bytes: u64, target: &Target) -> Refused {
     let reason = format!(
         "it needs {bytes} bytes, and {} allocates at most {} bytes at once (maxMemoryAllocationSize)",
         target.name, target.max_allocation
     );
-    let name = &lowered.tensor(storages[buffer].tensors[0]).name;
-    CompileError::Unsupported(vec![Refused::new(name, "tensor", reason)])
+    Refused::new(name, "tensor", reason)
+}
+
+/// The first result of an operation with more bytes than the target allocates at once, or than `most`. That the target
+/// allocates the others is decided for all shapes.
+pub(crate) fn too_large(lowered: &Lowered, target: &Target, most: u64) -> Option<Refused> {
+    let results = lowered.operations.iter().map(|operation| lowered.tensor(operation.output));
+    for (tensor, bytes) in results.map(|tensor| (tensor, tensor.bytes())) {
+        let (refused, limit) = if i64::try_from(target.max_allocation).is_ok_and(|max| bytes > max) {
+            (refused(&tensor.name, bytes.here(), target), target.max_allocation)
+        } else if bytes.here() > most {
+            let reason = format!("it needs {} bytes, and at most {most} are to be used", bytes.here());
+            (Refused::new(&tensor.name, "tensor", reason), most)
+        } else {
+            continue;
+        };
+        return Some(Refused { bytes: Some((bytes.expr(), limit)), ..refused });
+    }
+    None
 }
 
 /// Puts a program together.

@@ -15,14 +15,14 @@
 //! order of operators, is decided where the arena is largest, since that is what a session reserves.
 
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use bayplan_expr::memory::{Condition, Relation};
+use bayplan_expr::memory::{self as formula, Condition, Relation};
 use bayplan_expr::{Bindings, Bounds, Expr, Scope};
 use bayplan_graph::Graph;
 use bayplan_plan::arenas::BlockPlan;
 use bayplan_plan::symbolic::{Replayed, SymbolicBuffer, SymbolicError, SymbolicPlan, SymbolicProblem};
-use bayplan_plan::{Lifespan, Plan, Problem};
+use bayplan_plan::{Effort, Lifespan, Plan, Problem};
 use bayplan_shaders::{Convert, Kernel, Spec, Target};
 
 use crate::alike::Alike;
@@ -33,7 +33,7 @@ use crate::late::{self, Unit};
 use crate::liveness::{self, Liveness, Reuse, Stages, Storage};
 use crate::lowered::{Lowered, Origin};
 use crate::policy::Ports;
-use crate::program::{Arena, Order, Program, Schedule};
+use crate::program::{Arena, Buffer, Order, Program, Schedule};
 use crate::size::{Formulas, Guard, Size, Symbols, Values};
 use crate::variants::Variants;
 use crate::weights::Weights;
@@ -47,6 +47,16 @@ pub(crate) struct Purpose<'a> {
     pub(crate) read: &'a ReadConstant<'a>,
     /// What all compiles of a family load, if these are several.
     pub(crate) weights: Option<&'a Weights>,
+    /// Bytes above which a tensor is of no use, if that is known: no shape is looked at then that has one, or one that the
+    /// target does not allocate.
+    pub(crate) most: Option<u64>,
+}
+
+impl<'a> Purpose<'a> {
+    /// Compiling for a target, whatever it can run.
+    pub(crate) fn new(target: &'a Target, options: &'a Options, read: &'a ReadConstant<'a>) -> Self {
+        Self { target, options, read, weights: None, most: None }
+    }
 }
 
 /// What is compiled, and for which shapes.
@@ -56,8 +66,10 @@ pub(crate) struct Source<'a> {
     pub(crate) graph: &'a Graph,
     /// The graph with all symbols that it ever had.
     pub(crate) symbolic: &'a Graph,
-    /// The box of the symbols that are left.
+    /// The box of the symbols that are left, or the part of it that is compiled for.
     pub(crate) scope: &'a Scope,
+    /// All of the box.
+    pub(crate) whole: &'a Scope,
     /// Where decisions are taken: a point of the box.
     pub(crate) reference: &'a Bindings,
     /// All symbols there.
@@ -73,7 +85,8 @@ struct Work {
 
 impl Source<'_> {
     /// Everything up to the operations themselves, while symbols are entered.
-    fn work(&self, Purpose { target, options, read, weights }: Purpose<'_>) -> Result<Work, CompileError> {
+    fn work(&self, purpose: Purpose<'_>) -> Result<Work, CompileError> {
+        let Purpose { target, options, read, weights, most } = purpose;
         let (graph, known) = (self.graph.clone(), fold::fold(self.graph, read)?);
         let (graph, known) = if options.simplify { simplify::simplify(graph, known) } else { (graph, known) };
         let (mut lowered, mut fixed) =
@@ -84,6 +97,10 @@ impl Source<'_> {
         }
         if options.direct {
             concat::place(&mut lowered, &fixed, target);
+        }
+        // Before it is cut into the thousands of parts that its windows would need.
+        if let Some(large) = most.and_then(|most| assemble::too_large(&lowered, target, most)) {
+            return Err(CompileError::Unsupported(vec![large]));
         }
         phases::cut(&mut lowered, &mut fixed, target);
         split::split(&mut lowered, &mut fixed, target).map_err(CompileError::Unsupported)?;
@@ -182,8 +199,8 @@ pub(crate) fn program(
     let bound = graph.bind(dims).map_err(|e| CompileError::Bind(e.to_string()))?;
     let bound = paths::only(bound)?;
     let (scope, reference) = (&Scope::new(), &Bindings::new());
-    let source = Source { graph: &bound, symbolic: graph, scope, reference, dims };
-    Ok(Cell::new(source, Purpose { target, options, read, weights: None })?.first)
+    let source = Source { graph: &bound, symbolic: graph, scope, whole: scope, reference, dims };
+    Ok(Cell::new(source, Purpose::new(target, options, read))?.first)
 }
 
 /// A compile that serves every shape at which its guards hold.
@@ -200,6 +217,8 @@ pub(crate) struct Cell {
     variants: Variants,
     /// The part of the box that it may serve, and the point of it where decisions were taken.
     within: (Scope, Bindings),
+    /// The bytes of its activations, once somebody asked.
+    memory: OnceLock<Option<Arc<formula::Function>>>,
 }
 
 /// Operations that know what they overwrite, with their storages.
@@ -217,7 +236,8 @@ pub(crate) struct Made {
 impl Cell {
     /// Compiles for the shapes of a box.
     pub(crate) fn new(source: Source<'_>, purpose: Purpose<'_>) -> Result<Self, CompileError> {
-        let (Source { scope, reference, dims, .. }, Purpose { target, options, .. }) = (source, purpose);
+        let (Source { scope, whole, reference, dims, .. }, Purpose { target, options, .. }) =
+            (source, purpose);
         let symbols = Symbols::enter(scope, reference);
         let ports = Ports::new(source.symbolic, &options.inputs, &options.outputs);
         let Work { graph, mut lowered, mut stages } = source.work(purpose)?;
@@ -236,8 +256,12 @@ impl Cell {
         let variants = Variants::new(&made.lowered, &made.alike);
         let mut formulas = symbols.leave();
         formulas.keep(made.sizes());
-        let scope = within(scope, formulas.guards());
-        let plan = if reference.is_empty() { None } else { plan(&buffers, &scope, options)? };
+        let mut planned = within(scope, formulas.guards());
+        let plan =
+            if reference.is_empty() { None } else { plan(&buffers, &mut planned, reference, options)? };
+        let left = within(whole, formulas.guards());
+        formulas.require(&planned, &left, reference);
+        let scope = planned;
         let shape = Shape { values: &Values::default(), dims, target, alike: &made.alike, reference: None };
         let first = match made.without_empty(&Values::default()) {
             None => {
@@ -249,7 +273,7 @@ impl Cell {
             }
         };
         let within = (scope, reference.clone());
-        Ok(Self { first, graph, made, formulas, plan, variants, within })
+        Ok(Self { first, graph, made, formulas, plan, variants, within, memory: OnceLock::new() })
     }
 
     /// The program at a shape, whose independent symbols are `point` and all of them `dims`; `None` where a guard does
@@ -268,6 +292,29 @@ impl Cell {
         let shape = Shape { values: &values, dims, target, alike: &made.alike, reference: Some(&self.first) };
         let rest = made.without_empty(&values);
         made.at(&self.graph, (self.plan.as_ref(), point), rest.as_ref(), shape, options, done).map(Some)
+    }
+
+    /// Whether it serves a point.
+    pub(crate) fn covers(&self, point: &Bindings) -> bool {
+        matches!(self.formulas.at(point), Ok(Some(_)))
+    }
+
+    /// The bytes of its activations as a function of that name; `None` where its shapes are planned one by one.
+    pub(crate) fn memory(&self, name: &str) -> Option<Arc<formula::Function>> {
+        let function = || {
+            let buffers: Vec<&Buffer> = self.planned().collect();
+            let named = |buffer: u32| buffers.get(buffer as usize).map_or("", |buffer| &*buffer.name);
+            let terms = self.plan.as_ref()?.memory(name, Effort::Normal, &named);
+            let when = self.guards().iter().map(Guard::condition).collect();
+            Some(Arc::new(formula::Function { when, ..terms }))
+        };
+        self.memory.get_or_init(function).clone()
+    }
+
+    /// The buffers that its plan places, in the plan's order: those that lie in parts of others need no bytes of their own.
+    pub(crate) fn planned(&self) -> impl Iterator<Item = &Buffer> {
+        let own = |buffer: &&Buffer| buffer.arena == Arena::Activations && buffer.within.is_none();
+        self.first.buffers.iter().filter(own)
     }
 
     /// Bytes of the activations at a point, if it serves it.
@@ -303,7 +350,7 @@ impl Cell {
         };
         let reference = reference.iter().map(nearest).collect();
         let within = (own, reference);
-        Ok(Some(Arc::new(Self { plan: Some(plan), within, ..self.clone() })))
+        Ok(Some(Arc::new(Self { plan: Some(plan), within, memory: OnceLock::new(), ..self.clone() })))
     }
 
     /// Conditions under which it serves a point.
@@ -518,18 +565,42 @@ impl Convert<Size> for Sizes {
 }
 
 /// How buffers are laid out for all shapes, up to a horizon where symbols have no upper bound; `None` where no
-/// arithmetic of 64 bits holds their sizes.
+/// arithmetic of 64 bits holds their sizes. Where some size is negative in parts of the box that guards on several symbols
+/// exclude, the box shrinks towards the reference until none is.
 fn plan(
     buffers: &[SymbolicBuffer],
-    scope: &Scope,
+    scope: &mut Scope,
+    reference: &Bindings,
     options: &Options,
 ) -> Result<Option<SymbolicPlan>, CompileError> {
-    match SymbolicProblem::open(buffers, scope) {
-        Ok(problem) => Ok(Some(SymbolicPlan::solve(problem, options.effort))),
-        // Shapes are planned one by one then.
-        Err(SymbolicError::Unbounded { .. } | SymbolicError::Problem(_)) => Ok(None),
-        Err(e) => Err(CompileError::Plan(e.to_string())),
+    loop {
+        match SymbolicProblem::open(buffers, scope) {
+            Ok(problem) => return Ok(Some(SymbolicPlan::solve(problem, options.effort))),
+            // Shapes are planned one by one then.
+            Err(SymbolicError::Unbounded { .. } | SymbolicError::Problem(_)) => return Ok(None),
+            Err(e @ SymbolicError::Negative { .. }) => {
+                let nearer = nearer(scope, reference);
+                if nearer == *scope {
+                    return Err(CompileError::Plan(e.to_string()));
+                }
+                *scope = nearer;
+            }
+            Err(e) => return Err(CompileError::Plan(e.to_string())),
+        }
     }
+}
+
+/// A box whose sides are half as far from a point of it.
+fn nearer(scope: &Scope, point: &Bindings) -> Scope {
+    let mut near = scope.clone();
+    for (symbol, Bounds { lower, upper }) in scope.iter() {
+        let Some(here) = point.get(symbol) else { continue };
+        let far = upper.unwrap_or_else(|| here.max(1).saturating_mul(4));
+        let half = Bounds::between(here - (here - lower) / 2, here + (far - here) / 2);
+        // The point lies within.
+        let _ = near.declare(symbol, half);
+    }
+    near
 }
 
 /// The part of a box in which guards on single symbols hold.

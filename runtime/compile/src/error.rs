@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use bayplan_expr::Bindings;
+use bayplan_expr::{Bindings, Expr};
 use bayplan_text::escape;
 
 /// A node (or input or output) that cannot be computed on the target.
@@ -14,11 +14,13 @@ pub struct Refused {
     pub op: String,
     /// Why.
     pub reason: String,
+    /// If it is a tensor that is too large: its bytes as the symbols make them, and the most that there may be.
+    pub bytes: Option<(Expr, u64)>,
 }
 
 impl Refused {
     pub(crate) fn new(node: &str, op: &str, reason: impl Into<String>) -> Self {
-        Self { node: node.into(), op: op.into(), reason: reason.into() }
+        Self { node: node.into(), op: op.into(), reason: reason.into(), bytes: None }
     }
 }
 
@@ -74,6 +76,8 @@ pub enum CompileError {
         /// Dims with the largest bound at which one allocation is enough while the others keep theirs.
         fitting: Vec<(String, i64)>,
     },
+    /// What the shapes within the bounds need is not known yet: nothing was looked at but what was asked for.
+    Unexplored,
     /// A shape needs more than was reserved for all. This is a defect of bayplan.
     Reserved {
         /// The shape.
@@ -172,6 +176,10 @@ impl fmt::Display for CompileError {
                     listed(&nodes)
                 )
             }
+            Self::Unexplored => f.write_str(
+                "what the shapes within the bounds need at most was not looked for; take the part of the bounds that is to run \
+                 (Family::within)",
+            ),
             Self::Reserved { dims } => write!(
                 f,
                 "at {dims} the program needs more memory than was reserved; this is a defect of bayplan, please report \

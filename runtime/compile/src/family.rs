@@ -7,7 +7,7 @@ mod spread;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bayplan_expr::{Bindings, Scope};
+use bayplan_expr::{Bindings, Scope, memory as formula};
 use bayplan_graph::{BindError, ByteRange, ConstData, Graph, ValueSource};
 use bayplan_shaders::{Kernel, Target};
 
@@ -25,7 +25,7 @@ use crate::weights::Weights;
 use crate::{Options, family_dims, policy};
 
 /// How often weights that parts of boxes need are added to those of all.
-const MAX_UNIONS: u32 = 8;
+pub(crate) const MAX_UNIONS: u32 = 8;
 
 /// What is known of the symbols of a graph before the shapes of a run are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -85,6 +85,8 @@ pub struct Family {
     first: Program,
     /// What all functions load, if there are several.
     weights: Option<Weights>,
+    /// Bytes above which a tensor is of no use, if that is known.
+    most: Option<u64>,
     reserved: Result<Reservation, CompileError>,
 }
 
@@ -114,6 +116,31 @@ impl Family {
         options: &Options,
         read: &ReadConstant<'_>,
     ) -> Result<Self, CompileError> {
+        Self::made(functions, None, target, options, read)
+    }
+
+    /// As [`Family::new`], but compiled only near the upper corner of the box, or as near to it as the target can run, and at the
+    /// shapes `also`: the rest of the box is compiled when it is asked for ([`Family::cover`]), and nothing is known of what to
+    /// reserve ([`Family::within`] finds it). Shapes with a tensor of more than `most` bytes are refused.
+    pub(crate) fn on_demand(
+        function: &Function<'_>,
+        most: u64,
+        also: &[Bindings],
+        target: &Target,
+        options: &Options,
+        read: &ReadConstant<'_>,
+    ) -> Result<Self, CompileError> {
+        Self::made(&[*function], Some((most, also)), target, options, read)
+    }
+
+    /// Compiled for what is seen beforehand of the box, or on demand.
+    fn made(
+        functions: &[Function<'_>],
+        on_demand: Option<(u64, &[Bindings])>,
+        target: &Target,
+        options: &Options,
+        read: &ReadConstant<'_>,
+    ) -> Result<Self, CompileError> {
         let graphs: Vec<&Graph> = functions.iter().map(|function| function.graph).collect();
         policy::check_names(&graphs, &options.inputs, &options.outputs)?;
         let mut constants = BTreeMap::new();
@@ -122,14 +149,18 @@ impl Family {
             keep_constants(function.graph, read, &mut constants)?;
             let mut member = Member::new(function, None)?;
             let paths = Paths::new(function.graph)?;
-            member.foresee();
+            if on_demand.is_none() {
+                member.foresee();
+            }
             if paths.functions().first().is_some_and(|first| first.graph != *function.graph) {
                 let first = functions.len() + ways.len();
                 for way in paths.functions() {
                     let dims = family_paths::dims_of(way, function.dims)?;
                     let function = Function { name: &way.name, graph: &way.graph, dims: &dims };
                     let way = Member::new(&function, Some(way.role))?;
-                    way.foresee();
+                    if on_demand.is_none() {
+                        way.foresee();
+                    }
                     ways.push(way);
                 }
                 member.routes = Some(Routes { paths, first });
@@ -138,11 +169,54 @@ impl Family {
         }
         members.extend(ways);
         let read = |range: &ByteRange| kept(&constants, range);
-        let purpose = Purpose { target, options, read: &read, weights: None };
-        let (explored, weights) = explored(&members, purpose)?;
-        let reserved = checked(&members, explored.reserved, target);
-        let (target, options, first) = (target.clone(), options.clone(), explored.first);
-        Ok(Self { functions: members, target, options, constants, first, weights, reserved })
+        let most = on_demand.map(|(most, _)| most);
+        let purpose = Purpose { most, ..Purpose::new(target, options, &read) };
+        let (first, reserved, weights) = match on_demand {
+            None => {
+                let (Explored { first, reserved }, weights) = explored(&members, purpose)?;
+                (first, checked(&members, reserved, target), weights)
+            }
+            Some((_, also)) => {
+                let (first, weights) = compiled_at(&members, also, purpose)?;
+                (first, Err(CompileError::Unexplored), weights)
+            }
+        };
+        let (target, options) = (target.clone(), options.clone());
+        Ok(Self { functions: members, target, options, constants, first, weights, most, reserved })
+    }
+
+    /// Compiles what the functions need at a shape, and at those that have another value of `free` alone, unless some compile
+    /// serves it already. Whether every function has a part for it then: not where the model does not take the shape.
+    ///
+    /// # Errors
+    /// As [`Family::at`]; [`CompileError::Weights`] where weights lie otherwise than in what was compiled before.
+    pub(crate) fn cover(&self, free: &str, dims: &Bindings) -> Result<bool, CompileError> {
+        let read = |range: &ByteRange| kept(&self.constants, range);
+        let purpose = self.purpose(&read);
+        let mut all = true;
+        for (id, member) in self.functions().map(|(id, _)| id).zip(&self.functions) {
+            if member.routes.is_some() || member.is_fixed() {
+                continue;
+            }
+            let Ok((_, whole)) = self.whole(id, dims) else { return Ok(false) };
+            if !member.serves(&whole) {
+                return Ok(false);
+            }
+            let point = member.point(&whole)?;
+            if !member.covers(&point) {
+                let cell = member.keep_along(free, &point, purpose)?;
+                if !same_weights(&self.first, &cell.first) {
+                    return Err(CompileError::Weights { function: member.name.clone(), dims: whole });
+                }
+                all &= member.covers(&point);
+            }
+        }
+        Ok(all)
+    }
+
+    /// The bytes of a function's activations, one for each part of its box that was compiled and has a plan for all its shapes.
+    pub(crate) fn formulas(&self, function: FunctionId) -> Vec<Arc<formula::Function>> {
+        self.member(function).map(Member::formulas).unwrap_or_default()
     }
 
     /// The same for smaller bounds, as a runtime chooses them when it starts ([`Family::memory`] says what fits): what
@@ -162,8 +236,7 @@ impl Family {
             self.functions.iter().map(|member| member.within(bounds)).collect::<Result<Vec<_>, _>>()?;
         let mut within = Self { functions, ..self.clone() };
         let read = |range: &ByteRange| kept(&self.constants, range);
-        let (target, options, weights) = (&self.target, &self.options, self.weights.as_ref());
-        let purpose = Purpose { target, options, read: &read, weights };
+        let purpose = self.purpose(&read);
         let own = within.functions.iter().filter(|member| member.routes.is_none() && !member.is_fixed());
         let spreads: Vec<Arc<Member>> = own.clone().flat_map(Member::spreads).collect();
         let mut own = own.chain(spreads.iter().map(|spread| &**spread));
@@ -175,7 +248,7 @@ impl Family {
             for member in std::iter::once(member).chain(own) {
                 member.reserve(purpose, &mut reserved, &self.first)?;
             }
-            within.reserved = checked(&within.functions, reserved, target);
+            within.reserved = checked(&within.functions, reserved, &self.target);
         }
         Ok(within)
     }
@@ -194,6 +267,7 @@ impl Family {
             options: Options::default(),
             constants: BTreeMap::new(),
             reserved: Ok(Reservation::of(&program)),
+            most: None,
             first: program,
             weights: None,
         }
@@ -269,8 +343,7 @@ impl Family {
             return Ok(self.first.clone());
         }
         let read = |range: &ByteRange| kept(&self.constants, range);
-        let (target, options, weights) = (&self.target, &self.options, self.weights.as_ref());
-        let program = member.program(&dims, Purpose { target, options, read: &read, weights }, done)?;
+        let program = member.program(&dims, self.purpose(&read), done)?;
         if !same_weights(&self.first, &program) {
             return Err(CompileError::Weights { function: member.name.clone(), dims });
         }
@@ -296,8 +369,14 @@ impl Family {
     ) -> Result<(), CompileError> {
         let (member, dims) = self.whole(function, dims)?;
         let read = |range: &ByteRange| kept(&self.constants, range);
-        let purpose = Purpose { target: &self.target, options: &self.options, read: &read, weights: None };
+        let purpose = Purpose { weights: None, ..self.purpose(&read) };
         member.liveness_and_plan(&dims, purpose, turn)
+    }
+
+    /// What its compiles are for.
+    fn purpose<'a>(&'a self, read: &'a ReadConstant<'a>) -> Purpose<'a> {
+        let (weights, most) = (self.weights.as_ref(), self.most);
+        Purpose { weights, most, ..Purpose::new(&self.target, &self.options, read) }
     }
 
     /// A function that has programs of its own, and all its dims.
@@ -431,6 +510,45 @@ fn explored(members: &[Member], purpose: Purpose<'_>) -> Result<(Explored, Optio
     }
 }
 
+/// Compiles each function once, as near to the upper corner of its box as the target can run, and where the given shapes need
+/// another compile: the first program, and what all of them load if there are several.
+fn compiled_at(
+    members: &[Member],
+    also: &[Bindings],
+    purpose: Purpose<'_>,
+) -> Result<(Program, Option<Weights>), CompileError> {
+    let members: Vec<&Member> = members.iter().filter(|member| member.routes.is_none()).collect();
+    if let ([only], []) = (&members[..], also) {
+        let (_, cell) = only.largest_possible(|point| only.keep(point, purpose))?;
+        return Ok((cell.first.clone(), None));
+    }
+    let mut points = Vec::new();
+    for &member in &members {
+        let (point, _) = member.largest_possible(|point| member.keep(point, purpose))?;
+        member.forget();
+        points.push((member, point));
+    }
+    for member in &members {
+        let whole = also.iter().filter_map(|dims| member.whole(dims).ok()).filter(|dims| member.serves(dims));
+        for dims in whole {
+            points.push((*member, member.point(&dims)?));
+        }
+    }
+    let weights = union(&points, purpose)?;
+    let mut first = None;
+    for (member, point) in points {
+        if !member.covers(&point) {
+            let cell = member.keep(&point, Purpose { weights: Some(&weights), ..purpose })?;
+            first.get_or_insert_with(|| cell.first.clone());
+        }
+    }
+    Ok((first.ok_or_else(no_function)?, Some(weights)))
+}
+
+fn no_function() -> CompileError {
+    CompileError::Bind("a family needs at least one function".into())
+}
+
 fn explore(members: &[&Member], purpose: Purpose<'_>) -> Result<Explored, CompileError> {
     let mut reserved = Reservation::default();
     let mut first: Option<Program> = None;
@@ -438,8 +556,7 @@ fn explore(members: &[&Member], purpose: Purpose<'_>) -> Result<Explored, Compil
         let own = member.explore(purpose, &mut reserved, first.as_ref())?;
         first.get_or_insert(own);
     }
-    let nothing = || CompileError::Bind("a family needs at least one function".into());
-    Ok(Explored { first: first.ok_or_else(nothing)?, reserved })
+    Ok(Explored { first: first.ok_or_else(no_function)?, reserved })
 }
 
 /// Tells with an arena that is too large for one allocation which bound of a dim would make it fit.

@@ -27,6 +27,7 @@ mod error;
 mod family;
 mod family_dims;
 mod family_paths;
+pub mod fit;
 mod fold;
 mod fuse;
 mod inputs;

@@ -4,11 +4,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use bayplan::{Device, Error, Model, Options, Target};
+use bayplan_compile::fit::{self, Budget, End, Fit, Fitted};
 use bayplan_compile::plan_file::memory_value;
 use bayplan_compile::{CompileError, Dims, Family, ReadConstant};
 use bayplan_expr::{Bindings, Bounds, Scope};
 use bayplan_graph::{ByteRange, Graph};
-use bayplan_plan::memory::{MemoryFunction, Row, SolveError, steps};
+use bayplan_plan::memory::{MemoryFunction, Solution, steps};
 use bayplan_text::{Bytes, Count};
 use serde_json::{Value, json};
 
@@ -19,18 +20,21 @@ use crate::dims;
 use crate::exit::{Failure, Outcome};
 use crate::{inputs, out};
 
+/// Combinations of values of the dimensions that are not solved for: each may cost a compile.
+const MOST_COMBINATIONS: usize = 64;
+
 /// Version of the JSON that this command prints. It changes when a key changes its meaning, not when one is added.
 const VERSION: u32 = 1;
 
 /// What fits a budget.
-pub(crate) struct Fitted {
-    /// The bytes as a function of the dimensions.
+pub(crate) struct Answer {
+    /// The bytes as a function of the dimensions, where they were needed.
     pub(crate) memory: MemoryFunction,
     /// In bytes; none if only the formula is asked for.
     pub(crate) budget: Option<u64>,
     /// Values of all dimensions without a value of their own, the largest that fit; the first is what `run` takes. None if
     /// all dimensions have one.
-    pub(crate) rows: Vec<Row>,
+    pub(crate) rows: Vec<Fit>,
     /// The dimension that the rows were solved for.
     pub(crate) solved: Option<String>,
     /// Why nothing fits; none if something does.
@@ -41,22 +45,23 @@ pub(crate) struct Fitted {
 ///
 /// # Errors
 /// The model cannot be compiled, or `solve` is none of its dimensions.
-pub(crate) fn fitted(
+pub(crate) fn answer(
     graph: &Graph,
     dims: &Dims,
     solve: Option<&str>,
     budget: Option<u64>,
-    compile: (&Target, &Options, &ReadConstant<'_>),
-) -> Result<(Fitted, Family), Failure> {
+    (target, options, read): (&Target, &Options, &ReadConstant<'_>),
+) -> Result<(Answer, Family), Failure> {
     let symbols = dims::unpinned(graph, dims);
     let open = dims::open(graph, dims);
+    let whole = || Family::new(graph, dims, target, options, read).map_err(Error::from);
     let Some(limit) = budget else {
         if !open.is_empty() {
             return Err(dims::without_value(&open, &dims.pinned, &graph.constraints));
         }
-        let family = compiled(graph, dims.clone(), &open, compile)?.0;
+        let family = whole()?;
         let memory = family.memory().map_err(Error::from)?;
-        return Ok((Fitted { memory, budget, rows: Vec::new(), solved: None, refused: None }, family));
+        return Ok((Answer { memory, budget, rows: Vec::new(), solved: None, refused: None }, family));
     };
     let solved = match solve {
         Some(name) if symbols.iter().any(|own| own == name) => Some(name),
@@ -69,37 +74,52 @@ pub(crate) fn fitted(
         }
         None => open.last().or(symbols.last()).map(String::as_str),
     };
-    let capped = dims::capped(graph, dims, solved.unwrap_or_default(), limit)?;
-    let (family, capped) = compiled(graph, capped, &open, compile)?;
-    let memory = family.memory().map_err(Error::from)?;
     let Some(solved) = solved else {
+        let family = whole()?;
+        let memory = family.memory().map_err(Error::from)?;
         let needed = memory.eval(&Bindings::new()).map_err(|e| Failure::new(e.to_string()))?;
         let refused = (needed > limit).then(|| format!("it needs {} bytes", Count(needed)));
-        return Ok((Fitted { memory, budget, rows: Vec::new(), solved: None, refused }, family));
+        return Ok((Answer { memory, budget, rows: Vec::new(), solved: None, refused }, family));
     };
-    let axis = |name: &String| (name.clone(), steps(capped.bounds.get(name)));
-    let axes: Vec<_> = symbols.iter().filter(|name| *name != solved).map(axis).collect();
-    let (rows, refused) = match memory.table(limit, solved, &axes, &Bindings::new()) {
-        Ok(rows) => (rows, None),
-        Err(error @ SolveError::Nothing { .. }) => (Vec::new(), Some(error.to_string())),
-        Err(e) => return Err(Failure::new(e.to_string())),
-    };
-    Ok((Fitted { memory, budget, rows, solved: Some(solved.to_owned()), refused }, family))
+    let capped = dims::capped(graph, dims, solved, limit)?;
+    let Fitted { rows, nothing, memory, family } = within(capped, &open, &|dims| {
+        let axis = |name: &String| (name.clone(), steps(dims.bounds.get(name)));
+        let mut axes: Vec<_> = symbols.iter().filter(|name| *name != solved).map(axis).collect();
+        thin(&mut axes);
+        let budget = Budget { bytes: limit, free: solved, axes: &axes };
+        fit::fit(graph, dims, budget, (target, options), read)
+    })?;
+    let refused = nothing.map(|why| why.to_string());
+    Ok((Answer { memory, budget, rows, solved: Some(solved.to_owned()), refused }, family))
 }
 
-/// Compiles for the largest box that the device can run: dimensions whose bounds are not the user's are halved until
-/// nothing in it is refused.
-fn compiled(
-    graph: &Graph,
+/// Leaves out every other value of the longest axis but its ends, until there are not too many combinations.
+fn thin(axes: &mut [(String, Vec<i64>)]) {
+    let combinations =
+        |axes: &[(String, Vec<i64>)]| axes.iter().map(|(_, values)| values.len()).product::<usize>();
+    while combinations(axes) > MOST_COMBINATIONS {
+        let Some((_, values)) = axes.iter_mut().rev().max_by_key(|(_, values)| values.len()) else { return };
+        let last = values.len() - 1;
+        let mut at = 0..=last;
+        values.retain(|_| at.next().is_some_and(|at| at % 2 == 0 || at == last));
+        if last < 2 {
+            return;
+        }
+    }
+}
+
+/// Looks for what fits in the largest box that has a plan: dimensions whose bounds are not the user's are halved until the
+/// bytes in it are numbers.
+fn within(
     mut dims: Dims,
     open: &[String],
-    (target, options, read): (&Target, &Options, &ReadConstant<'_>),
-) -> Result<(Family, Dims), Failure> {
+    look: &dyn Fn(&Dims) -> Result<Fitted, CompileError>,
+) -> Result<Fitted, Failure> {
     let mut refused = None;
     loop {
-        let error = match Family::new(graph, &dims, target, options, read) {
-            Ok(family) => return Ok((family, dims)),
-            Err(error @ (CompileError::Unsupported(_) | CompileError::Plan(_))) => error,
+        let error = match look(&dims) {
+            Ok(fitted) => return Ok(fitted),
+            Err(error @ CompileError::Plan(_)) => error,
             Err(error) => return Err(Error::from(error).into()),
         };
         let first = refused.get_or_insert(error);
@@ -121,16 +141,16 @@ fn compiled(
 /// The first row of what fits, as a shape: what `run --budget` takes where a dimension has neither a value nor a bound.
 ///
 /// # Errors
-/// As [`fitted`]; nothing fits.
+/// As [`answer`]; nothing fits.
 pub(crate) fn first_row(
     graph: &Graph,
     dims: &Dims,
     budget: u64,
     compile: (&Target, &Options, &ReadConstant<'_>),
 ) -> Result<(Family, Bindings), Failure> {
-    let (fitted, family) = fitted(graph, dims, None, Some(budget), compile)?;
-    let Some(row) = fitted.rows.first() else {
-        let why = fitted.refused.map_or_else(String::new, |why| format!(": {why}"));
+    let (answer, family) = answer(graph, dims, None, Some(budget), compile)?;
+    let Some(Fit { row, .. }) = answer.rows.first() else {
+        let why = answer.refused.map_or_else(String::new, |why| format!(": {why}"));
         let budget = Bytes(budget);
         return Err(Failure::new(format!(
             "no shape fits {budget}{why}; `bayplan fit` tells what the model needs"
@@ -151,14 +171,14 @@ pub(crate) fn fit(options: &FitOptions) -> Outcome {
     let target = target(&options.model)?;
     let compile = compile_options(&options.model, bayplan::Effort::Normal);
     let read = |range: &ByteRange| source.read(range);
-    let (fitted, _) =
-        fitted(graph, &dims, options.solve.as_deref(), options.budget, (&target, &compile, &read))?;
+    let (answer, _) =
+        answer(graph, &dims, options.solve.as_deref(), options.budget, (&target, &compile, &read))?;
     if options.format.is_json() {
-        out::print_json(&fit_json(&graph.name, &target.name, &fitted))?;
+        out::print_json(&fit_json(&graph.name, &target.name, &answer))?;
     } else {
-        out::print(&fit_text(&graph.name, &target.name, &fitted, source.note()))?;
+        out::print(&fit_text(&graph.name, &target.name, &answer, source.note()))?;
     }
-    Ok(ExitCode::from(u8::from(fitted.refused.is_some())))
+    Ok(ExitCode::from(u8::from(answer.refused.is_some())))
 }
 
 /// A model, or its graph alone where its weights are not there: planning does not need them.
@@ -212,16 +232,23 @@ fn target(options: &ModelOptions) -> Result<Target, Failure> {
     }
 }
 
-fn fit_json(model: &str, target: &str, fitted: &Fitted) -> Value {
-    let Fitted { memory, budget, rows, solved, refused } = fitted;
-    let row = |row: &Row| {
+fn fit_json(model: &str, target: &str, answer: &Answer) -> Value {
+    let Answer { memory, budget, rows, solved, refused } = answer;
+    let row = |Fit { row, end }: &Fit| {
         let binds = row.solution.binding.and_then(|binding| {
             let (function, term) = memory.term(binding)?;
             Some(json!({ "function": function.name, "term": term.name, "bytes": binding.bytes }))
         });
         let dims: serde_json::Map<String, Value> =
             row.point.iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
-        json!({ "dims": dims, "bytes": row.solution.bytes, "next": row.solution.next, "binds": binds })
+        let (end, why) = match end {
+            End::Budget => ("budget", None),
+            End::Bounds => ("bounds", None),
+            End::Refused(why) => ("refused", Some(why)),
+            End::GivenUp => ("given up", None),
+        };
+        let Solution { bytes, next, .. } = row.solution;
+        json!({ "dims": dims, "bytes": bytes, "next": next, "binds": binds, "end": end, "why": why })
     };
     let crossing = |(terms, place): ([&str; 2], String)| json!({ "terms": terms, "equal": place });
     json!({
@@ -232,7 +259,7 @@ fn fit_json(model: &str, target: &str, fitted: &Fitted) -> Value {
         "memory": memory_value(memory),
         "solved": solved,
         "rows": rows.iter().map(row).collect::<Vec<_>>(),
-        "crossings": crossings(memory).into_iter().map(crossing).collect::<Vec<_>>(),
+        "crossings": crossings(memory, rows).into_iter().map(crossing).collect::<Vec<_>>(),
         "fits": refused.is_none(),
     })
 }

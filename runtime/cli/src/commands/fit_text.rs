@@ -1,10 +1,11 @@
 //! What `bayplan fit` says to people.
 
+use bayplan_compile::fit::{End, Fit};
 use bayplan_expr::Bindings;
-use bayplan_plan::memory::{Crossing, Function, MemoryFunction, Row, crossing};
+use bayplan_plan::memory::{Crossing, Function, MemoryFunction, crossing};
 use bayplan_text::{Bytes, Count, ellipsis};
 
-use super::fit::Fitted;
+use super::fit::Answer;
 use super::plan_why::{WIDTH, labelled};
 
 /// Columns of a name in a line.
@@ -16,6 +17,12 @@ const BYTES: usize = 8;
 /// Columns that the name of what binds has at least in a table.
 const LEAST_BINDING: usize = 24;
 
+/// Most parts of a function that are told, and of which it is told where terms are equal.
+const PARTS: usize = 6;
+
+/// Columns of the conditions of a part: more than any model has that people would read.
+const WHEN: usize = 4096;
+
 /// Most rows of a table.
 const ROWS: usize = 32;
 
@@ -23,29 +30,27 @@ const ROWS: usize = 32;
 const CROSSINGS: usize = 8;
 
 /// The formula, what fits, and what binds there.
-pub(super) fn fit_text(model: &str, target: &str, fitted: &Fitted, note: Option<&str>) -> String {
-    let memory = &fitted.memory;
+pub(super) fn fit_text(model: &str, target: &str, answer: &Answer, note: Option<&str>) -> String {
+    let memory = &answer.memory;
     let mut text =
         format!("model        {}\ntarget       {}\n", ellipsis(model, NAME), ellipsis(target, NAME));
     if let Some(note) = note {
         text += &labelled("weights", &format!("planned without them: {note}"));
     }
-    if let Some(budget) = fitted.budget {
+    if let Some(budget) = answer.budget {
         text += &format!("budget       {}  {} bytes\n", Bytes(budget), Count(budget));
     }
     text += "\n";
-    text += &formula(memory);
-    text += &equal(memory);
-    if fitted.budget.is_none() {
+    text += &formula(memory, &answer.rows);
+    text += &equal(memory, &answer.rows);
+    if answer.budget.is_none() {
         return text;
     }
     text += "\n";
-    match (&fitted.solved, &fitted.refused) {
+    match (&answer.solved, &answer.refused) {
         (Some(_), Some(why)) => text + &labelled("fits", &format!("nothing: {why}")),
         (None, Some(why)) => text + &labelled("fits", &format!("no: {why}")),
-        (Some(solved), None) => {
-            text + &table(memory, &fitted.rows, solved) + &beyond(memory, &fitted.rows, solved)
-        }
+        (Some(solved), None) => text + &table(memory, &answer.rows, solved) + &ends(&answer.rows),
         (None, None) => {
             let needed = memory.eval(&Bindings::new());
             text + &labelled(
@@ -56,21 +61,31 @@ pub(super) fn fit_text(model: &str, target: &str, fitted: &Fitted, note: Option<
     }
 }
 
-/// What a table is silent about: larger sizes within the bounds that no part of the function covers.
-fn beyond(memory: &MemoryFunction, rows: &[Row], solved: &str) -> String {
-    let most = memory.scope.get(solved).upper;
-    let ends = |row: &Row| row.solution.next.is_none() && most.is_some_and(|most| row.solution.value < most);
-    if !rows.iter().any(ends) {
-        return String::new();
+/// What a table does not say of its rows: why some could be larger, or cannot.
+fn ends(rows: &[Fit]) -> String {
+    let mut text = String::new();
+    if rows.iter().any(|fit| fit.end == End::GivenUp) {
+        text += &labelled(
+            "",
+            "rows with `?` may not be the largest: so many parts of the bounds differ that the search was given up; values \
+             (--dim) or smaller bounds (--dim-max) make it shorter",
+        );
     }
-    labelled(
-        "",
-        "larger sizes that no part above covers are left out; `bayplan plan` with --dim tells what they need",
-    )
+    let refused = |fit: &Fit| match &fit.end {
+        End::Refused(why) => Some(why.clone()),
+        _ => None,
+    };
+    if let Some(why) = rows.iter().find_map(refused) {
+        text += &labelled("", &format!("rows with `!` end where the device does: {}", ellipsis(&why, 400)));
+    }
+    if rows.iter().any(|fit| fit.end == End::Bounds) {
+        text += &labelled("", "rows with `=` end where the bounds do; --dim-max allows more");
+    }
+    text
 }
 
 /// The function, a term to a line: what the terms are made of stands after them.
-pub(super) fn formula(memory: &MemoryFunction) -> String {
+pub(super) fn formula(memory: &MemoryFunction, rows: &[Fit]) -> String {
     let symbols = memory.symbols().into_iter().map(|name| ellipsis(name, 30).to_string()).collect::<Vec<_>>();
     let mut text = labelled(
         "memory",
@@ -80,8 +95,14 @@ pub(super) fn formula(memory: &MemoryFunction) -> String {
             if memory.kv.is_some() { " + K/V" } else { "" }
         ),
     );
-    for function in &memory.functions {
+    let told = told(memory, rows);
+    for function in &told {
         text += &terms(function, memory.functions.len() > 1);
+    }
+    if let Some(more @ 1..) = memory.functions.len().checked_sub(told.len()) {
+        let more = Count(more as u64);
+        text +=
+            &labelled("", &format!("and {more} more parts, each for a row or a few (--format json has all)"));
     }
     let mut fixed = format!("{} bytes", Count(memory.weights));
     if memory.constant > 0 {
@@ -97,13 +118,28 @@ pub(super) fn formula(memory: &MemoryFunction) -> String {
     text
 }
 
+/// The parts that are told one by one: those that bind the first rows, or the first ones, and what stands apart from them, as
+/// loading does.
+fn told<'m>(memory: &'m MemoryFunction, rows: &[Fit]) -> Vec<&'m Function> {
+    let mut first: Vec<usize> = Vec::new();
+    let bind = rows.iter().filter_map(|fit| fit.row.solution.binding.map(|binding| binding.function));
+    for at in bind.chain(0..memory.functions.len()) {
+        if first.len() < PARTS && !first.contains(&at) {
+            first.push(at);
+        }
+    }
+    let functions = memory.functions.iter().enumerate();
+    let told = functions.filter(|(at, function)| first.contains(at) || function.when.is_empty());
+    told.map(|(_, function)| function).collect()
+}
+
 fn terms(function: &Function, named: bool) -> String {
     let mut text = String::new();
     let conditions: Vec<String> = function.when.iter().map(ToString::to_string).collect();
     if named || !conditions.is_empty() {
         let when =
             if conditions.is_empty() { String::new() } else { format!(" where {}", conditions.join(", ")) };
-        text += &labelled("", &format!("{}{}", ellipsis(&function.name, 40), ellipsis(&when, 200)));
+        text += &labelled("", &format!("{}{}", ellipsis(&function.name, 40), ellipsis(&when, WHEN)));
     }
     for term in &function.terms {
         text += &labelled("", &ellipsis(&term.bytes.to_string(), 400).to_string());
@@ -121,9 +157,9 @@ fn short(name: &str) -> String {
 }
 
 /// The places where two terms are equal, each once, with both terms.
-fn equal(memory: &MemoryFunction) -> String {
+fn equal(memory: &MemoryFunction, rows: &[Fit]) -> String {
     let mut told: Vec<([&str; 2], String)> = Vec::new();
-    for found in crossings(memory) {
+    for found in crossings(memory, rows) {
         if told.len() < CROSSINGS && !told.contains(&found) {
             told.push(found);
         }
@@ -139,9 +175,9 @@ fn equal(memory: &MemoryFunction) -> String {
 }
 
 /// Where two terms of a function are equal, where that is anywhere.
-pub(super) fn crossings(memory: &MemoryFunction) -> Vec<([&str; 2], String)> {
+pub(super) fn crossings<'m>(memory: &'m MemoryFunction, rows: &[Fit]) -> Vec<([&'m str; 2], String)> {
     let mut found = Vec::new();
-    for function in &memory.functions {
+    for function in told(memory, rows) {
         for (at, a) in function.terms.iter().enumerate() {
             for b in &function.terms[at + 1..] {
                 if let place @ Crossing::Where { .. } = crossing(&a.bytes, &b.bytes, &memory.scope) {
@@ -154,14 +190,14 @@ pub(super) fn crossings(memory: &MemoryFunction) -> Vec<([&str; 2], String)> {
 }
 
 /// The value of a dimension in a row.
-fn value(row: &Row, name: &str) -> String {
+fn value(Fit { row, .. }: &Fit, name: &str) -> String {
     Count(row.point.get(name).and_then(|value| u64::try_from(value).ok()).unwrap_or(0)).to_string()
 }
 
 /// What fits, a row to a line, the dimension that was solved for last.
-fn table(memory: &MemoryFunction, rows: &[Row], solved: &str) -> String {
+fn table(memory: &MemoryFunction, rows: &[Fit], solved: &str) -> String {
     let mut names: Vec<&str> =
-        rows.first().map_or_else(Vec::new, |row| row.point.iter().map(|(name, _)| name).collect());
+        rows.first().map_or_else(Vec::new, |fit| fit.row.point.iter().map(|(name, _)| name).collect());
     names.retain(|name| *name != solved);
     names.push(solved);
     let heads: Vec<String> = names.iter().map(|name| ellipsis(name, 16).to_string()).collect();
@@ -178,14 +214,22 @@ fn table(memory: &MemoryFunction, rows: &[Row], solved: &str) -> String {
         text += &format!("  {head:>width$}");
     }
     text += &format!("  {:>BYTES$}  binds\n", "bytes");
-    for row in shown() {
+    for fit in shown() {
         text += "    ";
         for (name, width) in names.iter().zip(&widths) {
-            text += &format!("  {:>width$}", value(row, name));
+            text += &format!("  {:>width$}", value(fit, name));
         }
+        let Fit { row, end } = fit;
         let binds = row.solution.binding.and_then(|binding| memory.term(binding));
         let binds = binds.map_or_else(String::new, |(_, term)| ellipsis(&term.name, binding).to_string());
-        text += &format!("  {:>BYTES$}  {binds}\n", Bytes(row.solution.bytes).to_string());
+        let bytes = Bytes(row.solution.bytes).to_string();
+        let mark = match end {
+            End::Budget => ' ',
+            End::Bounds => '=',
+            End::Refused(_) => '!',
+            End::GivenUp => '?',
+        };
+        text += &format!("{mark} {bytes:>BYTES$}  {binds}\n");
     }
     match rows.len().checked_sub(ROWS) {
         Some(more) if more > 0 => text + &format!("    and {} more rows\n", Count(more as u64)),

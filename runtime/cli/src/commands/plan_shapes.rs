@@ -33,5 +33,5 @@ pub(super) fn shapes_text(file: &PlanFile) -> String {
     if let Some(more @ 1..) = file.functions.len().checked_sub(PARTS) {
         text += &labelled("", &format!("and {} more parts of the bounds", Count(more as u64)));
     }
-    text + &formula(&file.memory)
+    text + &formula(&file.memory, &[])
 }

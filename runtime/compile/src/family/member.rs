@@ -12,7 +12,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bayplan_expr::memory::Condition;
+use bayplan_expr::memory::{self as formula, Condition};
 use bayplan_expr::{Bindings, Bounds, Scope};
 use bayplan_graph::{BindError, Graph, Tie};
 use bayplan_plan::Effort;
@@ -25,7 +25,7 @@ use crate::family_paths::Routes;
 use crate::paths::Role;
 use crate::plan_file::{PlannedBuffer, ShapePlan};
 use crate::policy::Policies;
-use crate::program::{Arena, Buffer, Program};
+use crate::program::Program;
 use crate::size::Guard;
 use crate::weights::Weights;
 use crate::{Options, family_dims};
@@ -132,13 +132,28 @@ impl Member {
         let both = self.declared.within(bounds).map_err(|e| CompileError::Bind(e.to_string()))?;
         let dims = Dims { pinned: self.pinned.clone(), bounds: both };
         let own = Self::new(&Function { name: &self.name, graph, dims: &dims }, self.role)?;
-        let cells: Vec<Arc<Cell>> = self
+        let only = own.only_point();
+        let serves = |cell: &Arc<Cell>| only.as_ref().is_none_or(|point| cell.covers(point));
+        let mut cells: Vec<Arc<Cell>> = self
             .cells()
             .iter()
+            .filter(|cell| serves(cell))
             .filter_map(|cell| cell.within(&own.scope).transpose())
             .collect::<Result<_, _>>()?;
         own.take_spreads(self, bounds);
+        if only.is_some() {
+            // The one that is asked first.
+            cells.truncate(1);
+        }
         Ok(Self { cells: Arc::new(Mutex::new(cells)), routes: self.routes.clone(), ..own })
+    }
+
+    /// The only point of its box, if it has but one.
+    fn only_point(&self) -> Option<Bindings> {
+        let value = |(symbol, bounds): (&str, Bounds)| {
+            (bounds.upper == Some(bounds.lower)).then(|| (symbol.to_owned(), bounds.lower))
+        };
+        self.scope.iter().map(value).collect()
     }
 
     /// The symbols that its bounds speak of.
@@ -238,13 +253,7 @@ impl Member {
                 return Ok(program);
             }
         }
-        let cell = self.compile(&point, purpose)?;
-        let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
-        if cells.len() < MAX_CELLS {
-            cells.push(cell.clone());
-        }
-        drop(cells);
-        Ok(cell.first.clone())
+        Ok(self.keep(&point, purpose)?.first.clone())
     }
 
     fn cells(&self) -> Vec<Arc<Cell>> {
@@ -262,11 +271,80 @@ impl Member {
         Ok(list?.into_iter().collect())
     }
 
-    /// Compiles with a point as reference.
-    fn compile(&self, point: &Bindings, purpose: Purpose<'_>) -> Result<Arc<Cell>, CompileError> {
+    /// Compiles for a part of the box with a point of it as reference.
+    fn compile(
+        &self,
+        scope: &Scope,
+        point: &Bindings,
+        purpose: Purpose<'_>,
+    ) -> Result<Arc<Cell>, CompileError> {
         let dims = self.dims_at(point);
-        let cell = self.with_options(purpose, |purpose| Cell::new(self.source(point, &dims)?, purpose))?;
-        Ok(Arc::new(cell))
+        let new = |purpose: Purpose<'_>| Cell::new(self.source(scope, point, &dims)?, purpose);
+        Ok(Arc::new(self.with_options(purpose, new)?))
+    }
+
+    /// Compiles with a point as reference, and keeps it.
+    ///
+    /// # Errors
+    /// As [`Cell::new`].
+    pub(super) fn keep(&self, point: &Bindings, purpose: Purpose<'_>) -> Result<Arc<Cell>, CompileError> {
+        let cell = self.compile(&self.scope, point, purpose)?;
+        let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
+        if cells.len() < MAX_CELLS {
+            cells.push(cell.clone());
+        }
+        Ok(cell)
+    }
+
+    /// Compiles for the values of one symbol with the others as they are at a point, and keeps it however many there are.
+    ///
+    /// # Errors
+    /// As [`Cell::new`].
+    pub(super) fn keep_along(
+        &self,
+        free: &str,
+        point: &Bindings,
+        purpose: Purpose<'_>,
+    ) -> Result<Arc<Cell>, CompileError> {
+        let mut line = self.scope.clone();
+        for (symbol, value) in point.iter().filter(|(symbol, _)| *symbol != free) {
+            line.declare(symbol, Bounds::exactly(value)).map_err(|e| CompileError::Bind(e.to_string()))?;
+        }
+        let cell = self.compile(&line, point, purpose)?;
+        self.cells.lock().unwrap_or_else(PoisonError::into_inner).push(cell.clone());
+        Ok(cell)
+    }
+
+    /// Whether a compile serves the point already.
+    pub(super) fn covers(&self, point: &Bindings) -> bool {
+        self.cells().iter().any(|cell| cell.covers(point))
+    }
+
+    /// What the first point gives that is not refused as too large for the target: the general one, then those of boxes half as
+    /// wide, a quarter, and so on. The reference of a compile decides what is cheap there, so it is as large as can be.
+    ///
+    /// # Errors
+    /// Of the general point, if all are refused; whatever else `make` says.
+    pub(super) fn largest_possible<T>(
+        &self,
+        mut make: impl FnMut(&Bindings) -> Result<T, CompileError>,
+    ) -> Result<(Bindings, T), CompileError> {
+        let (mut scope, mut refused) = (self.scope.clone(), None);
+        loop {
+            let point = general(&scope);
+            match make(&point) {
+                Ok(made) => return Ok((point, made)),
+                Err(error @ (CompileError::Unsupported(_) | CompileError::Plan(_))) => {
+                    refused.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            }
+            let half = halved(&scope);
+            match refused.take() {
+                Some(error) if half == scope => return Err(error),
+                first => (scope, refused) = (half, first),
+            }
+        }
     }
 
     /// Adds what a compile with that reference loads.
@@ -277,7 +355,7 @@ impl Member {
         weights: &mut Weights,
     ) -> Result<(), CompileError> {
         let dims = self.dims_at(point);
-        self.with_options(purpose, |purpose| self.source(point, &dims)?.load(purpose, weights))
+        self.with_options(purpose, |purpose| self.source(&self.scope, point, &dims)?.load(purpose, weights))
     }
 
     /// With the options for what it is: the element of a condition is read before anything else runs, so that no caller
@@ -290,11 +368,16 @@ impl Member {
         make(Purpose { options: &options, ..purpose })
     }
 
-    fn source<'a>(&'a self, point: &'a Bindings, dims: &'a Bindings) -> Result<Source<'a>, CompileError> {
+    fn source<'a>(
+        &'a self,
+        scope: &'a Scope,
+        point: &'a Bindings,
+        dims: &'a Bindings,
+    ) -> Result<Source<'a>, CompileError> {
         let Some((symbolic, graph)) = &self.graph else {
             return Err(CompileError::Bind(format!("`{}` was compiled for one shape", self.name)));
         };
-        Ok(Source { graph, symbolic, scope: &self.scope, reference: point, dims })
+        Ok(Source { graph, symbolic, scope, whole: &self.scope, reference: point, dims })
     }
 
     /// Liveness and plan at a shape, all of whose dims are given, with no other shape's plan; `turn` is called as they begin
@@ -310,7 +393,7 @@ impl Member {
         };
         let graph = &symbolic.bind(dims).map_err(|e| CompileError::Bind(e.to_string()))?;
         let (scope, reference) = (&Scope::new(), &Bindings::new());
-        let source = Source { graph, symbolic, scope, reference, dims };
+        let source = Source { graph, symbolic, scope, whole: scope, reference, dims };
         self.with_options(purpose, |purpose| cell::liveness_and_plan(source, purpose, turn))
     }
 
@@ -334,10 +417,8 @@ impl Member {
         reserved: &mut Reservation,
         weights: Option<&Program>,
     ) -> Result<Program, CompileError> {
-        let general = self.compile(&self.general(), purpose)?;
-        let first = general.first.clone();
+        let first = self.keep(&self.general(), purpose)?.first.clone();
         reserved.grow(&first);
-        self.cells.lock().unwrap_or_else(PoisonError::into_inner).push(general);
         self.reserve(purpose, reserved, weights.unwrap_or(&first))?;
         Ok(first)
     }
@@ -371,14 +452,16 @@ impl Member {
         self.is_own(&self.completed(dims.clone()))
     }
 
+    /// The bytes of its cells' activations, each with the conditions under which it is what runs.
+    pub(super) fn formulas(&self) -> Vec<Arc<formula::Function>> {
+        self.cells().iter().filter_map(|cell| cell.memory(&self.name)).collect()
+    }
+
     /// The plans of its cells, with the conditions under which each is what runs.
     pub(super) fn plans(&self) -> Vec<ShapePlan> {
         let plan = |cell: &Arc<Cell>| {
             let plan = cell.plan()?.clone();
-            // Those that lie in parts of others need no bytes of their own.
-            let own = |buffer: &&Buffer| buffer.arena == Arena::Activations && buffer.within.is_none();
-            let placed = cell.first.buffers.iter().filter(own);
-            let buffers = placed.map(|buffer| PlannedBuffer {
+            let buffers = cell.planned().map(|buffer| PlannedBuffer {
                 name: buffer.name.to_string(),
                 kind: buffer.kind.name().to_string(),
             });
@@ -458,18 +541,7 @@ impl Member {
 
     /// A point of distinct primes near the upper corner; 0 or 1 only where bounds leave nothing else.
     pub(super) fn general(&self) -> Bindings {
-        let mut taken = Vec::new();
-        let mut point = Bindings::new();
-        for (symbol, bounds) in self.scope.iter() {
-            let high = bounds.upper.unwrap_or_else(|| bounds.lower.max(1).saturating_mul(FAR));
-            let from = bounds.lower.max(2);
-            let high = high.min(from.max(FARTHEST));
-            let free = |value: &i64| is_prime(*value) && !taken.contains(value);
-            let value = (from..=high).rev().take(10_000).find(free).unwrap_or(high);
-            taken.push(value);
-            point.set(symbol, value);
-        }
-        point
+        general(&self.scope)
     }
 
     /// The corners of the box.
@@ -486,6 +558,33 @@ impl Member {
         };
         (0..masks).map(corner).collect()
     }
+}
+
+/// A point of distinct primes near the upper corner of a box; 0 or 1 only where bounds leave nothing else.
+fn general(scope: &Scope) -> Bindings {
+    let mut taken = Vec::new();
+    let mut point = Bindings::new();
+    for (symbol, bounds) in scope.iter() {
+        let high = bounds.upper.unwrap_or_else(|| bounds.lower.max(1).saturating_mul(FAR));
+        let from = bounds.lower.max(2);
+        let high = high.min(from.max(FARTHEST));
+        let free = |value: &i64| is_prime(*value) && !taken.contains(value);
+        let value = (from..=high).rev().take(10_000).find(free).unwrap_or(high);
+        taken.push(value);
+        point.set(symbol, value);
+    }
+    point
+}
+
+/// A box half as wide along each symbol, as far as that leaves it a value above 0.
+fn halved(scope: &Scope) -> Scope {
+    let mut half = Scope::new();
+    for (symbol, Bounds { lower, upper }) in scope.iter() {
+        let upper = upper.map(|upper| (upper / 2).max(lower.max(1)).min(upper));
+        // The upper bound stays at least the lower one.
+        let _ = half.declare(symbol, Bounds { lower, upper });
+    }
+    half
 }
 
 /// Values of single symbols at which guards of a cell change their mind.

@@ -2,10 +2,9 @@
 
 use bayplan_expr::{Bindings, Scope};
 use bayplan_graph::Graph;
-use bayplan_plan::Effort;
 use bayplan_plan::memory::{Function, MemoryFunction, Term};
 
-use super::{PlanFile, PlannedOutput, ShapePlan, digest};
+use super::{PlanFile, PlannedOutput, digest};
 use crate::error::CompileError;
 use crate::family::Family;
 use crate::program::{Arena, BufferKind, Program};
@@ -43,10 +42,9 @@ impl Family {
     /// # Errors
     /// [`CompileError::Plan`]: the sizes of a function have no common plan.
     pub fn memory(&self) -> Result<MemoryFunction, CompileError> {
-        let plans = self.plans();
         let (mut scope, mut functions) = (Scope::new(), Vec::new());
         for (id, name) in self.functions() {
-            let own: Vec<&ShapePlan> = plans.iter().filter(|plan| plan.function == name).collect();
+            let own = self.formulas(id);
             // A model with branches has no program of its own, only its ways have.
             if own.is_empty() && !self.points(id).is_empty() {
                 if !self.is_static(id) {
@@ -57,7 +55,7 @@ impl Family {
                 functions.push(single(name, &self.at(id, &Bindings::new())?));
             }
             widen(&mut scope, &self.scope(id));
-            functions.extend(own.into_iter().map(function));
+            functions.extend(own.iter().map(|own| (**own).clone()));
         }
         let load = self.first().arena_bytes[Arena::Load.index()];
         if load > 0 {
@@ -77,12 +75,6 @@ fn widen(scope: &mut Scope, by: &Scope) {
         // Bounds around some that are not empty are not empty.
         let _ = scope.declare(symbol, both);
     }
-}
-
-fn function(own: &ShapePlan) -> Function {
-    let name = |buffer: u32| own.buffers.get(buffer as usize).map_or("", |buffer| &*buffer.name);
-    let terms = own.plan.memory(&own.function, Effort::Normal, &name);
-    Function { when: own.when.clone(), ..terms }
 }
 
 /// A function of one shape: a number, named by what is live where the most is.

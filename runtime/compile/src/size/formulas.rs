@@ -3,7 +3,7 @@
 use core::fmt;
 
 use bayplan_expr::memory::{self, Condition};
-use bayplan_expr::{Bindings, EvalError, Expr};
+use bayplan_expr::{Bindings, Bounds, EvalError, Expr, Scope};
 use bayplan_shaders::Convert;
 
 use super::Size;
@@ -84,6 +84,32 @@ pub(crate) struct Formulas {
 impl Formulas {
     pub(super) fn new(formulas: Vec<Formula>, guards: Vec<Guard>) -> Self {
         Self { wanted: vec![true; formulas.len()], formulas, guards }
+    }
+
+    /// Serves only points of a part of the box that its guards leave.
+    pub(crate) fn require(&mut self, part: &Scope, left: &Scope, reference: &Bindings) {
+        for (symbol, bounds) in part.iter() {
+            if let Some(here) = reference.get(symbol).filter(|_| bounds != left.get(symbol)) {
+                self.bound(symbol, here, bounds);
+            }
+        }
+    }
+
+    /// Serves only points where a symbol is within bounds; `here` is its value at the reference point.
+    fn bound(&mut self, symbol: &str, here: i64, bounds: Bounds) {
+        let expr = Expr::symbol(symbol);
+        self.formulas.push(Formula::Leaf(expr.clone()));
+        self.wanted.push(true);
+        let size = Size { value: here, expr: self.formulas.len() as u32 };
+        let side = |value: i64| (Size::constant(value), Expr::from(value));
+        if bounds.upper == Some(bounds.lower) {
+            self.guards.insert(0, Guard::new(Relation::Equal, (size, expr), side(bounds.lower)));
+            return;
+        }
+        self.guards.insert(0, Guard::new(Relation::AtMost, side(bounds.lower), (size, expr.clone())));
+        if let Some(upper) = bounds.upper {
+            self.guards.insert(1, Guard::new(Relation::AtMost, (size, expr), side(upper)));
+        }
     }
 
     /// Conditions under which what was compiled serves a point.

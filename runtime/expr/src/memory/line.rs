@@ -1,6 +1,6 @@
 //! A memory function along one symbol, all others having values.
 
-use super::{Condition, Function, MemoryError, MemoryFunction, Relation};
+use super::{Condition, MemoryError, MemoryFunction, Relation};
 use crate::bindings::Bindings;
 use crate::bounds::bounds;
 use crate::eval::Fault;
@@ -14,6 +14,9 @@ pub(super) struct Line<'a> {
     free: &'a str,
     fixed: i128,
     kv: Expr,
+    /// The first part of each function.
+    names: Vec<usize>,
+    /// The parts that there are for the values of the other symbols.
     functions: Vec<Part>,
 }
 
@@ -43,21 +46,32 @@ impl<'a> Line<'a> {
             left.substitute(&Bindings::new()).map_err(MemoryError::Eval)
         };
         let first = |name: &str| memory.functions.iter().position(|function| function.name == name);
-        let part = |function: &Function| {
+        let (mut names, mut functions) = (Vec::new(), Vec::new());
+        for function in &memory.functions {
             let condition = |c: &Condition| {
                 Ok(Condition { left: fix(&c.left)?, relation: c.relation, right: fix(&c.right)? })
             };
-            Ok(Part {
-                of: first(&function.name).unwrap_or_default(),
-                when: function.when.iter().map(condition).collect::<Result<_, MemoryError>>()?,
-                terms: function.terms.iter().map(|term| fix(&term.bytes)).collect::<Result<_, _>>()?,
-            })
-        };
+            let when = function.when.iter().map(condition).collect::<Result<Vec<_>, MemoryError>>()?;
+            let of = first(&function.name).unwrap_or_default();
+            if !names.contains(&of) {
+                names.push(of);
+            }
+            // Of many parts most are for other values of the other symbols.
+            let never = |c: &Condition| {
+                let sides = c.left.as_const().zip(c.right.as_const());
+                sides.is_some_and(|(left, right)| !decided(c.relation, left.into(), right.into()))
+            };
+            if !when.iter().any(never) {
+                let terms = function.terms.iter().map(|term| fix(&term.bytes)).collect::<Result<_, _>>()?;
+                functions.push(Part { of, when, terms });
+            }
+        }
         Ok(Self {
             free,
             fixed: i128::from(memory.weights) + i128::from(memory.constant),
             kv: memory.kv.as_ref().map_or(Ok(Expr::default()), |kv| fix(&kv.bytes()))?,
-            functions: memory.functions.iter().map(part).collect::<Result<_, _>>()?,
+            names,
+            functions,
         })
     }
 
@@ -84,7 +98,7 @@ impl<'a> Line<'a> {
 
     /// Whether a part of every function is among these.
     fn all(&self, parts: &[usize]) -> bool {
-        self.functions.iter().all(|part| parts.contains(&part.of))
+        self.names.iter().all(|of| parts.contains(of))
     }
 
     fn scope(&self, span: Span) -> Scope {
@@ -100,7 +114,10 @@ impl<'a> Line<'a> {
         let rises = |e: &Expr| matches!(slope(e, self.free, &scope.region(e)), Slope::Up | Slope::Flat);
         let constant =
             |part: &Part| part.when.iter().all(|c| c.left.as_const().and(c.right.as_const()).is_some());
-        rises(&self.kv) && self.functions.iter().all(|part| constant(part) && part.terms.iter().all(rises))
+        let somewhere = |of: &usize| self.functions.iter().any(|part| part.of == *of);
+        rises(&self.kv)
+            && self.names.iter().all(somewhere)
+            && self.functions.iter().all(|part| constant(part) && part.terms.iter().all(rises))
     }
 
     /// No value within the span has fewer bytes than the first, or more than the second; `None` where nothing is known. Where

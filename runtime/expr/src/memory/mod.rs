@@ -25,7 +25,7 @@ mod text;
 pub use crossing::{Crossing, crossing};
 pub use parse::MemoryParseError;
 pub use solve::{Solution, SolveError};
-pub use table::{Row, steps};
+pub use table::{Row, combinations, maximal, steps};
 
 use crate::bindings::Bindings;
 use crate::eval::EvalError;
@@ -272,6 +272,31 @@ impl MemoryFunction {
         }
         let all = self.functions.iter().all(|function| ran.contains(&function.name.as_str()));
         if all { Ok(best) } else { Err(MemoryError::NoFunction(point.clone())) }
+    }
+
+    /// The function as it is at a point, without the conditions for it: what it would need elsewhere if nothing changed. None
+    /// where some function has no part there.
+    pub fn part(&self, point: &Bindings) -> Option<Self> {
+        self.binding(point).ok()?;
+        let functions = self.functions.iter().filter(|function| function.runs_at(point) == Ok(true));
+        Some(self.of(functions.cloned().collect()))
+    }
+
+    /// The first part of each function without its conditions; none where there are no functions.
+    pub fn first_parts(&self) -> Option<Self> {
+        let mut functions: Vec<Function> = Vec::new();
+        for function in &self.functions {
+            if functions.iter().all(|known| known.name != function.name) {
+                functions.push(function.clone());
+            }
+        }
+        (!functions.is_empty()).then(|| self.of(functions))
+    }
+
+    fn of(&self, functions: Vec<Function>) -> Self {
+        let everywhere = |function: Function| Function { when: Vec::new(), ..function };
+        let functions = functions.into_iter().map(everywhere).collect();
+        Self { functions, kv: self.kv.clone(), scope: self.scope.clone(), ..*self }
     }
 
     /// The term that a binding tells of.

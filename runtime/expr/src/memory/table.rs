@@ -50,13 +50,9 @@ impl MemoryFunction {
     ) -> Result<Vec<Row>, SolveError> {
         let mut rows: Vec<Row> = Vec::new();
         let mut refused = None;
-        let mut at = vec![0; axes.len()];
-        for _ in 0..MAX_ROWS {
-            let values =
-                axes.iter().zip(&at).map(|((name, values), &at)| Some((name.as_str(), *values.get(at)?)));
-            let Some(values) = values.collect::<Option<Vec<_>>>() else { break };
+        for others in combinations(axes) {
             let mut point = pinned.clone();
-            point.extend(values);
+            point.extend(others.iter());
             match self.solve(budget, free, &point) {
                 Ok(solution) => {
                     let point = point.with(free, solution.value);
@@ -71,13 +67,8 @@ impl MemoryFunction {
                 }
                 Err(error) => return Err(error),
             }
-            let Some(next) = (0..at.len()).rev().find(|&axis| at[axis] + 1 < axes[axis].1.len()) else {
-                break;
-            };
-            at[next] += 1;
-            at[next + 1..].fill(0);
         }
-        let rows = maximal(rows);
+        let rows = maximal(rows, |row| &row.point);
         match refused {
             Some(error) if rows.is_empty() => Err(error),
             _ => Ok(rows),
@@ -85,10 +76,26 @@ impl MemoryFunction {
     }
 }
 
-/// The rows that no other one is nowhere below; of equal ones the first.
-fn maximal(rows: Vec<Row>) -> Vec<Row> {
-    let covers = |a: &Row, b: &Row| a.point.iter().zip(b.point.iter()).all(|((_, x), (_, y))| x >= y);
-    let mut kept: Vec<Row> = Vec::new();
+/// Every combination of the values of the axes, the first axis changing last; at most as many as a table has rows. None
+/// where an axis has no value.
+pub fn combinations(axes: &[(String, Vec<i64>)]) -> Vec<Bindings> {
+    let (mut all, mut at) = (Vec::new(), vec![0; axes.len()]);
+    for _ in 0..MAX_ROWS {
+        let values =
+            axes.iter().zip(&at).map(|((name, values), &at)| Some((name.as_str(), *values.get(at)?)));
+        let Some(point) = values.collect::<Option<Bindings>>() else { break };
+        all.push(point);
+        let Some(next) = (0..at.len()).rev().find(|&axis| at[axis] + 1 < axes[axis].1.len()) else { break };
+        at[next] += 1;
+        at[next + 1..].fill(0);
+    }
+    all
+}
+
+/// What lies at points that no other one is nowhere below; of equal points the first.
+pub fn maximal<T>(rows: Vec<T>, point: impl Fn(&T) -> &Bindings) -> Vec<T> {
+    let covers = |a: &T, b: &T| point(a).iter().zip(point(b).iter()).all(|((_, x), (_, y))| x >= y);
+    let mut kept: Vec<T> = Vec::new();
     for row in rows {
         if kept.iter().any(|other| covers(other, &row)) {
             continue;
