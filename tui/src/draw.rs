@@ -127,23 +127,6 @@ pub(crate) fn chart(values: impl ExactSizeIterator<Item = u64>, width: usize, ro
     (0..rows).map(row).collect()
 }
 
-/// Breaks text that is escaped already into lines of at most `width` columns, at spaces as far as there are any near
-/// the end of a line.
-pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
-    let width = width.max(1);
-    let mut lines = Vec::new();
-    let mut rest = text;
-    while rest.chars().count() > width {
-        let end = rest.char_indices().nth(width).map_or(rest.len(), |(at, _)| at);
-        let space = rest[..end].rfind(' ').filter(|at| rest[..*at].chars().count() * 3 > width);
-        let at = space.unwrap_or(end);
-        lines.push(rest[..at].to_owned());
-        rest = rest[at..].trim_start();
-    }
-    lines.push(rest.to_owned());
-    lines
-}
-
 /// A size in as few columns as axes leave: `12.4M`, `812B`.
 pub(crate) fn short_bytes(bytes: u64) -> String {
     bayplan_text::Bytes(bytes).to_string().replace("iB", "").replace(' ', "")
@@ -203,13 +186,6 @@ mod tests {
         assert_eq!(chart([u64::MAX, 0].into_iter(), 3, 1), ["█▁"]);
         assert_eq!(chart([4, 3, 2, 1].into_iter(), 4, 2), ["█▄  ", "███▄"]);
         assert!(chart([1].into_iter(), 4, 0).is_empty());
-    }
-
-    #[test]
-    fn text_is_broken_at_spaces() {
-        assert_eq!(wrap("one two three", 8), ["one two", "three"]);
-        assert_eq!(wrap("onetwothree", 4), ["onet", "woth", "ree"]);
-        assert_eq!(wrap("", 4), [""]);
     }
 
     #[test]

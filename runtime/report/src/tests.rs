@@ -223,6 +223,28 @@ fn text_begins_with_what_is_wrong() {
     golden("text_broken", &text(&broken(), &damage, true));
 }
 
+/// Names are as long as exporters make them, lines are not.
+#[test]
+fn text_fits_a_terminal_of_100_columns() {
+    let mut long = plan();
+    let path = "model/decoder/layers.11/self_attention/";
+    long.model = path.repeat(5);
+    for buffer in &mut long.buffers {
+        buffer.name = format!("{}{}", path.repeat(2), buffer.name);
+        buffer.shape = "f32[batch_size, 12, past_sequence_length + sequence_length, 64]".into();
+    }
+    for op in &mut long.ops {
+        op.source_node = format!("{}{}", path.repeat(4), op.name);
+    }
+    let mut timeline = session(windows(&plan()), one_run());
+    timeline.apply(Record::Plan { plan: 1, record: long });
+    let found = text(&timeline, &["x".repeat(300)], false);
+    for line in found.lines() {
+        assert_eq!(bayplan_text::wrap(line, 100).len(), 1, "{line}");
+    }
+    assert!(found.contains("…") && found.lines().count() > 40, "{found}");
+}
+
 #[test]
 fn text_tells_a_run_in_progress_from_one_that_was_killed() {
     let run = [Event::RunStart { run: 7, plan: 0, t: 9 }, Event::Completed { run: 7, plan: 0, op: 2, t: 10 }];

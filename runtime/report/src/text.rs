@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use bayplan_text::{Bytes, Count, Nanos, Percent, columns, ellipsis, escape};
+use bayplan_text::{Bytes, Count, Nanos, Percent, columns, ellipsis, escape, wrap};
 use bayplan_trace::{ArenaMetrics, PlanState, Timeline, arena_metrics, deviation, why_not_smaller, why_peak};
 
 use crate::json::severity;
@@ -13,6 +13,9 @@ const TOP: usize = 10;
 
 /// Columns of the names at the left.
 const LABEL: usize = 10;
+
+/// Columns of a line. Longer ones go on below, further to the right.
+const WIDTH: usize = 100;
 
 /// The report for people, in lines of text. Alarms and damage come first, if there are any.
 pub fn text(timeline: &Timeline, damages: &[String], live: bool) -> String {
@@ -35,13 +38,25 @@ struct Page(String);
 impl Page {
     /// A line with a name at the left.
     fn line(&mut self, label: &str, value: impl fmt::Display) {
-        // Writing to a string does not fail.
-        let _ = writeln!(self.0, "{label:LABEL$} {value}");
+        self.folded(&format!("{label:LABEL$} {value}"), LABEL + 1);
     }
 
     /// A line of a list.
     fn item(&mut self, value: impl fmt::Display) {
-        let _ = writeln!(self.0, "  {value}");
+        self.folded(&format!("  {value}"), 6);
+    }
+
+    /// A line, or several of which all but the first are indented.
+    fn folded(&mut self, text: &str, indent: usize) {
+        let first = text.len() - text.trim_start().len();
+        // One line alone has no indent to leave room for.
+        let whole = wrap(text, WIDTH);
+        let lines = if whole.len() == 1 { whole } else { wrap(&text[first..], WIDTH - indent) };
+        for (number, line) in lines.iter().enumerate() {
+            let indent = if number == 0 { first } else { indent };
+            // Writing to a string does not fail.
+            let _ = writeln!(self.0, "{:indent$}{}", "", line.trim_start());
+        }
     }
 
     fn more(&mut self, all: u64, shown: usize) {
@@ -215,7 +230,7 @@ impl Page {
             Some(waste) => value += &format!(" · waste {} ({})", Percent(waste), Bytes(why.gap)),
             None => value += &format!(" · {} above the bound", Bytes(why.gap)),
         }
-        let _ = writeln!(self.0, "arena {} {value}", escape(&arena.name));
+        self.folded(&format!("arena {} {value}", escape(&arena.name)), 6);
         let Some(peak) = why_peak(plan, number as u32, metrics) else { return };
         // What always lives together has no peak to explain.
         let flat = metrics.live.iter().all(|&live| live == metrics.peak_live);

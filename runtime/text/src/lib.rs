@@ -18,9 +18,11 @@ mod error;
 mod escape;
 mod number;
 mod quantity;
+mod wrap;
 
 pub use bytes::{Bytes, parse_bytes};
 pub use duration::{Nanos, parse_duration};
 pub use error::{ParseError, Problem};
 pub use escape::{Ellipsis, Escape, columns, ellipsis, escape, escape_lines};
 pub use quantity::{Count, Percent};
+pub use wrap::wrap;

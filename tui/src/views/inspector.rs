@@ -5,7 +5,6 @@ use bayplan_trace::{BufferRecord, PlanState};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use crate::draw;
 use crate::model::{ArenaView, Model, explain};
 use crate::theme::Theme;
 
@@ -61,7 +60,7 @@ impl Page<'_> {
         if value.is_empty() {
             return;
         }
-        let lines = draw::wrap(value, self.width.saturating_sub(11).max(4));
+        let lines = bayplan_text::wrap(value, self.width.saturating_sub(11).max(4));
         for (at, line) in lines.into_iter().take(MAX_LINES).enumerate() {
             let shown = if at == 0 { label } else { "" };
             self.lines.push(Line::from(vec![
@@ -72,7 +71,7 @@ impl Page<'_> {
     }
 
     fn wrapped(&mut self, text: &str, style: Style) {
-        for line in draw::wrap(text, self.width.max(4)).into_iter().take(MAX_LINES) {
+        for line in bayplan_text::wrap(text, self.width.max(4)).into_iter().take(MAX_LINES) {
             self.lines.push(Line::styled(line, style));
         }
     }

@@ -238,7 +238,8 @@ fn alarms(model: &Model, theme: &Theme, width: usize) -> Section {
     for (kind, text) in explain::alarms(&model.timeline).take(200) {
         let label = format!(" {kind} ");
         let indent = label.len();
-        for (at, part) in draw::wrap(&text, width.saturating_sub(indent + 1)).into_iter().enumerate() {
+        for (at, part) in bayplan_text::wrap(&text, width.saturating_sub(indent + 1)).into_iter().enumerate()
+        {
             let head = if at == 0 {
                 Span::styled(label.clone(), theme.alarm())
             } else {
@@ -299,7 +300,9 @@ fn messages(model: &Model, theme: &Theme, width: usize) -> Section {
         lines.push(Line::styled(about, theme.faint()));
         let device = format!("{}, {}, driver {}", session.device, session.api, session.driver);
         let device = escape(&device).to_string();
-        lines.extend(draw::wrap(&device, width).into_iter().map(|line| Line::styled(line, theme.faint())));
+        lines.extend(
+            bayplan_text::wrap(&device, width).into_iter().map(|line| Line::styled(line, theme.faint())),
+        );
     }
     Section { title: "messages", lines, least: 1 }
 }
