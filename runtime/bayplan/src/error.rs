@@ -75,7 +75,8 @@ errors! {
         /// The graph did not become a program.
         Compile(bayplan_compile::CompileError),
         /// The tensors given for a run are not those that the model takes: a dim beyond its bound, say
-        /// ([`InputError::BoundExceeded`]). Nothing was written; the session works on.
+        /// ([`InputError::BoundExceeded`]); or what was to be written does not go into a buffer of the caller's. Nothing was
+        /// written; the session works on.
         Input(InputError),
         /// An output cannot go where it should: the output arena is full ([`OutputError::OutputArenaFull`]), or a buffer of
         /// the caller's does not fit. Nothing was dispatched; the session works on.

@@ -1,5 +1,6 @@
 //! Tensors that outlive a run: outputs that are kept, and the caller's own buffers.
 
+use bayplan_compile::{InputError, device_size};
 use bayplan_graph::{DType, Tensor};
 
 use crate::error::Error;
@@ -111,8 +112,16 @@ impl DeviceTensor {
     /// Writes a tensor of its type and of a shape that fits.
     ///
     /// # Errors
-    /// The type differs or the elements do not fit (nothing was written then), or the device is lost.
+    /// The type differs or the elements do not fit ([`InputError::Wrong`]; nothing was written then), or the device is lost.
     pub fn write(&mut self, tensor: &Tensor) -> Result<(), Error> {
+        let bytes = (tensor.count() as u64).saturating_mul(device_size(tensor.dtype()));
+        if tensor.dtype() != self.dtype() || bytes > self.capacity() {
+            return Err(Error::Input(InputError::Wrong {
+                name: "tensor".into(),
+                expected: format!("{} of at most {} bytes in device memory", self.dtype(), self.capacity()),
+                actual: format!("{}{:?}, which takes {bytes}", tensor.dtype(), tensor.shape()),
+            }));
+        }
         both!(Buffer, &mut self.0, own => own.write(tensor)?);
         Ok(())
     }

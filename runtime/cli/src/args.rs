@@ -247,7 +247,8 @@ pub(crate) struct PlanOptions {
     /// Whose bytes an output has (repeat for each): the arena's until the next run, its owner's, or the caller's.
     #[arg(long = "output", value_name = "NAME=borrow|own|into")]
     pub(crate) outputs: Vec<String>,
-    /// What weights and activations may take, for instance 6GiB; exits with 1 if the plan takes more.
+    /// What weights and activations may take, for instance 6GiB. With dimensions without a value or an upper bound, the plan
+    /// is that of the largest that fit, the first row of `bayplan fit`; else exits with 1 if it takes more.
     #[arg(long, value_name = "BYTES", value_parser = bayplan_text::parse_bytes)]
     pub(crate) budget: Option<u64>,
     /// How long to search for a smaller plan.

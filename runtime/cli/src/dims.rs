@@ -9,6 +9,7 @@ use bayplan_text::Count;
 use crate::args::ModelOptions;
 use crate::exit::Failure;
 use crate::inputs::{LISTED, list, quoted, shown};
+use crate::out;
 
 /// A dimension that a budget decides is looked for up to this one; `--dim-max` allows more.
 const MOST_SOLVED: i64 = 1 << 20;
@@ -39,10 +40,29 @@ pub(crate) fn known(graph: &Graph, options: &ModelOptions) -> Result<Dims, Failu
             continue;
         }
         let own = graph.symbols.get(name);
+        if let Some(warning) = overruled(name, own, upper, lower) {
+            out::error_line("warning", &warning);
+        }
         let bounds = own.intersect(Bounds { lower: lower.unwrap_or(own.lower), upper });
         dims.bounds.declare(name, bounds).map_err(|e| Failure::usage(e.to_string()))?;
     }
     Ok(dims)
+}
+
+/// What to say where a bound that is given allows more than the model's own, which holds all the same.
+fn overruled(name: &str, own: Bounds, upper: Option<i64>, lower: Option<i64>) -> Option<String> {
+    let said = |flag: &str, given: i64, key: &str, most: &str, holds: i64| {
+        let name = shown(name);
+        format!(
+            "{flag} {name}={given} changes nothing: the model itself says at {most} {holds} (bayplan.{key}.{name} in its \
+             metadata)"
+        )
+    };
+    let above = upper.zip(own.upper).filter(|(given, holds)| given > holds);
+    let below = lower.filter(|given| *given < own.lower);
+    above
+        .map(|(given, holds)| said("--dim-max", given, "dim_max", "most", holds))
+        .or_else(|| below.map(|given| said("--dim-min", given, "dim_min", "least", own.lower)))
 }
 
 /// Reads `NAME=N` words; every name must be a symbol, and be given once.
@@ -246,6 +266,23 @@ mod tests {
                 (found, expected) => panic!("{given:?}: {found:?}, expected {expected:?}"),
             }
         }
+    }
+
+    #[test]
+    fn bounds_that_change_nothing_are_told() {
+        let own = Bounds::between(1, 20);
+        let above = "--dim-max n=21 changes nothing: the model itself says at most 20 (bayplan.dim_max.n in its metadata)";
+        let below = "--dim-min n=0 changes nothing: the model itself says at least 1 (bayplan.dim_min.n in its metadata)";
+        let cases = [
+            (Some(20), Some(1), None),
+            (Some(5), Some(7), None),
+            (Some(21), None, Some(above)),
+            (None, Some(0), Some(below)),
+        ];
+        for (upper, lower, expected) in cases {
+            assert_eq!(overruled("n", own, upper, lower).as_deref(), expected, "{upper:?} {lower:?}");
+        }
+        assert_eq!(overruled("n", Bounds::DIM, Some(1 << 40), Some(0)), None);
     }
 
     #[test]

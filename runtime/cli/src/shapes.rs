@@ -6,7 +6,7 @@ use bayplan_compile::Dims;
 use bayplan_graph::Graph;
 
 use crate::exit::Failure;
-use crate::inputs::shown;
+use crate::inputs::{files, shown};
 use crate::npy;
 
 /// Gives symbols that have no value yet and that are a dimension of an input with a file (`NAME=FILE`) the size in the
@@ -14,13 +14,13 @@ use crate::npy;
 ///
 /// # Errors
 ///
-/// A file cannot be read, or a size in it lies outside the bounds of its symbol.
+/// A file is for no input of the model or cannot be read, or a size in it lies outside the bounds of its symbol.
 pub(crate) fn tell(graph: &Graph, dims: &mut Dims, inputs: &[String]) -> Result<(), Failure> {
-    for &id in &graph.inputs {
-        let value = graph.value(id);
-        let file = |word: &'_ String| Some(word.strip_prefix(&*value.name)?.strip_prefix('=')?.to_owned());
-        let (Some(ty), Some(file)) = (&value.ty, inputs.iter().find_map(file)) else { continue };
-        let shape = npy::shape(Path::new(&file)).map_err(Failure::new)?;
+    let values: Vec<_> = graph.inputs.iter().map(|&id| graph.value(id)).collect();
+    let names: Vec<&str> = values.iter().map(|value| &*value.name).collect();
+    for (index, file) in files(&names, inputs)? {
+        let Some(ty) = &values[index].ty else { continue };
+        let shape = npy::shape(Path::new(file)).map_err(Failure::new)?;
         for (declared, &size) in ty.shape.iter().zip(&shape) {
             let Some(symbol) = declared.as_symbol() else { continue };
             if dims.pinned.get(symbol).is_some() {
@@ -64,7 +64,7 @@ mod tests {
         assert_eq!(told(Dims::default(), &word), Ok(both));
         let given = Dims { pinned: Bindings::new().with("n", 4), ..Dims::default() };
         assert_eq!(told(given, &word), Ok(Bindings::new().with("batch", 3).with("n", 4)));
-        assert_eq!(told(Dims::default(), "y=none.npy"), Ok(Bindings::new()), "refused later, by name");
+        assert!(told(Dims::default(), "y=none.npy").expect_err("no y").contains("no input y; it has x"));
         assert!(told(Dims::default(), "x=none.npy").expect_err("no file").contains("none.npy"));
         let mut narrow = Dims::default();
         narrow.bounds.declare("n", Bounds::between(1, 4)).expect("bounds");

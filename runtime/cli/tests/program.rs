@@ -254,3 +254,36 @@ fn watching_needs_a_terminal() {
     assert_eq!(ended.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&ended.stderr).contains("--watch needs a terminal"));
 }
+
+#[test]
+fn a_budget_chooses_the_same_sizes_in_plan_run_and_fit() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, runs) = (folder.path().join("x.onnx"), folder.path().join("runs"));
+    fs::write(&path, model()).unwrap();
+    let asked = |command: &str| -> serde_json::Value {
+        let words = [command, text(&path), "--budget", "10KiB", "--device", "host", "--json"];
+        let mut command = bayplan(&words);
+        let ended = output({
+            command.env("XDG_RUNTIME_DIR", &runs);
+            command
+        });
+        assert_eq!(ended.status.code(), Some(0), "{words:?}: {}", String::from_utf8_lossy(&ended.stderr));
+        serde_json::from_slice(&ended.stdout).unwrap()
+    };
+    let row = &asked("fit")["rows"][0];
+    // x and y lie in the same bytes, 32 of each row.
+    assert_eq!((&row["dims"]["n"], &row["bytes"]), (&320.into(), &10_240.into()));
+    let (plan, run) = (asked("plan"), asked("run"));
+    assert_eq!((&plan["dims"], &plan["arena_bytes"]), (&row["dims"], &row["bytes"]));
+    assert_eq!((&run["dims"], &run["arena_bytes"]), (&row["dims"], &row["bytes"]));
+}
+
+#[test]
+fn an_input_that_the_model_does_not_have_is_told_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.onnx");
+    fs::write(&path, model()).unwrap();
+    let ended = output(bayplan(&["run", text(&path), "--input", "q=none.npy", "--device", "host"]));
+    assert_eq!(ended.status.code(), Some(2));
+    assert_eq!(String::from_utf8_lossy(&ended.stderr), "error: the model has no input q; it has x\n");
+}

@@ -130,7 +130,11 @@ impl fmt::Display for InputError {
             Self::BelowBound { dim, value, bound, input } => {
                 let (dim, input) = (escape(dim), escape(input));
                 write!(f, "the dim {dim} is {value} in input {input}, but it must be at least {bound}; ")?;
-                f.write_str("give a larger input")
+                write!(
+                    f,
+                    "give a larger input, or make the session with a smaller bound (--dim-min {dim}={value}), if the model \
+                     allows it"
+                )
             }
             Self::Mismatch { name, axis, declared, expected, actual, dims, tie } => {
                 write!(f, "dimension {axis} of input {} is {actual}, but must be {declared}", escape(name))?;

@@ -163,8 +163,15 @@ fn writes(backend: Backend) {
     let good = x(3, 0);
     buffer.write(&good).expect("it fits");
     let whole = Tensor::zeros(DType::I32, vec![4, 8]).expect("numbers");
-    for bad in [&x(5, 1), &whole] {
-        assert!(buffer.write(bad).is_err());
+    let wrong = [(&x(5, 1), "f32[5, 8], which takes 160"), (&whole, "i32[4, 8], which takes 128")];
+    for (bad, is) in wrong {
+        match buffer.write(bad) {
+            Err(Error::Input(InputError::Wrong { name, expected, actual })) => {
+                assert_eq!((&*name, &*expected), ("tensor", "f32 of at most 128 bytes in device memory"));
+                assert_eq!(actual, is);
+            }
+            other => panic!("{other:?}"),
+        }
         assert_eq!((buffer.dtype(), buffer.shape(), buffer.capacity()), (DType::F32, &[3, 8][..], 128));
         assert_eq!(buffer.to_tensor().expect("what it held"), good);
     }

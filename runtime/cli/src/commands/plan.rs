@@ -13,6 +13,7 @@ use bayplan_plan::csv::{self, Instance};
 use bayplan_plan::{Plan, Violation, solve};
 use bayplan_text::{Bytes, Count, ellipsis, escape};
 
+use super::fit::first_row;
 use super::plan_json::{Rest, plan_json};
 use super::plan_ports::with_policies;
 use super::plan_shapes::shapes_text;
@@ -141,7 +142,7 @@ fn model(options: &PlanOptions, format: PlanFormat, effort: Effort) -> Outcome {
     let model = open_model(&options.model.model)?;
     let dims = dims::known(model.graph(), &options.model)?;
     let open = dims::open(model.graph(), &dims);
-    if !open.is_empty() {
+    if !open.is_empty() && options.budget.is_none() {
         return Err(dims::without_value(&open, &dims.pinned, &model.graph().constraints));
     }
     let (device, why) = device(&options.model)?;
@@ -150,8 +151,11 @@ fn model(options: &PlanOptions, format: PlanFormat, effort: Effort) -> Outcome {
     let compile_options =
         with_policies(compile_options(&options.model, effort), &options.inputs, &options.outputs)?;
     let read = |range: &ByteRange| model.read(range);
-    let family = Family::new(model.graph(), &dims, target, &compile_options, &read)
-        .map_err(|e| refused(e, !dims.pinned.is_empty()))?;
+    let family = match options.budget.filter(|_| !open.is_empty()) {
+        Some(budget) => first_row(model.graph(), &dims, budget, (target, &compile_options, &read))?.0,
+        None => Family::new(model.graph(), &dims, target, &compile_options, &read)
+            .map_err(|e| refused(e, !dims.pinned.is_empty()))?,
+    };
     let file = PlanFile::of(&family, model.graph()).map_err(Error::from)?;
     let shapes = (!file.functions.is_empty()).then_some(&file);
     let (function, program) = largest(&family, &file, model.graph(), &dims)?;
