@@ -1,6 +1,6 @@
 # make demo      sets up, builds, runs the example on a real model and shows its memory
 # make test      sets up and runs every test
-# make test-device DEVICE=NAME   the tests of models on one device, say a GPU
+# make test-device DEVICE=NAME   every suite that runs on all backends, on one device, say a GPU
 # make lint      formatting, clippy, documentation, dependency trees, shell scripts
 # make install   both binaries into PREFIX/bin (default ~/.local)
 # make bench     latency against onnxruntime, interleaved
@@ -11,6 +11,7 @@
 # make planners  100,000 random problems against the planners of TFLite, XLA and ggml (SEEDS=A..B, STEPS=N)
 # make differential  10,000 random graphs on each driver, every dispatch against the host (SEEDS=A..B, DEVICES=NAME …)
 # make shapes    10,000 random shapes of each of three models, one session each, 100 against onnxruntime (SHAPES=N, DEVICE=NAME)
+# make helgrind  a session that switches shapes, under valgrind's helgrind (RUNS=N, DEVICE=NAME)
 # make references, fmt, clean
 
 CARGO ?= cargo
@@ -33,8 +34,9 @@ BAYPLAN_TEST_SEED ?=
 SEEDS ?= 0..10000
 DEVICES ?= llvmpipe SwiftShader
 SHAPES ?= 10000
+RUNS ?= 5
 
-.PHONY: help demo test test-device lint install bench bench-exports bench-ncnn bench-shapes bench-plan planners differential shapes references binaries fmt clean
+.PHONY: help demo test test-device lint install bench bench-exports bench-ncnn bench-shapes bench-plan planners differential shapes helgrind references binaries fmt clean
 
 help:
 	@sed -n 's/^# \(make.*\)/\1/p' Makefile
@@ -145,6 +147,16 @@ differential:
 shapes: references
 	@$(CARGO) build $(LOCKED) --release -p bayplan-tests --bin shapes
 	@. target/env-test.sh && BAYPLAN_TEST_REFERENCES="$(REFERENCES)" "$(RELEASE)/shapes" --shapes $(SHAPES) --device "$(or $(DEVICE),llvmpipe)" $(ARGS)
+
+# System calls go through the C library, which valgrind knows. What helgrind cannot judge is told in tests/helgrind.supp. A shape
+# takes half a minute on a driver and half a second on the host (DEVICE=host).
+helgrind:
+	@scripts/setup.sh test
+	@command -v valgrind >/dev/null || { echo "valgrind is missing: apt install valgrind" >&2; exit 1; }
+	@$(CARGO) build $(LOCKED) --release -p bayplan-tests --features libc --bin turning --target-dir "$(TARGET)/helgrind"
+	@. target/env-test.sh && BAYPLAN_DEVICE="$(or $(DEVICE),llvmpipe)" XDG_STATE_HOME="$(TARGET)/helgrind/state" \
+		valgrind --tool=helgrind --history-level=approx --num-callers=40 --error-exitcode=1 \
+		--suppressions=tests/helgrind.supp "$(TARGET)/helgrind/release/turning" $(RUNS) 0
 
 fmt:
 	$(CARGO) fmt --all
