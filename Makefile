@@ -149,7 +149,7 @@ shapes: references
 	@. target/env-test.sh && BAYPLAN_TEST_REFERENCES="$(REFERENCES)" "$(RELEASE)/shapes" --shapes $(SHAPES) --device "$(or $(DEVICE),llvmpipe)" $(ARGS)
 
 # System calls go through the C library, which valgrind knows. What helgrind cannot judge is told in tests/helgrind.supp. A shape
-# takes half a minute on a driver and half a second on the host (DEVICE=host).
+# takes about 40 seconds of processor time on a driver and one on the host (DEVICE=host).
 helgrind:
 	@scripts/setup.sh test
 	@command -v valgrind >/dev/null || { echo "valgrind is missing: apt install valgrind" >&2; exit 1; }

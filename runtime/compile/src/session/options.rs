@@ -1,6 +1,6 @@
 //! How to build a session, whatever it runs on.
 
-use std::time::Duration;
+use core::time::Duration;
 
 use super::OutputArena;
 
