@@ -81,6 +81,13 @@ def mask(rng):
     return made, [{"x": floats(rng, 2, p), "y": floats(rng, 2, s), "mask": floats(rng, t)} for p, s, t in sizes]
 
 
+def dropped(rng):
+    """A dimension that is dropped must be 1, and reads as what it says."""
+    nodes = [node("Squeeze", "x axis", "s"), node("Exp", "s", "y")]
+    made = model(nodes, {"x": ["b", "n"]}, "y", [("axis", [1])], b=3, n=9)
+    return made, [{"x": floats(rng, b, 1)} for b in (1, 3, 2)]
+
+
 def floats(rng, *shape):
     return rng.standard_normal(shape).astype(np.float32)
 
@@ -89,7 +96,7 @@ def main():
     import onnxruntime
 
     folder = pathlib.Path(sys.argv[1])
-    for make in (pieces, halves, window, reductions, spread, known, mask):
+    for make in (pieces, halves, window, reductions, spread, known, mask, dropped):
         built, asked = make(np.random.default_rng(11))
         own = folder / make.__name__
         own.mkdir()

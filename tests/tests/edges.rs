@@ -99,6 +99,9 @@ bayplan_tests::on_every_backend! {
     spread => |on| check(on, "spread", &[]);
     unequal => unequal;
     known => |on| check(on, "known", &[(&[2, 4], "dimension 1 of input x is 4, but must be 5 or 1, as node mul needs it")]);
+    dropped => |on| check(on, "dropped", &[
+        (&[2, 3], "dimension 1 of input x is 3, but must be 1, as node squeeze needs it"),
+    ]);
     mask => |on| check(on, "mask", &[]);
     reductions => |on| check(on, "reductions", &[(&[4, 3], "the dim b is 4")]);
 }

@@ -173,6 +173,25 @@ fn no_dimension_is_negative() {
     assert!(refused.contains("n - 2, which is negative"), "{refused}");
 }
 
+/// What an operator needs of a dimension is noted where the dimension is a symbol.
+#[test]
+fn dimensions_that_must_be_a_number_are_tied_to_it() {
+    let check = |op: Op, inputs: &[&[&str]], lists: &[&[i64]], expected: (&str, &str)| {
+        let mut b = Build::default();
+        let mut operands: Vec<_> = inputs.iter().map(|dims| b.input(DType::F32, dims)).collect();
+        operands.extend(lists.iter().map(|list| b.ints(list)));
+        let y = b.node(op, &operands);
+        let shape = b.infer(y);
+        let ties: Vec<String> =
+            b.0.ties(&Bindings::new()).iter().map(|tie| format!("{} = {}", tie.symbol, tie.is)).collect();
+        assert_eq!((shape.as_str(), ties.join(", ").as_str()), expected);
+    };
+    check(Op::View(ViewOp::Squeeze), &[&["b", "n"]], &[&[1]], ("f32[b]", "n = 1"));
+    let pads = Pads::Explicit(vec![1, 1]);
+    let window = Window { kernel: vec![3], strides: vec![1], dilations: vec![1], pads, ceil: false };
+    check(Op::Conv(window, 1), &[&["b", "2", "n"], &["4", "2", "k"]], &[], ("f32[b, 4, n]", "k = 3"));
+}
+
 /// A dimension that cannot be equal to the other may still be 1.
 #[test]
 fn bounds_decide_broadcasting() {

@@ -47,11 +47,11 @@ impl Rule for Conv<'_> {
         }
         for (axis, (&taps, dim)) in self.window.kernel.iter().zip(&w[2..]).enumerate() {
             let taps = dims::int(i64::try_from(taps).unwrap_or(i64::MAX));
-            if dims::differ(ctx.scope(), &taps, dim) {
-                return Err(ShapeError::Invalid(format!(
-                    "the window has {taps} taps along spatial axis {axis}, but the weight has {dim}"
-                )));
-            }
+            let refused = |_| {
+                let has = format!("the window has {taps} taps along spatial axis {axis}");
+                ShapeError::Invalid(format!("{has}, but the weight has {dim}"))
+            };
+            ctx.unify("the taps of window and weight", &taps, dim).map_err(refused)?;
         }
         let mut shape = vec![x[0].clone(), w[0].clone()];
         shape.extend(self.window.outputs(ctx, &x[2..])?);

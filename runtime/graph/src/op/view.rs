@@ -133,12 +133,11 @@ fn squeeze(ctx: &mut Context<'_>) -> Result<Vec<Expr>, ShapeError> {
     }
     let axes = rule::axes(&ctx.known_ints(1, "the axes")?, x.len())?;
     for &axis in &axes {
-        if dims::differ(ctx.scope(), &x[axis], &dims::int(1)) {
-            return Err(ShapeError::Invalid(format!(
-                "axis {axis} has size {}, but only size 1 can be dropped",
-                x[axis]
-            )));
-        }
+        let refused = |_| {
+            let size = &x[axis];
+            ShapeError::Invalid(format!("axis {axis} has size {size}, but only size 1 can be dropped"))
+        };
+        ctx.unify("a dimension that is dropped and 1", &x[axis], &dims::int(1)).map_err(refused)?;
     }
     Ok(x.iter().enumerate().filter(|(axis, _)| !axes.contains(axis)).map(|(_, dim)| dim.clone()).collect())
 }
