@@ -14,7 +14,6 @@
 //! divides a width of the model, unless it must, so that few guards arise; and whatever is decided by what it costs, as the
 //! order of operators, is decided where the arena is largest, since that is what a session reserves.
 
-use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
 
 use bayplan_expr::memory::{self as formula, Condition, Relation};
@@ -23,7 +22,7 @@ use bayplan_graph::Graph;
 use bayplan_plan::arenas::BlockPlan;
 use bayplan_plan::symbolic::{Replayed, SymbolicBuffer, SymbolicError, SymbolicPlan, SymbolicProblem};
 use bayplan_plan::{Effort, Lifespan, Plan, Problem};
-use bayplan_shaders::{Convert, Kernel, Spec, Target};
+use bayplan_shaders::{Kernel, Target};
 
 use crate::alike::Alike;
 use crate::assemble::{self, Placement, Shape, assemble, place};
@@ -34,7 +33,7 @@ use crate::liveness::{self, Liveness, Reuse, Stages, Storage};
 use crate::lowered::{Lowered, Origin};
 use crate::policy::Ports;
 use crate::program::{Arena, Buffer, Order, Program, Schedule};
-use crate::size::{Formulas, Guard, Size, Symbols, Values};
+use crate::size::{Formulas, Guard, Size, Symbols, Values, numbers};
 use crate::variants::Variants;
 use crate::weights::Weights;
 use crate::{Options, concat, direct, fuse, lower, paths, phases, schedule, simplify, split, verify};
@@ -539,29 +538,6 @@ fn lived(problem: &Problem, live: &Liveness, options: &Options) -> Result<Proble
         bayplan_plan::Buffer { lifespan: Lifespan::new(life.start, life.end), ..*buffer }
     });
     Problem::new(shorter.collect()).map_err(|e| CompileError::Plan(e.to_string()))
-}
-
-/// Every number of a spec.
-pub(crate) fn numbers(spec: &Spec<Size>) -> Vec<Size> {
-    let sizes = Sizes(RefCell::default());
-    spec.map(&sizes);
-    sizes.0.into_inner()
-}
-
-/// Collects every number of a spec.
-struct Sizes(RefCell<Vec<Size>>);
-
-impl Convert<Size> for Sizes {
-    type To = Size;
-
-    fn size(&self, size: &Size) -> Size {
-        self.0.borrow_mut().push(*size);
-        *size
-    }
-
-    fn stride(&self, stride: &Size) -> Size {
-        self.size(stride)
-    }
 }
 
 /// How buffers are laid out for all shapes, up to a horizon where symbols have no upper bound; `None` where no

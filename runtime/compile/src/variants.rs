@@ -53,7 +53,7 @@ impl Variants {
     pub(crate) fn new(lowered: &Lowered, alike: &Alike) -> Self {
         let work = |operation: usize| {
             let spec = &lowered.operations[operation].spec;
-            let sizes = crate::cell::numbers(spec);
+            let sizes = crate::size::numbers(spec);
             let sizes: Vec<Size> = sizes.into_iter().filter(|size| size.known().is_none()).collect();
             let mut known = HashSet::new();
             let sizes: Vec<Size> = sizes.into_iter().filter(|size| known.insert(size.key())).collect();

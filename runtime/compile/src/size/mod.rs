@@ -14,6 +14,7 @@
 //! Proofs are those of [`bayplan_expr`] over the declared bounds and the guards noted so far.
 
 mod formulas;
+mod numbers;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ use bayplan_expr::{EvalError, Expr};
 use bayplan_shaders::{Convert, Number};
 
 pub(crate) use formulas::{Formulas, Guard, Values};
+pub(crate) use numbers::numbers;
 pub(crate) use table::Symbols;
 
 use table::{Claim, Op, with};
