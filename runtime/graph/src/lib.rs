@@ -22,6 +22,7 @@ mod infer;
 mod layout;
 pub mod op;
 mod print;
+mod reach;
 mod rule;
 mod share;
 mod tensor;
@@ -38,6 +39,7 @@ pub use graph::{
 };
 pub use infer::{InferError, Inference};
 pub use op::Op;
+pub use reach::Reach;
 pub use rule::{
     Context, EvalError, HostType, Inferred, Kind, MAX_CONTENTS, MAX_RANK, Operand, Output, Rule, Set,
     ShapeError, Signature, axes, axis,

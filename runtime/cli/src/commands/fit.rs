@@ -8,7 +8,7 @@ use bayplan_compile::fit::{self, Budget, End, Fit, Fitted};
 use bayplan_compile::plan_file::memory_value;
 use bayplan_compile::{CompileError, Dims, Family, ReadConstant};
 use bayplan_expr::{Bindings, Bounds, Scope};
-use bayplan_graph::{ByteRange, Graph};
+use bayplan_graph::{ByteRange, Graph, Reach};
 use bayplan_plan::memory::{MemoryFunction, Solution, steps};
 use bayplan_text::{Bytes, Count};
 use serde_json::{Value, json};
@@ -138,6 +138,12 @@ fn within(
     }
 }
 
+/// The graph with dimensions as large as its indices need them, where nothing else says how large they are: what is larger
+/// needs more and gives the same.
+fn reaching(graph: &Graph, dims: &Dims) -> (Graph, Vec<Reach>) {
+    graph.reaching(&|symbol| dims.pinned.get(symbol).is_some())
+}
+
 /// The first row of what fits, as a shape: what `run --budget` takes where a dimension has neither a value nor a bound.
 ///
 /// # Errors
@@ -148,6 +154,7 @@ pub(crate) fn first_row(
     budget: u64,
     compile: (&Target, &Options, &ReadConstant<'_>),
 ) -> Result<(Family, Bindings), Failure> {
+    let (graph, _) = &reaching(graph, dims);
     let (answer, family) = answer(graph, dims, None, Some(budget), compile)?;
     let Some(Fit { row, .. }) = answer.rows.first() else {
         let why = answer.refused.map_or_else(String::new, |why| format!(": {why}"));
@@ -169,14 +176,15 @@ pub(crate) fn fit(options: &FitOptions) -> Outcome {
     let graph = source.graph();
     let dims = dims::known(graph, &options.model)?;
     let target = target(&options.model)?;
+    let (graph, reaches) = &reaching(graph, &dims);
     let compile = compile_options(&options.model, bayplan::Effort::Normal);
     let read = |range: &ByteRange| source.read(range);
     let (answer, _) =
         answer(graph, &dims, options.solve.as_deref(), options.budget, (&target, &compile, &read))?;
     if options.format.is_json() {
-        out::print_json(&fit_json(&graph.name, &target.name, &answer))?;
+        out::print_json(&fit_json(&graph.name, &target.name, &answer, reaches))?;
     } else {
-        out::print(&fit_text(&graph.name, &target.name, &answer, source.note()))?;
+        out::print(&fit_text((&graph.name, &target.name), &answer, reaches, source.note()))?;
     }
     Ok(ExitCode::from(u8::from(answer.refused.is_some())))
 }
@@ -232,7 +240,8 @@ fn target(options: &ModelOptions) -> Result<Target, Failure> {
     }
 }
 
-fn fit_json(model: &str, target: &str, answer: &Answer) -> Value {
+fn fit_json(model: &str, target: &str, answer: &Answer, reaches: &[Reach]) -> Value {
+    let follows = |Reach { dim, least, node }: &Reach| json!({ "dim": dim.to_string(), "is": least.to_string(), "node": &**node });
     let Answer { memory, budget, rows, solved, refused } = answer;
     let row = |Fit { row, end }: &Fit| {
         let binds = row.solution.binding.and_then(|binding| {
@@ -260,6 +269,7 @@ fn fit_json(model: &str, target: &str, answer: &Answer) -> Value {
         "solved": solved,
         "rows": rows.iter().map(row).collect::<Vec<_>>(),
         "crossings": crossings(memory, rows).into_iter().map(crossing).collect::<Vec<_>>(),
+        "follows": reaches.iter().map(follows).collect::<Vec<_>>(),
         "fits": refused.is_none(),
     })
 }

@@ -2,6 +2,7 @@
 
 use bayplan_compile::fit::{End, Fit};
 use bayplan_expr::Bindings;
+use bayplan_graph::Reach;
 use bayplan_plan::memory::{Crossing, Function, MemoryFunction, crossing};
 use bayplan_text::{Bytes, Count, ellipsis};
 
@@ -30,7 +31,12 @@ const ROWS: usize = 32;
 const CROSSINGS: usize = 8;
 
 /// The formula, what fits, and what binds there.
-pub(super) fn fit_text(model: &str, target: &str, answer: &Answer, note: Option<&str>) -> String {
+pub(super) fn fit_text(
+    (model, target): (&str, &str),
+    answer: &Answer,
+    reaches: &[Reach],
+    note: Option<&str>,
+) -> String {
     let memory = &answer.memory;
     let mut text =
         format!("model        {}\ntarget       {}\n", ellipsis(model, NAME), ellipsis(target, NAME));
@@ -42,6 +48,14 @@ pub(super) fn fit_text(model: &str, target: &str, answer: &Answer, note: Option<
     }
     text += "\n";
     text += &formula(memory, &answer.rows);
+    for Reach { dim, least, node } in reaches {
+        let [dim, least] = [dim, least].map(|e| ellipsis(&e.to_string(), 60).to_string());
+        let node = ellipsis(node, 40);
+        text += &labelled(
+            "follows",
+            &format!("{dim} = {least}, as far as {node} reads; --dim gives it another value"),
+        );
+    }
     text += &equal(memory, &answer.rows);
     if answer.budget.is_none() {
         return text;
