@@ -214,6 +214,17 @@ impl Family {
         Ok(all)
     }
 
+    /// [`Family::memory`] where the model takes the shape; elsewhere no part is what runs.
+    pub(crate) fn memory_of_served(&self) -> Result<formula::MemoryFunction, CompileError> {
+        let mut memory = self.memory()?;
+        for member in &self.functions {
+            let conditions = member.conditions();
+            let own = memory.functions.iter_mut().filter(|function| function.name == member.name);
+            own.for_each(|function| function.when.extend(conditions.iter().cloned()));
+        }
+        Ok(memory)
+    }
+
     /// The bytes of a function's activations, one for each part of its box that was compiled and has a plan for all its shapes.
     pub(crate) fn formulas(&self, function: FunctionId) -> Vec<Arc<formula::Function>> {
         self.member(function).map(Member::formulas).unwrap_or_default()

@@ -143,7 +143,7 @@ struct Left {
 }
 
 fn table(family: Family, budget: Budget<'_>, left: &mut Left) -> Result<Fitted, CompileError> {
-    let memory = family.memory()?;
+    let memory = family.memory_of_served()?;
     let mut search = Search { family, memory, budget, left, too_large: Vec::new() };
     let (mut rows, mut nothing) = (Vec::new(), None);
     for others in combinations(budget.axes) {
@@ -328,8 +328,10 @@ impl Search<'_> {
         self.left.asked -= 1;
         match self.family.cover(self.budget.free, point) {
             Ok(covered) => {
-                self.left.compiles -= 1;
-                self.memory = self.family.memory()?;
+                if covered {
+                    self.left.compiles -= 1;
+                    self.memory = self.family.memory_of_served()?;
+                }
                 let known = self.memory.binding(point).is_ok();
                 let end = || End::Refused(format!("the model does not take {point}"));
                 Ok(if covered && known {

@@ -5,7 +5,7 @@ use bayplan_compile::{CompileError, Dims, Family, FunctionId, Options};
 use bayplan_expr::memory::steps;
 use bayplan_expr::{Bindings, Bounds, Expr, Scope};
 use bayplan_graph::op::{BinaryOp, UnaryOp};
-use bayplan_graph::{ByteRange, DType, Graph, Op, TensorType, ValueId};
+use bayplan_graph::{ByteRange, DType, Graph, Op, Tensor, TensorType, ValueId};
 use bayplan_shaders::Target;
 
 #[allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
@@ -178,4 +178,26 @@ fn what_ends_a_row_is_told() {
     );
     let (none, why) = end(64, &small());
     assert!(none.is_none() && matches!(why, Some(Nothing::Memory(_))), "{why:?}");
+}
+
+/// A table of 20 rows is cut at n and added to x `[n]`: only n <= 20 is taken, which no bound says.
+#[test]
+fn shapes_that_the_model_does_not_take_are_no_rows() {
+    let mut b = Builder::new("positions");
+    let x = b.floats(&[5, 8]);
+    let table = b.constant(&floats(&[20, 8], 3));
+    let n = b.op(Op::Shape { start: 0, end: Some(1) }, &[x]);
+    let [zero, one] = [0, 1].map(|value| b.constant(&Tensor::from_i64(vec![1], &[value]).expect("a list")));
+    let cut = b.op(Op::Slice, &[table, zero, n, zero, one]);
+    let sum = b.op(Op::Binary(BinaryOp::Add), &[x, cut]);
+    b.output(sum);
+    let ValueId(id) = b.graph.inputs[0];
+    let shape = vec![Expr::symbol("n"), Expr::from(8)];
+    b.graph.values[id as usize].ty = Some(TensorType { dtype: DType::F32, shape });
+    b.graph.infer().expect("a graph that fits together");
+    let budget = Budget { bytes: 1 << 20, free: "n", axes: &[] };
+    let fitted =
+        fitted(&b.graph, &bounded(&[("n", 2, 1000)]), budget, &Target::generic()).expect("an answer");
+    let found = fitted.rows.first().map(|fit| (fit.row.solution.value, fit.end.clone()));
+    assert!(matches!(&found, Some((20, End::Refused(why))) if why.contains("n=21")), "{found:?}");
 }

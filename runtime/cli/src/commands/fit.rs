@@ -82,7 +82,7 @@ pub(crate) fn answer(
         return Ok((Answer { memory, budget, rows: Vec::new(), solved: None, refused }, family));
     };
     let capped = dims::capped(graph, dims, solved, limit)?;
-    let Fitted { rows, nothing, memory, family } = within(capped, &open, &|dims| {
+    let Fitted { rows, nothing, memory, family } = within(capped, &symbols, &|dims| {
         let axis = |name: &String| (name.clone(), steps(dims.bounds.get(name)));
         let mut axes: Vec<_> = symbols.iter().filter(|name| *name != solved).map(axis).collect();
         thin(&mut axes);
@@ -108,11 +108,11 @@ fn thin(axes: &mut [(String, Vec<i64>)]) {
     }
 }
 
-/// Looks for what fits in the largest box that has a plan: dimensions whose bounds are not the user's are halved until the
-/// bytes in it are numbers.
+/// Looks for what fits in the largest box that has a plan: upper bounds are halved until the bytes in it are numbers of 64
+/// bits, far above what any budget holds.
 fn within(
     mut dims: Dims,
-    open: &[String],
+    symbols: &[String],
     look: &dyn Fn(&Dims) -> Result<Fitted, CompileError>,
 ) -> Result<Fitted, Failure> {
     let mut refused = None;
@@ -124,7 +124,7 @@ fn within(
         };
         let first = refused.get_or_insert(error);
         let mut smaller = false;
-        for name in open {
+        for name in symbols {
             let Bounds { lower, upper } = dims.bounds.get(name);
             let half = upper.map(|upper| (upper / 2).max(lower.max(1)));
             smaller |= half != upper;

@@ -12,7 +12,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bayplan_expr::memory::{self as formula, Condition};
+use bayplan_expr::memory::{self as formula, Condition, Relation};
 use bayplan_expr::{Bindings, Bounds, Scope};
 use bayplan_graph::{BindError, Graph, Tie};
 use bayplan_plan::Effort;
@@ -450,6 +450,14 @@ impl Member {
     /// Whether a point comes up: it lies within the bounds, and nothing that the graph needs excludes it.
     pub(super) fn serves(&self, dims: &Bindings) -> bool {
         self.is_own(&self.completed(dims.clone()))
+    }
+
+    /// What must hold of its symbols besides their bounds.
+    pub(super) fn conditions(&self) -> Vec<Condition> {
+        let constraints = self.graph.iter().flat_map(|(_, open)| &open.constraints);
+        let told = constraints.filter(|own| own.a != own.b);
+        told.map(|own| Condition { left: own.a.clone(), relation: Relation::Equal, right: own.b.clone() })
+            .collect()
     }
 
     /// The bytes of its cells' activations, each with the conditions under which it is what runs.
