@@ -90,7 +90,10 @@ fn ends(rows: &[Fit]) -> String {
         _ => None,
     };
     if let Some(why) = rows.iter().find_map(refused) {
-        text += &labelled("", &format!("rows with `!` end where larger ones cannot run: {}", ellipsis(&why, 400)));
+        text += &labelled(
+            "",
+            &format!("rows with `!` end where larger ones cannot run: {}", ellipsis(&why, 400)),
+        );
     }
     if rows.iter().any(|fit| fit.end == End::Bounds) {
         text += &labelled("", "rows with `=` end where the bounds do; --dim-max allows more");
