@@ -1,6 +1,8 @@
 //! A model compiled for every shape within bounds: several functions, one weights arena, one activations arena.
 
+mod demand;
 mod member;
+mod reference;
 mod reserve;
 mod spread;
 
@@ -11,6 +13,7 @@ use bayplan_expr::{Bindings, Scope, memory as formula};
 use bayplan_graph::{BindError, ByteRange, ConstData, Graph, ValueSource};
 use bayplan_shaders::{Kernel, Target};
 
+use self::demand::compiled_at;
 use self::member::Member;
 pub use self::reserve::Reservation;
 use crate::cell::{Phase, Purpose};
@@ -519,41 +522,6 @@ fn explored(members: &[Member], purpose: Purpose<'_>) -> Result<(Explored, Optio
         let Some(&member) = members.iter().find(|member| member.name == function) else { continue };
         points.push((member, member.point(&dims)?));
     }
-}
-
-/// Compiles each function once, as near to the upper corner of its box as the target can run, and where the given shapes need
-/// another compile: the first program, and what all of them load if there are several.
-fn compiled_at(
-    members: &[Member],
-    also: &[Bindings],
-    purpose: Purpose<'_>,
-) -> Result<(Program, Option<Weights>), CompileError> {
-    let members: Vec<&Member> = members.iter().filter(|member| member.routes.is_none()).collect();
-    if let ([only], []) = (&members[..], also) {
-        let (_, cell) = only.largest_possible(|point| only.keep(point, purpose))?;
-        return Ok((cell.first.clone(), None));
-    }
-    let mut points = Vec::new();
-    for &member in &members {
-        let (point, _) = member.largest_possible(|point| member.keep(point, purpose))?;
-        member.forget();
-        points.push((member, point));
-    }
-    for member in &members {
-        let whole = also.iter().filter_map(|dims| member.whole(dims).ok()).filter(|dims| member.serves(dims));
-        for dims in whole {
-            points.push((*member, member.point(&dims)?));
-        }
-    }
-    let weights = union(&points, purpose)?;
-    let mut first = None;
-    for (member, point) in points {
-        if !member.covers(&point) {
-            let cell = member.keep(&point, Purpose { weights: Some(&weights), ..purpose })?;
-            first.get_or_insert_with(|| cell.first.clone());
-        }
-    }
-    Ok((first.ok_or_else(no_function)?, Some(weights)))
 }
 
 fn no_function() -> CompileError {
