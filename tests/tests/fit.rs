@@ -29,9 +29,10 @@ fn graph(decoder: &Decoder) -> Graph {
     graph
 }
 
-/// Binds anything at once, so that no operation is cut.
-fn target() -> Target {
+/// Binds anything at once, so that no operation is cut, at any multiple of so many bytes.
+fn target(alignment: u64) -> Target {
     Target {
+        storage_alignment: alignment,
         max_storage_range: 1 << 45,
         max_allocation: 1 << 45,
         max_workgroup_count: [u32::MAX; 3],
@@ -59,7 +60,9 @@ fn arena(memory: &MemoryFunction, point: &Bindings) -> u64 {
 #[test]
 fn a_decoder_of_eight_billion_parameters_tells_its_own_formula() {
     let graph = graph(&Decoder::LLAMA_3_8B);
-    let (target, options) = (target(), Options::default());
+    // The granule of sizes is one of offsets as well, as on most devices.
+    let granule = Target::generic().storage_granule;
+    let (target, options) = (target(granule), Options::default());
     let family = Family::new(&graph, &dims(), &target, &options, &unread).expect("a family");
     let memory = family.memory().expect("a formula");
     println!("{memory}");
@@ -78,21 +81,13 @@ fn a_decoder_of_eight_billion_parameters_tells_its_own_formula() {
     let terms = memory.functions.iter().flat_map(|function| &function.terms);
     assert!(terms.map(|own| &own.bytes).any(term), "{memory}");
 
-    // The plan of all shapes replays one order of places; a compile of one shape alone may find a better one for it.
-    let mut worst = 1.0_f64;
+    // What a compile of one shape alone takes, and what the plan of all shapes replays there: to the byte.
     let mut random = Random::new(0x11a3a);
     for point in (0..POINTS).map(|_| point(&mut random)) {
-        let fresh = fresh(&graph, &point);
         let replayed = family.at(FunctionId(0), &point).expect("a program");
         assert_eq!(arena(&memory, &point), activations(&replayed), "{point}");
-        assert!(
-            activations(&fresh) <= activations(&replayed),
-            "{point}: a larger plan for one shape than for all"
-        );
-        worst = worst.max(activations(&replayed) as f64 / activations(&fresh) as f64);
+        assert_eq!(arena(&memory, &point), activations(&fresh(&graph, &point, &target)), "{point}");
     }
-    println!("one plan for all shapes takes at most {worst:.4} of what a plan for the shape alone takes");
-    assert!(worst < 1.035, "{worst}");
 
     // Its solution is right.
     for (batch, seq, budget) in [(1, 512, 38 << 30), (2, 256, 36 << 30), (4, 1, 48 << 30)] {
@@ -105,18 +100,23 @@ fn a_decoder_of_eight_billion_parameters_tells_its_own_formula() {
     }
 }
 
-/// The words of a command line on the host's own device.
-/// What is demanded of the formula, and does not hold yet.
+/// Where offsets are multiples of more than sizes are, the buffer on top of a plan is the one whose padding is saved. That is
+/// another one at each shape, so that one order for all shapes takes more than the best of each by less than what two
+/// paddings are.
 #[test]
-#[ignore = "one stored order of places is up to 3.06 % above the best of a single shape at about a third of these points"]
-fn the_formula_is_what_a_compile_of_each_shape_alone_takes() {
+fn paddings_are_all_that_coarser_offsets_cost_a_formula() {
+    const COARSE: u64 = 256;
     let graph = graph(&Decoder::LLAMA_3_8B);
-    let (target, options) = (target(), Options::default());
+    let (target, options) = (target(COARSE), Options::default());
     let family = Family::new(&graph, &dims(), &target, &options, &unread).expect("a family");
     let memory = family.memory().expect("a formula");
     let mut random = Random::new(0x11a3a);
     for point in (0..POINTS).map(|_| point(&mut random)) {
-        assert_eq!(arena(&memory, &point), activations(&fresh(&graph, &point)), "{point}");
+        let (told, alone) = (arena(&memory, &point), activations(&fresh(&graph, &point, &target)));
+        assert!(
+            told.abs_diff(alone) < 2 * COARSE,
+            "{point}: {told} bytes, a compile of this shape alone takes {alone}"
+        );
     }
 }
 
@@ -129,12 +129,13 @@ fn point(random: &mut Random) -> Bindings {
 }
 
 /// A compile of one shape alone.
-fn fresh(graph: &Graph, point: &Bindings) -> Program {
+fn fresh(graph: &Graph, point: &Bindings, target: &Target) -> Program {
     let total = point.get("past").zip(point.get("seq")).map_or(0, |(past, seq)| past + seq);
     let whole = point.clone().with("total", total);
-    compile(graph, &whole, &target(), Options::default(), &unread).expect("a program")
+    compile(graph, &whole, target, Options::default(), &unread).expect("a program")
 }
 
+/// The words of a command line on the host's own device.
 fn words<'w>(command: &[&'w str]) -> Vec<&'w str> {
     [command, &["--device", "host", "--json"]].concat()
 }

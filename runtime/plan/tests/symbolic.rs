@@ -239,6 +239,43 @@ fn the_family_at_every_length() {
     assert_eq!(reservation.bytes, reservation.attained);
 }
 
+/// Layers of a decoder with a past: each takes its past in and gives its present out, one row longer, with queries, scores
+/// and a wide product in between. Whether the past, the scores or the product is the largest is a matter of the point, and
+/// what is wrong in one layer is wrong in all of them.
+#[test]
+fn one_order_of_equal_layers_wastes_nothing_anywhere() {
+    const LAYERS: u32 = 24;
+    let end = 10 * LAYERS + 2;
+    let mut rows = vec![("4*past*seq + 4*seq**2", 0, end - 1), ("64*seq", 0, end - 1)];
+    for layer in 0..LAYERS {
+        let at = 10 * layer;
+        rows.extend([
+            ("64*past", 0, at + 2),
+            ("64*past", 0, at + 4),
+            ("64*past + 64*seq", at + 1, end),
+            ("64*past + 64*seq", at + 3, end),
+            ("256*seq", at + 1, at + 6),
+            ("64*seq", at + 2, at + 5),
+            ("256*seq", at + 5, at + 8),
+            ("32*past*seq + 32*seq**2", at + 6, at + 8),
+            ("256*seq", at + 7, at + 17),
+            ("900*seq", at + 8, at + 10),
+            ("900*seq", at + 9, at + 11),
+        ]);
+    }
+    for row in &mut rows {
+        row.2 = row.2.min(end);
+    }
+    let scope = boxed(&[("past", 0, 30_000), ("seq", 1, 512)]);
+    let plan = SymbolicPlan::solve(problem(&rows, scope).unwrap(), Effort::Normal);
+    assert_eq!(plan.regret().map(|regret| regret.worst), Some(1.0));
+    let mut draw = Draw(SplitMix(7));
+    for _ in 0..200 {
+        let point = draw.point(plan.problem().scope());
+        assert_eq!(plan.peak_at(&point), Ok(plan.lower_bound_at(&point).unwrap().bytes), "{point}");
+    }
+}
+
 #[test]
 fn an_order_and_a_form_are_all_there_is_to_keep() {
     let plan = SymbolicPlan::solve(family::family(), Effort::Normal);

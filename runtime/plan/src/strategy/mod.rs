@@ -100,6 +100,7 @@ pub(crate) const STRATEGIES: &[Strategy] = &[
         place: online::best_fit_own_alignment,
         pairwise: false,
     },
+    Strategy { name: "first fit from both ends", place: online::two_ended, pairwise: false },
     Strategy { name: "greedy by size", place: greedy::by_size, pairwise: true },
     Strategy { name: "greedy by size, lifetime", place: greedy::by_size_lifetime, pairwise: true },
     Strategy { name: "greedy by lifetime", place: greedy::by_lifetime_size, pairwise: true },

@@ -16,7 +16,8 @@
 //! ```
 //!
 //! - [`SymbolicPlan::solve`] chooses the order by min-max regret: the reference point is the one whose plan does best
-//!   where it does worst.
+//!   where it does worst. Where that wastes anything, good orders are changed by whole groups of buffers: those of equal
+//!   layers move together.
 //! - [`SymbolicPlan::replay`] gives the offsets at a point. They are valid for any sizes: nothing has to grow with
 //!   anything. Time is linear in the number of buffers.
 //! - [`SymbolicPlan::peak_form`] gives the peak as a maximum of a few sums, which chains of buffers are (an expression
@@ -51,6 +52,7 @@
 //! sizes stand in it as quotients, `256*((3*n + 255)//256)`. A symbol that may be as large as it likes is given a large
 //! bound, say 2^40: the form holds up to there. Buffers with offsets of the caller's choice are not for symbolic plans.
 
+mod alike;
 mod chains;
 mod domain;
 mod eliminate;

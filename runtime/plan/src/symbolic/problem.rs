@@ -50,6 +50,8 @@ pub struct SymbolicProblem {
     pub(super) largest: Vec<u64>,
     /// Starts and ends in time, ends before starts at the same point.
     events: Vec<Event>,
+    /// The lifespans counted in points at which something starts or ends.
+    pub(super) spans: Vec<Lifespan>,
 }
 
 /// Where symbols without an upper bound end: no dim of a tensor that exists is as large as the first; products of several
@@ -93,8 +95,8 @@ impl SymbolicProblem {
             let uses = |b: &SymbolicBuffer| b.size.symbols().contains(&*symbol);
             SymbolicError::Unbounded { buffer: buffers.iter().position(uses).unwrap_or(0), symbol }
         })?;
-        let events = events(&buffers, &size_of);
-        Ok(Self { buffers, scope, domain, sizes, size_of, largest, events })
+        let (events, spans) = (events(&buffers, &size_of), spans(&buffers));
+        Ok(Self { buffers, scope, domain, sizes, size_of, largest, events, spans })
     }
 
     /// The same where some symbols have no upper bound: they are taken to end where the sizes would be no numbers of
@@ -240,6 +242,15 @@ fn events(buffers: &[SymbolicBuffer], size_of: &[u32]) -> Vec<Event> {
         events[at - 1].more = events[at - 1].point == events[at].point;
     }
     events
+}
+
+fn spans(buffers: &[SymbolicBuffer]) -> Vec<Lifespan> {
+    let lifespans = || buffers.iter().map(|buffer| buffer.lifespan);
+    let mut points: Vec<u32> = lifespans().flat_map(|life| [life.first, life.last]).collect();
+    points.sort_unstable();
+    points.dedup();
+    let rank = |point: u32| points.partition_point(|&other| other < point) as u32;
+    lifespans().map(|life| Lifespan::new(rank(life.first), rank(life.last))).collect()
 }
 
 /// Why there is no plan for a box, or none at a point.

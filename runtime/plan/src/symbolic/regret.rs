@@ -1,5 +1,7 @@
 //! Which order to store: the one whose worst waste over the box is least.
 
+mod mend;
+
 use alloc::vec::Vec;
 
 use super::domain::Domain;
@@ -9,13 +11,15 @@ use crate::problem::Problem;
 use crate::random::SplitMix;
 use crate::solve::{Effort, portfolio, solve, solve_with};
 use crate::strategy::strategies;
+use mend::Starts;
 
 /// A point of the box with what is asked there.
 pub(super) struct Sample {
     pub(super) point: Vec<i64>,
     /// The problem's different sizes.
     pub(super) sizes: Vec<u64>,
-    /// Max-live.
+    /// Max-live; where padding is a small share of it, that of sizes rounded up to the alignment that all buffers have:
+    /// whose padding is saved, on top, is a matter of the point, and no order saves the most at all of them.
     pub(super) bound: u64,
 }
 
@@ -23,7 +27,10 @@ impl Sample {
     /// `None` where a size has no value.
     pub(super) fn at(problem: &SymbolicProblem, point: Vec<i64>) -> Option<Self> {
         let sizes = problem.sizes_at(&problem.domain.bindings(&point)).ok()?;
-        let bound = problem.max_live(&sizes).bytes;
+        let grain = problem.buffers().iter().map(|buffer| buffer.align).min().unwrap_or(1);
+        let rounded: Vec<u64> = sizes.iter().map(|size| size.next_multiple_of(grain)).collect();
+        let (bound, padded) = (problem.max_live(&sizes).bytes, problem.max_live(&rounded).bytes);
+        let bound = if padded - bound <= bound / 64 { padded } else { bound };
         Some(Self { point, sizes, bound })
     }
 
@@ -65,6 +72,9 @@ struct Limits {
     /// The hardest points, which are searched, and the steps of each search.
     hardest: usize,
     steps: u64,
+    /// Orders from which groups of buffers are moved, and orders looked at on the way.
+    starts: usize,
+    moves: usize,
     /// Orders changed at one place that are looked at.
     changes: usize,
 }
@@ -77,13 +87,18 @@ impl Limits {
             Effort::Normal => (36, 300, 300),
             Effort::High | Effort::Steps(_) => (130, 2000, 10_000),
         };
+        let (starts, moves) = match effort {
+            Effort::Normal => (24, 10_000),
+            Effort::High | Effort::Steps(_) => (200, 500_000),
+        };
         let (hardest, steps) = match effort {
             Effort::Normal => (2, 100_000),
             Effort::High => (8, 10_000_000),
             Effort::Steps(steps) => (8, steps / 8),
         };
+        let moves = moves.min(20_000_000 / problem.len().max(1));
         let (grid, probes, changes) = (by_size(grid), by_size(probes), by_size(changes));
-        Self { grid, probes, rounds: 4, hardest, steps, changes }
+        Self { grid, probes, rounds: 4, hardest, steps, starts, moves, changes }
     }
 }
 
@@ -102,7 +117,8 @@ pub(super) fn choose(problem: &SymbolicProblem, effort: Effort) -> Choice {
     let domain = &problem.domain;
     let points = domain.grid(limits.grid);
     let samples = points.iter().filter_map(|point| Sample::at(problem, point.clone())).collect();
-    let mut search = Search { problem, samples, best: None, tops: Vec::new() };
+    let mut search =
+        Search { problem, samples, best: None, starts: Starts::at_most(limits.starts), tops: Vec::new() };
     search.plan_everywhere(0);
     let mut dice = SplitMix::new(0x5eed);
     for _ in 0..limits.rounds {
@@ -114,6 +130,15 @@ pub(super) fn choose(problem: &SymbolicProblem, effort: Effort) -> Choice {
         search.plan_everywhere(from);
     }
     search.search_hardest(limits.hardest, limits.steps);
+    let mut left = limits.moves;
+    for _ in 0..limits.rounds {
+        search.regroup(&mut left);
+        let from = search.samples.len();
+        search.probe(domain, limits.probes, &mut dice);
+        if search.samples.len() == from {
+            break;
+        }
+    }
     search.change(limits.changes, &mut dice);
     search.finish()
 }
@@ -130,6 +155,8 @@ struct Search<'a> {
     problem: &'a SymbolicProblem,
     samples: Vec<Sample>,
     best: Option<Best>,
+    /// Other good orders.
+    starts: Starts,
     tops: Vec<u64>,
 }
 
@@ -187,6 +214,10 @@ impl Search<'_> {
     /// Takes an order if it is better than the best.
     fn offer(&mut self, order: Vec<u32>, reference: usize) -> bool {
         let replay = Replay::new(self.problem, &order);
+        let most = self.starts.most();
+        if let Some(waste) = self.waste(&replay, most) {
+            self.starts.keep(waste, &order, reference);
+        }
         let Some(score) = self.score(&replay) else { return false };
         let better = self.best.as_ref().is_none_or(|best| score.is_below(&best.score));
         if better {
@@ -227,30 +258,6 @@ impl Search<'_> {
             }
         }
         self.best = Some(best);
-    }
-
-    /// Moves one buffer of a chain that makes the worst peak to another place of the chain, and keeps what helps.
-    fn change(&mut self, changes: usize, dice: &mut SplitMix) {
-        for _ in 0..changes {
-            let Some(best) = self.best.as_ref().filter(|best| best.score.worst > 1.0) else { return };
-            let sample = &self.samples[best.score.at];
-            best.replay.tops(&sample.sizes, &mut self.tops);
-            let chain = best.replay.critical(&self.tops);
-            if chain.len() < 2 {
-                return;
-            }
-            let from = dice.below(chain.len() as u64) as usize;
-            let to = dice.below(chain.len() as u64 - 1) as usize;
-            let to = if to >= from { to + 1 } else { to };
-            let (mut order, reference) = (best.order.clone(), best.reference);
-            let (from, to) = (chain[from] as usize, chain[to] as usize);
-            if from < to {
-                order[from..=to].rotate_left(1);
-            } else {
-                order[to..=from].rotate_right(1);
-            }
-            self.offer(order, reference);
-        }
     }
 
     fn finish(self) -> Choice {

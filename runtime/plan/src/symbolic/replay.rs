@@ -1,6 +1,5 @@
 //! Offsets from an order, for any sizes.
 
-use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -54,18 +53,19 @@ impl Step {
 impl Replay {
     /// Makes an order ready, which must name every buffer once.
     pub(super) fn new(problem: &SymbolicProblem, order: &[u32]) -> Self {
-        let mut skyline = Skyline::default();
+        let mut skyline = Skyline::new(problem.spans.iter().map(|span| span.last).max().unwrap_or(0));
         let mut steps: Vec<Step> = Vec::with_capacity(order.len());
         let mut supports = Vec::with_capacity(2 * order.len());
         let mut spans = Vec::with_capacity(order.len());
         for &buffer in order {
             let item = &problem.buffers()[buffer as usize];
             let from = supports.len() as u32;
-            skyline.cover(item.lifespan, &spans, &mut supports);
+            let span = problem.spans[buffer as usize];
+            skyline.cover(span, &spans, &mut supports);
             for &support in &supports[from as usize..] {
                 steps[support as usize].last = false;
             }
-            spans.push(item.lifespan);
+            spans.push(span);
             let (size, to) = (problem.size_of[buffer as usize], supports.len() as u32);
             steps.push(Step { buffer, size, mask: item.align - 1, supports: (from, to), last: true });
         }
@@ -110,42 +110,114 @@ impl Replay {
     }
 }
 
-/// What is on top at each program point.
-#[derive(Default)]
+/// What is on top at each point of time: runs of points with the same buffer on top, and free ones between them.
 struct Skyline {
-    /// First point of a run -> the point after it, and the position of the buffer on top.
-    runs: BTreeMap<u32, (u32, u32)>,
+    /// The first points of runs.
+    starts: Marks,
+    /// The point after a run, by its first point.
+    ends: Vec<u32>,
+    /// The position of the buffer on top, by the first point of its run.
+    tops: Vec<u32>,
+    /// The runs that the next buffer stands on: first point, point after, position.
+    met: Vec<(u32, u32, u32)>,
 }
 
 impl Skyline {
+    /// Nothing yet, of so many points.
+    fn new(points: u32) -> Self {
+        let row = || vec![0; points as usize];
+        Self { starts: Marks::new(points), ends: row(), tops: row(), met: Vec::new() }
+    }
+
     /// Puts the next buffer on top during `span`; `spans` are those of the buffers before it. Appends the positions
     /// of what it can rest on.
     fn cover(&mut self, span: Lifespan, spans: &[Lifespan], supports: &mut Vec<u32>) {
         let Lifespan { first, last } = span;
-        let before = self.runs.range(..first).next_back().filter(|(_, (end, _))| *end > first);
-        let mut met: Vec<(u32, u32, u32)> =
-            before.map(|(&from, &(to, top))| (from, to, top)).into_iter().collect();
-        met.extend(self.runs.range(first..last).map(|(&from, &(to, top))| (from, to, top)));
-        for (at, &(_, _, top)) in met.iter().enumerate() {
+        self.met.clear();
+        let mut before = last;
+        while let Some(start) = self.starts.before(before) {
+            let (end, top) = (self.ends[start as usize], self.tops[start as usize]);
+            if end <= first {
+                break;
+            }
+            self.met.push((start, end, top));
+            before = start;
+        }
+        self.met.reverse();
+        for (at, &(_, _, top)) in self.met.iter().enumerate() {
             // Whatever lives on past its run is covered there by the neighbour, which came later: it is enough to look
             // at the neighbours.
             let hidden = |&&(_, _, other): &&(u32, u32, u32)| {
                 other > top && spans[other as usize].overlaps(spans[top as usize])
             };
-            let left = at.checked_sub(1).and_then(|left| met.get(left)).filter(hidden);
-            if left.or(met.get(at + 1).filter(hidden)).is_none() {
+            let left = at.checked_sub(1).and_then(|left| self.met.get(left)).filter(hidden);
+            if left.or(self.met.get(at + 1).filter(hidden)).is_none() {
                 supports.push(top);
             }
         }
-        for &(from, to, top) in &met {
-            self.runs.remove(&from);
-            if from < first {
-                self.runs.insert(from, (first, top));
+        for at in 0..self.met.len() {
+            let (start, end, top) = self.met[at];
+            self.starts.clear(start);
+            if start < first {
+                self.run(start, first, top);
             }
-            if to > last {
-                self.runs.insert(last, (to, top));
+            if end > last {
+                self.run(last, end, top);
             }
         }
-        self.runs.insert(first, (last, spans.len() as u32));
+        self.run(first, last, spans.len() as u32);
+    }
+
+    fn run(&mut self, start: u32, end: u32, top: u32) {
+        self.starts.set(start);
+        (self.ends[start as usize], self.tops[start as usize]) = (end, top);
+    }
+}
+
+/// A set of points in which the highest below a point is found at once: a bit for each, and one for each 64 that have any.
+struct Marks {
+    bits: Vec<u64>,
+    any: Vec<u64>,
+}
+
+impl Marks {
+    /// No point of so many.
+    fn new(points: u32) -> Self {
+        let words = points as usize / 64 + 1;
+        Self { bits: vec![0; words], any: vec![0; words / 64 + 1] }
+    }
+
+    fn set(&mut self, point: u32) {
+        let word = point as usize / 64;
+        self.bits[word] |= 1 << (point % 64);
+        self.any[word / 64] |= 1 << (word % 64);
+    }
+
+    fn clear(&mut self, point: u32) {
+        let word = point as usize / 64;
+        self.bits[word] &= !(1 << (point % 64));
+        if self.bits[word] == 0 {
+            self.any[word / 64] &= !(1 << (word % 64));
+        }
+    }
+
+    /// The highest point below one.
+    fn before(&self, point: u32) -> Option<u32> {
+        let word = point as usize / 64;
+        let highest = |bits: u64| bits.checked_ilog2();
+        let below = |bits: u64, at: usize| bits & ((1 << (at % 64)) - 1);
+        if let Some(bit) = highest(below(self.bits[word], point as usize)) {
+            return Some(word as u32 * 64 + bit);
+        }
+        let mut many = word / 64;
+        let mut words = below(self.any[many], word);
+        loop {
+            if let Some(bit) = highest(words) {
+                let word = many * 64 + bit as usize;
+                return Some(word as u32 * 64 + highest(self.bits[word])?);
+            }
+            many = many.checked_sub(1)?;
+            words = self.any[many];
+        }
     }
 }
