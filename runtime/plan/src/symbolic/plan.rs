@@ -28,8 +28,8 @@ pub struct SymbolicPlan {
 pub struct Regret {
     /// The point whose plan gave the order.
     pub reference: Bindings,
-    /// The largest ratio of the order's peak to max-live at the points looked at, at least 1; 1 as well where there is
-    /// nothing above max-live but a small share of padding.
+    /// The largest ratio of the order's peak to max-live, of sizes rounded up to the alignment that all buffers have, at
+    /// the points looked at; at least 1.
     pub worst: f64,
     /// Where it is.
     pub at: Bindings,

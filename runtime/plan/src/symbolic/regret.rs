@@ -18,8 +18,8 @@ pub(super) struct Sample {
     pub(super) point: Vec<i64>,
     /// The problem's different sizes.
     pub(super) sizes: Vec<u64>,
-    /// Max-live; where padding is a small share of it, that of sizes rounded up to the alignment that all buffers have:
-    /// whose padding is saved, on top, is a matter of the point, and no order saves the most at all of them.
+    /// Max-live of sizes rounded up to the alignment that all buffers have: whose padding is saved, on top, is a matter of
+    /// the point, and no order saves the most at all of them.
     pub(super) bound: u64,
 }
 
@@ -29,8 +29,7 @@ impl Sample {
         let sizes = problem.sizes_at(&problem.domain.bindings(&point)).ok()?;
         let grain = problem.buffers().iter().map(|buffer| buffer.align).min().unwrap_or(1);
         let rounded: Vec<u64> = sizes.iter().map(|size| size.next_multiple_of(grain)).collect();
-        let (bound, padded) = (problem.max_live(&sizes).bytes, problem.max_live(&rounded).bytes);
-        let bound = if padded - bound <= bound / 64 { padded } else { bound };
+        let bound = problem.max_live(&rounded).bytes;
         Some(Self { point, sizes, bound })
     }
 
@@ -75,6 +74,8 @@ struct Limits {
     /// Orders from which groups of buffers are moved, and orders looked at on the way.
     starts: usize,
     moves: usize,
+    /// The worst ratio with which that stops.
+    enough: f64,
     /// Orders changed at one place that are looked at.
     changes: usize,
 }
@@ -87,9 +88,9 @@ impl Limits {
             Effort::Normal => (36, 300, 300),
             Effort::High | Effort::Steps(_) => (130, 2000, 10_000),
         };
-        let (starts, moves) = match effort {
-            Effort::Normal => (24, 10_000),
-            Effort::High | Effort::Steps(_) => (200, 500_000),
+        let (starts, moves, enough) = match effort {
+            Effort::Normal => (24, 10_000, 1.0 + 1.0 / 4096.0),
+            Effort::High | Effort::Steps(_) => (200, 500_000, 1.0),
         };
         let (hardest, steps) = match effort {
             Effort::Normal => (2, 100_000),
@@ -98,7 +99,7 @@ impl Limits {
         };
         let moves = moves.min(20_000_000 / problem.len().max(1));
         let (grid, probes, changes) = (by_size(grid), by_size(probes), by_size(changes));
-        Self { grid, probes, rounds: 4, hardest, steps, starts, moves, changes }
+        Self { grid, probes, rounds: 4, hardest, steps, starts, moves, enough, changes }
     }
 }
 
@@ -132,7 +133,7 @@ pub(super) fn choose(problem: &SymbolicProblem, effort: Effort) -> Choice {
     search.search_hardest(limits.hardest, limits.steps);
     let mut left = limits.moves;
     for _ in 0..limits.rounds {
-        search.regroup(&mut left);
+        search.regroup(&mut left, limits.enough);
         let from = search.samples.len();
         search.probe(domain, limits.probes, &mut dice);
         if search.samples.len() == from {

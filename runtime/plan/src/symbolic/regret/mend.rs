@@ -51,9 +51,10 @@ impl Starts {
 impl Search<'_> {
     /// Moves buffers that are alike all at once: in a chain that makes a peak, one group below or above another. What
     /// lessens the waste of all samples together is kept, until nothing does. One good order after another is worked on,
-    /// until one wastes nothing or `left` orders have been looked at.
-    pub(super) fn regroup(&mut self, left: &mut usize) {
-        if self.is_done() {
+    /// until the worst ratio is `enough` or `left` orders have been looked at.
+    pub(super) fn regroup(&mut self, left: &mut usize, enough: f64) {
+        let is_enough = |search: &Self| search.best.as_ref().is_some_and(|best| best.score.worst <= enough);
+        if is_enough(self) {
             return;
         }
         let groups = Groups::of(self.problem);
@@ -68,7 +69,7 @@ impl Search<'_> {
                 draft = better;
             }
             self.offer(draft.order, reference);
-            if self.is_done() || *left == 0 {
+            if is_enough(self) || *left == 0 {
                 return;
             }
         }
