@@ -6,6 +6,9 @@ use alloc::vec::Vec;
 use super::problem::SymbolicProblem;
 use crate::problem::Lifespan;
 
+/// Pairs of two groups that are looked at for each buffer of a problem.
+const MAX_PAIRS: usize = 64;
+
 /// The buffers of a problem, divided into groups that are moved together.
 ///
 /// ```text
@@ -47,7 +50,8 @@ impl Groups {
         for groups in events.values_mut().flatten() {
             groups.sort_unstable();
         }
-        let edges = |life: Lifespan| [life.first, life.last].map(|point| events.get(&point));
+        let kinds: BTreeMap<u32, u32> = events.keys().copied().zip(numbered(events.values())).collect();
+        let edges = |life: Lifespan| [life.first, life.last].map(|point| kinds.get(&point));
         let fine = numbered(lifespans().zip(&coarse).map(|(life, &group)| (group, edges(life))));
         [Self { of: coarse }, Self { of: fine }]
     }
@@ -60,19 +64,23 @@ impl Groups {
     }
 
     /// The order in which none of the second group rests on one of the first: each of the second goes below all of the
-    /// first that it lived on top of, or each of the first above all of the second.
+    /// first that it lived on top of, or each of the first above all of the second. Takes time with the product of what
+    /// the two hold; `None` where that is much more than the order itself.
     pub(super) fn moved(
         &self,
         problem: &SymbolicProblem,
         order: &[u32],
         [lower, upper]: [u32; 2],
         side: Side,
-    ) -> Vec<u32> {
+    ) -> Option<Vec<u32>> {
         let life = |at: usize| problem.buffers()[order[at] as usize].lifespan;
         let places = |group: u32| -> Vec<usize> {
             (0..order.len()).filter(|&at| self.of[order[at] as usize] == group).collect()
         };
         let (lowers, uppers) = (places(lower), places(upper));
+        if lowers.len() * uppers.len() > MAX_PAIRS * order.len() {
+            return None;
+        }
         // Twice the place in the order: there is room between two.
         let mut keys: Vec<(usize, u32)> =
             order.iter().enumerate().map(|(at, &buffer)| (2 * at + 1, buffer)).collect();
@@ -96,7 +104,7 @@ impl Groups {
             }
         }
         keys.sort_by_key(|&(key, _)| key);
-        keys.into_iter().map(|(_, buffer)| buffer).collect()
+        Some(keys.into_iter().map(|(_, buffer)| buffer).collect())
     }
 }
 

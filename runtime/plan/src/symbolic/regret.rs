@@ -97,7 +97,7 @@ impl Limits {
             Effort::High => (8, 10_000_000),
             Effort::Steps(steps) => (8, steps / 8),
         };
-        let moves = moves.min(20_000_000 / problem.len().max(1));
+        let moves = moves.min(5_000_000 / problem.len().max(1));
         let (grid, probes, changes) = (by_size(grid), by_size(probes), by_size(changes));
         Self { grid, probes, rounds: 4, hardest, steps, starts, moves, enough, changes }
     }

@@ -89,7 +89,8 @@ impl Search<'_> {
                             continue;
                         }
                         *left = left.checked_sub(1)?;
-                        let order = division.moved(self.problem, &draft.order, [below, above], side);
+                        let moved = division.moved(self.problem, &draft.order, [below, above], side);
+                        let Some(order) = moved else { continue };
                         let replay = Replay::new(self.problem, &order);
                         if let Some(waste) = self.waste(&replay, draft.waste) {
                             return Some(Draft { order, replay, waste });
@@ -148,8 +149,11 @@ impl Search<'_> {
     }
 }
 
+/// How far apart in a chain two groups are that are moved past each other.
+const MAX_DISTANCE: usize = 32;
+
 /// The groups of a chain in pairs, of which the first lies below the second: neighbours first.
 fn pairs(chain: &[u32]) -> impl Iterator<Item = (u32, u32)> {
     let at = |distance: usize| chain.iter().zip(chain.iter().skip(distance)).map(|(&a, &b)| (a, b));
-    (1..chain.len()).flat_map(at).filter(|(a, b)| a != b)
+    (1..chain.len().min(MAX_DISTANCE + 1)).flat_map(at).filter(|(a, b)| a != b)
 }
