@@ -38,7 +38,8 @@ fn events(file: &Path) -> Vec<Event> {
 fn completed(file: &Path) -> (Vec<u32>, bool) {
     let mut ops = Vec::new();
     let mut ended = false;
-    if !file.exists() {
+    // A file that was just made holds nothing yet, and is no recording until it does.
+    if file.metadata().map_or(0, |file| file.len()) == 0 {
         return (ops, ended);
     }
     let mut follower = Follower::open(Source::of_path(file), Start::Beginning).expect("a recording");

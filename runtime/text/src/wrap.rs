@@ -17,8 +17,9 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut rest = text;
     while let Some(end) = beyond(rest, width) {
-        let space = rest[..end].rfind(' ').filter(|&at| columns(&rest[..at]) * 3 > width);
-        let at = space.unwrap_or(end);
+        // The space that leaves the line is as good as one in it.
+        let within = if rest[end..].starts_with(' ') { end } else { rest[..end].rfind(' ').unwrap_or(end) };
+        let at = if columns(&rest[..within]) * 3 > width { within } else { end };
         lines.push(rest[..at].to_owned());
         rest = rest[at..].trim_start();
     }
@@ -56,7 +57,7 @@ mod tests {
         check("abcdefgh", 3, &["abc", "def", "gh"]);
         // A space near the front of a line is none to break at.
         check("a bcdefghijkl", 9, &["a bcdefgh", "ijkl"]);
-        check("größe x größe", 5, &["größe", "x", "größe"]);
+        check("größe xy größe", 5, &["größe", "xy", "größe"]);
         check("日本語日本", 4, &["日本", "語日", "本"]);
         check("日本", 0, &["日", "本"]);
         check("a  ", 1, &["a"]);
