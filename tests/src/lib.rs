@@ -82,6 +82,30 @@ pub fn references() -> PathBuf {
     path
 }
 
+/// The reference models that `make references` makes, by name.
+pub const REFERENCE_MODELS: [&str; 20] = [
+    "alexnet",
+    "chars",
+    "densenet121",
+    "digits",
+    "encoder_l6",
+    "encoder_l6_ts",
+    "gpt2_small",
+    "gpt2_small_ts",
+    "inception_v1",
+    "inception_v2",
+    "llama_125m",
+    "llama_125m_ts",
+    "mobilenetv2",
+    "mobilenetv2_ts",
+    "resnet50",
+    "shufflenet",
+    "squeezenet",
+    "vgg19",
+    "vit_tiny",
+    "zfnet512",
+];
+
 /// The reference model `name`, a folder of `tests/python/references.py`.
 ///
 /// # Panics

@@ -6,32 +6,8 @@ use std::env;
 use std::error::Error;
 
 use bayplan::{Bindings, Dims, FunctionId, Model, Options, Target};
-use bayplan_tests::{reference_cases, reference_model, session};
+use bayplan_tests::{REFERENCE_MODELS, reference_cases, reference_model, session};
 use rustix::time::{ClockId, clock_gettime};
-
-/// The reference models.
-const MODELS: [&str; 20] = [
-    "alexnet",
-    "chars",
-    "densenet121",
-    "digits",
-    "encoder_l6",
-    "encoder_l6_ts",
-    "gpt2_small",
-    "gpt2_small_ts",
-    "inception_v1",
-    "inception_v2",
-    "llama_125m",
-    "llama_125m_ts",
-    "mobilenetv2",
-    "mobilenetv2_ts",
-    "resnet50",
-    "shufflenet",
-    "squeezenet",
-    "vgg19",
-    "vit_tiny",
-    "zfnet512",
-];
 
 /// How often each is compiled each way.
 const ROUNDS: usize = 9;
@@ -98,7 +74,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     );
     println!("|---|---|---|---|---|---|---|---|");
     let mut sums = [Times::default(); 2];
-    for name in MODELS.into_iter().filter(|name| name.contains(&filter)) {
+    for name in REFERENCE_MODELS.into_iter().filter(|name| name.contains(&filter)) {
         let model = Model::open(reference_model(name))?;
         let mut seen: Vec<Bindings> = Vec::new();
         for case in reference_cases(name) {

@@ -4,7 +4,7 @@ use bayplan::{Model, Options, Program, Target};
 use bayplan_compile::Dispatch;
 use bayplan_graph::{Node, Op};
 use bayplan_shaders::{Class, Spec};
-use bayplan_tests::{reference_cases, reference_model, session};
+use bayplan_tests::{REFERENCE_MODELS, reference_cases, reference_model, session};
 
 use crate::writers;
 
@@ -15,7 +15,7 @@ fn what_models_copy() {
         "| model, case | alignment | copies | bytes | of them past K/V | dispatches | barriers | arena |"
     );
     println!("|---|---|---|---|---|---|---|---|");
-    for name in NAMES {
+    for name in REFERENCE_MODELS {
         let model = Model::open(reference_model(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
         for case in reference_cases(name) {
             for (alignment, class) in [(16, Class::Cpu), (256, Class::Gpu)] {
@@ -86,26 +86,3 @@ fn shuffles(model: &Model, program: &Program) -> usize {
     assert_eq!(shuffled.len(), turned);
     turned
 }
-
-const NAMES: [&str; 20] = [
-    "alexnet",
-    "chars",
-    "densenet121",
-    "digits",
-    "encoder_l6",
-    "encoder_l6_ts",
-    "gpt2_small",
-    "gpt2_small_ts",
-    "inception_v1",
-    "inception_v2",
-    "llama_125m",
-    "llama_125m_ts",
-    "mobilenetv2",
-    "mobilenetv2_ts",
-    "resnet50",
-    "shufflenet",
-    "squeezenet",
-    "vgg19",
-    "vit_tiny",
-    "zfnet512",
-];
