@@ -14,112 +14,30 @@
 //! divides a width of the model, unless it must, so that few guards arise; and whatever is decided by what it costs, as the
 //! order of operators, is decided where the arena is largest, since that is what a session reserves.
 
+mod made;
+mod work;
+
 use std::sync::{Arc, OnceLock};
 
 use bayplan_expr::memory::{self as formula, Condition, Relation};
-use bayplan_expr::{Bindings, Bounds, Expr, Scope};
+use bayplan_expr::{Bindings, Bounds, Scope};
 use bayplan_graph::Graph;
-use bayplan_plan::arenas::BlockPlan;
-use bayplan_plan::symbolic::{Replayed, SymbolicBuffer, SymbolicError, SymbolicPlan, SymbolicProblem};
-use bayplan_plan::{Effort, Lifespan, Plan, Problem};
+use bayplan_plan::Effort;
+use bayplan_plan::symbolic::{SymbolicBuffer, SymbolicError, SymbolicPlan, SymbolicProblem};
 use bayplan_shaders::{Kernel, Target};
 
-use crate::alike::Alike;
-use crate::assemble::{self, Placement, Shape, assemble, place};
+pub(crate) use self::made::Made;
+use self::work::Work;
+pub(crate) use self::work::{Purpose, Source, liveness_and_plan};
+use crate::assemble::Shape;
 use crate::error::CompileError;
-use crate::fold::{self, ReadConstant};
-use crate::late::{self, Unit};
-use crate::liveness::{self, Liveness, Reuse, Stages, Storage};
-use crate::lowered::{Lowered, Origin};
+use crate::fold::ReadConstant;
+use crate::liveness::Stages;
 use crate::policy::Ports;
-use crate::program::{Arena, Buffer, Order, Program, Schedule};
-use crate::size::{Formulas, Guard, Size, Symbols, Values, numbers};
+use crate::program::{Arena, Buffer, Order, Program};
+use crate::size::{Formulas, Guard, Symbols, Values};
 use crate::variants::Variants;
-use crate::weights::Weights;
-use crate::{Options, concat, direct, fuse, lower, paths, phases, schedule, simplify, split, verify};
-
-/// What is compiled for, whatever the shape.
-#[derive(Clone, Copy)]
-pub(crate) struct Purpose<'a> {
-    pub(crate) target: &'a Target,
-    pub(crate) options: &'a Options,
-    pub(crate) read: &'a ReadConstant<'a>,
-    /// What all compiles of a family load, if these are several.
-    pub(crate) weights: Option<&'a Weights>,
-    /// Bytes above which a tensor is of no use, if that is known: no shape is looked at then that has one, or one that the
-    /// target does not allocate.
-    pub(crate) most: Option<u64>,
-}
-
-impl<'a> Purpose<'a> {
-    /// Compiling for a target, whatever it can run.
-    pub(crate) fn new(target: &'a Target, options: &'a Options, read: &'a ReadConstant<'a>) -> Self {
-        Self { target, options, read, weights: None, most: None }
-    }
-}
-
-/// What is compiled, and for which shapes.
-#[derive(Clone, Copy)]
-pub(crate) struct Source<'a> {
-    /// The graph with pinned symbols replaced.
-    pub(crate) graph: &'a Graph,
-    /// The graph with all symbols that it ever had.
-    pub(crate) symbolic: &'a Graph,
-    /// The box of the symbols that are left, or the part of it that is compiled for.
-    pub(crate) scope: &'a Scope,
-    /// All of the box.
-    pub(crate) whole: &'a Scope,
-    /// Where decisions are taken: a point of the box.
-    pub(crate) reference: &'a Bindings,
-    /// All symbols there.
-    pub(crate) dims: &'a Bindings,
-}
-
-/// A graph as device work, with what of it is done once.
-struct Work {
-    graph: Graph,
-    lowered: Lowered,
-    stages: Stages,
-}
-
-impl Source<'_> {
-    /// Everything up to the operations themselves, while symbols are entered.
-    fn work(&self, purpose: Purpose<'_>) -> Result<Work, CompileError> {
-        let Purpose { target, options, read, weights, most } = purpose;
-        let (graph, known) = (self.graph.clone(), fold::fold(self.graph, read)?);
-        let (graph, known) = if options.simplify { simplify::simplify(graph, known) } else { (graph, known) };
-        let (mut lowered, mut fixed) =
-            lower::lower(&graph, self.symbolic, &known, target, weights.map_or(&[], Weights::plain))
-                .map_err(CompileError::Unsupported)?;
-        if options.fuse {
-            fuse::fuse(&mut lowered, &fixed);
-        }
-        if options.direct {
-            concat::place(&mut lowered, &fixed, target);
-        }
-        // Before it is cut into the thousands of parts that its windows would need.
-        if let Some(large) = most.and_then(|most| assemble::too_large(&lowered, target, most)) {
-            return Err(CompileError::Unsupported(vec![large]));
-        }
-        phases::cut(&mut lowered, &mut fixed, target);
-        split::split(&mut lowered, &mut fixed, target).map_err(CompileError::Unsupported)?;
-        if options.direct {
-            direct::place(&mut lowered, &mut fixed, target);
-        }
-        direct::rebase(&mut lowered.operations, target);
-        direct::explain(&mut lowered, target);
-        let stages = liveness::stages(&lowered, &fixed);
-        Ok(Work { graph, lowered, stages })
-    }
-
-    /// Adds what it loads.
-    pub(crate) fn load(&self, purpose: Purpose<'_>, weights: &mut Weights) -> Result<(), CompileError> {
-        let _symbols = Symbols::enter(self.scope, self.reference);
-        let Work { lowered, stages, .. } = self.work(purpose)?;
-        weights.add(&lowered, &stages);
-        Ok(())
-    }
-}
+use crate::{Options, paths, schedule};
 
 /// A phase of making a program for a shape, told when it is done: whoever has a clock can time them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -138,53 +56,6 @@ pub enum Phase {
     Barriers,
     /// The plan and the program are verified.
     Verification,
-}
-
-/// Liveness and plan of a graph without symbols, its operators in the order given; `turn` is called as they begin and when
-/// they are done.
-pub(crate) fn liveness_and_plan(
-    source: Source<'_>,
-    purpose: Purpose<'_>,
-    turn: &mut dyn FnMut(),
-) -> Result<(), CompileError> {
-    let _symbols = Symbols::enter(source.scope, source.reference);
-    let ports = Ports::new(source.symbolic, &purpose.options.inputs, &purpose.options.outputs);
-    let Work { lowered, stages, .. } = source.work(purpose)?;
-    turn();
-    let planned = planned(lowered, &stages, &ports, purpose);
-    turn();
-    planned.map(drop)
-}
-
-/// What overwrites what, how long everything lives and where it lies. Overwriting part of a larger operand saves a buffer but
-/// keeps the larger one alive, so it is done only where that does not cost more.
-fn planned(
-    lowered: Lowered,
-    stages: &Stages,
-    ports: &Ports,
-    Purpose { target, options, .. }: Purpose<'_>,
-) -> Result<(Lowered, Liveness, Placement), CompileError> {
-    let attempt = |mut lowered: Lowered, reuse: Reuse| {
-        let mut live = liveness::liveness(&mut lowered, stages, ports, reuse);
-        let planned = |live: &Liveness| place(&lowered, live, &Values::default(), target, options);
-        let mut placement = planned(&live)?;
-        if options.share && options.late {
-            let unit = Unit {
-                granule: target.storage_granule,
-                align: target.storage_alignment,
-                guard: assemble::guard(options, target),
-            };
-            let (housed, smaller) = late::house(&lowered, &live, placement, stages, unit, planned)?;
-            (live, placement) = (housed.unwrap_or(live), smaller);
-        }
-        Ok::<_, CompileError>((lowered, live, placement))
-    };
-    if !options.in_place {
-        return attempt(lowered, Reuse::Never);
-    }
-    let larger = attempt(lowered.clone(), Reuse::Larger)?;
-    let equal = if larger.1.keeps_larger { Some(attempt(lowered, Reuse::Equal)?) } else { None };
-    Ok(equal.filter(|equal| equal.2.run.plan.peak < larger.2.run.plan.peak).unwrap_or(larger))
 }
 
 /// The program of a graph for one shape.
@@ -218,18 +89,6 @@ pub(crate) struct Cell {
     within: (Scope, Bindings),
     /// The bytes of its activations, once somebody asked.
     memory: OnceLock<Option<Arc<formula::Function>>>,
-}
-
-/// Operations that know what they overwrite, with their storages.
-#[derive(Clone, Debug)]
-pub(crate) struct Made {
-    lowered: Lowered,
-    alike: Alike,
-    stages: Stages,
-    live: Liveness,
-    /// Where the weights and what loading needs lie, and what was planned at the reference.
-    placement: Placement,
-    pub(crate) schedule: Schedule,
 }
 
 impl Cell {
@@ -361,183 +220,6 @@ impl Cell {
     pub(crate) fn plan(&self) -> Option<&SymbolicPlan> {
         self.plan.as_ref()
     }
-}
-
-impl Made {
-    /// Decides what overwrites what, and where everything lies at the reference.
-    fn new(
-        lowered: Lowered,
-        stages: &Stages,
-        ports: &Ports,
-        graph: &Graph,
-        dims: &Bindings,
-        purpose: Purpose<'_>,
-    ) -> Result<Self, CompileError> {
-        let (lowered, live, placement) = planned(lowered, stages, ports, purpose)?;
-        let alike = Alike::new(&lowered);
-        let (values, target) = (&Values::default(), purpose.target);
-        let shape = Shape { values, dims, target, alike: &alike, reference: None };
-        let program = assemble(graph, &lowered, stages, &live, placement.clone(), shape, &mut |_| {})?;
-        let schedule = Schedule::given(&program.run);
-        Ok(Self { lowered, alike, stages: stages.clone(), live, placement, schedule })
-    }
-
-    /// Whether storages lie in late parts of others.
-    pub(crate) fn has_guests(&self) -> bool {
-        self.live.storages.iter().any(|storage| storage.within.is_some())
-    }
-
-    /// The storages of the activations with their sizes as expressions.
-    fn buffers(&self, scope: &Scope, target: &Target, options: &Options) -> Vec<SymbolicBuffer> {
-        let guard = assemble::guard(options, target);
-        let planned = |storage: &&Storage| storage.is_planned_in(Arena::Activations);
-        let storages = || self.live.storages.iter().filter(planned);
-        let end = storages().map(|storage| storage.lifespan.end).max().unwrap_or(1);
-        let buffer = |storage: &Storage| {
-            let sizes = storage.tensors.iter().map(|&tensor| self.lowered.tensor(tensor).bytes().expr());
-            let largest = Expr::max_of(sizes).simplify(scope);
-            let life = if options.share { storage.lifespan.clone() } else { 0..end };
-            SymbolicBuffer {
-                size: largest.align_up(target.storage_granule as i64) + Expr::from(guard as i64),
-                align: target.storage_alignment,
-                lifespan: Lifespan::new(life.start, life.end),
-            }
-        };
-        storages().map(buffer).collect()
-    }
-
-    /// The sizes that a program needs.
-    fn sizes(&self) -> Vec<Size> {
-        let mut list: Vec<Size> = Vec::new();
-        for operation in &self.lowered.operations {
-            list.extend(numbers(&operation.spec));
-            list.extend([operation.written.start, operation.written.end]);
-            for view in &operation.operands {
-                list.extend(view.shape.iter().chain(&view.strides).chain([&view.base]));
-            }
-        }
-        for tensor in &self.lowered.tensors {
-            list.extend(&tensor.shape);
-            if let Origin::Contents(elements) = &tensor.origin {
-                list.extend(elements);
-            }
-        }
-        list.extend(self.live.of.iter().flatten().map(|place| place.offset));
-        for storage in &self.live.storages {
-            list.extend(storage.within.map(|place| place.offset));
-            list.extend(storage.late.iter().flat_map(|part| [part.bytes.start, part.bytes.end]));
-        }
-        list
-    }
-
-    /// What is left where operations with nothing to write are left out, and how long storages live then; `None` where
-    /// all have something. Two that live together then live together in the whole, too: a storage that only what is left
-    /// out touches has no bytes, or is one that the host writes, and those stay until an operation that is never left out.
-    fn without_empty(&self, values: &Values) -> Option<(Stages, Liveness)> {
-        let any = self.alike.any(&self.lowered, values);
-        let writes = |&index: &usize| any[self.alike.work(index)];
-        if self.stages.run.iter().all(writes) {
-            return None;
-        }
-        let (mut stages, mut live) = (self.stages.clone(), self.live.clone());
-        stages.run.retain(writes);
-        // Operations kept before each position.
-        let mut before = vec![0];
-        for index in &self.stages.run {
-            before.push(before.last().copied().unwrap_or(0) + u32::from(writes(index)));
-        }
-        let (end, at) =
-            (before.last().copied().unwrap_or(0).max(1), |position: u32| before.get(position as usize));
-        for storage in live.storages.iter_mut().filter(|s| s.arena() != Arena::Load) {
-            let life = &storage.lifespan;
-            let (first, last) = (at(life.start).copied().unwrap_or(0), at(life.end).copied().unwrap_or(end));
-            for part in &mut storage.late {
-                part.first = at(part.first).copied().unwrap_or(end);
-            }
-            // What nothing touches any more is there for one operation, as inputs are that nothing reads.
-            let first = first.min(end - 1);
-            storage.lifespan = first..last.max(first + 1);
-        }
-        Some((stages, live))
-    }
-
-    /// The program at a shape, its buffers placed as the plan of all shapes has them; `rest` is what is left where something
-    /// is left out.
-    fn at(
-        &self,
-        graph: &Graph,
-        (plan, point): (Option<&SymbolicPlan>, &Bindings),
-        rest: Option<&(Stages, Liveness)>,
-        shape: Shape<'_>,
-        options: &Options,
-        done: &mut dyn FnMut(Phase),
-    ) -> Result<Program, CompileError> {
-        let Shape { values, dims, target, .. } = shape;
-        let lost = |e: SymbolicError| CompileError::Bind(format!("at {dims}: {e}"));
-        let (stages, live) = rest.map_or((&self.stages, &self.live), |rest| (&rest.0, &rest.1));
-        let placement = match plan {
-            None => place(&self.lowered, live, values, target, options)?,
-            Some(plan) => {
-                let Replayed { offsets, peak } = plan.replay(point).map_err(lost)?;
-                done(Phase::Offsets);
-                // What the offsets are judged by.
-                let problem = plan.problem().at(point).map_err(lost)?;
-                let problem = if rest.is_some() { lived(&problem, live, options)? } else { problem };
-                let run = Plan::from_offsets(&problem, offsets, "symbolic replay")
-                    .map_err(|flaw| CompileError::Verify(flaw.to_string()))?;
-                done(Phase::Verification);
-                if peak > target.max_allocation {
-                    place(&self.lowered, live, values, target, options)?
-                } else {
-                    self.placed_as((run, peak), live, values, target)?
-                }
-            }
-        };
-        done(Phase::Offsets);
-        self.program(graph, (stages, live), placement, shape, done)
-    }
-
-    /// The places of the activations as a plan says, the others as they are for all shapes. The arena has the bytes that
-    /// the plan has in closed form: where storages are empty, up to an alignment more than the last byte in use.
-    fn placed_as(
-        &self,
-        (run, peak): (Plan, u64),
-        live: &Liveness,
-        values: &Values,
-        target: &Target,
-    ) -> Result<Placement, CompileError> {
-        let blocks = if peak > 0 { vec![peak] } else { Vec::new() };
-        let placement = self.placement.clone();
-        let external = assemble::outside(&self.lowered, live, values, target, placement.guard)?;
-        Ok(Placement { run: BlockPlan { plan: run, blocks }, external, ..placement })
-    }
-
-    /// The program at a shape, verified.
-    fn program(
-        &self,
-        graph: &Graph,
-        (stages, live): (&Stages, &Liveness),
-        placement: Placement,
-        shape: Shape<'_>,
-        done: &mut dyn FnMut(Phase),
-    ) -> Result<Program, CompileError> {
-        let mut program = assemble(graph, &self.lowered, stages, live, placement, shape, done)?;
-        program.schedule = self.schedule.clone();
-        verify(&program).map_err(|violation| CompileError::Verify(violation.to_string()))?;
-        done(Phase::Verification);
-        Ok(program)
-    }
-}
-
-/// The same buffers with the lives that storages have where operations are left out.
-fn lived(problem: &Problem, live: &Liveness, options: &Options) -> Result<Problem, CompileError> {
-    let storages = live.storages.iter().filter(|storage| storage.is_planned_in(Arena::Activations));
-    let end = storages.clone().map(|storage| storage.lifespan.end).max().unwrap_or(1);
-    let shorter = problem.buffers().iter().zip(storages).map(|(buffer, storage)| {
-        let life = if options.share { storage.lifespan.clone() } else { 0..end };
-        bayplan_plan::Buffer { lifespan: Lifespan::new(life.start, life.end), ..*buffer }
-    });
-    Problem::new(shorter.collect()).map_err(|e| CompileError::Plan(e.to_string()))
 }
 
 /// How buffers are laid out for all shapes, up to a horizon where symbols have no upper bound; `None` where no

@@ -1,6 +1,8 @@
 //! A model compiled for every shape within bounds: several functions, one weights arena, one activations arena.
 
 mod demand;
+mod explore;
+mod function;
 mod member;
 mod reference;
 mod reserve;
@@ -14,6 +16,9 @@ use bayplan_graph::{BindError, ByteRange, ConstData, Graph, ValueSource};
 use bayplan_shaders::{Kernel, Target};
 
 use self::demand::compiled_at;
+pub(crate) use self::explore::same_weights;
+use self::explore::{Explored, checked, explored};
+pub use self::function::{Dims, Function, FunctionId};
 use self::member::Member;
 pub use self::reserve::Reservation;
 use crate::cell::{Phase, Purpose};
@@ -23,56 +28,12 @@ use crate::fold::{MAX_CONSTANT, ReadConstant};
 use crate::inputs::{InputError, Shaped, match_shapes, shapes_of};
 use crate::paths::Paths;
 use crate::plan_file::ShapePlan;
-use crate::program::{Arena, BufferKind, Program};
+use crate::program::Program;
 use crate::weights::Weights;
 use crate::{Options, family_dims, policy};
 
 /// How often weights that parts of boxes need are added to those of all.
 pub(crate) const MAX_UNIONS: u32 = 8;
-
-/// What is known of the symbols of a graph before the shapes of a run are.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Dims {
-    /// Symbols with a value for all runs.
-    pub pinned: Bindings,
-    /// Bounds of the others, in addition to those that the graph itself declares ([`Graph::symbols`]).
-    pub bounds: Scope,
-}
-
-/// One shape, with a value for each symbol.
-impl From<&Bindings> for Dims {
-    fn from(pinned: &Bindings) -> Self {
-        Self { pinned: pinned.clone(), bounds: Scope::new() }
-    }
-}
-
-/// All shapes within bounds.
-impl From<Scope> for Dims {
-    fn from(bounds: Scope) -> Self {
-        Self { pinned: Bindings::new(), bounds }
-    }
-}
-
-impl From<&Dims> for Dims {
-    fn from(dims: &Dims) -> Self {
-        dims.clone()
-    }
-}
-
-/// A function of a family, by its index. 0 is the model itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct FunctionId(pub u32);
-
-/// One function of a family to be: prefill or decode, say.
-#[derive(Clone, Copy, Debug)]
-pub struct Function<'a> {
-    /// What it is called.
-    pub name: &'a str,
-    /// Its graph, inferred.
-    pub graph: &'a Graph,
-    /// What is known of its symbols.
-    pub dims: &'a Dims,
-}
 
 /// A model compiled for every shape within bounds.
 ///
@@ -474,109 +435,11 @@ impl From<Program> for Arc<Family> {
     }
 }
 
-/// Refuses symbols without an upper bound, and what the device does not allocate at once.
-fn checked(members: &[Member], reserved: Reservation, target: &Target) -> Result<Reservation, CompileError> {
-    let own = members.iter().filter(|member| member.routes.is_none());
-    let dims: Vec<String> = own.flat_map(Member::unbounded).collect();
-    if !dims.is_empty() {
-        return Err(CompileError::Unbounded { dims });
-    }
-    reserved.checked(target).map_err(|e| with_bounds(e, members))
-}
-
 /// Small constants that lie in files.
 type Constants = BTreeMap<(u32, u64, u64), Vec<u8>>;
 
 fn kept(constants: &Constants, range: &ByteRange) -> Result<Vec<u8>, String> {
     constants.get(&key(range)).cloned().ok_or_else(|| "it was not kept".to_string())
-}
-
-/// What was found of all functions.
-struct Explored {
-    first: Program,
-    reserved: Reservation,
-}
-
-/// Compiles what all functions need, with the same weights in all of it: those of the only compile, or the union of all.
-fn explored(members: &[Member], purpose: Purpose<'_>) -> Result<(Explored, Option<Weights>), CompileError> {
-    let own = members.iter().filter(|member| member.routes.is_none());
-    let mut spreads: Vec<Arc<Member>> = own.clone().flat_map(Member::spreads).collect();
-    // What cannot run where dims broadcast may still where they are equal.
-    spreads.retain(|spread| spread.load(&spread.general(), purpose, &mut Weights::default()).is_ok());
-    let members: Vec<&Member> = own.chain(spreads.iter().map(|spread| &**spread)).collect();
-    let mut points: Vec<(&Member, Bindings)> =
-        members.iter().map(|&member| (member, member.general())).collect();
-    let mut tries = 0;
-    loop {
-        let weights = if points.len() > 1 { Some(union(&points, purpose)?) } else { None };
-        let purpose = Purpose { weights: weights.as_ref(), ..purpose };
-        let (function, dims) = match explore(&members, purpose) {
-            Err(CompileError::Weights { function, dims }) if tries < MAX_UNIONS => (function, dims),
-            other => return Ok((other?, weights)),
-        };
-        // A part of some box loads something else: once more, with that in the union.
-        tries += 1;
-        for member in &members {
-            member.forget();
-        }
-        let Some(&member) = members.iter().find(|member| member.name == function) else { continue };
-        points.push((member, member.point(&dims)?));
-    }
-}
-
-fn no_function() -> CompileError {
-    CompileError::Bind("a family needs at least one function".into())
-}
-
-fn explore(members: &[&Member], purpose: Purpose<'_>) -> Result<Explored, CompileError> {
-    let mut reserved = Reservation::default();
-    let mut first: Option<Program> = None;
-    for member in members {
-        let own = member.explore(purpose, &mut reserved, first.as_ref())?;
-        first.get_or_insert(own);
-    }
-    Ok(Explored { first: first.ok_or_else(no_function)?, reserved })
-}
-
-/// Tells with an arena that is too large for one allocation which bound of a dim would make it fit.
-fn with_bounds(error: CompileError, members: &[Member]) -> CompileError {
-    let CompileError::Blocks { arena, max, .. } = error else { return error };
-    let symbols: BTreeSet<String> =
-        members.iter().flat_map(|member| member.scope.iter()).map(|(symbol, _)| symbol.to_owned()).collect();
-    let most = |symbol: &String| members.iter().filter_map(|member| member.most(symbol, max)).min();
-    let fitting = symbols.iter().filter(|symbol| members.iter().all(|member| member.fits(symbol, max)));
-    let fitting = fitting.filter_map(|symbol| Some((symbol.clone(), most(symbol)?))).collect();
-    CompileError::Blocks { arena, max, fitting }
-}
-
-/// What compiles with these reference points load, together.
-fn union(points: &[(&Member, Bindings)], purpose: Purpose<'_>) -> Result<Weights, CompileError> {
-    let mut none = Weights::default();
-    loop {
-        let mut weights = none.clone();
-        for (member, point) in points {
-            member.load(point, Purpose { weights: Some(&none), ..purpose }, &mut weights)?;
-        }
-        // Each time more weights keep their layout, so that this ends.
-        match weights.with_one_layout() {
-            Some(fewer) => none = fewer,
-            None => return Ok(weights),
-        }
-    }
-}
-
-/// Whether two programs load the same weights to the same places.
-pub(crate) fn same_weights(a: &Program, b: &Program) -> bool {
-    fn weights(program: &Program) -> impl Iterator<Item = (usize, u64, u64, Arena)> {
-        let buffers = program.buffers.iter().enumerate();
-        let kept = buffers.filter(|(_, b)| matches!(b.kind, BufferKind::Weight | BufferKind::Load));
-        kept.map(|(index, b)| (index, b.offset, b.size, b.arena))
-    }
-    let loads = |a: &Program, b: &Program| {
-        (Arc::ptr_eq(&a.uploads, &b.uploads) || a.uploads == b.uploads)
-            && (Arc::ptr_eq(&a.load, &b.load) || a.load == b.load)
-    };
-    loads(a, b) && weights(a).eq(weights(b))
 }
 
 fn key(range: &ByteRange) -> (u32, u64, u64) {

@@ -2,8 +2,8 @@
 
 use bayplan_expr::Bindings;
 
+use super::explore::{no_function, union};
 use super::member::Member;
-use super::{no_function, union};
 use crate::cell::Purpose;
 use crate::error::CompileError;
 use crate::program::Program;
