@@ -73,6 +73,19 @@ JSON: version, folder, effort; instances, each with name (its path in the folder
     failures, each with name and message; cpu_ns (the sum of the medians), memory_bytes (the most \
     that the process had, or null), interrupted.";
 
+/// The example of `conform`, and what its lines hold.
+const CONFORM: &str = "\
+Example: bayplan conform cases.jsonl --device host
+
+LIST holds one JSON object per line, each a case: id; model, an ONNX file; inputs, a folder with \
+    input_0.pb and so on, one TensorProto for each input of the graph that is no initializer, in its \
+    order; outputs, a folder, made if it is missing, that gets output_0.pb and so on, in the order of \
+    the graph.
+One line of JSON per case, printed when it is done: id; status (ok, unsupported: the model uses \
+    what bayplan or the device does not have, or error); error, why; ms, milliseconds from opening the \
+    model to its outputs; and where it ran dispatches, host_nodes (operations that ran on the \
+    processor instead of the device) and kernels. Ends with 0 when the list was worked through.";
+
 /// The example of `devices`, and what its JSON holds.
 const DEVICES: &str = "\
 Example: bayplan devices --json
@@ -125,6 +138,9 @@ pub(crate) enum Command {
     /// Measure the planner on every instance in a folder and below: peaks, bounds and processor time.
     #[command(after_help = example(BENCH), after_long_help = BENCH)]
     Bench(BenchOptions),
+    /// Run a list of models on given inputs, say the test sets of ONNX, and write their outputs.
+    #[command(after_help = example(CONFORM), after_long_help = CONFORM)]
+    Conform(ConformOptions),
     /// List the devices that programs can run on.
     #[command(after_help = example(DEVICES), after_long_help = DEVICES)]
     Devices(DevicesOptions),
@@ -144,14 +160,21 @@ pub(crate) struct ModelOptions {
     /// The least that a symbolic dimension may be (repeat for each); 0 unless the model says more.
     #[arg(long = "dim-min", value_name = "NAME=N")]
     pub(crate) dim_min: Vec<String>,
-    /// Which device: an index, part of a name, a UUID, or host, the CPU without any driver; the best Vulkan device by
-    /// default.
-    #[arg(long, value_name = "INDEX|NAME|UUID|host", env = "BAYPLAN_DEVICE")]
-    pub(crate) device: Option<String>,
+    #[command(flatten)]
+    pub(crate) device: DeviceOption,
     /// In which order operators run: as the model has them, or, by default, in an order whose plan needs less memory, where
     /// one saves enough for the barriers it adds.
     #[arg(long, value_enum)]
     pub(crate) order: Option<OperatorOrder>,
+}
+
+/// On what it runs, or for what it is compiled.
+#[derive(Args, Debug)]
+pub(crate) struct DeviceOption {
+    /// Which device: an index, part of a name, a UUID, or host, the CPU without any driver; the best Vulkan device by
+    /// default.
+    #[arg(long = "device", value_name = "INDEX|NAME|UUID|host", env = "BAYPLAN_DEVICE")]
+    pub(crate) name: Option<String>,
 }
 
 /// In which order operators run. Results do not depend on it.
@@ -351,6 +374,15 @@ pub(crate) struct BenchOptions {
 pub(crate) enum Benched {
     /// Memory plans.
     Plan,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ConformOptions {
+    /// A file with one JSON object per line: id, model, inputs, outputs.
+    #[arg(value_name = "LIST")]
+    pub(crate) list: PathBuf,
+    #[command(flatten)]
+    pub(crate) device: DeviceOption,
 }
 
 #[derive(Args, Debug)]

@@ -14,6 +14,9 @@ pub(crate) struct Failure {
     code: u8,
 }
 
+/// The exit code of a model that uses what is not supported.
+const UNSUPPORTED: u8 = 3;
+
 /// What a command answers.
 pub(crate) type Outcome = Result<ExitCode, Failure>;
 
@@ -31,6 +34,11 @@ impl Failure {
     /// What is printed.
     pub(crate) fn message(&self) -> &str {
         &self.message
+    }
+
+    /// Whether the model uses what is not supported.
+    pub(crate) fn is_unsupported(&self) -> bool {
+        self.code == UNSUPPORTED
     }
 
     /// Whether the message names something already.
@@ -64,7 +72,7 @@ impl From<bayplan::Error> for Failure {
         if let bayplan::Error::Import(ImportError::Unsupported(operators)) = &e {
             message += &format!("\nunsupported: {}", names(operators));
         }
-        Self { message, code: if e.is_unsupported() { 3 } else { 1 } }
+        Self { message, code: if e.is_unsupported() { UNSUPPORTED } else { 1 } }
     }
 }
 

@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Command::Report(options) => commands::report::report(&options),
         Command::Top(options) => commands::top::top(&options),
         Command::Bench(options) => commands::bench::bench(&options),
+        Command::Conform(options) => commands::conform::conform(&options),
         Command::Devices(options) => commands::devices::devices(&options),
     };
     result.unwrap_or_else(Failure::report)

@@ -1,9 +1,9 @@
-//! Dims that the files given for inputs tell.
+//! Dims that the tensors given for inputs tell.
 
 use std::path::Path;
 
 use bayplan_compile::Dims;
-use bayplan_graph::Graph;
+use bayplan_graph::{Graph, Tensor, Value};
 
 use crate::exit::Failure;
 use crate::inputs::{files, shown};
@@ -19,20 +19,41 @@ pub(crate) fn tell(graph: &Graph, dims: &mut Dims, inputs: &[String]) -> Result<
     let values: Vec<_> = graph.inputs.iter().map(|&id| graph.value(id)).collect();
     let names: Vec<&str> = values.iter().map(|value| &*value.name).collect();
     for (index, file) in files(&names, inputs)? {
-        let Some(ty) = &values[index].ty else { continue };
         let shape = npy::shape(Path::new(file)).map_err(Failure::new)?;
-        for (declared, &size) in ty.shape.iter().zip(&shape) {
-            let Some(symbol) = declared.as_symbol() else { continue };
-            if dims.pinned.get(symbol).is_some() {
-                continue;
-            }
-            let bounds = dims.bounds.get(symbol);
-            let Some(size) = i64::try_from(size).ok().filter(|&size| bounds.contains(size)) else {
-                let symbol = shown(symbol);
-                return Err(Failure::new(format!("{file}: {symbol} is {size}, outside its bounds {bounds}")));
-            };
-            dims.pinned.set(symbol, size);
+        one(values[index], &shape, dims).map_err(|reason| Failure::new(format!("{file}: {reason}")))?;
+    }
+    Ok(())
+}
+
+/// The same of tensors for all inputs, in the order of the graph.
+///
+/// # Errors
+///
+/// A size lies outside the bounds of its symbol.
+pub(crate) fn of(graph: &Graph, inputs: &[Tensor]) -> Result<Dims, Failure> {
+    let mut dims = Dims { bounds: graph.symbols.clone(), ..Dims::default() };
+    for (&id, tensor) in graph.inputs.iter().zip(inputs) {
+        let value = graph.value(id);
+        let about = |reason: String| Failure::new(format!("input {}: {reason}", shown(&value.name)));
+        one(value, tensor.shape(), &mut dims).map_err(about)?;
+    }
+    Ok(dims)
+}
+
+/// Gives the symbols that are dimensions of a value, and that have no value yet, the sizes in its shape.
+fn one(value: &Value, shape: &[usize], dims: &mut Dims) -> Result<(), String> {
+    let Some(ty) = &value.ty else { return Ok(()) };
+    for (declared, &size) in ty.shape.iter().zip(shape) {
+        let Some(symbol) = declared.as_symbol() else { continue };
+        if dims.pinned.get(symbol).is_some() {
+            continue;
         }
+        let bounds = dims.bounds.get(symbol);
+        let Some(size) = i64::try_from(size).ok().filter(|&size| bounds.contains(size)) else {
+            let symbol = shown(symbol);
+            return Err(format!("{symbol} is {size}, outside its bounds {bounds}"));
+        };
+        dims.pinned.set(symbol, size);
     }
     Ok(())
 }
@@ -40,7 +61,7 @@ pub(crate) fn tell(graph: &Graph, dims: &mut Dims, inputs: &[String]) -> Result<
 #[cfg(test)]
 mod tests {
     use bayplan_expr::{Bindings, Bounds, Expr};
-    use bayplan_graph::{DType, Tensor, TensorType, Value, ValueId, ValueSource};
+    use bayplan_graph::{DType, TensorType, ValueId, ValueSource};
 
     use super::*;
 

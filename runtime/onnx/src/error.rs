@@ -115,7 +115,7 @@ impl fmt::Display for ImportError {
                 }
                 let foreign = list.iter().any(|u| !u.domain.is_empty() && u.domain != "ai.onnx");
                 f.write_str("\nbayplan does not have them yet; export the model without them")?;
-                if foreign { f.write_str(", or with ONNX's own operators of opset 7 to 23") } else { Ok(()) }
+                if foreign { f.write_str(", or with ONNX's own operators of opset 1 to 28") } else { Ok(()) }
             }
             Self::Tensor { name, reason } => write!(f, "tensor `{}`: {}", escape(name), escape(reason)),
             Self::Metadata { key, reason } => write!(f, "metadata `{}`: {}", escape(key), escape(reason)),

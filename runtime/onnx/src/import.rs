@@ -17,7 +17,7 @@ use crate::tensor::{Tensors, dtype};
 use crate::{metadata, wire};
 
 /// Oldest and newest version of ONNX's operator set that is understood.
-pub const OPSETS: core::ops::RangeInclusive<i64> = 7..=23;
+pub const OPSETS: core::ops::RangeInclusive<i64> = 1..=28;
 
 /// Oldest and newest version of the file format (IR) that is understood.
 pub const IR_VERSIONS: core::ops::RangeInclusive<i64> = 3..=14;

@@ -18,11 +18,13 @@ pub mod limits;
 mod metadata;
 mod ops;
 mod tensor;
+mod tensor_file;
 mod wire;
 
 pub use error::{ImportError, UnsupportedOp};
 pub use import::{IR_VERSIONS, ImportOptions, OPSETS, import};
 pub use ops::supported;
+pub use tensor_file::{read_tensor, write_tensor};
 
 #[cfg(test)]
 mod tests;

@@ -8,30 +8,37 @@ use crate::generated::onnx::TensorProto;
 use crate::limits::{MAX_ELEMENTS, MAX_FILES, MAX_LIST};
 use crate::wire::{DOUBLE_DATA, FLOAT_DATA, Payload};
 
+/// The numbers of `TensorProto.DataType`.
+const NUMBERS: [(i32, DType); 13] = [
+    (1, DType::F32),
+    (2, DType::U8),
+    (3, DType::I8),
+    (4, DType::U16),
+    (5, DType::I16),
+    (6, DType::I32),
+    (7, DType::I64),
+    (9, DType::Bool),
+    (10, DType::F16),
+    (11, DType::F64),
+    (12, DType::U32),
+    (13, DType::U64),
+    (16, DType::BF16),
+];
+
 /// The element type of a `TensorProto.DataType` number.
 pub(crate) fn dtype(number: i32) -> Result<DType, String> {
-    Ok(match number {
-        1 => DType::F32,
-        2 => DType::U8,
-        3 => DType::I8,
-        4 => DType::U16,
-        5 => DType::I16,
-        6 => DType::I32,
-        7 => DType::I64,
-        9 => DType::Bool,
-        10 => DType::F16,
-        11 => DType::F64,
-        12 => DType::U32,
-        13 => DType::U64,
-        16 => DType::BF16,
-        0 => return Err("it has no element type".to_owned()),
-        8 => return Err("strings are not supported; move text processing out of the model".to_owned()),
-        other => {
-            return Err(format!(
-                "element type number {other} of ONNX is not supported; convert it to a wider type"
-            ));
-        }
-    })
+    match number {
+        0 => Err("it has no element type".to_owned()),
+        8 => Err("strings are not supported; move text processing out of the model".to_owned()),
+        _ => NUMBERS.iter().find(|row| row.0 == number).map(|row| row.1).ok_or_else(|| {
+            format!("element type number {number} of ONNX is not supported; convert it to a wider type")
+        }),
+    }
+}
+
+/// The `TensorProto.DataType` number of an element type; 0, that of none, does not occur.
+pub(crate) fn number(dtype: DType) -> i32 {
+    NUMBERS.iter().find(|row| row.1 == dtype).map_or(0, |row| row.0)
 }
 
 /// Turns tensors into constants; collects the files they lie in.
@@ -173,7 +180,8 @@ fn in_model(payload: Payload, dtype: DType, len: u64) -> Result<ByteRange, Strin
     Ok(ByteRange { file: FileId(0), offset: payload.offset, len })
 }
 
-fn inline(tensor: &TensorProto, dtype: DType, len: u64) -> Result<Vec<u8>, String> {
+/// The elements that a tensor holds itself, little-endian.
+pub(crate) fn inline(tensor: &TensorProto, dtype: DType, len: u64) -> Result<Vec<u8>, String> {
     let lists = [
         tensor.float_data.len(),
         tensor.int32_data.len(),

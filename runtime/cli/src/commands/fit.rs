@@ -232,7 +232,7 @@ impl Source {
 
 /// The target of the device that was asked for or is best, else the built-in one.
 fn target(options: &ModelOptions) -> Result<Target, Failure> {
-    let device = device_options(options)?;
+    let device = device_options(&options.device)?;
     match Device::open(&device) {
         Ok(device) => Ok(device.target().clone()),
         Err(Error::NoDevice(_)) if device == Default::default() => Ok(Target::generic()),

@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 mod bench_text;
+pub(crate) mod conform;
 pub(crate) mod devices;
 pub(crate) mod fit;
 mod fit_text;

@@ -237,7 +237,7 @@ fn escaped(instance: Instance) -> Instance {
 
 /// The device that was asked for, else the best one, else none (the built-in target stands for it) and why.
 fn device(options: &ModelOptions) -> Result<(Option<Device>, Option<String>), Failure> {
-    let device = device_options(options)?;
+    let device = device_options(&options.device)?;
     match Device::open(&device) {
         Ok(device) => Ok((Some(device), None)),
         Err(Error::NoDevice(e)) if device == Default::default() => Ok((None, Some(e.to_string()))),

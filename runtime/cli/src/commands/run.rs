@@ -22,7 +22,7 @@ use super::functions::Functions;
 use super::plan::{held, needed};
 use super::run_text::{Facts, Ran, Written, head, incomplete, json, tail};
 use super::watch;
-use crate::args::{ModelOptions, RunOptions};
+use crate::args::{DeviceOption, ModelOptions, RunOptions};
 use crate::exit::{Failure, Outcome};
 use crate::latencies::Latencies;
 use crate::out::{self, Progress};
@@ -147,7 +147,7 @@ fn warn(session: &Session) {
 
 /// Opens the device that the options name.
 fn open(options: &ModelOptions) -> Result<Device, Failure> {
-    Ok(Device::open(&device_options(options)?)?)
+    Ok(Device::open(&device_options(&options.device)?)?)
 }
 
 /// Opens a model; whatever is wrong with it, the message names the file.
@@ -163,7 +163,7 @@ pub(crate) fn named(path: &Path, e: bayplan::Error) -> Failure {
 
 /// Compiles a model for dims that its symbols have got: one program, or, where inputs or data decide its Ifs, one for each
 /// way through them.
-fn compile(
+pub(crate) fn compile(
     model: &Model,
     dims: &Bindings,
     target: &Target,
@@ -197,10 +197,10 @@ pub(crate) fn compile_options(options: &ModelOptions, effort: Effort) -> bayplan
 }
 
 /// The device that the options name, to be opened.
-pub(crate) fn device_options(options: &ModelOptions) -> Result<DeviceOptions, Failure> {
+pub(crate) fn device_options(option: &DeviceOption) -> Result<DeviceOptions, Failure> {
     let mut device = DeviceOptions::default();
     // A variable that is set to nothing asks for nothing.
-    if let Some(name) = options.device.as_ref().filter(|name| !name.is_empty()) {
+    if let Some(name) = option.name.as_ref().filter(|name| !name.is_empty()) {
         device.selector = name.parse().map_err(|e| Failure::usage(format!("--device: {e}")))?;
     }
     Ok(device)

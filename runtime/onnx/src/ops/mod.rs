@@ -43,6 +43,7 @@ const TABLES: [&[Row]; 9] = [
 
 /// The row of an operator of ONNX's own domain, if it exists in that opset.
 pub(crate) fn find(op: &str, opset: i64) -> Option<&'static Row> {
+    let opset = opset.max(7);
     TABLES.iter().flat_map(|rows| rows.iter()).find(|row| row.op == op && row.since <= opset)
 }
 

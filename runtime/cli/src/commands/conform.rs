@@ -1,0 +1,106 @@
+//! `bayplan conform`: many models, each with its inputs, one line of JSON for each.
+
+use std::fmt::Display;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use bayplan::{Device, Options, Session, SessionOptions, Tensor};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::functions::Functions;
+use super::run::{compile, device_options, open_model};
+use crate::args::ConformOptions;
+use crate::exit::{Failure, Outcome};
+use crate::{dims, shapes};
+
+/// A line of the list.
+#[derive(Debug, Deserialize)]
+struct Case {
+    id: String,
+    /// The ONNX file.
+    model: PathBuf,
+    /// The folder of `input_0.pb` and so on, in the order of the graph's inputs.
+    inputs: PathBuf,
+    /// The folder for `output_0.pb` and so on, made if it is missing.
+    outputs: PathBuf,
+}
+
+/// What a case that ran took.
+struct Done {
+    dispatches: usize,
+    kernels: usize,
+}
+
+/// Works through a list in its order. What is wrong with one case is told in its line, and the next one follows.
+pub(crate) fn conform(options: &ConformOptions) -> Outcome {
+    let named = |e: &dyn Display| Failure::new(format!("{}: {e}", options.list.display()));
+    let list = fs::File::open(&options.list).map_err(|e| named(&e))?;
+    let device = Device::open(&device_options(&options.device)?)?;
+    let mut out = std::io::stdout().lock();
+    for (number, line) in (1..).zip(BufReader::new(list).lines()) {
+        let wrong = |e: &dyn Display| named(&format!("line {number}: {e}"));
+        let line = line.map_err(|e| wrong(&e))?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let case: Case = serde_json::from_str(&line).map_err(|e| wrong(&e))?;
+        let told = told(&case, &device);
+        writeln!(out, "{told}").and_then(|()| out.flush()).map_err(|e| Failure::new(e.to_string()))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs a case; the line that tells of it. A panic is a defect, but the cases behind it are asked all the same.
+fn told(case: &Case, device: &Device) -> Value {
+    let begun = Instant::now();
+    let done = catch_unwind(AssertUnwindSafe(|| run(case, device)))
+        .unwrap_or_else(|_| Err(Failure::new("bayplan panicked, which is a defect; please report it")));
+    let ms = begun.elapsed().as_secs_f64() * 1e3;
+    match done {
+        Ok(Done { dispatches, kernels }) => json!({
+            "id": case.id, "status": "ok", "ms": ms, "dispatches": dispatches, "host_nodes": 0, "kernels": kernels,
+        }),
+        Err(failure) => {
+            let status = if failure.is_unsupported() { "unsupported" } else { "error" };
+            json!({ "id": case.id, "status": status, "error": failure.message(), "ms": ms })
+        }
+    }
+}
+
+/// Runs a case, compiled for the shapes of its inputs, and writes its outputs.
+fn run(case: &Case, device: &Device) -> Result<Done, Failure> {
+    let model = open_model(&case.model)?;
+    let graph = model.graph();
+    let names: Vec<&str> = graph.inputs.iter().map(|&id| &*graph.value(id).name).collect();
+    let inputs: Vec<Tensor> = (0..names.len())
+        .map(|at| read(&case.inputs.join(format!("input_{at}.pb"))))
+        .collect::<Result<_, _>>()?;
+    let dims = dims::complete(graph, &shapes::of(graph, &inputs)?);
+    let family = compile(&model, &dims, device.target(), &Options::default())?;
+    device.check_memory(Functions::of(&family)?.largest())?;
+    let mut session = Session::new(device, family, model.weights(), SessionOptions::default())?;
+    let given: Vec<(&str, &Tensor)> = names.into_iter().zip(&inputs).collect();
+    let outputs = session.run(&given)?;
+    fs::create_dir_all(&case.outputs).map_err(|e| about(&case.outputs, &e))?;
+    for (at, output) in outputs.iter().enumerate() {
+        let path = case.outputs.join(format!("output_{at}.pb"));
+        let bytes = bayplan_onnx::write_tensor(output.name(), &output.to_tensor()?);
+        fs::write(&path, bytes).map_err(|e| about(&path, &e))?;
+    }
+    let program = session.program();
+    Ok(Done { dispatches: program.run.dispatches.len(), kernels: program.kernels.len() })
+}
+
+fn read(path: &Path) -> Result<Tensor, Failure> {
+    let bytes = fs::read(path).map_err(|e| about(path, &e))?;
+    bayplan_onnx::read_tensor(&bytes).map(|(_, tensor)| tensor).map_err(|e| about(path, &e))
+}
+
+fn about(path: &Path, e: &dyn Display) -> Failure {
+    Failure::new(format!("{}: {e}", path.display()))
+}
