@@ -93,14 +93,14 @@ fn pow(c: &mut Call<'_, '_>) -> Built {
     let (base, exponent) = (c.input(0)?, c.input(1)?);
     let (dtype, power) = (c.dtype(base)?, c.dtype(exponent)?);
     if dtype.is_float() || !power.is_float() || counts(c, exponent) {
-        let exponent = convert(c, exponent, dtype)?;
+        let exponent = c.cast(exponent, dtype)?;
         return Ok(vec![c.emit(Op::Binary(BinaryOp::Pow), &[base, exponent])?]);
     }
     // 16-bit floats would not hold the base.
     let float = if power == DType::F64 { DType::F64 } else { DType::F32 };
-    let (base, exponent) = (convert(c, base, float)?, convert(c, exponent, float)?);
+    let (base, exponent) = (c.cast(base, float)?, c.cast(exponent, float)?);
     let result = c.emit(Op::Binary(BinaryOp::Pow), &[base, exponent])?;
-    Ok(vec![convert(c, result, dtype)?])
+    Ok(vec![c.cast(result, dtype)?])
 }
 
 /// Whether a float tensor is known to hold small whole numbers only: as an exponent it is then an integer, and
@@ -140,23 +140,19 @@ fn clip(c: &mut Call<'_, '_>) -> Built {
 }
 
 fn select(c: &mut Call<'_, '_>) -> Built {
-    let operands = [c.input(0)?, c.input(1)?, c.input(2)?];
-    Ok(vec![c.emit(Op::Select, &operands)?])
-}
-
-fn convert(c: &mut Call<'_, '_>, x: ValueId, to: DType) -> Result<ValueId, String> {
-    if c.dtype(x).is_ok_and(|from| from == to) { Ok(x) } else { c.emit(Op::Cast(to), &[x]) }
+    let (condition, a, b) = (c.input(0)?, c.input(1)?, c.input(2)?);
+    Ok(vec![c.select(condition, a, b)?])
 }
 
 fn cast(c: &mut Call<'_, '_>) -> Built {
     let to = c.attributes().int("to")?.ok_or("attribute `to` is missing")?;
     let to = crate::tensor::dtype(i32::try_from(to).unwrap_or(-1))?;
     let x = c.input(0)?;
-    Ok(vec![convert(c, x, to)?])
+    Ok(vec![c.cast(x, to)?])
 }
 
 fn cast_like(c: &mut Call<'_, '_>) -> Built {
     let (x, like) = (c.input(0)?, c.input(1)?);
     let to = c.dtype(like)?;
-    Ok(vec![convert(c, x, to)?])
+    Ok(vec![c.cast(x, to)?])
 }

@@ -1,7 +1,7 @@
 //! Matrix products and convolution.
 
 use bayplan_expr::Expr;
-use bayplan_graph::op::{BinaryOp, Pads, ViewOp, Window};
+use bayplan_graph::op::{BinaryOp, Pads, Window};
 use bayplan_graph::{Op, ValueId};
 
 use super::Row;
@@ -87,8 +87,7 @@ impl Call<'_, '_> {
             return Ok(x);
         }
         let axes: Vec<i64> = (1..=spatial as i64).collect();
-        let axes = self.ints(&axes)?;
-        self.emit(Op::View(ViewOp::Unsqueeze), &[x, axes])
+        self.unsqueeze(x, &axes)
     }
 
     /// The window of a convolution or pooling from the node's attributes.

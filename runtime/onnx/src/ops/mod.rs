@@ -3,9 +3,12 @@
 use crate::builder::{Built, Call};
 
 mod activation;
+mod attention;
 mod branch;
+mod compose;
 mod elementwise;
 mod linear;
+mod loss;
 mod normalize;
 mod pool;
 mod reduce;
@@ -29,7 +32,7 @@ impl Row {
     }
 }
 
-const TABLES: [&[Row]; 9] = [
+const TABLES: [&[Row]; 11] = [
     elementwise::ROWS,
     activation::ROWS,
     linear::ROWS,
@@ -39,6 +42,8 @@ const TABLES: [&[Row]; 9] = [
     shape::ROWS,
     tensor::ROWS,
     branch::ROWS,
+    attention::ROWS,
+    loss::ROWS,
 ];
 
 /// The row of an operator of ONNX's own domain, if it exists in that opset.

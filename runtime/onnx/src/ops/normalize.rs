@@ -1,6 +1,6 @@
 //! Normalisation.
 
-use bayplan_graph::op::{BinaryOp, F32Bits, Pads, PoolKind, UnaryOp, ViewOp, Window};
+use bayplan_graph::op::{BinaryOp, F32Bits, Keep, Pads, PoolKind, ReduceOp, UnaryOp, ViewOp, Window};
 use bayplan_graph::{Op, ValueId};
 
 use super::Row;
@@ -12,18 +12,49 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("InstanceNormalization", 7, instance),
     Row::new("LayerNormalization", 17, |c| layer(c, true)),
     Row::new("LRN", 7, local_response),
+    Row::new("MeanVarianceNormalization", 9, mean_variance),
     Row::new("RMSNormalization", 23, |c| layer(c, false)),
 ];
 
 /// x · s + b with s = scale / √(variance + ε) and b = bias − mean · s, both on [c]: where the four are weights, what
 /// is computed from them is the same at every run.
+///
+/// In training mean and variance are those of the batch, and the node gives the running ones too:
+/// momentum · before + (1 − momentum) · of the batch.
 fn batch(c: &mut Call<'_, '_>) -> Built {
-    if c.attributes().flag("training_mode", false)?
-        || (c.opset() < 9 && !c.attributes().flag("spatial", true)?)
-    {
-        return Err("only inference per channel is supported; export the model in evaluation mode".to_owned());
+    if c.opset() < 9 && !c.attributes().flag("spatial", true)? {
+        return Err("only normalisation per channel is supported; export the model with spatial=1".to_owned());
     }
     let (x, scale, bias, mean, variance) = (c.input(0)?, c.input(1)?, c.input(2)?, c.input(3)?, c.input(4)?);
+    if !c.attributes().flag("training_mode", false)? {
+        return Ok(vec![by_channel(c, x, scale, bias, (mean, variance))?]);
+    }
+    let axes: Vec<i64> = (0..c.rank(x)? as i64).filter(|&axis| axis != 1).collect();
+    let own = moments(c, x, &axes)?;
+    let channels = [own.0, own.1].map(|moment| {
+        let moment = c.squeeze(moment, &axes)?;
+        let dtype = c.dtype(mean)?;
+        c.cast(moment, dtype)
+    });
+    let [own_mean, own_variance] = channels;
+    let own = (own_mean?, own_variance?);
+    let momentum = f64::from(c.attributes().float_or("momentum", 0.9)?);
+    let mut running = |before: ValueId, now: ValueId| {
+        let (before, now) =
+            (c.with(BinaryOp::Mul, before, momentum)?, c.with(BinaryOp::Mul, now, 1.0 - momentum)?);
+        c.binary(BinaryOp::Add, before, now)
+    };
+    let (running_mean, running_variance) = (running(mean, own.0)?, running(variance, own.1)?);
+    Ok(vec![by_channel(c, x, scale, bias, own)?, running_mean, running_variance])
+}
+
+fn by_channel(
+    c: &mut Call<'_, '_>,
+    x: ValueId,
+    scale: ValueId,
+    bias: ValueId,
+    (mean, variance): (ValueId, ValueId),
+) -> Result<ValueId, String> {
     let epsilon = c.attributes().float_or("epsilon", 1e-5)?;
     let spread = c.with(BinaryOp::Add, variance, epsilon.into())?;
     let deviation = c.unary(UnaryOp::Sqrt, spread)?;
@@ -31,7 +62,26 @@ fn batch(c: &mut Call<'_, '_>) -> Built {
     let moved = c.binary(BinaryOp::Mul, mean, s)?;
     let b = c.binary(BinaryOp::Sub, bias, moved)?;
     let spatial = c.rank(x)?.saturating_sub(2);
-    affine(c, x, s, b, spatial)
+    Ok(affine(c, x, s, b, spatial)?[0])
+}
+
+/// Mean and population variance over axes, which both keep as dimensions of size 1.
+fn moments(c: &mut Call<'_, '_>, x: ValueId, axes: &[i64]) -> Result<(ValueId, ValueId), String> {
+    let mean = c.reduce(ReduceOp::Mean, x, axes, Keep::Dims)?;
+    let centred = c.binary(BinaryOp::Sub, x, mean)?;
+    let square = c.binary(BinaryOp::Mul, centred, centred)?;
+    Ok((mean, c.reduce(ReduceOp::Mean, square, axes, Keep::Dims)?))
+}
+
+/// (x − mean) / (deviation + 10⁻⁹), by default per channel of an image.
+fn mean_variance(c: &mut Call<'_, '_>) -> Built {
+    let x = c.input(0)?;
+    let axes = c.attributes().ints("axes")?.unwrap_or(&[0, 2, 3]).to_vec();
+    let (mean, variance) = moments(c, x, &axes)?;
+    let deviation = c.unary(UnaryOp::Sqrt, variance)?;
+    let divisor = c.with(BinaryOp::Add, deviation, 1e-9)?;
+    let centred = c.binary(BinaryOp::Sub, x, mean)?;
+    Ok(vec![c.binary(BinaryOp::Div, centred, divisor)?])
 }
 
 /// x · scale + shift, per channel.
@@ -51,10 +101,25 @@ fn layer(c: &mut Call<'_, '_>, center: bool) -> Built {
     let axis = c.attributes().int_or("axis", -1)?;
     let y = core(c, x, axis, center)?;
     let y = c.binary(BinaryOp::Mul, y, scale)?;
-    match if center { c.optional(2)? } else { None } {
-        Some(bias) => Ok(vec![c.binary(BinaryOp::Add, y, bias)?]),
-        None => Ok(vec![y]),
+    let y = match if center { c.optional(2)? } else { None } {
+        Some(bias) => c.binary(BinaryOp::Add, y, bias)?,
+        None => y,
+    };
+    if !(c.wants(1) || c.wants(2)) {
+        return Ok(vec![y]);
     }
+    // What the kernel uses within; these outputs are rare, and computed by themselves.
+    let rank = c.rank(x)?;
+    let first = bayplan_graph::axis(axis, rank).map_err(|e| e.to_string())? as i64;
+    let stash = c.attributes().int_or("stash_type", 1)?;
+    let stash = crate::tensor::dtype(i32::try_from(stash).unwrap_or(-1))?;
+    let x = c.cast(x, stash)?;
+    let axes: Vec<i64> = (first..rank as i64).collect();
+    let (mean, variance) = moments(c, x, &axes)?;
+    let epsilon = c.attributes().float_or("epsilon", 1e-5)?;
+    let spread = c.with(BinaryOp::Add, variance, epsilon.into())?;
+    let deviation = c.unary(UnaryOp::Sqrt, spread)?;
+    Ok(vec![y, mean, c.unary(UnaryOp::Reciprocal, deviation)?])
 }
 
 fn instance(c: &mut Call<'_, '_>) -> Built {

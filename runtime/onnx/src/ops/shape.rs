@@ -23,7 +23,7 @@ pub(super) const ROWS: &[Row] = &[
 impl Call<'_, '_> {
     /// `x` in the shape of `like`.
     pub(super) fn like(&mut self, x: ValueId, like: ValueId) -> Result<ValueId, String> {
-        let shape = self.emit(Op::Shape { start: 0, end: None }, &[like])?;
+        let shape = self.dims(like)?;
         self.emit(Op::View(ViewOp::Reshape { allow_zero: true }), &[x, shape])
     }
 
@@ -52,7 +52,7 @@ fn dropout(c: &mut Call<'_, '_>) -> Built {
 
 fn expand(c: &mut Call<'_, '_>) -> Built {
     let (x, shape) = (c.input(0)?, c.input(1)?);
-    Ok(vec![c.emit(Op::Expand, &[x, shape])?])
+    Ok(vec![c.expand(x, shape)?])
 }
 
 fn flatten(c: &mut Call<'_, '_>) -> Built {
@@ -79,12 +79,11 @@ fn shape(c: &mut Call<'_, '_>) -> Built {
 /// The product of the dimensions, as a scalar.
 fn size(c: &mut Call<'_, '_>) -> Built {
     let x = c.input(0)?;
-    let shape = c.emit(Op::Shape { start: 0, end: None }, &[x])?;
+    let shape = c.dims(x)?;
     if c.rank(x)? == 0 {
         return Ok(vec![c.scalar(bayplan_graph::DType::I64, 1.0)?]);
     }
-    let axes = c.ints(&[0])?;
-    Ok(vec![c.emit(Op::Reduce(ReduceOp::Prod, Keep::None), &[shape, axes])?])
+    Ok(vec![c.reduce(ReduceOp::Prod, shape, &[0], Keep::None)?])
 }
 
 /// Axes are an attribute before opset 13, then an input (optional for Squeeze).
@@ -118,7 +117,7 @@ fn tile(c: &mut Call<'_, '_>) -> Built {
     if rank == 0 {
         return Ok(vec![x]);
     }
-    let dims = c.emit(Op::Shape { start: 0, end: None }, &[x])?;
+    let dims = c.dims(x)?;
     let mut interleaved = Vec::with_capacity(2 * rank);
     for i in 0..rank {
         interleaved.push(c.element(repeats, i)?);
@@ -126,9 +125,8 @@ fn tile(c: &mut Call<'_, '_>) -> Built {
     }
     let interleaved = c.join(&interleaved)?;
     let axes: Vec<i64> = (0..rank as i64).map(|i| 2 * i).collect();
-    let axes = c.ints(&axes)?;
-    let spread = c.emit(Op::View(ViewOp::Unsqueeze), &[x, axes])?;
-    let broadcast = c.emit(Op::Expand, &[spread, interleaved])?;
+    let spread = c.unsqueeze(x, &axes)?;
+    let broadcast = c.expand(spread, interleaved)?;
     let target = c.binary(BinaryOp::Mul, repeats, dims)?;
     Ok(vec![c.emit(Op::View(ViewOp::Reshape { allow_zero: true }), &[broadcast, target])?])
 }

@@ -187,7 +187,7 @@ fn blocks(
     let w = reshape(c, w, &[&[groups * per_group * taps, from / groups], &vec![1; rank][..]].concat())?;
     let made = c.emit(Op::Conv(point(rank), groups), &[x, w])?;
     // [n, m, kernel.., spatial..] to [n, m, spatial 0, kernel 0, ..]
-    let dims = c.emit(Op::Shape { start: 0, end: None }, &[x])?;
+    let dims = c.dims(x)?;
     let batch = c.element(dims, 0)?;
     let all = groups * per_group;
     let block: Vec<i64> =
@@ -267,7 +267,7 @@ fn spread(c: &mut Call<'_, '_>, x: ValueId, axes: &[Axis]) -> Result<ValueId, St
     }
     let (pads, zero, factors) = (c.ints(&pads)?, c.scalar_like(x, 0.0)?, c.ints(&factors)?);
     let padded = c.emit(Op::Pad(PadMode::Constant), &[apart, pads, zero])?;
-    let dims = c.emit(Op::Shape { start: 0, end: None }, &[x])?;
+    let dims = c.dims(x)?;
     let target = c.binary(BinaryOp::Mul, dims, factors)?;
     c.emit(Op::View(ViewOp::Reshape { allow_zero: true }), &[padded, target])
 }

@@ -7,6 +7,10 @@ use bayplan_graph::{DType, Tensor};
 
 use super::{A, bools, f32s, i64s};
 
+mod attention;
+mod loss;
+mod normalize;
+
 /// One node with all its operands given at run time, but for those from `constants` on, which are initializers.
 pub(super) struct Case {
     pub(super) op: &'static str,
@@ -72,6 +76,9 @@ pub(super) fn cases() -> Vec<Case> {
         shapes,
         tensors,
         cuts,
+        attention::cases,
+        loss::cases,
+        normalize::cases,
     ] {
         family(&mut c);
     }

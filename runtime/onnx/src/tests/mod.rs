@@ -40,6 +40,10 @@ pub(super) fn bools(v: &[bool]) -> Tensor {
     Tensor::from_bool(vec![v.len()], v).expect("a tensor")
 }
 
+pub(super) fn flags(shape: &[usize], v: &[bool]) -> Tensor {
+    Tensor::from_bool(shape.to_vec(), v).expect("a tensor")
+}
+
 pub(super) fn number(dtype: DType) -> i32 {
     (0..30).find(|&n| crate::tensor::dtype(n) == Ok(dtype)).expect("every type has a number")
 }

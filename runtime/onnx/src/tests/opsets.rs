@@ -90,9 +90,13 @@ fn nodes_say_what_is_wrong_with_them() {
     refuse(&with("Gelu", &[("approximate", A::S("fast"))]), &["`fast`"]);
     let indices = node("MaxPool", &["x"], &["m", "y"], &[("kernel_shape", A::Is(vec![2]))]);
     refuse(&one(20, indices), &["output `y` is not supported"]);
-    let training =
-        node("BatchNormalization", &["x", "x", "x", "x", "x"], &["y"], &[("training_mode", A::I(1))]);
-    refuse(&one(20, training), &["evaluation mode"]);
+    let per_element = node("BatchNormalization", &["x", "x", "x", "x", "x"], &["y"], &[("spatial", A::I(0))]);
+    refuse(&one(8, per_element), &["spatial=1"]);
+    let heads = node("Attention", &["x", "x", "x"], &["y"], &[]);
+    refuse(&one(23, heads), &["rank 2"]);
+    let reduction = node("NegativeLogLikelihoodLoss", &["x", "l"], &["y"], &[("reduction", A::S("all"))]);
+    let inputs = vec![info("x", DType::F32, &["n", "4"]), info("l", DType::I64, &["n"])];
+    refuse(&model(22, graph(vec![reduction], inputs, &["y"])), &["reduction `all`"]);
 }
 
 /// A builder that asks for the type of what could not be inferred is not to blame: the node where it began is.
