@@ -122,6 +122,14 @@ impl Signature {
     pub const fn new(operands: &'static [Kind], result: Output) -> Self {
         Self { operands, optional: 0, variadic: false, result, many_outputs: false }
     }
+
+    /// The type of the outputs where the operator's common type is `same`.
+    pub const fn result_of(&self, same: DType) -> DType {
+        match self.result {
+            Output::Same => same,
+            Output::Only(dtype) => dtype,
+        }
+    }
 }
 
 /// What inference knows of one operand.

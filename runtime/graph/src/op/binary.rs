@@ -1,90 +1,14 @@
-//! Elementwise operators of two operands.
+//! Elementwise operators of two operands: their shape rule and evaluation. What each computes is its row in `elementwise.rs`.
 
 use bayplan_expr::Expr;
 
 use super::BinaryOp;
 use crate::layout::{broadcast_strides, walk};
-use crate::rule::{Context, EvalError, HostType, Inferred, Kind, Output, Rule, Set, ShapeError, Signature};
+use crate::rule::{Context, EvalError, HostType, Inferred, Rule, ShapeError, Signature};
 use crate::tensor::{Elements, Tensor};
 use crate::{DType, dims};
 
 impl BinaryOp {
-    const fn compares(self) -> bool {
-        matches!(self, Self::Equal | Self::Less | Self::LessOrEqual | Self::Greater | Self::GreaterOrEqual)
-    }
-
-    const fn operands(self) -> Set {
-        match self {
-            Self::And | Self::Or | Self::Xor => Set::Bool,
-            Self::Equal => Set::Any,
-            _ => Set::Number,
-        }
-    }
-
-    fn float(self, a: f64, b: f64) -> f64 {
-        let truth = |v: bool| f64::from(u8::from(v));
-        match self {
-            Self::Add => a + b,
-            Self::Sub => a - b,
-            Self::Mul => a * b,
-            Self::Div => a / b,
-            Self::Pow => a.powf(b),
-            // A NaN on either side wins, as in ONNX runtimes.
-            Self::Min => {
-                if a.is_nan() || a < b {
-                    a
-                } else {
-                    b
-                }
-            }
-            Self::Max => {
-                if a.is_nan() || a > b {
-                    a
-                } else {
-                    b
-                }
-            }
-            // The sign of the dividend (ONNX Mod with fmod=1, the only one for floats).
-            Self::Mod => a % b,
-            Self::Equal => truth(a == b),
-            Self::Less => truth(a < b),
-            Self::LessOrEqual => truth(a <= b),
-            Self::Greater => truth(a > b),
-            Self::GreaterOrEqual => truth(a >= b),
-            Self::And => truth(a != 0.0 && b != 0.0),
-            Self::Or => truth(a != 0.0 || b != 0.0),
-            Self::Xor => truth((a != 0.0) != (b != 0.0)),
-        }
-    }
-
-    fn int(self, a: i128, b: i128) -> Result<i128, EvalError> {
-        if b == 0 && matches!(self, Self::Div | Self::Mod) {
-            return Err(EvalError::Value(format!(
-                "{a} is divided by zero; integers have no result for that"
-            )));
-        }
-        Ok(match self {
-            Self::Add => a.wrapping_add(b),
-            Self::Sub => a.wrapping_sub(b),
-            Self::Mul => a.wrapping_mul(b),
-            // Toward zero, as C and ONNX runtimes do.
-            Self::Div => a.wrapping_div(b),
-            // The sign of the divisor (ONNX Mod with fmod=0, numpy's `mod`).
-            Self::Mod => ((a % b) + b) % b,
-            Self::Pow => power(a, b),
-            Self::Min => a.min(b),
-            Self::Max => a.max(b),
-            Self::Equal => i128::from(a == b),
-            Self::Less => i128::from(a < b),
-            Self::LessOrEqual => i128::from(a <= b),
-            Self::Greater => i128::from(a > b),
-            Self::GreaterOrEqual => i128::from(a >= b),
-            Self::And => i128::from(a != 0 && b != 0),
-            Self::Or => i128::from(a != 0 || b != 0),
-            Self::Xor => i128::from((a != 0) != (b != 0)),
-        })
-    }
-
     /// The result on shape arithmetic, where it can be expressed.
     fn symbolic(self, ctx: &Context<'_>, float: bool, a: &Expr, b: &Expr) -> Option<Expr> {
         let scope = ctx.scope();
@@ -112,9 +36,7 @@ impl BinaryOp {
             }
             Self::Mod if !float => match (dims::as_int(a), dims::as_int(b)) {
                 (_, Some(0)) => None,
-                (Some(a), Some(b)) => {
-                    Some(dims::int(i64::try_from(self.int(a.into(), b.into()).ok()?).ok()?))
-                }
+                (Some(a), Some(b)) => self.known(a, b, ctx.dtype(0)),
                 // a − b·⌊a/b⌋
                 (_, Some(k)) if k > 0 => Some(dims::sub(a, &dims::mul(b, &dims::div_floor(a, b)))),
                 _ => None,
@@ -127,11 +49,14 @@ impl BinaryOp {
             Self::LessOrEqual => truth(dims::le(scope, a, b), dims::lt(scope, b, a)),
             Self::Greater => truth(dims::lt(scope, b, a), dims::le(scope, a, b)),
             Self::GreaterOrEqual => truth(dims::le(scope, b, a), dims::lt(scope, a, b)),
-            Self::And | Self::Or | Self::Xor => {
-                let (a, b) = (dims::as_int(a)?, dims::as_int(b)?);
-                Some(dims::int(i64::try_from(self.int(a.into(), b.into()).ok()?).ok()?))
-            }
+            _ => self.known(dims::as_int(a)?, dims::as_int(b)?, ctx.dtype(0)),
         }
+    }
+
+    /// The result on known numbers.
+    fn known(self, a: i64, b: i64, dtype: DType) -> Option<Expr> {
+        let made = self.int()?(a.into(), b.into(), dtype)?;
+        Some(dims::int(i64::try_from(made).ok()?))
     }
 
     fn contents(self, ctx: &Context<'_>) -> Option<Vec<Expr>> {
@@ -148,68 +73,21 @@ impl BinaryOp {
     }
 }
 
-/// `base` to the `exponent`, wrapping; a negative exponent gives what truncation of the real power gives.
-fn power(base: i128, exponent: i128) -> i128 {
-    if exponent < 0 {
-        return match base {
-            1 => 1,
-            -1 => {
-                if exponent % 2 == 0 {
-                    1
-                } else {
-                    -1
-                }
-            }
-            _ => 0,
-        };
-    }
-    base.wrapping_pow(u32::try_from(exponent).unwrap_or(u32::MAX))
-}
-
 impl Rule for BinaryOp {
     fn name(&self) -> &'static str {
-        match self {
-            Self::Add => "Add",
-            Self::Sub => "Sub",
-            Self::Mul => "Mul",
-            Self::Div => "Div",
-            Self::Pow => "Pow",
-            Self::Min => "Min",
-            Self::Max => "Max",
-            Self::Mod => "Mod",
-            Self::Equal => "Equal",
-            Self::Less => "Less",
-            Self::LessOrEqual => "LessOrEqual",
-            Self::Greater => "Greater",
-            Self::GreaterOrEqual => "GreaterOrEqual",
-            Self::And => "And",
-            Self::Or => "Or",
-            Self::Xor => "Xor",
-        }
+        self.row().name
     }
 
     fn signature(&self) -> Signature {
-        const NUMBERS: &[Kind] = &[Kind::Same(Set::Number), Kind::Same(Set::Number)];
-        match self {
-            Self::And | Self::Or | Self::Xor => {
-                Signature::new(&[Kind::Same(Set::Bool), Kind::Same(Set::Bool)], Output::Same)
-            }
-            Self::Equal => {
-                Signature::new(&[Kind::Same(Set::Any), Kind::Same(Set::Any)], Output::Only(DType::Bool))
-            }
-            Self::Less | Self::LessOrEqual | Self::Greater | Self::GreaterOrEqual => {
-                Signature::new(NUMBERS, Output::Only(DType::Bool))
-            }
-            _ => Signature::new(NUMBERS, Output::Same),
-        }
+        self.row().signature
     }
 
     fn infer(&self, ctx: &mut Context<'_>) -> Result<Vec<Inferred>, ShapeError> {
         ctx.arity(2, 2, "two operands")?;
-        let dtype = ctx.same(0, 1, self.operands())?;
+        let dtype = ctx.same(0, 1, self.row().set)?;
         let shape = ctx.broadcast(ctx.shape(0), ctx.shape(1))?;
         let contents = self.contents(ctx);
-        let out = if self.compares() { DType::Bool } else { dtype };
+        let out = self.row().signature.result_of(dtype);
         Ok(vec![Inferred::new(out, shape).with(contents)])
     }
 
@@ -217,25 +95,32 @@ impl Rule for BinaryOp {
         let HostType { dtype, shape } = &outputs[0];
         let by = [0, 1].map(|i| broadcast_strides(inputs[i].shape(), shape));
         let by = [by[0].as_slice(), by[1].as_slice()];
-        let computed = match (inputs[0].elements(), inputs[1].elements()) {
-            (Elements::Int(a), Elements::Int(b)) => {
+        let from = inputs[0].dtype();
+        let computed = match (inputs[0].elements(), inputs[1].elements(), self.float(), self.int()) {
+            (Elements::Int(a), Elements::Int(b), _, Some(f)) => {
                 let mut out = Vec::new();
                 let mut failure = None;
-                walk(shape, by, |[i, j]| match self.int(a[i as usize], b[j as usize]) {
-                    Ok(v) => out.push(v),
-                    Err(e) => failure = Some(e),
+                walk(shape, by, |[i, j]| {
+                    let (a, b) = (a[i as usize], b[j as usize]);
+                    match f(a, b, from) {
+                        Some(v) => out.push(v),
+                        None => failure = Some((a, b)),
+                    }
                 });
-                if let Some(e) = failure {
-                    return Err(e);
+                if let Some((a, b)) = failure {
+                    let name = self.name();
+                    return Err(EvalError::Value(format!(
+                        "integers have no result for {name} of {a} and {b}"
+                    )));
                 }
                 Elements::Int(out)
             }
-            _ => {
-                let (a, b) = (inputs[0].to_f64(), inputs[1].to_f64());
+            (Elements::Float(a), Elements::Float(b), Some(f), _) => {
                 let mut out = Vec::new();
-                walk(shape, by, |[i, j]| out.push(self.float(a[i as usize], b[j as usize])));
+                walk(shape, by, |[i, j]| out.push(f(a[i as usize], b[j as usize])));
                 Elements::Float(out)
             }
+            _ => return Err(EvalError::Value(format!("{} is not defined for {from}", self.name()))),
         };
         Ok(vec![Tensor::from_elements(*dtype, shape.clone(), &computed)?])
     }
@@ -311,7 +196,7 @@ mod tests {
         let i = Tensor::from_i64(vec![1], &[0]).unwrap();
         assert!(eval(BinaryOp::Add, &f(vec![2], 2), &f(vec![3], 3)).unwrap_err().contains("2 and 3"));
         assert!(eval(BinaryOp::Add, &f(vec![1], 1), &i).unwrap_err().contains("f32 is needed"));
-        assert!(eval(BinaryOp::Div, &i, &i).unwrap_err().contains("divided by zero"));
+        assert!(eval(BinaryOp::Div, &i, &i).unwrap_err().contains("no result for Div of 0 and 0"));
         assert!(eval(BinaryOp::And, &i, &i).unwrap_err().contains("bool is needed"));
     }
 }

@@ -13,6 +13,7 @@ mod branch;
 mod cast;
 mod concat;
 mod conv;
+mod elementwise;
 mod expand;
 mod fill;
 mod gather;
@@ -34,6 +35,7 @@ mod view;
 mod window;
 
 pub(crate) use branch::truth;
+pub use elementwise::{BinaryOp, FloatBinary, FloatUnary, IntBinary, IntUnary, UnaryOp};
 pub use window::AxisWindow;
 
 impl Op {
@@ -167,56 +169,6 @@ pub enum Op {
         /// Nodes of the else body.
         else_nodes: u32,
     },
-}
-
-/// Elementwise operators of one operand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-#[allow(missing_docs, reason = "ONNX's names")]
-pub enum UnaryOp {
-    Neg,
-    Abs,
-    Exp,
-    Log,
-    Sqrt,
-    Reciprocal,
-    Relu,
-    Sigmoid,
-    Tanh,
-    Erf,
-    Floor,
-    Ceil,
-    Round,
-    Sign,
-    Sin,
-    Cos,
-    Not,
-    IsNaN,
-    IsInf,
-    Softplus,
-}
-
-/// Elementwise operators of two operands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-#[allow(missing_docs, reason = "ONNX's names")]
-pub enum BinaryOp {
-    Add,
-    Sub,
-    Mul,
-    Div,
-    Pow,
-    Min,
-    Max,
-    Mod,
-    Equal,
-    Less,
-    LessOrEqual,
-    Greater,
-    GreaterOrEqual,
-    And,
-    Or,
-    Xor,
 }
 
 /// Reductions.

@@ -9,8 +9,7 @@ impl Drawing {
     pub(super) fn unary(&mut self) {
         let (x, exact) = self.any();
         let op = match self.b.dtype(x) {
-            DType::Bool => UnaryOp::Not,
-            DType::F32 if exact => self.random.pick(&[
+            DType::F32 if exact && self.determined => self.random.pick(&[
                 UnaryOp::Floor,
                 UnaryOp::Ceil,
                 UnaryOp::Round,
@@ -20,12 +19,19 @@ impl Drawing {
                 UnaryOp::Neg,
                 UnaryOp::Relu,
             ]),
-            DType::F32 => self.random.pick(&[UnaryOp::Tanh, UnaryOp::Sigmoid, UnaryOp::Abs, UnaryOp::Relu]),
-            _ => self.random.pick(&[UnaryOp::Neg, UnaryOp::Abs, UnaryOp::Relu, UnaryOp::Sign]),
+            DType::F32 if self.determined => {
+                self.random.pick(&[UnaryOp::Tanh, UnaryOp::Sigmoid, UnaryOp::Abs, UnaryOp::Relu])
+            }
+            dtype => {
+                let all: Vec<_> = UnaryOp::ALL.iter().copied().filter(|op| op.takes(dtype)).collect();
+                self.random.pick(&all)
+            }
         };
         // Whoever takes the sign of a rounded number takes it of 0 or of something beside it.
-        let exact = exact && !matches!(op, UnaryOp::Tanh | UnaryOp::Sigmoid);
-        self.add(Op::Unary(op), &[x], exact);
+        let whole = matches!(op, UnaryOp::Neg | UnaryOp::Abs | UnaryOp::Relu) || !op.takes(DType::F32);
+        let rounded =
+            matches!(op, UnaryOp::Floor | UnaryOp::Ceil | UnaryOp::Round | UnaryOp::Sign) || op.tests();
+        self.add(Op::Unary(op), &[x], exact && (whole || rounded));
     }
 
     pub(super) fn binary(&mut self) {
@@ -34,12 +40,15 @@ impl Drawing {
         let (y, b) = self.partner(x);
         let (x, y) = if self.random.once_in(2) { (x, y) } else { (y, x) };
         let float = dtype == DType::F32;
+        // What numbers of no other kind have.
+        let bits: Vec<_> =
+            BinaryOp::ALL.iter().copied().filter(|op| op.takes(dtype) && !op.takes(DType::F32)).collect();
         if dtype == DType::Bool {
-            let op = self.random.pick(&[BinaryOp::And, BinaryOp::Or, BinaryOp::Xor, BinaryOp::Equal]);
+            let op = if self.random.once_in(4) { BinaryOp::Equal } else { self.random.pick(&bits) };
             self.add(Op::Binary(op), &[x, y], a && b);
             return;
         }
-        match self.random.below(8) {
+        match self.random.below(9) {
             0..=2 => {
                 let op = self.random.pick(&[BinaryOp::Add, BinaryOp::Sub, BinaryOp::Mul]);
                 self.add(Op::Binary(op), &[x, y], !float && a && b);
@@ -60,6 +69,10 @@ impl Drawing {
             }
             6 if !float || !self.determined => self.quotient(x, float),
             7 if !float => self.power(x),
+            8 if !bits.is_empty() => {
+                let op = self.random.pick(&bits);
+                self.add(Op::Binary(op), &[x, y], a && b);
+            }
             _ => {}
         }
     }
