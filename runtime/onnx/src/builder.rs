@@ -261,6 +261,28 @@ impl<'b, 'a> Call<'b, 'a> {
         self.builder.graph.value(id).contents.as_ref()?.iter().map(Expr::as_const).collect()
     }
 
+    /// Whether the elements of an integer list are known, as numbers or as expressions.
+    pub(crate) fn listed(&self, id: ValueId) -> bool {
+        self.builder.graph.value(id).contents.is_some()
+    }
+
+    /// Whether two integer lists are known to have the same elements.
+    pub(crate) fn same_list(&self, a: ValueId, b: ValueId) -> bool {
+        let contents = |id| self.builder.graph.value(id).contents.as_ref();
+        a == b || contents(a).is_some_and(|list| Some(list) == contents(b))
+    }
+
+    /// The elements of a small constant of any type.
+    pub(crate) fn numbers(&self, id: ValueId) -> Option<Vec<f64>> {
+        let value = self.builder.graph.value(id);
+        let (ValueSource::Constant(ConstData::Inline(bytes)), Some(ty)) = (&value.source, &value.ty) else {
+            return None;
+        };
+        let shape = ty.shape.iter().map(|d| d.as_const().and_then(|d| usize::try_from(d).ok()));
+        let shape = shape.collect::<Option<Vec<usize>>>().filter(|_| bytes.len() <= SMALL)?;
+        Some(Tensor::new(ty.dtype, shape, bytes.to_vec()).ok()?.to_f64())
+    }
+
     /// Length of a list.
     pub(crate) fn len(&self, id: ValueId) -> Result<usize, String> {
         match self.shape(id)?.as_slice() {
@@ -323,6 +345,9 @@ impl<'b, 'a> Call<'b, 'a> {
         self.scalar(dtype, value)
     }
 }
+
+/// Bytes of a constant up to which its elements are looked at.
+const SMALL: usize = 4096;
 
 fn unknown(name: &str, what: &str) -> String {
     format!(

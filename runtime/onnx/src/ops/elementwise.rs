@@ -1,7 +1,7 @@
 //! Elementwise operators: arithmetic, comparison, logic, conversion.
 
 use bayplan_graph::op::{BinaryOp, UnaryOp};
-use bayplan_graph::{ConstData, DType, Op, Tensor, ValueId, ValueSource};
+use bayplan_graph::{DType, Op, ValueId};
 
 use super::Row;
 use crate::builder::{Built, Call};
@@ -106,20 +106,8 @@ fn pow(c: &mut Call<'_, '_>) -> Built {
 /// Whether a float tensor is known to hold small whole numbers only: as an exponent it is then an integer, and
 /// integers stay exact.
 fn counts(c: &Call<'_, '_>, id: ValueId) -> bool {
-    let value = c.builder.graph.value(id);
-    let (ValueSource::Constant(ConstData::Inline(bytes)), Some(ty)) = (&value.source, &value.ty) else {
-        return false;
-    };
-    let shape = ty.shape.iter().map(|d| d.as_const().and_then(|d| usize::try_from(d).ok()));
-    let tensor = shape
-        .collect::<Option<Vec<usize>>>()
-        .filter(|_| bytes.len() <= SMALL)
-        .and_then(|shape| Tensor::new(ty.dtype, shape, bytes.to_vec()).ok());
-    tensor.is_some_and(|t| t.to_f64().iter().all(|v| v.fract() == 0.0 && (0.0..=64.0).contains(v)))
+    c.numbers(id).is_some_and(|list| list.iter().all(|v| v.fract() == 0.0 && (0.0..=64.0).contains(v)))
 }
-
-/// Bytes of a constant up to which its elements are looked at.
-const SMALL: usize = 4096;
 
 /// Bounds are attributes before opset 11, then optional inputs.
 fn clip(c: &mut Call<'_, '_>) -> Built {

@@ -7,11 +7,14 @@ mod attention;
 mod branch;
 mod compose;
 mod elementwise;
+mod interpolate;
 mod linear;
 mod loss;
 mod normalize;
 mod pool;
 mod reduce;
+mod resize;
+mod sample;
 mod shape;
 mod tensor;
 mod transposed;
@@ -32,7 +35,7 @@ impl Row {
     }
 }
 
-const TABLES: [&[Row]; 11] = [
+const TABLES: &[&[Row]] = &[
     elementwise::ROWS,
     activation::ROWS,
     linear::ROWS,
@@ -44,6 +47,8 @@ const TABLES: [&[Row]; 11] = [
     branch::ROWS,
     attention::ROWS,
     loss::ROWS,
+    resize::ROWS,
+    sample::ROWS,
 ];
 
 /// The row of an operator of ONNX's own domain, if it exists in that opset.

@@ -10,6 +10,8 @@ use super::{A, bools, f32s, i64s};
 mod attention;
 mod loss;
 mod normalize;
+mod resize;
+mod sample;
 
 /// One node with all its operands given at run time, but for those from `constants` on, which are initializers.
 pub(super) struct Case {
@@ -79,6 +81,8 @@ pub(super) fn cases() -> Vec<Case> {
         attention::cases,
         loss::cases,
         normalize::cases,
+        resize::cases,
+        sample::cases,
     ] {
         family(&mut c);
     }
