@@ -1,7 +1,8 @@
 //! Activation functions, most of them made of arithmetic.
 
 use bayplan_graph::op::{BinaryOp, UnaryOp};
-use bayplan_graph::{Op, ValueId};
+
+use bayplan_graph::{DType, Op, ValueId};
 
 use super::Row;
 use crate::builder::{Built, Call};
@@ -21,8 +22,14 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("Mish", 18, mish),
     Row::new("PRelu", 7, prelu),
     Row::new("Selu", 7, selu),
+    Row::new("Shrink", 9, shrink),
     Row::new("Softmax", 7, |c| softmax(c, false)),
     Row::new("Softsign", 7, softsign),
+    Row::new("SwiGLU", 28, swi_glu),
+    Row::new("Swish", 24, |c| {
+        let (x, alpha) = (c.input(0)?, c.attributes().float_or("alpha", 1.0)?);
+        Ok(vec![swish(c, x, alpha.into())?])
+    }),
     Row::new("ThresholdedRelu", 10, thresholded_relu),
 ];
 
@@ -50,7 +57,7 @@ fn apply(c: &mut Call<'_, '_>, op: UnaryOp) -> Built {
 }
 
 /// slope · x where x < 0, else x: a sum of both sides would make NaNs of infinite slopes.
-fn sloped(c: &mut Call<'_, '_>, x: ValueId, slope: ValueId) -> Built {
+pub(super) fn sloped(c: &mut Call<'_, '_>, x: ValueId, slope: ValueId) -> Built {
     let below = c.with(BinaryOp::Less, x, 0.0)?;
     let scaled = c.binary(BinaryOp::Mul, x, slope)?;
     Ok(vec![c.emit(Op::Select, &[below, scaled, x])?])
@@ -94,9 +101,46 @@ fn celu(c: &mut Call<'_, '_>) -> Built {
 }
 
 fn selu(c: &mut Call<'_, '_>) -> Built {
-    let alpha = c.attributes().float_or("alpha", 1.673_263_2)?;
-    let gamma = c.attributes().float_or("gamma", 1.050_701)?;
+    selu_or(c, 1.673_263_2, 1.050_701)
+}
+
+/// With the numbers that stand for attributes that are not given.
+pub(super) fn selu_or(c: &mut Call<'_, '_>, alpha: f32, gamma: f32) -> Built {
+    let alpha = c.attributes().float_or("alpha", alpha)?;
+    let gamma = c.attributes().float_or("gamma", gamma)?;
     exponential(c, alpha.into(), 1.0, gamma.into())
+}
+
+/// x + bias below −λ, x − bias above λ, 0 between. Integers are compared with λ as floats, so that its fraction counts.
+fn shrink(c: &mut Call<'_, '_>) -> Built {
+    let x = c.input(0)?;
+    let (bias, lambda) = (c.attributes().float_or("bias", 0.0)?, c.attributes().float_or("lambd", 0.5)?);
+    let (own, bias, lambda) = (c.dtype(x)?, f64::from(bias), f64::from(lambda));
+    let x = if own.is_float() { x } else { c.cast(x, DType::F32)? };
+    let (below, above) = (c.with(BinaryOp::Less, x, -lambda)?, c.with(BinaryOp::Greater, x, lambda)?);
+    let (raised, lowered) = (c.with(BinaryOp::Add, x, bias)?, c.with(BinaryOp::Sub, x, bias)?);
+    let zero = c.scalar_like(x, 0.0)?;
+    let upper = c.select(above, lowered, zero)?;
+    let y = c.select(below, raised, upper)?;
+    Ok(vec![c.cast(y, own)?])
+}
+
+/// x · sigmoid(alpha · x)
+pub(super) fn swish(c: &mut Call<'_, '_>, x: ValueId, alpha: f64) -> Step {
+    let scaled = if alpha == 1.0 { x } else { c.with(BinaryOp::Mul, x, alpha)? };
+    let gate = c.unary(UnaryOp::Sigmoid, scaled)?;
+    c.binary(BinaryOp::Mul, x, gate)
+}
+
+fn swi_glu(c: &mut Call<'_, '_>) -> Built {
+    let (a, b) = (c.input(0)?, c.input(1)?);
+    let (rank, other) = (c.rank(a)?, c.rank(b)?);
+    if rank != other {
+        return Err(format!("its operands have ranks {rank} and {other}, but they must have one shape"));
+    }
+    let alpha = c.attributes().float_or("alpha", 1.0)?;
+    let gate = swish(c, a, alpha.into())?;
+    Ok(vec![c.binary(BinaryOp::Mul, gate, b)?])
 }
 
 /// min(max(alpha · x + beta, 0), 1)

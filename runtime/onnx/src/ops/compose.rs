@@ -129,4 +129,10 @@ impl Call<'_, '_> {
         let tensor = Tensor::from_i64(vec![], &[value]).map_err(|e| e.to_string())?;
         self.builder.constant(&tensor)
     }
+
+    /// A tensor of one value in a shape (a list).
+    pub(super) fn filled(&mut self, shape: ValueId, dtype: DType, value: f64) -> Step {
+        let value = self.scalar(dtype, value)?;
+        self.emit(Op::Fill, &[shape, value])
+    }
 }

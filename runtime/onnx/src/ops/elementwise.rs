@@ -72,11 +72,20 @@ fn mean(c: &mut Call<'_, '_>) -> Built {
     Ok(vec![c.emit(Op::Binary(BinaryOp::Div), &[sum, count])?])
 }
 
+/// Infinities of the signs that are asked for.
 fn is_inf(c: &mut Call<'_, '_>) -> Built {
-    if !c.attributes().flag("detect_negative", true)? || !c.attributes().flag("detect_positive", true)? {
-        return Err("only IsInf of both signs is supported".to_owned());
-    }
-    unary(c, UnaryOp::IsInf)
+    let a = c.attributes();
+    let (negative, positive) = (a.flag("detect_negative", true)?, a.flag("detect_positive", true)?);
+    let x = c.input(0)?;
+    Ok(vec![match (negative, positive) {
+        (true, true) => c.unary(UnaryOp::IsInf, x)?,
+        (true, false) => c.with(BinaryOp::Equal, x, f64::NEG_INFINITY)?,
+        (false, true) => c.with(BinaryOp::Equal, x, f64::INFINITY)?,
+        (false, false) => {
+            let shape = c.dims(x)?;
+            c.filled(shape, DType::Bool, 0.0)?
+        }
+    }])
 }
 
 fn modulo(c: &mut Call<'_, '_>) -> Built {

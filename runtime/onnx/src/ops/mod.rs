@@ -7,7 +7,9 @@ mod attention;
 mod branch;
 mod compose;
 mod elementwise;
+mod index;
 mod interpolate;
+mod legacy;
 mod linear;
 mod loss;
 mod normalize;
@@ -18,6 +20,7 @@ mod sample;
 mod shape;
 mod tensor;
 mod transposed;
+mod window;
 
 /// How one ONNX operator is built.
 pub(crate) struct Row {
@@ -49,12 +52,15 @@ const TABLES: &[&[Row]] = &[
     loss::ROWS,
     resize::ROWS,
     sample::ROWS,
+    index::ROWS,
+    window::ROWS,
 ];
 
 /// The row of an operator of ONNX's own domain, if it exists in that opset.
 pub(crate) fn find(op: &str, opset: i64) -> Option<&'static Row> {
+    let old = legacy::find(op, opset);
     let opset = opset.max(7);
-    TABLES.iter().flat_map(|rows| rows.iter()).find(|row| row.op == op && row.since <= opset)
+    old.or_else(|| TABLES.iter().flat_map(|rows| rows.iter()).find(|row| row.op == op && row.since <= opset))
 }
 
 /// The supported operators of ONNX's own domain with the opset from which on they exist (7: or before), sorted.

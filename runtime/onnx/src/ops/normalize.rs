@@ -21,7 +21,7 @@ pub(super) const ROWS: &[Row] = &[
 ///
 /// In training mean and variance are those of the batch, and the node gives the running ones too:
 /// momentum · before + (1 − momentum) · of the batch.
-fn batch(c: &mut Call<'_, '_>) -> Built {
+pub(super) fn batch(c: &mut Call<'_, '_>) -> Built {
     if c.opset() < 9 && !c.attributes().flag("spatial", true)? {
         return Err("only normalisation per channel is supported; export the model with spatial=1".to_owned());
     }

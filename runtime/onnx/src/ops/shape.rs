@@ -7,6 +7,7 @@ use super::Row;
 use crate::builder::{Built, Call};
 
 pub(super) const ROWS: &[Row] = &[
+    Row::new("DepthToSpace", 7, depth_to_space),
     Row::new("Dropout", 7, dropout),
     Row::new("Expand", 8, expand),
     Row::new("Flatten", 7, flatten),
@@ -15,7 +16,11 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("Shape", 7, shape),
     Row::new("Size", 7, size),
     Row::new("Squeeze", 7, |c| axes_view(c, ViewOp::Squeeze)),
-    Row::new("Tile", 7, tile),
+    Row::new("SpaceToDepth", 7, space_to_depth),
+    Row::new("Tile", 7, |c| {
+        let (x, repeats) = (c.input(0)?, c.input(1)?);
+        repeated(c, x, repeats)
+    }),
     Row::new("Transpose", 7, transpose),
     Row::new("Unsqueeze", 7, |c| axes_view(c, ViewOp::Unsqueeze)),
 ];
@@ -41,7 +46,7 @@ impl Call<'_, '_> {
 }
 
 /// Nothing, outside training; the mask is not made.
-fn dropout(c: &mut Call<'_, '_>) -> Built {
+pub(super) fn dropout(c: &mut Call<'_, '_>) -> Built {
     if c.optional(2)?.is_some_and(|training| c.known(training) != Some(vec![0])) {
         return Err(
             "dropout in training mode is not supported; export the model in evaluation mode".to_owned()
@@ -111,8 +116,7 @@ fn transpose(c: &mut Call<'_, '_>) -> Built {
 }
 
 /// [d₀, d₁, …] viewed as [1, d₀, 1, d₁, …], broadcast to [r₀, d₀, r₁, d₁, …], viewed as [r₀·d₀, r₁·d₁, …].
-fn tile(c: &mut Call<'_, '_>) -> Built {
-    let (x, repeats) = (c.input(0)?, c.input(1)?);
+pub(super) fn repeated(c: &mut Call<'_, '_>, x: ValueId, repeats: ValueId) -> Built {
     let rank = c.rank(x)?;
     if rank == 0 {
         return Ok(vec![x]);
@@ -129,4 +133,65 @@ fn tile(c: &mut Call<'_, '_>) -> Built {
     let broadcast = c.expand(spread, interleaved)?;
     let target = c.binary(BinaryOp::Mul, repeats, dims)?;
     Ok(vec![c.emit(Op::View(ViewOp::Reshape { allow_zero: true }), &[broadcast, target])?])
+}
+
+/// The size of the blocks that channels and images exchange, and whether the place in a block is the slower part of a
+/// channel's number (DCR) or the faster (CRD).
+fn blocks(c: &Call<'_, '_>, x: ValueId) -> Result<(i64, bool), String> {
+    let rank = c.rank(x)?;
+    if rank != 4 {
+        return Err(format!(
+            "its operand has rank {rank}, but images [n, channels, height, width] are needed"
+        ));
+    }
+    let size = c.attributes().int("blocksize")?.filter(|size| (1..=1 << 15).contains(size));
+    let size = size.ok_or("attribute `blocksize` must be a number from 1 to 32768")?;
+    match c.attributes().text("mode")? {
+        None | Some("DCR") => Ok((size, true)),
+        Some("CRD") => Ok((size, false)),
+        Some(other) => Err(format!("mode `{other}` is not known; use DCR or CRD")),
+    }
+}
+
+/// The four dimensions of images as lists, the last two multiplied or divided, the second the other way round.
+fn exchanged(c: &mut Call<'_, '_>, x: ValueId, size: i64, op: BinaryOp) -> Result<[ValueId; 4], String> {
+    let back = if op == BinaryOp::Mul { BinaryOp::Div } else { BinaryOp::Mul };
+    let [n, channels, height, width] = [0, 1, 2, 3].map(|axis| c.dim(x, axis));
+    let (channels, height, width) = (channels?, height?, width?);
+    Ok([
+        n?,
+        c.with(back, channels, (size * size) as f64)?,
+        c.with(op, height, size as f64)?,
+        c.with(op, width, size as f64)?,
+    ])
+}
+
+/// Channels become blocks of elements.
+fn depth_to_space(c: &mut Call<'_, '_>) -> Built {
+    let x = c.input(0)?;
+    let (size, depth_first) = blocks(c, x)?;
+    let target = exchanged(c, x, size, BinaryOp::Mul)?;
+    let (height, width, size) = (c.dim(x, 2)?, c.dim(x, 3)?, c.ints(&[size])?);
+    let [n, channels, ..] = target;
+    let (shape, order) = if depth_first {
+        ([n, size, size, channels, height, width], [0, 3, 4, 1, 5, 2])
+    } else {
+        ([n, channels, size, size, height, width], [0, 1, 4, 2, 5, 3])
+    };
+    let apart = c.reshape(x, &shape)?;
+    let moved = c.permute(apart, &order)?;
+    Ok(vec![c.reshape(moved, &target)?])
+}
+
+/// Blocks of elements become channels.
+fn space_to_depth(c: &mut Call<'_, '_>) -> Built {
+    let x = c.input(0)?;
+    let (size, depth_first) = blocks(c, x)?;
+    let target = exchanged(c, x, size, BinaryOp::Div)?;
+    let (channels, size) = (c.dim(x, 1)?, c.ints(&[size])?);
+    let [n, _, height, width] = target;
+    let apart = c.reshape(x, &[n, channels, height, size, width, size])?;
+    let order = if depth_first { [0, 3, 5, 1, 2, 4] } else { [0, 1, 3, 5, 2, 4] };
+    let moved = c.permute(apart, &order)?;
+    Ok(vec![c.reshape(moved, &target)?])
 }

@@ -166,24 +166,23 @@ fn equal_pieces(c: &mut Call<'_, '_>, x: ValueId, axis: i64, pieces: usize) -> R
     c.join(&list)
 }
 
+fn pad_mode(c: &Call<'_, '_>) -> Result<PadMode, String> {
+    match c.attributes().text("mode")? {
+        None | Some("constant") => Ok(PadMode::Constant),
+        Some("reflect") => Ok(PadMode::Reflect),
+        Some("edge") => Ok(PadMode::Edge),
+        Some("wrap") => Ok(PadMode::Wrap),
+        Some(other) => Err(format!("mode `{other}` is not known")),
+    }
+}
+
 /// Pads and value are attributes before opset 11, then inputs; from opset 18 pads may be given for some axes only.
 fn pad(c: &mut Call<'_, '_>) -> Built {
-    let x = c.input(0)?;
-    let mode = match c.attributes().text("mode")? {
-        None | Some("constant") => PadMode::Constant,
-        Some("reflect") => PadMode::Reflect,
-        Some("edge") => PadMode::Edge,
-        Some("wrap") => PadMode::Wrap,
-        Some(other) => return Err(format!("mode `{other}` is not known")),
-    };
-    let (pads, value) = if c.opset() < 11 {
-        let pads = c.attributes().ints("pads")?.ok_or("attribute `pads` is missing")?;
-        let value = c.attributes().float_or("value", 0.0)?;
-        (c.ints(pads)?, Some(c.scalar_like(x, value.into())?))
-    } else {
-        (c.input(1)?, c.optional(2)?)
-    };
-    let value = match value {
+    if c.opset() < 11 {
+        return pad_by_attribute(c, "pads");
+    }
+    let (x, mode, pads) = (c.input(0)?, pad_mode(c)?, c.input(1)?);
+    let value = match c.optional(2)? {
         Some(value) => value,
         None => c.scalar_like(x, 0.0)?,
     };
@@ -192,6 +191,15 @@ fn pad(c: &mut Call<'_, '_>) -> Built {
         None => pads,
     };
     Ok(vec![c.emit(Op::Pad(mode), &[x, pads, value])?])
+}
+
+/// With the pads in an attribute of this name, and the value in another.
+pub(super) fn pad_by_attribute(c: &mut Call<'_, '_>, name: &str) -> Built {
+    let (x, mode) = (c.input(0)?, pad_mode(c)?);
+    let pads = c.attributes().ints(name)?.ok_or_else(|| format!("attribute `{name}` is missing"))?;
+    let value = c.attributes().float_or("value", 0.0)?;
+    let operands = [x, c.ints(pads)?, c.scalar_like(x, value.into())?];
+    Ok(vec![c.emit(Op::Pad(mode), &operands)?])
 }
 
 fn pads_of_all_axes(

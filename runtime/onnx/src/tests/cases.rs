@@ -8,10 +8,15 @@ use bayplan_graph::{DType, Tensor};
 use super::{A, bools, f32s, i64s};
 
 mod attention;
+mod blocks;
+mod gate;
+mod index;
+mod legacy;
 mod loss;
 mod normalize;
 mod resize;
 mod sample;
+mod window;
 
 /// One node with all its operands given at run time, but for those from `constants` on, which are initializers.
 pub(super) struct Case {
@@ -83,6 +88,11 @@ pub(super) fn cases() -> Vec<Case> {
         normalize::cases,
         resize::cases,
         sample::cases,
+        blocks::cases,
+        gate::cases,
+        index::cases,
+        legacy::cases,
+        window::cases,
     ] {
         family(&mut c);
     }

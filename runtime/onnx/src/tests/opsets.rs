@@ -92,6 +92,10 @@ fn nodes_say_what_is_wrong_with_them() {
     refuse(&one(20, indices), &["output `y` is not supported"]);
     let per_element = node("BatchNormalization", &["x", "x", "x", "x", "x"], &["y"], &[("spatial", A::I(0))]);
     refuse(&one(8, per_element), &["spatial=1"]);
+    let training = node("Dropout", &["x"], &["y"], &[]);
+    refuse(&one(6, training), &["evaluation mode"]);
+    let apart = node("Add", &["x", "x"], &["y"], &[("broadcast", A::I(1)), ("axis", A::I(1))]);
+    refuse(&one(6, apart), &["rank 2", "axis 1"]);
     let heads = node("Attention", &["x", "x", "x"], &["y"], &[]);
     refuse(&one(23, heads), &["rank 2"]);
     let reduction = node("NegativeLogLikelihoodLoss", &["x", "l"], &["y"], &[("reduction", A::S("all"))]);
