@@ -53,6 +53,7 @@ references:
 	@scripts/setup.sh test
 	@. target/env-test.sh && "$$BAYPLAN_TEST_PYTHON" tests/python/references.py --out "$(REFERENCES)" \
 		$(if $(BAYPLAN_TEST_SEED),--seed $(BAYPLAN_TEST_SEED))
+	@. target/env-test.sh && "$$BAYPLAN_TEST_PYTHON" tests/python/conformance.py --out "$(CURDIR)/target/conformance"
 
 # The rooms' own tests run in the dev profile; the tests across rooms run whole models and are built for release.
 test: references binaries
@@ -70,7 +71,7 @@ test: references binaries
 
 # Whatever runs on every backend, on the device that is named. Every driver of the machine is visible here, not the CPU's alone.
 DEVICE ?=
-DEVICE_TESTS ?= models validation device_bytes copies outputs shapes memory_function branches limits order exporters bad_input
+DEVICE_TESTS ?= models conformance validation device_bytes copies outputs shapes memory_function branches limits order exporters bad_input
 test-device: references
 	@. target/env-test.sh && unset VK_DRIVER_FILES VK_ICD_FILENAMES && BAYPLAN_DEVICE="$(or $(DEVICE),$(error name a DEVICE: bayplan devices lists them))" \
 		$(CARGO) test $(LOCKED) --release -p bayplan-tests $(addprefix --test ,$(DEVICE_TESTS)) \

@@ -4,6 +4,7 @@
 //! fails a test with the command that brings it.
 
 pub mod backend;
+pub mod conformance;
 pub mod decoder;
 pub mod differential;
 pub mod draw;
