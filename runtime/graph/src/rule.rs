@@ -67,8 +67,8 @@ pub enum Set {
     Float,
     /// Floating-point and integers.
     Number,
-    /// Booleans.
-    Bool,
+    /// Booleans and integers: what bits are told apart of.
+    Bits,
 }
 
 impl Set {
@@ -78,7 +78,7 @@ impl Set {
             Self::Any => true,
             Self::Float => dtype.is_float(),
             Self::Number => dtype.is_float() || dtype.is_int(),
-            Self::Bool => matches!(dtype, DType::Bool),
+            Self::Bits => dtype.is_int() || matches!(dtype, DType::Bool),
         }
     }
 
@@ -88,7 +88,7 @@ impl Set {
             Self::Any => "any type",
             Self::Float => "a floating-point type",
             Self::Number => "a number",
-            Self::Bool => "bool",
+            Self::Bits => "bool or an integer",
         }
     }
 }

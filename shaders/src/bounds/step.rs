@@ -226,7 +226,6 @@ fn binary(target: &Target, op: BinaryOp, float: bool, a: &Approx, b: &Approx, va
         | BinaryOp::LessOrEqual
         | BinaryOp::Greater
         | BinaryOp::GreaterOrEqual => unsure(errors > 0.0 && (a.value - b.value).abs() <= errors),
-        BinaryOp::And | BinaryOp::Or | BinaryOp::Xor => unsure(errors > 0.0),
         _ if !float && errors == 0.0 => 0.0,
         _ if !float => f64::INFINITY,
         BinaryOp::Div => quotient(a, b, value),

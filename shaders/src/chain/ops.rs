@@ -62,6 +62,7 @@ fn unary(src: &mut Source<'_>, width: Width, op: UnaryOp, x: &Value) -> Result<S
     };
     Ok(match op {
         UnaryOp::Not if x.dtype == DType::Bool => format!("!({t})"),
+        UnaryOp::Not if !float => format!("(~{t})"),
         _ if x.dtype == DType::Bool => return Err(unsupported(src, op, x.dtype)),
         UnaryOp::Neg if unsigned => format!("({zero} - {t})"),
         UnaryOp::Neg => format!("(-{t})"),

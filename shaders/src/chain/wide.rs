@@ -25,6 +25,7 @@ pub(crate) fn literal(value: u64) -> String {
 /// The text of an operation on one number, if it has one.
 pub(super) fn unary(src: &mut Source<'_>, op: UnaryOp, signed: bool, x: &str) -> Option<String> {
     let name = match (op, signed) {
+        (UnaryOp::Not, _) => return Some(format!("(~{x})")),
         (UnaryOp::Neg, _) => "neg64",
         (UnaryOp::Abs, true) => "abs64",
         (UnaryOp::Sign, true) => "sign64",

@@ -174,6 +174,9 @@ mod tests {
         assert_eq!(eval(BinaryOp::And, &a, &b).unwrap(), t(&[false, false, false, true]));
         assert_eq!(eval(BinaryOp::Or, &a, &b).unwrap(), t(&[false, true, true, true]));
         assert_eq!(eval(BinaryOp::Xor, &a, &b).unwrap(), t(&[false, true, true, false]));
+        ints(BinaryOp::And, &[0b1100, -1], &[0b1010, 7], &[0b1000, 7]);
+        ints(BinaryOp::Or, &[0b1100, -8], &[0b1010, 7], &[0b1110, -1]);
+        ints(BinaryOp::Xor, &[0b1100, -1], &[0b1010, 7], &[0b0110, -8]);
     }
 
     #[test]
@@ -197,6 +200,7 @@ mod tests {
         assert!(eval(BinaryOp::Add, &f(vec![2], 2), &f(vec![3], 3)).unwrap_err().contains("2 and 3"));
         assert!(eval(BinaryOp::Add, &f(vec![1], 1), &i).unwrap_err().contains("f32 is needed"));
         assert!(eval(BinaryOp::Div, &i, &i).unwrap_err().contains("no result for Div of 0 and 0"));
-        assert!(eval(BinaryOp::And, &i, &i).unwrap_err().contains("bool is needed"));
+        let f = f(vec![1], 1);
+        assert!(eval(BinaryOp::And, &f, &f).unwrap_err().contains("bool or an integer is needed"));
     }
 }

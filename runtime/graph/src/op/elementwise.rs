@@ -157,8 +157,8 @@ operators! {
     Cos(Float) {
         float: f64::cos,
     }
-    Not(Bool) {
-        int: |v, _| i128::from(v == 0),
+    Not(Bits) {
+        int: |v, dtype| if dtype == DType::Bool { i128::from(v == 0) } else { !v },
     }
     IsNaN(Float -> Bool) {
         float: |v| truth(v.is_nan()),
@@ -232,13 +232,13 @@ operators! {
         float: |a, b| truth(a >= b),
         int: |a, b, _| Some(i128::from(a >= b)),
     }
-    And(Bool) {
+    And(Bits) {
         int: |a, b, _| Some(a & b),
     }
-    Or(Bool) {
+    Or(Bits) {
         int: |a, b, _| Some(a | b),
     }
-    Xor(Bool) {
+    Xor(Bits) {
         int: |a, b, _| Some(a ^ b),
     }
 }

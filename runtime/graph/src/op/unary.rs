@@ -57,8 +57,8 @@ impl Rule for UnaryOp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Op;
     use crate::eval::eval_node;
+    use crate::{DType, Op};
 
     fn check(op: UnaryOp, x: &[f32], expected: &[f32]) {
         let x = Tensor::from_f32(vec![x.len()], x).unwrap();
@@ -101,6 +101,9 @@ mod tests {
         let b = Tensor::from_bool(vec![2], &[true, false]).unwrap();
         let y = eval_node(&Op::Unary(UnaryOp::Not), &[&b], 1).unwrap();
         assert_eq!(y[0], Tensor::from_bool(vec![2], &[false, true]).unwrap());
+        let i = Tensor::from_ints(DType::U8, vec![2], &[0, 0b1010]).unwrap();
+        let y = eval_node(&Op::Unary(UnaryOp::Not), &[&i], 1).unwrap();
+        assert_eq!(y[0], Tensor::from_ints(DType::U8, vec![2], &[255, 0b1111_0101]).unwrap());
         let x = Tensor::from_f32(vec![3], &[f32::NAN, f32::INFINITY, 1.0]).unwrap();
         let nan = eval_node(&Op::Unary(UnaryOp::IsNaN), &[&x], 1).unwrap();
         assert_eq!(nan[0], Tensor::from_bool(vec![3], &[true, false, false]).unwrap());

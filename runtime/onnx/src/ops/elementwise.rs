@@ -17,7 +17,8 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("IsNaN", 9, |c| unary(c, UnaryOp::IsNaN)),
     Row::new("Log", 7, |c| unary(c, UnaryOp::Log)),
     Row::new("Neg", 7, |c| unary(c, UnaryOp::Neg)),
-    Row::new("Not", 7, |c| unary(c, UnaryOp::Not)),
+    Row::new("Not", 7, |c| booleans(c, |c| unary(c, UnaryOp::Not))),
+    Row::new("BitwiseNot", 18, |c| integers(c, |c| unary(c, UnaryOp::Not))),
     Row::new("Reciprocal", 7, |c| unary(c, UnaryOp::Reciprocal)),
     Row::new("Round", 11, |c| unary(c, UnaryOp::Round)),
     Row::new("Sign", 9, |c| unary(c, UnaryOp::Sign)),
@@ -29,9 +30,12 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("Div", 7, |c| binary(c, BinaryOp::Div)),
     Row::new("Mod", 10, modulo),
     Row::new("Pow", 7, pow),
-    Row::new("And", 7, |c| binary(c, BinaryOp::And)),
-    Row::new("Or", 7, |c| binary(c, BinaryOp::Or)),
-    Row::new("Xor", 7, |c| binary(c, BinaryOp::Xor)),
+    Row::new("And", 7, |c| booleans(c, |c| binary(c, BinaryOp::And))),
+    Row::new("Or", 7, |c| booleans(c, |c| binary(c, BinaryOp::Or))),
+    Row::new("Xor", 7, |c| booleans(c, |c| binary(c, BinaryOp::Xor))),
+    Row::new("BitwiseAnd", 18, |c| integers(c, |c| binary(c, BinaryOp::And))),
+    Row::new("BitwiseOr", 18, |c| integers(c, |c| binary(c, BinaryOp::Or))),
+    Row::new("BitwiseXor", 18, |c| integers(c, |c| binary(c, BinaryOp::Xor))),
     Row::new("Equal", 7, |c| binary(c, BinaryOp::Equal)),
     Row::new("Greater", 7, |c| binary(c, BinaryOp::Greater)),
     Row::new("GreaterOrEqual", 12, |c| binary(c, BinaryOp::GreaterOrEqual)),
@@ -55,6 +59,18 @@ fn unary(c: &mut Call<'_, '_>, op: UnaryOp) -> Built {
 fn binary(c: &mut Call<'_, '_>, op: BinaryOp) -> Built {
     let (a, b) = (c.input(0)?, c.input(1)?);
     Ok(vec![c.emit(Op::Binary(op), &[a, b])?])
+}
+
+/// Of booleans alone: ONNX's logic takes no integers, which the operators of bits do.
+fn booleans(c: &mut Call<'_, '_>, build: impl Fn(&mut Call<'_, '_>) -> Built) -> Built {
+    let dtype = c.dtype(c.input(0)?)?;
+    if dtype == DType::Bool { build(c) } else { Err(format!("it takes bool, not {dtype}")) }
+}
+
+/// Of integers alone.
+fn integers(c: &mut Call<'_, '_>, build: impl Fn(&mut Call<'_, '_>) -> Built) -> Built {
+    let dtype = c.dtype(c.input(0)?)?;
+    if dtype.is_int() { build(c) } else { Err(format!("it takes an integer type, not {dtype}")) }
 }
 
 fn fold(c: &mut Call<'_, '_>, op: BinaryOp) -> Built {

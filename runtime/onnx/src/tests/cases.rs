@@ -12,6 +12,7 @@ mod blocks;
 mod gate;
 mod index;
 mod legacy;
+mod bits;
 mod loss;
 mod normalize;
 mod resize;
@@ -84,6 +85,7 @@ pub(super) fn cases() -> Vec<Case> {
         tensors,
         cuts,
         attention::cases,
+        bits::cases,
         loss::cases,
         normalize::cases,
         resize::cases,
