@@ -67,6 +67,8 @@ pub enum Set {
     Float,
     /// Floating-point and integers.
     Number,
+    /// Integers.
+    Int,
     /// Booleans and integers: what bits are told apart of.
     Bits,
 }
@@ -78,6 +80,7 @@ impl Set {
             Self::Any => true,
             Self::Float => dtype.is_float(),
             Self::Number => dtype.is_float() || dtype.is_int(),
+            Self::Int => dtype.is_int(),
             Self::Bits => dtype.is_int() || matches!(dtype, DType::Bool),
         }
     }
@@ -88,6 +91,7 @@ impl Set {
             Self::Any => "any type",
             Self::Float => "a floating-point type",
             Self::Number => "a number",
+            Self::Int => "an integer",
             Self::Bits => "bool or an integer",
         }
     }

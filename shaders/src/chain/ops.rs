@@ -145,6 +145,7 @@ fn binary(src: &mut Source<'_>, width: Width, op: BinaryOp, a: &Value, b: &Value
         BinaryOp::Or if !float => infix("|"),
         BinaryOp::Xor if dtype == DType::Bool => infix("!="),
         BinaryOp::Xor if !float => infix("^"),
+        BinaryOp::Shl | BinaryOp::Shr if !float => shift(src, width, op, dtype, [x, y])?,
         _ => return Err(unsupported(src, op, dtype)),
     })
 }
@@ -342,6 +343,27 @@ const LIBRARY: &[(&str, &str)] = &[
 }",
     ),
 ];
+
+/// The text of a shift. Negative numbers of bits are large unsigned ones; a narrow type lies in a word with its sign, so that
+/// the word's own limit is right for it.
+fn shift(
+    src: &Source<'_>,
+    width: Width,
+    op: BinaryOp,
+    dtype: DType,
+    [x, y]: [&str; 2],
+) -> Result<String, Refusal> {
+    let repr = src.repr(dtype)?;
+    let (word, last) = if repr.words() == 2 { ("u64", "63lu") } else { ("u32", "31u") };
+    let (kind, signed) = (width.of(word), matches!(repr, Repr::I32 | Repr::I64));
+    let bits = if signed { format!("bitcast<{kind}>({y})") } else { y.to_owned() };
+    let most = format!("{}(min({bits}, {kind}({last})))", width.of("u32"));
+    if op == BinaryOp::Shr && signed {
+        return Ok(format!("({x} >> {most})"));
+    }
+    let sign = if op == BinaryOp::Shl { "<<" } else { ">>" };
+    Ok(format!("select({}, {x} {sign} {most}, {bits} <= {kind}({last}))", zero(src, width, dtype, repr)))
+}
 
 /// Adds an integer function and answers its name. Division by zero gives 0.
 pub(crate) fn integer(src: &mut Source<'_>, width: Width, op: BinaryOp, repr: Repr) -> String {

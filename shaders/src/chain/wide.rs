@@ -77,6 +77,9 @@ pub(crate) fn function(src: &mut Source<'_>, op: BinaryOp, signed: bool) -> Resu
         (BinaryOp::Max, true) => "max64",
         (BinaryOp::Max, false) => "max64u",
         (BinaryOp::Equal, _) => "equal64",
+        (BinaryOp::Shl, _) => "shl64",
+        (BinaryOp::Shr, true) => "shr64",
+        (BinaryOp::Shr, false) => "shr64u",
         (BinaryOp::Less, true) => "less64",
         (BinaryOp::Less, false) => "less64u",
         _ => return Err(src.refuse(format!("{op:?} is not defined for 64-bit integers"))),
@@ -225,6 +228,35 @@ const LIBRARY: &[Function] = &[
         name: "max64",
         needs: &["less64"],
         text: "fn max64(x: PAIR, y: PAIR) -> PAIR { return select(x, y, less64(x, y)); }",
+    },
+    Function {
+        name: "shl64",
+        needs: &[],
+        text: "fn shl64(x: PAIR, y: PAIR) -> PAIR {
+    let s = y.x & 31u;
+    let low = x.x << s;
+    let near = PAIR(low, (x.y << s) | ((x.x >> 1u) >> (31u - s)));
+    return select(select(near, PAIR(0u, low), y.x > 31u), PAIR(), y.y != 0u || y.x > 63u);
+}",
+    },
+    Function {
+        name: "shr64u",
+        needs: &[],
+        text: "fn shr64u(x: PAIR, y: PAIR) -> PAIR {
+    let s = y.x & 31u;
+    let high = x.y >> s;
+    let near = PAIR((x.x >> s) | ((x.y << 1u) << (31u - s)), high);
+    return select(select(near, PAIR(high, 0u), y.x > 31u), PAIR(), y.y != 0u || y.x > 63u);
+}",
+    },
+    Function {
+        // Copies of the sign move in: zeros, with all bits of a negative number turned over before and after.
+        name: "shr64",
+        needs: &["shr64u", "negative64"],
+        text: "fn shr64(x: PAIR, y: PAIR) -> PAIR {
+    let turn = PAIR(select(0u, 0xffffffffu, negative64(x)));
+    return shr64u(x ^ turn, y) ^ turn;
+}",
     },
     Function {
         // The low words' product by halves: none of the sums leaves 32 bits.

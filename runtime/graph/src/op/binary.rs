@@ -175,6 +175,8 @@ mod tests {
         assert_eq!(eval(BinaryOp::Or, &a, &b).unwrap(), t(&[false, true, true, true]));
         assert_eq!(eval(BinaryOp::Xor, &a, &b).unwrap(), t(&[false, true, true, false]));
         ints(BinaryOp::And, &[0b1100, -1], &[0b1010, 7], &[0b1000, 7]);
+        ints(BinaryOp::Shl, &[3, -1, 1, 1, 5], &[2, 4, 63, 64, -1], &[12, -16, i128::from(i64::MIN), 0, 0]);
+        ints(BinaryOp::Shr, &[12, -16, -1, 7, -7], &[2, 3, 64, 64, -1], &[3, -2, -1, 0, -1]);
         ints(BinaryOp::Or, &[0b1100, -8], &[0b1010, 7], &[0b1110, -1]);
         ints(BinaryOp::Xor, &[0b1100, -1], &[0b1010, 7], &[0b0110, -8]);
     }

@@ -241,10 +241,22 @@ operators! {
     Xor(Bits) {
         int: |a, b, _| Some(a ^ b),
     }
+    // By a negative number of bits, or by all there are, only copies of the bit that moves in are left.
+    Shl(Int) {
+        int: |a, b, dtype| Some(if within(b, dtype) { a << b } else { 0 }),
+    }
+    Shr(Int) {
+        int: |a, b, dtype| Some(if within(b, dtype) { a >> b } else { -i128::from(a < 0) }),
+    }
 }
 
 fn truth(v: bool) -> f64 {
     f64::from(u8::from(v))
+}
+
+/// Whether a number of bits is less than the type has.
+fn within(bits: i128, dtype: DType) -> bool {
+    usize::try_from(bits).is_ok_and(|bits| bits < 8 * dtype.size())
 }
 
 /// `base` to the `exponent` by squaring, wrapping; a negative exponent gives what truncation of the real power gives.

@@ -36,6 +36,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("BitwiseAnd", 18, |c| integers(c, |c| binary(c, BinaryOp::And))),
     Row::new("BitwiseOr", 18, |c| integers(c, |c| binary(c, BinaryOp::Or))),
     Row::new("BitwiseXor", 18, |c| integers(c, |c| binary(c, BinaryOp::Xor))),
+    Row::new("BitShift", 11, shift),
     Row::new("Equal", 7, |c| binary(c, BinaryOp::Equal)),
     Row::new("Greater", 7, |c| binary(c, BinaryOp::Greater)),
     Row::new("GreaterOrEqual", 12, |c| binary(c, BinaryOp::GreaterOrEqual)),
@@ -71,6 +72,15 @@ fn booleans(c: &mut Call<'_, '_>, build: impl Fn(&mut Call<'_, '_>) -> Built) ->
 fn integers(c: &mut Call<'_, '_>, build: impl Fn(&mut Call<'_, '_>) -> Built) -> Built {
     let dtype = c.dtype(c.input(0)?)?;
     if dtype.is_int() { build(c) } else { Err(format!("it takes an integer type, not {dtype}")) }
+}
+
+fn shift(c: &mut Call<'_, '_>) -> Built {
+    match c.attributes().text("direction")? {
+        Some("LEFT") => binary(c, BinaryOp::Shl),
+        Some("RIGHT") => binary(c, BinaryOp::Shr),
+        Some(other) => Err(format!("attribute `direction` is {other:?}, but must be LEFT or RIGHT")),
+        None => Err("attribute `direction` is missing: it must be LEFT or RIGHT".to_owned()),
+    }
 }
 
 fn fold(c: &mut Call<'_, '_>, op: BinaryOp) -> Built {
