@@ -7,6 +7,7 @@ mod attention;
 mod branch;
 mod compose;
 mod elementwise;
+mod fourier;
 mod index;
 mod interpolate;
 mod legacy;
@@ -14,6 +15,7 @@ mod linear;
 mod loss;
 mod normalize;
 mod pool;
+mod quantize;
 mod reduce;
 mod resize;
 mod sample;
@@ -50,6 +52,8 @@ const TABLES: &[&[Row]] = &[
     branch::ROWS,
     attention::ROWS,
     loss::ROWS,
+    fourier::ROWS,
+    quantize::ROWS,
     resize::ROWS,
     sample::ROWS,
     index::ROWS,
