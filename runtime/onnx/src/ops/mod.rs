@@ -7,7 +7,6 @@ mod attention;
 mod branch;
 mod compose;
 mod elementwise;
-mod fourier;
 mod index;
 mod interpolate;
 mod legacy;
@@ -15,7 +14,6 @@ mod linear;
 mod loss;
 mod normalize;
 mod pool;
-mod quantize;
 mod reduce;
 mod resize;
 mod sample;
@@ -52,8 +50,6 @@ const TABLES: &[&[Row]] = &[
     branch::ROWS,
     attention::ROWS,
     loss::ROWS,
-    fourier::ROWS,
-    quantize::ROWS,
     resize::ROWS,
     sample::ROWS,
     index::ROWS,

@@ -8,15 +8,13 @@ use bayplan_graph::{DType, Tensor};
 use super::{A, bools, f32s, i64s};
 
 mod attention;
-mod bits;
 mod blocks;
-mod fourier;
 mod gate;
 mod index;
 mod legacy;
+mod bits;
 mod loss;
 mod normalize;
-mod quantize;
 mod resize;
 mod sample;
 mod window;
@@ -90,8 +88,6 @@ pub(super) fn cases() -> Vec<Case> {
         bits::cases,
         loss::cases,
         normalize::cases,
-        fourier::cases,
-        quantize::cases,
         resize::cases,
         sample::cases,
         blocks::cases,
