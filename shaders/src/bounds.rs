@@ -19,6 +19,8 @@
 //! | softmax | y·(1 + d + Σ yₖ·dₖ), with dₖ = max x − xₖ and d that of y |
 //! | its logarithm | 1 + Σ pₖ·dₖ + \|max x\| + \|ln Σ exp(−dₖ)\| + \|x\|, with p the softmax |
 //! | normalize | \|y\|, and with the mean subtracted also (Σ \|x\| / len) / √(variance + epsilon) |
+//! | running sum, scatter that adds | Σ \|x\| over what is joined |
+//! | running product, scatter that multiplies | [`product_magnitude`] of what is joined |
 //! | range (floats) | \|start\| + \|i·delta\| |
 //! | all others | none: they are exact |
 //!
@@ -28,14 +30,14 @@
 //! Devices may take subnormal numbers for 0. Bounds allow for results and intermediate values that vanish so; an *operand* that
 //! is subnormal counts as off by itself ([`Approx::stored`]).
 
-use bayplan_graph::op::{PoolKind, ReduceOp};
+use bayplan_graph::op::{BinaryOp, PoolKind, ReduceOp};
 
 use crate::kernels::rows::Team;
 use crate::{Class, Repr, Spec, Target};
 
 mod step;
 
-pub use step::{rounded_error, step_error};
+pub use step::step_error;
 
 /// The unit roundoff of `f32`.
 pub const UNIT: f64 = 1.0 / (1 << 24) as f64;
@@ -167,6 +169,11 @@ pub fn error_bound(spec: &Spec, target: &Target) -> ErrorBound {
             let mean = if s.center { gamma(n, r) + ulps(DIVISION) + r } else { 0.0 };
             ErrorBound { square: s.center, ..sum(4, scale.max(mean)) }
         }
+        Spec::Cumulate(s) if Repr::of(s.dtype) == Some(Repr::F32) => sum(s.len, 0.0),
+        Spec::Scatter(s) if Repr::of(s.dtype) == Some(Repr::F32) => match s.join {
+            Some(BinaryOp::Add | BinaryOp::Mul) => sum(s.count, 0.0),
+            _ => ErrorBound::EXACT,
+        },
         Spec::Range(s) if Repr::of(s.dtype) == Some(Repr::F32) => sum(3, 0.0),
         _ => ErrorBound::EXACT,
     }

@@ -1,8 +1,9 @@
 //! Specs in one number as specs in another: sizes that depend on symbols become the sizes of one shape.
 
 use crate::spec::{
-    Chain, ConvSpec, CopySpec, ElementwiseSpec, GatherNdSpec, GatherSpec, Layout, MatMulSpec, NormalizeSpec,
-    Number, Operand, PoolSpec, RangeSpec, ReduceSpec, SoftmaxSpec, Spec,
+    Chain, ConvSpec, CopySpec, CumulateSpec, ElementwiseSpec, GatherNdSpec, GatherSpec, Layout, MatMulSpec,
+    NormalizeSpec, Number, Operand, PoolSpec, RangeSpec, RankSpec, ReduceSpec, ScatterSpec, SoftmaxSpec,
+    Spec,
 };
 
 /// How a number, with and without a sign, becomes another one.
@@ -31,6 +32,9 @@ impl<N: Number> Spec<N> {
             Self::Copy(s) => Spec::Copy(s.map(by)),
             Self::Gather(s) => Spec::Gather(s.map(by)),
             Self::GatherNd(s) => Spec::GatherNd(s.map(by)),
+            Self::Scatter(s) => Spec::Scatter(s.map(by)),
+            Self::Cumulate(s) => Spec::Cumulate(s.map(by)),
+            Self::Rank(s) => Spec::Rank(s.map(by)),
             Self::Range(s) => Spec::Range(RangeSpec { dtype: s.dtype, count: by.size(&s.count) }),
         }
     }
@@ -111,7 +115,6 @@ impl<N: Number> PoolSpec<N> {
     fn map<C: Convert<N>>(&self, by: &C) -> PoolSpec<C::To> {
         PoolSpec {
             kind: self.kind,
-            dtype: self.dtype,
             planes: by.size(&self.planes),
             input: pair(&self.input, by),
             output: pair(&self.output, by),
@@ -140,7 +143,6 @@ impl<N: Number> ReduceSpec<N> {
 impl<N: Number> SoftmaxSpec<N> {
     fn map<C: Convert<N>>(&self, by: &C) -> SoftmaxSpec<C::To> {
         SoftmaxSpec {
-            dtype: self.dtype,
             outer: by.size(&self.outer),
             len: by.size(&self.len),
             inner: by.size(&self.inner),
@@ -201,6 +203,48 @@ impl<N: Number> GatherNdSpec<N> {
             count: by.size(&self.count),
             dims: list(&self.dims, by),
             inner: by.size(&self.inner),
+            each: self.each,
+        }
+    }
+}
+
+impl<N: Number> ScatterSpec<N> {
+    fn map<C: Convert<N>>(&self, by: &C) -> ScatterSpec<C::To> {
+        ScatterSpec {
+            dtype: self.dtype,
+            index: self.index,
+            join: self.join,
+            batch: by.size(&self.batch),
+            count: by.size(&self.count),
+            dims: list(&self.dims, by),
+            inner: by.size(&self.inner),
+            each: self.each,
+        }
+    }
+}
+
+impl<N: Number> CumulateSpec<N> {
+    fn map<C: Convert<N>>(&self, by: &C) -> CumulateSpec<C::To> {
+        CumulateSpec {
+            op: self.op,
+            dtype: self.dtype,
+            outer: by.size(&self.outer),
+            len: by.size(&self.len),
+            inner: by.size(&self.inner),
+            exclusive: self.exclusive,
+            reverse: self.reverse,
+        }
+    }
+}
+
+impl<N: Number> RankSpec<N> {
+    fn map<C: Convert<N>>(&self, by: &C) -> RankSpec<C::To> {
+        RankSpec {
+            dtype: self.dtype,
+            outer: by.size(&self.outer),
+            len: by.size(&self.len),
+            inner: by.size(&self.inner),
+            largest: self.largest,
         }
     }
 }
@@ -264,16 +308,8 @@ mod tests {
         let CopySpec { x_strides, x_base, .. } = copy.map(&Double);
         assert_eq!((x_strides, x_base), (vec![3, -1], 10));
         assert!(text(&Spec::Range(RangeSpec { dtype: DType::I64, count: 21 })).contains("count: 42"));
-        let soft =
-            SoftmaxSpec { dtype: DType::F32, outer: 10, len: 20, inner: 30, log: true, in_place: false };
-        let made = Spec::Softmax(SoftmaxSpec {
-            dtype: DType::F32,
-            outer: 20,
-            len: 40,
-            inner: 60,
-            log: true,
-            in_place: false,
-        });
+        let soft = SoftmaxSpec { outer: 10, len: 20, inner: 30, log: true, in_place: false };
+        let made = Spec::Softmax(SoftmaxSpec { outer: 20, len: 40, inner: 60, log: true, in_place: false });
         assert_eq!(Spec::Softmax(soft).map(&Double), made);
     }
 }

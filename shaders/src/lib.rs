@@ -38,15 +38,16 @@ mod variant;
 
 pub use bounds::{
     Approx, ErrorBound, LEAST_NORMAL, UNIT, error_bound, log_softmax_magnitudes, normalize_magnitudes,
-    product_magnitude, rounded_error, softmax_magnitudes, step_error,
+    product_magnitude, softmax_magnitudes, step_error,
 };
 pub use convert::Convert;
 pub use kernel::{Access, Binding, Kernel, Launch, Refusal, Slot};
 pub use packing::Packing;
 pub use scratch::Scratch;
 pub use spec::{
-    Arg, Chain, ConvSpec, CopySpec, ElementwiseSpec, GatherNdSpec, GatherSpec, Layout, MatMulSpec,
-    NormalizeSpec, Number, Operand, Others, PoolSpec, RangeSpec, ReduceSpec, SoftmaxSpec, Spec, Step, StepOp,
+    Arg, Chain, ConvSpec, CopySpec, CumulateSpec, ElementwiseSpec, GatherNdSpec, GatherSpec, Layout,
+    MatMulSpec, NormalizeSpec, Number, Operand, Others, PoolSpec, RangeSpec, RankSpec, ReduceSpec,
+    ScatterSpec, SoftmaxSpec, Spec, Step, StepOp,
 };
 pub use spirv::{CompileError, Mode, compile_wgsl, compile_wgsl_as};
 pub use table::{KERNELS, Row, family, launch, scratch};

@@ -42,6 +42,12 @@ pub enum Spec<N: Number = u64> {
     Gather(GatherSpec<N>),
     /// Operands: x, indices.
     GatherNd(GatherNdSpec<N>),
+    /// Operands: updates, indices; with a joining also what was there before.
+    Scatter(ScatterSpec<N>),
+    /// Operand: x.
+    Cumulate(CumulateSpec<N>),
+    /// Operand: x.
+    Rank(RankSpec<N>),
     /// Operands: start, delta (one element each).
     Range(RangeSpec<N>),
 }
@@ -204,13 +210,11 @@ pub struct ConvSpec<N: Number = u64> {
     pub epilogue: Chain<N>,
 }
 
-/// 2-d pooling of `planes` planes (batch × channels), of a type that is represented as `f32`.
+/// 2-d pooling of `planes` planes (batch × channels), f32.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PoolSpec<N: Number = u64> {
     /// Maximum or mean.
     pub kind: PoolKind,
-    /// Element type.
-    pub dtype: DType,
     /// Planes.
     pub planes: N,
     /// Input height and width.
@@ -246,11 +250,9 @@ pub struct ReduceSpec<N: Number = u64> {
     pub epilogue: Chain<N>,
 }
 
-/// Softmax over `len` of x[outer, len, inner], of a type that is represented as `f32`.
+/// Softmax over `len` of x[outer, len, inner], f32.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SoftmaxSpec<N: Number = u64> {
-    /// Element type.
-    pub dtype: DType,
     /// Rows.
     pub outer: N,
     /// Elements normalised together.
@@ -332,7 +334,8 @@ pub enum Others {
     Keep,
 }
 
-/// `out[b, j, inner] = x[b, indices[b, j, ..], inner]` (ONNX GatherND).
+/// `out[b, j, inner] = x[b, indices[b, j, ..], inner]` (ONNX GatherND), or, with an index for `each` element (ONNX
+/// GatherElements), `x[b, indices[b, j, inner, ..], inner]`. A tuple with an index outside reads as 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GatherNdSpec<N: Number = u64> {
     /// Element type of x.
@@ -347,6 +350,68 @@ pub struct GatherNdSpec<N: Number = u64> {
     pub dims: Vec<N>,
     /// Product of the dimensions after those.
     pub inner: N,
+    /// Whether each element has a tuple of its own, rather than each row of `inner`.
+    pub each: bool,
+}
+
+/// `out[b, indices[b, j, ..], inner] = updates[b, j, inner]` (ONNX ScatterND), or, with an index for `each` element (ONNX
+/// ScatterElements), `out[b, indices[b, j, inner, ..], inner]`. A tuple with an index outside puts nothing.
+///
+/// Without a joining what no tuple names stays what it was: the result's binding is [`crate::Access::ReadWrite`]. With one,
+/// all of the result is written: what was there before, joined by the updates in their order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScatterSpec<N: Number = u64> {
+    /// Element type of updates and result.
+    pub dtype: DType,
+    /// Element type of the indices.
+    pub index: DType,
+    /// What joins an update to what is there, if it does not take its place.
+    pub join: Option<BinaryOp>,
+    /// Product of the batch dimensions.
+    pub batch: N,
+    /// Index tuples per batch.
+    pub count: N,
+    /// The dimensions of the result that a tuple indexes (at most 8).
+    pub dims: Vec<N>,
+    /// Product of the dimensions after those.
+    pub inner: N,
+    /// Whether each element has a tuple of its own, rather than each row of `inner`.
+    pub each: bool,
+}
+
+/// `out[outer, j, inner]` joins all `x[outer, i, inner]` with `i` up to `j`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CumulateSpec<N: Number = u64> {
+    /// What joins them: `Add` or `Mul`.
+    pub op: BinaryOp,
+    /// Element type.
+    pub dtype: DType,
+    /// Rows.
+    pub outer: N,
+    /// Elements of a line.
+    pub len: N,
+    /// Columns.
+    pub inner: N,
+    /// Whether `i` ends before `j`.
+    pub exclusive: bool,
+    /// Whether `i` runs from the last element down.
+    pub reverse: bool,
+}
+
+/// `out[outer, j, inner]`, an i32, is the place of `x[outer, j, inner]` in the order of its line, counted from 0. Of equal
+/// ones the first comes first; a NaN is larger than any number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RankSpec<N: Number = u64> {
+    /// Element type of x.
+    pub dtype: DType,
+    /// Rows.
+    pub outer: N,
+    /// Elements of a line.
+    pub len: N,
+    /// Columns.
+    pub inner: N,
+    /// Whether the largest comes first.
+    pub largest: bool,
 }
 
 /// `out[i] = start + i·delta`.

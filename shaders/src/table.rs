@@ -1,8 +1,8 @@
 //! The kernel table: which kernel does what on which device.
 
 use crate::kernels::{
-    conv, conv_block, conv_depthwise, copy, elementwise, gather, matmul, matmul_gpu, normalize, pool, range,
-    reduce, softmax,
+    conv, conv_block, conv_depthwise, copy, cumulate, elementwise, gather, matmul, matmul_gpu, normalize,
+    pool, range, rank, reduce, scatter, softmax,
 };
 use crate::scratch::{self, Scratch};
 use crate::source::Written;
@@ -36,6 +36,9 @@ pub const fn family<N: Number>(spec: &Spec<N>) -> &'static str {
         Spec::Copy(_) => "copy",
         Spec::Gather(_) => "gather",
         Spec::GatherNd(_) => "gather_nd",
+        Spec::Scatter(_) => "scatter",
+        Spec::Cumulate(_) => "cumulate",
+        Spec::Rank(_) => "rank",
         Spec::Range(_) => "range",
     }
 }
@@ -163,6 +166,27 @@ pub const KERNELS: &[Row] = &[
         accepts: always,
         scratch: scratch::none,
         build: build!(GatherNd, gather::build_nd),
+    },
+    Row {
+        name: "scatter",
+        family: "scatter",
+        accepts: always,
+        scratch: scratch::none,
+        build: build!(Scatter, scatter::build),
+    },
+    Row {
+        name: "cumulate",
+        family: "cumulate",
+        accepts: always,
+        scratch: scratch::none,
+        build: build!(Cumulate, cumulate::build),
+    },
+    Row {
+        name: "rank",
+        family: "rank",
+        accepts: always,
+        scratch: scratch::none,
+        build: build!(Rank, rank::build),
     },
     Row {
         name: "range",

@@ -147,6 +147,7 @@ fn far_tuples_read_as_zero() {
         count,
         dims,
         inner: 1,
+        each: false,
     });
     let tuples = words64(&[1, 1, 1 << 32, 0, -4, -2, 0, (1 << 32) + 1, i64::MIN, i64::MAX]);
     for target in targets() {
@@ -178,8 +179,15 @@ fn gathers_by_tuples() {
                 want.extend((0..inner).map(|w| x[((b * block + at) * inner + w) as usize]));
             }
         }
-        let spec =
-            Spec::GatherNd(GatherNdSpec { dtype: DType::I32, index: DType::I64, batch, count, dims, inner });
+        let spec = Spec::GatherNd(GatherNdSpec {
+            dtype: DType::I32,
+            index: DType::I64,
+            batch,
+            count,
+            dims,
+            inner,
+            each: false,
+        });
         for target in targets() {
             let got = run(&spec, &target, &[x.clone(), words64(&indices)], want.len() as u64, None);
             assert_eq!(got, want, "{} {spec:?}", target.name);

@@ -5,9 +5,9 @@ use std::cell::RefCell;
 use bayplan_graph::DType;
 use bayplan_graph::op::{BinaryOp, PoolKind, ReduceOp, UnaryOp};
 use bayplan_shaders::{
-    Arg, Chain, Class, ConvSpec, Convert, CopySpec, ElementwiseSpec, GatherNdSpec, GatherSpec, Launch,
-    Layout, MatMulSpec, NormalizeSpec, Operand, Others, PoolSpec, RangeSpec, ReduceSpec, SoftmaxSpec, Spec,
-    Step, StepOp, Subgroup, Taped, Target, Variant, launch,
+    Arg, Chain, Class, ConvSpec, Convert, CopySpec, CumulateSpec, ElementwiseSpec, GatherNdSpec, GatherSpec,
+    Launch, Layout, MatMulSpec, NormalizeSpec, Operand, Others, PoolSpec, RangeSpec, RankSpec, ReduceSpec,
+    ScatterSpec, SoftmaxSpec, Spec, Step, StepOp, Subgroup, Taped, Target, Variant, launch,
 };
 
 /// Numbers of a spec in the order in which they are converted, as constants of a tape or given to it by their place.
@@ -91,7 +91,25 @@ fn movement([a, b, c]: [u64; 3]) -> Vec<Spec> {
         others,
     };
     let dims = vec![a, b];
-    let nd = GatherNdSpec { dtype: DType::F32, index: DType::I32, batch: b, count: c, dims, inner: a };
+    let nd = GatherNdSpec {
+        dtype: DType::F32,
+        index: DType::I32,
+        batch: b,
+        count: c,
+        dims,
+        inner: a,
+        each: false,
+    };
+    let scatter = |join| ScatterSpec {
+        dtype: DType::F32,
+        index: DType::I64,
+        join,
+        batch: b,
+        count: c,
+        dims: vec![a, b],
+        inner: a,
+        each: false,
+    };
     vec![
         elementwise(DType::F32, &[b * c, c, 1], None, Some(0)),
         elementwise(DType::F32, &[0, c, 1], None, None),
@@ -101,7 +119,20 @@ fn movement([a, b, c]: [u64; 3]) -> Vec<Spec> {
         copy((b * c).saturating_sub(1), [sb * sc, -sc, -1], [b * c, c, 1]),
         Spec::Gather(gather(DType::F32, Others::Zero)),
         Spec::Gather(gather(DType::I64, Others::Keep)),
+        Spec::GatherNd(GatherNdSpec { each: true, dims: vec![b], ..nd.clone() }),
         Spec::GatherNd(nd),
+        Spec::Scatter(scatter(None)),
+        Spec::Scatter(scatter(Some(BinaryOp::Add))),
+        Spec::Cumulate(CumulateSpec {
+            op: BinaryOp::Add,
+            dtype: DType::I64,
+            outer: a,
+            len: b,
+            inner: c,
+            exclusive: false,
+            reverse: true,
+        }),
+        Spec::Rank(RankSpec { dtype: DType::F32, outer: a, len: b, inner: c, largest: true }),
         Spec::Range(RangeSpec { dtype: DType::I64, count: a * b }),
     ]
 }
@@ -144,7 +175,6 @@ fn arithmetic([a, b, c]: [u64; 3]) -> Vec<Spec> {
     let pool = |kind| {
         Spec::Pool(PoolSpec {
             kind,
-            dtype: DType::F32,
             planes: a,
             input: [2 * b, 2 * c],
             output: [b, c],
@@ -155,8 +185,7 @@ fn arithmetic([a, b, c]: [u64; 3]) -> Vec<Spec> {
             pads_end: [0, 0],
         })
     };
-    let softmax =
-        |inner, in_place| SoftmaxSpec { dtype: DType::F32, outer: a, len: b, inner, log: false, in_place };
+    let softmax = |inner, in_place| SoftmaxSpec { outer: a, len: b, inner, log: false, in_place };
     let normalize = NormalizeSpec {
         rows: a,
         len: b,

@@ -95,6 +95,10 @@ fn factors<N: Number + Copy>(spec: &Spec<N>) -> Vec<N> {
         Spec::Copy(s) => s.shape.clone(),
         Spec::Gather(s) => vec![s.outer, s.count, s.inner],
         Spec::GatherNd(s) => vec![s.batch, s.count, s.inner],
+        Spec::Scatter(s) if s.join.is_none() => vec![s.batch, s.count, s.inner],
+        Spec::Scatter(s) => [&[s.batch, s.inner][..], &s.dims].concat(),
+        Spec::Cumulate(s) => vec![s.outer, s.len, s.inner],
+        Spec::Rank(s) => vec![s.outer, s.len, s.inner],
         Spec::Range(s) => vec![s.count],
     }
 }

@@ -21,6 +21,16 @@ fn window() -> impl Strategy<Value = Window> {
     )
 }
 
+fn join() -> impl Strategy<Value = Option<BinaryOp>> {
+    proptest::sample::select(vec![
+        None,
+        Some(BinaryOp::Add),
+        Some(BinaryOp::Mul),
+        Some(BinaryOp::Max),
+        Some(BinaryOp::Sub),
+    ])
+}
+
 fn op() -> impl Strategy<Value = Op> {
     let axis = -4_i64..5;
     prop_oneof![
@@ -57,6 +67,16 @@ fn op() -> impl Strategy<Value = Op> {
         .prop_map(Op::Pad),
         axis.clone().prop_map(|axis| Op::Gather { axis }),
         (0_usize..3).prop_map(|batch_dims| Op::GatherNd { batch_dims }),
+        axis.clone().prop_map(|axis| Op::GatherElements { axis }),
+        (axis.clone(), join()).prop_map(|(axis, join)| Op::ScatterElements { axis, join }),
+        join().prop_map(|join| Op::ScatterNd { join }),
+        (axis.clone(), any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
+            |(axis, add, exclusive, reverse)| {
+                let op = if add { BinaryOp::Add } else { BinaryOp::Mul };
+                Op::Cumulate { op, axis, exclusive, reverse }
+            }
+        ),
+        (axis.clone(), any::<bool>()).prop_map(|(axis, largest)| Op::Rank { axis, largest }),
         (axis.clone(), proptest::option::of(axis)).prop_map(|(start, end)| Op::Shape { start, end }),
         Just(Op::Range),
         Just(Op::Fill),

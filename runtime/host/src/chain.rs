@@ -41,8 +41,7 @@ impl<'a> Applied<'a> {
 
     /// Whether it gives the caller's elements back as they are.
     pub(crate) fn is_identity(&self) -> bool {
-        let given = self.operands.first().is_some_and(Option::is_none);
-        self.chain.steps.is_empty() && given && self.chain.result == DType::F32
+        self.chain.steps.is_empty() && self.operands.first().is_some_and(Option::is_none)
     }
 
     /// The results at the elements `start..start + len`; `given` are the elements of operand 0 there, if the caller gives
@@ -53,8 +52,7 @@ impl<'a> Applied<'a> {
         let mut operands = Vec::with_capacity(self.operands.len());
         for (operand, source) in chain.operands.iter().zip(&self.operands) {
             let column = match source {
-                // What a kernel gives is wider than a narrow type.
-                None => given.take().ok_or("an operand is not given")?.narrowed(operand.dtype),
+                None => given.take().ok_or("an operand is not given")?,
                 Some((words, merged)) => {
                     let repr = repr(operand.dtype)?;
                     let step = merged.strides[0].last().copied().unwrap_or(1);

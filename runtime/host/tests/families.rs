@@ -259,6 +259,54 @@ fn movement() {
     });
 }
 
+#[test]
+fn updates_and_elements() {
+    rounds("updates", |random, builder| {
+        let shape = shape(random, 3);
+        let dtype = random.pick(&[DType::I64, DType::U8, DType::I32]);
+        let x = builder.input(random.ints(dtype, &shape, 0, 9));
+        let axis = random.below(3);
+        let size = shape[axis] as i128;
+        // Fewer lines than the operand has, now and then.
+        let of: Vec<usize> = shape.iter().map(|&size| size - random.below(2).min(size - 1)).collect();
+        let indices = builder.input(random.ints(DType::I64, &of, -size, size));
+        let updates = builder.input(random.ints(dtype, &of, 0, 9));
+        let axis = axis as i64;
+        let taken = builder.op(Op::GatherElements { axis }, &[x, indices]);
+        let join = Some(random.pick(&[BinaryOp::Add, BinaryOp::Mul, BinaryOp::Max, BinaryOp::Min]));
+        let joined = builder.op(Op::ScatterElements { axis, join }, &[x, indices, updates]);
+        let rows = builder.input(random.ints(DType::I32, &[4, 1], 0, shape[0] as i128));
+        let news = builder.input(random.ints(dtype, &[4, shape[1], shape[2]], 0, 9));
+        let summed = builder.op(Op::ScatterNd { join }, &[x, rows, news]);
+        // Without a joining no two go to one place.
+        let tuple = builder.input(random.ints(DType::I64, &[1, 1], -1, 0));
+        let one = builder.input(random.ints(dtype, &[1, shape[1], shape[2]], 0, 9));
+        let put = builder.op(Op::ScatterNd { join: None }, &[x, tuple, one]);
+        [taken, joined, summed, put].into_iter().for_each(|id| builder.output(id));
+    });
+}
+
+#[test]
+fn along_lines() {
+    rounds("lines", |random, builder| {
+        let shape = shape(random, 3);
+        let dtype = random.pick(&[DType::I64, DType::I8, DType::U32, DType::F32]);
+        let x = match dtype {
+            DType::F32 => random.floats(&shape),
+            _ => random.ints(dtype, &shape, 0, 9),
+        };
+        let x = builder.input(x);
+        let axis = random.below(3) as i64 - 3;
+        let op = random.pick(&[BinaryOp::Add, BinaryOp::Mul]);
+        let (exclusive, reverse) = (random.below(2) == 1, random.below(2) == 1);
+        let running = builder.op(Op::Cumulate { op, axis, exclusive, reverse }, &[x]);
+        let places = builder.op(Op::Rank { axis, largest: reverse }, &[x]);
+        // The places are a permutation: what is put there is in order.
+        let sorted = builder.op(Op::ScatterElements { axis, join: None }, &[x, places, x]);
+        [running, places, sorted].into_iter().for_each(|id| builder.output(id));
+    });
+}
+
 /// Tables larger than the windows of the small device that every graph is compiled for too.
 #[test]
 fn large_tables() {

@@ -17,6 +17,11 @@ pub(crate) fn emulated(target: &Target, repr: Repr) -> bool {
     repr.words() == 2 && !target.features.int64
 }
 
+/// The type of a value in names of kernels.
+pub(crate) fn named(src: &Source<'_>, repr: Repr) -> &'static str {
+    if emulated(src.target(), repr) { "pair" } else { src.element(repr) }
+}
+
 /// The text of a value.
 pub(crate) fn literal(value: u64) -> String {
     format!("{KIND}({}u, {}u)", value as u32, value >> 32)

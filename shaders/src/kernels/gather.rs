@@ -14,7 +14,7 @@ use crate::tape::specs::{GatherNdSpec, GatherSpec};
 use crate::{Access, Others, Refusal, Repr, Slot, Target};
 
 /// Most dimensions that a tuple indexes.
-const MAX_TUPLE: usize = 8;
+pub(super) const MAX_TUPLE: usize = 8;
 /// Longest axis: indices are compared as `i32`.
 const MAX_AXIS: i32 = i32::MAX;
 
@@ -64,52 +64,92 @@ pub(crate) fn build(spec: &GatherSpec, target: &Target) -> Result<Written, Refus
     )
 }
 
-/// `out[b, j, inner] = x[b, indices[b, j, ..], inner]`.
+/// `out[b, j, inner] = x[b, indices[b, j, ..], inner]`, by a tuple for each row or each element.
 pub(crate) fn build_nd(spec: &GatherNdSpec, target: &Target) -> Result<Written, Refusal> {
     let mut src = Source::new("gather_nd", target);
     let words = src.repr(spec.dtype)?.words();
-    let tuple = spec.dims.len();
-    if tuple > MAX_TUPLE {
-        return Err(src.refuse(format!("index tuples of {tuple}; at most {MAX_TUPLE} are served")));
-    }
     let rows = elements(&[spec.batch, spec.count]);
-    let Row { per, row, kind } = row(spec.inner.saturating_mul(words));
+    let Row { per, row, kind } = rows_of(spec.inner.saturating_mul(words), spec.each);
     let block = elements(&spec.dims);
     let x =
         src.bind(Slot::Operand(0), Access::Read, kind, elements(&[spec.batch, block, spec.inner]) * words)?;
-    let read = index_reader(&mut src, spec.index, rows * tuple)?;
+    let tuples = Tuples { dims: &spec.dims, index: spec.index, count: tuples(rows, spec.inner, spec.each) };
+    let read = tuples.bind(&mut src)?;
     let out = src.bind(Slot::Output, Access::Write, kind, elements(&[rows, spec.inner]) * words)?;
     let count = src.size("count", spec.count)?;
     let block = src.size("block", block)?;
     let shape = Workgroup::flat(target, 256);
     let total = rows.saturating_mul(row);
     let mut body = begin(&mut src, shape, total, row)?;
-    let _ = writeln!(body, "var at = 0u;\nvar inside = true;");
-    for (d, &size) in spec.dims.iter().enumerate() {
-        let axis = axis(&mut src, d, size)?;
-        let _ = writeln!(
-            body,
-            "let k{d} = index_at(line * {tuple}u + {d}u, {axis});\n\
-             inside = inside && k{d} >= 0;\nat = at * {axis} + u32(max(k{d}, 0));"
-        );
-    }
+    body.push_str(&tuples.find(&mut src, &tuple_of(spec.each, words))?);
     let _ = write!(
         body,
         "var v = {kind}();\n\
          if (inside) {{ v = {x}.d[((line / {count}) * {block} + at) * p.row + c]; }}\n\
          {out}.d[i] = v;\n"
     );
-    let name = format!("gather_nd.{tuple}.x{per}.{read}");
+    let each = if spec.each { ".each" } else { "" };
+    let name = format!("gather_nd.{}.x{per}.{read}{each}", spec.dims.len());
     src.finish(name, &body, shape, total.div_ceil(Taped::from(shape.invocations)), 0)
 }
 
+/// Tuples of a row or an element each: how many there are of those.
+pub(super) fn tuples(rows: Taped, inner: Taped, each: bool) -> Taped {
+    if each { elements(&[rows, inner]) } else { rows }
+}
+
+/// The number of the tuple that is for word `i`, in row `line`, of elements of so many words.
+pub(super) fn tuple_of(each: bool, words: u64) -> String {
+    if each { format!("(i / {words}u)") } else { "line".into() }
+}
+
+/// Index tuples, the operand 1.
+pub(super) struct Tuples<'a> {
+    /// What the indices of a tuple index.
+    pub(super) dims: &'a [Taped],
+    /// Element type of the indices.
+    pub(super) index: DType,
+    /// Number of tuples.
+    pub(super) count: Taped,
+}
+
+impl Tuples<'_> {
+    /// Binds them. Answers the name of the type in which they are read.
+    pub(super) fn bind(&self, src: &mut Source<'_>) -> Result<&'static str, Refusal> {
+        let tuple = self.dims.len();
+        if tuple > MAX_TUPLE {
+            return Err(src.refuse(format!("index tuples of {tuple}; at most {MAX_TUPLE} are served")));
+        }
+        index_reader(src, self.index, self.count * tuple)
+    }
+
+    /// Statements for the place `at` that tuple `from` says, and whether it is `inside`.
+    pub(super) fn find(&self, src: &mut Source<'_>, from: &str) -> Result<String, Refusal> {
+        let (mut text, tuple) = (String::from("var at = 0u;\nvar inside = true;\n"), self.dims.len());
+        for (d, &size) in self.dims.iter().enumerate() {
+            let axis = axis(src, d, size)?;
+            let _ = writeln!(
+                text,
+                "let k{d} = index_at({from} * {tuple}u + {d}u, {axis});\n\
+                 inside = inside && k{d} >= 0;\nat = at * {axis} + u32(max(k{d}, 0));"
+            );
+        }
+        Ok(text)
+    }
+}
+
 /// How a row of words is moved.
-struct Row {
+pub(super) struct Row {
     /// Words per invocation.
-    per: u64,
+    pub(super) per: u64,
     /// Invocations per row.
-    row: Taped,
-    kind: &'static str,
+    pub(super) row: Taped,
+    pub(super) kind: &'static str,
+}
+
+/// Rows that move together, or word by word where each element goes its own way.
+pub(super) fn rows_of(words: Taped, each: bool) -> Row {
+    if each { Row { per: 1, row: words, kind: "u32" } } else { row(words) }
 }
 
 fn row(words: Taped) -> Row {
@@ -121,7 +161,12 @@ fn row(words: Taped) -> Row {
 }
 
 /// `i`, the row `line` and the place `c` in it.
-fn begin(src: &mut Source<'_>, shape: Workgroup, total: Taped, row: Taped) -> Result<String, Refusal> {
+pub(super) fn begin(
+    src: &mut Source<'_>,
+    shape: Workgroup,
+    total: Taped,
+    row: Taped,
+) -> Result<String, Refusal> {
     let n = src.size("n", total)?;
     let row = src.size("row", row)?;
     Ok(format!(

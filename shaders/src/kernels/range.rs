@@ -4,7 +4,7 @@ use core::fmt::Write as _;
 
 use bayplan_graph::op::BinaryOp;
 
-use crate::chain::{Width, ops, wide};
+use crate::chain::wide;
 use crate::source::Written;
 use crate::source::{Source, Workgroup};
 use crate::tape::Taped;
@@ -30,8 +30,7 @@ pub(crate) fn build(spec: &RangeSpec, target: &Target) -> Result<Written, Refusa
             (wide::function(&mut src, BinaryOp::Add, true)?, wide::function(&mut src, BinaryOp::Mul, true)?);
         format!("{add}({start}, {mul}({step}, {delta}))")
     } else {
-        let value = format!("{start} + {kind}(i) * {delta}");
-        ops::narrow(&mut src, Width::One, spec.dtype, value)
+        format!("{start} + {kind}(i) * {delta}")
     };
     let mut body = String::new();
     let _ = write!(
@@ -41,6 +40,6 @@ pub(crate) fn build(spec: &RangeSpec, target: &Target) -> Result<Written, Refusa
         shape.invocations
     );
     let groups = spec.count.div_ceil(Taped::from(shape.invocations));
-    let named = if wide::emulated(target, repr) { "pair" } else { kind };
+    let named = wide::named(&src, repr);
     src.finish(format!("range.{named}"), &body, shape, groups, spec.count.saturating_mul(2))
 }

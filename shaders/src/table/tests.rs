@@ -7,9 +7,9 @@ use bayplan_graph::op::{BinaryOp, PoolKind, ReduceOp, UnaryOp};
 
 use super::{KERNELS, family, launch};
 use crate::{
-    Arg, Chain, Class, ConvSpec, CopySpec, ElementwiseSpec, Features, GatherNdSpec, GatherSpec, MatMulSpec,
-    Mode, NormalizeSpec, Operand, Others, PoolSpec, RangeSpec, ReduceSpec, SoftmaxSpec, Spec, Step, StepOp,
-    Subgroup, Target, compile_wgsl_as,
+    Arg, Chain, Class, ConvSpec, CopySpec, CumulateSpec, ElementwiseSpec, Features, GatherNdSpec, GatherSpec,
+    MatMulSpec, Mode, NormalizeSpec, Operand, Others, PoolSpec, RangeSpec, RankSpec, ReduceSpec, ScatterSpec,
+    SoftmaxSpec, Spec, Step, StepOp, Subgroup, Target, compile_wgsl_as,
 };
 
 fn lavapipe() -> Target {
@@ -125,22 +125,8 @@ fn plain() -> Vec<Spec> {
         matmul(40, 40, 40),
         matmul(3, 7, 5),
         matmul(1, 64, 64),
-        Spec::Softmax(SoftmaxSpec {
-            dtype: DType::F32,
-            outer: 4,
-            len: 100,
-            inner: 1,
-            log: false,
-            in_place: true,
-        }),
-        Spec::Softmax(SoftmaxSpec {
-            dtype: DType::F32,
-            outer: 4,
-            len: 10,
-            inner: 7,
-            log: true,
-            in_place: false,
-        }),
+        Spec::Softmax(SoftmaxSpec { outer: 4, len: 100, inner: 1, log: false, in_place: true }),
+        Spec::Softmax(SoftmaxSpec { outer: 4, len: 10, inner: 7, log: true, in_place: false }),
         Spec::Normalize(NormalizeSpec {
             rows: 4,
             len: 10,
@@ -184,7 +170,12 @@ fn plain() -> Vec<Spec> {
             count: 5,
             dims: vec![3, 4],
             inner: 4,
+            each: false,
         }),
+        scatter(DType::F32, None),
+        scatter(DType::F32, Some(BinaryOp::Max)),
+        Spec::Cumulate(cumulate(DType::F32)),
+        Spec::Rank(RankSpec { dtype: DType::F32, outer: 2, len: 9, inner: 3, largest: true }),
         Spec::Range(RangeSpec { dtype: DType::I32, count: 9 }),
     ];
     for (kernel, stride, groups) in [(1, 1, 1), (1, 2, 1), (3, 1, 1), (3, 2, 1), (5, 1, 2), (3, 1, 16)] {
@@ -194,7 +185,6 @@ fn plain() -> Vec<Spec> {
     {
         specs.push(Spec::Pool(PoolSpec {
             kind,
-            dtype: DType::F32,
             planes: 4,
             input: [8, 8],
             output: [4, 4],
@@ -211,6 +201,25 @@ fn plain() -> Vec<Spec> {
     specs
 }
 
+fn scatter(dtype: DType, join: Option<BinaryOp>) -> Spec {
+    let (dims, index) = (vec![3, 4], DType::I64);
+    Spec::Scatter(ScatterSpec {
+        dtype,
+        index,
+        join,
+        batch: 1,
+        count: 5,
+        dims,
+        inner: 4,
+        each: join.is_some(),
+    })
+}
+
+fn cumulate(dtype: DType) -> CumulateSpec {
+    let (exclusive, reverse) = (true, true);
+    CumulateSpec { op: BinaryOp::Mul, dtype, outer: 2, len: 9, inner: 3, exclusive, reverse }
+}
+
 /// Specs that compute with 64-bit integers.
 fn wide() -> Vec<Spec> {
     vec![
@@ -222,6 +231,9 @@ fn wide() -> Vec<Spec> {
         reduce(ReduceOp::Min, DType::I64, 1),
         reduce(ReduceOp::Min, DType::U64, 3),
         reduce(ReduceOp::Mean, DType::I64, 1),
+        scatter(DType::I64, Some(BinaryOp::Add)),
+        Spec::Cumulate(cumulate(DType::U64)),
+        Spec::Rank(RankSpec { dtype: DType::I64, outer: 2, len: 9, inner: 3, largest: false }),
         Spec::Range(RangeSpec { dtype: DType::I64, count: 9 }),
     ]
 }
@@ -254,7 +266,7 @@ fn every_family_runs_on_every_device() {
             check(&spec, &target);
             families.insert(family(&spec));
         }
-        assert_eq!(families.len(), 11, "every family is tried");
+        assert_eq!(families.len(), 14, "every family is tried");
         for row in KERNELS {
             assert!(families.contains(row.family), "row {} serves a family that exists", row.name);
         }
@@ -344,8 +356,8 @@ fn what_exceeds_a_limit_is_refused_by_name() {
         &tiny,
         "matmul: workgroups of 128 with 1024 bytes of shared memory are too small",
     );
-    let strings = elementwise(StepOp::Cast, DType::F64, DType::F32, 1, 8);
-    check(&strings, &lavapipe(), "elementwise: f64 has no representation on devices");
+    let strings = elementwise(StepOp::Cast, DType::F16, DType::F32, 1, 8);
+    check(&strings, &lavapipe(), "elementwise: f16 has no representation on devices");
     let shape = elementwise(StepOp::Unary(UnaryOp::Exp), DType::I32, DType::I32, 1, 8);
     check(&shape, &lavapipe(), "elementwise: Exp is not defined for i32");
     let few = Target { max_workgroup_count: [2, 2, 2], ..lavapipe() };
@@ -358,9 +370,8 @@ fn loops_that_a_cpu_driver_would_stop_are_refused_there() {
         let epilogue = none(DType::F32, 2);
         Spec::Reduce(ReduceSpec { op: ReduceOp::Sum, dtype: DType::F32, outer: 1, len, inner, epilogue })
     };
-    let softmax = |len, inner| {
-        Spec::Softmax(SoftmaxSpec { dtype: DType::F32, outer: 1, len, inner, log: false, in_place: false })
-    };
+    let softmax =
+        |len, inner| Spec::Softmax(SoftmaxSpec { outer: 1, len, inner, log: false, in_place: false });
     let normalize = |len, center| {
         let epilogue = none(DType::F32, 2);
         Spec::Normalize(NormalizeSpec { rows: 1, len, epsilon: 0.0, center, epilogue, in_place: false })
@@ -369,18 +380,7 @@ fn loops_that_a_cpu_driver_would_stop_are_refused_there() {
         let (planes, output, one, no) = (1, [1, 1], [1, 1], [0, 0]);
         let (input, strides, dilations, pads, pads_end) = (kernel, one, one, no, no);
         let kind = PoolKind::Max;
-        Spec::Pool(PoolSpec {
-            kind,
-            dtype: DType::F32,
-            planes,
-            input,
-            output,
-            kernel,
-            strides,
-            dilations,
-            pads,
-            pads_end,
-        })
+        Spec::Pool(PoolSpec { kind, planes, input, output, kernel, strides, dilations, pads, pads_end })
     };
     let window = |groups, kernel: [u64; 2]| {
         let (input, output, pads) = (kernel, [1, 1], [0, 0]);
@@ -416,9 +416,7 @@ fn loops_that_a_cpu_driver_would_stop_are_refused_there() {
 
 #[test]
 fn common_lengths_have_one_step_to_a_pass() {
-    let spec = |len| {
-        Spec::Softmax(SoftmaxSpec { dtype: DType::F32, outer: 1, len, inner: 2, log: false, in_place: false })
-    };
+    let spec = |len| Spec::Softmax(SoftmaxSpec { outer: 1, len, inner: 2, log: false, in_place: false });
     let text = |len| launch(&spec(len), &lavapipe()).unwrap().kernel;
     assert_eq!(text(9), text(21_844));
     assert_ne!(text(9), text(21_845));

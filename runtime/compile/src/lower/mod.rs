@@ -6,8 +6,10 @@
 mod contract;
 pub(crate) mod elementwise;
 mod layout;
+mod line;
 mod movement;
 mod reduce;
+mod scatter;
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -21,7 +23,6 @@ use crate::error::Refused;
 use crate::lowered::{Lowered, Operation, Origin, Tensor, TensorId};
 use crate::size::Size;
 use crate::view::{View, elements, same};
-use crate::widen::{device_size, narrow, widen};
 
 /// Most elements of one value: kernels count in 32 bits.
 const MAX_ELEMENTS: u64 = u32::MAX as u64;
@@ -30,8 +31,8 @@ const MAX_ELEMENTS: u64 = u32::MAX as u64;
 type Lowering = Option<Result<Vec<View>, String>>;
 
 /// One row per family of operators.
-const FAMILIES: [fn(&mut Lowerer<'_>, &Node) -> Lowering; 4] =
-    [elementwise::lower, contract::lower, reduce::lower, movement::lower];
+const FAMILIES: [fn(&mut Lowerer<'_>, &Node) -> Lowering; 6] =
+    [elementwise::lower, contract::lower, reduce::lower, movement::lower, scatter::lower, line::lower];
 
 /// Lowers a graph, whose dimensions may hold symbols while [`Symbols`](crate::size::Symbols) are entered. `known` are the
 /// values that folding has computed; `symbolic` is the same graph before its symbols were bound, for sizes as expressions.
@@ -340,10 +341,15 @@ impl<'a> Lowerer<'a> {
         if bytes.len() != dtype.size() {
             return None;
         }
-        let words = widen(dtype, bytes);
         let mut bits = [0; 8];
-        bits.get_mut(..words.len())?.copy_from_slice(&words);
-        Some(u64::from_le_bytes(bits))
+        bits[..bytes.len()].copy_from_slice(bytes);
+        let bits = u64::from_le_bytes(bits);
+        // Narrow signed integers are widened as the device holds them.
+        Some(match dtype {
+            DType::I8 => u64::from(i32::from(bits as u8 as i8) as u32),
+            DType::I16 => u64::from(i32::from(bits as u16 as i16) as u32),
+            _ => bits,
+        })
     }
 
     fn elements_expr(&self, id: ValueId, shape: &[Size]) -> Expr {
@@ -358,10 +364,10 @@ impl<'a> Lowerer<'a> {
         }
     }
 
-    /// One constant element, given as the device holds it, repeated over a shape: no work at run time.
+    /// One constant element, repeated over a shape: no work at run time.
     pub(crate) fn filled(&mut self, dtype: DType, bits: u64, shape: &[Size]) -> Result<View, String> {
-        let words = bits.to_le_bytes()[..device_size(dtype) as usize].to_vec();
-        let origin = Origin::Constant(ConstData::Inline(narrow(dtype, words).into()));
+        let bytes = bits.to_le_bytes()[..dtype.size()].into();
+        let origin = Origin::Constant(ConstData::Inline(bytes));
         let one = self.tensor("constant".into(), dtype, Vec::new(), Expr::from(1), origin)?;
         Ok(one.expand(shape))
     }

@@ -316,6 +316,7 @@ fn gather_nd(lowerer: &mut Lowerer<'_>, node: &Node, batch_dims: usize) -> Resul
         count: tuples,
         dims: x.shape[batch_dims..batch_dims + tuple].to_vec(),
         inner: elements(&x.shape[batch_dims + tuple..]),
+        each: false,
     };
     Ok(vec![lowerer.emit(Spec::GatherNd(spec), vec![x, indices], dtype, shape)?])
 }

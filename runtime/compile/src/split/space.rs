@@ -4,7 +4,9 @@ use std::ops::Range;
 
 use bayplan_graph::DType;
 use bayplan_graph::op::{BinaryOp, ReduceOp};
-use bayplan_shaders::{Arg, Chain, ConvSpec, Operand, Others, ReduceSpec, Spec, Step, StepOp};
+use bayplan_shaders::{
+    Arg, Chain, ConvSpec, CumulateSpec, Operand, Others, RankSpec, ReduceSpec, Spec, Step, StepOp,
+};
 
 use crate::size::Size;
 use crate::view::{contiguous, elements};
@@ -159,12 +161,27 @@ pub(crate) fn space(spec: &Spec<Size>) -> Space {
             )
         }
         Spec::GatherNd(s) => {
-            let (block, tuple) = (elements(&s.dims) * s.inner, Size::from(s.dims.len()));
+            // Indices of a row: a tuple, or one for each of its elements.
+            let of_row = if s.each { s.inner } else { Size::ONE };
+            let (block, tuple) = (elements(&s.dims) * s.inner, of_row * s.dims.len());
             if !s.batch.surely_le(1) {
                 let (tuples, row) = (s.count * tuple, s.count * s.inner);
                 return new(&[block, tuples], row).axis(Along::Outer, s.batch, vec![block, tuples], row);
             }
             new(&[block, tuple], s.inner).axis(Along::Count, s.count, vec![Size::ZERO, tuple], s.inner)
+        }
+        Spec::Scatter(s) => {
+            let (block, row) = (elements(&s.dims) * s.inner, s.count * s.inner);
+            let tuples = (if s.each { row } else { s.count }) * s.dims.len();
+            let mut operands = vec![row, tuples];
+            // What was there before is an operand only where updates are joined to it.
+            operands.extend(s.join.map(|_| block));
+            new(&operands, block).axis(Along::Outer, s.batch, operands, block)
+        }
+        Spec::Cumulate(CumulateSpec { outer, len, inner, .. })
+        | Spec::Rank(RankSpec { outer, len, inner, .. }) => {
+            let block = *len * *inner;
+            new(&[block], block).axis(Along::Outer, *outer, vec![block], block)
         }
         Spec::Copy(_) | Spec::Range(_) => Space::default(),
     }
@@ -300,6 +317,9 @@ pub(crate) fn part(spec: &Spec<Size>, along: Along, range: &Range<Size>) -> Spec
                 s.others = Others::Keep;
             }
         }
+        (Spec::Scatter(s), _) => s.batch = len,
+        (Spec::Cumulate(s), _) => s.outer = len,
+        (Spec::Rank(s), _) => s.outer = len,
         (Spec::GatherNd(s), Along::Outer) => s.batch = len,
         (Spec::GatherNd(s), _) => s.count = len,
         _ => {}

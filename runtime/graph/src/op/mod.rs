@@ -13,17 +13,21 @@ mod branch;
 mod cast;
 mod concat;
 mod conv;
+mod cumulate;
 mod elementwise;
 mod expand;
 mod fill;
 mod gather;
+mod gather_elements;
 mod gather_nd;
 mod matmul;
 mod normalize;
 mod pad;
 mod pool;
 mod range;
+mod rank;
 mod reduce;
+mod scatter;
 mod select;
 mod shape;
 mod slice;
@@ -63,6 +67,18 @@ impl Op {
             Self::Pad(mode) => Box::new(*mode),
             Self::Gather { axis } => Box::new(gather::Gather { axis: *axis }),
             Self::GatherNd { batch_dims } => Box::new(gather_nd::GatherNd { batch_dims: *batch_dims }),
+            Self::GatherElements { axis } => Box::new(gather_elements::GatherElements { axis: *axis }),
+            Self::ScatterElements { axis, join } => {
+                Box::new(scatter::ScatterElements { axis: *axis, join: *join })
+            }
+            Self::ScatterNd { join } => Box::new(scatter::ScatterNd { join: *join }),
+            Self::Cumulate { op, axis, exclusive, reverse } => Box::new(cumulate::Cumulate {
+                op: *op,
+                axis: *axis,
+                exclusive: *exclusive,
+                reverse: *reverse,
+            }),
+            Self::Rank { axis, largest } => Box::new(rank::Rank { axis: *axis, largest: *largest }),
             Self::Shape { start, end } => Box::new(shape::Shape { start: *start, end: *end }),
             Self::Range => Box::new(range::Range),
             Self::Fill => Box::new(fill::Fill),
@@ -148,6 +164,45 @@ pub enum Op {
     GatherNd {
         /// Leading dimensions that `x` and `indices` share.
         batch_dims: usize,
+    },
+    /// Selects along an axis by an index for each element; operands `x`, `indices` (of x's rank, beside the axis no larger
+    /// than x; negative counts from the end).
+    GatherElements {
+        /// The axis; may be negative.
+        axis: i64,
+    },
+    /// Puts updates along an axis where an index for each says; operands `x`, `indices`, `updates` (both of one shape, of x's
+    /// rank, beside the axis no larger than x).
+    ScatterElements {
+        /// The axis; may be negative.
+        axis: i64,
+        /// What joins an update to what is there (`Add`, `Mul`, `Max`, `Min`); without it, it takes its place, and no two
+        /// may have the same.
+        join: Option<BinaryOp>,
+    },
+    /// Puts updates where index tuples say (ONNX ScatterND); operands `x`, `indices`, `updates`.
+    ScatterNd {
+        /// As of [`Op::ScatterElements`].
+        join: Option<BinaryOp>,
+    },
+    /// Running results along an axis: each joins all elements up to its own.
+    Cumulate {
+        /// `Add` or `Mul`.
+        op: BinaryOp,
+        /// The axis; may be negative.
+        axis: i64,
+        /// Whether an element's own result leaves it out.
+        exclusive: bool,
+        /// Whether results run from the last element to the first.
+        reverse: bool,
+    },
+    /// For each element its place in the order of its line along an axis, counted from 0, as i32. Of equal ones the first comes
+    /// first; a NaN is larger than any number.
+    Rank {
+        /// The axis; may be negative.
+        axis: i64,
+        /// Whether the largest comes first.
+        largest: bool,
     },
     /// The dimensions `start..end` of the operand's shape as i64; never runs.
     Shape {

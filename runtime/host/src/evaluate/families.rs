@@ -1,9 +1,9 @@
 //! What each family computes before its chain or epilogue, exactly, with the magnitudes that its error is a multiple of.
 
-use bayplan_graph::op::{PoolKind, ReduceOp};
+use bayplan_graph::op::{BinaryOp, PoolKind, ReduceOp};
 use bayplan_shaders::{
-    ConvSpec, MatMulSpec, NormalizeSpec, PoolSpec, RangeSpec, ReduceSpec, SoftmaxSpec,
-    log_softmax_magnitudes, normalize_magnitudes, product_magnitude, softmax_magnitudes,
+    ConvSpec, CumulateSpec, MatMulSpec, NormalizeSpec, PoolSpec, RangeSpec, ReduceSpec, ScatterSpec,
+    SoftmaxSpec, log_softmax_magnitudes, normalize_magnitudes, product_magnitude, softmax_magnitudes,
 };
 
 use super::scalar::{Scalar, wrapped};
@@ -189,6 +189,56 @@ pub(super) fn normalize(spec: &NormalizeSpec, x: &[u32]) -> Vec<Exact> {
         all.extend(result.into_iter().zip(sizes).map(|(value, size)| float(value, size)));
     }
     all
+}
+
+/// What is joined into one float by an addition, a product or an extremum, in that order.
+fn joined(op: BinaryOp, terms: &[f64]) -> Option<Exact> {
+    let reduce = match op {
+        BinaryOp::Add => ReduceOp::Sum,
+        BinaryOp::Mul => ReduceOp::Prod,
+        BinaryOp::Max => ReduceOp::Max,
+        BinaryOp::Min => ReduceOp::Min,
+        _ => return None,
+    };
+    reduce_floats(reduce, terms.iter().map(|&v| Scalar::Float(v)))
+}
+
+/// Of floats.
+pub(super) fn cumulate(spec: &CumulateSpec, x: &[Scalar]) -> Option<Vec<Exact>> {
+    let (len, inner) = (spec.len as usize, spec.inner as usize);
+    let mut all = vec![float(0.0, 0.0); x.len()];
+    for line in 0..spec.outer as usize * inner {
+        let first = line / inner * len * inner + line % inner;
+        let mut terms = Vec::with_capacity(len);
+        for j in 0..len {
+            let at = first + inner * if spec.reverse { len - 1 - j } else { j };
+            if spec.exclusive {
+                all[at] = joined(spec.op, &terms)?;
+            }
+            terms.push(x[at].as_f64());
+            if !spec.exclusive {
+                all[at] = joined(spec.op, &terms)?;
+            }
+        }
+    }
+    Some(all)
+}
+
+/// Of floats that are joined: `places` has for each update the element that it goes to.
+pub(super) fn scatter(
+    spec: &ScatterSpec,
+    places: &[Option<usize>],
+    updates: &[Scalar],
+    before: &[Scalar],
+) -> Option<Vec<Exact>> {
+    let mut terms: Vec<Vec<f64>> = before.iter().map(|v| vec![v.as_f64()]).collect();
+    for (at, update) in places.iter().zip(updates) {
+        if let Some(at) = at {
+            terms[*at].push(update.as_f64());
+        }
+    }
+    let op = spec.join?;
+    terms.iter().map(|terms| joined(op, terms)).collect()
 }
 
 /// `ends` are start and delta.

@@ -7,7 +7,7 @@ mod families;
 mod scalar;
 
 use bayplan_graph::DType;
-use bayplan_shaders::{Approx, Arg, Chain, Spec, StepOp, Target, error_bound, rounded_error, step_error};
+use bayplan_shaders::{Approx, Arg, Chain, Spec, StepOp, Target, error_bound, step_error};
 
 use self::families::Exact;
 use self::scalar::Scalar;
@@ -51,8 +51,12 @@ pub fn evaluate(spec: &Spec, target: &Target, operands: &[&[u32]]) -> Result<Eva
     let words = work::compute(spec, operands, &vec![0; count * view.words()], target)?;
     let made = results(spec, target, operands, &words)?;
     let mut evaluated = Evaluated { dtype: view.dtype, places: places(&view), words, approx: made };
-    if let Spec::Gather(gather) = spec {
-        let kept = work::movement::kept(gather, operands[1])?;
+    let kept = match spec {
+        Spec::Gather(gather) => Some(work::movement::kept(gather, operands[1])?),
+        Spec::Scatter(scatter) => Some(work::scatter::kept(scatter, operands[1])?),
+        _ => None,
+    };
+    if let Some(kept) = kept {
         evaluated.drop(&kept, view.words());
     }
     Ok(evaluated)
@@ -94,13 +98,13 @@ fn results(spec: &Spec, target: &Target, operands: &[&[u32]], words: &[u32]) -> 
         let start = exact.into_iter().map(|(value, magnitude)| {
             let error = bound.of(value.as_f64(), magnitude);
             Value { exact: value, error }
-                .rounded(chain.operands.first().map_or(chain.result, |own| own.dtype))
         });
         let mut sources = vec![Some(start.collect())];
         sources.resize(1 + operands.len() - own, None);
         let words = std::iter::once(&[][..]).chain(operands[own..].iter().copied());
         Chained { chain, target, shape }.apply(words, sources)
     };
+    let view = writes_of(spec);
     match spec {
         Spec::Elementwise(s) => {
             let sources = vec![None; operands.len()];
@@ -121,15 +125,31 @@ fn results(spec: &Spec, target: &Target, operands: &[&[u32]], words: &[u32]) -> 
             floats(exact, 1, &s.epilogue, &[s.outer, s.inner])
         }
         Spec::Normalize(s) => floats(families::normalize(s, operands[0]), 1, &s.epilogue, &[s.rows, s.len]),
-        Spec::Pool(s) => Ok(bare(spec, target, s.dtype, families::pool(s, operands[0]))),
-        Spec::Softmax(s) => Ok(bare(spec, target, s.dtype, families::softmax(s, operands[0]))),
+        Spec::Pool(s) => Ok(bare(spec, target, families::pool(s, operands[0]))),
+        Spec::Softmax(s) => Ok(bare(spec, target, families::softmax(s, operands[0]))),
         Spec::Range(s) => {
             let one = |words: &[u32]| Ok::<_, String>(column(s.dtype, &[1], None, words)?[0]);
             let ends = [one(operands[0])?, one(operands[1])?];
-            Ok(bare(spec, target, s.dtype, families::range(s, ends)))
+            Ok(bare(spec, target, families::range(s, ends)))
         }
-        Spec::Copy(_) | Spec::Gather(_) | Spec::GatherNd(_) => {
-            let view = writes_of(spec);
+        Spec::Cumulate(s) if s.dtype.is_float() => {
+            let x = column(s.dtype, &[s.outer, s.len, s.inner], None, operands[0])?;
+            Ok(bare(spec, target, families::cumulate(s, &x).ok_or("a running result that does not exist")?))
+        }
+        Spec::Scatter(s) if s.dtype.is_float() && s.join.is_some() => {
+            let all = |count: u64, words: &[u32]| column(s.dtype, &[count], None, words);
+            let updates = all(elements(&[s.batch, s.count, s.inner]), operands[0])?;
+            let before = all(elements(&view.shape), operands[2])?;
+            let places = work::scatter::places(s, operands[1])?;
+            let exact = families::scatter(s, &places, &updates, &before);
+            Ok(bare(spec, target, exact.ok_or("updates are not joined so")?))
+        }
+        Spec::Copy(_)
+        | Spec::Gather(_)
+        | Spec::GatherNd(_)
+        | Spec::Scatter(_)
+        | Spec::Cumulate(_)
+        | Spec::Rank(_) => {
             let all = column(view.dtype, &[elements(&view.shape)], None, words)?;
             Ok(all.into_iter().map(|v| Approx { value: v.as_f64(), error: 0.0 }).collect())
         }
@@ -137,11 +157,11 @@ fn results(spec: &Spec, target: &Target, operands: &[&[u32]], words: &[u32]) -> 
 }
 
 /// Results without a chain.
-fn bare(spec: &Spec, target: &Target, dtype: DType, exact: Vec<Exact>) -> Vec<Approx> {
+fn bare(spec: &Spec, target: &Target, exact: Vec<Exact>) -> Vec<Approx> {
     let bound = error_bound(spec, target);
     let one = |(value, magnitude): Exact| {
-        let error = bound.of(value.as_f64(), magnitude);
-        Value { exact: value, error }.rounded(dtype).approx()
+        let value = value.as_f64();
+        Approx { value, error: bound.of(value, magnitude) }
     };
     exact.into_iter().map(one).collect()
 }
@@ -174,17 +194,6 @@ impl Value {
     fn stored(exact: Scalar) -> Self {
         let error = if let Scalar::Float(v) = exact { Approx::stored(v).error } else { 0.0 };
         Self { exact, error }
-    }
-
-    /// As a narrow floating-point type has it, if it is of one.
-    fn rounded(self, dtype: DType) -> Self {
-        match self.exact {
-            Scalar::Float(v) => Self {
-                exact: Scalar::Float(scalar::rounded(v, dtype)),
-                error: rounded_error(dtype, v, self.error),
-            },
-            Scalar::Int(_) => self,
-        }
     }
 
     fn approx(self) -> Approx {
@@ -243,11 +252,7 @@ impl Chained<'_> {
             let result = result.ok_or_else(|| format!("step {number}: {:?} of {from}", step.op))?;
             let approx: Vec<Approx> = args.iter().map(|(value, _)| value.approx()).collect();
             let error = step_error(self.target, step.op, from, step.dtype, &approx, result.as_f64());
-            let exact = match result {
-                Scalar::Float(v) => Scalar::Float(scalar::rounded(v, step.dtype)),
-                int => int,
-            };
-            made.push(Value { exact, error });
+            made.push(Value { exact: result, error });
         }
         let result = made.pop().or_else(|| operand(0));
         result.map(Value::approx).ok_or_else(|| "a chain without steps and operands".into())

@@ -7,10 +7,12 @@ pub(crate) mod conv;
 mod elementwise;
 mod matmul;
 pub(crate) mod movement;
+mod order;
 pub(crate) mod pool;
 mod product;
 mod reduce;
 pub(crate) mod rows;
+pub(crate) mod scatter;
 
 use bayplan_graph::DType;
 use bayplan_shaders::{Chain, Operand, Others, Spec, Target};
@@ -53,10 +55,27 @@ pub(crate) fn reads(spec: &Spec, target: &Target) -> Vec<Vec<View>> {
         ],
         Spec::GatherNd(s) => vec![
             vec![View::row(s.dtype, elements(&[s.batch, elements(&s.dims), s.inner]))],
-            vec![View::row(s.index, elements(&[s.batch, s.count, s.dims.len() as u64]))],
+            vec![View::row(s.index, tuples([s.batch, s.count, s.inner], s.each) * s.dims.len() as u64)],
         ],
+        Spec::Scatter(s) => {
+            let tuples = tuples([s.batch, s.count, s.inner], s.each);
+            let own = [
+                vec![View::row(s.dtype, elements(&[s.batch, s.count, s.inner]))],
+                vec![View::row(s.index, tuples * s.dims.len() as u64)],
+            ];
+            let before =
+                s.join.map(|_| vec![View::row(s.dtype, elements(&[s.batch, elements(&s.dims), s.inner]))]);
+            own.into_iter().chain(before).collect()
+        }
+        Spec::Cumulate(s) => vec![vec![View::row(s.dtype, elements(&[s.outer, s.len, s.inner]))]],
+        Spec::Rank(s) => vec![vec![View::row(s.dtype, elements(&[s.outer, s.len, s.inner]))]],
         Spec::Range(s) => vec![vec![View::row(s.dtype, 1)], vec![View::row(s.dtype, 1)]],
     }
+}
+
+/// Tuples of indices for rows, or for each element of them.
+fn tuples([batch, count, inner]: [u64; 3], each: bool) -> u64 {
+    batch * count * if each { inner } else { 1 }
 }
 
 /// The operands of an epilogue after a kernel's own.
@@ -77,9 +96,9 @@ pub(crate) fn writes(spec: &Spec) -> View {
         Spec::Elementwise(s) => (s.chain.result, s.shape.clone()),
         Spec::MatMul(s) => (s.epilogue.result, [&s.batch[..], &[s.m, s.n]].concat()),
         Spec::Conv(s) => (s.epilogue.result, vec![s.batch, s.filters, s.output[0], s.output[1]]),
-        Spec::Pool(s) => (s.dtype, vec![s.planes, s.output[0], s.output[1]]),
+        Spec::Pool(s) => (DType::F32, vec![s.planes, s.output[0], s.output[1]]),
         Spec::Reduce(s) => (s.epilogue.result, vec![s.outer, s.inner]),
-        Spec::Softmax(s) => (s.dtype, vec![s.outer, s.len, s.inner]),
+        Spec::Softmax(s) => (DType::F32, vec![s.outer, s.len, s.inner]),
         Spec::Normalize(s) => (s.epilogue.result, vec![s.rows, s.len]),
         Spec::Copy(s) => {
             let mut view = View::strided(s.dtype, &s.shape, &s.out_strides);
@@ -88,6 +107,9 @@ pub(crate) fn writes(spec: &Spec) -> View {
         }
         Spec::Gather(s) => (s.dtype, vec![s.outer, s.count, s.inner]),
         Spec::GatherNd(s) => (s.dtype, vec![s.batch, s.count, s.inner]),
+        Spec::Scatter(s) => (s.dtype, vec![s.batch, elements(&s.dims), s.inner]),
+        Spec::Cumulate(s) => (s.dtype, vec![s.outer, s.len, s.inner]),
+        Spec::Rank(s) => (DType::I32, vec![s.outer, s.len, s.inner]),
         Spec::Range(s) => (s.dtype, vec![s.count]),
     };
     match spec.chain().and_then(|chain| chain.layout.as_ref()) {
@@ -108,7 +130,11 @@ pub(crate) fn in_place(spec: &Spec) -> Option<u32> {
 
 /// Whether some of what was there before stays.
 pub(crate) fn keeps(spec: &Spec) -> bool {
-    matches!(spec, Spec::Gather(s) if s.others == Others::Keep)
+    match spec {
+        Spec::Gather(s) => s.others == Others::Keep,
+        Spec::Scatter(s) => s.join.is_none(),
+        _ => false,
+    }
 }
 
 /// Computes a spec over the words of its operands; the result's words, dense. `before` is what the output's window holds.
@@ -133,6 +159,9 @@ pub(crate) fn compute(
             Spec::Copy(s) => movement::copy(s, operands, &mut out),
             Spec::Gather(s) => movement::gather(s, operands, &mut out),
             Spec::GatherNd(s) => movement::gather_nd(s, operands, &mut out),
+            Spec::Scatter(s) => scatter::compute(s, operands, &mut out),
+            Spec::Cumulate(s) => order::cumulate(s, operands, &mut out),
+            Spec::Rank(s) => order::rank(s, operands, &mut out),
             Spec::Range(s) => movement::range(s, operands, &mut out),
         }?;
     }

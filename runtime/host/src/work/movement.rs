@@ -45,7 +45,7 @@ pub(crate) fn indices(dtype: DType, words: &[u32]) -> Result<Vec<i128>, String> 
 }
 
 /// An index counted from the front, if it lies within the axis.
-fn position(index: i128, axis: u64) -> Option<usize> {
+pub(super) fn position(index: i128, axis: u64) -> Option<usize> {
     let index = if index < 0 { index + i128::from(axis) } else { index };
     usize::try_from(index).ok().filter(|&index| (index as u64) < axis)
 }
@@ -84,13 +84,15 @@ pub(super) fn gather_nd(spec: &GatherNdSpec, operands: &[&[u32]], out: &mut [u32
     let x = operands[0];
     let row = (spec.inner * repr(spec.dtype)?.words()) as usize;
     let (indices, tuple) = (indices(spec.index, operands[1])?, spec.dims.len());
-    for (line, out) in out.chunks_mut(row).enumerate() {
-        let mut own = indices[line * tuple..][..tuple].iter().zip(&spec.dims);
-        let at = own.try_fold(line / spec.count as usize, |at, (&index, &size)| {
+    // Elements with tuples of their own are rows of one element, as far as they are moved.
+    let (wide, rows) = if spec.each { (row / spec.inner as usize, spec.inner as usize) } else { (row, 1) };
+    for (number, out) in out.chunks_mut(wide).enumerate() {
+        let mut own = indices[number * tuple..][..tuple].iter().zip(&spec.dims);
+        let at = own.try_fold(number / rows / spec.count as usize, |at, (&index, &size)| {
             Some(at * size as usize + position(index, size)?)
         });
         match at {
-            Some(at) => out.copy_from_slice(&x[at * row..][..row]),
+            Some(at) => out.copy_from_slice(&x[(at * rows + number % rows) * wide..][..wide]),
             None => out.fill(0),
         }
     }

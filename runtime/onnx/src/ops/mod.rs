@@ -13,10 +13,12 @@ mod legacy;
 mod linear;
 mod loss;
 mod normalize;
+mod order;
 mod pool;
 mod reduce;
 mod resize;
 mod sample;
+mod scatter;
 mod shape;
 mod tensor;
 mod transposed;
@@ -54,6 +56,8 @@ const TABLES: &[&[Row]] = &[
     sample::ROWS,
     index::ROWS,
     window::ROWS,
+    scatter::ROWS,
+    order::ROWS,
 ];
 
 /// The row of an operator of ONNX's own domain, if it exists in that opset.

@@ -8,15 +8,16 @@ use bayplan_graph::{DType, Tensor};
 use super::{A, bools, f32s, i64s};
 
 mod attention;
+mod bits;
 mod blocks;
 mod gate;
 mod index;
 mod legacy;
-mod bits;
 mod loss;
 mod normalize;
 mod resize;
 mod sample;
+mod scatter;
 mod window;
 
 /// One node with all its operands given at run time, but for those from `constants` on, which are initializers.
@@ -86,6 +87,7 @@ pub(super) fn cases() -> Vec<Case> {
         cuts,
         attention::cases,
         bits::cases,
+        scatter::cases,
         loss::cases,
         normalize::cases,
         resize::cases,

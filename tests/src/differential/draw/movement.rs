@@ -1,9 +1,9 @@
 //! What moves elements: views, transposes, slices, joins, padding, gathers, sequences.
 
-use bayplan_graph::op::{Op, PadMode, ViewOp};
+use bayplan_graph::op::{BinaryOp, Op, PadMode, ViewOp};
 use bayplan_graph::{DType, Tensor, ValueId};
 
-use super::Drawing;
+use super::{Drawing, LARGEST};
 
 impl Drawing {
     /// Transposes or expands.
@@ -194,6 +194,89 @@ impl Drawing {
         let of = [&shape[..batch_dims], &[count, tuple]].concat();
         let indices = self.indices(of, &list);
         self.add(Op::GatherNd { batch_dims }, &[x, indices], exact);
+    }
+
+    /// Elements taken, or updates put or joined, by an index for each.
+    pub(super) fn elements(&mut self) {
+        let (x, exact) = self.any();
+        let (dtype, shape) = (self.b.dtype(x), self.b.shape(x));
+        if shape.is_empty() || shape.contains(&0) {
+            return;
+        }
+        let at = self.random.below(shape.len());
+        let mut of = shape.clone();
+        // Fewer lines than there are, and another number of elements in each.
+        if self.random.once_in(3) {
+            of[0] = 1 + self.random.below(of[0]);
+        }
+        of[at] = self.random.pick(&[1, 2, shape[at], shape[at] + 3]);
+        let count: usize = of.iter().product();
+        if count > LARGEST {
+            return;
+        }
+        let axis = at as i64 - if self.random.once_in(2) { shape.len() as i64 } else { 0 };
+        if self.random.once_in(2) {
+            let list: Vec<i64> = (0..count).map(|_| self.index(shape[at])).collect();
+            let indices = self.indices(of, &list);
+            self.add(Op::GatherElements { axis }, &[x, indices], exact);
+            return;
+        }
+        let join = self.random.pick(&[None, Some(BinaryOp::Add), Some(BinaryOp::Max), Some(BinaryOp::Mul)]);
+        let join = join.filter(|_| dtype != DType::Bool);
+        let list: Vec<i64> = if join.is_some() {
+            (0..count).map(|_| self.index(shape[at])).collect()
+        } else {
+            // No two of a line go to one place.
+            of[at] = of[at].min(shape[at]);
+            let (by, inner) = (self.random.below(shape[at]), of[at + 1..].iter().product::<usize>());
+            (0..of.iter().product()).map(|e| ((e / inner % of[at] + by) % shape[at]) as i64).collect()
+        };
+        let indices = self.indices(of.clone(), &list);
+        let updates = self.leaf(dtype, &of);
+        self.add(Op::ScatterElements { axis, join }, &[x, indices, updates], exact);
+    }
+
+    /// Rows put or joined where tuples say.
+    pub(super) fn scatter_nd(&mut self) {
+        let (x, exact) = self.any();
+        let (dtype, shape) = (self.b.dtype(x), self.b.shape(x));
+        if shape.contains(&0) || dtype == DType::Bool {
+            return;
+        }
+        let tuple = self.random.below(shape.len() + 1);
+        let join = self.random.pick(&[None, Some(BinaryOp::Add), Some(BinaryOp::Min)]);
+        // One update where two must not meet.
+        let count = if join.is_some() { 1 + self.random.below(5) } else { 1 };
+        let list: Vec<i64> = (0..count * tuple).map(|at| self.index(shape[at % tuple])).collect();
+        let indices = self.indices(vec![count, tuple], &list);
+        let updates = [&[count], &shape[tuple..]].concat();
+        if updates.iter().product::<usize>() > LARGEST {
+            return;
+        }
+        let updates = self.leaf(dtype, &updates);
+        self.add(Op::ScatterNd { join }, &[x, indices, updates], exact);
+    }
+
+    /// Running results along an axis, or places in its order.
+    pub(super) fn along(&mut self) {
+        let (x, exact) = self.any();
+        let rank = self.b.shape(x).len();
+        if rank == 0 || self.b.dtype(x) == DType::Bool {
+            return;
+        }
+        let axis = self.random.below(2 * rank) as i64 - rank as i64;
+        if self.random.once_in(3) {
+            // Rounded numbers may change places.
+            if exact {
+                let largest = self.random.once_in(2);
+                self.add(Op::Rank { axis, largest }, &[x], true);
+            }
+            return;
+        }
+        let op = self.random.pick(&[BinaryOp::Add, BinaryOp::Add, BinaryOp::Mul]);
+        let (exclusive, reverse) = (self.random.once_in(2), self.random.once_in(2));
+        let exact = exact && self.b.dtype(x) != DType::F32;
+        self.add(Op::Cumulate { op, axis, exclusive, reverse }, &[x], exact);
     }
 
     /// A tensor of one value, or a sequence, too long to be folded or not.
