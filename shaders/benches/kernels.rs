@@ -188,7 +188,8 @@ fn main() {
         others: Others::Zero,
     };
     measure("gather", &Spec::Gather(gather), &[4096 * 768, 2048], 2048 * 768);
-    let softmax = SoftmaxSpec { outer: 4096, len: 1024, inner: 1, log: false, in_place: false };
+    let softmax =
+        SoftmaxSpec { dtype: DType::F32, outer: 4096, len: 1024, inner: 1, log: false, in_place: false };
     measure("softmax", &Spec::Softmax(softmax), &[n], n);
     let epilogue = none(2);
     let normalize =
@@ -203,6 +204,7 @@ fn main() {
     measure("mean columns", &reduce(1, 4096, 1024), &[n], 1024);
     let pool = PoolSpec {
         kind: PoolKind::Max,
+        dtype: DType::F32,
         planes: 64,
         input: [112; 2],
         output: [56; 2],

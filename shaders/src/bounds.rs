@@ -37,7 +37,7 @@ use crate::{Class, Repr, Spec, Target};
 
 mod step;
 
-pub use step::step_error;
+pub use step::{rounded_error, step_error};
 
 /// The unit roundoff of `f32`.
 pub const UNIT: f64 = 1.0 / (1 << 24) as f64;

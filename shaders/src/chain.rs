@@ -10,6 +10,7 @@ use crate::{Arg, Refusal, Repr, StepOp, Target};
 
 mod angle;
 pub(crate) mod ops;
+mod round;
 pub(crate) mod wide;
 
 /// How many elements a value in the text holds.

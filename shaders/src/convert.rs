@@ -115,6 +115,7 @@ impl<N: Number> PoolSpec<N> {
     fn map<C: Convert<N>>(&self, by: &C) -> PoolSpec<C::To> {
         PoolSpec {
             kind: self.kind,
+            dtype: self.dtype,
             planes: by.size(&self.planes),
             input: pair(&self.input, by),
             output: pair(&self.output, by),
@@ -143,6 +144,7 @@ impl<N: Number> ReduceSpec<N> {
 impl<N: Number> SoftmaxSpec<N> {
     fn map<C: Convert<N>>(&self, by: &C) -> SoftmaxSpec<C::To> {
         SoftmaxSpec {
+            dtype: self.dtype,
             outer: by.size(&self.outer),
             len: by.size(&self.len),
             inner: by.size(&self.inner),
@@ -308,8 +310,16 @@ mod tests {
         let CopySpec { x_strides, x_base, .. } = copy.map(&Double);
         assert_eq!((x_strides, x_base), (vec![3, -1], 10));
         assert!(text(&Spec::Range(RangeSpec { dtype: DType::I64, count: 21 })).contains("count: 42"));
-        let soft = SoftmaxSpec { outer: 10, len: 20, inner: 30, log: true, in_place: false };
-        let made = Spec::Softmax(SoftmaxSpec { outer: 20, len: 40, inner: 60, log: true, in_place: false });
+        let soft =
+            SoftmaxSpec { dtype: DType::F32, outer: 10, len: 20, inner: 30, log: true, in_place: false };
+        let made = Spec::Softmax(SoftmaxSpec {
+            dtype: DType::F32,
+            outer: 20,
+            len: 40,
+            inner: 60,
+            log: true,
+            in_place: false,
+        });
         assert_eq!(Spec::Softmax(soft).map(&Double), made);
     }
 }

@@ -2,7 +2,7 @@
 
 use core::fmt::Write as _;
 
-use crate::chain::{self, Width, from_storage, to_storage};
+use crate::chain::{self, Width, from_storage, ops, to_storage};
 use crate::layout::{self, Steps};
 use crate::source::Source;
 use crate::strides;
@@ -218,7 +218,9 @@ impl<'a> Epilogue<'a> {
         names: &[Bound],
         text: &mut String,
     ) -> Result<String, Refusal> {
-        let mut values = vec!["v".to_owned()];
+        // A kernel's own result is wider than a narrow type, whatever that is.
+        let own = self.chain.operands.first().map_or(self.chain.result, |own| own.dtype);
+        let mut values = vec![ops::narrow(src, width, own, "v".to_owned())];
         for (i, operand) in self.chain.operands.iter().enumerate().skip(1) {
             let repr = src.repr(operand.dtype)?;
             let index = self.index(src, &self.operand(operand), text, i, width)?;

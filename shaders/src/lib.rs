@@ -38,7 +38,7 @@ mod variant;
 
 pub use bounds::{
     Approx, ErrorBound, LEAST_NORMAL, UNIT, error_bound, log_softmax_magnitudes, normalize_magnitudes,
-    product_magnitude, softmax_magnitudes, step_error,
+    product_magnitude, rounded_error, softmax_magnitudes, step_error,
 };
 pub use convert::Convert;
 pub use kernel::{Access, Binding, Kernel, Launch, Refusal, Slot};

@@ -11,7 +11,6 @@
 //! phases would have to wait within for workgroups of its own, for which WGSL has no barrier, and would hold the buffer no
 //! shorter.
 
-use bayplan_graph::DType;
 use bayplan_graph::op::ReduceOp;
 
 use crate::kernels::rows::Team;
@@ -48,7 +47,7 @@ pub(crate) const fn none(_: &Spec, _: &Target) -> Option<Scratch> {
 /// more teams read at once.
 pub(crate) fn reduce(spec: &Spec, target: &Target) -> Option<Scratch> {
     let Spec::Reduce(spec) = spec else { return None };
-    let repr = Repr::of(spec.dtype)?;
+    let repr = Repr::of(spec.dtype.accumulator())?;
     let results = spec.outer.checked_mul(spec.inner)?;
     let lanes = target.subgroup.map_or(LANES, |subgroup| subgroup.size.into());
     let idle = match (target.class, Team::of(target, spec.inner, repr.words())) {
@@ -74,7 +73,7 @@ pub(crate) fn reduce(spec: &Spec, target: &Target) -> Option<Scratch> {
 fn joins(spec: &ReduceSpec) -> bool {
     match spec.op {
         ReduceOp::Sum | ReduceOp::Prod | ReduceOp::Max | ReduceOp::Min => true,
-        ReduceOp::Mean => spec.dtype == DType::F32,
+        ReduceOp::Mean => spec.dtype.is_float(),
         _ => false,
     }
 }
@@ -83,6 +82,7 @@ fn joins(spec: &ReduceSpec) -> bool {
 mod tests {
     use super::*;
     use crate::{Chain, KERNELS, Operand, scratch};
+    use bayplan_graph::DType;
 
     fn sum(op: ReduceOp, dtype: DType, [outer, len, inner]: [u64; 3]) -> Spec {
         let operands = vec![Operand { dtype, base: 0, strides: vec![inner, 1] }];

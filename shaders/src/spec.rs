@@ -210,11 +210,13 @@ pub struct ConvSpec<N: Number = u64> {
     pub epilogue: Chain<N>,
 }
 
-/// 2-d pooling of `planes` planes (batch × channels), f32.
+/// 2-d pooling of `planes` planes (batch × channels), of a type that is represented as `f32`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PoolSpec<N: Number = u64> {
     /// Maximum or mean.
     pub kind: PoolKind,
+    /// Element type.
+    pub dtype: DType,
     /// Planes.
     pub planes: N,
     /// Input height and width.
@@ -250,9 +252,11 @@ pub struct ReduceSpec<N: Number = u64> {
     pub epilogue: Chain<N>,
 }
 
-/// Softmax over `len` of x[outer, len, inner], f32.
+/// Softmax over `len` of x[outer, len, inner], of a type that is represented as `f32`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SoftmaxSpec<N: Number = u64> {
+    /// Element type.
+    pub dtype: DType,
     /// Rows.
     pub outer: N,
     /// Elements normalised together.

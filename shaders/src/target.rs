@@ -106,11 +106,11 @@ impl Target {
 
 /// How an element type lies in device memory.
 ///
-/// Storage buffers hold 32-bit words everywhere; narrower types are widened and 64-bit integers take two words (low
-/// first). Types without a representation are refused by name when a graph is lowered.
+/// Storage buffers hold 32-bit words everywhere; narrower types are widened (narrow floats are computed with as `f32` and
+/// rounded to their type after every operation) and 64-bit integers take two words (low first). Types without a representation are refused by name when a graph is lowered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Repr {
-    /// `f32`, one word.
+    /// `f32` and narrower floats, one word.
     F32,
     /// Signed integers of up to 32 bits, one word.
     I32,
@@ -126,7 +126,7 @@ impl Repr {
     /// The representation of an element type; `None` where there is none yet.
     pub const fn of(dtype: DType) -> Option<Self> {
         match dtype {
-            DType::F32 => Some(Self::F32),
+            DType::F32 | DType::F16 | DType::BF16 => Some(Self::F32),
             DType::I8 | DType::I16 | DType::I32 => Some(Self::I32),
             DType::U8 | DType::U16 | DType::U32 | DType::Bool => Some(Self::U32),
             DType::I64 => Some(Self::I64),

@@ -214,7 +214,9 @@ fn rows() {
             let sum: f64 = row.iter().map(|v| (v - top).exp()).sum();
             row.iter().map(|v| (v - top).exp() / sum).collect()
         };
-        let spec = |log| Spec::Softmax(SoftmaxSpec { outer: 3, len, inner: 1, log, in_place: false });
+        let spec = |log| {
+            Spec::Softmax(SoftmaxSpec { dtype: DType::F32, outer: 3, len, inner: 1, log, in_place: false })
+        };
         check("softmax", spec(false), each(&|r| (softmax(r), softmax_magnitudes(r, &softmax(r)))));
         let log = |r: &[f64]| softmax(r).iter().map(|v| v.ln()).collect();
         check("its logarithm", spec(true), each(&|r| (log(r), log_softmax_magnitudes(r))));

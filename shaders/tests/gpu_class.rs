@@ -199,7 +199,14 @@ fn rows_around_the_size_of_a_workgroup() {
             normal_magnitudes.extend(normalize_magnitudes(row, &y, epsilon, true));
             normal.extend(y);
         }
-        let spec = Spec::Softmax(SoftmaxSpec { outer: rows, len, inner: 1, log: false, in_place: false });
+        let spec = Spec::Softmax(SoftmaxSpec {
+            dtype: DType::F32,
+            outer: rows,
+            len,
+            inner: 1,
+            log: false,
+            in_place: false,
+        });
         check(&["softmax.group"], &spec, &x, &soft, &soft_magnitudes);
         let epilogue = none(2);
         let spec = NormalizeSpec { rows, len, epsilon: 1e-3, center: true, epilogue, in_place: false };
@@ -224,8 +231,18 @@ fn pools_of_odd_sizes() {
             magnitudes.push(taps.map(f64::abs).sum::<f64>() / 9.0);
         }
         let (strides, dilations, pads) = ([2, 2], [1, 1], [0, 0]);
-        let spec =
-            PoolSpec { kind, planes, input, output, kernel, strides, dilations, pads, pads_end: [0, 0] };
+        let spec = PoolSpec {
+            kind,
+            dtype: DType::F32,
+            planes,
+            input,
+            output,
+            kernel,
+            strides,
+            dilations,
+            pads,
+            pads_end: [0, 0],
+        };
         check(&["pool"], &Spec::Pool(spec), std::slice::from_ref(&x), &want, &magnitudes);
     }
 }

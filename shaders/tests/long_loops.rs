@@ -93,7 +93,14 @@ fn softmax() {
         }
         let want: Vec<f64> =
             x.iter().enumerate().map(|(i, v)| f64::from(*v).exp() / sums[i % inner as usize]).collect();
-        let spec = Spec::Softmax(SoftmaxSpec { outer: 1, len, inner, log: false, in_place: false });
+        let spec = Spec::Softmax(SoftmaxSpec {
+            dtype: DType::F32,
+            outer: 1,
+            len,
+            inner,
+            log: false,
+            in_place: false,
+        });
         check(&format!("softmax {len}x{inner}"), &spec, &[words(&x)], &want, 5e-3);
     }
 }
@@ -234,6 +241,7 @@ fn pooling() {
             }
             let spec = Spec::Pool(PoolSpec {
                 kind,
+                dtype: DType::F32,
                 planes: 1,
                 input,
                 output,

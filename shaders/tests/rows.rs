@@ -68,7 +68,7 @@ fn softmax(shapes: &[(u64, u64, u64)]) {
                     }
                 }
             }
-            let spec = Spec::Softmax(SoftmaxSpec { outer, len, inner, log, in_place });
+            let spec = Spec::Softmax(SoftmaxSpec { dtype: DType::F32, outer, len, inner, log, in_place });
             for target in targets() {
                 let got = run(&spec, &target, &[words(&x)], x.len() as u64, in_place.then_some(0));
                 let name = format!("{} {outer}x{len}x{inner} log {log}", target.name);
@@ -91,7 +91,14 @@ fn softmax_of_masked_rows() {
         let x: Vec<f32> = (0..16 * inner).map(|at| x[spread(at)]).collect();
         let want: Vec<f64> = (0..16 * inner).map(|at| want[spread(at)]).collect();
         let (outer, inner, n) = (4, inner as u64, x.len() as u64);
-        let spec = Spec::Softmax(SoftmaxSpec { outer, len: 4, inner, log: false, in_place: false });
+        let spec = Spec::Softmax(SoftmaxSpec {
+            dtype: DType::F32,
+            outer,
+            len: 4,
+            inner,
+            log: false,
+            in_place: false,
+        });
         for target in targets() {
             close(&target.name, &run(&spec, &target, &[words(&x)], n, None), &want, 1e-6, 0.0);
         }
@@ -302,7 +309,18 @@ fn pooling() {
             [PoolKind::Max, PoolKind::Average { count_pad: true }, PoolKind::Average { count_pad: false }]
         {
             let planes = 3;
-            let spec = PoolSpec { kind, planes, input, output, kernel, strides, dilations, pads, pads_end };
+            let spec = PoolSpec {
+                kind,
+                dtype: DType::F32,
+                planes,
+                input,
+                output,
+                kernel,
+                strides,
+                dilations,
+                pads,
+                pads_end,
+            };
             let x = Random::new(input[0]).floats(planes * input[0] * input[1]);
             let want = pooled(&spec, &x);
             for target in targets() {

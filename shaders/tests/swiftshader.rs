@@ -28,6 +28,7 @@ files! {
     long_loops "long_loops.rs",
     matmul "matmul.rs",
     movement "movement.rs",
+    narrow_floats "narrow_floats.rs",
     operators "operators.rs",
     rows "rows.rs",
     variants "variants.rs",

@@ -175,6 +175,7 @@ fn arithmetic([a, b, c]: [u64; 3]) -> Vec<Spec> {
     let pool = |kind| {
         Spec::Pool(PoolSpec {
             kind,
+            dtype: DType::F32,
             planes: a,
             input: [2 * b, 2 * c],
             output: [b, c],
@@ -185,7 +186,8 @@ fn arithmetic([a, b, c]: [u64; 3]) -> Vec<Spec> {
             pads_end: [0, 0],
         })
     };
-    let softmax = |inner, in_place| SoftmaxSpec { outer: a, len: b, inner, log: false, in_place };
+    let softmax =
+        |inner, in_place| SoftmaxSpec { dtype: DType::F32, outer: a, len: b, inner, log: false, in_place };
     let normalize = NormalizeSpec {
         rows: a,
         len: b,

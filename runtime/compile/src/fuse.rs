@@ -7,9 +7,8 @@
 //! Chains over `[.., 64]` and `[.., 2, 32]` become one over the pieces that both shapes have. What is read broadcast is
 //! computed once for each of its own elements, unless computing it twice costs less than a dispatch.
 
-use bayplan_graph::DType;
 use bayplan_graph::op::{BinaryOp, UnaryOp};
-use bayplan_shaders::{Arg, Chain, ElementwiseSpec, Operand, Spec, Step, StepOp};
+use bayplan_shaders::{Arg, Chain, ElementwiseSpec, Operand, Repr, Spec, Step, StepOp};
 
 use crate::lowered::{Lowered, Operation, TensorId};
 use crate::size::Size;
@@ -132,7 +131,7 @@ fn reads_twice(operation: &Operation, tensor: TensorId, slot: usize) -> bool {
 fn join(earlier: &Operation, later: &Operation, slot: usize) -> Option<Operation> {
     let Spec::Elementwise(tail) = &later.spec else { return None };
     let (_, shape, fixed) = chain_of(&earlier.spec)?;
-    if fixed > 0 && tail.chain.result != DType::F32 {
+    if fixed > 0 && Repr::of(tail.chain.result) != Some(Repr::F32) {
         return None;
     }
     let whole = Parts::of(earlier, shape.clone()).and_then(|parts| parts.append(tail, &later.operands, slot));

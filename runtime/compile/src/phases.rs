@@ -42,13 +42,14 @@ fn reduction(
     let mut first = operation.clone();
     let mut of_parts = spec.clone();
     (of_parts.outer, of_parts.len) = (spec.outer * parts, part);
-    of_parts.epilogue = identity(spec.dtype, &[of_parts.outer, spec.inner]);
+    let between_type = spec.dtype.accumulator();
+    of_parts.epilogue = identity(between_type, &[of_parts.outer, spec.inner]);
     first.spec = Spec::Reduce(of_parts);
     first.operands.truncate(1);
     (first.output, first.written, first.partial) = (between.tensor, Size::ZERO..elements(&shape), false);
     let mut second = operation.clone();
     let mut of_results = spec.clone();
-    of_results.len = parts;
+    (of_results.dtype, of_results.len) = (between_type, parts);
     second.spec = Spec::Reduce(of_results);
     *second.operands.first_mut()? = between;
     Some([first, second])
@@ -62,7 +63,7 @@ fn between(
     shape: &[Size],
 ) -> Option<View> {
     let read = operation.operands.first()?;
-    let (dtype, repr) = (read.dtype, lowered.tensor(read.tensor).repr);
+    let (dtype, repr) = (read.dtype.accumulator(), lowered.tensor(read.tensor).repr);
     let id = TensorId(lowered.tensors.len() as u32);
     lowered.tensors.push(Tensor {
         name: format!("{}{SUFFIX}", lowered.tensor(operation.output).name).into(),

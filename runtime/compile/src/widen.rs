@@ -1,9 +1,11 @@
-//! Elements between host and device: types narrower than a word are widened to one, booleans become 0 or 1.
+//! Elements between host and device: types narrower than a word are widened to one, booleans become 0 or 1,
+//! narrow floats an `f32`.
 
 use std::borrow::Cow;
 
 use bayplan_graph::DType;
 use bayplan_shaders::Repr;
+use half::{bf16, f16};
 
 /// Bytes per element on the device.
 pub fn device_size(dtype: DType) -> u64 {
@@ -24,6 +26,8 @@ pub fn widen(dtype: DType, host: &[u8]) -> Cow<'_, [u8]> {
         DType::I8 => |b| i32::from(b[0] as i8) as u32,
         DType::U16 => |b| u32::from(u16::from_le_bytes([b[0], b[1]])),
         DType::I16 => |b| i32::from(i16::from_le_bytes([b[0], b[1]])) as u32,
+        DType::F16 => |b| f16::from_le_bytes([b[0], b[1]]).to_f32().to_bits(),
+        DType::BF16 => |b| bf16::from_le_bytes([b[0], b[1]]).to_f32().to_bits(),
         _ => return Cow::Borrowed(host),
     };
     let words = host.chunks_exact(dtype.size()).flat_map(|element| word(element).to_le_bytes());
@@ -35,8 +39,14 @@ pub fn narrow(dtype: DType, device: Vec<u8>) -> Vec<u8> {
     if same_bytes(dtype) {
         return device;
     }
-    let size = dtype.size();
-    device.chunks_exact(4).flat_map(|word| word[..size].iter().copied()).collect()
+    let words = device.as_chunks::<4>().0.iter().copied();
+    match dtype {
+        DType::F16 => words.flat_map(|word| f16::from_f32(f32::from_le_bytes(word)).to_le_bytes()).collect(),
+        DType::BF16 => {
+            words.flat_map(|word| bf16::from_f32(f32::from_le_bytes(word)).to_le_bytes()).collect()
+        }
+        _ => words.flat_map(|word| word.into_iter().take(dtype.size())).collect(),
+    }
 }
 
 #[cfg(test)]
@@ -45,12 +55,17 @@ mod tests {
 
     #[test]
     fn narrow_types_come_back_as_they_went() {
-        let cases: [(DType, &[u8], &[u8]); 5] = [
+        let cases: [(DType, &[u8], &[u8]); 9] = [
             (DType::Bool, &[1, 0], &[1, 0, 0, 0, 0, 0, 0, 0]),
             (DType::U8, &[200], &[200, 0, 0, 0]),
             (DType::I8, &[0xff], &[0xff, 0xff, 0xff, 0xff]),
             (DType::I16, &[0x00, 0x80], &[0x00, 0x80, 0xff, 0xff]),
             (DType::F32, &[1, 2, 3, 4], &[1, 2, 3, 4]),
+            // -2, the least subnormal (2^-24), infinity.
+            (DType::F16, &[0x00, 0xc0], &[0, 0, 0, 0xc0]),
+            (DType::F16, &[0x01, 0x00], &[0, 0, 0x80, 0x33]),
+            (DType::F16, &[0x00, 0x7c], &[0, 0, 0x80, 0x7f]),
+            (DType::BF16, &[0x81, 0xbf], &[0, 0, 0x81, 0xbf]),
         ];
         for (dtype, host, device) in cases {
             assert_eq!(*widen(dtype, host), *device, "{dtype}");

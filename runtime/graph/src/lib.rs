@@ -20,6 +20,7 @@ mod eval;
 mod graph;
 mod infer;
 mod layout;
+mod narrow;
 pub mod op;
 mod print;
 mod reach;
@@ -38,6 +39,7 @@ pub use graph::{
     ConstData, Constraint, Graph, Node, NodeId, NotOne, TensorType, Value, ValueId, ValueSource,
 };
 pub use infer::{InferError, Inference};
+pub use narrow::NarrowFloat;
 pub use op::Op;
 pub use reach::Reach;
 pub use rule::{

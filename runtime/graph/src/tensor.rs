@@ -146,12 +146,15 @@ impl Tensor {
     /// If the number of elements does not fit the shape.
     pub fn from_f64(dtype: DType, shape: Vec<usize>, elements: &[f64]) -> Result<Self, TensorError> {
         let mut bytes = Vec::with_capacity(elements.len().saturating_mul(dtype.size()));
+        let narrow = dtype.narrow_float();
+        // From 64 bits at once: by way of f32 it would round twice.
+        let rounded = |v: f64| narrow.map_or(v, |format| format.round(v)) as f32;
         for &v in elements {
             match dtype {
                 DType::F32 => bytes.extend((v as f32).to_le_bytes()),
                 DType::F64 => bytes.extend(v.to_le_bytes()),
-                DType::F16 => bytes.extend(f16::from_f64(v).to_le_bytes()),
-                DType::BF16 => bytes.extend(bf16::from_f64(v).to_le_bytes()),
+                DType::F16 => bytes.extend(f16::from_f32(rounded(v)).to_le_bytes()),
+                DType::BF16 => bytes.extend(bf16::from_f32(rounded(v)).to_le_bytes()),
                 DType::Bool => bytes.push(u8::from(v != 0.0)),
                 DType::I8 => bytes.extend((v as i8).to_le_bytes()),
                 DType::I16 => bytes.extend((v as i16).to_le_bytes()),

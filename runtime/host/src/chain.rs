@@ -41,7 +41,8 @@ impl<'a> Applied<'a> {
 
     /// Whether it gives the caller's elements back as they are.
     pub(crate) fn is_identity(&self) -> bool {
-        self.chain.steps.is_empty() && self.operands.first().is_some_and(Option::is_none)
+        let given = self.operands.first().is_some_and(Option::is_none);
+        self.chain.steps.is_empty() && given && self.chain.result == DType::F32
     }
 
     /// The results at the elements `start..start + len`; `given` are the elements of operand 0 there, if the caller gives
@@ -52,7 +53,8 @@ impl<'a> Applied<'a> {
         let mut operands = Vec::with_capacity(self.operands.len());
         for (operand, source) in chain.operands.iter().zip(&self.operands) {
             let column = match source {
-                None => given.take().ok_or("an operand is not given")?,
+                // What a kernel gives is wider than a narrow type.
+                None => given.take().ok_or("an operand is not given")?.narrowed(operand.dtype),
                 Some((words, merged)) => {
                     let repr = repr(operand.dtype)?;
                     let step = merged.strides[0].last().copied().unwrap_or(1);

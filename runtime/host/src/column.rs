@@ -75,6 +75,11 @@ macro_rules! each {
 }
 pub(crate) use each;
 
+/// A float rounded to its type, if that is narrower than `f32`.
+pub(crate) fn rounded(dtype: DType, v: f32) -> f32 {
+    dtype.narrow_float().map_or(v, |format| format.round(v.into()) as f32)
+}
+
 impl Column {
     /// `len` times the element with those bits (an `f32`'s in the low word).
     pub(crate) fn splat(repr: Repr, bits: u64, len: usize) -> Self {
@@ -136,9 +141,12 @@ impl Column {
         each!(self, values => typed(values, out));
     }
 
-    /// Wraps integers to the bits of a type narrower than their words.
+    /// Wraps integers to the bits of a type narrower than their words, rounds floats to one narrower than theirs.
     pub(crate) fn narrowed(self, dtype: DType) -> Self {
         match (self, dtype) {
+            (Self::F32(v), DType::F16 | DType::BF16) => {
+                Self::F32(v.into_iter().map(|v| rounded(dtype, v)).collect())
+            }
             (Self::I32(v), DType::I8) => Self::I32(v.into_iter().map(|v| i32::from(v as i8)).collect()),
             (Self::I32(v), DType::I16) => Self::I32(v.into_iter().map(|v| i32::from(v as i16)).collect()),
             (Self::U32(v), DType::U8) => Self::U32(v.into_iter().map(|v| v & 0xff).collect()),

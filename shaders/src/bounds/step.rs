@@ -21,7 +21,20 @@ fn logarithm(x: &Approx, result: f64) -> f64 {
     (if near { 8.0 * UNIT } else { 0.0 }).max(ulps(3.0) * result.abs())
 }
 
-/// The greatest distance of a step's result on a device from `value`, its exact result on the exact arguments.
+/// The greatest distance of a device's value, once it is rounded to its type, from `value` so rounded, where it lies within
+/// `error` of `value` before. That of a type that is not narrower than `f32` stays.
+pub fn rounded_error(dtype: DType, value: f64, error: f64) -> f64 {
+    let Some(format) = dtype.narrow_float() else { return error };
+    let own = format.round(value);
+    let moved = |v: f64| {
+        let end = format.round(v);
+        if end == own || end.is_nan() && own.is_nan() { 0.0 } else { (end - own).abs() }
+    };
+    if error.is_finite() { worse(moved(value - error), moved(value + error)) } else { error }
+}
+
+/// The greatest distance of a step's result on a device from `value`, its exact result on the exact arguments; a narrow float is
+/// rounded to its type afterwards, and the distance is that of the rounded.
 ///
 /// `from` is the element type of the arguments (of a and b for a select), `to` that of the result. Integer results of exact
 /// arguments are exact, other than those of operations without a defined result (a float beyond the integer's range).
@@ -56,6 +69,7 @@ fn finished(to: DType, value: f64, error: f64) -> f64 {
     }
     let limit = match to {
         DType::Bool => return error.min(1.0),
+        _ if to.narrow_float().is_some() => return rounded_error(to, value, error),
         _ if Repr::of(to) == Some(Repr::F32) => f64::from(f32::MAX),
         // Uncertain integers wrap.
         _ if error == 0.0 => return 0.0,

@@ -92,7 +92,14 @@ fn softmax_and_normalisation_keep_the_bound() {
         let top = wide.iter().copied().fold(f64::MIN, f64::max);
         let sum: f64 = wide.iter().map(|v| (v - top).exp()).sum();
         let y: Vec<f64> = wide.iter().map(|v| (v - top).exp() / sum).collect();
-        let spec = |log| SoftmaxSpec { outer: 1, len: len as u64, inner: 1, log, in_place: false };
+        let spec = |log| SoftmaxSpec {
+            dtype: DType::F32,
+            outer: 1,
+            len: len as u64,
+            inner: 1,
+            log,
+            in_place: false,
+        };
         let narrow: f32 = x.iter().map(|v| (v - top as f32).exp()).sum();
         let bound = error_bound(&Spec::Softmax(spec(false)), &cpu());
         for ((v, y), m) in x.iter().zip(&y).zip(softmax_magnitudes(&wide, &y)) {

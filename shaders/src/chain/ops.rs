@@ -6,7 +6,7 @@
 use bayplan_graph::DType;
 use bayplan_graph::op::{BinaryOp, UnaryOp};
 
-use super::{Value, Width, angle, arity, wide};
+use super::{Value, Width, angle, arity, round, wide};
 use crate::source::Source;
 use crate::{Refusal, Repr, StepOp};
 
@@ -31,11 +31,25 @@ pub(crate) fn step(
         (StepOp::Cast, [x]) => return cast(src, width, x, dtype),
         _ => return Err(src.refuse("a step has a wrong number of arguments")),
     };
-    Ok(narrow(width, dtype, text))
+    Ok(if keeps_type(op) && dtype.is_float() { text } else { narrow(src, width, dtype, text) })
 }
 
-/// Wraps a value to the bits of a narrow integer type kept in 32 bits.
-pub(crate) fn narrow(width: Width, dtype: DType, text: String) -> String {
+/// Whether results are values of the type that the arguments have, so that there is nothing to round.
+fn keeps_type(op: StepOp) -> bool {
+    use UnaryOp::{Abs, Ceil, Floor, Neg, Relu, Round, Sign};
+    match op {
+        StepOp::Unary(op) => matches!(op, Neg | Abs | Relu | Floor | Ceil | Round | Sign),
+        StepOp::Binary(op) => matches!(op, BinaryOp::Min | BinaryOp::Max),
+        StepOp::Select => true,
+        StepOp::Cast => false,
+    }
+}
+
+/// Wraps a value to the bits of a narrow integer type kept in 32 bits, or rounds it to a narrow floating-point type.
+pub(crate) fn narrow(src: &mut Source<'_>, width: Width, dtype: DType, text: String) -> String {
+    if let Some(format) = dtype.narrow_float() {
+        return round::call(src, width, dtype, format, &text);
+    }
     let u = width.of("u32");
     match dtype {
         DType::I8 => format!("((({text}) << {u}(24u)) >> {u}(24u))"),
@@ -151,12 +165,18 @@ fn binary(src: &mut Source<'_>, width: Width, op: BinaryOp, a: &Value, b: &Value
 }
 
 fn cast(src: &mut Source<'_>, width: Width, x: &Value, to: DType) -> Result<String, Refusal> {
+    if x.dtype == to {
+        return Ok(x.text.clone());
+    }
+    let text = converted(src, width, x, to)?;
+    Ok(narrow(src, width, to, text))
+}
+
+/// The text of a value in the representation of another type, not yet narrowed to it.
+fn converted(src: &mut Source<'_>, width: Width, x: &Value, to: DType) -> Result<String, Refusal> {
     let from = src.repr(x.dtype)?;
     let repr = src.repr(to)?;
     let t = &x.text;
-    if x.dtype == to {
-        return Ok(t.clone());
-    }
     let kind = width.of(src.register(to, repr));
     let pairs = wide::emulated(src.target(), from);
     if to == DType::Bool && from == Repr::F32 {
@@ -177,7 +197,7 @@ fn cast(src: &mut Source<'_>, width: Width, x: &Value, to: DType) -> Result<Stri
         return Ok(format!("select({}, {one}, {t})", zero(src, width, to, repr)));
     }
     if pairs {
-        return Ok(narrow(width, to, wide::shorten(src, from, repr, t)));
+        return Ok(wide::shorten(src, from, repr, t));
     }
     if wide::emulated(src.target(), repr) {
         return Ok(wide::widen(src, from, repr, t));
@@ -191,17 +211,16 @@ fn cast(src: &mut Source<'_>, width: Width, x: &Value, to: DType) -> Result<Stri
     if let Some(text) = text {
         return Ok(text);
     }
-    let text = match (from, to) {
+    Ok(match (from, to) {
         // Floats go to narrow unsigned types by way of i32, so that negative ones wrap as they do in numpy.
         (Repr::F32, DType::U8 | DType::U16) => format!("{kind}({})", truncated(src, width, Repr::I32, t)),
         (Repr::F32, _) if repr != Repr::F32 => truncated(src, width, repr, t),
-        (Repr::U32, DType::F32) if x.dtype == DType::U32 => {
+        (Repr::U32, _) if repr == Repr::F32 && x.dtype == DType::U32 => {
             require(src, width, "op_of_u32");
             format!("op_of_u32({t})")
         }
         _ => format!("{kind}({t})"),
-    };
-    Ok(narrow(width, to, text))
+    })
 }
 
 /// The text of a float's whole part as an integer: the nearest end where it does not fit, 0 for NaN. WGSL has the greatest float

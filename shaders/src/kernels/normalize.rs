@@ -2,8 +2,6 @@
 
 use core::fmt::Write as _;
 
-use bayplan_graph::DType;
-
 use crate::epilogue::{Axis, Epilogue};
 use crate::kernels::rows::{Layout, Team, Walk};
 use crate::lanes::Across;
@@ -11,12 +9,12 @@ use crate::source::Source;
 use crate::source::Written;
 use crate::strides::elements;
 use crate::tape::specs::NormalizeSpec;
-use crate::{Access, Refusal, Slot, Target, chain};
+use crate::{Access, Refusal, Repr, Slot, Target, chain};
 
 /// Writes the kernel.
 pub(crate) fn build(spec: &NormalizeSpec, target: &Target) -> Result<Written, Refusal> {
     let mut src = Source::new("normalize", target);
-    if spec.in_place && spec.epilogue.result != DType::F32 {
+    if spec.in_place && src.repr(spec.epilogue.result)? != Repr::F32 {
         return Err(src.refuse(format!("in place with a result of {}", spec.epilogue.result)));
     }
     let count = elements(&[spec.rows, spec.len]);

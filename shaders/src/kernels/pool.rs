@@ -4,6 +4,7 @@ use core::fmt::Write as _;
 
 use bayplan_graph::op::PoolKind;
 
+use crate::chain::{Width, ops};
 use crate::kernels::bands::Bands;
 use crate::kernels::pool_bands;
 use crate::loops;
@@ -76,6 +77,7 @@ pub(crate) fn build(spec: &PoolSpec, target: &Target) -> Result<Written, Refusal
             "r / taken",
         ),
     };
+    let finish = ops::narrow(&mut src, Width::Four, spec.dtype, finish.into());
     let (per, taps) = taps(spec, &src, &x, take)?;
     let mut body = String::new();
     let _ = write!(

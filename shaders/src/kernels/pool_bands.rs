@@ -5,6 +5,7 @@ use core::fmt::Write as _;
 
 use bayplan_graph::op::PoolKind;
 
+use crate::chain::{Width, ops};
 use crate::kernels::bands::Bands;
 use crate::kernels::pool::window_params;
 use crate::source::Written;
@@ -41,7 +42,7 @@ pub(crate) fn build(spec: &PoolSpec, bands: &Bands, target: &Target) -> Result<W
     );
     bands.places(&mut body);
     sums(spec, bands, &mut body);
-    store(spec, bands, aligned, &mut body);
+    store(&mut src, spec, bands, aligned, &mut body);
     let name = match spec.kind {
         PoolKind::Max => "pool.max",
         PoolKind::Average { count_pad: true } => "pool.mean.padded",
@@ -82,7 +83,7 @@ fn sums(spec: &PoolSpec, bands: &Bands, body: &mut String) {
 }
 
 /// Divides means by their number of taps, and stores.
-fn store(spec: &PoolSpec, bands: &Bands, aligned: bool, body: &mut String) {
+fn store(src: &mut Source<'_>, spec: &PoolSpec, bands: &Bands, aligned: bool, body: &mut String) {
     // Taps up to the end of the padding count where it does, and are counted from its start; else those on the image.
     let inside = |axis: &str, first: &str, j: u64| match spec.kind {
         PoolKind::Average { count_pad: true } => format!("{first} + {j}u + p.pad_{axis} < p.end_{axis}"),
@@ -106,6 +107,7 @@ fn store(spec: &PoolSpec, bands: &Bands, aligned: bool, body: &mut String) {
                 .map(|ky| format!("select(0.0, 1.0, {})", inside("y", "top", o * bands.step[0] + ky)));
             value = format!("{value} / (across * ({}))", taps.collect::<Vec<_>>().join(" + "));
         }
+        let value = ops::narrow(src, Width::Four, spec.dtype, value);
         let _ = writeln!(body, "let f = {value};\nlet to = at + {o}u * p.out_x;");
         if aligned {
             body.push_str("b1.d[to / 4u] = f;\n");

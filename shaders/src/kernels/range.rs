@@ -4,7 +4,7 @@ use core::fmt::Write as _;
 
 use bayplan_graph::op::BinaryOp;
 
-use crate::chain::wide;
+use crate::chain::{Width, ops, wide};
 use crate::source::Written;
 use crate::source::{Source, Workgroup};
 use crate::tape::Taped;
@@ -30,7 +30,8 @@ pub(crate) fn build(spec: &RangeSpec, target: &Target) -> Result<Written, Refusa
             (wide::function(&mut src, BinaryOp::Add, true)?, wide::function(&mut src, BinaryOp::Mul, true)?);
         format!("{add}({start}, {mul}({step}, {delta}))")
     } else {
-        format!("{start} + {kind}(i) * {delta}")
+        let value = format!("{start} + {kind}(i) * {delta}");
+        ops::narrow(&mut src, Width::One, spec.dtype, value)
     };
     let mut body = String::new();
     let _ = write!(

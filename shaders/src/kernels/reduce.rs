@@ -145,10 +145,6 @@ pub(crate) fn build(spec: &ReduceSpec, target: &Target) -> Result<Written, Refus
     let _ = writeln!(body, "var r = team({}, member);", layout.sum("all"));
     keep_nan(spec, repr, team, &mut src, &mut body);
     mean(spec, repr, &mut src, &mut body)?;
-    let narrow = ops::narrow(Width::One, spec.dtype, "r".into());
-    if narrow != "r" {
-        let _ = writeln!(body, "r = {narrow};");
-    }
     let place = if spec.inner == 1 { "row, 0u" } else { "row / p.inner, row % p.inner" };
     let _ = writeln!(body, "if (member == 0u) {{ put(r, {place}, row); }}");
     let apart = if spec.inner == 1 { "" } else { ".apart" };

@@ -33,7 +33,8 @@ pub(crate) fn build(spec: &SoftmaxSpec, target: &Target) -> Result<Written, Refu
     body.push_str(&layout.base);
     let wide = layout.per == 4;
     // A NaN in the sum makes the row one.
-    ops::require(&mut src, if wide { Width::Four } else { Width::One }, "op_exp");
+    let width = if wide { Width::Four } else { Width::One };
+    ops::require(&mut src, width, "op_exp");
     let _ = writeln!(body, "var most = {kind}(bitcast<f32>(0xff7fffffu));");
     layout.each(&mut body, &format!("most = max(most, {x}.d[i]);\n"));
     let across = if wide { "max(max(most.x, most.y), max(most.z, most.w))" } else { "most" };
@@ -52,7 +53,8 @@ pub(crate) fn build(spec: &SoftmaxSpec, target: &Target) -> Result<Written, Refu
     body.push_str("let empty = sum == 0.0;\n");
     let nan = format!("bitcast<{kind}>({})", if wide { "vec4<u32>(p.nan)" } else { "p.nan" });
     src.param("nan", 0x7fc0_0000);
-    layout.each(&mut body, &format!("{out}.d[i] = select({value}, {nan}, empty);\n"));
+    let value = ops::narrow(&mut src, width, spec.dtype, format!("select({value}, {nan}, empty)"));
+    layout.each(&mut body, &format!("{out}.d[i] = {value};\n"));
     let what = if spec.log { "log_softmax" } else { "softmax" };
     let place = if spec.in_place { ".in_place" } else { "" };
     let apart = if spec.inner == 1 { "" } else { ".apart" };

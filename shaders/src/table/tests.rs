@@ -125,8 +125,22 @@ fn plain() -> Vec<Spec> {
         matmul(40, 40, 40),
         matmul(3, 7, 5),
         matmul(1, 64, 64),
-        Spec::Softmax(SoftmaxSpec { outer: 4, len: 100, inner: 1, log: false, in_place: true }),
-        Spec::Softmax(SoftmaxSpec { outer: 4, len: 10, inner: 7, log: true, in_place: false }),
+        Spec::Softmax(SoftmaxSpec {
+            dtype: DType::F32,
+            outer: 4,
+            len: 100,
+            inner: 1,
+            log: false,
+            in_place: true,
+        }),
+        Spec::Softmax(SoftmaxSpec {
+            dtype: DType::F32,
+            outer: 4,
+            len: 10,
+            inner: 7,
+            log: true,
+            in_place: false,
+        }),
         Spec::Normalize(NormalizeSpec {
             rows: 4,
             len: 10,
@@ -185,6 +199,7 @@ fn plain() -> Vec<Spec> {
     {
         specs.push(Spec::Pool(PoolSpec {
             kind,
+            dtype: DType::F32,
             planes: 4,
             input: [8, 8],
             output: [4, 4],
@@ -356,8 +371,8 @@ fn what_exceeds_a_limit_is_refused_by_name() {
         &tiny,
         "matmul: workgroups of 128 with 1024 bytes of shared memory are too small",
     );
-    let strings = elementwise(StepOp::Cast, DType::F16, DType::F32, 1, 8);
-    check(&strings, &lavapipe(), "elementwise: f16 has no representation on devices");
+    let strings = elementwise(StepOp::Cast, DType::F64, DType::F32, 1, 8);
+    check(&strings, &lavapipe(), "elementwise: f64 has no representation on devices");
     let shape = elementwise(StepOp::Unary(UnaryOp::Exp), DType::I32, DType::I32, 1, 8);
     check(&shape, &lavapipe(), "elementwise: Exp is not defined for i32");
     let few = Target { max_workgroup_count: [2, 2, 2], ..lavapipe() };
@@ -370,8 +385,9 @@ fn loops_that_a_cpu_driver_would_stop_are_refused_there() {
         let epilogue = none(DType::F32, 2);
         Spec::Reduce(ReduceSpec { op: ReduceOp::Sum, dtype: DType::F32, outer: 1, len, inner, epilogue })
     };
-    let softmax =
-        |len, inner| Spec::Softmax(SoftmaxSpec { outer: 1, len, inner, log: false, in_place: false });
+    let softmax = |len, inner| {
+        Spec::Softmax(SoftmaxSpec { dtype: DType::F32, outer: 1, len, inner, log: false, in_place: false })
+    };
     let normalize = |len, center| {
         let epilogue = none(DType::F32, 2);
         Spec::Normalize(NormalizeSpec { rows: 1, len, epsilon: 0.0, center, epilogue, in_place: false })
@@ -380,7 +396,18 @@ fn loops_that_a_cpu_driver_would_stop_are_refused_there() {
         let (planes, output, one, no) = (1, [1, 1], [1, 1], [0, 0]);
         let (input, strides, dilations, pads, pads_end) = (kernel, one, one, no, no);
         let kind = PoolKind::Max;
-        Spec::Pool(PoolSpec { kind, planes, input, output, kernel, strides, dilations, pads, pads_end })
+        Spec::Pool(PoolSpec {
+            kind,
+            dtype: DType::F32,
+            planes,
+            input,
+            output,
+            kernel,
+            strides,
+            dilations,
+            pads,
+            pads_end,
+        })
     };
     let window = |groups, kernel: [u64; 2]| {
         let (input, output, pads) = (kernel, [1, 1], [0, 0]);
@@ -416,7 +443,9 @@ fn loops_that_a_cpu_driver_would_stop_are_refused_there() {
 
 #[test]
 fn common_lengths_have_one_step_to_a_pass() {
-    let spec = |len| Spec::Softmax(SoftmaxSpec { outer: 1, len, inner: 2, log: false, in_place: false });
+    let spec = |len| {
+        Spec::Softmax(SoftmaxSpec { dtype: DType::F32, outer: 1, len, inner: 2, log: false, in_place: false })
+    };
     let text = |len| launch(&spec(len), &lavapipe()).unwrap().kernel;
     assert_eq!(text(9), text(21_844));
     assert_ne!(text(9), text(21_845));

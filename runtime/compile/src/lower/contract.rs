@@ -18,16 +18,18 @@ pub(crate) fn lower(lowerer: &mut Lowerer<'_>, node: &Node) -> Lowering {
     }
 }
 
-/// Only 32-bit floats have kernels here.
-pub(crate) fn need_f32(lowerer: &Lowerer<'_>, node: &Node) -> Result<(), String> {
+/// The element type, one of those that are represented as `f32`: only they have kernels here.
+pub(crate) fn need_f32(lowerer: &Lowerer<'_>, node: &Node) -> Result<DType, String> {
     match lowerer.dtype(node.inputs[0]) {
-        DType::F32 => Ok(()),
-        other => Err(format!("there is a kernel for f32 only, not for {other}; convert the operands to f32")),
+        dtype if Repr::of(dtype) == Some(Repr::F32) => Ok(dtype),
+        other => Err(format!(
+            "there is a kernel for floats of at most 32 bits only, not for {other}; convert the operands to f32"
+        )),
     }
 }
 
 fn matmul(lowerer: &mut Lowerer<'_>, node: &Node) -> Result<Vec<View>, String> {
-    need_f32(lowerer, node)?;
+    let dtype = need_f32(lowerer, node)?;
     let (mut a_own, mut b_own) = (lowerer.shape(node.inputs[0])?, lowerer.shape(node.inputs[1])?);
     let out_shape = lowerer.shape(node.outputs[0])?;
     // numpy's rule: a vector on the left is a row, on the right a column; that dimension leaves the result.
@@ -41,7 +43,7 @@ fn matmul(lowerer: &mut Lowerer<'_>, node: &Node) -> Result<Vec<View>, String> {
     let n = b_own[b_own.len() - 1];
     let batch = broadcast(&a_own[..a_own.len() - 2], &b_own[..b_own.len() - 2])?;
     if k == 0 {
-        return Ok(vec![lowerer.filled(DType::F32, 0, &out_shape)?]);
+        return Ok(vec![lowerer.filled(dtype, 0, &out_shape)?]);
     }
     let [a_shape, b_shape] = [[m, k], [k, n]].map(|matrix| [&batch[..], &matrix].concat());
     let mut a = matrices(lowerer, node.inputs[0], &a_own, &a_shape)?;
@@ -73,8 +75,8 @@ fn matmul(lowerer: &mut Lowerer<'_>, node: &Node) -> Result<Vec<View>, String> {
         (a, b) = (whole_a?, whole_b?);
         batch
     };
-    let spec = merged(&a, &b, &batch, [m, n, k]);
-    Ok(vec![lowerer.emit(Spec::MatMul(spec), vec![a, b], DType::F32, out_shape)?])
+    let spec = merged(dtype, &a, &b, &batch, [m, n, k]);
+    Ok(vec![lowerer.emit(Spec::MatMul(spec), vec![a, b], dtype, out_shape)?])
 }
 
 /// A matrix of weights on the right with its columns in a row each, rearranged once while loading: CPU drivers then read
@@ -130,7 +132,7 @@ fn matrices(lowerer: &mut Lowerer<'_>, id: ValueId, own: &[Size], shape: &[Size]
 /// The product, its batch dimensions without those of 1. With one matrix on the right for the whole batch, the batch
 /// becomes rows; so do its last dimensions where each product has one row and they share the matrix, as the
 /// heads of grouped queries do.
-fn merged(a: &View, b: &View, batch: &[Size], [m, n, k]: [Size; 3]) -> MatMulSpec<Size> {
+fn merged(dtype: DType, a: &View, b: &View, batch: &[Size], [m, n, k]: [Size; 3]) -> MatMulSpec<Size> {
     let rank = batch.len();
     let strides = |view: &View| view.forward_strides().unwrap_or_default();
     let (a_strides, b_strides) = (strides(a), strides(b));
@@ -138,7 +140,7 @@ fn merged(a: &View, b: &View, batch: &[Size], [m, n, k]: [Size; 3]) -> MatMulSpe
     let shared = rank > 0 && (0..rank).all(|axis| batch[axis].surely_eq(1) || b_strides[axis].surely_eq(0));
     let rows = elements(batch) * m;
     if let Some(rows_of_a) = a.reshape(&[rows, k]).filter(|_| shared) {
-        return product(&[], [rows, n, k], strides(&rows_of_a), b_inner.to_vec());
+        return product(dtype, &[], [rows, n, k], strides(&rows_of_a), b_inner.to_vec());
     }
     let (mut rows, mut rest) = (m, rank);
     while m.surely_eq(1)
@@ -157,16 +159,17 @@ fn merged(a: &View, b: &View, batch: &[Size], [m, n, k]: [Size; 3]) -> MatMulSpe
     let kept: Vec<usize> = (0..rest).filter(|&axis| !batch[axis].surely_eq(1)).collect();
     let of = |list: &[Size]| kept.iter().map(|&axis| list[axis]).collect::<Vec<_>>();
     let (dims, a_batch, b_batch) = (of(batch), of(&a_strides), of(&b_strides));
-    product(&dims, [rows, n, k], [a_batch, a_inner].concat(), [&b_batch, b_inner].concat())
+    product(dtype, &dims, [rows, n, k], [a_batch, a_inner].concat(), [&b_batch, b_inner].concat())
 }
 
 fn product(
+    dtype: DType,
     batch: &[Size],
     [m, n, k]: [Size; 3],
     a_strides: Vec<Size>,
     b_strides: Vec<Size>,
 ) -> MatMulSpec<Size> {
-    let epilogue = identity(DType::F32, &[batch, &[m, n]].concat());
+    let epilogue = identity(dtype, &[batch, &[m, n]].concat());
     MatMulSpec { batch: batch.to_vec(), m, n, k, a_strides, b_strides, epilogue }
 }
 
@@ -237,14 +240,14 @@ fn padding(window: &Window, axis: usize, input: Size, output: Size) -> [Size; 2]
 }
 
 fn conv(lowerer: &mut Lowerer<'_>, node: &Node, window: &Window, groups: usize) -> Result<Vec<View>, String> {
-    need_f32(lowerer, node)?;
+    let dtype = need_f32(lowerer, node)?;
     let x = lowerer.view(node.inputs[0])?;
     let w = lowerer.view(node.inputs[1])?;
     let out = lowerer.shape(node.outputs[0])?;
     let (x, p) = planar(window, &x, &out)?;
     // With results to make only what is summed over can be empty.
     if elements(&x.shape[1..]) == 0 || elements(&w.shape[1..]) == 0 {
-        return Ok(vec![lowerer.filled(DType::F32, 0, &out)?]);
+        return Ok(vec![lowerer.filled(dtype, 0, &out)?]);
     }
     let x = lowerer.packed(&x);
     let mut spec = ConvSpec {
@@ -259,10 +262,10 @@ fn conv(lowerer: &mut Lowerer<'_>, node: &Node, window: &Window, groups: usize) 
         dilations: p.dilations,
         pads: p.pads,
         packed: false,
-        epilogue: identity(DType::F32, &[out[0], out[1], p.output[0], p.output[1]]),
+        epilogue: identity(dtype, &[out[0], out[1], p.output[0], p.output[1]]),
     };
     let w = packed_weights(lowerer, &mut spec, &w)?;
-    Ok(vec![lowerer.emit(Spec::Conv(spec), vec![x, w], DType::F32, out)?])
+    Ok(vec![lowerer.emit(Spec::Conv(spec), vec![x, w], dtype, out)?])
 }
 
 /// The weights as the kernel wants them; rearranged once while loading if they come from constants alone.
@@ -284,16 +287,17 @@ fn pool(
     kind: PoolKind,
     window: &Window,
 ) -> Result<Vec<View>, String> {
-    need_f32(lowerer, node)?;
+    let dtype = need_f32(lowerer, node)?;
     let x = lowerer.view(node.inputs[0])?;
     let out = lowerer.shape(node.outputs[0])?;
     let (x, p) = planar(window, &x, &out)?;
     if elements(&x.shape[2..]) == 0 {
-        return Ok(vec![lowerer.filled(DType::F32, of_padding(kind), &out)?]);
+        return Ok(vec![lowerer.filled(dtype, of_padding(kind), &out)?]);
     }
     let x = lowerer.packed(&x);
     let spec = PoolSpec {
         kind,
+        dtype,
         planes: out[0] * out[1],
         input: p.input,
         output: p.output,
@@ -303,7 +307,7 @@ fn pool(
         pads: p.pads,
         pads_end: p.pads_end,
     };
-    Ok(vec![lowerer.emit(Spec::Pool(spec), vec![x], DType::F32, out)?])
+    Ok(vec![lowerer.emit(Spec::Pool(spec), vec![x], dtype, out)?])
 }
 
 /// The bits of what pooling makes of padding alone.

@@ -23,6 +23,7 @@ use crate::error::Refused;
 use crate::lowered::{Lowered, Operation, Origin, Tensor, TensorId};
 use crate::size::Size;
 use crate::view::{View, elements, same};
+use crate::widen::{device_size, narrow, widen};
 
 /// Most elements of one value: kernels count in 32 bits.
 const MAX_ELEMENTS: u64 = u32::MAX as u64;
@@ -341,15 +342,10 @@ impl<'a> Lowerer<'a> {
         if bytes.len() != dtype.size() {
             return None;
         }
+        let words = widen(dtype, bytes);
         let mut bits = [0; 8];
-        bits[..bytes.len()].copy_from_slice(bytes);
-        let bits = u64::from_le_bytes(bits);
-        // Narrow signed integers are widened as the device holds them.
-        Some(match dtype {
-            DType::I8 => u64::from(i32::from(bits as u8 as i8) as u32),
-            DType::I16 => u64::from(i32::from(bits as u16 as i16) as u32),
-            _ => bits,
-        })
+        bits.get_mut(..words.len())?.copy_from_slice(&words);
+        Some(u64::from_le_bytes(bits))
     }
 
     fn elements_expr(&self, id: ValueId, shape: &[Size]) -> Expr {
@@ -364,10 +360,10 @@ impl<'a> Lowerer<'a> {
         }
     }
 
-    /// One constant element, repeated over a shape: no work at run time.
+    /// One constant element, given as the device holds it, repeated over a shape: no work at run time.
     pub(crate) fn filled(&mut self, dtype: DType, bits: u64, shape: &[Size]) -> Result<View, String> {
-        let bytes = bits.to_le_bytes()[..dtype.size()].into();
-        let origin = Origin::Constant(ConstData::Inline(bytes));
+        let words = bits.to_le_bytes()[..device_size(dtype) as usize].to_vec();
+        let origin = Origin::Constant(ConstData::Inline(narrow(dtype, words).into()));
         let one = self.tensor("constant".into(), dtype, Vec::new(), Expr::from(1), origin)?;
         Ok(one.expand(shape))
     }

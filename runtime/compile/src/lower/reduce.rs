@@ -2,7 +2,7 @@
 
 use bayplan_graph::op::ReduceOp;
 use bayplan_graph::{DType, Node, Op};
-use bayplan_shaders::{NormalizeSpec, ReduceSpec, SoftmaxSpec, Spec};
+use bayplan_shaders::{NormalizeSpec, ReduceSpec, Repr, SoftmaxSpec, Spec};
 
 use super::contract::need_f32;
 use super::elementwise::identity;
@@ -72,26 +72,27 @@ fn of_nothing(op: ReduceOp, dtype: DType) -> Result<u64, String> {
         (ReduceOp::Prod, Some(_)) => Ok(1),
         (ReduceOp::Max, Some((least, _))) => Ok(least as u64),
         (ReduceOp::Min, Some((_, most))) => Ok(most as u64),
-        (ReduceOp::Prod, None) if dtype == DType::F32 => Ok(float(1.0)),
-        (ReduceOp::Max, None) if dtype == DType::F32 => Ok(float(f32::NEG_INFINITY)),
-        (ReduceOp::Min, None) if dtype == DType::F32 => Ok(float(f32::INFINITY)),
+        (ReduceOp::Prod, None) if Repr::of(dtype) == Some(Repr::F32) => Ok(float(1.0)),
+        (ReduceOp::Max, None) if Repr::of(dtype) == Some(Repr::F32) => Ok(float(f32::NEG_INFINITY)),
+        (ReduceOp::Min, None) if Repr::of(dtype) == Some(Repr::F32) => Ok(float(f32::INFINITY)),
         _ => Err(format!("{op:?} of no elements does not exist for {dtype}")),
     }
 }
 
 fn softmax(lowerer: &mut Lowerer<'_>, node: &Node, axis: i64, log: bool) -> Result<Vec<View>, String> {
-    need_f32(lowerer, node)?;
+    let dtype = need_f32(lowerer, node)?;
     let x = lowerer.view(node.inputs[0])?;
     let x = lowerer.packed(&x);
     let axis = axis_of(axis, x.shape.len())?;
     let spec = SoftmaxSpec {
+        dtype,
         outer: elements(&x.shape[..axis]),
         len: x.shape[axis],
         inner: elements(&x.shape[axis + 1..]),
         log,
         in_place: false,
     };
-    let (dtype, shape) = (x.dtype, x.shape.clone());
+    let shape = x.shape.clone();
     Ok(vec![lowerer.emit(Spec::Softmax(spec), vec![x], dtype, shape)?])
 }
 

@@ -7,7 +7,7 @@ mod families;
 mod scalar;
 
 use bayplan_graph::DType;
-use bayplan_shaders::{Approx, Arg, Chain, Spec, StepOp, Target, error_bound, step_error};
+use bayplan_shaders::{Approx, Arg, Chain, Spec, StepOp, Target, error_bound, rounded_error, step_error};
 
 use self::families::Exact;
 use self::scalar::Scalar;
@@ -98,6 +98,7 @@ fn results(spec: &Spec, target: &Target, operands: &[&[u32]], words: &[u32]) -> 
         let start = exact.into_iter().map(|(value, magnitude)| {
             let error = bound.of(value.as_f64(), magnitude);
             Value { exact: value, error }
+                .rounded(chain.operands.first().map_or(chain.result, |own| own.dtype))
         });
         let mut sources = vec![Some(start.collect())];
         sources.resize(1 + operands.len() - own, None);
@@ -125,12 +126,12 @@ fn results(spec: &Spec, target: &Target, operands: &[&[u32]], words: &[u32]) -> 
             floats(exact, 1, &s.epilogue, &[s.outer, s.inner])
         }
         Spec::Normalize(s) => floats(families::normalize(s, operands[0]), 1, &s.epilogue, &[s.rows, s.len]),
-        Spec::Pool(s) => Ok(bare(spec, target, families::pool(s, operands[0]))),
-        Spec::Softmax(s) => Ok(bare(spec, target, families::softmax(s, operands[0]))),
+        Spec::Pool(s) => Ok(bare(spec, target, s.dtype, families::pool(s, operands[0]))),
+        Spec::Softmax(s) => Ok(bare(spec, target, s.dtype, families::softmax(s, operands[0]))),
         Spec::Range(s) => {
             let one = |words: &[u32]| Ok::<_, String>(column(s.dtype, &[1], None, words)?[0]);
             let ends = [one(operands[0])?, one(operands[1])?];
-            Ok(bare(spec, target, families::range(s, ends)))
+            Ok(bare(spec, target, s.dtype, families::range(s, ends)))
         }
         Spec::Cumulate(s) if s.dtype.is_float() => {
             let x = column(s.dtype, &[s.outer, s.len, s.inner], None, operands[0])?;
@@ -157,11 +158,11 @@ fn results(spec: &Spec, target: &Target, operands: &[&[u32]], words: &[u32]) -> 
 }
 
 /// Results without a chain.
-fn bare(spec: &Spec, target: &Target, exact: Vec<Exact>) -> Vec<Approx> {
+fn bare(spec: &Spec, target: &Target, dtype: DType, exact: Vec<Exact>) -> Vec<Approx> {
     let bound = error_bound(spec, target);
     let one = |(value, magnitude): Exact| {
-        let value = value.as_f64();
-        Approx { value, error: bound.of(value, magnitude) }
+        let error = bound.of(value.as_f64(), magnitude);
+        Value { exact: value, error }.rounded(dtype).approx()
     };
     exact.into_iter().map(one).collect()
 }
@@ -194,6 +195,17 @@ impl Value {
     fn stored(exact: Scalar) -> Self {
         let error = if let Scalar::Float(v) = exact { Approx::stored(v).error } else { 0.0 };
         Self { exact, error }
+    }
+
+    /// As a narrow floating-point type has it, if it is of one.
+    fn rounded(self, dtype: DType) -> Self {
+        match self.exact {
+            Scalar::Float(v) => Self {
+                exact: Scalar::Float(scalar::rounded(v, dtype)),
+                error: rounded_error(dtype, v, self.error),
+            },
+            Scalar::Int(_) => self,
+        }
     }
 
     fn approx(self) -> Approx {
@@ -252,7 +264,11 @@ impl Chained<'_> {
             let result = result.ok_or_else(|| format!("step {number}: {:?} of {from}", step.op))?;
             let approx: Vec<Approx> = args.iter().map(|(value, _)| value.approx()).collect();
             let error = step_error(self.target, step.op, from, step.dtype, &approx, result.as_f64());
-            made.push(Value { exact: result, error });
+            let exact = match result {
+                Scalar::Float(v) => Scalar::Float(scalar::rounded(v, step.dtype)),
+                int => int,
+            };
+            made.push(Value { exact, error });
         }
         let result = made.pop().or_else(|| operand(0));
         result.map(Value::approx).ok_or_else(|| "a chain without steps and operands".into())

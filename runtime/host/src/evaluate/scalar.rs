@@ -55,7 +55,12 @@ pub(super) fn wrapped(v: i128, dtype: DType) -> i128 {
     }
 }
 
-/// A step's result on single elements; `None` where the types do not fit the operation.
+/// A float as its type has it.
+pub(super) fn rounded(v: f64, dtype: DType) -> f64 {
+    dtype.narrow_float().map_or(v, |format| format.round(v))
+}
+
+/// A step's result on single elements, floats not yet rounded to their type; `None` where the types do not fit the operation.
 pub(super) fn step(op: StepOp, args: &[Scalar], from: DType, to: DType) -> Option<Scalar> {
     let made = match (op, args) {
         (StepOp::Unary(op), [x]) if op.takes(from) => unary(op, *x, from)?,

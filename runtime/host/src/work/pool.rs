@@ -3,6 +3,7 @@
 use bayplan_graph::op::PoolKind;
 use bayplan_shaders::PoolSpec;
 
+use crate::column::rounded;
 use crate::parallel;
 
 /// One axis of a window.
@@ -64,7 +65,7 @@ pub(super) fn compute(spec: &PoolSpec, operands: &[&[u32]], out: &mut [u32]) -> 
                 rows.taps(oy).map(|y| &x[plane * area + y * columns.input..][..columns.input]).collect();
             for ((ox, out), across) in line.iter_mut().enumerate().zip(&across) {
                 let taps = down.iter().flat_map(|row| across.iter().map(|&x| f32::from_bits(row[x])));
-                *out = match spec.kind {
+                let made = match spec.kind {
                     PoolKind::Max => taps.fold(f32::NEG_INFINITY, larger),
                     PoolKind::Average { count_pad } => {
                         let counted = if count_pad {
@@ -74,8 +75,8 @@ pub(super) fn compute(spec: &PoolSpec, operands: &[&[u32]], out: &mut [u32]) -> 
                         };
                         (taps.map(f64::from).sum::<f64>() / counted as f64) as f32
                     }
-                }
-                .to_bits();
+                };
+                *out = rounded(spec.dtype, made).to_bits();
             }
         }
         Ok(())

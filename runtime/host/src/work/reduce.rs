@@ -29,7 +29,7 @@ pub(super) fn compute(spec: &ReduceSpec, operands: &[&[u32]], out: &mut [u32]) -
 fn reduced(spec: &ReduceSpec, x: &[u32], from: usize, count: usize) -> Result<Column, String> {
     let lines = Lines { len: spec.len as usize, inner: spec.inner as usize, from, count };
     Ok(match spec.dtype {
-        DType::F32 => Column::F32(lines.floats(spec.op, x)?),
+        DType::F32 | DType::F16 | DType::BF16 => Column::F32(lines.floats(spec.op, x)?),
         DType::I8 | DType::I16 | DType::I32 => {
             Column::I32(lines.ints::<i32>(spec.op, x, i32::MIN.into(), i32::MAX.into(), |v| v as i32)?)
         }
@@ -41,8 +41,7 @@ fn reduced(spec: &ReduceSpec, x: &[u32], from: usize, count: usize) -> Result<Co
         }
         DType::U64 => Column::U64(lines.ints::<u64>(spec.op, x, 0, u64::MAX.into(), |v| v as u64)?),
         other => return Err(format!("a reduction of {other}")),
-    }
-    .narrowed(spec.dtype))
+    })
 }
 
 /// Some of the lines of a tensor [outer, len, inner].

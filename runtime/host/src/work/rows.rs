@@ -4,7 +4,7 @@ use bayplan_shaders::{NormalizeSpec, SoftmaxSpec};
 
 use super::epilogue;
 use crate::chain::BLOCK;
-use crate::column::Column;
+use crate::column::{Column, rounded};
 use crate::parallel;
 
 /// Operations that an element with an exponential counts for when work is shared out.
@@ -24,7 +24,7 @@ pub(super) fn softmax(spec: &SoftmaxSpec, operands: &[&[u32]], out: &mut [u32]) 
                 }
                 softmax_line(&mut line, spec.log);
                 for (word, value) in out[column..].iter_mut().step_by(inner).zip(&line) {
-                    *word = (*value as f32).to_bits();
+                    *word = rounded(spec.dtype, *value as f32).to_bits();
                 }
             }
         }

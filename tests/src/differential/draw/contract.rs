@@ -1,7 +1,7 @@
 //! Matrix products, convolutions and pooling.
 
+use bayplan_graph::ValueId;
 use bayplan_graph::op::{Op, Pads, PoolKind, ViewOp, Window};
-use bayplan_graph::{DType, ValueId};
 
 use super::{DIMS, Drawing, LARGEST};
 
@@ -12,12 +12,13 @@ impl Drawing {
     /// `x` times a constant or an input, either way around, transposed or not.
     pub(super) fn product(&mut self) {
         let (mut x, _) = self.float();
+        let dtype = self.b.dtype(x);
         if self.b.shape(x).is_empty() || self.random.once_in(2) {
             let shape: Vec<usize> = (0..1 + self.random.below(3)).map(|_| self.random.pick(&DIMS)).collect();
             if shape.iter().product::<usize>() > LARGEST {
                 return;
             }
-            x = self.leaf(DType::F32, &shape);
+            x = self.leaf(dtype, &shape);
         }
         let shape = self.b.shape(x);
         let k = shape[shape.len() - 1];
@@ -34,7 +35,7 @@ impl Drawing {
         match self.random.below(4) {
             // Both from the other side: (x w)ᵀ = wᵀ xᵀ.
             0 if shape.len() >= 2 && other.len() >= 2 => {
-                let w = self.leaf(DType::F32, &other);
+                let w = self.leaf(dtype, &other);
                 let (x, w) = (self.swapped(x), self.swapped(w));
                 self.add(Op::MatMul, &[w, x], false);
             }
@@ -42,12 +43,12 @@ impl Drawing {
             1 if other.len() >= 2 => {
                 let last = other.len() - 1;
                 other.swap(last, last - 1);
-                let w = self.leaf(DType::F32, &other);
+                let w = self.leaf(dtype, &other);
                 let w = self.swapped(w);
                 self.add(Op::MatMul, &[x, w], false);
             }
             _ => {
-                let w = self.leaf(DType::F32, &other);
+                let w = self.leaf(dtype, &other);
                 self.add(Op::MatMul, &[x, w], false);
             }
         }
@@ -75,7 +76,8 @@ impl Drawing {
         let (h, w) = (side(&mut self.random), side(&mut self.random));
         let shape =
             if self.random.once_in(6) { vec![batch, channels, h * w] } else { vec![batch, channels, h, w] };
-        self.leaf(DType::F32, &shape)
+        let dtype = self.b.dtype(x);
+        self.leaf(dtype, &shape)
     }
 
     /// A window over the spatial axes of a value.
@@ -122,12 +124,13 @@ impl Drawing {
         if weights * pixels > MOST_WORK {
             return;
         }
-        let w = self.leaf(DType::F32, &shape);
+        let dtype = self.b.dtype(x);
+        let w = self.leaf(dtype, &shape);
         let Some(mut y) = self.add(Op::Conv(window, groups), &[x, w], false) else { return };
         if self.random.once_in(2) {
             let mut bias = vec![1; self.b.shape(y).len()];
             bias[1] = filters;
-            let bias = self.leaf(DType::F32, &bias);
+            let bias = self.leaf(dtype, &bias);
             let Some(sum) = self.add(Op::Binary(bayplan_graph::op::BinaryOp::Add), &[y, bias], false) else {
                 return;
             };

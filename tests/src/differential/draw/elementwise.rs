@@ -9,7 +9,7 @@ impl Drawing {
     pub(super) fn unary(&mut self) {
         let (x, exact) = self.any();
         let op = match self.b.dtype(x) {
-            DType::F32 if exact && self.determined => self.random.pick(&[
+            dtype if dtype.is_float() && exact && self.determined => self.random.pick(&[
                 UnaryOp::Floor,
                 UnaryOp::Ceil,
                 UnaryOp::Round,
@@ -19,7 +19,7 @@ impl Drawing {
                 UnaryOp::Neg,
                 UnaryOp::Relu,
             ]),
-            DType::F32 if self.determined => {
+            dtype if dtype.is_float() && self.determined => {
                 self.random.pick(&[UnaryOp::Tanh, UnaryOp::Sigmoid, UnaryOp::Abs, UnaryOp::Relu])
             }
             dtype => {
@@ -39,7 +39,7 @@ impl Drawing {
         let dtype = self.b.dtype(x);
         let (y, b) = self.partner(x);
         let (x, y) = if self.random.once_in(2) { (x, y) } else { (y, x) };
-        let float = dtype == DType::F32;
+        let float = dtype.is_float();
         // What numbers of no other kind have.
         let bits: Vec<_> =
             BinaryOp::ALL.iter().copied().filter(|op| op.takes(dtype) && !op.takes(DType::F32)).collect();
@@ -77,9 +77,9 @@ impl Drawing {
         }
     }
 
-    /// A value of an integer type that tensors hold.
+    /// A value of an integer type that tensors hold, or a boolean.
     fn number(&mut self) -> (bayplan_graph::ValueId, bool) {
-        let dtype = self.random.pick(&INTEGERS);
+        let dtype = if self.random.once_in(8) { DType::Bool } else { self.random.pick(&INTEGERS) };
         self.of_type(dtype)
     }
 
@@ -120,13 +120,13 @@ impl Drawing {
         let unsigned = matches!(to, DType::U8 | DType::U16 | DType::U32 | DType::U64);
         // What becomes of a float outside the integer type is not defined by ONNX, and of a rounded one it depends on
         // the rounding.
-        let fits = from != DType::F32 || matches!(to, DType::Bool | DType::F32);
-        let small = from == DType::F32 && exact && self.determined && !unsigned && self.is_leaf(x);
-        if !fits && !small || from == DType::F32 && !exact {
+        let fits = !from.is_float() || matches!(to, DType::Bool | DType::F32);
+        let small = from.is_float() && exact && self.determined && !unsigned && self.is_leaf(x);
+        if !fits && !small || from.is_float() && !exact {
             return;
         }
         // Large integers are rounded on their way to a float.
-        let whole = from == DType::F32 || from == DType::Bool || to != DType::F32;
+        let whole = from.is_float() || from == DType::Bool || to != DType::F32;
         self.add(Op::Cast(to), &[x], exact && whole);
     }
 

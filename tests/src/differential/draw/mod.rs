@@ -36,6 +36,9 @@ const LONG: [usize; 7] = [127, 128, 129, 255, 256, 257, 1025];
 const INTEGERS: [DType; 8] =
     [DType::I64, DType::I32, DType::U8, DType::I8, DType::U32, DType::I16, DType::U16, DType::U64];
 
+/// Floats that are rounded after every operation.
+const NARROW: [DType; 2] = [DType::F16, DType::BF16];
+
 /// What to draw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drawn {
@@ -149,16 +152,20 @@ impl Drawing {
             return (id, exact);
         }
         // A rounded float near a whole number would come out as either of two integers.
-        if (from == DType::F32 && !(exact && dtype == DType::Bool)) || self.random.once_in(4) {
+        let cut = from.is_float() && !dtype.is_float() && !(exact && dtype == DType::Bool);
+        if cut || self.random.once_in(4) {
             let shape = self.shape();
-            let new = if dtype == DType::F32 { self.b.floats(&shape) } else { self.integers(dtype, &shape) };
+            let new = if dtype == DType::F32 { self.b.floats(&shape) } else { self.leaf(dtype, &shape) };
             return (new, true);
         }
         (self.b.op(Op::Cast(dtype), &[id]), exact)
     }
 
+    /// A float, now and then a narrow one where its roundings make no difference.
     fn float(&mut self) -> (ValueId, bool) {
-        self.of_type(DType::F32)
+        let narrow = !self.determined && self.random.once_in(4);
+        let dtype = if narrow { self.random.pick(&NARROW) } else { DType::F32 };
+        self.of_type(dtype)
     }
 
     /// Another operand that broadcasts against a value: itself, one like it, a slice of its shape, a constant.
@@ -184,8 +191,9 @@ impl Drawing {
     /// A new constant or input of that type and shape.
     fn leaf(&mut self, dtype: DType, shape: &[usize]) -> ValueId {
         let constant = self.random.once_in(2);
-        if dtype == DType::F32 {
+        if dtype.is_float() {
             let tensor = floats(shape, self.values.len());
+            let tensor = Tensor::from_f64(dtype, shape.to_vec(), &tensor.to_f64()).expect("as many");
             return if constant { self.b.constant(&tensor) } else { self.b.input(tensor) };
         }
         self.integers(dtype, shape)
@@ -252,7 +260,7 @@ mod tests {
 
     use super::*;
 
-    const ALL: u64 = 300;
+    const ALL: u64 = 400;
 
     fn drawn(seed: u64) -> Builder {
         draw(seed, Drawn { steps: 5, determined: !seed.is_multiple_of(5) })
@@ -288,7 +296,7 @@ mod tests {
         for name in [&unary[..], &binary, &moves, &indexed, &rows, &rest].concat() {
             assert!(ops.contains(name), "no {name} in {ALL} graphs: {ops:?}");
         }
-        for dtype in INTEGERS.into_iter().chain([DType::F32, DType::Bool]) {
+        for dtype in INTEGERS.into_iter().chain(NARROW).chain([DType::F32, DType::Bool]) {
             assert!(types.contains(&dtype), "no {dtype} in {ALL} graphs");
         }
     }

@@ -1,6 +1,5 @@
 //! Sequences of elementwise operators that many graphs share.
 
-use bayplan_graph::DType;
 use bayplan_graph::op::{BinaryOp, Op, UnaryOp};
 use bayplan_graph::{Tensor, ValueId};
 
@@ -116,6 +115,12 @@ impl Drawing {
         }
     }
 
+    /// A constant of a value's type.
+    fn scalar(&mut self, like: ValueId, v: f32) -> ValueId {
+        let dtype = self.b.dtype(like);
+        self.b.constant(&Tensor::from_f64(dtype, vec![], &[v.into()]).expect("one"))
+    }
+
     fn one(&mut self, op: Op, inputs: &[ValueId]) -> Option<ValueId> {
         Some(self.b.try_ops(op, inputs, 1)?[0])
     }
@@ -148,11 +153,11 @@ impl Drawing {
                 // The magnitude is bounded: powers of powers would leave the range of floats.
                 let x = self.one(Op::Unary(UnaryOp::Tanh), &[x])?;
                 let x = if whole { x } else { self.positive(x)? };
-                let by = self.b.scalar(by);
+                let by = self.scalar(x, by);
                 self.one(Op::Binary(BinaryOp::Pow), &[x, by])
             }
             Move::Choice => {
-                let zero = self.b.scalar(0.0);
+                let zero = self.scalar(x, 0.0);
                 let above = self.one(Op::Binary(BinaryOp::Greater), &[x, zero])?;
                 let bent = self.one(Op::Unary(UnaryOp::Tanh), &[x])?;
                 self.one(Op::Select, &[above, x, bent])
@@ -162,7 +167,7 @@ impl Drawing {
 
     /// `|x| + 0.5`.
     fn positive(&mut self, x: ValueId) -> Option<ValueId> {
-        let half = self.b.scalar(0.5);
+        let half = self.scalar(x, 0.5);
         let x = self.one(Op::Unary(UnaryOp::Abs), &[x])?;
         self.one(Op::Binary(BinaryOp::Add), &[x, half])
     }
@@ -175,7 +180,7 @@ impl Drawing {
             Side::Before => return earlier[1],
             Side::Scalar => {
                 let value = self.random.pick(&[0.5, -1.25, 1.5, 0.125, 2.0]) + shift;
-                return self.b.scalar(value as f32);
+                return self.scalar(x, value as f32);
             }
             Side::Row => shape[shape.len() - usize::from(!shape.is_empty())..].to_vec(),
             Side::Channel => {
@@ -186,7 +191,7 @@ impl Drawing {
         };
         let shifted: Vec<f64> =
             floats(&small, self.values.len()).to_f64().iter().map(|v| v + shift).collect();
-        let tensor = Tensor::from_f64(DType::F32, small, &shifted).expect("as many");
+        let tensor = Tensor::from_f64(self.b.dtype(x), small, &shifted).expect("as many");
         if self.random.once_in(2) { self.b.constant(&tensor) } else { self.b.input(tensor) }
     }
 }

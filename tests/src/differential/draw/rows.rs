@@ -10,7 +10,7 @@ impl Drawing {
     pub(super) fn reduce(&mut self) {
         let (x, exact) = if self.random.once_in(2) { self.any() } else { self.float() };
         let shape = self.b.shape(x);
-        let float = self.b.dtype(x) == DType::F32;
+        let float = self.b.dtype(x).is_float();
         if self.b.dtype(x) == DType::Bool {
             return;
         }
@@ -56,7 +56,8 @@ impl Drawing {
         let made = self.add(Op::Normalize { axis, epsilon, center }, &[x], false);
         let (Some(y), true) = (made, self.random.once_in(2)) else { return };
         let last = self.b.shape(y)[rank - 1..].to_vec();
-        let (scale, shift) = (self.leaf(DType::F32, &last), self.leaf(DType::F32, &last));
+        let dtype = self.b.dtype(y);
+        let (scale, shift) = (self.leaf(dtype, &last), self.leaf(dtype, &last));
         let Some(y) = self.add(Op::Binary(BinaryOp::Mul), &[y, scale], false) else { return };
         self.add(Op::Binary(BinaryOp::Add), &[y, shift], false);
     }
