@@ -53,7 +53,9 @@ references:
 	@scripts/setup.sh test
 	@. target/env-test.sh && "$$BAYPLAN_TEST_PYTHON" tests/python/references.py --out "$(REFERENCES)" \
 		$(if $(BAYPLAN_TEST_SEED),--seed $(BAYPLAN_TEST_SEED))
-	@. target/env-test.sh && "$$BAYPLAN_TEST_PYTHON" tests/python/conformance.py --out "$(CURDIR)/target/conformance"
+	@. target/env-test.sh && "$$BAYPLAN_TEST_PYTHON" tests/python/conformance.py --out "$(CURDIR)/target/conformance" && \
+		"$$BAYPLAN_TEST_PYTHON" tests/python/redraw.py "$(CURDIR)/target/conformance" \
+		--out "$(CURDIR)/target/conformance-redrawn" $(if $(BAYPLAN_TEST_SEED),--seed $(BAYPLAN_TEST_SEED))
 
 # The rooms' own tests run in the dev profile; the tests across rooms run whole models and are built for release.
 test: references binaries

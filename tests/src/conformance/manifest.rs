@@ -9,8 +9,8 @@
 //! node/test_scan<TAB>control<TAB>fails: what it lacks
 //! ```
 //!
-//! `fails` is of a case that does not pass, `host` of one in which nodes run on the processor; without a backend in front it
-//! is so on all of them.
+//! `fails` is of a case that does not pass, `host` of one in which nodes run on the processor, `redrawn` of one that passes,
+//! but not with inputs that were drawn again, or whose inputs cannot be; without a backend in front it is so on all of them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,7 +24,11 @@ pub enum Kind {
     Fails,
     /// Some of its nodes run on the processor.
     Host,
+    /// It does not pass with inputs that were drawn again, or they cannot be.
+    Redrawn,
 }
+
+const KINDS: [(Kind, &str); 3] = [(Kind::Fails, "fails"), (Kind::Host, "host"), (Kind::Redrawn, "redrawn")];
 
 /// What is said of one case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,11 +85,7 @@ impl Manifest {
 /// The backends and the kind that `lavapipe fails` or `fails` stands for.
 fn keys(what: &str) -> Option<Vec<(&'static str, Kind)>> {
     let (on, kind) = what.split_once(' ').map_or((None, what), |(on, kind)| (Some(on), kind));
-    let kind = match kind {
-        "fails" => Kind::Fails,
-        "host" => Kind::Host,
-        _ => return None,
-    };
+    let kind = KINDS.iter().find(|row| row.1 == kind)?.0;
     let keys: Vec<_> = BACKENDS.into_iter().filter(|name| on.is_none_or(|on| on == *name)).collect();
     (!keys.is_empty()).then(|| keys.into_iter().map(|name| (name, kind)).collect())
 }
@@ -108,7 +108,7 @@ impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Line(id, entry) = self;
         write!(f, "{id}\t{}", entry.tier)?;
-        for (kind, what) in [(Kind::Fails, "fails"), (Kind::Host, "host")] {
+        for (kind, what) in KINDS {
             let of = |name: &'static str| entry.notes.get(&(name, kind));
             match (of(BACKENDS[0]), BACKENDS.iter().all(|name| of(name) == of(BACKENDS[0]))) {
                 (Some(why), true) => write!(f, "\t{what}: {why}")?,
@@ -133,7 +133,7 @@ mod tests {
     fn lines_are_read_as_they_are_written() {
         let text = "node/a\tcore\n\
                     node/b\tcore\tfails: no such operator\tlavapipe host: sorted there\n\
-                    node/c\tnarrow\tswiftshader fails: no 64-bit floats\n\
+                    node/c\tnarrow\tswiftshader fails: no 64-bit floats\tredrawn: it has no input\n\
                     node/d\tout: strings\n";
         let manifest = Manifest::parse(&format!("# what it is\n\n{text}")).expect("a manifest");
         assert_eq!(manifest.to_string(), text);

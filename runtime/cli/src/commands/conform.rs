@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use bayplan::{Device, Options, Session, SessionOptions, Tensor};
+use bayplan::{Device, Model, Options, Session, SessionOptions, Tensor};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::functions::Functions;
-use super::run::{compile, device_options, open_model};
+use super::run::{compile, device_options};
 use crate::args::ConformOptions;
 use crate::exit::{Failure, Outcome};
 use crate::{dims, shapes};
@@ -74,7 +74,7 @@ fn told(case: &Case, device: &Device) -> Value {
 
 /// Runs a case, compiled for the shapes of its inputs, and writes its outputs.
 fn run(case: &Case, device: &Device) -> Result<Done, Failure> {
-    let model = open_model(&case.model)?;
+    let model = Model::open(&case.model)?;
     let graph = model.graph();
     let names: Vec<&str> = graph.inputs.iter().map(|&id| &*graph.value(id).name).collect();
     let inputs: Vec<Tensor> = (0..names.len())
