@@ -135,7 +135,8 @@ fn results(spec: &Spec, target: &Target, operands: &[&[u32]], words: &[u32]) -> 
         }
         Spec::Cumulate(s) if s.dtype.is_float() => {
             let x = column(s.dtype, &[s.outer, s.len, s.inner], None, operands[0])?;
-            Ok(bare(spec, target, families::cumulate(s, &x).ok_or("a running result that does not exist")?))
+            let exact = families::cumulate(s, &x).ok_or("a running result that does not exist")?;
+            Ok(bare(spec, target, s.dtype, exact))
         }
         Spec::Scatter(s) if s.dtype.is_float() && s.join.is_some() => {
             let all = |count: u64, words: &[u32]| column(s.dtype, &[count], None, words);
@@ -143,7 +144,7 @@ fn results(spec: &Spec, target: &Target, operands: &[&[u32]], words: &[u32]) -> 
             let before = all(elements(&view.shape), operands[2])?;
             let places = work::scatter::places(s, operands[1])?;
             let exact = families::scatter(s, &places, &updates, &before);
-            Ok(bare(spec, target, exact.ok_or("updates are not joined so")?))
+            Ok(bare(spec, target, s.dtype, exact.ok_or("updates are not joined so")?))
         }
         Spec::Copy(_)
         | Spec::Gather(_)
