@@ -72,6 +72,13 @@ impl<'a> Attributes<'a> {
         text.map(Some).map_err(|_| format!("attribute `{name}` is no UTF-8 text"))
     }
 
+    pub(crate) fn texts(self, name: &str) -> Read<Vec<&'a str>> {
+        let Some(a) = self.get(name, AttributeType::Strings)? else { return Ok(None) };
+        let list = a.strings.iter().map(|text| core::str::from_utf8(text));
+        let list = list.collect::<Result<_, _>>();
+        list.map(Some).map_err(|_| format!("attribute `{name}` holds what is no UTF-8 text"))
+    }
+
     pub(crate) fn tensor(self, name: &str) -> Read<&'a TensorProto> {
         match self.get(name, AttributeType::Tensor)? {
             None => Ok(None),

@@ -24,7 +24,10 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("Selu", 7, selu),
     Row::new("Shrink", 9, shrink),
     Row::new("Softmax", 7, |c| softmax(c, false)),
-    Row::new("Softsign", 7, softsign),
+    Row::new("Softsign", 7, |c| {
+        let x = c.input(0)?;
+        Ok(vec![softsign(c, x)?])
+    }),
     Row::new("SwiGLU", 28, swi_glu),
     Row::new("Swish", 24, |c| {
         let (x, alpha) = (c.input(0)?, c.attributes().float_or("alpha", 1.0)?);
@@ -57,22 +60,22 @@ fn apply(c: &mut Call<'_, '_>, op: UnaryOp) -> Built {
 }
 
 /// slope · x where x < 0, else x: a sum of both sides would make NaNs of infinite slopes.
-pub(super) fn sloped(c: &mut Call<'_, '_>, x: ValueId, slope: ValueId) -> Built {
+pub(super) fn sloped(c: &mut Call<'_, '_>, x: ValueId, slope: ValueId) -> Step {
     let below = c.with(BinaryOp::Less, x, 0.0)?;
     let scaled = c.binary(BinaryOp::Mul, x, slope)?;
-    Ok(vec![c.emit(Op::Select, &[below, scaled, x])?])
+    c.select(below, scaled, x)
 }
 
 fn leaky_relu(c: &mut Call<'_, '_>) -> Built {
     let x = c.input(0)?;
     let slope = c.attributes().float_or("alpha", 0.01)?;
     let slope = c.scalar_like(x, slope.into())?;
-    sloped(c, x, slope)
+    Ok(vec![sloped(c, x, slope)?])
 }
 
 fn prelu(c: &mut Call<'_, '_>) -> Built {
     let (x, slope) = (c.input(0)?, c.input(1)?);
-    sloped(c, x, slope)
+    Ok(vec![sloped(c, x, slope)?])
 }
 
 /// scale · (max(x, 0) + alpha · (exp(min(x, 0) / width) − 1))
@@ -144,7 +147,7 @@ fn swi_glu(c: &mut Call<'_, '_>) -> Built {
 }
 
 /// min(max(alpha · x + beta, 0), 1)
-fn hard(c: &mut Call<'_, '_>, x: ValueId, alpha: f64, beta: f64) -> Step {
+pub(super) fn hard(c: &mut Call<'_, '_>, x: ValueId, alpha: f64, beta: f64) -> Step {
     let scaled = c.with(BinaryOp::Mul, x, alpha)?;
     let moved = c.with(BinaryOp::Add, scaled, beta)?;
     let low = c.with(BinaryOp::Max, moved, 0.0)?;
@@ -170,11 +173,10 @@ fn mish(c: &mut Call<'_, '_>) -> Built {
     Ok(vec![c.binary(BinaryOp::Mul, x, gate)?])
 }
 
-fn softsign(c: &mut Call<'_, '_>) -> Built {
-    let x = c.input(0)?;
+pub(super) fn softsign(c: &mut Call<'_, '_>, x: ValueId) -> Step {
     let size = c.unary(UnaryOp::Abs, x)?;
     let below = c.with(BinaryOp::Add, size, 1.0)?;
-    Ok(vec![c.binary(BinaryOp::Div, x, below)?])
+    c.binary(BinaryOp::Div, x, below)
 }
 
 fn thresholded_relu(c: &mut Call<'_, '_>) -> Built {
@@ -182,7 +184,7 @@ fn thresholded_relu(c: &mut Call<'_, '_>) -> Built {
     let alpha = c.attributes().float_or("alpha", 1.0)?;
     let above = c.with(BinaryOp::Greater, x, alpha.into())?;
     let zero = c.scalar_like(x, 0.0)?;
-    Ok(vec![c.emit(Op::Select, &[above, x, zero])?])
+    Ok(vec![c.select(above, x, zero)?])
 }
 
 /// x/2 · (1 + erf(x/√2)), or its approximation x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³)))

@@ -89,7 +89,7 @@ fn count(c: &Call<'_, '_>, name: &str) -> Result<Option<i64>, String> {
 }
 
 /// [b, s, heads · d] as [b, heads, s, d]; what has four axes is left as it is.
-fn heads_of(c: &mut Call<'_, '_>, x: ValueId, heads: Option<i64>) -> Step {
+pub(super) fn heads_of(c: &mut Call<'_, '_>, x: ValueId, heads: Option<i64>) -> Step {
     match (c.rank(x)?, heads) {
         (4, _) => Ok(x),
         (3, Some(heads)) => {

@@ -7,7 +7,7 @@ use bayplan_graph::ValueId;
 use bayplan_graph::op::{BinaryOp, ViewOp};
 use bayplan_graph::{DType, Op};
 
-use super::{Row, activation, normalize, shape, tensor};
+use super::{Row, activation, dropout, normalize, shape, tensor};
 use crate::builder::{Built, Call};
 
 /// A row that holds up to an opset.
@@ -30,7 +30,7 @@ const ROWS: &[Old] = &[
     Old::new("Cast", 5, cast),
     Old::new("Concat", 3, concat),
     Old::new("Div", 6, |c| broadcast(c, BinaryOp::Div)),
-    Old::new("Dropout", 6, dropout),
+    Old::new("Dropout", 6, old_dropout),
     Old::new("Equal", 6, |c| broadcast(c, BinaryOp::Equal)),
     Old::new("Greater", 6, |c| broadcast(c, BinaryOp::Greater)),
     Old::new("Less", 6, |c| broadcast(c, BinaryOp::Less)),
@@ -87,7 +87,7 @@ fn prelu(c: &mut Call<'_, '_>) -> Built {
     let (rank, shared) = (c.rank(x)?, c.size(slope, 0)? == Some(1));
     let slope =
         if c.rank(slope)? == 1 && !shared && rank > 1 { spread(c, slope, 1, rank - 1)? } else { slope };
-    activation::sloped(c, x, slope)
+    Ok(vec![activation::sloped(c, x, slope)?])
 }
 
 /// In training it also gives statistics; who wants only the result has a model for inference.
@@ -100,14 +100,14 @@ fn batch_normalization(c: &mut Call<'_, '_>) -> Built {
     normalize::batch(c)
 }
 
-fn dropout(c: &mut Call<'_, '_>) -> Built {
+fn old_dropout(c: &mut Call<'_, '_>) -> Built {
     if !c.attributes().flag("is_test", false)? {
         return Err(
             "dropout in training before opset 7 is not supported; export the model in evaluation mode"
                 .to_owned(),
         );
     }
-    shape::dropout(c)
+    dropout::dropout(c)
 }
 
 fn reshape(c: &mut Call<'_, '_>) -> Built {

@@ -3,18 +3,22 @@
 use crate::builder::{Built, Call};
 
 mod activation;
+mod activation_by_name;
 mod attention;
 mod branch;
 mod compose;
+mod dropout;
 mod elementwise;
 mod index;
 mod interpolate;
 mod legacy;
 mod linear;
+mod linear_attention;
 mod loss;
 mod normalize;
 mod order;
 mod pool;
+mod recurrent;
 mod reduce;
 mod resize;
 mod sample;
@@ -58,6 +62,9 @@ const TABLES: &[&[Row]] = &[
     window::ROWS,
     scatter::ROWS,
     order::ROWS,
+    dropout::ROWS,
+    recurrent::ROWS,
+    linear_attention::ROWS,
 ];
 
 /// The row of an operator of ONNX's own domain, if it exists in that opset.

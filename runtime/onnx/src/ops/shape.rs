@@ -8,7 +8,6 @@ use crate::builder::{Built, Call};
 
 pub(super) const ROWS: &[Row] = &[
     Row::new("DepthToSpace", 7, depth_to_space),
-    Row::new("Dropout", 7, dropout),
     Row::new("Expand", 8, expand),
     Row::new("Flatten", 7, flatten),
     Row::new("Identity", 7, |c| Ok(vec![c.input(0)?])),
@@ -43,16 +42,6 @@ impl Call<'_, '_> {
     pub(super) fn join(&mut self, lists: &[ValueId]) -> Result<ValueId, String> {
         self.emit(Op::Concat { axis: 0 }, lists)
     }
-}
-
-/// Nothing, outside training; the mask is not made.
-pub(super) fn dropout(c: &mut Call<'_, '_>) -> Built {
-    if c.optional(2)?.is_some_and(|training| c.known(training) != Some(vec![0])) {
-        return Err(
-            "dropout in training mode is not supported; export the model in evaluation mode".to_owned()
-        );
-    }
-    Ok(vec![c.input(0)?])
 }
 
 fn expand(c: &mut Call<'_, '_>) -> Built {

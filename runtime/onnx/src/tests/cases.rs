@@ -10,11 +10,14 @@ use super::{A, bools, f32s, i64s};
 mod attention;
 mod bits;
 mod blocks;
+mod dropout;
 mod gate;
 mod index;
 mod legacy;
+mod linear_attention;
 mod loss;
 mod normalize;
+mod recurrent;
 mod resize;
 mod sample;
 mod scatter;
@@ -97,6 +100,9 @@ pub(super) fn cases() -> Vec<Case> {
         index::cases,
         legacy::cases,
         window::cases,
+        dropout::cases,
+        linear_attention::cases,
+        recurrent::cases,
     ] {
         family(&mut c);
     }

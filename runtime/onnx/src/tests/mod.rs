@@ -3,6 +3,7 @@
 mod branch;
 mod cases;
 mod damage;
+mod dropout;
 mod import;
 mod metadata;
 mod operators;
@@ -25,6 +26,7 @@ pub(super) enum A {
     S(&'static str),
     Is(Vec<i64>),
     Fs(Vec<f32>),
+    Ss(&'static [&'static str]),
     T(Tensor),
 }
 
@@ -42,6 +44,10 @@ pub(super) fn bools(v: &[bool]) -> Tensor {
 
 pub(super) fn flags(shape: &[usize], v: &[bool]) -> Tensor {
     Tensor::from_bool(shape.to_vec(), v).expect("a tensor")
+}
+
+pub(super) fn numbers(dtype: DType, shape: &[usize], v: &[f64]) -> Tensor {
+    Tensor::from_f64(dtype, shape.to_vec(), v).expect("a tensor")
 }
 
 pub(super) fn number(dtype: DType) -> i32 {
@@ -80,6 +86,10 @@ pub(super) fn attribute(name: &str, value: &A) -> AttributeProto {
         A::Fs(v) => {
             a.floats.clone_from(v);
             AttributeType::Floats
+        }
+        A::Ss(v) => {
+            a.strings = v.iter().map(|text| text.as_bytes().to_vec()).collect();
+            AttributeType::Strings
         }
         A::T(v) => {
             a.t = Some(tensor("", v));

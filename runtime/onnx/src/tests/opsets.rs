@@ -96,6 +96,13 @@ fn nodes_say_what_is_wrong_with_them() {
     refuse(&one(6, training), &["evaluation mode"]);
     let apart = node("Add", &["x", "x"], &["y"], &[("broadcast", A::I(1)), ("axis", A::I(1))]);
     refuse(&one(6, apart), &["rank 2", "axis 1"]);
+    let inputs = ["x", "w", "r"].map(|name| info(name, DType::F32, &["n", "2", "2"])).to_vec();
+    let unknown = node("GRU", &["x", "w", "r"], &["y"], &[]);
+    refuse(&model(22, graph(vec![unknown], inputs.clone(), &["y"])), &["number of steps must be known"]);
+    let named = node("RNN", &["x", "w", "r"], &["y"], &[("activations", A::Ss(&["Sine"]))]);
+    let mut fixed = inputs;
+    fixed[0] = info("x", DType::F32, &["3", "2", "2"]);
+    refuse(&model(22, graph(vec![named], fixed, &["y"])), &["activation `Sine`"]);
     let heads = node("Attention", &["x", "x", "x"], &["y"], &[]);
     refuse(&one(23, heads), &["rank 2"]);
     let reduction = node("NegativeLogLikelihoodLoss", &["x", "l"], &["y"], &[("reduction", A::S("all"))]);
