@@ -263,7 +263,7 @@ fn movement() {
 fn updates_and_elements() {
     rounds("updates", |random, builder| {
         let shape = shape(random, 3);
-        let dtype = random.pick(&[DType::I64, DType::U8, DType::I32]);
+        let dtype = random.pick(&[DType::I64, DType::U8, DType::I32, DType::F16]);
         let x = builder.input(random.ints(dtype, &shape, 0, 9));
         let axis = random.below(3);
         let size = shape[axis] as i128;
@@ -290,10 +290,10 @@ fn updates_and_elements() {
 fn along_lines() {
     rounds("lines", |random, builder| {
         let shape = shape(random, 3);
-        let dtype = random.pick(&[DType::I64, DType::I8, DType::U32, DType::F32]);
+        let dtype = random.pick(&[DType::I64, DType::I8, DType::U32, DType::F32, DType::F16]);
         let x = match dtype {
             DType::F32 => random.floats(&shape),
-            _ => random.ints(dtype, &shape, 0, 9),
+            _ => random.ints(dtype, &shape, 0, 4),
         };
         let x = builder.input(x);
         let axis = random.below(3) as i64 - 3;

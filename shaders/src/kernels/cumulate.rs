@@ -40,12 +40,15 @@ pub(crate) fn build(spec: &CumulateSpec, target: &Target) -> Result<Written, Ref
          let base = (line / {inner}) * {len} * {inner} + line % {inner} + {first};\nvar all = {initial};\n",
         shape.invocations
     );
-    let value = |text: &str| Value { text: text.to_owned(), dtype: spec.dtype };
+    // Narrow floats are joined as wider ones and rounded where they are stored.
+    let dtype = spec.dtype.accumulator();
+    let value = |text: &str| Value { text: text.to_owned(), dtype };
     let both = [value("all"), value("v")];
-    let next = ops::step(&mut src, Width::One, StepOp::Binary(spec.op), &both, spec.dtype)?;
+    let next = ops::step(&mut src, Width::One, StepOp::Binary(spec.op), &both, dtype)?;
+    let made = ops::narrow(&mut src, Width::One, spec.dtype, format!("select(next, all, {exclusive} != 0u)"));
     let inside = format!(
         "let i = base + j * {step};\nlet v = {x}.d[i];\nlet next = {next};\n\
-         {out}.d[i] = select(next, all, {exclusive} != 0u);\nall = next;\n"
+         {out}.d[i] = {made};\nall = next;\n"
     );
     loops::write(&mut body, per, ["j", "0u", &len, "1u"], &inside);
     let op = format!("{:?}", spec.op).to_lowercase();

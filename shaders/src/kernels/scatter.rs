@@ -75,15 +75,18 @@ fn joined(spec: &ScatterSpec, join: BinaryOp, target: &Target) -> Result<Written
         shape.invocations
     );
     let from = if spec.each { format!("(line * {inner} + c)") } else { "line".into() };
-    let value = |text: &str| Value { text: text.to_owned(), dtype: spec.dtype };
+    // Narrow floats are joined as wider ones and rounded where they are stored.
+    let dtype = spec.dtype.accumulator();
+    let value = |text: &str| Value { text: text.to_owned(), dtype };
     let both = [value("v"), value("u")];
-    let next = ops::step(&mut src, Width::One, StepOp::Binary(join), &both, spec.dtype)?;
+    let next = ops::step(&mut src, Width::One, StepOp::Binary(join), &both, dtype)?;
     let inside = format!(
         "let line = first + j;\n{}if (inside && at == own) {{\nlet u = {updates}.d[line * {inner} + c];\nv = {next};\n}}\n",
         tuples.find(&mut src, &from)?
     );
     loops::write(&mut body, per, ["j", "0u", &count, "1u"], &inside);
-    let _ = writeln!(body, "{out}.d[i] = v;");
+    let made = ops::narrow(&mut src, Width::One, spec.dtype, "v".into());
+    let _ = writeln!(body, "{out}.d[i] = {made};");
     let name = format!(
         "scatter.{}.{}.{}{}.{read}{}",
         format!("{join:?}").to_lowercase(),

@@ -15,6 +15,8 @@ pub(super) fn cumulate(spec: &CumulateSpec, operands: &[&[u32]], out: &mut [u32]
     let one = if spec.dtype.is_float() { 1.0_f32.to_bits().into() } else { 1 };
     let initial = if spec.op == BinaryOp::Mul { one } else { 0 };
     let mut all = Column::splat(repr, initial, outer * inner);
+    // Narrow floats are joined as wider ones and rounded where they are stored.
+    let dtype = spec.dtype.accumulator();
     let mut row = vec![0; outer * inner * words];
     for j in 0..len {
         let at = if spec.reverse { len - 1 - j } else { j };
@@ -22,8 +24,8 @@ pub(super) fn cumulate(spec: &CumulateSpec, operands: &[&[u32]], out: &mut [u32]
             (0..outer).for_each(|o| visit(((o * len + at) * inner) as isize, inner));
         };
         let x = Column::load(spec.dtype, repr, operands[0], rows, 1);
-        let next = step(StepOp::Binary(spec.op), &[(&all, spec.dtype), (&x, spec.dtype)], spec.dtype)?;
-        if spec.exclusive { &all } else { &next }.store(&mut row);
+        let next = step(StepOp::Binary(spec.op), &[(&all, dtype), (&x, dtype)], dtype)?;
+        if spec.exclusive { all } else { next.clone() }.narrowed(spec.dtype).store(&mut row);
         for (o, row) in row.chunks_exact(inner * words).enumerate() {
             out[(o * len + at) * inner * words..][..row.len()].copy_from_slice(row);
         }

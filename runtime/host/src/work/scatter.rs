@@ -49,6 +49,8 @@ pub(super) fn compute(spec: &ScatterSpec, operands: &[&[u32]], out: &mut [u32]) 
         return Ok(());
     };
     out.copy_from_slice(&operands[2][..out.len()]);
+    // Narrow floats are joined as wider ones and rounded where they are stored.
+    let dtype = spec.dtype.accumulator();
     // No two elements of a row go to one place.
     let row = (spec.inner as usize).max(1);
     for (number, places) in places.chunks(row).enumerate() {
@@ -60,12 +62,14 @@ pub(super) fn compute(spec: &ScatterSpec, operands: &[&[u32]], out: &mut [u32]) 
             Column::load(spec.dtype, repr, words, runs, 1)
         };
         let (have, new) = (column(out, &to), column(updates, &from));
-        let args = [(&have, spec.dtype), (&new, spec.dtype)];
+        let args = [(&have, dtype), (&new, dtype)];
         let mut made = vec![0; to.len() * words];
-        step(StepOp::Binary(join), &args, spec.dtype)?.store(&mut made);
+        step(StepOp::Binary(join), &args, dtype)?.store(&mut made);
         for (at, words_of) in to.into_iter().zip(made.chunks_exact(words)) {
             out[at * words..][..words].copy_from_slice(words_of);
         }
     }
+    let whole = |visit: &mut dyn FnMut(isize, usize)| visit(0, out.len() / words);
+    Column::load(spec.dtype, repr, out, whole, 1).narrowed(spec.dtype).store(out);
     Ok(())
 }

@@ -174,7 +174,7 @@ fn step_by_step(what: &str, machine: &mut Machine, inputs: &[&Tensor]) {
         {
             assert_eq!(&result[*place..place + wide], words, "{what}, dispatch {index}: {spec:?}");
             let actual = match (expected.dtype, words) {
-                (DType::F32, [word]) => f32::from_bits(*word).into(),
+                (dtype, [word]) if dtype.is_float() => f32::from_bits(*word).into(),
                 (DType::I8 | DType::I16 | DType::I32, [word]) => f64::from(*word as i32),
                 (_, [word]) => f64::from(*word),
                 (DType::I64, [low, high]) => (u64::from(*low) | u64::from(*high) << 32) as i64 as f64,
