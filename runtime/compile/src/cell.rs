@@ -106,10 +106,14 @@ impl Cell {
         }
         let make = |stages: &Stages| Made::new(lowered.clone(), stages, &ports, &graph, dims, purpose);
         let mut made = make(&stages)?;
-        // Where nothing shares bytes every order needs the same.
-        if options.order == Order::Search && options.share {
-            made = schedule::schedule(made, &lowered, &stages, &ports, purpose, make)?;
-        }
+        made = match options.order {
+            // Where nothing shares bytes every order needs the same.
+            Order::Search if options.share => {
+                schedule::schedule(made, &lowered, &stages, &ports, purpose, make)?
+            }
+            Order::Drawn(seed) => schedule::drawn(made, seed, (&lowered, &stages, &ports), purpose, make)?,
+            Order::Given | Order::Search => made,
+        };
         let buffers = made.buffers(scope, target, options);
         let variants = Variants::new(&made.lowered, &made.alike);
         let mut formulas = symbols.leave();

@@ -316,6 +316,9 @@ pub enum Order {
     /// barriers it adds: at least as large a part of the arena as it adds to the barriers.
     #[default]
     Search,
+    /// In an order that the operators allow, drawn from this seed. It saves nothing: it shows that results do not depend on the
+    /// order.
+    Drawn(u64),
 }
 
 /// An order with a smaller arena that was not taken, as it adds too many barriers. The figures are those of the search.
@@ -332,7 +335,7 @@ pub struct Declined {
 /// In which order the run stage's dispatches are, and what that saves. The figures are those of finished programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
-    /// The order taken: `Given`, or `Search` where another one has a smaller arena and adds no barriers that are not
+    /// The order taken: `Given`, one that was drawn because it was asked for, or `Search` where another one has a smaller arena and adds no barriers that are not
     /// worth it.
     pub order: Order,
     /// How the order was found, by the planner's name for it.

@@ -29,7 +29,7 @@ pub fn record(program: &Program) -> PlanRecord {
 /// What another order than the model's saves; nothing where the model's was taken.
 fn order_note(schedule: &Schedule) -> Option<String> {
     let Schedule { candidate, given_peak, given_barriers, peak, barriers, .. } = schedule;
-    (schedule.order == Order::Search).then(|| {
+    (schedule.order != Order::Given).then(|| {
         format!(
             "operators run in another order than the model's ({candidate}): {peak} bytes of activations instead of \
              {given_peak}, {barriers} barriers instead of {given_barriers}"

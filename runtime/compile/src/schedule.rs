@@ -72,6 +72,24 @@ pub(crate) fn schedule(
     Ok(other)
 }
 
+/// What is made in an order drawn from a seed; as given where so many operations touch each other's bytes that none is known.
+pub(crate) fn drawn(
+    given: Made,
+    seed: u64,
+    (lowered, stages, ports): (&Lowered, &Stages, &Ports),
+    Purpose { target, options, .. }: Purpose<'_>,
+    make: impl Fn(&Stages) -> Result<Made, CompileError>,
+) -> Result<Made, CompileError> {
+    let Some(dag) = dag(lowered, stages, ports, target, options)? else { return Ok(given) };
+    let run =
+        bayplan_plan::order::drawn(&dag, seed).into_iter().map(|node| stages.run[node as usize]).collect();
+    let mut other = make(&Stages { load: stages.load.clone(), run })?;
+    let Schedule { peak, barriers, .. } = other.schedule;
+    other.schedule =
+        Schedule { order: Order::Drawn(seed), candidate: "drawn", peak, barriers, ..given.schedule };
+    Ok(other)
+}
+
 /// The most bytes that one operation reads: they live at once in any order.
 fn at_once(dag: &Dag) -> u64 {
     let read = |node: &Node| {

@@ -119,6 +119,7 @@ fn order_json(schedule: &Schedule) -> Value {
         "taken": match schedule.order {
             Order::Given => "given",
             Order::Search => "search",
+            Order::Drawn(_) => "drawn",
         },
         "candidate": schedule.candidate,
         "peak": schedule.peak,

@@ -76,7 +76,7 @@ fn order(schedule: &Schedule, here: u64) -> String {
     match schedule.order {
         Order::Given if least.is_empty() && declined.is_empty() => String::new(),
         Order::Given => labelled("order", &format!("as the model has it{least}{declined}")),
-        Order::Search => labelled(
+        Order::Search | Order::Drawn(_) => labelled(
             "order",
             &format!(
                 "another than the model's ({candidate}): {} bytes and {} instead of {} bytes and {}{at}{least}{declined}",

@@ -45,6 +45,7 @@ mod blocks;
 mod bound;
 mod csr;
 mod dag;
+mod drawn;
 mod exact;
 mod greedy;
 mod mincut;
@@ -57,5 +58,6 @@ mod storage;
 mod window;
 
 pub use dag::{Access, Dag, DagError, Node, Value};
+pub use drawn::drawn;
 pub use score::Candidate;
 pub use search::{Searched, search};
