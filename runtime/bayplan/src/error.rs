@@ -5,6 +5,7 @@ use core::fmt;
 use bayplan_compile::InputError;
 use bayplan_engine::{EngineError, OutputError, OverBudget};
 use bayplan_host::HostError;
+use bayplan_text::escape;
 
 /// The errors of rooms. Those of `session`s on a device and on the host become what both refuse alike, whichever it was.
 macro_rules! errors {
@@ -18,6 +19,13 @@ macro_rules! errors {
         pub enum Error {
             $($(#[$doc])* $whole($inner),)*
             $($(#[$of])* $session($executor),)*
+            /// Elements of inputs decide the model's shapes, and these inputs were not given.
+            Values {
+                /// The inputs, in the model's order.
+                inputs: Vec<bayplan_onnx::ValueInput>,
+                /// What is wrong without them.
+                error: Box<Error>,
+            },
             /// There is no Vulkan device that was asked for, or none that can be used.
             NoDevice(EngineError),
         }
@@ -27,6 +35,7 @@ macro_rules! errors {
                 match self {
                     $(Self::$whole(e) => e.fmt(f),)*
                     $(Self::$session(e) => e.fmt(f),)*
+                    Self::Values { inputs, error } => values(f, inputs, error),
                     Self::NoDevice(e) => write!(f, "{e}\nthe device \"host\" is the CPU, without a driver"),
                 }
             }
@@ -37,6 +46,7 @@ macro_rules! errors {
                 match self {
                     $(Self::$whole(e) => e.source(),)*
                     $(Self::$session(e) => e.source(),)*
+                    Self::Values { error, .. } => error.source(),
                     Self::NoDevice(e) => e.source(),
                 }
             }
@@ -90,6 +100,14 @@ errors! {
         /// The session on the host could not be built or run.
         Host(HostError),
     }
+}
+
+fn values(f: &mut fmt::Formatter<'_>, inputs: &[bayplan_onnx::ValueInput], error: &Error) -> fmt::Result {
+    f.write_str("the shapes of the model follow from elements of its inputs:")?;
+    for bayplan_onnx::ValueInput { name, dtype, by, .. } in inputs {
+        write!(f, "\n  {} ({dtype}), which {} asks for", escape(name), by.join(", "))?;
+    }
+    write!(f, "\ngive these inputs, then it is planned for what they hold; without them: {error}")
 }
 
 impl Error {

@@ -117,6 +117,7 @@
 mod device;
 mod error;
 mod model;
+mod replan;
 mod session;
 mod tensors;
 
@@ -142,7 +143,7 @@ pub use bayplan_expr::memory::{MemoryFunction, Solution, SolveError};
 pub use bayplan_expr::{Bindings, Bounds, Expr, Scope};
 pub use bayplan_graph::{DType, Graph, InferError, Tensor, VerifyError};
 pub use bayplan_host::{HostError, memory};
-pub use bayplan_onnx::ImportError;
+pub use bayplan_onnx::{ImportError, ValueInput};
 pub use bayplan_plan::Effort;
 pub use bayplan_record::{Destination, Places, Recording, RecordingOptions, Retention, Summary};
 pub use bayplan_shaders::Target;

@@ -1,23 +1,31 @@
 //! A model file, imported.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
-use bayplan_compile::{Dims, Family, Options, Program};
+use bayplan_compile::session::ValueKey;
+use bayplan_compile::{Dims, Family, Options, Program, dims_of};
 use bayplan_engine::SessionOptions;
 use bayplan_expr::Bindings;
-use bayplan_graph::{ByteRange, ConstData, Graph};
+use bayplan_graph::{ByteRange, ConstData, Graph, Tensor};
+use bayplan_onnx::{ImportOptions, ValueInput, value_inputs};
 use bayplan_shaders::Target;
 use bayplan_weights::{FileSource, Store};
 
 use crate::device::Device;
 use crate::error::Error;
+use crate::replan::Replan;
 use crate::session::Session;
 
 /// A model: its graph with inferred types, and access to its weights. Weights are read when a session is built, and
 /// before that only to find those that the model holds twice.
+///
+/// Where elements of integer inputs decide shapes (the shape of a Reshape, axes, sizes), the graph is specialised on those of
+/// one run ([`Model::open_for`]).
 pub struct Model {
     graph: Graph,
     weights: Store,
+    path: PathBuf,
 }
 
 impl Model {
@@ -25,13 +33,23 @@ impl Model {
     ///
     /// # Errors
     /// The file or one it refers to cannot be read or is too short, is no ONNX model, uses operators that bayplan does not
-    /// know (all of them named), or its shapes do not fit together.
+    /// know (all of them named), its shapes do not fit together, or elements of its inputs decide them ([`Error::Values`]:
+    /// open it with [`Model::open_for`]).
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::open_for(path, &[])
+    }
+
+    /// The same with the inputs of a run at hand, all or some: where elements of inputs decide shapes, the graph is right for
+    /// these elements alone ([`Graph::specialised`]). Floats never decide anything.
+    ///
+    /// # Errors
+    /// As [`Model::open`]; [`Error::Values`] where an input that decides shapes is not among those given.
+    pub fn open_for(path: impl AsRef<Path>, inputs: &[(&str, &Tensor)]) -> Result<Self, Error> {
         let path = path.as_ref();
-        let mut graph = Self::import(path)?;
+        let mut graph = Self::import_for(path, inputs)?;
         let weights = Store::open(path, &graph)?;
         graph.share(&weights.duplicates(&graph));
-        Ok(Self { graph, weights })
+        Ok(Self { graph, weights, path: path.to_owned() })
     }
 
     /// The graph of an ONNX file with inferred types, for planning: the files of its weights are not opened, so weights
@@ -40,16 +58,31 @@ impl Model {
     /// # Errors
     /// As [`Model::open`], but for what is wrong with the weights.
     pub fn import(path: impl AsRef<Path>) -> Result<Graph, Error> {
+        Self::import_for(path, &[])
+    }
+
+    /// The same with the inputs of a run at hand.
+    ///
+    /// # Errors
+    /// As [`Model::open_for`], but for what is wrong with the weights.
+    pub fn import_for(path: impl AsRef<Path>, inputs: &[(&str, &Tensor)]) -> Result<Graph, Error> {
         let path = path.as_ref();
         let source = FileSource::open(path)?;
-        let mut graph = bayplan_onnx::import(&source, &bayplan_onnx::ImportOptions::default())?;
-        // Exporters call every graph `main_graph` or the like; people know the file.
-        if let Some(stem) = path.file_stem() {
-            graph.name = stem.to_string_lossy().into();
+        let error = match imported(path, &source, BTreeMap::new()) {
+            Ok(graph) => return Ok(graph),
+            Err(error) => error,
+        };
+        let Ok(asked) = value_inputs(&source) else { return Err(error) };
+        let given = |input: &ValueInput| inputs.iter().find(|(name, _)| *name == input.name);
+        if asked.is_empty() {
+            return Err(error);
         }
-        graph.infer()?;
-        bayplan_graph::verify(&graph)?;
-        Ok(graph)
+        let missing: Vec<ValueInput> = asked.iter().filter(|input| given(input).is_none()).cloned().collect();
+        if !missing.is_empty() {
+            return Err(Error::Values { inputs: missing, error: Box::new(error) });
+        }
+        let values = asked.iter().filter_map(given).map(|&(name, tensor)| (name.to_owned(), tensor.clone()));
+        imported(path, &source, values.collect())
     }
 
     /// Reads a constant of the model, as compilers ask for small ones.
@@ -70,6 +103,15 @@ impl Model {
     /// Where its weights are read from.
     pub fn weights(&self) -> &Store {
         &self.weights
+    }
+
+    /// Every symbolic dimension of one run, by its inputs.
+    ///
+    /// # Errors
+    /// [`Error::Input`]: an input is missing, unknown, given twice, of another type or rank, or does not fit the others; a
+    /// dimension that no input determines.
+    pub fn dims_for(&self, inputs: &[(&str, &Tensor)]) -> Result<Bindings, Error> {
+        Ok(dims_of(&self.graph, inputs)?)
     }
 
     /// Compiles it for a target, with every symbolic dimension bound.
@@ -94,6 +136,9 @@ impl Model {
     /// Compiles it for a device and builds a session on it. `dims` are [`Bindings`] of all symbols for one shape, or
     /// [`Dims`] with bounds for all shapes within them.
     ///
+    /// Where elements of inputs decide shapes, a run with other elements than the model was opened for is planned for those,
+    /// on memory of its own; the last few plans are kept.
+    ///
     /// # Errors
     /// As [`Model::family`] and [`Session::new`].
     pub fn session(
@@ -102,7 +147,25 @@ impl Model {
         dims: impl Into<Dims>,
         options: SessionOptions,
     ) -> Result<Session, Error> {
-        let family = self.family(&dims.into(), device.target(), &Options::default())?;
-        Session::new(device, family, &self.weights, options)
+        let dims = dims.into();
+        let family = self.family(&dims, device.target(), &Options::default())?;
+        let session = Session::new(device, family, &self.weights, options.clone())?;
+        Ok(match ValueKey::of(&self.graph) {
+            None => session,
+            Some(key) => session.replanned(key, Replan { path: self.path.clone(), dims, options }),
+        })
     }
+}
+
+/// The graph of a file, for these elements of its inputs.
+fn imported(path: &Path, source: &FileSource, values: BTreeMap<String, Tensor>) -> Result<Graph, Error> {
+    let options = ImportOptions { values, ..ImportOptions::default() };
+    let mut graph = bayplan_onnx::import(source, &options)?;
+    // Exporters call every graph `main_graph` or the like; people know the file.
+    if let Some(stem) = path.file_stem() {
+        graph.name = stem.to_string_lossy().into();
+    }
+    graph.infer()?;
+    bayplan_graph::verify(&graph)?;
+    Ok(graph)
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bayplan_compile::session::ValueKey;
 use bayplan_compile::{Family, FunctionId, Program};
 use bayplan_engine::{Counters, OutputError, SessionOptions, Usage};
 use bayplan_graph::{DType, Tensor};
@@ -10,6 +11,7 @@ use bayplan_weights::Store;
 
 use crate::device::{Device, Kind};
 use crate::error::Error;
+use crate::replan::{Plans, Replan};
 use crate::tensors::{Buffer, DeviceTensor, Input, Kept, Owned, host, to_tensor, vulkan};
 
 /// A model on a device, for every shape within its bounds: memory allocated, weights loaded, and on a Vulkan device kernels
@@ -19,13 +21,30 @@ use crate::tensors::{Buffer, DeviceTensor, Input, Kept, Owned, host, to_tensor, 
 pub struct Session {
     device: Device,
     executor: Executor,
+    /// Where elements of inputs decide shapes, the plans for others.
+    plans: Option<Plans>,
 }
 
 // As large as a device's session, of which programs have few.
 #[allow(clippy::large_enum_variant, reason = "a process has few sessions")]
-enum Executor {
+pub(crate) enum Executor {
     Vulkan(bayplan_engine::Session),
     Host(bayplan_host::Session),
+}
+
+impl Executor {
+    /// Builds a session on a device.
+    pub(crate) fn new(
+        device: &Device,
+        family: impl Into<Arc<Family>>,
+        weights: &Store,
+        options: SessionOptions,
+    ) -> Result<Self, Error> {
+        Ok(match &device.0 {
+            Kind::Vulkan(own) => Self::Vulkan(bayplan_engine::Session::new(own, family, weights, options)?),
+            Kind::Host(_) => Self::Host(bayplan_host::Session::new(family, weights, options)?),
+        })
+    }
 }
 
 impl Session {
@@ -43,13 +62,13 @@ impl Session {
         weights: &Store,
         options: SessionOptions,
     ) -> Result<Self, Error> {
-        let executor = match &device.0 {
-            Kind::Vulkan(own) => {
-                Executor::Vulkan(bayplan_engine::Session::new(own, family, weights, options)?)
-            }
-            Kind::Host(_) => Executor::Host(bayplan_host::Session::new(family, weights, options)?),
-        };
-        Ok(Self { device: device.clone(), executor })
+        let executor = Executor::new(device, family, weights, options)?;
+        Ok(Self { device: device.clone(), executor, plans: None })
+    }
+
+    /// The same, planned again where inputs have other elements than those of `key`.
+    pub(crate) fn replanned(self, key: ValueKey, again: Replan) -> Self {
+        Self { plans: Some(Plans::new(key, again)), ..self }
     }
 
     /// Runs the model once, at the shape of its inputs: writes all inputs, computes, waits. The outputs are lent until the
@@ -100,6 +119,11 @@ impl Session {
         inputs: &[(&str, Input<'_>)],
         into: &mut [(&str, &mut DeviceTensor)],
     ) -> Result<Outputs<'_>, Error> {
+        if let Some(plans) = &mut self.plans {
+            let on_host: Vec<(&str, &Tensor)> =
+                inputs.iter().filter_map(|&(name, input)| Some((name, input.host()?))).collect();
+            plans.turn(&self.device, &mut self.executor, &on_host)?;
+        }
         let mut buffers = into.iter_mut().map(|(name, tensor)| (*name, &mut tensor.0));
         Ok(Outputs(match &mut self.executor {
             Executor::Vulkan(session) => {
@@ -149,10 +173,11 @@ impl Session {
 
     /// What it has allocated, compiled and recorded so far.
     pub fn counters(&self) -> Counters {
-        match &self.executor {
+        let own = match &self.executor {
             Executor::Vulkan(session) => session.counters(),
             Executor::Host(session) => session.counters(),
-        }
+        };
+        Counters { values: self.plans.as_ref().map_or(0, Plans::made), ..own }
     }
 
     /// All bytes of the activations, for tests.

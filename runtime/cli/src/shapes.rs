@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bayplan_compile::Dims;
-use bayplan_graph::{Graph, Tensor, Value};
+use bayplan_graph::{Graph, Value};
 
 use crate::exit::Failure;
 use crate::inputs::{files, shown};
@@ -23,21 +23,6 @@ pub(crate) fn tell(graph: &Graph, dims: &mut Dims, inputs: &[String]) -> Result<
         one(values[index], &shape, dims).map_err(|reason| Failure::new(format!("{file}: {reason}")))?;
     }
     Ok(())
-}
-
-/// The same of tensors for all inputs, in the order of the graph.
-///
-/// # Errors
-///
-/// A size lies outside the bounds of its symbol.
-pub(crate) fn of(graph: &Graph, inputs: &[Tensor]) -> Result<Dims, Failure> {
-    let mut dims = Dims { bounds: graph.symbols.clone(), ..Dims::default() };
-    for (&id, tensor) in graph.inputs.iter().zip(inputs) {
-        let value = graph.value(id);
-        let about = |reason: String| Failure::new(format!("input {}: {reason}", shown(&value.name)));
-        one(value, tensor.shape(), &mut dims).map_err(about)?;
-    }
-    Ok(dims)
 }
 
 /// Gives the symbols that are dimensions of a value, and that have no value yet, the sizes in its shape.
@@ -61,7 +46,7 @@ fn one(value: &Value, shape: &[usize], dims: &mut Dims) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use bayplan_expr::{Bindings, Bounds, Expr};
-    use bayplan_graph::{DType, TensorType, ValueId, ValueSource};
+    use bayplan_graph::{DType, Tensor, TensorType, ValueId, ValueSource};
 
     use super::*;
 

@@ -25,7 +25,7 @@ use crate::cell::{Phase, Purpose};
 use crate::error::CompileError;
 use crate::family_paths::{self, Routes};
 use crate::fold::{MAX_CONSTANT, ReadConstant};
-use crate::inputs::{InputError, Shaped, match_shapes, shapes_of};
+use crate::inputs::{InputError, Shaped, check_specialised, match_shapes, shapes_of};
 use crate::paths::Paths;
 use crate::plan_file::ShapePlan;
 use crate::program::Program;
@@ -283,10 +283,12 @@ impl Family {
         function: FunctionId,
         inputs: &[(&str, &T)],
     ) -> Result<Bindings, InputError> {
-        let inputs = &shapes_of(inputs);
         let Ok(member) = self.member(function) else {
             return Err(InputError::NoFunction { number: function.0, functions: self.functions.len() });
         };
+        let graph = member.graph.as_ref().map(|(graph, _)| graph);
+        check_specialised(graph.map_or(&self.first.specialised, |graph| &graph.specialised), inputs)?;
+        let inputs = &shapes_of(inputs);
         match &member.graph {
             Some((graph, open)) => family_dims::dims(graph, member.known(open), inputs)
                 .or_else(|e| member.spread_dims(inputs).ok_or(e)),

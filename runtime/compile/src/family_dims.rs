@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use bayplan_expr::{Bindings, Expr, Scope};
 use bayplan_graph::{BindError, Constraint, Graph, Tie};
 
-use crate::inputs::{GivenShape, InputError, known_once, type_text};
+use crate::inputs::{GivenShape, InputError, Shaped, check_specialised, known_once, shapes_of, type_text};
 
 /// What is known of a graph's symbols before any input is.
 #[derive(Clone, Copy)]
@@ -51,6 +51,28 @@ pub(crate) fn dims(
     }
     fits(graph, known.open, &found).map_err(|reason| InputError::Constraint { reason })?;
     Ok(found)
+}
+
+/// The dims of one run of a graph, by nothing but its inputs: one value for each symbol.
+///
+/// # Errors
+/// As [`Family::dims`](crate::Family::dims), but for sizes that do not fit together in the model, which whoever compiles for
+/// these dims is told.
+pub fn dims_of<T: Shaped>(graph: &Graph, inputs: &[(&str, &T)]) -> Result<Bindings, InputError> {
+    check_specialised(&graph.specialised, inputs)?;
+    let mut found = given(graph, &Bindings::new(), &graph.symbols, &shapes_of(inputs))?;
+    for tie in graph.ties(&found) {
+        if let (None, Ok(is)) = (found.get(&tie.symbol), tie.is.eval(&found)) {
+            found.set(tie.symbol.as_str(), is);
+        }
+    }
+    let mut open = graph.free_symbols();
+    open.retain(|symbol| found.get(symbol).is_none());
+    if open.is_empty() {
+        Ok(found)
+    } else {
+        Err(InputError::Undetermined { dims: open.into_iter().collect() })
+    }
 }
 
 /// The dims that the shapes of these inputs say, each within its bounds in `scope`.

@@ -1,6 +1,7 @@
 //! The tensors of a run, compared with what the program expects.
 
 use core::fmt;
+use std::sync::Arc;
 
 use bayplan_expr::Bindings;
 use bayplan_graph::{DType, Tensor, Tie};
@@ -36,6 +37,12 @@ pub enum InputError {
     },
     /// An input was given more than once.
     Repeated {
+        /// Its name.
+        name: String,
+    },
+    /// An input that decides shapes has other elements than those that the model was planned for, or lies where the host
+    /// does not see them.
+    Specialised {
         /// Its name.
         name: String,
     },
@@ -116,6 +123,12 @@ impl fmt::Display for InputError {
             Self::Repeated { name } => {
                 write!(f, "input {} is given more than once; give it once", escape(name))
             }
+            Self::Specialised { name } => write!(
+                f,
+                "input {} decides shapes, and the model was planned for other elements of it; give those as a host tensor, \
+                 or open the model for these (Model::open_for)",
+                escape(name)
+            ),
             Self::BoundExceeded { dim, value, bound, input } => {
                 let (dim, input) = (escape(dim), escape(input));
                 write!(
@@ -173,9 +186,17 @@ pub trait Shaped {
     fn dtype(&self) -> DType;
     /// The dimensions, in elements.
     fn shape(&self) -> &[usize];
+    /// The tensor, if it lies with the host.
+    fn on_host(&self) -> Option<&Tensor> {
+        None
+    }
 }
 
 impl Shaped for Tensor {
+    fn on_host(&self) -> Option<&Tensor> {
+        Some(self)
+    }
+
     fn dtype(&self) -> DType {
         self.dtype()
     }
@@ -191,6 +212,24 @@ pub(crate) type GivenShape<'a> = (&'a str, DType, &'a [usize]);
 /// Tensors as their names, types and shapes.
 pub(crate) fn shapes_of<'a, T: Shaped>(inputs: &[(&'a str, &'a T)]) -> Vec<GivenShape<'a>> {
     inputs.iter().map(|&(name, tensor)| (name, tensor.dtype(), tensor.shape())).collect()
+}
+
+/// Refuses elements that a model is not right for.
+///
+/// # Errors
+/// [`InputError::Specialised`] of the first input with such elements.
+pub(crate) fn check_specialised<T: Shaped>(
+    specialised: &[(Arc<str>, Tensor)],
+    inputs: &[(&str, &T)],
+) -> Result<(), InputError> {
+    let other = |(name, elements): &&(Arc<str>, Tensor)| {
+        let given = inputs.iter().find(|(given, _)| *given == &**name);
+        given.is_some_and(|(_, tensor)| tensor.on_host() != Some(elements))
+    };
+    match specialised.iter().find(other) {
+        Some((name, _)) => Err(InputError::Specialised { name: name.to_string() }),
+        None => Ok(()),
+    }
 }
 
 /// One tensor for each input, in the order of `ports`, each of the right type and shape.

@@ -59,6 +59,7 @@ mod widen;
 pub use cell::Phase;
 pub use error::{CompileError, Refused};
 pub use family::{Dims, Family, Function, FunctionId, Reservation};
+pub use family_dims::dims_of;
 pub use family_paths::Step;
 pub use fold::{MAX_CONSTANT, ReadConstant};
 pub use inputs::{InputError, Shaped, match_inputs};

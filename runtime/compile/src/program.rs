@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bayplan_expr::{Bindings, Expr};
-use bayplan_graph::{ConstData, DType, FileRef};
+use bayplan_graph::{ConstData, DType, FileRef, Tensor};
 use bayplan_plan::Plan;
 use bayplan_shaders::{Access, Kernel, Spec, Target};
 
@@ -398,6 +398,8 @@ pub struct Program {
     pub contents: Vec<Contents>,
     /// Inputs, in the model's order.
     pub inputs: Vec<Port>,
+    /// Inputs that it is right for these elements of alone, by name ([`Graph::specialised`](bayplan_graph::Graph)).
+    pub specialised: Vec<(Arc<str>, Tensor)>,
     /// Outputs, in the model's order.
     pub outputs: Vec<Port>,
     /// Where each output lies, in their order.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bayplan_expr::{Expr, Scope};
 
-use crate::{ByteRange, DType, FileRef, Op};
+use crate::{ByteRange, DType, FileRef, Op, Tensor};
 
 /// A node, by its index in [`Graph::nodes`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -126,6 +126,9 @@ pub struct Graph {
     pub constraints: Vec<Constraint>,
     /// Dimensions assumed not to be 1; filled by [`Graph::infer`], refused by [`Graph::pin`] where they may be.
     pub not_one: Vec<NotOne>,
+    /// Inputs whose elements were known when the graph was built, by name: it is right for these elements alone, and
+    /// reads them as constants.
+    pub specialised: Vec<(Arc<str>, Tensor)>,
 }
 
 impl Graph {

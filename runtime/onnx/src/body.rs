@@ -81,7 +81,7 @@ pub(crate) fn is_own(domain: &str) -> bool {
 }
 
 /// The table row of a node.
-fn row(node: &NodeProto, opset: i64) -> Option<&'static Row> {
+pub(crate) fn row(node: &NodeProto, opset: i64) -> Option<&'static Row> {
     let op = node.op_type.as_deref().unwrap_or_default();
     if is_own(node.domain.as_deref().unwrap_or_default()) { ops::find(op, opset) } else { None }
 }

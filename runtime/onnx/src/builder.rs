@@ -139,6 +139,23 @@ impl<'a> Builder<'a> {
         Ok(id)
     }
 
+    /// An input whose elements are known: nodes read them as a constant, and the input is read by nobody.
+    pub(crate) fn specialised(
+        &mut self,
+        name: &str,
+        ty: TensorType,
+        elements: &Tensor,
+    ) -> Result<ValueId, ImportError> {
+        let own = self.name_of(name);
+        let id = self.add_value(own.clone(), ValueSource::Input, Some(ty));
+        let fail = |reason: String| ImportError::tensor(name, reason);
+        self.inference.value(&mut self.graph, id).map_err(|e| fail(e.to_string()))?;
+        let constant = self.constant(elements).map_err(fail)?;
+        self.bind(name, constant)?;
+        self.graph.specialised.push((own, elements.clone()));
+        Ok(id)
+    }
+
     fn unique(&mut self, base: &str) -> Arc<str> {
         let mut name: Arc<str> = base.into();
         let n = self.bases.entry(base.to_owned()).or_default();

@@ -14,7 +14,7 @@ use crate::generated::onnx::{
 };
 use crate::limits::{MAX_ELEMENTS, MAX_INTERFACE, MAX_NAME};
 use crate::tensor::{Tensors, dtype};
-use crate::{metadata, wire};
+use crate::{metadata, values, wire};
 
 /// Oldest and newest version of ONNX's operator set that is understood.
 pub const OPSETS: core::ops::RangeInclusive<i64> = 1..=28;
@@ -27,6 +27,9 @@ pub const IR_VERSIONS: core::ops::RangeInclusive<i64> = 3..=14;
 pub struct ImportOptions {
     /// Bounds of symbolic dimensions, by name; what has none is at least 0.
     pub bounds: BTreeMap<String, Bounds>,
+    /// Elements of inputs that decide shapes ([`crate::value_inputs`]), by name: the graph holds for these alone
+    /// ([`Graph::specialised`]). Integers and booleans, at most [`MAX_INLINE`](crate::limits::MAX_INLINE) bytes each.
+    pub values: BTreeMap<String, Tensor>,
 }
 
 /// Reads a model: its structure is parsed, its weights stay where they are, as ranges of files
@@ -59,7 +62,7 @@ pub fn import(source: &dyn ByteSource, options: &ImportOptions) -> Result<Graph,
     Ok(builder.finish())
 }
 
-fn check_versions(model: &ModelProto) -> Result<i64, ImportError> {
+pub(crate) fn check_versions(model: &ModelProto) -> Result<i64, ImportError> {
     let fail = |reason| Err(ImportError::Model(reason));
     let ir = model.ir_version.unwrap_or(0);
     if model.graph.is_none() && model.opset_import.is_empty() {
@@ -96,6 +99,7 @@ fn inputs(builder: &mut Builder<'_>, graph: &GraphProto, options: &ImportOptions
     interface("the number of inputs", graph.input.len())?;
     let initial: BTreeSet<&str> = graph.initializer.iter().filter_map(|t| t.name.as_deref()).collect();
     let mut seen = BTreeSet::new();
+    let mut types = Vec::with_capacity(graph.input.len());
     for info in &graph.input {
         let name = info.name.as_deref().unwrap_or_default();
         if name.is_empty() {
@@ -106,13 +110,20 @@ fn inputs(builder: &mut Builder<'_>, graph: &GraphProto, options: &ImportOptions
         if initial.contains(name) && seen.insert(name) {
             continue;
         }
-        let ty = input_type(name, info)?;
+        types.push((name, input_type(name, info)?));
+    }
+    let known = values::symbols(&types, &options.values)?;
+    for (name, ty) in types {
+        let ty = values::replaced(ty, &known);
         for symbol in ty.shape.iter().flat_map(Expr::symbols) {
             let bounds = options.bounds.get(symbol).copied().unwrap_or_default();
             let declared = builder.graph.symbols.declare(symbol, bounds);
             declared.map_err(|e| ImportError::tensor(name, e.to_string()))?;
         }
-        let id = builder.given(name, ValueSource::Input, ty)?;
+        let id = match options.values.get(name) {
+            None => builder.given(name, ValueSource::Input, ty)?,
+            Some(tensor) => builder.specialised(name, ty, tensor)?,
+        };
         builder.graph.inputs.push(id);
     }
     Ok(())

@@ -19,12 +19,14 @@ mod metadata;
 mod ops;
 mod tensor;
 mod tensor_file;
+mod values;
 mod wire;
 
 pub use error::{ImportError, UnsupportedOp};
 pub use import::{IR_VERSIONS, ImportOptions, OPSETS, import};
 pub use ops::supported;
 pub use tensor_file::{read_tensor, write_tensor};
+pub use values::{ValueInput, value_inputs};
 
 #[cfg(test)]
 mod tests;

@@ -8,15 +8,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use bayplan::{Device, Model, Options, Session, SessionOptions, Tensor};
+use bayplan::{Device, Options, Session, SessionOptions, Tensor};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::functions::Functions;
-use super::run::{compile, device_options};
+use super::run::{compile, device_options, open_for};
 use crate::args::ConformOptions;
 use crate::exit::{Failure, Outcome};
-use crate::{dims, shapes};
 
 /// A line of the list.
 #[derive(Debug, Deserialize)]
@@ -74,17 +73,16 @@ fn told(case: &Case, device: &Device) -> Value {
 
 /// Runs a case, compiled for the shapes of its inputs, and writes its outputs.
 fn run(case: &Case, device: &Device) -> Result<Done, Failure> {
-    let model = Model::open(&case.model)?;
+    let given = |at: usize| read(&case.inputs.join(format!("input_{at}.pb")));
+    let model = open_for(&case.model, &mut |input| given(input.index).map(Some))?;
     let graph = model.graph();
     let names: Vec<&str> = graph.inputs.iter().map(|&id| &*graph.value(id).name).collect();
-    let inputs: Vec<Tensor> = (0..names.len())
-        .map(|at| read(&case.inputs.join(format!("input_{at}.pb"))))
-        .collect::<Result<_, _>>()?;
-    let dims = dims::complete(graph, &shapes::of(graph, &inputs)?);
+    let inputs: Vec<Tensor> = (0..names.len()).map(given).collect::<Result<_, _>>()?;
+    let given: Vec<(&str, &Tensor)> = names.into_iter().zip(&inputs).collect();
+    let dims = model.dims_for(&given)?;
     let family = compile(&model, &dims, device.target(), &Options::default())?;
     device.check_memory(Functions::of(&family)?.largest())?;
     let mut session = Session::new(device, family, model.weights(), SessionOptions::default())?;
-    let given: Vec<(&str, &Tensor)> = names.into_iter().zip(&inputs).collect();
     let outputs = session.run(&given)?;
     fs::create_dir_all(&case.outputs).map_err(|e| about(&case.outputs, &e))?;
     for (at, output) in outputs.iter().enumerate() {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bayplan::{
     Bindings, CompileError, Device, DeviceOptions, Effort, Family, Level, Model, Places, RecordingOptions,
-    Session, SessionOptions, Target, Tensor,
+    Session, SessionOptions, Target, Tensor, ValueInput,
 };
 use bayplan_compile::Dims;
 use bayplan_graph::ByteRange;
@@ -40,7 +40,7 @@ pub(crate) fn run(options: &RunOptions) -> Outcome {
     let stop = stop_on_signals()?;
     let mut progress = Progress::new(options.quiet);
     progress.stage("reading the model");
-    let model = open_model(&options.model.model)?;
+    let model = open_with(&options.model.model, &options.inputs)?;
     let mut known = dims::known(model.graph(), &options.model)?;
     shapes::tell(model.graph(), &mut known, &options.inputs)?;
     let device = open(&options.model)?;
@@ -155,9 +155,47 @@ pub(crate) fn open_model(path: &Path) -> Result<Model, Failure> {
     Model::open(path).map_err(|e| named(path, e))
 }
 
+/// The same for the inputs of a run: where elements of inputs decide shapes, `elements` gives them, or none of an input that
+/// nothing is given for.
+///
+/// # Errors
+/// As [`Model::open_for`], or as `elements`.
+pub(crate) fn open_for(
+    path: &Path,
+    elements: &mut dyn FnMut(&ValueInput) -> Result<Option<Tensor>, Failure>,
+) -> Result<Model, Failure> {
+    let asked = match Model::open(path) {
+        Err(bayplan::Error::Values { inputs, .. }) => inputs,
+        opened => return Ok(opened?),
+    };
+    let mut given: Vec<(&str, Tensor)> = Vec::with_capacity(asked.len());
+    for input in &asked {
+        given.extend(elements(input)?.map(|tensor| (&*input.name, tensor)));
+    }
+    let given: Vec<(&str, &Tensor)> = given.iter().map(|(name, tensor)| (*name, tensor)).collect();
+    Ok(Model::open_for(path, &given)?)
+}
+
+/// Opens a model with the files given for its inputs at hand (`NAME=FILE`).
+///
+/// # Errors
+/// As [`open_model`]; the file of an input whose elements decide shapes cannot be read.
+pub(crate) fn open_with(path: &Path, words: &[String]) -> Result<Model, Failure> {
+    let opened = open_for(path, &mut |input| {
+        let file = |word: &'_ String| word.strip_prefix(&*input.name)?.strip_prefix('=').map(PathBuf::from);
+        let file = words.iter().find_map(file);
+        file.map(|file| npy::read(&file).map_err(Failure::new)).transpose()
+    });
+    opened.map_err(|failure| about(path, failure))
+}
+
 /// What is wrong with a model, the file named.
 pub(crate) fn named(path: &Path, e: bayplan::Error) -> Failure {
-    let (name, failure) = (path.display().to_string(), Failure::from(e));
+    about(path, e.into())
+}
+
+fn about(path: &Path, failure: Failure) -> Failure {
+    let name = path.display().to_string();
     if failure.mentions(&name) { failure } else { failure.about(&escape(&name).to_string()) }
 }
 

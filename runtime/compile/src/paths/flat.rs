@@ -108,6 +108,7 @@ fn cut(
         }
     }
     made.inputs = graph.inputs.iter().filter_map(|id| cutter.place[id.0 as usize]).collect();
+    made.specialised.clone_from(&graph.specialised);
     for index in nodes {
         let node = &graph.nodes[index];
         let id = NodeId(made.nodes.len() as u32);

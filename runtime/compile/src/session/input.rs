@@ -41,6 +41,10 @@ impl<'a, O, D> From<&'a Tensor> for Input<'a, O, D> {
 }
 
 impl<O: Shaped, D: Shaped> Shaped for Input<'_, O, D> {
+    fn on_host(&self) -> Option<&Tensor> {
+        self.host()
+    }
+
     fn dtype(&self) -> DType {
         match self {
             Self::Host(tensor) => tensor.dtype(),

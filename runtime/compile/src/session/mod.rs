@@ -6,12 +6,14 @@ mod into;
 mod lru;
 mod options;
 mod outputs;
+mod values;
 
 pub use input::Input;
 pub use into::{Given, match_into, owned_buffers};
 pub use lru::Lru;
 pub use options::SessionOptions;
 pub use outputs::{Lease, OutputArena, OutputError, OutputPool};
+pub use values::ValueKey;
 
 pub use bayplan_plan::pool::Usage;
 
@@ -41,6 +43,8 @@ pub struct Counters {
     pub pipelines: u64,
     /// Programs instantiated for a shape.
     pub shapes: u64,
+    /// Plans made for other elements of inputs that decide shapes ([`ValueKey`]), beside the first.
+    pub values: u64,
     /// Command buffers recorded; none on the host.
     pub recordings: u64,
     /// How often the output arena grew.

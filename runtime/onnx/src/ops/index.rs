@@ -6,8 +6,11 @@ use bayplan_graph::{DType, ValueId};
 use super::Row;
 use crate::builder::{Built, Call};
 
-pub(super) const ROWS: &[Row] =
-    &[Row::new("EyeLike", 9, eye_like), Row::new("OneHot", 9, one_hot), Row::new("Trilu", 14, triangle)];
+pub(super) const ROWS: &[Row] = &[
+    Row::new("EyeLike", 9, eye_like),
+    Row::new("OneHot", 9, one_hot).says(&[1]),
+    Row::new("Trilu", 14, triangle),
+];
 
 /// For each element of the last two axes of `x`: its column less its row.
 fn diagonals(c: &mut Call<'_, '_>, x: ValueId) -> Result<ValueId, String> {

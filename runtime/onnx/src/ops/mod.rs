@@ -36,11 +36,19 @@ pub(crate) struct Row {
     pub(crate) since: i64,
     /// Makes its nodes and gives the values of its outputs.
     pub(crate) build: fn(&mut Call<'_, '_>) -> Built,
+    /// Inputs whose elements decide shapes: a shape, axes, repeats, k, pads, sizes. Where they follow from inputs of the
+    /// model, the model is specialised on those ([`crate::value_inputs`]).
+    pub(crate) says: &'static [usize],
 }
 
 impl Row {
     const fn new(op: &'static str, since: i64, build: fn(&mut Call<'_, '_>) -> Built) -> Self {
-        Self { op, since, build }
+        Self { op, since, build, says: &[] }
+    }
+
+    /// The same with inputs whose elements decide shapes.
+    const fn says(self, says: &'static [usize]) -> Self {
+        Self { says, ..self }
     }
 }
 

@@ -7,9 +7,9 @@ use super::Row;
 use crate::builder::{Built, Call};
 
 pub(super) const ROWS: &[Row] = &[
-    Row::new("CumProd", 26, |c| running(c, BinaryOp::Mul)),
-    Row::new("CumSum", 11, |c| running(c, BinaryOp::Add)),
-    Row::new("TopK", 7, top),
+    Row::new("CumProd", 26, |c| running(c, BinaryOp::Mul)).says(&[1]),
+    Row::new("CumSum", 11, |c| running(c, BinaryOp::Add)).says(&[1]),
+    Row::new("TopK", 7, top).says(&[1]),
 ];
 
 fn running(c: &mut Call<'_, '_>, op: BinaryOp) -> Built {

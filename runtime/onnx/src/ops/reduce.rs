@@ -7,16 +7,16 @@ use super::Row;
 use crate::builder::{Built, Call};
 
 pub(super) const ROWS: &[Row] = &[
-    Row::new("ReduceL1", 7, |c| with_before(c, |c, x| c.unary(UnaryOp::Abs, x))),
-    Row::new("ReduceL2", 7, l2),
-    Row::new("ReduceLogSum", 7, log_sum),
-    Row::new("ReduceLogSumExp", 7, log_sum_exp),
-    Row::new("ReduceMax", 7, |c| plain(c, ReduceOp::Max)),
-    Row::new("ReduceMean", 7, |c| plain(c, ReduceOp::Mean)),
-    Row::new("ReduceMin", 7, |c| plain(c, ReduceOp::Min)),
-    Row::new("ReduceProd", 7, |c| plain(c, ReduceOp::Prod)),
-    Row::new("ReduceSum", 7, |c| plain(c, ReduceOp::Sum)),
-    Row::new("ReduceSumSquare", 7, |c| with_before(c, |c, x| c.binary(BinaryOp::Mul, x, x))),
+    Row::new("ReduceL1", 7, |c| with_before(c, |c, x| c.unary(UnaryOp::Abs, x))).says(&[1]),
+    Row::new("ReduceL2", 7, l2).says(&[1]),
+    Row::new("ReduceLogSum", 7, log_sum).says(&[1]),
+    Row::new("ReduceLogSumExp", 7, log_sum_exp).says(&[1]),
+    Row::new("ReduceMax", 7, |c| plain(c, ReduceOp::Max)).says(&[1]),
+    Row::new("ReduceMean", 7, |c| plain(c, ReduceOp::Mean)).says(&[1]),
+    Row::new("ReduceMin", 7, |c| plain(c, ReduceOp::Min)).says(&[1]),
+    Row::new("ReduceProd", 7, |c| plain(c, ReduceOp::Prod)).says(&[1]),
+    Row::new("ReduceSum", 7, |c| plain(c, ReduceOp::Sum)).says(&[1]),
+    Row::new("ReduceSumSquare", 7, |c| with_before(c, |c, x| c.binary(BinaryOp::Mul, x, x))).says(&[1]),
 ];
 
 /// The axes: an attribute before opset 18 (13 for ReduceSum), then an optional input. `None`: nothing is reduced.

@@ -16,7 +16,8 @@ use super::Row;
 use super::interpolate::Curve;
 use crate::builder::{Built, Call};
 
-pub(super) const ROWS: &[Row] = &[Row::new("Resize", 10, resize), Row::new("Upsample", 7, upsample)];
+pub(super) const ROWS: &[Row] =
+    &[Row::new("Resize", 10, resize).says(&[3]), Row::new("Upsample", 7, upsample)];
 
 type Step = Result<ValueId, String>;
 

@@ -14,7 +14,7 @@ use super::interpolate::Curve;
 use crate::builder::{Built, Call};
 
 pub(super) const ROWS: &[Row] = &[
-    Row::new("AffineGrid", 20, affine_grid),
+    Row::new("AffineGrid", 20, affine_grid).says(&[1]),
     Row::new("DeformConv", 19, deform_conv),
     Row::new("GridSample", 16, grid_sample),
     Row::new("RoiAlign", 10, roi_align),

@@ -8,7 +8,7 @@ use crate::builder::{Built, Call};
 
 pub(super) const ROWS: &[Row] = &[
     Row::new("GatherElements", 11, gather_elements),
-    Row::new("MaxUnpool", 9, max_unpool),
+    Row::new("MaxUnpool", 9, max_unpool).says(&[2]),
     Row::new("ReverseSequence", 10, reverse_sequence),
     Row::new("Scatter", 9, scatter_elements),
     Row::new("ScatterElements", 11, scatter_elements),

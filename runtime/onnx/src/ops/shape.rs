@@ -8,20 +8,21 @@ use crate::builder::{Built, Call};
 
 pub(super) const ROWS: &[Row] = &[
     Row::new("DepthToSpace", 7, depth_to_space),
-    Row::new("Expand", 8, expand),
+    Row::new("Expand", 8, expand).says(&[1]),
     Row::new("Flatten", 7, flatten),
     Row::new("Identity", 7, |c| Ok(vec![c.input(0)?])),
-    Row::new("Reshape", 7, reshape),
+    Row::new("Reshape", 7, reshape).says(&[1]),
     Row::new("Shape", 7, shape),
     Row::new("Size", 7, size),
-    Row::new("Squeeze", 7, |c| axes_view(c, ViewOp::Squeeze)),
+    Row::new("Squeeze", 7, |c| axes_view(c, ViewOp::Squeeze)).says(&[1]),
     Row::new("SpaceToDepth", 7, space_to_depth),
     Row::new("Tile", 7, |c| {
         let (x, repeats) = (c.input(0)?, c.input(1)?);
         repeated(c, x, repeats)
-    }),
+    })
+    .says(&[1]),
     Row::new("Transpose", 7, transpose),
-    Row::new("Unsqueeze", 7, |c| axes_view(c, ViewOp::Unsqueeze)),
+    Row::new("Unsqueeze", 7, |c| axes_view(c, ViewOp::Unsqueeze)).says(&[1]),
 ];
 
 impl Call<'_, '_> {

@@ -9,13 +9,13 @@ use crate::builder::{Built, Call};
 pub(super) const ROWS: &[Row] = &[
     Row::new("Concat", 7, concat),
     Row::new("Constant", 7, constant),
-    Row::new("ConstantOfShape", 9, constant_of_shape),
+    Row::new("ConstantOfShape", 9, constant_of_shape).says(&[0]),
     Row::new("Gather", 7, gather),
     Row::new("GatherND", 11, gather_nd),
-    Row::new("Pad", 7, pad),
-    Row::new("Range", 11, range),
-    Row::new("Slice", 7, slice),
-    Row::new("Split", 7, split),
+    Row::new("Pad", 7, pad).says(&[1, 3]),
+    Row::new("Range", 11, range).says(&[0, 1, 2]),
+    Row::new("Slice", 7, slice).says(&[1, 2, 3, 4]),
+    Row::new("Split", 7, split).says(&[1]),
 ];
 
 fn concat(c: &mut Call<'_, '_>) -> Built {

@@ -9,11 +9,11 @@ use super::Row;
 use crate::builder::{Built, Call};
 
 pub(super) const ROWS: &[Row] = &[
-    Row::new("BlackmanWindow", 17, |c| cosines(c, &[0.42, -0.5, 0.08])),
-    Row::new("HammingWindow", 17, |c| cosines(c, &[25.0 / 46.0, -21.0 / 46.0])),
+    Row::new("BlackmanWindow", 17, |c| cosines(c, &[0.42, -0.5, 0.08])).says(&[0]),
+    Row::new("HammingWindow", 17, |c| cosines(c, &[25.0 / 46.0, -21.0 / 46.0])).says(&[0]),
     // sin²(πn / N) = ½ − ½ · cos(2πn / N)
-    Row::new("HannWindow", 17, |c| cosines(c, &[0.5, -0.5])),
-    Row::new("MelWeightMatrix", 17, mel_weights),
+    Row::new("HannWindow", 17, |c| cosines(c, &[0.5, -0.5])).says(&[0]),
+    Row::new("MelWeightMatrix", 17, mel_weights).says(&[0, 1]),
 ];
 
 type Step = Result<ValueId, String>;

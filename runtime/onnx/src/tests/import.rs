@@ -130,7 +130,10 @@ fn symbols_keep_their_names_and_meaning() {
     ];
     let g = graph(vec![concat], infos, &["y"]);
     let bytes = bytes(&model(20, g));
-    let options = ImportOptions { bounds: [("batch".to_owned(), Bounds::between(1, 8))].into() };
+    let options = ImportOptions {
+        bounds: [("batch".to_owned(), Bounds::between(1, 8))].into(),
+        ..ImportOptions::default()
+    };
     let graph = import(&bytes, &options).unwrap();
     assert_eq!(graph.value(graph.outputs[0]).ty.as_ref().unwrap().to_string(), "f32[batch, total]");
     assert_eq!(graph.symbols.get("batch"), Bounds::between(1, 8));

@@ -27,7 +27,10 @@ fn bounds_are_taken_and_narrowed() {
     let long = "x".repeat(1 << 17);
     let both = [("bayplan.dim_min.seq", " 2 "), ("bayplan.dim_max.seq", "20"), ("author", &long)];
     assert_eq!(seq(&both, &none), Bounds::between(2, 20));
-    let options = ImportOptions { bounds: [("seq".to_owned(), Bounds::between(1, 10))].into() };
+    let options = ImportOptions {
+        bounds: [("seq".to_owned(), Bounds::between(1, 10))].into(),
+        ..ImportOptions::default()
+    };
     assert_eq!(seq(&both, &options), Bounds::between(2, 10));
     assert_eq!(seq(&[("bayplan.later", "?"), ("dim_max.seq", "3")], &none), Bounds::DIM);
 }

@@ -9,6 +9,7 @@ mod metadata;
 mod operators;
 mod opsets;
 mod transposed;
+mod values;
 
 use bayplan_graph::{DType, Tensor};
 use prost::Message;

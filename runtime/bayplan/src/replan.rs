@@ -1,0 +1,99 @@
+//! Plans for other elements of the inputs that decide a model's shapes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bayplan_compile::session::{Lru, ValueKey};
+use bayplan_compile::{Dims, Options};
+use bayplan_engine::SessionOptions;
+use bayplan_graph::Tensor;
+
+use crate::device::Device;
+use crate::error::Error;
+use crate::model::Model;
+use crate::session::Executor;
+
+/// Plans at hand: each has arenas of its own.
+const PLANS: usize = 4;
+
+/// How a model is planned again.
+pub(crate) struct Replan {
+    pub(crate) path: PathBuf,
+    pub(crate) dims: Dims,
+    pub(crate) options: SessionOptions,
+}
+
+/// The plans of a session, by what each is for.
+pub(crate) struct Plans {
+    again: Replan,
+    names: Vec<Arc<str>>,
+    keys: Lru<ValueKey>,
+    /// Those that do not run now, by their places in `keys`.
+    waiting: Vec<Option<Executor>>,
+    current: usize,
+    /// Plans made beside the first.
+    made: u64,
+}
+
+impl Plans {
+    /// The plan that a session was built with is for `key`.
+    pub(crate) fn new(key: ValueKey, again: Replan) -> Self {
+        let (names, mut keys) = (key.names(), Lru::new(PLANS));
+        let current = keys.claim(key);
+        Self { again, names, keys, waiting: vec![None], current, made: 0 }
+    }
+
+    /// How many plans were made beside the first.
+    pub(crate) fn made(&self) -> u64 {
+        self.made
+    }
+
+    /// Puts the plan for the elements of these inputs in the place of the one that ran last; it is made where there is
+    /// none.
+    ///
+    /// # Errors
+    /// An input that decides shapes is missing or is no host tensor ([`Error::Input`]); or as [`Model::open_for`] and
+    /// [`Model::session`]. The session keeps the plan that it has then.
+    pub(crate) fn turn(
+        &mut self,
+        device: &Device,
+        executor: &mut Executor,
+        inputs: &[(&str, &Tensor)],
+    ) -> Result<(), Error> {
+        let key = ValueKey::new(&self.names, inputs)?;
+        let index = match self.keys.find(&key) {
+            Some(index) if index == self.current => return Ok(()),
+            Some(index) => index,
+            None => {
+                let made = self.plan(device, &key)?;
+                let index = self.keys.claim(key);
+                if index == self.current {
+                    *executor = made;
+                    return Ok(());
+                }
+                match self.waiting.get_mut(index) {
+                    Some(place) => *place = Some(made),
+                    None => self.waiting.push(Some(made)),
+                }
+                index
+            }
+        };
+        let Some(next) = self.waiting.get_mut(index).and_then(Option::take) else { return Ok(()) };
+        let last = std::mem::replace(executor, next);
+        if let Some(place) = self.waiting.get_mut(self.current) {
+            *place = Some(last);
+        }
+        self.current = index;
+        Ok(())
+    }
+
+    fn plan(&mut self, device: &Device, key: &ValueKey) -> Result<Executor, Error> {
+        let Replan { path, dims, options } = &self.again;
+        let values: Vec<(&str, &Tensor)> = key.iter().collect();
+        let model = Model::open_for(path, &values)?;
+        let family = model.family(dims, device.target(), &Options::default())?;
+        let made = Executor::new(device, family, model.weights(), options.clone())?;
+        self.made += 1;
+        Ok(made)
+    }
+}

@@ -1,0 +1,165 @@
+//! Elements of inputs that decide shapes: one session plans for each, keeps the plans, and takes floats as data only.
+
+use std::path::PathBuf;
+
+use bayplan::{Dims, Error, InputError, Model, Session, SessionOptions, Tensor};
+use bayplan_tests::backend::Backend;
+use bayplan_tests::on_every_backend;
+use bayplan_tests::onnx_file::{Dim, Model as File, Node, Type};
+
+/// `y = Slice(Reshape(x, shape), starts, ends) * x0`, the shape, starts and ends given at each run.
+fn written(folder: &tempfile::TempDir) -> PathBuf {
+    let list = |name: &'static str| (name, vec![Dim::Symbol("rank")]);
+    let model = File {
+        nodes: vec![
+            Node::new("Reshape", &["x", "shape"], &["shaped"]),
+            Node::new("Slice", &["shaped", "starts", "ends"], &["part"]),
+            Node::new("Mul", &["part", "scale"], &["y"]),
+        ],
+        inputs: vec![
+            ("x", vec![Dim::Known(24)]),
+            list("shape"),
+            list("starts"),
+            list("ends"),
+            ("scale", vec![Dim::Known(1)]),
+        ],
+        types: ["shape", "starts", "ends"].map(|name| (name, Type::I64)).to_vec(),
+        outputs: vec!["y"],
+        ..File::default()
+    };
+    let path = folder.path().join("values.onnx");
+    std::fs::write(&path, model.bytes()).expect("a file");
+    path
+}
+
+/// The inputs of a run, with floats that follow from a seed.
+struct Run {
+    tensors: [(&'static str, Tensor); 5],
+}
+
+impl Run {
+    fn new(shape: &[i64], starts: &[i64], ends: &[i64], seed: u32) -> Self {
+        let list = |list: &[i64]| Tensor::from_i64(vec![list.len()], list).expect("a list");
+        let x: Vec<f32> = (0..24_u32).map(|i| (i.wrapping_mul(seed * 7 + 1) % 31) as f32 - 9.0).collect();
+        let floats = |v: &[f32]| Tensor::from_f32(vec![v.len()], v).expect("floats");
+        let tensors = [
+            ("x", floats(&x)),
+            ("shape", list(shape)),
+            ("starts", list(starts)),
+            ("ends", list(ends)),
+            ("scale", floats(&[seed as f32 + 0.5])),
+        ];
+        Self { tensors }
+    }
+
+    fn named(&self) -> Vec<(&str, &Tensor)> {
+        self.tensors.iter().map(|(name, tensor)| (*name, tensor)).collect()
+    }
+
+    /// What comes of it, by the definition of both operators.
+    fn expected(&self) -> (Vec<usize>, Vec<f32>) {
+        let [(_, x), (_, shape), (_, starts), (_, ends), (_, scale)] = &self.tensors;
+        let (x, scale) = (x.to_f32().expect("floats"), scale.to_f32().expect("floats")[0]);
+        let list = |t: &Tensor| t.to_i64().expect("integers").iter().map(|&v| v as usize).collect::<Vec<_>>();
+        let (shape, starts, ends) = (list(shape), list(starts), list(ends));
+        let part: Vec<usize> = starts.iter().zip(&ends).map(|(start, end)| end - start).collect();
+        let elements = (0..part.iter().product()).map(|mut index: usize| {
+            let (mut at, mut stride) = (0, 1);
+            for axis in (0..shape.len()).rev() {
+                at += (starts[axis] + index % part[axis]) * stride;
+                index /= part[axis];
+                stride *= shape[axis];
+            }
+            x[at] * scale
+        });
+        (part.clone(), elements.collect())
+    }
+}
+
+fn check(session: &mut Session, run: &Run) {
+    let outputs = session.run(&run.named()).expect("it runs");
+    let y = outputs.get("y").expect("an output").to_tensor().expect("a tensor");
+    assert_eq!((y.shape().to_vec(), y.to_f32().expect("floats")), run.expected());
+}
+
+fn each_value_has_a_plan(on: Backend) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, device) = (written(&folder), on.device());
+    let runs = [
+        Run::new(&[4, 6], &[1, 2], &[3, 6], 1),
+        Run::new(&[2, 3, 4], &[0, 1, 0], &[2, 3, 3], 2),
+        Run::new(&[24], &[5], &[19], 3),
+        Run::new(&[4, 6], &[0, 0], &[4, 1], 4),
+    ];
+    let model = Model::open_for(&path, &runs[0].named()).expect("a model");
+    let session = model.session(&device, Dims::default(), SessionOptions::default());
+    let mut session = session.expect("a session");
+    for (made, run) in runs.iter().enumerate() {
+        check(&mut session, run);
+        assert_eq!(session.counters().values, made as u64);
+    }
+    // All are at hand: no plan, no shape, no memory is made any more.
+    let before = session.counters();
+    for run in runs.iter().rev() {
+        check(&mut session, run);
+    }
+    let after = session.counters();
+    assert_eq!((after.values, after.device_allocations), (before.values, before.device_allocations));
+    // One more than are kept: the one that did not run for longest gives way, and comes back when it is asked for.
+    check(&mut session, &Run::new(&[6, 4], &[0, 0], &[1, 1], 5));
+    check(&mut session, &runs[3]);
+    assert_eq!(session.counters().values, before.values + 2);
+    // What cannot be planned leaves the session as it is.
+    let wrong = Run::new(&[5, 5], &[0, 0], &[1, 1], 6);
+    assert!(session.run(&wrong.named()).is_err());
+    check(&mut session, &runs[1]);
+}
+
+/// A session of a family made for certain elements refuses all others.
+fn other_values_are_refused(on: Backend) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, device) = (written(&folder), on.device());
+    let (own, other) = (Run::new(&[4, 6], &[1, 2], &[3, 6], 1), Run::new(&[4, 6], &[1, 1], &[3, 5], 1));
+    let model = Model::open_for(&path, &own.named()).expect("a model");
+    let dims = model.dims_for(&own.named()).expect("dims");
+    let program = model.compile(&dims, device.target(), bayplan::Options::default()).expect("a program");
+    let mut session =
+        Session::new(&device, program, model.weights(), SessionOptions::default()).expect("a session");
+    check(&mut session, &own);
+    match session.run(&other.named()).map(|_| ()) {
+        Err(Error::Input(InputError::Specialised { name })) => assert_eq!(name, "starts"),
+        other => panic!("{other:?}"),
+    }
+    check(&mut session, &own);
+}
+
+on_every_backend! {
+    plans_for_values => each_value_has_a_plan;
+    fixed_values => other_values_are_refused;
+}
+
+#[test]
+fn models_say_which_inputs_decide() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let error = Model::open(written(&folder)).map(|_| ()).expect_err("its shapes are not known");
+    let Error::Values { inputs, .. } = &error else { panic!("{error}") };
+    let inputs: Vec<(&str, usize)> = inputs.iter().map(|input| (&*input.name, input.index)).collect();
+    assert_eq!(inputs, [("shape", 1), ("starts", 2), ("ends", 3)]);
+    assert!(error.to_string().contains("shape (i64), which Reshape asks for"), "{error}");
+}
+
+/// Whatever the floats of a run are, what reaches the compiler is the same.
+#[test]
+fn no_float_reaches_the_compiler() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = written(&folder);
+    let graph = |seed| {
+        let run = Run::new(&[4, 6], &[1, 2], &[3, 6], seed);
+        let model = Model::open_for(&path, &run.named()).expect("a model");
+        (model.dims_for(&run.named()).expect("dims"), model.graph().clone())
+    };
+    let first = graph(1);
+    let floats = first.1.specialised.iter().filter(|(_, elements)| elements.dtype().is_float());
+    assert_eq!((floats.count(), first.1.specialised.len()), (0, 3));
+    assert!((2..8).all(|seed| graph(seed) == first));
+}
