@@ -203,6 +203,8 @@ fn unary(target: &Target, op: UnaryOp, float: bool, x: &Approx, value: f64) -> f
         }
         UnaryOp::Sin => x.error.min(2.0) + trigonometric(target, x, value.abs()),
         UnaryOp::Cos => x.error.min(2.0) + trigonometric(target, x, 1.0),
+        // The quotient moves the result by less than half of its own error; seven roundings, the polynomial 2u.
+        UnaryOp::Atan => own(moved(f64::atan), ulps(DIVISION) + 9.0 * UNIT),
         UnaryOp::IsNaN | UnaryOp::IsInf => {
             if x.error == f64::INFINITY {
                 1.0

@@ -106,6 +106,7 @@ fn unary(src: &mut Source<'_>, width: Width, op: UnaryOp, x: &Value) -> Result<S
         UnaryOp::Round => format!("round({t})"),
         UnaryOp::Sin => angle::call(src, width, "op_sin", t),
         UnaryOp::Cos => angle::call(src, width, "op_cos", t),
+        UnaryOp::Atan => call(src, "op_atan"),
         UnaryOp::Softplus => call(src, "op_softplus"),
         UnaryOp::IsNaN => call(src, "op_isnan"),
         UnaryOp::IsInf => call(src, "op_isinf"),
@@ -313,6 +314,20 @@ const LIBRARY: &[(&str, &str)] = &[
     let t = 1.0 / (1.0 + 0.3275911 * a);
     let q = ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t;
     let y = 1.0 - q * op_exp(-a * a);
+    return select(y, -y, x < @F());
+}",
+    ),
+    (
+        // From within π/8 of 0, π/4 or π/2, by the polynomial of Cephes' atanf (S. Moshier, 1992).
+        "op_atan",
+        "fn op_atan(x: @F) -> @F {
+    let a = abs(x);
+    let far = a > @F(2.4142135);
+    let near = a < @F(0.41421357);
+    let r = select(select((a - 1.0) / (a + 1.0), -1.0 / a, far), a, near);
+    let s = r * r;
+    let p = r + r * s * (-0.33332950 + s * (0.19977711 + s * (-0.13877685 + s * 0.080537450)));
+    let y = select(select(@F(0.78539819), @F(1.5707964), far), @F(), near) + p;
     return select(y, -y, x < @F());
 }",
     ),

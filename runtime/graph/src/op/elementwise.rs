@@ -157,6 +157,9 @@ operators! {
     Cos(Float) {
         float: f64::cos,
     }
+    Atan(Float) {
+        float: f64::atan,
+    }
     Not(Bits) {
         int: |v, dtype| if dtype == DType::Bool { i128::from(v == 0) } else { !v },
     }

@@ -8,6 +8,7 @@ use crate::builder::{Built, Call};
 
 pub(super) const ROWS: &[Row] = &[
     Row::new("Abs", 7, |c| unary(c, UnaryOp::Abs)),
+    Row::new("Atan", 7, |c| unary(c, UnaryOp::Atan)),
     Row::new("Ceil", 7, |c| unary(c, UnaryOp::Ceil)),
     Row::new("Cos", 7, |c| unary(c, UnaryOp::Cos)),
     Row::new("Erf", 9, |c| unary(c, UnaryOp::Erf)),

@@ -112,6 +112,7 @@ pub(super) fn cases() -> Vec<Case> {
 fn unary(c: &mut Cases) {
     for (op, x, y) in [
         ("Abs", -1.5, 1.5),
+        ("Atan", 1.0, core::f32::consts::FRAC_PI_4),
         ("Ceil", 1.2, 2.0),
         ("Cos", 0.0, 1.0),
         ("Erf", 0.5, 0.520_499_9),
