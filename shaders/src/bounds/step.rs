@@ -203,6 +203,7 @@ fn unary(target: &Target, op: UnaryOp, float: bool, x: &Approx, value: f64) -> f
         }
         UnaryOp::Sin => x.error.min(2.0) + trigonometric(target, x, value.abs()),
         UnaryOp::Cos => x.error.min(2.0) + trigonometric(target, x, 1.0),
+        UnaryOp::Cosh => own(moved(f64::cosh), 2.0 * (exponential(a / 2.0) + ulps(DIVISION)) + 4.0 * UNIT),
         // The quotient moves the result by less than half of its own error; seven roundings, the polynomial 2u.
         UnaryOp::Atan => own(moved(f64::atan), ulps(DIVISION) + 9.0 * UNIT),
         UnaryOp::IsNaN | UnaryOp::IsInf => {

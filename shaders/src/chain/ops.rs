@@ -106,6 +106,7 @@ fn unary(src: &mut Source<'_>, width: Width, op: UnaryOp, x: &Value) -> Result<S
         UnaryOp::Round => format!("round({t})"),
         UnaryOp::Sin => angle::call(src, width, "op_sin", t),
         UnaryOp::Cos => angle::call(src, width, "op_cos", t),
+        UnaryOp::Cosh => call(src, "op_cosh"),
         UnaryOp::Atan => call(src, "op_atan"),
         UnaryOp::Softplus => call(src, "op_softplus"),
         UnaryOp::IsNaN => call(src, "op_isnan"),
@@ -330,6 +331,11 @@ const LIBRARY: &[(&str, &str)] = &[
     let y = select(select(@F(0.78539819), @F(1.5707964), far), @F(), near) + p;
     return select(y, -y, x < @F());
 }",
+    ),
+    // By the root of the exponential, which overflows after the result does.
+    (
+        "op_cosh",
+        "fn op_cosh(x: @F) -> @F { let h = op_exp(0.5 * abs(x)); return 0.5 * h * h + 0.5 / h / h; }",
     ),
     ("op_softplus", "fn op_softplus(x: @F) -> @F { return op_max(x, @F()) + log(1.0 + op_exp(-abs(x))); }"),
     (

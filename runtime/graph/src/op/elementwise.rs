@@ -157,6 +157,9 @@ operators! {
     Cos(Float) {
         float: f64::cos,
     }
+    Cosh(Float) {
+        float: f64::cosh,
+    }
     Atan(Float) {
         float: f64::atan,
     }

@@ -11,6 +11,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("Atan", 7, |c| unary(c, UnaryOp::Atan)),
     Row::new("Ceil", 7, |c| unary(c, UnaryOp::Ceil)),
     Row::new("Cos", 7, |c| unary(c, UnaryOp::Cos)),
+    Row::new("Cosh", 9, |c| unary(c, UnaryOp::Cosh)),
     Row::new("Erf", 9, |c| unary(c, UnaryOp::Erf)),
     Row::new("Exp", 7, |c| unary(c, UnaryOp::Exp)),
     Row::new("Floor", 7, |c| unary(c, UnaryOp::Floor)),
