@@ -77,6 +77,7 @@ fn steps_label(chain: &Chain) -> String {
         StepOp::Binary(op) => format!("{op:?}").to_lowercase(),
         StepOp::Select => "select".into(),
         StepOp::Cast => s.dtype.to_string(),
+        StepOp::BitCast => format!("bits_{}", s.dtype),
     });
     let names: Vec<_> = names.collect();
     match (names.len(), chain.steps.len().saturating_sub(SHOWN)) {
@@ -177,7 +178,7 @@ fn constant(src: &mut Source<'_>, width: Width, dtype: DType, bits: u64) -> Resu
 /// Checks that every step has as many arguments as its operation takes.
 pub(crate) fn arity(op: StepOp) -> usize {
     match op {
-        StepOp::Unary(_) | StepOp::Cast => 1,
+        StepOp::Unary(_) | StepOp::Cast | StepOp::BitCast => 1,
         StepOp::Binary(_) => 2,
         StepOp::Select => 3,
     }

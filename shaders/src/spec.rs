@@ -137,6 +137,8 @@ pub enum StepOp {
     Select,
     /// One argument, converted to the step's type.
     Cast,
+    /// One argument, whose bits are read as the step's type, which has as many.
+    BitCast,
 }
 
 /// An argument of a step.

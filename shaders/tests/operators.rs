@@ -129,3 +129,23 @@ fn within(op: StepOp, tests: bool, operands: &[&[f32]], of: impl Fn(usize) -> f6
     // A bound that allows everything says nothing.
     assert!(sure > n / 4, "{op:?} has a useful bound on {sure} of {n} arguments");
 }
+
+#[test]
+fn bits_stay_as_they_are() {
+    for from in WHOLE.into_iter().chain([DType::F32]) {
+        for to in WHOLE.into_iter().chain([DType::F32]).filter(|to| to.size() == from.size()) {
+            let integers = |dtype| if dtype == DType::F32 { DType::I32 } else { dtype };
+            // No bits of a float that drivers may take for 0.
+            let kept = |v: &i128| !(from == DType::F32 || to == DType::F32) || *v == 0 || *v >= 1 << 23;
+            let x: Vec<i128> = numbers(integers(from)).into_iter().filter(kept).collect();
+            let want: Vec<i128> = x.iter().map(|&v| wrapped(v, integers(to))).collect();
+            let (x, want) = (stored(&x, from), stored(&want, to));
+            for target in devices(from) {
+                let n = x.len() / if from.size() == 8 { 2 } else { 1 };
+                let spec = single(StepOp::BitCast, from, to, 1, n);
+                let got = run(&spec, &target, &[x.clone()], want.len() as u64, None);
+                assert_eq!(got, want, "{}: bits of {from} as {to}", target.name);
+            }
+        }
+    }
+}

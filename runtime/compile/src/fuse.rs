@@ -95,7 +95,7 @@ fn widened(earlier: &Operation, view: &View) -> Option<Operation> {
             StepOp::Unary(op) => matches!(op, UnaryOp::Neg | UnaryOp::Abs | UnaryOp::Relu | UnaryOp::Not),
             StepOp::Binary(op) => matches!(op, Add | Sub | Mul | Min | Max),
             StepOp::Select => true,
-            StepOp::Cast => false,
+            StepOp::Cast | StepOp::BitCast => false,
         }
     };
     let few = spec.chain.steps.len() <= 2 && view.elements().surely_le(elements(&spec.shape) * 2);

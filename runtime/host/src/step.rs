@@ -16,6 +16,7 @@ pub(crate) fn step(op: StepOp, args: &[(&Column, DType)], dtype: DType) -> Resul
         (StepOp::Binary(op), [(a, own), (b, other)]) if own == other => binary(op, a, b, *own),
         (StepOp::Select, [(c, DType::Bool), (a, _), (b, _)]) => select(c, a, b),
         (StepOp::Cast, [(x, from)]) => cast(x, *from, dtype),
+        (StepOp::BitCast, [(x, from)]) => bit_cast(x, *from, dtype),
         _ => None,
     };
     let made = made.filter(|column| Repr::of(dtype).is_some_and(|repr| fits(column, repr)));
@@ -127,6 +128,19 @@ fn select(c: &Column, a: &Column, b: &Column) -> Option<Column> {
         (Column::U64(a), Column::U64(b)) => Column::U64(typed(c, a, b)),
         _ => return None,
     })
+}
+
+/// By the words, as they lie in memory.
+fn bit_cast(x: &Column, from: DType, to: DType) -> Option<Column> {
+    let other = |dtype: DType| Repr::of(dtype) == Some(Repr::F32) && dtype != DType::F32;
+    let (source, repr) = (Repr::of(from)?, Repr::of(to)?);
+    if source.words() != repr.words() || other(from) || other(to) {
+        return None;
+    }
+    let count = each!(x, x => x.len());
+    let mut words = vec![0; count * repr.words() as usize];
+    x.store(&mut words);
+    Some(Column::load(to, repr, &words, |run| run(0, count), 1))
 }
 
 /// Floats are truncated and kept within a word (or two) on the way to integers; narrow integers wrap, as numpy's do.

@@ -29,6 +29,7 @@ pub(crate) fn step(
         }
         (StepOp::Select, _) => return Err(src.refuse("a select wants a boolean and two values of one type")),
         (StepOp::Cast, [x]) => return cast(src, width, x, dtype),
+        (StepOp::BitCast, [x]) => bit_cast(src, width, x, dtype)?,
         _ => return Err(src.refuse("a step has a wrong number of arguments")),
     };
     Ok(if keeps_type(op) && dtype.is_float() { text } else { narrow(src, width, dtype, text) })
@@ -41,7 +42,7 @@ fn keeps_type(op: StepOp) -> bool {
         StepOp::Unary(op) => matches!(op, Neg | Abs | Relu | Floor | Ceil | Round | Sign),
         StepOp::Binary(op) => matches!(op, BinaryOp::Min | BinaryOp::Max),
         StepOp::Select => true,
-        StepOp::Cast => false,
+        StepOp::Cast | StepOp::BitCast => false,
     }
 }
 
@@ -222,6 +223,25 @@ fn converted(src: &mut Source<'_>, width: Width, x: &Value, to: DType) -> Result
             format!("op_of_u32({t})")
         }
         _ => format!("{kind}({t})"),
+    })
+}
+
+/// The text of a value's bits as another type of as many. What is narrower than its word lies in it as a number, which the
+/// step narrows again.
+fn bit_cast(src: &Source<'_>, width: Width, x: &Value, to: DType) -> Result<String, Refusal> {
+    let (from, repr) = (src.repr(x.dtype)?, src.repr(to)?);
+    let other = |dtype: DType, repr: Repr| repr == Repr::F32 && dtype != DType::F32;
+    if x.dtype.size() != to.size() || other(x.dtype, from) || other(to, repr) {
+        return Err(src.refuse(format!("the bits of {} are not read as {to}", x.dtype)));
+    }
+    let t = &x.text;
+    let kind = width.of(src.register(to, repr));
+    Ok(match (x.dtype, to) {
+        (from, to) if from == to => t.clone(),
+        (DType::Bool, _) => format!("select({kind}(), {kind}(1), {t})"),
+        (_, DType::Bool) => format!("({t} != {})", zero(src, width, x.dtype, from)),
+        _ if from == repr || wide::emulated(src.target(), from) => t.clone(),
+        _ => format!("bitcast<{kind}>({t})"),
     })
 }
 

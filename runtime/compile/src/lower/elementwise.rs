@@ -12,10 +12,11 @@ pub(crate) fn lower(lowerer: &mut Lowerer<'_>, node: &Node) -> Lowering {
         Op::Unary(op) => StepOp::Unary(*op),
         Op::Binary(op) => StepOp::Binary(*op),
         Op::Select => StepOp::Select,
-        Op::Cast(to) if lowerer.dtype(node.inputs[0]) == *to => {
+        Op::Cast(to) | Op::BitCast(to) if lowerer.dtype(node.inputs[0]) == *to => {
             return Some(lowerer.view(node.inputs[0]).map(|view| vec![view]));
         }
         Op::Cast(_) => StepOp::Cast,
+        Op::BitCast(_) => StepOp::BitCast,
         _ => return None,
     };
     Some(step(lowerer, node, op))

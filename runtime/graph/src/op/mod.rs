@@ -9,6 +9,7 @@ use crate::dims;
 use crate::rule::{Rule, ShapeError};
 
 mod binary;
+mod bit_cast;
 mod branch;
 mod cast;
 mod concat;
@@ -50,6 +51,7 @@ impl Op {
             Self::Binary(op) => Box::new(*op),
             Self::Select => Box::new(select::Select),
             Self::Cast(to) => Box::new(cast::Cast(*to)),
+            Self::BitCast(to) => Box::new(bit_cast::BitCast(*to)),
             Self::MatMul => Box::new(matmul::MatMul),
             Self::Conv(window, groups) => Box::new(conv::Conv { window, groups: *groups }),
             Self::Pool(kind, window) => Box::new(pool::Pool { kind: *kind, window }),
@@ -111,6 +113,8 @@ pub enum Op {
     Select,
     /// Elementwise conversion to a type.
     Cast(crate::DType),
+    /// The same bits as elements of another type of that width.
+    BitCast(crate::DType),
     /// Matrix product with numpy's batching rule; operands `a` [.., m, k], `b` [.., k, n].
     MatMul,
     /// Convolution without bias; operands `x` [n, c, spatial..], `w` [m, c / groups, kernel..].

@@ -73,6 +73,7 @@ pub(super) fn step(op: StepOp, args: &[Scalar], from: DType, to: DType) -> Optio
             }
         }
         (StepOp::Cast, [x]) => cast(*x, to),
+        (StepOp::BitCast, [x]) => bit_cast(*x, from, to)?,
         _ => return None,
     };
     Some(match made {
@@ -95,6 +96,19 @@ fn binary(op: BinaryOp, a: Scalar, b: Scalar, from: DType) -> Option<Scalar> {
         (Scalar::Float(a), Scalar::Float(b)) => Scalar::Float(op.float()?(a, b)),
         (Scalar::Int(a), Scalar::Int(b)) => Scalar::Int(op.int()?(a, b, from).unwrap_or(0)),
         _ => return None,
+    })
+}
+
+fn bit_cast(x: Scalar, from: DType, to: DType) -> Option<Scalar> {
+    let bits = match (x, from) {
+        (Scalar::Float(v), DType::F32) => (v as f32).to_bits().into(),
+        (Scalar::Int(v), _) => v,
+        _ => return None,
+    };
+    Some(match to {
+        DType::F32 => Scalar::Float(f32::from_bits(bits as u32).into()),
+        _ if to.is_float() => return None,
+        _ => Scalar::Int(bits),
     })
 }
 

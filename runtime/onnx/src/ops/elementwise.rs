@@ -52,6 +52,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("Where", 9, select),
     Row::new("Cast", 7, cast),
     Row::new("CastLike", 15, cast_like),
+    Row::new("BitCast", 26, bit_cast),
 ];
 
 fn unary(c: &mut Call<'_, '_>, op: UnaryOp) -> Built {
@@ -116,12 +117,26 @@ fn is_inf(c: &mut Call<'_, '_>) -> Built {
     }])
 }
 
+/// The primitive has the sign of the dividend on floats and that of the divisor on integers; the other two follow.
 fn modulo(c: &mut Call<'_, '_>) -> Built {
-    let (fmod, float) = (c.attributes().flag("fmod", false)?, c.dtype(c.input(0)?)?.is_float());
-    if fmod != float {
-        return Err("only fmod=1 on floats and fmod=0 on integers are supported".to_owned());
-    }
-    binary(c, BinaryOp::Mod)
+    let (a, b) = (c.input(0)?, c.input(1)?);
+    Ok(vec![match (c.attributes().flag("fmod", false)?, c.dtype(a)?.is_float()) {
+        (true, true) | (false, false) => c.binary(BinaryOp::Mod, a, b)?,
+        (true, false) => {
+            let quotient = c.binary(BinaryOp::Div, a, b)?;
+            let whole = c.binary(BinaryOp::Mul, quotient, b)?;
+            c.binary(BinaryOp::Sub, a, whole)?
+        }
+        (false, true) => {
+            let rest = c.binary(BinaryOp::Mod, a, b)?;
+            let moved = c.binary(BinaryOp::Add, rest, b)?;
+            // Of numbers of different signs, other than 0, the product is negative; it may vanish, the signs do not.
+            let signs = [c.unary(UnaryOp::Sign, rest)?, c.unary(UnaryOp::Sign, b)?];
+            let product = c.binary(BinaryOp::Mul, signs[0], signs[1])?;
+            let differ = c.with(BinaryOp::Less, product, 0.0)?;
+            c.select(differ, moved, rest)?
+        }
+    }])
 }
 
 /// The exponent may have another type than the base, whose type the result has (from opset 12). A fraction must not
@@ -169,11 +184,22 @@ fn select(c: &mut Call<'_, '_>) -> Built {
     Ok(vec![c.select(condition, a, b)?])
 }
 
-fn cast(c: &mut Call<'_, '_>) -> Built {
+/// The type that a conversion goes to.
+fn target(c: &Call<'_, '_>) -> Result<DType, String> {
     let to = c.attributes().int("to")?.ok_or("attribute `to` is missing")?;
-    let to = crate::tensor::dtype(i32::try_from(to).unwrap_or(-1))?;
+    crate::tensor::dtype(i32::try_from(to).unwrap_or(-1))
+}
+
+fn cast(c: &mut Call<'_, '_>) -> Built {
+    let to = target(c)?;
     let x = c.input(0)?;
     Ok(vec![c.cast(x, to)?])
+}
+
+fn bit_cast(c: &mut Call<'_, '_>) -> Built {
+    let to = target(c)?;
+    let x = c.input(0)?;
+    Ok(vec![c.emit(Op::BitCast(to), &[x])?])
 }
 
 fn cast_like(c: &mut Call<'_, '_>) -> Built {

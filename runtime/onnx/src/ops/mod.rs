@@ -26,6 +26,7 @@ mod scatter;
 mod shape;
 mod tensor;
 mod transposed;
+mod trigonometry;
 mod window;
 
 /// How one ONNX operator is built.
@@ -73,6 +74,7 @@ const TABLES: &[&[Row]] = &[
     dropout::ROWS,
     recurrent::ROWS,
     linear_attention::ROWS,
+    trigonometry::ROWS,
 ];
 
 /// The row of an operator of ONNX's own domain, if it exists in that opset.

@@ -21,6 +21,7 @@ mod recurrent;
 mod resize;
 mod sample;
 mod scatter;
+mod trigonometry;
 mod window;
 
 /// One node with all its operands given at run time, but for those from `constants` on, which are initializers.
@@ -99,6 +100,7 @@ pub(super) fn cases() -> Vec<Case> {
         gate::cases,
         index::cases,
         legacy::cases,
+        trigonometry::cases,
         window::cases,
         dropout::cases,
         linear_attention::cases,
@@ -199,6 +201,16 @@ fn binary(c: &mut Cases) {
     c.add("Pow", 20, &[], &[Some(ints(&[4, 9, 2])), s(0.5)], 1, &[ints(&[2, 3, 1])]);
     c.add("Mod", 20, &[("fmod", A::I(1))], &[Some(v(&[-5.0])), Some(v(&[3.0]))], 1, &[v(&[-2.0])]);
     c.add("Mod", 20, &[], &[l(&[-5]), l(&[3])], 2, &[i64s(&[1], &[1])]);
+    c.add("Mod", 28, &[("fmod", A::I(1))], &[l(&[-5, 5]), l(&[3, -3])], 2, &[i64s(&[2], &[-2, 2])]);
+    let (inf, x) = (f32::INFINITY, [-5.0, 5.0, 6.0, -1.0, 1.0, 0.0]);
+    c.add(
+        "Mod",
+        28,
+        &[],
+        &[Some(v(&x)), Some(v(&[3.0, -3.0, 3.0, inf, inf, -3.0]))],
+        9,
+        &[v(&[1.0, -1.0, 0.0, inf, 1.0, 0.0])],
+    );
     for (op, y) in [
         ("Equal", [false, true, false]),
         ("Less", [true, false, false]),
@@ -234,6 +246,14 @@ fn ternary(c: &mut Cases) {
         &[v(&[1.0, 9.0])],
     );
     c.add("Cast", 20, &[("to", A::I(7))], &[Some(v(&[1.9, -1.9]))], 1, &[i64s(&[2], &[1, -1])]);
+    c.add(
+        "BitCast",
+        26,
+        &[("to", A::I(6))],
+        &[s(1.0)],
+        9,
+        &[Tensor::from_ints(DType::I32, vec![], &[0x3f80_0000]).expect("a tensor")],
+    );
     c.add("CastLike", 20, &[], &[l(&[3]), s(0.0)], 1, &[v(&[3.0])]);
 }
 

@@ -115,6 +115,9 @@ impl Drawing {
     pub(super) fn convert(&mut self) {
         let (x, exact) = self.any();
         let from = self.b.dtype(x);
+        if self.random.once_in(4) {
+            return self.read_bits(x, exact);
+        }
         let to = if self.random.once_in(2) { DType::F32 } else { self.random.pick(&INTEGERS) };
         let to = if self.random.once_in(6) { DType::Bool } else { to };
         let unsigned = matches!(to, DType::U8 | DType::U16 | DType::U32 | DType::U64);
@@ -128,6 +131,17 @@ impl Drawing {
         // Large integers are rounded on their way to a float.
         let whole = from.is_float() || from == DType::Bool || to != DType::F32;
         self.add(Op::Cast(to), &[x], exact && whole);
+    }
+
+    /// The same bits as another type: of integers, and of floats whose bits are known (zeros have two).
+    fn read_bits(&mut self, x: bayplan_graph::ValueId, exact: bool) {
+        let from = self.b.dtype(x);
+        let same = |to: &DType| to.size() == from.size() && *to != from;
+        let all: Vec<DType> = INTEGERS.into_iter().filter(same).collect();
+        if exact && !all.is_empty() && (from != DType::F32 || self.is_leaf(x)) {
+            let to = self.random.pick(&all);
+            self.add(Op::BitCast(to), &[x], true);
+        }
     }
 
     /// Whether a value is an input or a constant, whose elements are small.

@@ -1,0 +1,56 @@
+//! Bits read as another element type.
+
+use crate::DType;
+use crate::rule::{Context, EvalError, HostType, Inferred, Kind, Output, Rule, ShapeError, Signature};
+use crate::tensor::Tensor;
+
+pub(super) struct BitCast(pub(super) DType);
+
+impl Rule for BitCast {
+    fn name(&self) -> &'static str {
+        "BitCast"
+    }
+
+    fn signature(&self) -> Signature {
+        Signature::new(&[Kind::Any], Output::Only(self.0))
+    }
+
+    fn infer(&self, ctx: &mut Context<'_>) -> Result<Vec<Inferred>, ShapeError> {
+        ctx.arity(1, 1, "one operand")?;
+        let from = ctx.dtype(0);
+        if from.size() != self.0.size() {
+            return Err(ShapeError::Invalid(format!(
+                "the bits of {from} are no {}: {} and {} bytes per element; convert it with Cast",
+                self.0,
+                from.size(),
+                self.0.size()
+            )));
+        }
+        Ok(vec![Inferred::new(self.0, ctx.shape(0).to_vec())])
+    }
+
+    fn eval(&self, inputs: &[&Tensor], outputs: &[HostType]) -> Result<Vec<Tensor>, EvalError> {
+        Ok(vec![Tensor::new(self.0, outputs[0].shape.clone(), inputs[0].bytes().to_vec())?])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Op;
+    use crate::eval::eval_node;
+
+    #[test]
+    fn keeps_the_bits() {
+        let x = Tensor::from_f32(vec![3], &[1.0, -2.0, f32::NAN]).unwrap();
+        let y = eval_node(&Op::BitCast(DType::I32), &[&x], 1).unwrap().remove(0);
+        assert_eq!(y.to_ints().unwrap(), [0x3f80_0000, -0x4000_0000, 0x7fc0_0000]);
+        assert_eq!(eval_node(&Op::BitCast(DType::F32), &[&y], 1).unwrap().remove(0), x);
+        let x = Tensor::from_ints(DType::I8, vec![2], &[-1, 5]).unwrap();
+        let y = eval_node(&Op::BitCast(DType::U8), &[&x], 1).unwrap().remove(0);
+        assert_eq!(y.to_ints().unwrap(), [255, 5]);
+        assert!(
+            eval_node(&Op::BitCast(DType::I64), &[&x], 1).unwrap_err().to_string().contains("1 and 8 bytes")
+        );
+    }
+}
