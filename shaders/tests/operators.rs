@@ -143,7 +143,7 @@ fn bits_stay_as_they_are() {
             for target in devices(from) {
                 let n = x.len() / if from.size() == 8 { 2 } else { 1 };
                 let spec = single(StepOp::BitCast, from, to, 1, n);
-                let got = run(&spec, &target, &[x.clone()], want.len() as u64, None);
+                let got = run(&spec, &target, std::slice::from_ref(&x), want.len() as u64, None);
                 assert_eq!(got, want, "{}: bits of {from} as {to}", target.name);
             }
         }

@@ -45,13 +45,7 @@ pub fn step_error(target: &Target, op: StepOp, from: DType, to: DType, args: &[A
         (StepOp::Select, [c, a, b]) => select(c, a, b),
         (StepOp::Cast, [x]) => cast(target, from, to, x),
         // A bit more or less of a float is any number of its bits, and the other way round.
-        (StepOp::BitCast, [x]) => {
-            if x.error == 0.0 {
-                0.0
-            } else {
-                f64::INFINITY
-            }
-        }
+        (StepOp::BitCast, [x]) if x.error == 0.0 => 0.0,
         (StepOp::Unary(op), [x]) => unary(target, op, is_float(from), x, value),
         (StepOp::Binary(op), [a, b]) => binary(target, op, is_float(from), a, b, value),
         _ => f64::INFINITY,
