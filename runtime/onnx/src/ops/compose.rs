@@ -1,7 +1,7 @@
 //! What composites are written with: selections, views, positions and reductions, each in one call.
 
 use bayplan_expr::Expr;
-use bayplan_graph::op::{Keep, PadMode, ReduceOp, ViewOp};
+use bayplan_graph::op::{BinaryOp, Keep, PadMode, ReduceOp, ViewOp};
 use bayplan_graph::{DType, Op, Tensor, ValueId};
 
 use crate::builder::Call;
@@ -101,6 +101,21 @@ impl Call<'_, '_> {
     /// `x` broadcast to a shape (a list).
     pub(super) fn expand(&mut self, x: ValueId, shape: ValueId) -> Step {
         self.emit(Op::Expand, &[x, shape])
+    }
+
+    /// `x` with each element repeated along an axis.
+    pub(super) fn repeated(&mut self, x: ValueId, axis: usize, times: i64) -> Step {
+        let rank = self.rank(x)?;
+        let apart = self.unsqueeze(x, &[axis as i64 + 1])?;
+        let mut shape = vec![1; rank + 1];
+        shape[axis + 1] = times;
+        let shape = self.ints(&shape)?;
+        let apart = self.expand(apart, shape)?;
+        let mut factors = vec![1; rank];
+        factors[axis] = times;
+        let (dims, factors) = (self.dims(x)?, self.ints(&factors)?);
+        let target = self.binary(BinaryOp::Mul, dims, factors)?;
+        self.emit(Op::View(ViewOp::Reshape { allow_zero: true }), &[apart, target])
     }
 
     /// `x` with elements of one value before and after each axis: `pads` has all begins, then all ends.

@@ -9,6 +9,7 @@ mod branch;
 mod compose;
 mod dropout;
 mod elementwise;
+mod fourier;
 mod index;
 mod interpolate;
 mod legacy;
@@ -19,6 +20,7 @@ mod normalize;
 mod order;
 mod pool;
 mod recurrent;
+mod quantize;
 mod reduce;
 mod resize;
 mod sample;
@@ -65,6 +67,8 @@ const TABLES: &[&[Row]] = &[
     branch::ROWS,
     attention::ROWS,
     loss::ROWS,
+    fourier::ROWS,
+    quantize::ROWS,
     resize::ROWS,
     sample::ROWS,
     index::ROWS,

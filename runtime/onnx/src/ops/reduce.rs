@@ -7,6 +7,7 @@ use super::Row;
 use crate::builder::{Built, Call};
 
 pub(super) const ROWS: &[Row] = &[
+    Row::new("LpNormalization", 7, lp_normalization),
     Row::new("ReduceL1", 7, |c| with_before(c, |c, x| c.unary(UnaryOp::Abs, x))).says(&[1]),
     Row::new("ReduceL2", 7, l2).says(&[1]),
     Row::new("ReduceLogSum", 7, log_sum).says(&[1]),
@@ -91,4 +92,25 @@ fn log_sum_exp(c: &mut Call<'_, '_>) -> Built {
         Keep::Dims => y,
         Keep::None => c.emit(Op::View(ViewOp::Squeeze), &[y, axes])?,
     }])
+}
+
+/// x / (Σ|x|ᵖ)^(1/p) along an axis; zeros stay zeros.
+fn lp_normalization(c: &mut Call<'_, '_>) -> Built {
+    let x = c.input(0)?;
+    let axis = c.attributes().int_or("axis", -1)?;
+    let norm = match c.attributes().int_or("p", 2)? {
+        1 => {
+            let size = c.unary(UnaryOp::Abs, x)?;
+            c.reduce(ReduceOp::Sum, size, &[axis], Keep::Dims)?
+        }
+        2 => {
+            let square = c.binary(BinaryOp::Mul, x, x)?;
+            let sum = c.reduce(ReduceOp::Sum, square, &[axis], Keep::Dims)?;
+            c.unary(UnaryOp::Sqrt, sum)?
+        }
+        p => return Err(format!("attribute `p` is {p}, but must be 1 or 2")),
+    };
+    let (none, zero) = (c.with(BinaryOp::Equal, norm, 0.0)?, c.scalar_like(x, 0.0)?);
+    let y = c.binary(BinaryOp::Div, x, norm)?;
+    Ok(vec![c.select(none, zero, y)?])
 }

@@ -303,7 +303,7 @@ fn along(
         return c.expand(x, shape);
     }
     if let Some(times) = repeats(c, extent, settings) {
-        return repeated(c, x, extent, times);
+        return c.repeated(x, extent.axis, times);
     }
     let place = match roi {
         Some(roi) => cropped(c, extent, roi, compute)?,
@@ -331,20 +331,6 @@ fn repeats(c: &Call<'_, '_>, extent: Extent, settings: Settings) -> Option<i64> 
         Coordinates::AlignCorners | Coordinates::Crop => false,
     };
     (settings.curve.is_none() && fits).then_some(times)
-}
-
-fn repeated(c: &mut Call<'_, '_>, x: ValueId, extent: Extent, times: i64) -> Step {
-    let (rank, after) = (c.rank(x)?, extent.axis as i64 + 1);
-    let apart = c.unsqueeze(x, &[after])?;
-    let mut shape = vec![1; rank + 1];
-    shape[extent.axis + 1] = times;
-    let shape = c.ints(&shape)?;
-    let apart = c.expand(apart, shape)?;
-    let mut lists = Vec::with_capacity(rank);
-    for axis in 0..rank {
-        lists.push(if axis == extent.axis { extent.output } else { c.dim(x, axis)? });
-    }
-    c.reshape(apart, &lists)
 }
 
 /// Where the outputs lie by the sizes and the scale alone.

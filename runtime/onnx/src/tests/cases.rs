@@ -18,6 +18,13 @@ mod linear_attention;
 mod loss;
 mod normalize;
 mod recurrent;
+mod fourier;
+mod gate;
+mod index;
+mod legacy;
+mod loss;
+mod normalize;
+mod quantize;
 mod resize;
 mod sample;
 mod scatter;
@@ -94,6 +101,8 @@ pub(super) fn cases() -> Vec<Case> {
         scatter::cases,
         loss::cases,
         normalize::cases,
+        fourier::cases,
+        quantize::cases,
         resize::cases,
         sample::cases,
         blocks::cases,

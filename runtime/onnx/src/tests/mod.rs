@@ -39,6 +39,10 @@ pub(super) fn i64s(shape: &[usize], v: &[i64]) -> Tensor {
     Tensor::from_i64(shape.to_vec(), v).expect("a tensor")
 }
 
+pub(super) fn typed(dtype: DType, shape: &[usize], v: &[f64]) -> Tensor {
+    Tensor::from_f64(dtype, shape.to_vec(), v).expect("a tensor")
+}
+
 pub(super) fn bools(v: &[bool]) -> Tensor {
     Tensor::from_bool(vec![v.len()], v).expect("a tensor")
 }
