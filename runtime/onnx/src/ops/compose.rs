@@ -40,9 +40,18 @@ impl Call<'_, '_> {
         Ok(shape.get(axis).and_then(Expr::as_const).and_then(|v| usize::try_from(v).ok()))
     }
 
-    /// `x` in the shape that lists give when joined.
+    /// The product of lists of one; 1 of none.
+    pub(super) fn product(&mut self, sizes: &[ValueId]) -> Step {
+        let mut all = self.ints(&[1])?;
+        for &size in sizes {
+            all = self.binary(BinaryOp::Mul, all, size)?;
+        }
+        Ok(all)
+    }
+
+    /// `x` in the shape that lists give when joined; of no lists a scalar.
     pub(super) fn reshape(&mut self, x: ValueId, lists: &[ValueId]) -> Step {
-        let shape = self.join(lists)?;
+        let shape = if lists.is_empty() { self.ints(&[])? } else { self.join(lists)? };
         self.emit(Op::View(ViewOp::Reshape { allow_zero: true }), &[x, shape])
     }
 

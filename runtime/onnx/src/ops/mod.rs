@@ -6,8 +6,11 @@ mod activation;
 mod activation_by_name;
 mod attention;
 mod branch;
+mod columns;
 mod compose;
+mod determinant;
 mod dropout;
+mod einsum;
 mod elementwise;
 mod fourier;
 mod index;
@@ -19,8 +22,8 @@ mod loss;
 mod normalize;
 mod order;
 mod pool;
-mod recurrent;
 mod quantize;
+mod recurrent;
 mod reduce;
 mod resize;
 mod sample;
@@ -67,6 +70,9 @@ const TABLES: &[&[Row]] = &[
     branch::ROWS,
     attention::ROWS,
     loss::ROWS,
+    columns::ROWS,
+    determinant::ROWS,
+    einsum::ROWS,
     fourier::ROWS,
     quantize::ROWS,
     resize::ROWS,

@@ -19,19 +19,19 @@ use crate::builder::{Built, Call};
 
 /// One spatial axis.
 #[derive(Clone, Copy, Debug)]
-struct Axis {
-    kernel: usize,
-    stride: usize,
-    dilation: usize,
+pub(super) struct Axis {
+    pub(super) kernel: usize,
+    pub(super) stride: usize,
+    pub(super) dilation: usize,
     /// Elements cut off before the first; negative adds zeros.
-    head: i64,
+    pub(super) head: i64,
     /// Elements cut off after the last, those that output padding adds already given back.
-    tail: i64,
+    pub(super) tail: i64,
 }
 
 impl Axis {
     /// Extent of the dilated kernel.
-    fn extent(&self) -> i64 {
+    pub(super) fn extent(&self) -> i64 {
         (self.kernel as i64 - 1).saturating_mul(self.dilation as i64).saturating_add(1)
     }
 
@@ -59,11 +59,7 @@ pub(super) fn conv_transpose(c: &mut Call<'_, '_>) -> Built {
     }
     let axes = axes(c, x, &kernel)?;
     let channels = Channels { from, per_group, groups };
-    let y = if axes.iter().all(Axis::is_block) {
-        blocks(c, x, w, &axes, channels)?
-    } else {
-        stretched(c, x, w, &axes, channels)?
-    };
+    let y = transposed(c, x, w, &axes, channels)?;
     match c.optional(2)? {
         None => Ok(vec![y]),
         Some(bias) => {
@@ -73,16 +69,31 @@ pub(super) fn conv_transpose(c: &mut Call<'_, '_>) -> Built {
     }
 }
 
+/// The transposed convolution of x `[n, c, spatial..]` with w `[c, m / groups, kernel..]`.
+pub(super) fn transposed(
+    c: &mut Call<'_, '_>,
+    x: ValueId,
+    w: ValueId,
+    axes: &[Axis],
+    channels: Channels,
+) -> Result<ValueId, String> {
+    if axes.iter().all(Axis::is_block) {
+        blocks(c, x, w, axes, channels)
+    } else {
+        stretched(c, x, w, axes, channels)
+    }
+}
+
 fn known(dim: &Expr) -> Result<usize, String> {
     dim.as_const().and_then(|v| usize::try_from(v).ok()).ok_or("the weight's channels must be known".into())
 }
 
 #[derive(Clone, Copy)]
-struct Channels {
-    from: usize,
+pub(super) struct Channels {
+    pub(super) from: usize,
     /// Output channels of each group.
-    per_group: usize,
-    groups: usize,
+    pub(super) per_group: usize,
+    pub(super) groups: usize,
 }
 
 /// What the attributes say of each spatial axis.

@@ -10,21 +10,18 @@ use super::{A, bools, f32s, i64s};
 mod attention;
 mod bits;
 mod blocks;
+mod columns;
 mod dropout;
+mod einsum;
+mod fourier;
 mod gate;
 mod index;
 mod legacy;
 mod linear_attention;
 mod loss;
 mod normalize;
-mod recurrent;
-mod fourier;
-mod gate;
-mod index;
-mod legacy;
-mod loss;
-mod normalize;
 mod quantize;
+mod recurrent;
 mod resize;
 mod sample;
 mod scatter;
@@ -101,6 +98,8 @@ pub(super) fn cases() -> Vec<Case> {
         scatter::cases,
         loss::cases,
         normalize::cases,
+        columns::cases,
+        einsum::cases,
         fourier::cases,
         quantize::cases,
         resize::cases,
