@@ -7,8 +7,10 @@ use super::Row;
 use super::transposed::{Axis, Channels, transposed};
 use crate::builder::{Built, Call};
 
-pub(super) const ROWS: &[Row] =
-    &[Row::new("CenterCropPad", 18, center_crop_pad), Row::new("Col2Im", 18, col2im)];
+pub(super) const ROWS: &[Row] = &[
+    Row::new("CenterCropPad", 18, center_crop_pad).says(&[1]),
+    Row::new("Col2Im", 18, col2im).says(&[1, 2]),
+];
 
 /// Slices and pads axes to a shape, half of the difference on each side and the odd element behind.
 fn center_crop_pad(c: &mut Call<'_, '_>) -> Built {

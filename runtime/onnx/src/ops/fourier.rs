@@ -10,7 +10,8 @@ use bayplan_graph::{DType, Op, ValueId};
 use super::Row;
 use crate::builder::{Built, Call};
 
-pub(super) const ROWS: &[Row] = &[Row::new("DFT", 17, dft), Row::new("STFT", 17, stft)];
+pub(super) const ROWS: &[Row] =
+    &[Row::new("DFT", 17, dft).says(&[1, 2]), Row::new("STFT", 17, stft).says(&[1, 3])];
 
 type Step = Result<ValueId, String>;
 
