@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bayplan::{Dims, Error, InputError, Model, Session, SessionOptions, Tensor};
+use bayplan::{Bounds, Dims, Error, InputError, Model, Scope, Session, SessionOptions, Tensor};
 use bayplan_tests::backend::Backend;
 use bayplan_tests::on_every_backend;
 use bayplan_tests::onnx_file::{Dim, Model as File, Node, Type};
@@ -133,7 +133,75 @@ fn other_values_are_refused(on: Backend) {
     check(&mut session, &own);
 }
 
+/// `y` = start, start + delta, … below limit, all of them floats that runs give.
+fn counted(folder: &tempfile::TempDir) -> PathBuf {
+    let model = File {
+        nodes: vec![Node::new("Range", &["start", "limit", "delta"], &["y"])],
+        inputs: ["start", "limit", "delta"].map(|name| (name, vec![])).to_vec(),
+        outputs: vec!["y"],
+        ..File::default()
+    };
+    let path = folder.path().join("range.onnx");
+    std::fs::write(&path, model.bytes()).expect("a file");
+    path
+}
+
+fn scalars(values: [f32; 3]) -> [(&'static str, Tensor); 3] {
+    let scalar = |value: f32| Tensor::from_f32(vec![], &[value]).expect("a scalar");
+    [("start", scalar(values[0])), ("limit", scalar(values[1])), ("delta", scalar(values[2]))]
+}
+
+fn count(session: &mut Session, values: [f32; 3]) -> Result<Vec<f32>, Error> {
+    let tensors = scalars(values);
+    let named: Vec<(&str, &Tensor)> = tensors.iter().map(|(name, tensor)| (*name, tensor)).collect();
+    let outputs = session.run(&named)?;
+    Ok(outputs.get("y").expect("an output").to_tensor()?.to_f32().expect("floats"))
+}
+
+/// Floats decide sizes by way of the integers that follow from them alone: one compile serves them all.
+fn sizes_follow_from_floats(on: Backend) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (model, device) = (Model::open(counted(&folder)).expect("a model"), on.device());
+    let mut bounds = Scope::new();
+    bounds.declare("y.size0", Bounds::between(0, 64)).expect("bounds");
+    let session = model.session(&device, Dims::from(bounds), SessionOptions::default());
+    let mut session = session.expect("a session");
+    let compiles = session.family().compiles();
+    for (start, limit, delta, expect) in [
+        (0.5, 2.0, 0.5, vec![0.5, 1.0, 1.5]),
+        (4.0, -1.0, -2.0, vec![4.0, 2.0, 0.0]),
+        (1.0, 1.0, 3.0, vec![]),
+        (0.0, 6.0, 0.25, (0..24).map(|i| i as f32 * 0.25).collect()),
+        (10.0, 11.5, 0.5, vec![10.0, 10.5, 11.0]),
+    ] {
+        assert_eq!(count(&mut session, [start, limit, delta]).expect("it runs"), expect);
+    }
+    // Three lengths of five: the floats themselves made no difference.
+    assert_eq!((session.family().compiles(), session.counters().values), (compiles, 0));
+    let refused = count(&mut session, [0.0, 65.0, 1.0]);
+    assert!(matches!(refused, Err(Error::Input(InputError::BoundExceeded { value: 65, bound: 64, .. }))));
+    assert_eq!(count(&mut session, [0.0, 2.0, 1.0]).expect("it works on"), [0.0, 1.0]);
+}
+
+/// A program for one size refuses floats that ask for another.
+fn other_sizes_are_refused(on: Backend) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (model, device) = (Model::open(counted(&folder)).expect("a model"), on.device());
+    let tensors = scalars([0.0, 3.0, 1.0]);
+    let named: Vec<(&str, &Tensor)> = tensors.iter().map(|(name, tensor)| (*name, tensor)).collect();
+    let dims = model.dims_for(&named).expect("dims");
+    assert_eq!(dims.get("y.size0"), Some(3));
+    let program = model.compile(&dims, device.target(), bayplan::Options::default()).expect("a program");
+    let mut session =
+        Session::new(&device, program, model.weights(), SessionOptions::default()).expect("a session");
+    assert_eq!(count(&mut session, [5.0, 11.0, 2.0]).expect("it runs"), [5.0, 7.0, 9.0]);
+    let refused = count(&mut session, [0.0, 4.0, 1.0]);
+    assert!(matches!(refused, Err(Error::Input(InputError::Sized { value: 4, expected: 3, .. }))));
+}
+
 on_every_backend! {
+    sizes_of_floats => sizes_follow_from_floats;
+    fixed_sizes => other_sizes_are_refused;
     plans_for_values => each_value_has_a_plan;
     fixed_values => other_values_are_refused;
 }

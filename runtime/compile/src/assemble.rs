@@ -213,6 +213,7 @@ pub(crate) fn assemble(
         run,
         contents,
         inputs,
+        prologue: graph.prologue.clone(),
         specialised: graph.specialised.clone(),
         outputs,
         output_policies: live.policies.clone(),

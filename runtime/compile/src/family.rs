@@ -25,7 +25,7 @@ use crate::cell::{Phase, Purpose};
 use crate::error::CompileError;
 use crate::family_paths::{self, Routes};
 use crate::fold::{MAX_CONSTANT, ReadConstant};
-use crate::inputs::{InputError, Shaped, check_specialised, match_shapes, shapes_of};
+use crate::inputs::{InputError, Shaped, check_specialised, given_of, match_shapes, shapes};
 use crate::paths::Paths;
 use crate::plan_file::ShapePlan;
 use crate::program::Program;
@@ -288,11 +288,16 @@ impl Family {
         };
         let graph = member.graph.as_ref().map(|(graph, _)| graph);
         check_specialised(graph.map_or(&self.first.specialised, |graph| &graph.specialised), inputs)?;
-        let inputs = &shapes_of(inputs);
+        let inputs = &given_of(inputs);
         match &member.graph {
             Some((graph, open)) => family_dims::dims(graph, member.known(open), inputs)
                 .or_else(|e| member.spread_dims(inputs).ok_or(e)),
-            None => match_shapes(&self.first.inputs, inputs).map(|_| self.first.dims.clone()),
+            None => {
+                let Program { inputs: ports, prologue, dims, .. } = &self.first;
+                let mut dims = dims.clone();
+                match_shapes(ports, &shapes(inputs))?;
+                family_dims::computed(prologue, &mut dims, &Scope::new(), inputs).map(|()| dims)
+            }
         }
     }
 

@@ -10,9 +10,11 @@
 use std::collections::BTreeSet;
 
 use bayplan_expr::{Bindings, Expr, Scope};
-use bayplan_graph::{BindError, Constraint, Graph, Tie};
+use bayplan_graph::{BindError, Constraint, Graph, Prologue, Tie};
 
-use crate::inputs::{GivenShape, InputError, Shaped, check_specialised, known_once, shapes_of, type_text};
+use crate::inputs::{
+    Given, GivenShape, InputError, Shaped, check_specialised, given_of, known_once, shapes, type_text,
+};
 
 /// What is known of a graph's symbols before any input is.
 #[derive(Clone, Copy)]
@@ -30,12 +32,9 @@ pub(crate) struct Known<'a> {
 /// # Errors
 /// An input is missing, unknown, given twice, of another type or rank; its sizes do not fit its declared shape or those
 /// of the others; a dim is outside its bounds.
-pub(crate) fn dims(
-    graph: &Graph,
-    known: Known<'_>,
-    inputs: &[GivenShape<'_>],
-) -> Result<Bindings, InputError> {
-    let mut found = given(graph, known.pinned, known.scope, inputs)?;
+pub(crate) fn dims(graph: &Graph, known: Known<'_>, inputs: &[Given<'_>]) -> Result<Bindings, InputError> {
+    let mut found = given(graph, known.pinned, known.scope, &shapes(inputs))?;
+    computed(&graph.prologue, &mut found, known.scope, inputs)?;
     for tie in known.ties {
         let is = tie.is.eval(&found);
         match (found.get(&tie.symbol), is) {
@@ -60,7 +59,9 @@ pub(crate) fn dims(
 /// these dims is told.
 pub fn dims_of<T: Shaped>(graph: &Graph, inputs: &[(&str, &T)]) -> Result<Bindings, InputError> {
     check_specialised(&graph.specialised, inputs)?;
-    let mut found = given(graph, &Bindings::new(), &graph.symbols, &shapes_of(inputs))?;
+    let inputs = &given_of(inputs);
+    let mut found = given(graph, &Bindings::new(), &graph.symbols, &shapes(inputs))?;
+    computed(&graph.prologue, &mut found, &graph.symbols, inputs)?;
     for tie in graph.ties(&found) {
         if let (None, Ok(is)) = (found.get(&tie.symbol), tie.is.eval(&found)) {
             found.set(tie.symbol.as_str(), is);
@@ -73,6 +74,32 @@ pub fn dims_of<T: Shaped>(graph: &Graph, inputs: &[(&str, &T)]) -> Result<Bindin
     } else {
         Err(InputError::Undetermined { dims: open.into_iter().collect() })
     }
+}
+
+/// Adds the symbols that follow from elements of inputs; where they have values already, those must be the same.
+pub(crate) fn computed(
+    prologues: &[Prologue],
+    found: &mut Bindings,
+    scope: &Scope,
+    inputs: &[Given<'_>],
+) -> Result<(), InputError> {
+    for prologue in prologues {
+        let input = |name: &str| inputs.iter().find(|(own, ..)| *own == name).and_then(|own| own.3);
+        let values = prologue.values(found, &input);
+        let values = values.map_err(|e| InputError::Constraint { reason: e.to_string() })?;
+        let from = || {
+            let own = prologue.graph.inputs.iter().map(|&id| &*prologue.graph.value(id).name);
+            own.collect::<Vec<_>>().join(", ")
+        };
+        for (symbol, value) in values {
+            check(&symbol, value, scope, &from())?;
+            if let Some(expected) = found.set(&*symbol, value).filter(|had| *had != value) {
+                let (dim, input) = (symbol.to_string(), from());
+                return Err(InputError::Sized { dim, value, expected, input });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The dims that the shapes of these inputs say, each within its bounds in `scope`.
@@ -133,6 +160,7 @@ fn untied(tie: &Tie, value: Option<i64>, is: Option<i64>, graph: &Graph, found: 
 pub(crate) fn undetermined(graph: &Graph, pinned: &Bindings, ties: &[Tie]) -> Vec<String> {
     let mut open = graph.free_symbols();
     open.retain(|symbol| pinned.get(symbol).is_none());
+    graph.prologue.iter().flat_map(|own| &own.symbols).for_each(|symbol| _ = open.remove(&**symbol));
     let inputs = graph.inputs.iter().filter_map(|&id| graph.value(id).ty.as_ref());
     let value = |name: &str| pinned.get(name).map(Expr::from);
     let shapes: Vec<Expr> = inputs.flat_map(|ty| &ty.shape).map(|e| e.replace(&value)).collect();
@@ -194,7 +222,7 @@ impl Size<'_> {
             _ => None,
         };
         let Some((symbol, value)) = learnt else { return Ok(false) };
-        self.check(symbol, value, scope)?;
+        check(symbol, value, scope, self.input)?;
         found.set(symbol, value);
         Ok(true)
     }
@@ -226,17 +254,18 @@ impl Size<'_> {
             tie: None,
         }
     }
+}
 
-    fn check(&self, symbol: &str, value: i64, scope: &Scope) -> Result<(), InputError> {
-        let bounds = scope.get(symbol);
-        let (dim, input) = (symbol.to_string(), self.input.to_string());
-        match bounds.upper.filter(|&upper| value > upper) {
-            Some(bound) => Err(InputError::BoundExceeded { dim, value, bound, input }),
-            None if value < bounds.lower => {
-                Err(InputError::BelowBound { dim, value, bound: bounds.lower, input })
-            }
-            None => Ok(()),
+/// Refuses a value outside the bounds of its symbol, that `input` says.
+fn check(symbol: &str, value: i64, scope: &Scope, input: &str) -> Result<(), InputError> {
+    let bounds = scope.get(symbol);
+    let (dim, input) = (symbol.to_string(), input.to_string());
+    match bounds.upper.filter(|&upper| value > upper) {
+        Some(bound) => Err(InputError::BoundExceeded { dim, value, bound, input }),
+        None if value < bounds.lower => {
+            Err(InputError::BelowBound { dim, value, bound: bounds.lower, input })
         }
+        None => Ok(()),
     }
 }
 

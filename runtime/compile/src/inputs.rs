@@ -85,6 +85,17 @@ pub enum InputError {
         /// Why it must be that, where the model declares it to be something else.
         tie: Option<Box<Tie>>,
     },
+    /// A dim that follows from elements of inputs is another one than the program was made for.
+    Sized {
+        /// The symbol.
+        dim: String,
+        /// Its value.
+        value: i64,
+        /// What it must be.
+        expected: i64,
+        /// The inputs that it follows from.
+        input: String,
+    },
     /// Dims that the shapes of the inputs do not determine.
     Undetermined {
         /// The symbols.
@@ -166,6 +177,13 @@ impl fmt::Display for InputError {
                     None => Ok(()),
                 }
             }
+            Self::Sized { dim, value, expected, input } => write!(
+                f,
+                "the dim {} is {value} by the elements of {}, but the program was made for {expected}; compile the model for \
+                 all sizes within bounds, or for this one",
+                escape(dim),
+                escape(input)
+            ),
             Self::Undetermined { dims } => {
                 let list = dims.iter().map(|dim| escape(dim).to_string()).collect::<Vec<_>>().join(", ");
                 write!(f, "the inputs do not determine the dims {list}; give them values (--dim NAME=VALUE)")
@@ -208,6 +226,20 @@ impl Shaped for Tensor {
 
 /// An input's name with the type and shape of what is given for it.
 pub(crate) type GivenShape<'a> = (&'a str, DType, &'a [usize]);
+
+/// The same with its elements, where they lie with the host.
+pub(crate) type Given<'a> = (&'a str, DType, &'a [usize], Option<&'a Tensor>);
+
+/// What is given, by name.
+pub(crate) fn given_of<'a, T: Shaped>(inputs: &[(&'a str, &'a T)]) -> Vec<Given<'a>> {
+    let given = |&(name, tensor): &(&'a str, &'a T)| (name, tensor.dtype(), tensor.shape(), tensor.on_host());
+    inputs.iter().map(given).collect()
+}
+
+/// Nothing but the shapes of what is given.
+pub(crate) fn shapes<'a>(inputs: &[Given<'a>]) -> Vec<GivenShape<'a>> {
+    inputs.iter().map(|&(name, dtype, shape, _)| (name, dtype, shape)).collect()
+}
 
 /// Tensors as their names, types and shapes.
 pub(crate) fn shapes_of<'a, T: Shaped>(inputs: &[(&'a str, &'a T)]) -> Vec<GivenShape<'a>> {

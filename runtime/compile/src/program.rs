@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bayplan_expr::{Bindings, Expr};
-use bayplan_graph::{ConstData, DType, FileRef, Tensor};
+use bayplan_graph::{ConstData, DType, FileRef, Prologue, Tensor};
 use bayplan_plan::Plan;
 use bayplan_shaders::{Access, Kernel, Spec, Target};
 
@@ -398,6 +398,8 @@ pub struct Program {
     pub contents: Vec<Contents>,
     /// Inputs, in the model's order.
     pub inputs: Vec<Port>,
+    /// Symbols among its dims that follow from elements of inputs: at runs where they have other values it is not right.
+    pub prologue: Vec<Prologue>,
     /// Inputs that it is right for these elements of alone, by name ([`Graph::specialised`](bayplan_graph::Graph)).
     pub specialised: Vec<(Arc<str>, Tensor)>,
     /// Outputs, in the model's order.

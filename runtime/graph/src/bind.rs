@@ -157,11 +157,12 @@ impl Graph {
     /// Names of the symbols in the dimensions of inputs and constants, sorted.
     pub fn free_symbols(&self) -> BTreeSet<String> {
         let given = self.values.iter().filter(|v| !matches!(v.source, ValueSource::Node { .. }));
-        given
-            .filter_map(|v| v.ty.as_ref())
-            .flat_map(|ty| ty.shape.iter().flat_map(Expr::symbols))
-            .map(str::to_owned)
-            .collect()
+        let dims = given.filter_map(|v| v.ty.as_ref()).flat_map(|ty| &ty.shape);
+        let elements = self.values.iter().flat_map(|v| match &v.source {
+            ValueSource::Symbolic(elements) => elements.iter(),
+            _ => [].iter(),
+        });
+        dims.chain(elements).flat_map(Expr::symbols).map(str::to_owned).collect()
     }
 
     /// The graph with every symbol replaced by its value, inferred again: all its types are numbers.
@@ -178,6 +179,11 @@ impl Graph {
                 (ValueSource::Node { .. }, _) | (_, None) => None,
                 (_, Some(ty)) => Some(substitute(&ty, bindings, &value.name)?),
             };
+            if let ValueSource::Symbolic(elements) = &mut value.source {
+                let known: Result<_, _> =
+                    elements.iter().map(|e| element(e, bindings, &value.name)).collect();
+                *elements = known?;
+            }
         }
         self.check_constraints(bindings)?;
         bound.infer().map_err(BindError::Infer)?;
@@ -253,6 +259,14 @@ impl Graph {
         }
         Ok(())
     }
+}
+
+fn element(e: &Expr, bindings: &Bindings, name: &Arc<str>) -> Result<Expr, BindError> {
+    e.eval(bindings).map(dims::int).map_err(|why| BindError::Dimension {
+        value: name.clone(),
+        dim: e.clone(),
+        reason: format!("has no value: {why}"),
+    })
 }
 
 fn substitute(ty: &TensorType, bindings: &Bindings, name: &Arc<str>) -> Result<TensorType, BindError> {

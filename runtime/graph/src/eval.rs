@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bayplan_expr::{Expr, Scope};
 
-use crate::infer::{check, contents_of, host_type};
+use crate::infer::{check, contents_of, host_type, numbers};
 use crate::op::truth;
 use crate::rule::{Context, EvalError, HostType, Operand, Rule, ShapeError};
 use crate::tensor::{Tensor, byte_len};
@@ -261,10 +261,14 @@ fn check_input(value: &Value, tensor: &Tensor) -> Result<(), GraphEvalError> {
 }
 
 fn load(value: &Value, slot: &mut Option<Tensor>, constants: &dyn Constants) -> Result<(), GraphEvalError> {
+    let name = || value.name.clone();
+    if let (ValueSource::Symbolic(elements), Some(ty), None) = (&value.source, &value.ty, &slot) {
+        let tensor = numbers(ty, elements).ok_or_else(|| GraphEvalError::Missing { name: name() })?;
+        *slot = Some(tensor);
+    }
     let (ValueSource::Constant(data), Some(ty), None) = (&value.source, &value.ty, &slot) else {
         return Ok(());
     };
-    let name = || value.name.clone();
     let node_error =
         |error| GraphEvalError::Node { node: name(), op: "constant", error: EvalError::Shape(error) };
     let HostType { dtype, shape } = host_type(ty).map_err(node_error)?;

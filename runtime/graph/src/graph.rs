@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bayplan_expr::{Expr, Scope};
 
+use crate::prologue::Prologue;
 use crate::{ByteRange, DType, FileRef, Op, Tensor};
 
 /// A node, by its index in [`Graph::nodes`].
@@ -39,6 +40,8 @@ pub enum ValueSource {
     Input,
     /// Part of the model.
     Constant(ConstData),
+    /// A list of integers that follow from symbols alone.
+    Symbolic(Arc<[Expr]>),
     /// Output number `output` of a node.
     Node {
         /// The node.
@@ -126,6 +129,8 @@ pub struct Graph {
     pub constraints: Vec<Constraint>,
     /// Dimensions assumed not to be 1; filled by [`Graph::infer`], refused by [`Graph::pin`] where they may be.
     pub not_one: Vec<NotOne>,
+    /// Symbols that follow from elements of inputs, which whoever runs the graph finds before each run.
+    pub prologue: Vec<Prologue>,
     /// Inputs whose elements were known when the graph was built, by name: it is right for these elements alone, and
     /// reads them as constants.
     pub specialised: Vec<(Arc<str>, Tensor)>,

@@ -226,6 +226,12 @@ impl Inference {
         self.not_one.retain(|(node, _)| *node < first);
     }
 
+    /// Whether the elements of a value follow from constants and shapes: whole numbers of floats too, which are not
+    /// published.
+    pub fn follows(&self, ValueId(id): ValueId) -> bool {
+        self.known.get(id as usize).is_some_and(|known| known.contents.is_some() || known.tensor.is_some())
+    }
+
     /// The value of a condition, where it follows from constants and shapes.
     pub fn condition(&self, ValueId(id): ValueId) -> Option<bool> {
         condition(self.known.get(id as usize)?)
@@ -249,7 +255,7 @@ impl Graph {
         for id in 0..self.values.len() {
             match self.values[id].source {
                 ValueSource::Node { .. } => (self.values[id].ty, self.values[id].contents) = (None, None),
-                ValueSource::Input | ValueSource::Constant(_) => inference.value(self, ValueId(id as u32))?,
+                _ => inference.value(self, ValueId(id as u32))?,
             }
         }
         let bodies = self.bodies();
@@ -384,6 +390,9 @@ fn published(ty: Option<&TensorType>, contents: Option<&Arc<[Expr]>>) -> Option<
 }
 
 fn constant(value: &Value) -> Result<Known, InferError> {
+    if let ValueSource::Symbolic(elements) = &value.source {
+        return Ok(Known { contents: Some(elements.clone()), tensor: None });
+    }
     let (ValueSource::Constant(ConstData::Inline(bytes)), Some(ty)) = (&value.source, &value.ty) else {
         return Ok(Known::default());
     };
@@ -399,7 +408,7 @@ fn constant(value: &Value) -> Result<Known, InferError> {
 }
 
 /// A tensor of known elements.
-fn numbers(ty: &TensorType, contents: &[Expr]) -> Option<Tensor> {
+pub(crate) fn numbers(ty: &TensorType, contents: &[Expr]) -> Option<Tensor> {
     let list: Vec<i128> = contents.iter().map(|e| dims::as_int(e).map(i128::from)).collect::<Option<_>>()?;
     let ty = host_type(ty).ok()?;
     Tensor::from_ints(ty.dtype, ty.shape, &list).ok()

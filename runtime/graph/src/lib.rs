@@ -23,6 +23,7 @@ mod layout;
 mod narrow;
 pub mod op;
 mod print;
+mod prologue;
 mod reach;
 mod rule;
 mod share;
@@ -41,6 +42,7 @@ pub use graph::{
 pub use infer::{InferError, Inference};
 pub use narrow::NarrowFloat;
 pub use op::Op;
+pub use prologue::{Prologue, PrologueError};
 pub use reach::Reach;
 pub use rule::{
     Context, EvalError, HostType, Inferred, Kind, MAX_CONTENTS, MAX_RANK, Operand, Output, Rule, Set,

@@ -56,6 +56,12 @@ impl fmt::Display for Graph {
             writeln!(f)?;
         }
         for (index, value) in self.values.iter().enumerate() {
+            if let ValueSource::Symbolic(elements) = &value.source {
+                f.write_str("  sizes ")?;
+                self.write_typed(f, ValueId(index as u32))?;
+                let elements: Vec<String> = elements.iter().map(ToString::to_string).collect();
+                writeln!(f, " = [{}]", elements.join(", "))?;
+            }
             let ValueSource::Constant(data) = &value.source else { continue };
             f.write_str("  constant ")?;
             self.write_typed(f, ValueId(index as u32))?;

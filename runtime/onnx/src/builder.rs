@@ -156,6 +156,24 @@ impl<'a> Builder<'a> {
         Ok(id)
     }
 
+    /// Whether the elements of a value follow from constants and shapes, as far as inference sees.
+    pub(crate) fn is_followed(&self, id: ValueId) -> bool {
+        self.inference.follows(id)
+    }
+
+    /// Integers that follow from symbols alone.
+    pub(crate) fn symbolic(
+        &mut self,
+        base: &str,
+        elements: Arc<[Expr]>,
+        ty: TensorType,
+    ) -> Result<ValueId, String> {
+        let name = self.unique(base);
+        let id = self.add_value(name, ValueSource::Symbolic(elements), Some(ty));
+        self.inference.value(&mut self.graph, id).map_err(|e| e.to_string())?;
+        Ok(id)
+    }
+
     fn unique(&mut self, base: &str) -> Arc<str> {
         let mut name: Arc<str> = base.into();
         let n = self.bases.entry(base.to_owned()).or_default();

@@ -17,6 +17,7 @@ mod import;
 pub mod limits;
 mod metadata;
 mod ops;
+mod sized;
 mod tensor;
 mod tensor_file;
 mod values;

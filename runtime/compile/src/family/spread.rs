@@ -17,7 +17,7 @@ use super::member::Member;
 use super::{Dims, Function};
 use crate::error::CompileError;
 use crate::family_dims;
-use crate::inputs::GivenShape;
+use crate::inputs::{Given, shapes};
 
 /// Spreads of one function that are foreseen: each costs a compile.
 const MAX_FORESEEN: usize = 4;
@@ -45,9 +45,10 @@ impl Member {
     }
 
     /// The dims of these inputs, where some broadcast against each other.
-    pub(super) fn spread_dims(&self, inputs: &[GivenShape<'_>]) -> Option<Bindings> {
+    pub(super) fn spread_dims(&self, inputs: &[Given<'_>]) -> Option<Bindings> {
         let (graph, _) = self.graph.as_ref()?;
-        let dims = family_dims::given(graph, &self.pinned, &self.declared, inputs).ok()?;
+        let mut dims = family_dims::given(graph, &self.pinned, &self.declared, &shapes(inputs)).ok()?;
+        family_dims::computed(&graph.prologue, &mut dims, &self.declared, inputs).ok()?;
         self.spread(&dims).map(|_| dims)
     }
 

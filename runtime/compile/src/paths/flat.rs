@@ -100,7 +100,7 @@ fn cut(
     for (index, value) in graph.values.iter().enumerate() {
         let is_kept = match value.source {
             ValueSource::Input => needed[index],
-            ValueSource::Constant(_) => true,
+            ValueSource::Constant(_) | ValueSource::Symbolic(_) => true,
             ValueSource::Node { .. } => false,
         };
         if is_kept {
@@ -109,6 +109,7 @@ fn cut(
     }
     made.inputs = graph.inputs.iter().filter_map(|id| cutter.place[id.0 as usize]).collect();
     made.specialised.clone_from(&graph.specialised);
+    made.prologue.clone_from(&graph.prologue);
     for index in nodes {
         let node = &graph.nodes[index];
         let id = NodeId(made.nodes.len() as u32);

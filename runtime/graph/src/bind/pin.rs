@@ -99,6 +99,9 @@ impl Graph {
             } else if let Some(TensorType { shape, .. }) = &mut value.ty {
                 shape.iter_mut().for_each(|dim| *dim = replaced(dim));
             }
+            if let ValueSource::Symbolic(elements) = &mut value.source {
+                *elements = elements.iter().map(replaced).collect();
+            }
         }
         graph
     }

@@ -58,6 +58,7 @@ fn one_hot(c: &mut Call<'_, '_>) -> Built {
     let axis = bayplan_graph::axis(axis, rank + 1).map_err(|e| e.to_string())?;
     let depth = c.cast(depth, DType::I64)?;
     let depth = c.reshape_to(depth, &[1])?;
+    let depth = c.sized(depth)?;
     let classes = c.positions(depth)?;
     let behind: Vec<i64> = (1..=(rank - axis) as i64).collect();
     let classes = c.unsqueeze(classes, &behind)?;

@@ -241,6 +241,7 @@ fn scaled(c: &mut Call<'_, '_>, x: ValueId, axes: &[usize], scales: ValueId) -> 
     let product = c.binary(BinaryOp::Mul, wide, by)?;
     let floor = c.unary(UnaryOp::Floor, product)?;
     let outputs = c.cast(floor, DType::I64)?;
+    let outputs = c.sized(outputs)?;
     let moved = c.with(BinaryOp::Mul, scales, f64::from(POINT).exp2())?;
     let (ups, down) = (c.cast(moved, DType::I64)?, c.ints(&[1 << POINT])?);
     for (i, &axis) in axes.iter().enumerate() {

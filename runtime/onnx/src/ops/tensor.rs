@@ -1,6 +1,6 @@
 //! Constants, joining, cutting, selecting, padding.
 
-use bayplan_graph::op::{BinaryOp, PadMode};
+use bayplan_graph::op::{BinaryOp, PadMode, UnaryOp};
 use bayplan_graph::{ConstData, DType, Op, Tensor, ValueId, ValueSource};
 
 use super::Row;
@@ -91,7 +91,29 @@ fn gather_nd(c: &mut Call<'_, '_>) -> Built {
 
 fn range(c: &mut Call<'_, '_>) -> Built {
     let operands = [c.input(0)?, c.input(1)?, c.input(2)?];
+    let dtype = c.dtype(operands[0])?;
+    if dtype.is_float() && operands.iter().any(|&operand| !c.is_followed(operand)) {
+        return range_of_floats(c, operands, dtype);
+    }
     Ok(vec![c.emit(Op::Range, &operands)?])
+}
+
+/// Floats that are given at each run: their number is all that decides the plan.
+fn range_of_floats(c: &mut Call<'_, '_>, operands: [ValueId; 3], dtype: DType) -> Built {
+    let [start, _, delta] = operands;
+    let [from, to, by] = operands.map(|operand| c.cast(operand, DType::F64));
+    let (from, to, by) = (from?, to?, by?);
+    let span = c.binary(BinaryOp::Sub, to, from)?;
+    let steps = c.binary(BinaryOp::Div, span, by)?;
+    let (steps, zero) = (c.unary(UnaryOp::Ceil, steps)?, c.scalar(DType::F64, 0.0)?);
+    let count = c.binary(BinaryOp::Max, steps, zero)?;
+    let count = c.cast(count, DType::I64)?;
+    let count = c.reshape_to(count, &[1])?;
+    let count = c.sized(count)?;
+    let places = c.positions(count)?;
+    let places = c.cast(places, dtype)?;
+    let moved = c.binary(BinaryOp::Mul, places, delta)?;
+    Ok(vec![c.binary(BinaryOp::Add, moved, start)?])
 }
 
 /// Starts, ends and axes are attributes before opset 10, then inputs.
