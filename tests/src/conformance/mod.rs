@@ -1,6 +1,7 @@
 //! The backend test set of the onnx package, as `tests/python/conformance.py` writes it, and what is expected of each case.
 
 pub mod compare;
+pub mod library;
 pub mod manifest;
 pub mod program;
 

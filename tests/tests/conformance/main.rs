@@ -5,6 +5,8 @@
 //! same models get other inputs, whose outputs are the reference evaluator's: what is right for the package's values alone
 //! is wrong.
 
+mod unseen;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
@@ -17,6 +19,13 @@ use bayplan_tests::{on_every_backend, root};
 
 on_every_backend! {
     cases => |on| check(on);
+    orders_change_no_result => |on| unseen::orders(on);
+    memory_changes_no_result => |on| unseen::memory(on);
+}
+
+#[test]
+fn floats_change_no_plan() {
+    unseen::floats();
 }
 
 /// So many cases of tensor operators can be drawn again at least.

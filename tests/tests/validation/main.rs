@@ -2,6 +2,7 @@
 //! to each of four programs that break a rule; on every driver.
 
 mod changing;
+mod conformance;
 
 use bayplan::{Device, DeviceOptions, Model, Selector};
 use bayplan_tests::{Case, on_every_driver, reference_case, reference_cases, reference_model, session};
@@ -85,6 +86,13 @@ on_every_driver! {
             let said = device.close();
             assert!(said.is_empty(), "at the end: {said:#?}");
         }
+        controls_fire(&on.selector());
+    };
+
+    /// Every operator as the onnx package tests it.
+    conformance_cases_are_silent_where_controls_are_not => |on| {
+        controls_fire(&on.selector());
+        conformance::silent(on.open(&validated(false)));
         controls_fire(&on.selector());
     };
 }
