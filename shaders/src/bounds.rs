@@ -30,11 +30,13 @@
 //! Devices may take subnormal numbers for 0. Bounds allow for results and intermediate values that vanish so; an *operand* that
 //! is subnormal counts as off by itself ([`Approx::stored`]).
 
+use bayplan_graph::DType;
 use bayplan_graph::op::{BinaryOp, PoolKind, ReduceOp};
 
 use crate::kernels::rows::Team;
-use crate::{Class, Repr, Spec, Target};
+use crate::{Class, Spec, Target};
 
+mod double;
 mod step;
 
 pub use step::{rounded_error, step_error};
@@ -133,6 +135,29 @@ fn gamma(n: u64, unit: f64) -> f64 {
 /// Matrix products and convolutions hold for any order of summation: k products are rounded once and take part in at most
 /// k − 1 additions. Rows know their order: see `row_roundings`.
 pub fn error_bound(spec: &Spec, target: &Target) -> ErrorBound {
+    let bound = single_bound(spec, target);
+    // As many roundings of 2^-53, eight times for exponentials and logarithms of our own, and for those of the exact result.
+    let scale = 8.0 * double::UNIT / UNIT;
+    if computed_in(spec) == Some(DType::F64) {
+        return ErrorBound { relative: scale * bound.relative, absolute: 0.0, ..bound };
+    }
+    bound
+}
+
+/// The type of what a kernel computes before its chain or epilogue.
+fn computed_in(spec: &Spec) -> Option<DType> {
+    match spec {
+        Spec::Reduce(s) => Some(s.dtype),
+        Spec::Softmax(s) => Some(s.dtype),
+        Spec::Cumulate(s) => Some(s.dtype),
+        Spec::Scatter(s) => Some(s.dtype),
+        Spec::Range(s) => Some(s.dtype),
+        _ => spec.chain()?.operands.first().map(|own| own.dtype),
+    }
+}
+
+/// The bound of what is computed in 32 bits.
+fn single_bound(spec: &Spec, target: &Target) -> ErrorBound {
     let r = rounding(target);
     let sum = |n: u64, more: f64| ErrorBound {
         relative: gamma(n, r) + more,
@@ -146,7 +171,7 @@ pub fn error_bound(spec: &Spec, target: &Target) -> ErrorBound {
             PoolKind::Max => ErrorBound::EXACT,
             PoolKind::Average { .. } => sum(product(&s.kernel), ulps(DIVISION)),
         },
-        Spec::Reduce(s) if Repr::of(s.dtype) == Some(Repr::F32) => match s.op {
+        Spec::Reduce(s) if s.dtype.is_float() => match s.op {
             ReduceOp::Sum => sum(row_roundings(target, s.len, s.inner, true), 0.0),
             // The count is a float, rounded if it is beyond 2^24.
             ReduceOp::Mean => sum(row_roundings(target, s.len, s.inner, true), ulps(DIVISION) + r),
@@ -169,12 +194,12 @@ pub fn error_bound(spec: &Spec, target: &Target) -> ErrorBound {
             let mean = if s.center { gamma(n, r) + ulps(DIVISION) + r } else { 0.0 };
             ErrorBound { square: s.center, ..sum(4, scale.max(mean)) }
         }
-        Spec::Cumulate(s) if Repr::of(s.dtype) == Some(Repr::F32) => sum(s.len, 0.0),
-        Spec::Scatter(s) if Repr::of(s.dtype) == Some(Repr::F32) => match s.join {
+        Spec::Cumulate(s) if s.dtype.is_float() => sum(s.len, 0.0),
+        Spec::Scatter(s) if s.dtype.is_float() => match s.join {
             Some(BinaryOp::Add | BinaryOp::Mul) => sum(s.count, 0.0),
             _ => ErrorBound::EXACT,
         },
-        Spec::Range(s) if Repr::of(s.dtype) == Some(Repr::F32) => sum(3, 0.0),
+        Spec::Range(s) if s.dtype.is_float() => sum(3, 0.0),
         _ => ErrorBound::EXACT,
     }
 }

@@ -9,6 +9,7 @@ use crate::tape::specs::Chain;
 use crate::{Arg, Refusal, Repr, StepOp, Target};
 
 mod angle;
+pub(crate) mod double;
 pub(crate) mod ops;
 mod round;
 pub(crate) mod wide;
@@ -43,20 +44,25 @@ pub(crate) fn to_storage(dtype: DType, width: Width, text: &str) -> String {
     if dtype == DType::Bool { format!("select({u}(0u), {u}(1u), {text})") } else { text.to_owned() }
 }
 
-/// Whether any value of the chain takes two words.
-pub(crate) fn has_64bit(chain: &Chain) -> bool {
+/// The types of all values of the chain.
+fn types(chain: &Chain) -> impl Iterator<Item = DType> {
     let consts = chain.steps.iter().flat_map(|s| &s.args).filter_map(|a| match a {
         Arg::Const(dtype, _) => Some(*dtype),
         Arg::Operand(_) | Arg::Step(_) => None,
     });
     let dtypes =
         chain.operands.iter().map(|o| o.dtype).chain(chain.steps.iter().map(|s| s.dtype)).chain(consts);
-    dtypes.chain([chain.result]).any(|d| matches!(d, DType::I64 | DType::U64))
+    dtypes.chain([chain.result])
 }
 
-/// Whether the chain must go one element at a time: pairs of words have no vectors.
+/// Whether any value of the chain takes two words.
+pub(crate) fn has_64bit(chain: &Chain) -> bool {
+    types(chain).any(|dtype| Repr::of(dtype).is_some_and(|repr| repr.words() == 2))
+}
+
+/// Whether the chain must go one element at a time: pairs of words have no vectors, and the functions of 64-bit floats take none.
 pub(crate) fn one_by_one(chain: &Chain, target: &Target) -> bool {
-    has_64bit(chain) && !target.features.int64
+    has_64bit(chain) && (!target.features.int64 || types(chain).any(|dtype| dtype == DType::F64))
 }
 
 /// Operations per element, for reports: every step counts one.
@@ -158,13 +164,14 @@ fn constant(src: &mut Source<'_>, width: Width, dtype: DType, bits: u64) -> Resu
         Repr::I32 => format!("bitcast<i32>({low})"),
         Repr::U32 if dtype == DType::Bool => format!("({low} != 0u)"),
         Repr::U32 => low,
-        Repr::I64 | Repr::U64 => {
+        Repr::I64 | Repr::U64 | Repr::F64 => {
             let name = src.fresh("c");
             let high = src.param(&name, (bits >> 32) as u32);
             let text = format!("(u64({low}) | (u64({high}) << 32u))");
             match repr {
                 _ if wide::emulated(src.target(), repr) => format!("{}({low}, {high})", wide::KIND),
                 Repr::I64 => format!("bitcast<i64>({text})"),
+                Repr::F64 => format!("bitcast<f64>({text})"),
                 _ => text,
             }
         }

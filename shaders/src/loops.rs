@@ -7,6 +7,7 @@
 
 use core::fmt::Write as _;
 
+use bayplan_graph::DType;
 use bayplan_graph::op::BinaryOp;
 
 use crate::chain::wide;
@@ -21,6 +22,8 @@ const STEPS: [u32; 3] = [1, 8, MOST_STEPS];
 pub(crate) const MOST_STEPS: u32 = 64;
 /// Passes of an integer power and of a quotient of 64 bits where it is emulated, one per bit; a remainder of floats has fewer.
 pub(crate) const BIT_PASSES: u64 = 65;
+/// Passes of a remainder of 64-bit floats, eleven bits each of the distance between the exponents.
+const DOUBLE_PASSES: u64 = 188;
 
 /// Passes of `loops` loops of `steps` steps each, with `per` steps to a pass.
 fn passes(loops: Taped, steps: Taped, per: u32) -> Taped {
@@ -55,12 +58,13 @@ pub(crate) fn nest_ends(target: &Target, steps: &[Taped], others: impl Into<Tape
 
 /// Passes of the loops in a chain, for that many results.
 pub(crate) fn of_chain(chain: &Chain, results: impl Into<Taped>) -> Taped {
-    let loops = |s: &&Step| match s.op {
-        StepOp::Binary(op) => matches!(op, BinaryOp::Pow | BinaryOp::Mod) || wide::loops(op, s.dtype),
-        _ => false,
+    let passes = |s: &Step| match s.op {
+        StepOp::Binary(BinaryOp::Mod) if s.dtype == DType::F64 => DOUBLE_PASSES,
+        StepOp::Binary(BinaryOp::Pow | BinaryOp::Mod) => BIT_PASSES,
+        StepOp::Binary(op) if wide::loops(op, s.dtype) => BIT_PASSES,
+        _ => 0,
     };
-    let loops = chain.steps.iter().filter(loops).count();
-    results.into() * loops * BIT_PASSES
+    results.into() * chain.steps.iter().map(passes).sum::<u64>()
 }
 
 /// Part of a kernel's name for its steps to a pass.

@@ -81,6 +81,7 @@ impl<'a> Source<'a> {
             _ if wide::emulated(self.target, repr) => wide::KIND,
             Repr::I64 => "i64",
             Repr::U64 => "u64",
+            Repr::F64 => "f64",
         }
     }
 

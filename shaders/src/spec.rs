@@ -254,7 +254,7 @@ pub struct ReduceSpec<N: Number = u64> {
     pub epilogue: Chain<N>,
 }
 
-/// Softmax over `len` of x[outer, len, inner], of a type that is represented as `f32`.
+/// Softmax over `len` of x[outer, len, inner], of floats.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SoftmaxSpec<N: Number = u64> {
     /// Element type.

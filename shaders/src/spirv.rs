@@ -56,7 +56,7 @@ pub fn compile_wgsl_as(kernel: &Kernel, mode: Mode) -> Result<Vec<u32>, CompileE
     let fail = |line, message: String| CompileError { kernel: kernel.name.clone(), line, message };
     let module = naga::front::wgsl::parse_str(&kernel.wgsl)
         .map_err(|e| fail(e.location(&kernel.wgsl).map(|l| l.line_number), e.message().to_owned()))?;
-    let capabilities = Capabilities::SHADER_INT64 | Capabilities::SUBGROUP;
+    let capabilities = Capabilities::SHADER_INT64 | Capabilities::FLOAT64 | Capabilities::SUBGROUP;
     let info = Validator::new(ValidationFlags::all(), capabilities).validate(&module).map_err(|e| {
         let line = e.location(&kernel.wgsl).map(|l| l.line_number);
         fail(line, causes(e.as_inner()))

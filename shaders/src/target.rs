@@ -120,6 +120,8 @@ pub enum Repr {
     I64,
     /// Unsigned 64-bit integers, two words, low first.
     U64,
+    /// `f64`, two words, low first.
+    F64,
 }
 
 impl Repr {
@@ -131,6 +133,7 @@ impl Repr {
             DType::U8 | DType::U16 | DType::U32 | DType::Bool => Some(Self::U32),
             DType::I64 => Some(Self::I64),
             DType::U64 => Some(Self::U64),
+            DType::F64 => Some(Self::F64),
             _ => None,
         }
     }
@@ -139,7 +142,7 @@ impl Repr {
     pub const fn words(self) -> u64 {
         match self {
             Self::F32 | Self::I32 | Self::U32 => 1,
-            Self::I64 | Self::U64 => 2,
+            Self::I64 | Self::U64 | Self::F64 => 2,
         }
     }
 

@@ -20,6 +20,7 @@ macro_rules! files {
 files! {
     bounds "bounds.rs",
     conv "conv.rs",
+    doubles "doubles.rs",
     elementwise "elementwise.rs",
     gpu_class "gpu_class.rs",
     indexed "indexed.rs",

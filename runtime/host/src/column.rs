@@ -11,6 +11,7 @@ pub(crate) enum Column {
     U32(Vec<u32>),
     I64(Vec<i64>),
     U64(Vec<u64>),
+    F64(Vec<f64>),
 }
 
 /// An element as it lies in words, 64-bit ones low word first.
@@ -61,6 +62,16 @@ impl Element for i64 {
     }
 }
 
+impl Element for f64 {
+    const WORDS: usize = 2;
+    fn get(words: &[u32], at: usize) -> Self {
+        Self::from_bits(u64::get(words, at))
+    }
+    fn put(self, words: &mut [u32], at: usize) {
+        self.to_bits().put(words, at);
+    }
+}
+
 /// Does the same to the elements of any column.
 macro_rules! each {
     ($column:expr, $values:ident => $body:expr) => {
@@ -70,6 +81,7 @@ macro_rules! each {
             $crate::column::Column::U32($values) => $body,
             $crate::column::Column::I64($values) => $body,
             $crate::column::Column::U64($values) => $body,
+            $crate::column::Column::F64($values) => $body,
         }
     };
 }
@@ -89,6 +101,7 @@ impl Column {
             Repr::U32 => Self::U32(vec![bits as u32; len]),
             Repr::I64 => Self::I64(vec![bits as i64; len]),
             Repr::U64 => Self::U64(vec![bits; len]),
+            Repr::F64 => Self::F64(vec![f64::from_bits(bits); len]),
         }
     }
 
@@ -128,6 +141,7 @@ impl Column {
             Repr::U32 => Self::U32(typed(words, runs, step)),
             Repr::I64 => Self::I64(typed(words, runs, step)),
             Repr::U64 => Self::U64(typed(words, runs, step)),
+            Repr::F64 => Self::F64(typed(words, runs, step)),
         }
     }
 

@@ -33,6 +33,7 @@ pub(crate) fn fits(column: &Column, repr: Repr) -> bool {
             | (Column::U32(_), Repr::U32)
             | (Column::I64(_), Repr::I64)
             | (Column::U64(_), Repr::U64)
+            | (Column::F64(_), Repr::F64)
     )
 }
 
@@ -79,6 +80,11 @@ fn unary(op: UnaryOp, x: &Column, from: DType) -> Option<Column> {
             let f = op.float()?;
             Column::F32(map(x, |v| f(v.into()) as f32))
         }
+        Column::F64(x) if op.tests() => {
+            let f = op.float()?;
+            Column::U32(map(x, |v| u32::from(f(v) != 0.0)))
+        }
+        Column::F64(x) => Column::F64(map(x, op.float()?)),
         Column::I32(x) => Column::I32(ints(op, x, from)?),
         Column::U32(x) => Column::U32(ints(op, x, from)?),
         Column::I64(x) => Column::I64(ints(op, x, from)?),
@@ -103,6 +109,11 @@ fn binary(op: BinaryOp, a: &Column, b: &Column, from: DType) -> Option<Column> {
             let f = op.float()?;
             Column::F32(zip(a, b, |a, b| f(a.into(), b.into()) as f32))
         }
+        (Column::F64(a), Column::F64(b)) if test => {
+            let f = op.float()?;
+            Column::U32(zip(a, b, |a, b| u32::from(f(a, b) != 0.0)))
+        }
+        (Column::F64(a), Column::F64(b)) => Column::F64(zip(a, b, op.float()?)),
         (Column::I32(a), Column::I32(b)) if test => Column::U32(ints(op, a, b, from)?),
         (Column::U32(a), Column::U32(b)) if test => Column::U32(ints(op, a, b, from)?),
         (Column::I64(a), Column::I64(b)) if test => Column::U32(ints(op, a, b, from)?),
@@ -126,6 +137,7 @@ fn select(c: &Column, a: &Column, b: &Column) -> Option<Column> {
         (Column::U32(a), Column::U32(b)) => Column::U32(typed(c, a, b)),
         (Column::I64(a), Column::I64(b)) => Column::I64(typed(c, a, b)),
         (Column::U64(a), Column::U64(b)) => Column::U64(typed(c, a, b)),
+        (Column::F64(a), Column::F64(b)) => Column::F64(typed(c, a, b)),
         _ => return None,
     })
 }
@@ -156,7 +168,15 @@ fn cast(x: &Column, from: DType, to: DType) -> Option<Column> {
             Column::U32(x) => map(x, |v| u32::from(v != 0)),
             Column::I64(x) => map(x, |v| u32::from(v != 0)),
             Column::U64(x) => map(x, |v| u32::from(v != 0)),
+            Column::F64(x) => map(x, |v| u32::from(v != 0.0)),
         }));
+    }
+    if let (Column::F64(x), DType::U8 | DType::U16) = (x, to) {
+        return Some(Column::U32(map(x, |v| v as i32 as u32)));
+    }
+    if let (Column::F64(x), Some(format)) = (x, to.narrow_float()) {
+        // By way of 32 bits it would round twice.
+        return Some(Column::F32(map(x, |v| format.round(v) as f32)));
     }
     if let (Column::F32(x), DType::U8 | DType::U16) = (x, to) {
         return Some(Column::U32(map(x, |v| v as i32 as u32)));
@@ -167,5 +187,6 @@ fn cast(x: &Column, from: DType, to: DType) -> Option<Column> {
         Repr::U32 => Column::U32(each!(x, x => map(x, |v| v as u32))),
         Repr::I64 => Column::I64(each!(x, x => map(x, |v| v as i64))),
         Repr::U64 => Column::U64(each!(x, x => map(x, |v| v as u64))),
+        Repr::F64 => Column::F64(each!(x, x => map(x, |v| v as f64))),
     })
 }

@@ -14,7 +14,7 @@ pub fn target() -> Target {
         name: NAME.into(),
         class: Class::Cpu,
         subgroup: None,
-        features: Features { int64: true, ..Features::default() },
+        features: Features { int64: true, float64: true, ..Features::default() },
         max_workgroup_invocations: 1024,
         max_workgroup_size: [1024; 3],
         max_workgroup_count: [u32::MAX; 3],

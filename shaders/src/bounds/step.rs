@@ -7,7 +7,7 @@
 use bayplan_graph::DType;
 use bayplan_graph::op::{BinaryOp, UnaryOp};
 
-use super::{Approx, DIVISION, LEAST_NORMAL, SQRT, UNIT, rounding, ulps};
+use super::{Approx, DIVISION, LEAST_NORMAL, SQRT, UNIT, double, rounding, ulps};
 use crate::{Repr, StepOp, Target};
 
 /// `exp` and `exp2` of x: 3 + 2·|x| ULP.
@@ -39,6 +39,9 @@ pub fn rounded_error(dtype: DType, value: f64, error: f64) -> f64 {
 /// `from` is the element type of the arguments (of a and b for a select), `to` that of the result. Integer results of exact
 /// arguments are exact, other than those of operations without a defined result (a float beyond the integer's range).
 pub fn step_error(target: &Target, op: StepOp, from: DType, to: DType, args: &[Approx], value: f64) -> f64 {
+    if Repr::of(from) == Some(Repr::F64) && op != StepOp::Select {
+        return finished(to, value, double::error(target, op, to, args, value));
+    }
     let is_float = |d| matches!(Repr::of(d), Some(Repr::F32));
     let args: Vec<Approx> = args.iter().map(|a| flushed(*a, is_float(from))).collect();
     let error = match (op, &args[..]) {
@@ -73,6 +76,7 @@ fn finished(to: DType, value: f64, error: f64) -> f64 {
         DType::Bool => return error.min(1.0),
         _ if to.narrow_float().is_some() => return rounded_error(to, value, error),
         _ if Repr::of(to) == Some(Repr::F32) => f64::from(f32::MAX),
+        DType::F64 => f64::MAX,
         // Uncertain integers wrap.
         _ if error == 0.0 => return 0.0,
         DType::I8 => 127.0,
@@ -87,7 +91,7 @@ fn finished(to: DType, value: f64, error: f64) -> f64 {
 }
 
 /// How far a function, monotone in its argument, moves from `value` over the argument's interval.
-fn spread(x: &Approx, value: f64, f: impl Fn(f64) -> f64) -> f64 {
+pub(super) fn spread(x: &Approx, value: f64, f: impl Fn(f64) -> f64) -> f64 {
     if x.error == 0.0 {
         return 0.0;
     }
@@ -95,7 +99,7 @@ fn spread(x: &Approx, value: f64, f: impl Fn(f64) -> f64) -> f64 {
 }
 
 /// The same of two arguments.
-fn spread2(a: &Approx, b: &Approx, value: f64, f: impl Fn(f64, f64) -> f64) -> f64 {
+pub(super) fn spread2(a: &Approx, b: &Approx, value: f64, f: impl Fn(f64, f64) -> f64) -> f64 {
     if a.error == 0.0 && b.error == 0.0 {
         return 0.0;
     }
@@ -128,28 +132,35 @@ fn cast(target: &Target, from: DType, to: DType, x: &Approx) -> f64 {
             if maybe_zero { 1.0 } else { 0.0 }
         }
         (Some(Repr::F32), Some(Repr::F32)) => x.error,
+        (_, Some(Repr::F64)) => {
+            let most = x.value.abs() + x.error;
+            x.error + if most > double::WHOLE { double::UNIT * most } else { 0.0 }
+        }
         // Correctly rounded; up to 2^24 nothing is lost.
         (_, Some(Repr::F32)) => {
             let most = x.value.abs() + x.error;
             x.error + if most > f64::from(1 << 24) { rounding(target) * most } else { 0.0 }
         }
-        (Some(Repr::F32), _) => {
-            // Beyond the type's range, its nearest end; narrow types wrap from a word.
-            let (least, most) = match to {
-                DType::U32 => (0.0, 4_294_967_295.0),
-                DType::I64 => (-9_223_372_036_854_775_808.0, 9_223_372_036_854_775_808.0),
-                DType::U64 => (0.0, 18_446_744_073_709_551_616.0),
-                _ => (-2_147_483_648.0, 2_147_483_647.0),
-            };
-            let narrow = matches!(to, DType::I8 | DType::U8 | DType::I16 | DType::U16);
-            if narrow && x.error > 0.0 && x.value.abs() + x.error >= 128.0 {
-                return f64::INFINITY;
-            }
-            let whole = |v: f64| v.trunc().clamp(least, most);
-            spread(x, whole(x.value), whole)
-        }
+        (Some(Repr::F32), _) => truncation(to, x),
         _ => x.error,
     }
+}
+
+/// The error of a float's whole part as an integer.
+pub(super) fn truncation(to: DType, x: &Approx) -> f64 {
+    // Beyond the type's range, its nearest end; narrow types wrap from a word.
+    let (least, most) = match to {
+        DType::U32 => (0.0, 4_294_967_295.0),
+        DType::I64 => (-9_223_372_036_854_775_808.0, 9_223_372_036_854_775_808.0),
+        DType::U64 => (0.0, 18_446_744_073_709_551_616.0),
+        _ => (-2_147_483_648.0, 2_147_483_647.0),
+    };
+    let narrow = matches!(to, DType::I8 | DType::U8 | DType::I16 | DType::U16);
+    if narrow && x.error > 0.0 && x.value.abs() + x.error >= 128.0 {
+        return f64::INFINITY;
+    }
+    let whole = |v: f64| v.trunc().clamp(least, most);
+    spread(x, whole(x.value), whole)
 }
 
 fn unary(target: &Target, op: UnaryOp, float: bool, x: &Approx, value: f64) -> f64 {
@@ -268,8 +279,14 @@ fn quotient(a: &Approx, b: &Approx, value: f64) -> f64 {
     moved + if size == 0.0 { 0.0 } else { ulps(DIVISION) * size + LEAST_NORMAL }
 }
 
+/// How far a quotient moves; unknown where its divisor may be 0.
+pub(super) fn quotient_spread(a: &Approx, b: &Approx, value: f64) -> f64 {
+    let across = b.error > 0.0 && b.value.abs() <= b.error;
+    if across { f64::INFINITY } else { spread2(a, b, value, |x, y| x / y) }
+}
+
 /// `x − y · trunc(x / y)`, which is exact; where the quotient is uncertain by a whole number, any remainder may come out.
-fn remainder(a: &Approx, b: &Approx, value: f64) -> f64 {
+pub(super) fn remainder(a: &Approx, b: &Approx, value: f64) -> f64 {
     // A subnormal remainder may vanish.
     let own = if value.abs() < LEAST_NORMAL { value.abs() } else { 0.0 };
     if a.error == 0.0 && b.error == 0.0 {

@@ -6,7 +6,7 @@
 use bayplan_graph::DType;
 use bayplan_graph::op::{BinaryOp, UnaryOp};
 
-use super::{Value, Width, angle, arity, round, wide};
+use super::{Value, Width, angle, arity, double, round, wide};
 use crate::source::Source;
 use crate::{Refusal, Repr, StepOp};
 
@@ -64,6 +64,10 @@ pub(crate) fn narrow(src: &mut Source<'_>, width: Width, dtype: DType, text: Str
 fn unary(src: &mut Source<'_>, width: Width, op: UnaryOp, x: &Value) -> Result<String, Refusal> {
     let repr = src.repr(x.dtype)?;
     let t = &x.text;
+    double::check(src, repr)?;
+    if repr == Repr::F64 {
+        return double::unary(src, op, t).ok_or_else(|| unsupported(src, op, x.dtype));
+    }
     if wide::emulated(src.target(), repr) {
         let signed = repr == Repr::I64;
         return wide::unary(src, op, signed, t).ok_or_else(|| unsupported(src, op, x.dtype));
@@ -128,6 +132,10 @@ fn binary(src: &mut Source<'_>, width: Width, op: BinaryOp, a: &Value, b: &Value
     if dtype == DType::Bool && !bool_ok {
         return Err(unsupported(src, op, dtype));
     }
+    double::check(src, repr)?;
+    if repr == Repr::F64 {
+        return double::binary(src, op, x, y).ok_or_else(|| unsupported(src, op, dtype));
+    }
     if wide::emulated(src.target(), repr) {
         return wide::binary(src, op, repr == Repr::I64, x, y);
     }
@@ -181,7 +189,12 @@ fn converted(src: &mut Source<'_>, width: Width, x: &Value, to: DType) -> Result
     let repr = src.repr(to)?;
     let t = &x.text;
     let kind = width.of(src.register(to, repr));
+    double::check(src, from)?;
+    double::check(src, repr)?;
     let pairs = wide::emulated(src.target(), from);
+    if to == DType::Bool && from == Repr::F64 {
+        return Ok(double::is_true(t));
+    }
     if to == DType::Bool && from == Repr::F32 {
         // By the bits, so that NaNs are true.
         let u = width.of("u32");
@@ -194,6 +207,7 @@ fn converted(src: &mut Source<'_>, width: Width, x: &Value, to: DType) -> Result
     if x.dtype == DType::Bool {
         let one = match repr {
             Repr::F32 => format!("{kind}(1.0)"),
+            Repr::F64 => "1.0lf".into(),
             _ if wide::emulated(src.target(), repr) => wide::literal(1),
             _ => format!("{kind}(1)"),
         };
@@ -216,8 +230,11 @@ fn converted(src: &mut Source<'_>, width: Width, x: &Value, to: DType) -> Result
     }
     Ok(match (from, to) {
         // Floats go to narrow unsigned types by way of i32, so that negative ones wrap as they do in numpy.
-        (Repr::F32, DType::U8 | DType::U16) => format!("{kind}({})", truncated(src, width, Repr::I32, t)),
-        (Repr::F32, _) if repr != Repr::F32 => truncated(src, width, repr, t),
+        (Repr::F32 | Repr::F64, DType::U8 | DType::U16) => {
+            format!("{kind}({})", truncated(src, width, [from, Repr::I32], t))
+        }
+        (Repr::F32 | Repr::F64, _) if !to.is_float() => truncated(src, width, [from, repr], t),
+        (Repr::F64, _) if to.narrow_float().is_some() => double::to_odd(src, t),
         (Repr::U32, _) if repr == Repr::F32 && x.dtype == DType::U32 => {
             require(src, width, "op_of_u32");
             format!("op_of_u32({t})")
@@ -234,6 +251,10 @@ fn bit_cast(src: &Source<'_>, width: Width, x: &Value, to: DType) -> Result<Stri
     if x.dtype.size() != to.size() || other(x.dtype, from) || other(to, repr) {
         return Err(src.refuse(format!("the bits of {} are not read as {to}", x.dtype)));
     }
+    if wide::emulated(src.target(), from) != wide::emulated(src.target(), repr) {
+        double::check(src, from)?;
+        double::check(src, repr)?;
+    }
     let t = &x.text;
     let kind = width.of(src.register(to, repr));
     Ok(match (x.dtype, to) {
@@ -247,7 +268,7 @@ fn bit_cast(src: &Source<'_>, width: Width, x: &Value, to: DType) -> Result<Stri
 
 /// The text of a float's whole part as an integer: the nearest end where it does not fit, 0 for NaN. WGSL has the greatest float
 /// that fits in place of the end, and leaves NaN to the driver.
-fn truncated(src: &mut Source<'_>, width: Width, to: Repr, x: &str) -> String {
+fn truncated(src: &mut Source<'_>, width: Width, [from, to]: [Repr; 2], x: &str) -> String {
     let scalar = src.element(to);
     let (greatest, beyond) = match to {
         Repr::I64 => ("9223372036854775807li", "9223372036854775808.0"),
@@ -255,12 +276,17 @@ fn truncated(src: &mut Source<'_>, width: Width, to: Repr, x: &str) -> String {
         Repr::U32 => ("4294967295u", "4294967296.0"),
         _ => ("2147483647i", "2147483648.0"),
     };
-    require(src, width, "op_isnan");
-    let (name, float, kind) = (format!("op_to_{scalar}"), width.of("f32"), width.of(scalar));
+    let (prefix, float, suffix, isnan) = match from {
+        Repr::F64 => ("double", "f64", "lf", "double_isnan"),
+        _ => ("op", "f32", "", "op_isnan"),
+    };
+    require(src, width, isnan);
+    double::require(src, isnan);
+    let (name, float, kind) = (format!("{prefix}_to_{scalar}"), width.of(float), width.of(scalar));
     let text = format!(
         "fn {name}(x: {float}) -> {kind} {{
-    let r = select({kind}(x), {kind}({greatest}), x >= {float}({beyond}));
-    return select(r, {kind}(), op_isnan(x));
+    let r = select({kind}(x), {kind}({greatest}), x >= {float}({beyond}{suffix}));
+    return select(r, {kind}(), {isnan}(x));
 }}"
     );
     src.function(&name, text);

@@ -12,9 +12,11 @@ use crate::{Refusal, Repr, Target};
 /// The type of a value in the text.
 pub(crate) const KIND: &str = "vec2<u32>";
 
-/// Whether values of this representation are pairs of words on a device.
+/// Whether values of this representation are pairs of words on a device. 64-bit floats are told apart by their bits, which takes
+/// 64-bit integers.
 pub(crate) fn emulated(target: &Target, repr: Repr) -> bool {
-    repr.words() == 2 && !target.features.int64
+    let float = repr != Repr::F64 || target.features.float64;
+    repr.words() == 2 && !(target.features.int64 && float)
 }
 
 /// The type of a value in names of kernels.
@@ -104,7 +106,7 @@ pub(super) fn widen(src: &mut Source<'_>, from: Repr, to: Repr, x: &str) -> Stri
             format!("{name}({x})")
         }
         Repr::U32 => format!("{KIND}({x}, 0u)"),
-        Repr::I64 | Repr::U64 => x.to_owned(),
+        Repr::I64 | Repr::U64 | Repr::F64 => x.to_owned(),
     }
 }
 
@@ -118,7 +120,7 @@ pub(super) fn shorten(src: &mut Source<'_>, from: Repr, to: Repr, x: &str) -> St
             require(src, name);
             format!("{name}({x})")
         }
-        Repr::I64 | Repr::U64 => x.to_owned(),
+        Repr::I64 | Repr::U64 | Repr::F64 => x.to_owned(),
     }
 }
 

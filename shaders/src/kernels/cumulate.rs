@@ -9,7 +9,7 @@ use crate::source::{Source, Workgroup};
 use crate::strides::elements;
 use crate::tape::Taped;
 use crate::tape::specs::CumulateSpec;
-use crate::{Access, Refusal, Slot, StepOp, Target};
+use crate::{Access, Refusal, Repr, Slot, StepOp, Target};
 
 /// Writes the kernel. Its text is the same in either direction, with and without the element itself.
 pub(crate) fn build(spec: &CumulateSpec, target: &Target) -> Result<Written, Refusal> {
@@ -31,6 +31,7 @@ pub(crate) fn build(spec: &CumulateSpec, target: &Target) -> Result<Written, Ref
     let per = loops::steps_per_pass(&src, loops::MOST_STEPS, [1.into(), spec.len, 0.into()])?;
     let initial = match spec.op {
         BinaryOp::Mul if wide::emulated(target, repr) => wide::literal(1),
+        BinaryOp::Mul if repr == Repr::F64 => "1.0lf".into(),
         BinaryOp::Mul => format!("{kind}(1)"),
         _ => format!("{kind}()"),
     };

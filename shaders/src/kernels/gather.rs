@@ -185,7 +185,7 @@ fn axis(src: &mut Source<'_>, d: usize, size: Taped) -> Result<String, Refusal> 
 /// Adds `index_at(j, axis)`: index `j` counted from the front, or -1 if it is outside. Answers the variant's name.
 fn index_reader(src: &mut Source<'_>, dtype: DType, count: Taped) -> Result<&'static str, Refusal> {
     let repr = src.repr(dtype)?;
-    if repr == Repr::F32 || dtype == DType::Bool {
+    if dtype.is_float() || dtype == DType::Bool {
         return Err(src.refuse(format!("indices of type {dtype}")));
     }
     let words = count.saturating_mul(repr.words());
@@ -197,7 +197,7 @@ fn index_reader(src: &mut Source<'_>, dtype: DType, count: Taped) -> Result<&'st
             "i64",
         ),
         Repr::U32 => (format!("let w = {b}.d[j];\nlet far = w > 0x7fffffffu;"), "u32"),
-        Repr::I32 | Repr::F32 => (format!("let w = {b}.d[j];\nlet far = false;"), "i32"),
+        Repr::I32 | Repr::F32 | Repr::F64 => (format!("let w = {b}.d[j];\nlet far = false;"), "i32"),
     };
     let text = format!(
         "fn index_at(j: u32, axis: u32) -> i32 {{\n{read}\n\

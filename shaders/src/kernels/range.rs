@@ -4,7 +4,7 @@ use core::fmt::Write as _;
 
 use bayplan_graph::op::BinaryOp;
 
-use crate::chain::{Width, ops, wide};
+use crate::chain::{Width, double, ops, wide};
 use crate::source::Written;
 use crate::source::{Source, Workgroup};
 use crate::tape::Taped;
@@ -15,6 +15,7 @@ use crate::{Access, Refusal, Slot, Target};
 pub(crate) fn build(spec: &RangeSpec, target: &Target) -> Result<Written, Refusal> {
     let mut src = Source::new("range", target);
     let repr = src.repr(spec.dtype)?;
+    double::check(&src, repr)?;
     let kind = src.element(repr);
     let words = spec.count.saturating_mul(repr.words());
     let start = src.bind(Slot::Operand(0), Access::Read, kind, repr.words())?;

@@ -7,7 +7,7 @@ use core::fmt::Write as _;
 use bayplan_graph::DType;
 use bayplan_graph::op::BinaryOp;
 
-use crate::chain::{Value, Width, ops, wide};
+use crate::chain::{Value, Width, double, ops, wide};
 use crate::loops;
 use crate::source::Written;
 use crate::source::{Source, Workgroup};
@@ -25,6 +25,14 @@ const KEY: &str = "fn key(x: f32) -> u32 {
     return select(select(k, 0x80000000u, a == 0u), 0xffffffffu, a > 0x7f800000u);
 }";
 
+/// The same of a 64-bit float.
+const KEY64: &str = "fn key(x: f64) -> u64 {
+    let b = bitcast<u64>(x);
+    let a = b & 0x7ffffffffffffffflu;
+    let k = select(b | 0x8000000000000000lu, ~b, b > 0x8000000000000000lu);
+    return select(select(k, 0x8000000000000000lu, a == 0lu), 0xfffffffffffffffflu, a > 0x7ff0000000000000lu);
+}";
+
 /// Writes the kernel.
 pub(crate) fn build(spec: &RankSpec, target: &Target) -> Result<Written, Refusal> {
     let mut src = Source::new("rank", target);
@@ -39,11 +47,16 @@ pub(crate) fn build(spec: &RankSpec, target: &Target) -> Result<Written, Refusal
     let n = src.size("n", count)?;
     let (len, inner) = (src.size("len", spec.len)?, src.size("inner", spec.inner)?);
     let per = loops::steps_per_pass(&src, loops::MOST_STEPS, [1.into(), spec.len, 0.into()])?;
-    let float = repr == Repr::F32;
+    double::check(&src, repr)?;
+    let float = spec.dtype.is_float();
+    let dtype = match repr {
+        Repr::F32 => DType::U32,
+        Repr::F64 => DType::U64,
+        _ => spec.dtype,
+    };
     if float {
-        src.function("key", KEY.into());
+        src.function("key", if repr == Repr::F64 { KEY64 } else { KEY }.into());
     }
-    let dtype = if float { DType::U32 } else { spec.dtype };
     let load = |at: &str| if float { format!("key({x}.d[{at}])") } else { format!("{x}.d[{at}]") };
     let value = |text: &str| Value { text: text.to_owned(), dtype };
     let op = StepOp::Binary(if spec.largest { BinaryOp::Greater } else { BinaryOp::Less });

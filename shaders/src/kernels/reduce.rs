@@ -5,7 +5,7 @@ use core::fmt::Write as _;
 use bayplan_graph::DType;
 use bayplan_graph::op::{BinaryOp, ReduceOp};
 
-use crate::chain::{self, Width, ops, wide};
+use crate::chain::{self, Width, double, ops, wide};
 use crate::epilogue::{Axis, Epilogue};
 use crate::kernels::rows::{Layout, Team, Walk};
 use crate::lanes::Across;
@@ -51,11 +51,13 @@ fn operation(op: ReduceOp, repr: Repr, src: &mut Source<'_>) -> Result<Operation
         ReduceOp::Min => (BinaryOp::Min, Across::Min),
         _ => return Err(src.refuse(format!("{op:?} has no kernel"))),
     };
+    double::check(src, repr)?;
     let pairs = wide::emulated(src.target(), repr);
     let kind = src.element(repr);
     let initial = match step {
         BinaryOp::Add => format!("{kind}()"),
         BinaryOp::Mul if pairs => wide::literal(1),
+        BinaryOp::Mul if repr == Repr::F64 => "1.0lf".into(),
         BinaryOp::Mul => format!("{kind}(1)"),
         _ => extreme(repr, step == BinaryOp::Max, src),
     };
@@ -66,6 +68,11 @@ fn operation(op: ReduceOp, repr: Repr, src: &mut Source<'_>) -> Result<Operation
         _ if repr == Repr::F32 => {
             let name = if step == BinaryOp::Max { "op_max" } else { "op_min" };
             ops::require(src, Width::One, name);
+            Combine::Call(name)
+        }
+        _ if repr == Repr::F64 => {
+            let name = if step == BinaryOp::Max { "double_max" } else { "double_min" };
+            double::require(src, name);
             Combine::Call(name)
         }
         BinaryOp::Max => Combine::Call("max"),
@@ -80,21 +87,23 @@ fn extreme(repr: Repr, max: bool, src: &mut Source<'_>) -> String {
     let high = match (repr, max) {
         (Repr::F32, true) => f32::NEG_INFINITY.to_bits(),
         (Repr::F32, false) => f32::INFINITY.to_bits(),
+        (Repr::F64, true) => 0xfff0_0000,
+        (Repr::F64, false) => 0x7ff0_0000,
         (Repr::I32 | Repr::I64, true) => 0x8000_0000,
         (Repr::I32 | Repr::I64, false) => 0x7fff_ffff,
         (Repr::U32 | Repr::U64, true) => 0,
         (Repr::U32 | Repr::U64, false) => u32::MAX,
     };
-    let low = if max { "0u" } else { "0xffffffffu" };
+    let low = if max || repr == Repr::F64 { "0u" } else { "0xffffffffu" };
     let word = src.param("least", high);
     match repr {
         Repr::F32 => format!("bitcast<f32>({word})"),
         Repr::I32 => format!("bitcast<i32>({word})"),
         Repr::U32 => word,
         _ if wide::emulated(src.target(), repr) => format!("{}({low}, {word})", wide::KIND),
-        Repr::I64 | Repr::U64 => {
+        Repr::I64 | Repr::U64 | Repr::F64 => {
             let text = format!("((u64({word}) << 32u) | u64({low}))");
-            if repr == Repr::I64 { format!("bitcast<i64>{text}") } else { text }
+            if repr == Repr::U64 { text } else { format!("bitcast<{}>{text}", src.element(repr)) }
         }
     }
 }
@@ -173,6 +182,9 @@ fn mean(spec: &ReduceSpec, repr: Repr, src: &mut Source<'_>, body: &mut String) 
     if repr == Repr::F32 {
         let n = src.param("count", spec.len.float_bits());
         let _ = writeln!(body, "r = r / bitcast<f32>({n});");
+    } else if repr == Repr::F64 {
+        let n = src.size("count", spec.len)?;
+        let _ = writeln!(body, "r = r / f64({n});");
     } else if wide::emulated(src.target(), repr) {
         let n = src.size("count", spec.len)?;
         let name = wide::function(src, BinaryOp::Div, repr == Repr::I64)?;

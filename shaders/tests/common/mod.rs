@@ -43,7 +43,11 @@ pub fn cpu() -> Target {
         name: info.name.clone(),
         class: Class::Cpu,
         subgroup: Some(Subgroup { size: info.subgroup.size, shuffle: true, arithmetic: true }),
-        features: Features { int64: info.features.shader_int64, ..Features::default() },
+        features: Features {
+            int64: info.features.shader_int64,
+            float64: info.features.shader_float64,
+            ..Features::default()
+        },
         max_workgroup_invocations: info.limits.max_compute_workgroup_invocations,
         max_workgroup_size: info.limits.max_compute_workgroup_size,
         max_workgroup_count: info.limits.max_compute_workgroup_count,

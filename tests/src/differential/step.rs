@@ -166,6 +166,7 @@ fn number(dtype: DType, words: &[u32]) -> f64 {
         Some(Repr::I32) => f64::from(words[0].cast_signed()),
         Some(Repr::I64) => long().cast_signed() as f64,
         Some(Repr::U64) => long() as f64,
+        Some(Repr::F64) => f64::from_bits(long()),
         _ => f64::from(words[0]),
     }
 }

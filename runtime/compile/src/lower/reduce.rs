@@ -66,21 +66,27 @@ fn reduce(lowerer: &mut Lowerer<'_>, node: &Node, op: ReduceOp) -> Result<Vec<Vi
 
 /// The bits of the reduction of no elements: ONNX says them of all but the mean, which is 0 as onnxruntime has it.
 fn of_nothing(op: ReduceOp, dtype: DType) -> Result<u64, String> {
-    let float = |value: f32| u64::from(value.to_bits());
+    let float = |value: f64| match Repr::of(dtype) {
+        Some(Repr::F64) => value.to_bits(),
+        _ => u64::from((value as f32).to_bits()),
+    };
     match (op, dtype.limits()) {
         (ReduceOp::Sum | ReduceOp::Mean, _) => Ok(0),
         (ReduceOp::Prod, Some(_)) => Ok(1),
         (ReduceOp::Max, Some((least, _))) => Ok(least as u64),
         (ReduceOp::Min, Some((_, most))) => Ok(most as u64),
-        (ReduceOp::Prod, None) if Repr::of(dtype) == Some(Repr::F32) => Ok(float(1.0)),
-        (ReduceOp::Max, None) if Repr::of(dtype) == Some(Repr::F32) => Ok(float(f32::NEG_INFINITY)),
-        (ReduceOp::Min, None) if Repr::of(dtype) == Some(Repr::F32) => Ok(float(f32::INFINITY)),
+        (ReduceOp::Prod, None) if dtype.is_float() => Ok(float(1.0)),
+        (ReduceOp::Max, None) if dtype.is_float() => Ok(float(f64::NEG_INFINITY)),
+        (ReduceOp::Min, None) if dtype.is_float() => Ok(float(f64::INFINITY)),
         _ => Err(format!("{op:?} of no elements does not exist for {dtype}")),
     }
 }
 
 fn softmax(lowerer: &mut Lowerer<'_>, node: &Node, axis: i64, log: bool) -> Result<Vec<View>, String> {
-    let dtype = need_f32(lowerer, node)?;
+    let dtype = lowerer.dtype(node.inputs[0]);
+    if !dtype.is_float() {
+        return Err(format!("{dtype} has no softmax; convert the operand to f32"));
+    }
     let x = lowerer.view(node.inputs[0])?;
     let x = lowerer.packed(&x);
     let axis = axis_of(axis, x.shape.len())?;

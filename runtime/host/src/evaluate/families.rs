@@ -163,12 +163,12 @@ fn reduce_ints(spec: &ReduceSpec, line: impl Iterator<Item = Scalar>) -> Option<
     Some((Scalar::Int(wrapped(made, spec.dtype)), 0.0))
 }
 
-pub(super) fn softmax(spec: &SoftmaxSpec, x: &[u32]) -> Vec<Exact> {
+pub(super) fn softmax(spec: &SoftmaxSpec, x: &[Scalar]) -> Vec<Exact> {
     let (len, inner) = (spec.len as usize, spec.inner as usize);
     let mut all = vec![float(0.0, 0.0); spec.outer as usize * len * inner];
     for line in 0..spec.outer as usize * inner {
         let first = line / inner * len * inner + line % inner;
-        let row: Vec<f64> = (0..len).map(|k| at(x, first + k * inner)).collect();
+        let row: Vec<f64> = (0..len).map(|k| x[first + k * inner].as_f64()).collect();
         let mut result = row.clone();
         softmax_line(&mut result, spec.log);
         let sizes = if spec.log { log_softmax_magnitudes(&row) } else { softmax_magnitudes(&row, &result) };

@@ -127,7 +127,10 @@ fn results(spec: &Spec, target: &Target, operands: &[&[u32]], words: &[u32]) -> 
         }
         Spec::Normalize(s) => floats(families::normalize(s, operands[0]), 1, &s.epilogue, &[s.rows, s.len]),
         Spec::Pool(s) => Ok(bare(spec, target, s.dtype, families::pool(s, operands[0]))),
-        Spec::Softmax(s) => Ok(bare(spec, target, s.dtype, families::softmax(s, operands[0]))),
+        Spec::Softmax(s) => {
+            let x = column(s.dtype, &[s.outer, s.len, s.inner], None, operands[0])?;
+            Ok(bare(spec, target, s.dtype, families::softmax(s, &x)))
+        }
         Spec::Range(s) => {
             let one = |words: &[u32]| Ok::<_, String>(column(s.dtype, &[1], None, words)?[0]);
             let ends = [one(operands[0])?, one(operands[1])?];

@@ -35,6 +35,7 @@ impl Scalar {
             Column::U32(v) => v.iter().map(|&v| Self::Int(v.into())).collect(),
             Column::I64(v) => v.iter().map(|&v| Self::Int(v.into())).collect(),
             Column::U64(v) => v.iter().map(|&v| Self::Int(v.into())).collect(),
+            Column::F64(v) => v.iter().map(|&v| Self::Float(v)).collect(),
         }
     }
 }
@@ -102,11 +103,13 @@ fn binary(op: BinaryOp, a: Scalar, b: Scalar, from: DType) -> Option<Scalar> {
 fn bit_cast(x: Scalar, from: DType, to: DType) -> Option<Scalar> {
     let bits = match (x, from) {
         (Scalar::Float(v), DType::F32) => (v as f32).to_bits().into(),
+        (Scalar::Float(v), DType::F64) => v.to_bits().into(),
         (Scalar::Int(v), _) => v,
         _ => return None,
     };
     Some(match to {
         DType::F32 => Scalar::Float(f32::from_bits(bits as u32).into()),
+        DType::F64 => Scalar::Float(f64::from_bits(bits as u64)),
         _ if to.is_float() => return None,
         _ => Scalar::Int(bits),
     })
@@ -114,7 +117,7 @@ fn bit_cast(x: Scalar, from: DType, to: DType) -> Option<Scalar> {
 
 fn cast(x: Scalar, to: DType) -> Scalar {
     match (x, Repr::of(to)) {
-        (x, Some(Repr::F32)) => Scalar::Float(x.as_f64()),
+        (x, Some(Repr::F32 | Repr::F64)) => Scalar::Float(x.as_f64()),
         (Scalar::Float(v), _) if to == DType::Bool => Scalar::truth(v != 0.0),
         (Scalar::Float(v), Some(Repr::U32)) if to == DType::U32 => Scalar::Int((v as u32).into()),
         (Scalar::Float(v), Some(Repr::I64)) => Scalar::Int((v as i64).into()),

@@ -41,7 +41,7 @@ pub(crate) fn reads(spec: &Spec, target: &Target) -> Vec<Vec<View>> {
             let x = vec![View::row(s.dtype, elements(&[s.outer, s.len, s.inner]))];
             with_epilogue(vec![x], &s.epilogue, &[s.outer, s.inner])
         }
-        Spec::Softmax(s) => vec![f32s(elements(&[s.outer, s.len, s.inner]))],
+        Spec::Softmax(s) => vec![vec![View::row(s.dtype, elements(&[s.outer, s.len, s.inner]))]],
         Spec::Normalize(s) => {
             with_epilogue(vec![f32s(elements(&[s.rows, s.len]))], &s.epilogue, &[s.rows, s.len])
         }

@@ -40,7 +40,7 @@ pub(crate) fn indices(dtype: DType, words: &[u32]) -> Result<Vec<i128>, String> 
         Repr::U32 if dtype != DType::Bool => each(1, |w| w[0].into()),
         Repr::I64 => each(2, |w| i64::get(w, 0).into()),
         Repr::U64 => each(2, |w| u64::get(w, 0).into()),
-        Repr::U32 | Repr::F32 => return Err(format!("indices of type {dtype}")),
+        Repr::U32 | Repr::F32 | Repr::F64 => return Err(format!("indices of type {dtype}")),
     })
 }
 
@@ -108,6 +108,7 @@ pub(super) fn range(spec: &RangeSpec, operands: &[&[u32]], out: &mut [u32]) -> R
             let at = |i: usize| (f64::from(a[0]) + i as f64 * f64::from(d[0])) as f32;
             Column::F32((0..count).map(at).collect())
         }
+        (Column::F64(a), Column::F64(d)) => Column::F64((0..count).map(|i| a[0] + i as f64 * d[0]).collect()),
         (Column::I32(a), Column::I32(d)) => {
             Column::I32((0..count).map(|i| a[0].wrapping_add((i as i32).wrapping_mul(d[0]))).collect())
         }

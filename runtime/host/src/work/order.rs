@@ -1,7 +1,7 @@
 //! What goes along lines element after element: running results, and places in order.
 
 use bayplan_graph::op::BinaryOp;
-use bayplan_shaders::{CumulateSpec, RankSpec, StepOp};
+use bayplan_shaders::{CumulateSpec, RankSpec, Repr, StepOp};
 
 use crate::chain::repr;
 use crate::column::Column;
@@ -12,7 +12,11 @@ pub(super) fn cumulate(spec: &CumulateSpec, operands: &[&[u32]], out: &mut [u32]
     let repr = repr(spec.dtype)?;
     let words = repr.words() as usize;
     let [outer, len, inner] = [spec.outer, spec.len, spec.inner].map(|size| size as usize);
-    let one = if spec.dtype.is_float() { 1.0_f32.to_bits().into() } else { 1 };
+    let one = match repr {
+        Repr::F32 => 1.0_f32.to_bits().into(),
+        Repr::F64 => 1.0_f64.to_bits(),
+        _ => 1,
+    };
     let initial = if spec.op == BinaryOp::Mul { one } else { 0 };
     let mut all = Column::splat(repr, initial, outer * inner);
     // Narrow floats are joined as wider ones and rounded where they are stored.
@@ -37,7 +41,8 @@ pub(super) fn cumulate(spec: &CumulateSpec, operands: &[&[u32]], out: &mut [u32]
 /// Numbers in the order of the elements: a NaN is beyond all others, zeros of both signs are one.
 fn keys(column: &Column) -> Vec<i128> {
     match column {
-        Column::F32(v) => v.iter().map(|v| key(*v)).collect(),
+        Column::F32(v) => v.iter().map(|&v| key(v.into())).collect(),
+        Column::F64(v) => v.iter().map(|&v| key(v)).collect(),
         Column::I32(v) => v.iter().map(|&v| v.into()).collect(),
         Column::U32(v) => v.iter().map(|&v| v.into()).collect(),
         Column::I64(v) => v.iter().map(|&v| v.into()).collect(),
@@ -45,7 +50,7 @@ fn keys(column: &Column) -> Vec<i128> {
     }
 }
 
-fn key(v: f32) -> i128 {
+fn key(v: f64) -> i128 {
     let size = i128::from(v.abs().to_bits());
     match v {
         _ if v.is_nan() => i128::MAX,

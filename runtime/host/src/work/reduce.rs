@@ -29,7 +29,10 @@ pub(super) fn compute(spec: &ReduceSpec, operands: &[&[u32]], out: &mut [u32]) -
 fn reduced(spec: &ReduceSpec, x: &[u32], from: usize, count: usize) -> Result<Column, String> {
     let lines = Lines { len: spec.len as usize, inner: spec.inner as usize, from, count };
     Ok(match spec.dtype {
-        DType::F32 | DType::F16 | DType::BF16 => Column::F32(lines.floats(spec.op, x)?),
+        DType::F32 | DType::F16 | DType::BF16 => {
+            Column::F32(lines.floats::<f32>(spec.op, x)?.into_iter().map(|v| v as f32).collect())
+        }
+        DType::F64 => Column::F64(lines.floats::<f64>(spec.op, x)?),
         DType::I8 | DType::I16 | DType::I32 => {
             Column::I32(lines.ints::<i32>(spec.op, x, i32::MIN.into(), i32::MAX.into(), |v| v as i32)?)
         }
@@ -72,8 +75,8 @@ impl Lines {
         all
     }
 
-    fn floats(&self, op: ReduceOp, x: &[u32]) -> Result<Vec<f32>, String> {
-        let wide = |start: f64, f: fn(f64, f64) -> f64| self.fold(x, start, |a, v: f32| f(a, f64::from(v)));
+    fn floats<T: Element + Into<f64>>(&self, op: ReduceOp, x: &[u32]) -> Result<Vec<f64>, String> {
+        let wide = |start: f64, f: fn(f64, f64) -> f64| self.fold(x, start, |a, v: T| f(a, v.into()));
         let all = match op {
             ReduceOp::Sum | ReduceOp::Mean => wide(0.0, |a, v| a + v),
             ReduceOp::Prod => wide(1.0, |a, v| a * v),
@@ -83,7 +86,7 @@ impl Lines {
             _ => return Err(format!("{op:?} of floats")),
         };
         let by = if op == ReduceOp::Mean { self.len as f64 } else { 1.0 };
-        Ok(all.into_iter().map(|v| (v / by) as f32).collect())
+        Ok(all.into_iter().map(|v| v / by).collect())
     }
 
     fn ints<T: Element + Into<i128>>(

@@ -1,30 +1,41 @@
 //! Softmax and normalisation: rows of elements that depend on each other.
 
-use bayplan_shaders::{NormalizeSpec, SoftmaxSpec};
+use bayplan_shaders::{NormalizeSpec, Repr, SoftmaxSpec};
 
 use super::epilogue;
-use crate::chain::BLOCK;
-use crate::column::{Column, rounded};
+use crate::chain::{BLOCK, repr};
+use crate::column::{Column, Element, rounded};
 use crate::parallel;
 
 /// Operations that an element with an exponential counts for when work is shared out.
 const COST: u64 = 16;
 
 pub(super) fn softmax(spec: &SoftmaxSpec, operands: &[&[u32]], out: &mut [u32]) -> Result<(), String> {
-    let x = operands[0];
+    match repr(spec.dtype)? {
+        Repr::F64 => softmax_of::<f64>(spec, operands[0], out, |v| v),
+        _ => softmax_of::<f32>(spec, operands[0], out, |v| rounded(spec.dtype, v as f32)),
+    }
+}
+
+fn softmax_of<T: Element + Into<f64>>(
+    spec: &SoftmaxSpec,
+    x: &[u32],
+    out: &mut [u32],
+    back: impl Fn(f64) -> T + Sync,
+) -> Result<(), String> {
     let (len, inner) = (spec.len as usize, spec.inner as usize);
-    let work = (out.len() as u64).saturating_mul(COST);
-    parallel::rows(out, len * inner, work, |first, out| {
+    let (plane, work) = (len * inner * T::WORDS, (out.len() as u64).saturating_mul(COST));
+    parallel::rows(out, plane, work, |first, out| {
         let mut line = vec![0.0; len];
-        for (block, out) in out.chunks_mut(len * inner).enumerate() {
-            let x = &x[(first + block) * len * inner..][..len * inner];
+        for (block, out) in out.chunks_mut(plane).enumerate() {
+            let x = &x[(first + block) * plane..][..plane];
             for column in 0..inner {
-                for (value, word) in line.iter_mut().zip(x[column..].iter().step_by(inner)) {
-                    *value = f64::from(f32::from_bits(*word));
+                for (k, value) in line.iter_mut().enumerate() {
+                    *value = T::get(x, k * inner + column).into();
                 }
                 softmax_line(&mut line, spec.log);
-                for (word, value) in out[column..].iter_mut().step_by(inner).zip(&line) {
-                    *word = rounded(spec.dtype, *value as f32).to_bits();
+                for (k, value) in line.iter().enumerate() {
+                    back(*value).put(out, k * inner + column);
                 }
             }
         }

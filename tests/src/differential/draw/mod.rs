@@ -260,7 +260,7 @@ mod tests {
 
     use super::*;
 
-    const ALL: u64 = 400;
+    const ALL: u64 = 800;
 
     fn drawn(seed: u64) -> Builder {
         draw(seed, Drawn { steps: 5, determined: !seed.is_multiple_of(5) })
