@@ -117,6 +117,7 @@
 mod device;
 mod error;
 mod model;
+mod outputs;
 mod replan;
 mod session;
 mod tensors;
@@ -124,7 +125,8 @@ mod tensors;
 pub use device::Device;
 pub use error::Error;
 pub use model::Model;
-pub use session::{Output, Outputs, Session};
+pub use outputs::{Output, Outputs};
+pub use session::Session;
 pub use tensors::{DeviceTensor, Input, Owned};
 
 pub use bayplan_compile::plan_file::{PlanFile, PlanFileError};

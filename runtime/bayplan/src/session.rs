@@ -5,14 +5,15 @@ use std::sync::Arc;
 use bayplan_compile::session::ValueKey;
 use bayplan_compile::{Family, FunctionId, Program};
 use bayplan_engine::{Counters, OutputError, SessionOptions, Usage};
-use bayplan_graph::{DType, Tensor};
+use bayplan_graph::Tensor;
 use bayplan_record::{Recording, Summary};
 use bayplan_weights::Store;
 
 use crate::device::{Device, Kind};
 use crate::error::Error;
+use crate::outputs::{Lent, Outputs};
 use crate::replan::{Plans, Replan};
-use crate::tensors::{Buffer, DeviceTensor, Input, Kept, Owned, host, to_tensor, vulkan};
+use crate::tensors::{Buffer, DeviceTensor, Input, host, to_tensor, vulkan};
 
 /// A model on a device, for every shape within its bounds: memory allocated, weights loaded, and on a Vulkan device kernels
 /// compiled and commands recorded.
@@ -125,7 +126,7 @@ impl Session {
             plans.turn(&self.device, &mut self.executor, &on_host)?;
         }
         let mut buffers = into.iter_mut().map(|(name, tensor)| (*name, &mut tensor.0));
-        Ok(Outputs(match &mut self.executor {
+        Outputs::new(match &mut self.executor {
             Executor::Vulkan(session) => {
                 let copies = copied(inputs, |input| vulkan(input, session.device()).is_none())?;
                 let inputs = with_copies(inputs, &copies, |input| vulkan(input, session.device()));
@@ -144,7 +145,7 @@ impl Session {
                 })?;
                 Lent::Host(session.call(function, &inputs, &mut buffers)?)
             }
-        }))
+        })
     }
 
     /// What it serves.
@@ -272,101 +273,4 @@ fn elsewhere<'a, B>(
         Ok((name, reached))
     };
     buffers.map(reach).collect()
-}
-
-/// The outputs of the last run, where their policies put them ([`OutputPolicy`](crate::OutputPolicy)).
-///
-/// - `Borrow`, the default: in the session's arena, lent. The borrow checker keeps the session from running again while they
-///   are held; [`Output::to_tensor`] takes a copy.
-/// - `Own`: [`Outputs::take`] gives them away; those not taken are freed with the outputs.
-/// - `Into`: in the caller's buffers, and not among these.
-///
-/// Holding an output across a run does not compile:
-///
-/// ```compile_fail,E0499
-/// # fn twice(session: &mut bayplan::Session) -> Result<(), bayplan::Error> {
-/// let first = session.run(&[])?;
-/// let second = session.run(&[])?;
-/// let kept = first.get("y").map(|y| y.to_tensor());
-/// drop((kept, second));
-/// # Ok(())
-/// # }
-/// ```
-pub struct Outputs<'s>(Lent<'s>);
-
-enum Lent<'s> {
-    Vulkan(bayplan_engine::Outputs<'s>),
-    Host(bayplan_host::Outputs<'s>),
-}
-
-/// One output, in place.
-#[derive(Clone, Copy)]
-pub struct Output<'s>(One<'s>);
-
-#[derive(Clone, Copy)]
-enum One<'s> {
-    Vulkan(bayplan_engine::Output<'s>),
-    Host(bayplan_host::Output<'s>),
-}
-
-impl Outputs<'_> {
-    /// The output of that name.
-    pub fn get(&self, name: &str) -> Option<Output<'_>> {
-        self.iter().find(|output| output.name() == name)
-    }
-
-    /// Takes an output with the policy `Own`: it is the caller's as long as it likes. `None` where the output has another
-    /// policy, is taken already, or does not exist.
-    pub fn take(&mut self, name: &str) -> Option<Owned> {
-        Some(Owned(match &mut self.0 {
-            Lent::Vulkan(outputs) => Kept::Vulkan(outputs.take(name)?),
-            Lent::Host(outputs) => Kept::Host(outputs.take(name)?),
-        }))
-    }
-
-    /// All outputs but those that were taken or lie in the caller's buffers, in the model's order.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = Output<'_>> {
-        let all: Vec<Output<'_>> = match &self.0 {
-            Lent::Vulkan(outputs) => outputs.iter().map(|output| Output(One::Vulkan(output))).collect(),
-            Lent::Host(outputs) => outputs.iter().map(|output| Output(One::Host(output))).collect(),
-        };
-        all.into_iter()
-    }
-}
-
-impl<'s> Output<'s> {
-    /// Its name in the model.
-    pub fn name(&self) -> &'s str {
-        match &self.0 {
-            One::Vulkan(output) => output.name(),
-            One::Host(output) => output.name(),
-        }
-    }
-
-    /// Its dimensions in elements.
-    pub fn shape(&self) -> &'s [u64] {
-        match &self.0 {
-            One::Vulkan(output) => output.shape(),
-            One::Host(output) => output.shape(),
-        }
-    }
-
-    /// Its element type in the model.
-    pub fn dtype(&self) -> DType {
-        match &self.0 {
-            One::Vulkan(output) => output.dtype(),
-            One::Host(output) => output.dtype(),
-        }
-    }
-
-    /// A copy in host memory.
-    ///
-    /// # Errors
-    /// The device is lost, or the tensor is larger than bayplan's tensors may be.
-    pub fn to_tensor(self) -> Result<Tensor, Error> {
-        Ok(match self.0 {
-            One::Vulkan(output) => output.to_tensor()?,
-            One::Host(output) => output.to_tensor()?,
-        })
-    }
 }

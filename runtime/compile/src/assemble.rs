@@ -216,6 +216,7 @@ pub(crate) fn assemble(
         prologue: graph.prologue.clone(),
         specialised: graph.specialised.clone(),
         outputs,
+        extents: graph.extents.clone(),
         output_policies: live.policies.clone(),
     })
 }

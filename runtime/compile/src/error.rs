@@ -46,6 +46,11 @@ pub enum CompileError {
         /// The names there are.
         names: Vec<String>,
     },
+    /// An output whose size depends on data is to be the caller's.
+    Sized {
+        /// The output.
+        name: String,
+    },
     /// Nodes that cannot run on the target, all of them.
     Unsupported(Vec<Refused>),
     /// The problem of placing buffers is beyond what can be planned.
@@ -120,6 +125,11 @@ impl fmt::Display for CompileError {
                     escape(name)
                 )
             }
+            Self::Sized { name } => write!(
+                f,
+                "the size of the output {} depends on data: it is cut when it is read, and can only be lent (borrow)",
+                escape(name)
+            ),
             Self::Unsupported(nodes) => {
                 writeln!(f, "the model has parts that cannot run on this device:")?;
                 for node in nodes.iter().take(LISTED) {

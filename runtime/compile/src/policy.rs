@@ -103,7 +103,10 @@ impl Ports {
         outputs: &Policies<OutputPolicy>,
     ) -> Self {
         let of_input = |&id| inputs.of(&graph.value(id).name);
-        let of_output = |index| outputs.of(graph.output_name(index));
+        let of_output = |index| match sized(graph, index) {
+            true => OutputPolicy::Borrow,
+            false => outputs.of(graph.output_name(index)),
+        };
         Self {
             inputs: graph.inputs.iter().map(of_input).collect(),
             outputs: (0..graph.outputs.len()).map(of_output).collect(),
@@ -123,10 +126,16 @@ impl Ports {
     }
 }
 
+/// Whether an output's size depends on data, or the output says such a size: it is read after the run, and cut.
+fn sized(graph: &Graph, output: usize) -> bool {
+    graph.extents.iter().any(|extent| extent.output == output || extent.count == output)
+}
+
 /// Refuses policies for names that none of the graphs has.
 ///
 /// # Errors
-/// [`CompileError::UnknownPort`] with the first such name.
+/// [`CompileError::UnknownPort`] with the first such name; [`CompileError::Sized`] where an output whose size depends on data
+/// shall be the caller's.
 pub(crate) fn check_names(
     graphs: &[&Graph],
     inputs: &Policies<InputPolicy>,
@@ -138,6 +147,14 @@ pub(crate) fn check_names(
     let output_names = |graph: &Graph| -> Vec<String> {
         (0..graph.outputs.len()).map(|index| graph.output_name(index).to_string()).collect()
     };
+    for graph in graphs {
+        let sizes = (0..graph.outputs.len()).filter(|&index| sized(graph, index));
+        for name in sizes.map(|index| graph.output_name(index)) {
+            if outputs.named.get(&**name).is_some_and(|&policy| policy != OutputPolicy::Borrow) {
+                return Err(CompileError::Sized { name: name.to_string() });
+            }
+        }
+    }
     known(&inputs.named, graphs.iter().flat_map(|graph| input_names(graph)).collect(), "input")?;
     known(&outputs.named, graphs.iter().flat_map(|graph| output_names(graph)).collect(), "output")
 }

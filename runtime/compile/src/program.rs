@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bayplan_expr::{Bindings, Expr};
-use bayplan_graph::{ConstData, DType, FileRef, Prologue, Tensor};
+use bayplan_graph::{ConstData, DType, Extent, FileRef, Prologue, Tensor};
 use bayplan_plan::Plan;
 use bayplan_shaders::{Access, Kernel, Spec, Target};
 
@@ -404,6 +404,9 @@ pub struct Program {
     pub specialised: Vec<(Arc<str>, Tensor)>,
     /// Outputs, in the model's order.
     pub outputs: Vec<Port>,
+    /// Outputs whose size depends on data ([`Graph::extents`](bayplan_graph::Graph)): those of the model are before the
+    /// counts.
+    pub extents: Vec<Extent>,
     /// Where each output lies, in their order.
     pub output_policies: Vec<OutputPolicy>,
     /// The order of the run stage's dispatches.

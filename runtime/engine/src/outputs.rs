@@ -1,7 +1,7 @@
 //! Results of a run: lent in place until the next one, or given away.
 
 use bayplan_compile::{Port, device_size, narrow};
-use bayplan_graph::{DType, Tensor};
+use bayplan_graph::{DType, Extent, Tensor};
 
 use crate::error::EngineError;
 use crate::owned::Owned;
@@ -65,6 +65,25 @@ impl<'s> Outputs<'s> {
     /// The output of that name.
     pub fn get(&self, name: &str) -> Option<Output<'_>> {
         self.iter().find(|output| output.name() == name)
+    }
+
+    /// The output at that place of the program's, unless it was taken or went into the caller's buffers.
+    pub fn at(&self, index: usize) -> Option<Output<'_>> {
+        self.shown.contains(&index).then(|| Output {
+            session: self.session,
+            port: &self.ports[index],
+            owned: self.owned.get(index).and_then(Option::as_ref),
+        })
+    }
+
+    /// The number of the program's outputs, those taken included.
+    pub fn places(&self) -> usize {
+        self.ports.len()
+    }
+
+    /// Outputs whose size depends on data: these are shown as large as they can be.
+    pub fn extents(&self) -> &'s [Extent] {
+        &self.session.program().extents
     }
 
     /// All outputs but those that were taken or went into the caller's buffers, in the model's order.

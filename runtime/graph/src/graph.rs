@@ -105,6 +105,18 @@ pub struct NotOne {
     pub node: Arc<str>,
 }
 
+/// An output whose size depends on data. It is as large as it can be, and only its first elements along an axis count: as
+/// many as another output says, an i64 behind those of the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// The output, by its place in [`Graph::outputs`].
+    pub output: usize,
+    /// The axis.
+    pub axis: usize,
+    /// The output that says how many, by its place.
+    pub count: usize,
+}
+
 /// A tensor graph. `nodes` are in an order in which they can run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Graph {
@@ -134,6 +146,8 @@ pub struct Graph {
     /// Inputs whose elements were known when the graph was built, by name: it is right for these elements alone, and
     /// reads them as constants.
     pub specialised: Vec<(Arc<str>, Tensor)>,
+    /// Outputs whose size depends on data.
+    pub extents: Vec<Extent>,
 }
 
 impl Graph {

@@ -37,7 +37,7 @@ pub use bytes::{ByteRange, ByteSource, FileId, FileRef, ReadError};
 pub use dtype::DType;
 pub use eval::{Constants, GraphEvalError, NoFiles, eval, eval_node};
 pub use graph::{
-    ConstData, Constraint, Graph, Node, NodeId, NotOne, TensorType, Value, ValueId, ValueSource,
+    ConstData, Constraint, Extent, Graph, Node, NodeId, NotOne, TensorType, Value, ValueId, ValueSource,
 };
 pub use infer::{InferError, Inference};
 pub use narrow::NarrowFloat;

@@ -175,6 +175,16 @@ fn lists(graph: &Graph) -> Result<(), VerifyError> {
         let problem = Problem::Source("it has not as many names of outputs as outputs");
         return Err(VerifyError { place: graph.name.to_string(), problem });
     }
+    for extent in &graph.extents {
+        let ty = |output: usize| graph.outputs.get(output).and_then(|&id| graph.value(id).ty.as_ref());
+        let axis = ty(extent.output).is_none_or(|ty| extent.axis < ty.shape.len());
+        let count = ty(extent.count).is_none_or(|ty| ty.dtype == DType::I64);
+        let outputs = graph.outputs.len();
+        if !axis || !count || extent.output.max(extent.count) >= outputs {
+            let problem = Problem::Source("an output has an axis or a count that is not there");
+            return Err(VerifyError { place: graph.name.to_string(), problem });
+        }
+    }
     let listed: std::collections::BTreeSet<u32> = graph.inputs.iter().map(|id| id.0).collect();
     let count = graph.values.iter().filter(|v| v.source == ValueSource::Input).count();
     if listed.len() != graph.inputs.len() || listed.len() != count {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bayplan_compile::session::Lease;
 use bayplan_compile::{Port, device_size};
-use bayplan_graph::{DType, Tensor};
+use bayplan_graph::{DType, Extent, Tensor};
 
 use crate::bound::words;
 use crate::error::HostError;
@@ -100,12 +100,27 @@ impl<'s> Outputs<'s> {
 
     /// All outputs that were not taken, in the model's order.
     pub fn iter(&self) -> impl Iterator<Item = Output<'_>> {
-        let ports = self.machine.program().outputs.iter().zip(&self.places);
-        ports.filter_map(|(port, place)| match place {
+        (0..self.places.len()).filter_map(|index| self.at(index))
+    }
+
+    /// The output at that place of the program's, unless it was taken or lies in a buffer of the caller's.
+    pub fn at(&self, index: usize) -> Option<Output<'_>> {
+        let port = self.machine.program().outputs.get(index)?;
+        match self.places.get(index)? {
             Lent::Arena => Some(Output { port, place: Place::Arena(self.machine) }),
             Lent::Slot(slot, port) => Some(Output { port, place: Place::Slot(&slot.cells) }),
             Lent::Gone => None,
-        })
+        }
+    }
+
+    /// The number of the program's outputs, those taken included.
+    pub fn places(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Outputs whose size depends on data: these are shown as large as they can be.
+    pub fn extents(&self) -> &'s [Extent] {
+        &self.machine.program().extents
     }
 
     /// Takes the output of that name, if it has the policy `Own` and was not taken yet.

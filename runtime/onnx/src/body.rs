@@ -27,9 +27,12 @@ pub(crate) fn body(builder: &mut Builder<'_>, graph: &GraphProto) -> Result<Vec<
     builder.open_body();
     let built = initializers(builder, graph).and_then(|()| nodes(builder, graph));
     let result = |output: &str| {
-        let made = builder.find(output);
+        let made = builder.find(output).filter(|&id| builder.extent(id).is_none());
         made.ok_or_else(|| {
-            ImportError::tensor(output, format!("`{name}` names it as an output, but nothing makes it"))
+            ImportError::tensor(
+                output,
+                format!("`{name}` names it as an output, but nothing makes it, or its size depends on data"),
+            )
         })
     };
     let results = built.and_then(|()| outputs().map(result).collect());

@@ -37,6 +37,8 @@ pub(crate) struct Builder<'a> {
     deferred: BTreeMap<u32, InferError>,
     /// For each body of an If that is being built, outermost first, the names that it has given so far.
     bodies: Vec<Vec<String>>,
+    /// Values whose size depends on data: the axis of which only the first elements count, and how many.
+    extents: BTreeMap<ValueId, (usize, ValueId)>,
     /// Why a body of the node that is being built cannot be imported.
     pub(crate) failed: Option<ImportError>,
     /// All operators of the model that have no row, those in bodies included.
@@ -58,6 +60,7 @@ impl<'a> Builder<'a> {
             inference: Inference::new(),
             deferred: BTreeMap::new(),
             bodies: Vec::new(),
+            extents: BTreeMap::new(),
             failed: None,
             unsupported: Vec::new(),
         }
@@ -94,6 +97,11 @@ impl<'a> Builder<'a> {
     /// Keeps names of the model from being taken by values that the importer makes.
     pub(crate) fn reserve<'n>(&mut self, names: impl Iterator<Item = &'n str>) {
         self.names.extend(names.map(Arc::from));
+    }
+
+    /// The axis and the count of a value whose size depends on data.
+    pub(crate) fn extent(&self, id: ValueId) -> Option<(usize, ValueId)> {
+        self.extents.get(&id).copied()
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<ValueId> {
@@ -261,6 +269,9 @@ impl<'b, 'a> Call<'b, 'a> {
         match self.node.input.get(index).map(String::as_str) {
             None | Some("") => Ok(None),
             Some(name) => match self.builder.find(name) {
+                Some(id) if self.builder.extent(id).is_some() => Err(format!(
+                    "it reads `{name}`, whose size depends on data; such a value can only be an output of the model"
+                )),
                 Some(id) => Ok(Some(id)),
                 None => Err(format!("it reads `{name}`, which nothing before it makes")),
             },
@@ -357,6 +368,11 @@ impl<'b, 'a> Call<'b, 'a> {
             self.builder.deferred.insert(id.0, error);
         }
         Ok(made)
+    }
+
+    /// Says that of a value only the first `count` (i64, rank 0) elements along an axis count: it is as large as it can be.
+    pub(crate) fn extent(&mut self, x: ValueId, axis: usize, count: ValueId) {
+        self.builder.extents.insert(x, (axis, count));
     }
 
     pub(crate) fn emit(&mut self, op: Op, inputs: &[ValueId]) -> Result<ValueId, String> {

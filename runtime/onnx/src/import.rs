@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bayplan_expr::{Bounds, Expr};
-use bayplan_graph::{ByteSource, Graph, Op, Tensor, TensorType, ValueSource, op::ViewOp};
+use bayplan_graph::{ByteSource, Extent, Graph, Op, Tensor, TensorType, ValueSource, op::ViewOp};
 use prost::Message;
 
 use crate::body::{initializers, is_own, nodes, unsupported};
@@ -179,11 +179,13 @@ fn outputs(builder: &mut Builder<'_>, graph: &GraphProto) -> Result<(), ImportEr
     if graph.output.is_empty() {
         return Err(ImportError::Model("the model has no outputs; there is nothing to compute".to_owned()));
     }
+    let mut sized = Vec::new();
     for info in &graph.output {
         let name = info.name.as_deref().unwrap_or_default();
         let Some(mut id) = builder.find(name) else {
             return Err(ImportError::tensor(name, "the model names it as an output, but nothing makes it"));
         };
+        sized.extend(builder.extent(id).map(|size| (builder.graph.outputs.len(), name, size)));
         let value = builder.graph.value(id);
         // An output that only passes on another value (Identity) becomes a view with its own name.
         let passes_on = *value.name != *name || !matches!(value.source, ValueSource::Node { .. });
@@ -192,6 +194,20 @@ fn outputs(builder: &mut Builder<'_>, graph: &GraphProto) -> Result<(), ImportEr
         }
         builder.graph.outputs.push(id);
         builder.graph.output_names.push(name.into());
+    }
+    // Behind the model's own outputs, those that say how many elements of them count.
+    for (output, name, (axis, mut id)) in sized {
+        let place = builder.graph.outputs.iter().position(|&other| other == id);
+        let count = place.unwrap_or(builder.graph.outputs.len());
+        if place.is_none() {
+            let own = format!("{name}.count");
+            if !matches!(builder.graph.value(id).source, ValueSource::Node { .. }) {
+                id = alias(builder, &own, id).map_err(|reason| ImportError::tensor(name, reason))?;
+            }
+            builder.graph.outputs.push(id);
+            builder.graph.output_names.push(own.into());
+        }
+        builder.graph.extents.push(Extent { output, axis, count });
     }
     Ok(())
 }

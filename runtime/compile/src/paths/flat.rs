@@ -63,7 +63,9 @@ pub(super) fn condition(
 /// The graph of a way that is decided to its end.
 pub(super) fn path(graph: &Graph, symbols: &Scope, taken: &Taken) -> Result<Graph, CompileError> {
     let names = (0..graph.outputs.len()).map(|index| graph.output_name(index).clone()).collect();
-    cut(graph, symbols, taken, &graph.outputs, names)
+    let mut made = cut(graph, symbols, taken, &graph.outputs, names)?;
+    made.extents.clone_from(&graph.extents);
+    Ok(made)
 }
 
 /// A graph whose names say nothing: two conditions that compute the same are equal.

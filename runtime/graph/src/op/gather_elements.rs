@@ -32,10 +32,14 @@ impl Rule for GatherElements {
     fn eval(&self, inputs: &[&Tensor], outputs: &[HostType]) -> Result<Vec<Tensor>, EvalError> {
         let x = inputs[0];
         let axis = rule::axis(self.axis, x.shape().len())?;
-        let places = places(x.shape(), inputs[1], axis)?;
+        let places = places(x.shape(), inputs[1], axis);
         let size = x.dtype().size();
         let mut out = Vec::with_capacity(places.len() * size);
-        for at in places {
+        for (number, at) in places.into_iter().enumerate() {
+            let at = at.ok_or_else(|| {
+                let (index, dim) = (inputs[1].to_ints().unwrap_or_default()[number], x.shape()[axis]);
+                EvalError::Value(format!("index {index} lies outside axis {axis}, which has {dim} elements"))
+            })?;
             out.extend_from_slice(&x.bytes()[at * size..][..size]);
         }
         Ok(vec![Tensor::new(x.dtype(), outputs[0].shape.clone(), out)?])
@@ -64,31 +68,21 @@ pub(super) fn within(
     Ok(())
 }
 
-/// For each index, the element of a tensor of that shape which has the index's own coordinates, and the index along `axis`.
-pub(super) fn places(shape: &[usize], indices: &Tensor, axis: usize) -> Result<Vec<usize>, EvalError> {
+/// For each index, the element of a tensor of that shape which has the index's own coordinates, and the index along `axis`;
+/// none where that lies outside.
+pub(super) fn places(shape: &[usize], indices: &Tensor, axis: usize) -> Vec<Option<usize>> {
     let by = strides(shape);
     let (dim, step) = (shape[axis], by[axis]);
-    let mut along = by.clone();
-    along[axis] = 0;
+    let mut beside = by;
+    beside[axis] = 0;
     let list = indices.to_ints().unwrap_or_default();
     let mut made = Vec::with_capacity(list.len());
-    let mut outside = None;
-    walk(indices.shape(), [&along], |[base]| {
-        let index = list[made.len()];
-        match i64::try_from(index).ok().and_then(|index| position(index, dim)) {
-            Some(at) => made.push((base + at as isize * step) as usize),
-            None => {
-                outside.get_or_insert(index);
-                made.push(0);
-            }
-        }
+    walk(indices.shape(), [&beside], |[base]| {
+        let index = i64::try_from(list[made.len()]).ok();
+        let at = index.and_then(|index| position(index, dim));
+        made.push(at.map(|at| (base + at as isize * step) as usize));
     });
-    match outside {
-        Some(index) => {
-            Err(EvalError::Value(format!("index {index} lies outside axis {axis}, which has {dim} elements")))
-        }
-        None => Ok(made),
-    }
+    made
 }
 
 #[cfg(test)]

@@ -176,7 +176,7 @@ pub enum Op {
         axis: i64,
     },
     /// Puts updates along an axis where an index for each says; operands `x`, `indices`, `updates` (both of one shape, of x's
-    /// rank, beside the axis no larger than x).
+    /// rank, beside the axis no larger than x; negative counts from the end, and outside puts nothing).
     ScatterElements {
         /// The axis; may be negative.
         axis: i64,

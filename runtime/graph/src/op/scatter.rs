@@ -48,7 +48,7 @@ impl Rule for ScatterElements {
 
     fn eval(&self, inputs: &[&Tensor], _: &[HostType]) -> Result<Vec<Tensor>, EvalError> {
         let axis = rule::axis(self.axis, inputs[0].shape().len())?;
-        let places = places(inputs[0].shape(), inputs[1], axis)?;
+        let places = places(inputs[0].shape(), inputs[1], axis);
         Ok(vec![put(inputs[0], inputs[2], &places, 1, self.join)?])
     }
 }
@@ -97,18 +97,11 @@ impl Rule for ScatterNd {
         let (by, list) = (strides(x.shape()), indices.to_ints().unwrap_or_default());
         let mut places = Vec::with_capacity(count);
         for row in 0..count {
-            let mut at = 0;
-            for (axis, &index) in list[row * tuple..][..tuple].iter().enumerate() {
-                let dim = x.shape()[axis];
-                let found = i64::try_from(index).ok().and_then(|index| position(index, dim));
-                at += by[axis] as usize
-                    * found.ok_or_else(|| {
-                        EvalError::Value(format!(
-                            "index {index} lies outside axis {axis}, which has {dim} elements"
-                        ))
-                    })?;
-            }
-            places.push(at);
+            let mut own = list[row * tuple..][..tuple].iter().zip(x.shape().iter().zip(&by));
+            places.push(own.try_fold(0, |at, (&index, (&dim, &step))| {
+                let found = position(i64::try_from(index).ok()?, dim)?;
+                Some(at + found * step as usize)
+            }));
         }
         Ok(vec![put(x, inputs[2], &places, product(&x.shape()[tuple..]), self.join)?])
     }
@@ -131,10 +124,11 @@ fn operands(ctx: &Context<'_>, join: Option<BinaryOp>) -> Result<(), ShapeError>
 }
 
 /// Puts rows of `row` elements where `places` say, in order: where two go to one place the last one stays, or both are joined.
+/// Those without a place go nowhere.
 fn put(
     x: &Tensor,
     updates: &Tensor,
-    places: &[usize],
+    places: &[Option<usize>],
     row: usize,
     join: Option<BinaryOp>,
 ) -> Result<Tensor, EvalError> {
@@ -142,20 +136,24 @@ fn put(
         let size = x.dtype().size();
         let mut bytes = x.bytes().to_vec();
         for (&at, update) in places.iter().zip(updates.bytes().chunks_exact((row * size).max(1))) {
-            bytes[at * size..][..row * size].copy_from_slice(update);
+            if let Some(at) = at {
+                bytes[at * size..][..row * size].copy_from_slice(update);
+            }
         }
         return Ok(Tensor::new(x.dtype(), x.shape().to_vec(), bytes)?);
     };
-    let order: Vec<usize> = places.iter().flat_map(|&at| at..at + row).collect();
+    let rows = places.iter().enumerate().filter_map(|(number, at)| Some((number, (*at)?)));
+    // Elements of the updates, and those of the result that they go to.
+    let pairs = rows.flat_map(|(number, at)| (0..row).map(move |c| (number * row + c, at + c)));
     let all = match (x.elements(), updates.elements(), join.int(), join.float()) {
         (Elements::Int(mut all), Elements::Int(new), Some(join), _) => {
-            for (at, v) in order.into_iter().zip(new) {
-                all[at] = join(all[at], v, x.dtype()).unwrap_or_default();
+            for (from, at) in pairs {
+                all[at] = join(all[at], new[from], x.dtype()).unwrap_or_default();
             }
             Elements::Int(all)
         }
         (Elements::Float(mut all), Elements::Float(new), _, Some(join)) => {
-            order.into_iter().zip(new).for_each(|(at, v)| all[at] = join(all[at], v));
+            pairs.for_each(|(from, at)| all[at] = join(all[at], new[from]));
             Elements::Float(all)
         }
         _ => return Err(EvalError::Value(format!("{} cannot be joined by {join:?}", x.dtype()))),
@@ -195,6 +193,8 @@ mod tests {
         check(1, Some(BinaryOp::Mul), &i, &u, &[20., 2., 900., 4., 5., 6.]);
         check(1, Some(BinaryOp::Max), &i, &u, &[20., 2., 30., 4., 5., 6.]);
         check(1, Some(BinaryOp::Min), &i, &u, &[1., 2., 3., 4., 5., 6.]);
+        // Outside, on either side: nothing.
+        check(0, Some(BinaryOp::Add), &ints(&[1, 3], &[2, -3, 1]), &u, &[1., 2., 3., 4., 5., 36.]);
         check(1, None, &ints(&[1, 0], &[]), &floats(&[1, 0], &[]), &[1., 2., 3., 4., 5., 6.]);
     }
 
@@ -211,6 +211,7 @@ mod tests {
         let one = ints(&[1], &[9]);
         check(None, &ints(&[1, 2], &[0, -1]), &one, &[1, 9, 3, 4]);
         check(Some(BinaryOp::Min), &ints(&[1, 2], &[0, 0]), &one, &[1, 2, 3, 4]);
+        check(None, &ints(&[2, 1], &[2, 0]), &ints(&[2, 2], &[7, 8, 9, 9]), &[9, 9, 3, 4]);
         // A tuple of no indices is all of it.
         check(Some(BinaryOp::Mul), &ints(&[0], &[]), &x, &[1, 4, 9, 16]);
         let far = i64::MAX;
@@ -226,12 +227,10 @@ mod tests {
         };
         let elements = |join| Op::ScatterElements { axis: 0, join };
         let (i, u) = (ints(&[1, 1], &[2]), floats(&[1, 1], &[0.]));
-        refused(elements(None), &i, &u, "index 2 lies outside axis 0");
         refused(elements(Some(BinaryOp::Sub)), &i, &u, "cannot be joined by Sub");
         refused(elements(None), &i, &ints(&[1, 1], &[0]), "operand 2 is i64, but f32 is needed");
         refused(elements(None), &ints(&[1, 4], &[0; 4]), &floats(&[1, 4], &[0.; 4]), "of the indices is 4");
         refused(Op::ScatterNd { join: None }, &i, &u, "but are 3 and 1");
         refused(Op::ScatterNd { join: None }, &ints(&[1, 3], &[0; 3]), &u, "tuples of 3 indices");
-        refused(Op::ScatterNd { join: None }, &ints(&[1, 1], &[-3]), &floats(&[1, 3], &[0.; 3]), "index -3");
     }
 }

@@ -28,6 +28,7 @@ mod reduce;
 mod resize;
 mod sample;
 mod scatter;
+mod selection;
 mod shape;
 mod tensor;
 mod transposed;
@@ -80,6 +81,7 @@ const TABLES: &[&[Row]] = &[
     index::ROWS,
     window::ROWS,
     scatter::ROWS,
+    selection::ROWS,
     order::ROWS,
     dropout::ROWS,
     recurrent::ROWS,

@@ -8,6 +8,7 @@ mod import;
 mod metadata;
 mod operators;
 mod opsets;
+mod selection;
 mod transposed;
 mod values;
 

@@ -1,0 +1,80 @@
+//! What data selects: results as large as they can be, with the number of elements that count.
+//!
+//! ```text
+//!  x            4 0 7 0 1
+//!  selected     1 0 1 0 1
+//!  place        0 1 1 2 2     running sum without the element itself
+//!  order        0 2 4 0 0     the position of each selected element at its place; the others go outside
+//!  count        3
+//! ```
+
+use bayplan_graph::op::{BinaryOp, Keep, ReduceOp};
+use bayplan_graph::{DType, Op, ValueId};
+
+use super::Row;
+use crate::builder::{Built, Call};
+
+pub(super) const ROWS: &[Row] = &[Row::new("Compress", 9, compress), Row::new("NonZero", 9, non_zero)];
+
+/// The positions of the elements of a vector of booleans that are true, first of all, and their number.
+fn selected(c: &mut Call<'_, '_>, mask: ValueId) -> Result<[ValueId; 2], String> {
+    let n = c.dim(mask, 0)?;
+    let ones = c.cast(mask, DType::I64)?;
+    let count = c.reduce(ReduceOp::Sum, ones, &[0], Keep::None)?;
+    let running = Op::Cumulate { op: BinaryOp::Add, axis: 0, exclusive: true, reverse: false };
+    let places = c.emit(running, &[ones])?;
+    let places = c.select(mask, places, n)?;
+    let positions = c.positions(n)?;
+    let zero = c.scalar(DType::I64, 0.0)?;
+    let zeros = c.emit(Op::Fill, &[n, zero])?;
+    let order = c.emit(Op::ScatterElements { axis: 0, join: None }, &[zeros, places, positions])?;
+    Ok([order, count])
+}
+
+/// For each axis a row of coordinates, of as many elements as are not 0.
+fn non_zero(c: &mut Call<'_, '_>) -> Built {
+    let x = c.input(0)?;
+    let rank = c.rank(x)?;
+    let flat = c.reshape_to(x, &[-1])?;
+    let mask = c.cast(flat, DType::Bool)?;
+    let [mut rest, count] = selected(c, mask)?;
+    if rank == 0 {
+        let dims = c.ints(&[0, 1])?;
+        let zero = c.scalar(DType::I64, 0.0)?;
+        let none = c.emit(Op::Fill, &[dims, zero])?;
+        c.extent(none, 1, count);
+        return Ok(vec![none]);
+    }
+    let mut rows = Vec::with_capacity(rank);
+    for axis in (0..rank).rev() {
+        let row = if axis == 0 {
+            rest
+        } else {
+            let dim = c.dim(x, axis)?;
+            let row = c.binary(BinaryOp::Mod, rest, dim)?;
+            rest = c.binary(BinaryOp::Div, rest, dim)?;
+            row
+        };
+        rows.push(c.unsqueeze(row, &[0])?);
+    }
+    rows.reverse();
+    let made = c.emit(Op::Concat { axis: 0 }, &rows)?;
+    c.extent(made, 1, count);
+    Ok(vec![made])
+}
+
+/// The slices along an axis, or the elements of all of it, for which a condition is true; it may end before them.
+fn compress(c: &mut Call<'_, '_>) -> Built {
+    let (mut x, mask) = (c.input(0)?, c.input(1)?);
+    let axis = match c.attributes().int("axis")? {
+        Some(axis) => bayplan_graph::axis(axis, c.rank(x)?).map_err(|e| e.to_string())?,
+        None => {
+            x = c.reshape_to(x, &[-1])?;
+            0
+        }
+    };
+    let [order, count] = selected(c, mask)?;
+    let made = c.emit(Op::Gather { axis: axis as i64 }, &[x, order])?;
+    c.extent(made, axis, count);
+    Ok(vec![made])
+}
