@@ -22,7 +22,6 @@ mod writer;
 
 use std::ops::Range;
 
-use bayplan_graph::DType;
 use bayplan_shaders::{Spec, Target};
 
 use self::moved::{Dim, Moved, apart};
@@ -30,7 +29,6 @@ pub(crate) use self::rebase::{base, rebase};
 use self::why::Why;
 use crate::lowered::{COPY, Lowered, Operation, Origin, Tensor, TensorId};
 use crate::size::Size;
-use crate::view::View;
 
 /// Removes the copies that nobody needs. `fixed` says which tensors follow from constants alone.
 pub(crate) fn place(lowered: &mut Lowered, fixed: &mut Vec<bool>, target: &Target) {
@@ -169,10 +167,6 @@ impl Place<'_> {
         self.lowered.tensor(of).name.to_string()
     }
 
-    fn whole(&self, dtype: DType) -> View {
-        View::whole(self.tensor, dtype, self.own().shape.clone())
-    }
-
     /// Bytes that windows begin at multiples of.
     fn align(&self) -> u64 {
         self.target.window_alignment()
@@ -194,13 +188,16 @@ impl Place<'_> {
             || element.surely_eq(self.own().elements())
     }
 
+    /// The last element up to one at which a window can begin.
+    fn window_before(&self, first: Size) -> Size {
+        first - first % (self.align() / self.own().repr.bytes()).max(1)
+    }
+
     /// The elements from the last place before `first` where a window begins to the furthest written.
     fn window(&self, first: Size, dims: &[Dim]) -> Result<Range<Size>, Why> {
-        let width = self.own().repr.bytes();
-        let unit = (self.align() / width).max(1);
         let far = dims.iter().map(|&(size, stride)| (size - 1) * stride).sum::<Size>();
-        let range = first - first % unit..first + far + 1;
-        let bytes = (range.end - range.start) * width;
+        let range = self.window_before(first)..first + far + 1;
+        let bytes = (range.end - range.start) * self.own().repr.bytes();
         if bytes > self.target.max_storage_range { Err(Why::Large(bytes.here())) } else { Ok(range) }
     }
 

@@ -1,6 +1,6 @@
 //! Readers: operations whose operands lie where a copy would put them.
 
-use bayplan_shaders::Spec;
+use bayplan_shaders::{CopySpec, Spec};
 
 use super::moved::{Dim, Moved, is_run};
 use super::why::Why;
@@ -83,8 +83,7 @@ fn operand(made: &mut Operation, slot: usize, by: &Moved, to: &Place<'_>) -> Opt
         let dims: Vec<Dim> = spec.shape.iter().copied().zip(spec.x_strides.iter().copied()).collect();
         let found = by.find(old.base + spec.x_base, &dims)?;
         refine(spec, &found.dims, Side::X);
-        spec.x_base = found.first;
-        made.operands[slot] = to.whole(old.dtype);
+        made.operands[slot] = read(spec, &old, to, found.first);
         return Some(());
     }
     let Some((shape, number)) = over(&made.spec, slot) else {
@@ -101,6 +100,18 @@ fn operand(made: &mut Operation, slot: usize, by: &Moved, to: &Place<'_>) -> Opt
     *strides = found.whole()?;
     made.operands[slot] = view(&old, to, found.first, &shape, strides);
     Some(())
+}
+
+/// What a copy reads from an element on, and no more: other parts of the tensor may not be there yet.
+fn read(spec: &mut CopySpec<Size>, old: &View, to: &Place<'_>, first: Size) -> View {
+    let reach = |steps: fn(Size) -> Size| -> Size {
+        let dims = spec.shape.iter().zip(&spec.x_strides);
+        dims.map(|(&size, &stride)| steps((size - 1).max(0) * stride)).sum()
+    };
+    let (low, high) = (first + reach(|steps| steps.min(0)), first + reach(|steps| steps.max(0)));
+    let base = to.window_before(low);
+    spec.x_base = first - base;
+    view(old, to, base, &[high + 1 - base], &[Size::ONE])
 }
 
 /// An operand that is read as a run of elements.
