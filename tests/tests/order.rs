@@ -8,6 +8,7 @@ use bayplan_compile::{Arena, BufferKind};
 use bayplan_plan::order::{self, Dag, Node, Value};
 use bayplan_plan::{Status, strategies};
 use bayplan_shaders::Access;
+use bayplan_tests::backend::Backend;
 use bayplan_tests::{Case, on_every_backend, reference_case, reference_cases, reference_model, session};
 
 /// Classifiers, then encoders and decoders by both exporters.
@@ -93,6 +94,7 @@ fn never_worse_than_the_order_of_the_model() {
             match s.order {
                 Order::Search => assert!(s.peak < s.given_peak, "{context}: {s:?}"),
                 Order::Given => assert_eq!(given.run, taken.run, "{context}"),
+                Order::Drawn(seed) => panic!("{context}: nobody asked for the order of seed {seed}"),
             }
             let shares = |bytes: u64, barriers: u32| {
                 let added = f64::from(barriers) / f64::from(s.given_barriers);
@@ -148,6 +150,46 @@ on_every_backend! {
         println!("{backend}: {}", compared.join(", "));
         assert!(compared.len() > 1, "{backend}: nearly nothing runs in another order: {compared:?}");
     };
+}
+
+/// Orders drawn of each model.
+const ORDERS: u64 = 10;
+
+/// Whatever order the operators allow, the outputs are those of the model's own, to the bit.
+fn drawn(models: &[&str]) {
+    let device = Backend::Lavapipe.device();
+    for name in models {
+        let (model, cases) = (open(name), reference_cases(name));
+        let case = cases.first().expect("a model has cases");
+        let given = compiled(&model, case, device.target(), Order::Given);
+        let order = |program: &Program| -> Vec<String> {
+            program.run.dispatches.iter().map(|dispatch| dispatch.name.to_string()).collect()
+        };
+        let (own, mut others) = (order(&given), 0);
+        let expected = outputs(&device, &model, case, given);
+        for seed in 0..ORDERS {
+            let program = compiled(&model, case, device.target(), Order::Drawn(seed));
+            // Where each operator reads what the one before it made there is one order.
+            if order(&program) == own {
+                continue;
+            }
+            others += 1;
+            let actual = outputs(&device, &model, case, program);
+            assert!(expected == actual, "{name} {}: outputs depend on the order of seed {seed}", case.name);
+        }
+        println!("{name} {}: {others} other orders, the same outputs", case.name);
+    }
+}
+
+#[test]
+fn drawn_orders_of_networks_change_nothing() {
+    drawn(&MODELS[..9]);
+}
+
+#[test]
+fn drawn_orders_of_encoders_and_decoders_change_nothing() {
+    drawn(&MODELS[9..]);
+    drawn(&["chars", "digits"]);
 }
 
 /// The run stage of a finished program as a graph to order: what overwrites what is decided, buffers are values.
