@@ -34,6 +34,14 @@ impl Call<'_, '_> {
         self.emit(Op::Shape { start: axis as i64, end: Some(axis as i64 + 1) }, &[x])
     }
 
+    /// An axis of `x` counted from the front.
+    pub(super) fn axis(&self, x: ValueId, axis: i64) -> Result<usize, String> {
+        let rank = self.rank(x)?;
+        let from_front = if axis < 0 { axis + rank as i64 } else { axis };
+        let found = usize::try_from(from_front).ok().filter(|&axis| axis < rank);
+        found.ok_or_else(|| format!("axis {axis} does not exist in a tensor of rank {rank}"))
+    }
+
     /// Dimension `axis` of `x` as a number.
     pub(super) fn size(&self, x: ValueId, axis: usize) -> Result<Option<usize>, String> {
         let shape = self.shape(x)?;

@@ -13,6 +13,7 @@ mod dropout;
 mod einsum;
 mod elementwise;
 mod fourier;
+mod extremum;
 mod index;
 mod interpolate;
 mod legacy;
@@ -87,6 +88,7 @@ const TABLES: &[&[Row]] = &[
     recurrent::ROWS,
     linear_attention::ROWS,
     trigonometry::ROWS,
+    extremum::ROWS,
 ];
 
 /// The row of an operator of ONNX's own domain, if it exists in that opset.

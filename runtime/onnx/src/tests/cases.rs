@@ -13,6 +13,7 @@ mod blocks;
 mod columns;
 mod dropout;
 mod einsum;
+mod extremum;
 mod fourier;
 mod gate;
 mod index;
@@ -109,6 +110,7 @@ pub(super) fn cases() -> Vec<Case> {
         index::cases,
         legacy::cases,
         trigonometry::cases,
+        extremum::cases,
         window::cases,
         dropout::cases,
         linear_attention::cases,
