@@ -168,7 +168,8 @@ fn single_bound(spec: &Spec, target: &Target) -> ErrorBound {
         Spec::MatMul(s) => sum(s.k, 0.0),
         Spec::Conv(s) => sum(product(&[s.channels / s.groups.max(1), s.kernel[0], s.kernel[1]]), 0.0),
         Spec::Pool(s) => match s.kind {
-            PoolKind::Max => ErrorBound::EXACT,
+            PoolKind::Max | PoolKind::Index => ErrorBound::EXACT,
+            PoolKind::Sum => sum(product(&s.kernel), 0.0),
             PoolKind::Average { .. } => sum(product(&s.kernel), ulps(DIVISION)),
         },
         Spec::Reduce(s) if s.dtype.is_float() => match s.op {

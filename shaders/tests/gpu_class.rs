@@ -218,17 +218,18 @@ fn rows_around_the_size_of_a_workgroup() {
 fn pools_of_odd_sizes() {
     let (planes, input, output, kernel) = (3, [11, 7], [5, 3], [3, 3]);
     let x = Random::new(11).floats(planes * 77);
-    for kind in [PoolKind::Max, PoolKind::Average { count_pad: false }] {
+    for kind in [PoolKind::Max, PoolKind::Average { count_pad: false }, PoolKind::Sum] {
+        let parts = if matches!(kind, PoolKind::Average { .. }) { 9.0 } else { 1.0 };
         let (mut want, mut magnitudes) = (Vec::new(), Vec::new());
         for (p, oy, ox) in (0..planes).flat_map(|p| (0..5).flat_map(move |y| (0..3).map(move |x| (p, y, x))))
         {
             let taps = (0..3_u64).flat_map(|y| (0..3_u64).map(move |x| (y, x)));
             let taps = taps.map(|(ky, kx)| f64::from(x[((p * 11 + oy * 2 + ky) * 7 + ox * 2 + kx) as usize]));
-            match kind {
-                PoolKind::Max => want.push(taps.clone().fold(f64::MIN, f64::max)),
-                PoolKind::Average { .. } => want.push(taps.clone().sum::<f64>() / 9.0),
-            }
-            magnitudes.push(taps.map(f64::abs).sum::<f64>() / 9.0);
+            want.push(match kind {
+                PoolKind::Max => taps.clone().fold(f64::MIN, f64::max),
+                _ => taps.clone().sum::<f64>() / parts,
+            });
+            magnitudes.push(taps.map(f64::abs).sum::<f64>() / parts);
         }
         let (strides, dilations, pads) = ([2, 2], [1, 1], [0, 0]);
         let spec = PoolSpec {

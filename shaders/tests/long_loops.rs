@@ -226,16 +226,19 @@ fn pooling() {
         let mut x = whole(input[1], input[0] * input[1]);
         let end = x.len() - 1;
         x[end] = 9.0;
-        for kind in
-            [PoolKind::Max, PoolKind::Average { count_pad: false }, PoolKind::Average { count_pad: true }]
-        {
+        for kind in PoolKind::ALL {
             let mut want = Vec::new();
             for (oy, ox) in (0..output[0]).flat_map(|y| (0..output[1]).map(move |x| (y, x))) {
                 let taps =
                     (oy..oy + kernel[0]).flat_map(|y| (ox..ox + kernel[1]).map(move |x| y * input[1] + x));
+                let most = taps.clone().map(|at| f64::from(x[at as usize])).fold(f64::MIN, f64::max);
+                let first = taps.clone().find(|&at| f64::from(x[at as usize]) == most);
                 let taps = taps.map(|at| f64::from(x[at as usize]));
                 want.push(match kind {
-                    PoolKind::Max => taps.fold(f64::MIN, f64::max),
+                    PoolKind::Max => most,
+                    PoolKind::Sum => taps.sum(),
+                    // As the bits of a float, which is what the check compares.
+                    PoolKind::Index => f32::from_bits(first.expect("a maximum") as u32).into(),
                     PoolKind::Average { .. } => taps.sum::<f64>() / (kernel[0] * kernel[1]) as f64,
                 });
             }

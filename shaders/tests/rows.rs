@@ -261,6 +261,7 @@ fn pooled(spec: &PoolSpec, x: &[f32]) -> Vec<f64> {
         for oy in 0..spec.output[0] as i64 {
             for ox in 0..spec.output[1] as i64 {
                 let (mut best, mut sum, mut inside, mut padded) = (f64::NEG_INFINITY, 0.0, 0.0, 0.0);
+                let mut first = 0;
                 for ky in 0..spec.kernel[0] as i64 {
                     for kx in 0..spec.kernel[1] as i64 {
                         let y =
@@ -272,7 +273,9 @@ fn pooled(spec: &PoolSpec, x: &[f32]) -> Vec<f64> {
                         }
                         if (0..h).contains(&y) && (0..w).contains(&x0) {
                             let v = f64::from(x[((plane * h + y) * w + x0) as usize]);
-                            best = best.max(v);
+                            if v > best {
+                                (best, first) = (v, y * w + x0);
+                            }
                             sum += v;
                             inside += 1.0;
                         }
@@ -280,6 +283,9 @@ fn pooled(spec: &PoolSpec, x: &[f32]) -> Vec<f64> {
                 }
                 want.push(match spec.kind {
                     PoolKind::Max => best,
+                    PoolKind::Sum => sum,
+                    // As the bits of a float, which is what the comparison reads.
+                    PoolKind::Index => f32::from_bits(first as u32).into(),
                     PoolKind::Average { count_pad: true } => sum / padded,
                     PoolKind::Average { count_pad: false } => sum / inside,
                 });
@@ -305,9 +311,7 @@ fn pooling() {
         ([21, 6], [6, 3], [6, 3], [3, 2], [1, 1], [0, 1], [0, 0]),
     ];
     for (input, output, kernel, strides, dilations, pads, pads_end) in cases {
-        for kind in
-            [PoolKind::Max, PoolKind::Average { count_pad: true }, PoolKind::Average { count_pad: false }]
-        {
+        for kind in PoolKind::ALL {
             let planes = 3;
             let spec = PoolSpec {
                 kind,
@@ -325,7 +329,8 @@ fn pooling() {
             let want = pooled(&spec, &x);
             for target in targets() {
                 let got = run(&Spec::Pool(spec.clone()), &target, &[words(&x)], want.len() as u64, None);
-                close(&format!("{} {kind:?}", target.name), &got, &want, 1e-6, 1e-6);
+                let absolute = if kind == PoolKind::Index { 0.0 } else { 1e-6 };
+                close(&format!("{} {kind:?}", target.name), &got, &want, 1e-6, absolute);
             }
         }
     }

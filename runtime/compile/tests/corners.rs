@@ -192,6 +192,14 @@ fn padding_and_filling() {
         let y = b.op(Op::Pad(PadMode::Constant), &[empty, pads, value]);
         b.output(y);
     });
+    row("pad with a value from data", |b| {
+        let (x, value) = (b.floats(&[3, 4]), b.floats(&[1]));
+        for pads in [[1, 0, 0, 2], [-1, 1, 0, -2], [0, -4, 2, 5]] {
+            let pads = b.ints(&pads);
+            let y = b.op(Op::Pad(PadMode::Constant), &[x, pads, value]);
+            b.output(y);
+        }
+    });
     row("pad with edges", |b| {
         let x = b.floats(&[3, 4]);
         let value = b.scalar(0.0);

@@ -6,6 +6,8 @@
 
 use core::fmt::Write as _;
 
+use bayplan_graph::op::PoolKind;
+
 use crate::tape::Taped;
 use crate::tape::specs::{ConvSpec, PoolSpec};
 use crate::{Class, Target};
@@ -34,6 +36,9 @@ impl Bands {
 
     /// The windows of a pooling, if such a text serves them.
     pub(crate) fn of_pool(spec: &PoolSpec, target: &Target) -> Option<Self> {
+        if spec.kind == PoolKind::Index {
+            return None;
+        }
         let image = [spec.output[0], spec.input[1], spec.pads[1]];
         Self::new(image, [spec.kernel, spec.strides, spec.dilations], target)
     }

@@ -51,7 +51,10 @@ pub(crate) fn build(spec: &PoolSpec, target: &Target) -> Result<Written, Refusal
     let results = elements(&[spec.planes, spec.output[0], spec.output[1]]);
     let aligned = pixels.is_multiple_of(4);
     let x = src.bind(Slot::Operand(0), Access::Read, "f32", elements(&[spec.planes, plane]))?;
-    let out = src.bind(Slot::Output, Access::Write, if aligned { "vec4<f32>" } else { "f32" }, results)?;
+    let result = spec.kind.result(spec.dtype);
+    let element = src.element(src.repr(result)?);
+    let kind = if aligned { Width::Four.of(element) } else { element.to_owned() };
+    let out = src.bind(Slot::Output, Access::Write, &kind, results)?;
     let total = elements(&[spec.planes, pixels.div_ceil(4)]);
     for (name, value) in [("total", total), ("n", pixels), ("quads", pixels.div_ceil(4))] {
         src.size(name, value)?;
@@ -59,11 +62,20 @@ pub(crate) fn build(spec: &PoolSpec, target: &Target) -> Result<Written, Refusal
     window_params(spec, &mut src)?;
     let shape = Workgroup::flat(target, 256);
     // A mean counts either the taps on the image, or all up to the end of the padding, which is counted from its start.
+    let least = "vec4<f32>(bitcast<f32>(p.least))";
+    if matches!(spec.kind, PoolKind::Max | PoolKind::Index) {
+        src.param("least", f32::NEG_INFINITY.to_bits());
+    }
     let (start, take, finish) = match spec.kind {
-        PoolKind::Max => {
-            src.param("least", f32::NEG_INFINITY.to_bits());
-            ("vec4<f32>(bitcast<f32>(p.least))", "r = select(r, v, inside & (v > r));", "r")
-        }
+        PoolKind::Max => (least, "r = select(r, v, inside & (v > r));", "r"),
+        PoolKind::Index => (
+            least,
+            "let more = inside & (v > r);\n\
+             best = select(best, y * p.in_x + x, more | (inside & (best == vec4<u32>(0xffffffffu))));\n\
+             r = select(r, v, more);",
+            "bitcast<vec4<i32>>(best)",
+        ),
+        PoolKind::Sum => ("vec4<f32>()", "r += select(vec4<f32>(), v, inside);", "r"),
         PoolKind::Average { count_pad: false } => (
             "vec4<f32>()",
             "r += select(vec4<f32>(), v, inside);\ntaken += select(vec4<f32>(), vec4<f32>(1.0), inside);",
@@ -77,7 +89,7 @@ pub(crate) fn build(spec: &PoolSpec, target: &Target) -> Result<Written, Refusal
             "r / taken",
         ),
     };
-    let finish = ops::narrow(&mut src, Width::Four, spec.dtype, finish.into());
+    let finish = ops::narrow(&mut src, Width::Four, result, finish.into());
     let (per, taps) = taps(spec, &src, &x, take)?;
     let mut body = String::new();
     let _ = write!(
@@ -87,7 +99,7 @@ pub(crate) fn build(spec: &PoolSpec, target: &Target) -> Result<Written, Refusal
          let px = min(vec4<u32>(col, col + 1u, col + 2u, col + 3u), vec4<u32>(p.n - 1u));\n\
          let oy = px / p.out_x;\nlet y0 = oy * p.step_y - p.pad_y;\n\
          let x0 = (px - oy * p.out_x) * p.step_x - p.pad_x;\n\
-         var r = {start};\nvar taken = vec4<f32>();\n\
+         var r = {start};\nvar taken = vec4<f32>();\nvar best = vec4<u32>(0xffffffffu);\n\
          {taps}let f = {finish};\nlet at = z * p.n + col;\n",
         shape.invocations
     );
@@ -98,14 +110,20 @@ pub(crate) fn build(spec: &PoolSpec, target: &Target) -> Result<Written, Refusal
             let _ = writeln!(body, "if (col + {j}u < p.n) {{ {out}.d[at + {j}u] = f.{c}; }}");
         }
     }
-    let name = match spec.kind {
+    let name = format!("{}.x{}{per}", named(spec.kind), if aligned { 4 } else { 1 });
+    let flops = elements(&[results, spec.kernel[0], spec.kernel[1]]);
+    src.finish(name, &body, shape, total.div_ceil(Taped::from(shape.invocations)), flops)
+}
+
+/// The first part of a kernel's name.
+pub(crate) fn named(kind: PoolKind) -> &'static str {
+    match kind {
         PoolKind::Max => "pool.max",
         PoolKind::Average { count_pad: true } => "pool.mean.padded",
         PoolKind::Average { count_pad: false } => "pool.mean",
-    };
-    let name = format!("{name}.x{}{per}", if aligned { 4 } else { 1 });
-    let flops = elements(&[results, spec.kernel[0], spec.kernel[1]]);
-    src.finish(name, &body, shape, total.div_ceil(Taped::from(shape.invocations)), flops)
+        PoolKind::Sum => "pool.sum",
+        PoolKind::Index => "pool.index",
+    }
 }
 
 /// The way through the window, and its part of the kernel's name: a loop for either dimension, or, where a CPU driver

@@ -7,7 +7,7 @@ use bayplan_graph::op::PoolKind;
 
 use crate::chain::{Width, ops};
 use crate::kernels::bands::Bands;
-use crate::kernels::pool::window_params;
+use crate::kernels::pool::{named, window_params};
 use crate::source::Written;
 use crate::source::{Source, Workgroup};
 use crate::strides::elements;
@@ -43,12 +43,7 @@ pub(crate) fn build(spec: &PoolSpec, bands: &Bands, target: &Target) -> Result<W
     bands.places(&mut body);
     sums(spec, bands, &mut body);
     store(&mut src, spec, bands, aligned, &mut body);
-    let name = match spec.kind {
-        PoolKind::Max => "pool.max",
-        PoolKind::Average { count_pad: true } => "pool.mean.padded",
-        PoolKind::Average { count_pad: false } => "pool.mean",
-    };
-    let name = format!("{name}{}.{}", bands.label(), if aligned { "x4" } else { "x1" });
+    let name = format!("{}{}.{}", named(spec.kind), bands.label(), if aligned { "x4" } else { "x1" });
     let flops = elements(&[results, spec.kernel[0], spec.kernel[1]]);
     src.finish(name, &body, group, total.div_ceil(Taped::from(group.invocations)), flops)
 }
@@ -89,7 +84,7 @@ fn store(src: &mut Source<'_>, spec: &PoolSpec, bands: &Bands, aligned: bool, bo
         PoolKind::Average { count_pad: true } => format!("{first} + {j}u + p.pad_{axis} < p.end_{axis}"),
         _ => format!("{first} + {j}u < p.in_{axis}"),
     };
-    let mean = spec.kind != PoolKind::Max;
+    let mean = matches!(spec.kind, PoolKind::Average { .. });
     if mean {
         let column = |j: u64| {
             let taps = (0..bands.taps[1])

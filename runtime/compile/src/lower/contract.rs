@@ -292,7 +292,7 @@ fn pool(
     let out = lowerer.shape(node.outputs[0])?;
     let (x, p) = planar(window, &x, &out)?;
     if elements(&x.shape[2..]) == 0 {
-        return Ok(vec![lowerer.filled(dtype, of_padding(kind), &out)?]);
+        return Ok(vec![lowerer.filled(kind.result(dtype), of_padding(kind), &out)?]);
     }
     let x = lowerer.packed(&x);
     let spec = PoolSpec {
@@ -307,14 +307,15 @@ fn pool(
         pads: p.pads,
         pads_end: p.pads_end,
     };
-    Ok(vec![lowerer.emit(Spec::Pool(spec), vec![x], dtype, out)?])
+    Ok(vec![lowerer.emit(Spec::Pool(spec), vec![x], kind.result(dtype), out)?])
 }
 
 /// The bits of what pooling makes of padding alone.
 fn of_padding(kind: PoolKind) -> u64 {
     let value = match kind {
+        PoolKind::Index => return u64::from(u32::MAX),
         PoolKind::Max => f32::NEG_INFINITY,
-        PoolKind::Average { count_pad: true } => 0.0,
+        PoolKind::Average { count_pad: true } | PoolKind::Sum => 0.0,
         PoolKind::Average { count_pad: false } => f32::NAN,
     };
     u64::from(value.to_bits())

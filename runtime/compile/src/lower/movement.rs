@@ -7,7 +7,7 @@ use bayplan_shaders::{
     StepOp,
 };
 
-use super::elementwise::constant;
+use super::elementwise::{constant, identity};
 use super::reduce::axis_of;
 use super::{Lowerer, Lowering};
 use crate::size::Size;
@@ -137,17 +137,44 @@ fn pad(lowerer: &mut Lowerer<'_>, node: &Node) -> Result<Vec<View>, String> {
     if same(&x.shape, &shape) {
         return Ok(vec![x]);
     }
-    let bits = lowerer
-        .scalar_bits(node.inputs[2])
-        .ok_or("the padding value depends on the inputs' data; only a constant has a kernel")?;
+    let fill = match lowerer.scalar_bits(node.inputs[2]) {
+        Some(bits) => Fill::Constant(bits),
+        None => Fill::Element(one_element(lowerer, node.inputs[2], &shape)?),
+    };
     if x.elements().surely_eq(0) {
-        return Ok(vec![lowerer.filled(dtype, bits, &shape)?]);
+        return Ok(vec![match fill {
+            Fill::Constant(bits) => lowerer.filled(dtype, bits, &shape)?,
+            Fill::Element(view) => view,
+        }]);
     }
+    let (chain, operands) = match fill {
+        Fill::Constant(bits) => (constant(dtype, bits), Vec::new()),
+        Fill::Element(view) => {
+            let operand = Operand { dtype, base: Size::ZERO, strides: vec![Size::ZERO; rank] };
+            (Chain { operands: vec![operand], ..identity(dtype, &shape) }, vec![view])
+        }
+    };
     let out = lowerer.fresh(dtype, shape.clone())?;
-    let fill = ElementwiseSpec { shape, chain: constant(dtype, bits), in_place: None };
-    lowerer.push(Spec::Elementwise(fill), Vec::new(), &out, true);
+    let fill = ElementwiseSpec { shape, chain, in_place: None };
+    lowerer.push(Spec::Elementwise(fill), operands, &out, true);
     lowerer.copy_into(&x, &out, base, true);
     Ok(vec![out])
+}
+
+/// What padding is filled with.
+enum Fill {
+    /// The bits of a constant, as the device holds them.
+    Constant(u64),
+    /// A value's only element over the whole shape.
+    Element(View),
+}
+
+fn one_element(lowerer: &mut Lowerer<'_>, value: ValueId, shape: &[Size]) -> Result<View, String> {
+    let view = lowerer.view(value)?;
+    if !view.elements().surely_eq(1) {
+        return Err(format!("the padding value must be one element, not {:?}", view.shape));
+    }
+    Ok(lowerer.reshaped(&view, &[]).expand(shape))
 }
 
 /// Padding with elements of the operand: one axis after the other, each from three views of the last result.

@@ -119,7 +119,7 @@ pub enum Op {
     MatMul,
     /// Convolution without bias; operands `x` [n, c, spatial..], `w` [m, c / groups, kernel..].
     Conv(Window, Groups),
-    /// Maximum or mean over a window; operand `x` [n, c, spatial..].
+    /// Maximum, mean, sum or the maximum's place over a window; operand `x` [n, c, spatial..].
     Pool(PoolKind, Window),
     /// Reduction over axes; operands `x`, and `axes` (`i64[k]`, known contents).
     Reduce(ReduceOp, Keep),
@@ -261,6 +261,29 @@ pub enum PoolKind {
         /// Whether padding counts as elements.
         count_pad: bool,
     },
+    /// The sum.
+    Sum,
+    /// Where the first maximum lies: its index in the image or volume, the last axis fastest, as i32.
+    Index,
+}
+
+impl PoolKind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Max,
+        Self::Average { count_pad: false },
+        Self::Average { count_pad: true },
+        Self::Sum,
+        Self::Index,
+    ];
+
+    /// The type of the results over elements of that type.
+    pub const fn result(self, dtype: crate::DType) -> crate::DType {
+        match self {
+            Self::Index => crate::DType::I32,
+            _ => dtype,
+        }
+    }
 }
 
 /// A sliding window over the spatial axes. Every list has one entry per spatial axis, pads two (begins, then ends).

@@ -1,7 +1,8 @@
-//! Maximum and mean over windows.
+//! Maximum, mean and sum over windows.
 
 use super::window::{indices, taps};
 use super::{PoolKind, Window};
+use crate::DType;
 use crate::layout::product;
 use crate::rule::{Context, EvalError, HostType, Inferred, Kind, Output, Rule, Set, ShapeError, Signature};
 use crate::tensor::Tensor;
@@ -16,11 +17,17 @@ impl Rule for Pool<'_> {
         match self.kind {
             PoolKind::Max => "MaxPool",
             PoolKind::Average { .. } => "AveragePool",
+            PoolKind::Sum => "SumPool",
+            PoolKind::Index => "MaxPoolIndex",
         }
     }
 
     fn signature(&self) -> Signature {
-        Signature::new(&[Kind::Same(Set::Float)], Output::Same)
+        let result = match self.kind {
+            PoolKind::Index => Output::Only(self.kind.result(DType::F32)),
+            _ => Output::Same,
+        };
+        Signature::new(&[Kind::Same(Set::Float)], result)
     }
 
     fn infer(&self, ctx: &mut Context<'_>) -> Result<Vec<Inferred>, ShapeError> {
@@ -33,7 +40,7 @@ impl Rule for Pool<'_> {
         }
         let mut shape = x[..2].to_vec();
         shape.extend(self.window.outputs(ctx, &x[2..])?);
-        Ok(vec![Inferred::new(dtype, shape)])
+        Ok(vec![Inferred::new(self.kind.result(dtype), shape)])
     }
 
     fn eval(&self, inputs: &[&Tensor], outputs: &[HostType]) -> Result<Vec<Tensor>, EvalError> {
@@ -46,7 +53,11 @@ impl Rule for Pool<'_> {
             let x = &x[plane * area..][..area];
             indices(&shape[2..], |index| {
                 let (mut sum, mut max, mut seen) = (0.0, f64::NEG_INFINITY, 0_usize);
+                let (mut first, mut least) = (-1.0, f64::NEG_INFINITY);
                 taps(&axes, index, &mut |at, _| {
+                    if x[at] > least || seen == 0 {
+                        (first, least) = (at as f64, least.max(x[at]));
+                    }
                     sum += x[at];
                     // NaN is larger than all, as in ONNX runtimes.
                     max = if x[at] > max || x[at].is_nan() { x[at] } else { max };
@@ -54,6 +65,8 @@ impl Rule for Pool<'_> {
                 });
                 out.push(match self.kind {
                     PoolKind::Max => max,
+                    PoolKind::Sum => sum,
+                    PoolKind::Index => first,
                     PoolKind::Average { count_pad: false } => sum / seen as f64,
                     PoolKind::Average { count_pad: true } => {
                         // Where rounding up lets the window reach beyond the padding, what lies there does not count.
@@ -102,6 +115,9 @@ mod tests {
         check(mean(false), false, [1, 0], &x, &[4.5, 4., 5.]);
         check(mean(true), false, [1, 0], &x, &[3., 4., 5.]);
         check(mean(true), true, [0, 0], &x, &[6., 4., 7.5]);
+        check(PoolKind::Sum, false, [1, 0], &x, &[9., 12., 15.]);
+        check(PoolKind::Index, false, [1, 1], &x, &[0., 2., 5.]);
+        check(PoolKind::Index, false, [0, 0], &[2., 2., 1., 7., 7.], &[0., 3.]);
         // Rounded up, a fourth window would start in the padding behind the input: it is dropped.
         check(PoolKind::Max, true, [1, 1], &x[..5], &[6., 9., 3.]);
     }

@@ -8,7 +8,7 @@ use bayplan_shaders::{
 
 use super::scalar::{Scalar, wrapped};
 use crate::view::{Merged, contiguous, elements, signed};
-use crate::work::pool::Axis;
+use crate::work::pool::{Axis, first_maximum};
 use crate::work::rows::{moments, softmax_line};
 
 /// A result and its magnitude.
@@ -94,11 +94,18 @@ pub(super) fn pool(spec: &PoolSpec, x: &[u32]) -> Vec<Exact> {
         {
             let row =
                 |y: usize| axes[1].taps(ox).map(move |column| plane * area + y * axes[1].input + column);
-            let taps: Vec<f64> = axes[0].taps(oy).flat_map(row).map(|place| at(x, place)).collect();
+            let places: Vec<usize> = axes[0].taps(oy).flat_map(row).collect();
+            let taps: Vec<f64> = places.iter().map(|&place| at(x, place)).collect();
             all.push(match spec.kind {
                 PoolKind::Max => {
                     let larger = |most: f64, v: &f64| if *v > most || v.is_nan() { *v } else { most };
                     float(taps.iter().fold(f64::NEG_INFINITY, larger), 0.0)
+                }
+                PoolKind::Sum => sum(taps.into_iter()),
+                PoolKind::Index => {
+                    let first =
+                        first_maximum(taps.into_iter()).map_or(-1, |i| (places[i] - plane * area) as i128);
+                    (Scalar::Int(first), 0.0)
                 }
                 PoolKind::Average { count_pad } => {
                     let whole = axes[0].counted(oy) * axes[1].counted(ox);

@@ -126,7 +126,7 @@ fn results(spec: &Spec, target: &Target, operands: &[&[u32]], words: &[u32]) -> 
             floats(exact, 1, &s.epilogue, &[s.outer, s.inner])
         }
         Spec::Normalize(s) => floats(families::normalize(s, operands[0]), 1, &s.epilogue, &[s.rows, s.len]),
-        Spec::Pool(s) => Ok(bare(spec, target, s.dtype, families::pool(s, operands[0]))),
+        Spec::Pool(s) => Ok(bare(spec, target, s.kind.result(s.dtype), families::pool(s, operands[0]))),
         Spec::Softmax(s) => {
             let x = column(s.dtype, &[s.outer, s.len, s.inner], None, operands[0])?;
             Ok(bare(spec, target, s.dtype, families::softmax(s, &x)))

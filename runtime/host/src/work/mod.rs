@@ -96,7 +96,7 @@ pub(crate) fn writes(spec: &Spec) -> View {
         Spec::Elementwise(s) => (s.chain.result, s.shape.clone()),
         Spec::MatMul(s) => (s.epilogue.result, [&s.batch[..], &[s.m, s.n]].concat()),
         Spec::Conv(s) => (s.epilogue.result, vec![s.batch, s.filters, s.output[0], s.output[1]]),
-        Spec::Pool(s) => (s.dtype, vec![s.planes, s.output[0], s.output[1]]),
+        Spec::Pool(s) => (s.kind.result(s.dtype), vec![s.planes, s.output[0], s.output[1]]),
         Spec::Reduce(s) => (s.epilogue.result, vec![s.outer, s.inner]),
         Spec::Softmax(s) => (s.dtype, vec![s.outer, s.len, s.inner]),
         Spec::Normalize(s) => (s.epilogue.result, vec![s.rows, s.len]),

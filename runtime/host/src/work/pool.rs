@@ -66,6 +66,7 @@ pub(super) fn compute(spec: &PoolSpec, operands: &[&[u32]], out: &mut [u32]) -> 
             for ((ox, out), across) in line.iter_mut().enumerate().zip(&across) {
                 let taps = down.iter().flat_map(|row| across.iter().map(|&x| f32::from_bits(row[x])));
                 let made = match spec.kind {
+                    PoolKind::Sum => taps.map(f64::from).sum::<f64>() as f32,
                     PoolKind::Max => taps.fold(f32::NEG_INFINITY, larger),
                     PoolKind::Average { count_pad } => {
                         let counted = if count_pad {
@@ -75,12 +76,30 @@ pub(super) fn compute(spec: &PoolSpec, operands: &[&[u32]], out: &mut [u32]) -> 
                         };
                         (taps.map(f64::from).sum::<f64>() / counted as f64) as f32
                     }
+                    PoolKind::Index => {
+                        let place = |y: usize| across.iter().map(move |x| y * columns.input + x);
+                        let places: Vec<usize> = rows.taps(oy).flat_map(place).collect();
+                        *out = first_maximum(taps.map(f64::from)).map_or(u32::MAX, |i| places[i] as u32);
+                        continue;
+                    }
                 };
                 *out = rounded(spec.dtype, made).to_bits();
             }
         }
         Ok(())
     })
+}
+
+/// The number of the first maximum, or of the first element where none is above negative infinity. NaNs are no maximum.
+pub(crate) fn first_maximum(values: impl Iterator<Item = f64>) -> Option<usize> {
+    let mut best = None;
+    let mut most = f64::NEG_INFINITY;
+    for (i, v) in values.enumerate() {
+        if v > most || best.is_none() {
+            (best, most) = (Some(i), most.max(v));
+        }
+    }
+    best
 }
 
 /// The larger of two; NaN is larger than all.

@@ -53,7 +53,7 @@ fn conv(c: &mut Call<'_, '_>) -> Built {
     let window = c.window(kernel)?;
     let groups = c.groups()?;
     let spatial = window.rank();
-    let y = c.emit(Op::Conv(window, groups), &[x, w])?;
+    let y = c.convolved(&window, groups, x, w)?;
     match c.optional(2)? {
         None => Ok(vec![y]),
         Some(bias) => {

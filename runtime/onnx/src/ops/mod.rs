@@ -34,6 +34,7 @@ mod shape;
 mod tensor;
 mod transposed;
 mod trigonometry;
+mod volume;
 mod window;
 
 /// How one ONNX operator is built.

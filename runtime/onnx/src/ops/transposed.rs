@@ -261,7 +261,7 @@ fn stretched(
         pads: Pads::Explicit(before.chain(after).collect()),
         ceil: false,
     };
-    c.emit(Op::Conv(window, groups), &[x, w])
+    c.convolved(&window, groups, x, w)
 }
 
 /// Zeros after each element, one less than the stride.

@@ -21,6 +21,7 @@ mod legacy;
 mod linear_attention;
 mod loss;
 mod normalize;
+mod pool;
 mod quantize;
 mod recurrent;
 mod resize;
@@ -110,6 +111,7 @@ pub(super) fn cases() -> Vec<Case> {
         index::cases,
         legacy::cases,
         trigonometry::cases,
+        pool::cases,
         extremum::cases,
         window::cases,
         dropout::cases,

@@ -88,8 +88,9 @@ fn nodes_say_what_is_wrong_with_them() {
     refuse(&with("Split", &[("axis", A::I(5))]), &["axis 5"]);
     refuse(&with("Constant", &[]), &["missing or sparse"]);
     refuse(&with("Gelu", &[("approximate", A::S("fast"))]), &["`fast`"]);
-    let indices = node("MaxPool", &["x"], &["m", "y"], &[("kernel_shape", A::Is(vec![2]))]);
-    refuse(&one(20, indices), &["output `y` is not supported"]);
+    refuse(&one(20, node("Relu", &["x"], &["m", "y"], &[])), &["output `y` is not supported"]);
+    let flat = node("MaxPool", &["x"], &["y", "m"], &[("kernel_shape", A::Is(vec![2, 2, 2]))]);
+    refuse(&one(20, flat), &["rank 2", "window of 3 axes"]);
     let per_element = node("BatchNormalization", &["x", "x", "x", "x", "x"], &["y"], &[("spatial", A::I(0))]);
     refuse(&one(8, per_element), &["spatial=1"]);
     let training = node("Dropout", &["x"], &["y"], &[]);

@@ -132,7 +132,7 @@ impl Drawing {
         let pads: Vec<i64> = (0..2 * rank).map(|_| self.random.pick(&[0, 0, 1, 2, 3, -1])).collect();
         let pads = self.b.ints(&pads);
         let value = Tensor::from_f64(self.b.dtype(x), vec![], &[1.0]).expect("one");
-        let value = self.b.constant(&value);
+        let value = if self.random.once_in(3) { self.b.input(value) } else { self.b.constant(&value) };
         let mode = self.random.pick(&[
             PadMode::Constant,
             PadMode::Constant,
