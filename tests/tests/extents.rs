@@ -6,7 +6,7 @@ use bayplan::{
 };
 use bayplan_tests::backend::Backend;
 use bayplan_tests::on_every_backend;
-use bayplan_tests::onnx_file::{Attribute, Dim, Model as File, Node, Type};
+use bayplan_tests::onnx_file::{Attribute, Constant, Data, Dim, Model as File, Node, Type};
 
 /// `at = NonZero(x)`, `rows = Compress(x, which)` along the first axis, `y = x + x`.
 fn written(folder: &tempfile::TempDir, nodes: Vec<Node<'static>>) -> Model {
@@ -112,7 +112,46 @@ fn they_are_only_lent(on: Backend) {
     assert_eq!(outputs.get("at").expect("still there").shape(), [2, 1]);
 }
 
+/// A loop that ends where what it doubles is no longer below a limit, after seven turns at the latest.
+fn loops_end_by_data(on: Backend) {
+    let inner = File {
+        nodes: vec![
+            Node::new("Add", &["v", "v"], &["twice"]),
+            Node::new("Less", &["twice", "limit"], &["below"]),
+            Node::new("Identity", &["twice"], &["shown"]),
+        ],
+        inputs: vec![("i", vec![]), ("go", vec![]), ("v", vec![Dim::Known(1)])],
+        outputs: vec!["below", "twice", "shown"],
+        ..File::default()
+    };
+    let model = File {
+        nodes: vec![
+            Node::new("Loop", &["most", "", "x"], &["last", "all"]).with("body", Attribute::Graph(inner)),
+        ],
+        inputs: vec![("x", vec![Dim::Known(1)]), ("limit", vec![Dim::Known(1)])],
+        constants: vec![Constant { name: "most", shape: &[], data: Data::I64(vec![7]) }],
+        outputs: vec!["last", "all"],
+        ..File::default()
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("loop.onnx");
+    std::fs::write(&path, model.bytes()).expect("a file");
+    let (model, device) = (Model::open(path).expect("a model"), on.device());
+    let mut session = model.session(&device, Dims::default(), SessionOptions::default()).expect("a session");
+    for (limit, turns) in [(0.0, 1_u32), (3.0, 1), (20.0, 3), (1e9, 7)] {
+        let one = |v: f32| Tensor::from_f32(vec![1], &[v]).expect("a float");
+        let (x, limit) = (one(3.0), one(limit));
+        let outputs = session.run(&[("x", &x), ("limit", &limit)]).expect("it runs");
+        let of = |name: &str| outputs.get(name).expect("an output").to_tensor().expect("a tensor");
+        let all: Vec<f32> = (1..=turns).map(|turn| 3.0 * 2.0_f32.powi(turn as i32)).collect();
+        assert_eq!(of("last").to_f32().expect("floats"), all[all.len() - 1..]);
+        let shown = of("all");
+        assert_eq!((shown.shape(), shown.to_f32().expect("floats")), (&[all.len(), 1][..], all));
+    }
+}
+
 on_every_backend! {
+    loops => loops_end_by_data;
     sizes => sizes_follow_from_data;
     policies => they_are_only_lent;
 }

@@ -9,23 +9,41 @@ use crate::error::{ImportError, UnsupportedOp};
 use crate::generated::onnx::{GraphProto, ModelProto, NodeProto};
 use crate::ops::{self, Row};
 
-/// Builds a body into the graph; gives its results. Bodies nest no deeper than the walk over the file allows
-/// ([`crate::limits::MAX_DEPTH`]).
+/// The inputs of a body that are no constants.
+pub(crate) fn inputs(graph: &GraphProto) -> Vec<&str> {
+    let constant = |name: &str| graph.initializer.iter().any(|t| t.name.as_deref() == Some(name));
+    graph.input.iter().filter_map(|v| v.name.as_deref()).filter(|name| !constant(name)).collect()
+}
+
+/// Builds a body into the graph, with values for its inputs; gives its results. Bodies nest no deeper than the walk over the
+/// file allows ([`crate::limits::MAX_DEPTH`]).
 ///
 /// # Errors
-/// The body has inputs of its own, reads or gives what nothing makes, or has nodes that cannot be built.
-pub(crate) fn body(builder: &mut Builder<'_>, graph: &GraphProto) -> Result<Vec<ValueId>, ImportError> {
+/// The body has another number of inputs, reads or gives what nothing makes, or has nodes that cannot be built.
+pub(crate) fn body(
+    builder: &mut Builder<'_>,
+    graph: &GraphProto,
+    given: &[ValueId],
+) -> Result<Vec<ValueId>, ImportError> {
     let name = graph.name.as_deref().unwrap_or("a body");
-    let given = |name: &str| graph.initializer.iter().any(|t| t.name.as_deref() == Some(name));
-    if let Some(input) = graph.input.iter().filter_map(|v| v.name.as_deref()).find(|input| !given(input)) {
+    let inputs = inputs(graph);
+    if let (Some(input), []) = (inputs.first(), given) {
         let reason =
             format!("it is an input of `{name}`, but the bodies of an If take none; let it read `{input}`");
         return Err(ImportError::tensor(input, reason));
     }
+    if inputs.len() != given.len() {
+        let (have, want) = (inputs.len(), given.len());
+        return Err(ImportError::tensor(
+            name,
+            format!("the body has {have} inputs, but its node gives {want}"),
+        ));
+    }
     let outputs = || graph.output.iter().map(|v| v.name.as_deref().unwrap_or_default());
     builder.reads(outputs());
     builder.open_body();
-    let built = initializers(builder, graph).and_then(|()| nodes(builder, graph));
+    let bound = inputs.iter().zip(given).try_for_each(|(input, &id)| builder.bind(input, id));
+    let built = bound.and_then(|()| initializers(builder, graph)).and_then(|()| nodes(builder, graph));
     let result = |output: &str| {
         let made = builder.find(output).filter(|&id| builder.extent(id).is_none());
         made.ok_or_else(|| {

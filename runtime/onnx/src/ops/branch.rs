@@ -16,28 +16,35 @@ fn branch(c: &mut Call<'_, '_>) -> Built {
     let (then_graph, else_graph) = (a.graph(then_body)?, a.graph(else_body)?);
     if let Some(truth) = c.builder.decided(condition) {
         let (name, graph) = if truth { (then_body, then_graph) } else { (else_body, else_graph) };
-        let built = body(c.builder, graph);
+        let built = body(c.builder, graph, &[]);
         return results(c, name, built);
     }
     let first = c.builder.graph.nodes.len();
     let mut operands = vec![condition];
-    let then_results = body(c.builder, then_graph);
+    let then_results = body(c.builder, then_graph, &[]);
     operands.extend(results(c, then_body, then_results)?);
     let middle = c.builder.graph.nodes.len();
-    let else_results = body(c.builder, else_graph);
+    let else_results = body(c.builder, else_graph, &[]);
     operands.extend(results(c, else_body, else_results)?);
     let last = c.builder.graph.nodes.len();
     let op = Op::If { then_nodes: (middle - first) as u32, else_nodes: (last - middle) as u32 };
     c.emit_many(op, &operands, c.outputs())
 }
 
-/// The results of a body, as many as the node has outputs; an error within it is told as it is.
+impl Call<'_, '_> {
+    /// The results of a body; an error within it is told as it is.
+    pub(super) fn built(&mut self, body: Result<Vec<ValueId>, crate::ImportError>) -> Built {
+        body.map_err(|error| {
+            let reason = error.to_string();
+            self.builder.failed = Some(error);
+            reason
+        })
+    }
+}
+
+/// The results of a body, as many as the node has outputs.
 fn results(c: &mut Call<'_, '_>, name: &str, built: Result<Vec<ValueId>, crate::ImportError>) -> Built {
-    let values = built.map_err(|error| {
-        let reason = error.to_string();
-        c.builder.failed = Some(error);
-        reason
-    })?;
+    let values = c.built(built)?;
     match (values.len(), c.outputs()) {
         (given, wanted) if given == wanted => Ok(values),
         (given, wanted) => Err(format!(

@@ -16,6 +16,7 @@ mod fourier;
 mod extremum;
 mod index;
 mod interpolate;
+mod iterate;
 mod legacy;
 mod linear;
 mod linear_attention;
@@ -71,6 +72,7 @@ const TABLES: &[&[Row]] = &[
     shape::ROWS,
     tensor::ROWS,
     branch::ROWS,
+    iterate::ROWS,
     attention::ROWS,
     loss::ROWS,
     columns::ROWS,

@@ -5,6 +5,7 @@ mod cases;
 mod damage;
 mod dropout;
 mod import;
+mod iterate;
 mod metadata;
 mod operators;
 mod opsets;

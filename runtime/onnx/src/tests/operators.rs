@@ -58,11 +58,11 @@ fn every_operator_computes_what_onnx_says() {
     }
 }
 
-/// Operators with bodies are tested in `branch`, those whose results depend on data in `selection`, transposed convolution in `transposed`.
+/// Operators with bodies are tested in `branch` and `iterate`, those whose results depend on data in `selection`, transposed convolution in `transposed`.
 #[test]
 fn every_row_of_the_table_is_tested() {
     let mut tested: BTreeSet<&str> = cases().iter().map(|c| c.op).collect();
-    tested.extend(["If", "ConvTranspose", "NonZero", "Compress"]);
+    tested.extend(["If", "Loop", "Scan", "ConvTranspose", "NonZero", "Compress"]);
     let missing: Vec<&str> =
         supported().into_iter().map(|(op, _)| op).filter(|op| !tested.contains(op)).collect();
     assert!(missing.is_empty(), "no test for {missing:?}");

@@ -23,8 +23,8 @@ fn one(opset: i64, node: NodeProto) -> ModelProto {
 fn unsupported_operators_are_listed_all_at_once() {
     let mut nodes = vec![
         node("FlexAttention", &["x"], &["a"], &[]),
-        node("Loop", &["a"], &["b"], &[]),
-        node("Loop", &["b"], &["c"], &[]),
+        node("SequenceEmpty", &["a"], &["b"], &[]),
+        node("SequenceEmpty", &["b"], &["c"], &[]),
         node("Relu", &["c"], &["y"], &[]),
     ];
     nodes[0].domain = Some("com.microsoft".to_owned());
@@ -35,10 +35,10 @@ fn unsupported_operators_are_listed_all_at_once() {
     let ImportError::Unsupported(list) = &e else { panic!("{e}") };
     assert_eq!(
         list.iter().map(|u| (u.op.as_str(), u.count, u.opset)).collect::<Vec<_>>(),
-        [("Loop", 2, 20), ("FlexAttention", 1, 1)]
+        [("SequenceEmpty", 2, 20), ("FlexAttention", 1, 1)]
     );
     let text = e.to_string();
-    assert!(text.contains("ai.onnx.Loop (opset 20): 2 nodes, such as `Loop_1`"), "{text}");
+    assert!(text.contains("ai.onnx.SequenceEmpty (opset 20): 2 nodes, such as `SequenceEmpty_1`"), "{text}");
     assert!(
         text.contains("com.microsoft.FlexAttention (opset 1): 1 node, such as `block/attention`"),
         "{text}"
