@@ -228,13 +228,17 @@ pub(crate) struct RunOptions {
     #[command(flatten)]
     pub(crate) model: ModelOptions,
     /// An input from a file (repeat for each); others are drawn at random.
-    #[arg(long = "input", value_name = "NAME=FILE.npy")]
+    #[arg(long = "input", value_name = "NAME=FILE.npy|.pb")]
     pub(crate) inputs: Vec<String>,
+    /// All inputs from a folder: input_0.pb and so on, a TensorProto file for each input of the graph that is no
+    /// initializer, in its order. Outputs are then written likewise, as output_0.pb and so on.
+    #[arg(long = "inputs", value_name = "DIR", conflicts_with = "inputs")]
+    pub(crate) folder: Option<PathBuf>,
     /// What weights and activations may take, for instance 6GiB. Dimensions without a value or an upper bound become the
     /// largest that fit: the first row of `bayplan fit`.
     #[arg(long, value_name = "BYTES", value_parser = bayplan_text::parse_bytes)]
     pub(crate) budget: Option<u64>,
-    /// Writes each output of the last run to NAME.npy in this folder.
+    /// Writes each output of the last run to NAME.npy in this folder, or to output_0.pb and so on with --inputs.
     #[arg(long, value_name = "DIR")]
     pub(crate) outputs: Option<PathBuf>,
     /// Seed for the inputs that are drawn at random.

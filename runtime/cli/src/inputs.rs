@@ -7,7 +7,7 @@ use bayplan_graph::{DType, MAX_TENSOR_BYTES, Tensor};
 use bayplan_text::{Bytes, ellipsis};
 
 use crate::exit::Failure;
-use crate::npy;
+use crate::tensor_file;
 
 /// Names listed in one message: exporters give a model a few symbols, but a stranger's may have thousands.
 pub(crate) const LISTED: usize = 20;
@@ -55,6 +55,22 @@ pub(crate) fn tensors(ports: &[Port], words: &[String], seed: u64) -> Result<Vec
     ports.iter().zip(given).map(draw).collect()
 }
 
+/// A word `NAME=FILE` for every input, in a folder with `input_0.pb` and so on.
+pub(crate) fn numbered(graph: &Graph, folder: &Path) -> Result<Vec<String>, Failure> {
+    let word = |(at, &id): (usize, &bayplan_graph::ValueId)| {
+        let (name, file) = (&graph.value(id).name, tensor_file::numbered(folder, "input", at));
+        if !file.is_file() {
+            return Err(Failure::new(format!(
+                "{}: there is no such file for input {}",
+                file.display(),
+                shown(name)
+            )));
+        }
+        Ok(format!("{name}={}", file.display()))
+    };
+    graph.inputs.iter().enumerate().map(word).collect()
+}
+
 /// Which file each word gives to which input. Names and paths may hold equals signs, so the names decide.
 pub(crate) fn files<'w>(names: &[&str], words: &'w [String]) -> Result<Vec<(usize, &'w str)>, Failure> {
     let mut files: Vec<(usize, &str)> = Vec::with_capacity(words.len());
@@ -63,7 +79,10 @@ pub(crate) fn files<'w>(names: &[&str], words: &'w [String]) -> Result<Vec<(usiz
         let found = names.iter().enumerate().find_map(|(index, name)| Some((index, rest(name)?)));
         let Some((index, file)) = found else {
             let Some((name, _)) = word.split_once('=') else {
-                return Err(Failure::usage(format!("--input {}: give NAME=FILE.npy", shown(word))));
+                return Err(Failure::usage(format!(
+                    "--input {}: give NAME=FILE.npy or NAME=FILE.pb",
+                    shown(word)
+                )));
             };
             return Err(Failure::usage(match names.len() {
                 0 => "the model has no inputs, so --input does not apply".into(),
@@ -80,7 +99,7 @@ pub(crate) fn files<'w>(names: &[&str], words: &'w [String]) -> Result<Vec<(usiz
 
 /// Reads a tensor for an input, whose type and shape it must have.
 fn from_file(port: &Port, path: &Path) -> Result<Tensor, Failure> {
-    let mut tensor = npy::read(path).map_err(Failure::new)?;
+    let mut tensor = tensor_file::read(path)?;
     // numpy has no bf16: such arrays are kept as f32.
     if port.dtype == DType::BF16 && tensor.dtype() == DType::F32 {
         tensor = Tensor::from_f64(DType::BF16, tensor.shape().to_vec(), &tensor.to_f64())
@@ -187,6 +206,7 @@ impl SplitMix {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::npy;
 
     fn words(words: &[&str]) -> Vec<String> {
         words.iter().map(ToString::to_string).collect()
@@ -205,7 +225,7 @@ mod tests {
             (&[], Ok(&[])),
             (&["x=a", "x=b"], Err("given twice")),
             (&["q=a"], Err("no input q; it has x, x=y")),
-            (&["q"], Err("give NAME=FILE.npy")),
+            (&["q"], Err("give NAME=FILE.npy or NAME=FILE.pb")),
         ];
         for (given, expected) in cases {
             let given = words(given);

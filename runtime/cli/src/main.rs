@@ -11,6 +11,7 @@ mod npy;
 mod out;
 mod outputs;
 mod shapes;
+mod tensor_file;
 
 use std::process::ExitCode;
 

@@ -7,7 +7,7 @@ use bayplan_graph::{Graph, Value};
 
 use crate::exit::Failure;
 use crate::inputs::{files, shown};
-use crate::npy;
+use crate::tensor_file;
 
 /// Gives symbols that have no value yet and that are a dimension of an input with a file (`NAME=FILE`) the size in the
 /// file. Sizes that contradict each other are refused when the tensors are read.
@@ -19,7 +19,7 @@ pub(crate) fn tell(graph: &Graph, dims: &mut Dims, inputs: &[String]) -> Result<
     let values: Vec<_> = graph.inputs.iter().map(|&id| graph.value(id)).collect();
     let names: Vec<&str> = values.iter().map(|value| &*value.name).collect();
     for (index, file) in files(&names, inputs)? {
-        let shape = npy::shape(Path::new(file)).map_err(Failure::new)?;
+        let shape = tensor_file::shape(Path::new(file))?;
         one(values[index], &shape, dims).map_err(|reason| Failure::new(format!("{file}: {reason}")))?;
     }
     Ok(())
@@ -49,6 +49,7 @@ mod tests {
     use bayplan_graph::{DType, Tensor, TensorType, ValueId, ValueSource};
 
     use super::*;
+    use crate::npy;
 
     #[test]
     fn files_tell_the_dims_that_no_word_gives() {

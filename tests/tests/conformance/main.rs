@@ -15,6 +15,7 @@ use bayplan_tests::backend::Backend;
 use bayplan_tests::conformance::manifest::{self, Entry, Kind, Line, Manifest};
 use bayplan_tests::conformance::program::{self, Done};
 use bayplan_tests::conformance::{Case, Set};
+use bayplan_tests::program::Sandbox;
 use bayplan_tests::{on_every_backend, root};
 
 on_every_backend! {
@@ -26,6 +27,27 @@ on_every_backend! {
 #[test]
 fn floats_change_no_plan() {
     unseen::floats();
+}
+
+/// `run` takes the folders of a case too.
+#[test]
+fn one_case_by_itself() {
+    let (set, sandbox) = (Set::of_onnx(), Sandbox::new());
+    for id in ["node/test_add_bcast", "node/test_reshape_extended_dims", "node/test_cast_FLOAT_to_FLOAT16"] {
+        let case = set.cases.iter().find(|case| case.id == id).unwrap_or_else(|| panic!("no case {id}"));
+        let (model, inputs, outputs) = (case.model(), case.inputs(0), sandbox.path(id));
+        let words = [&"run".into(), &model, &"--inputs".into(), &inputs, &"--outputs".into(), &outputs];
+        let with = |words: &[&PathBuf]| {
+            let device = ["--device", "host", "--trace-level", "off"].map(PathBuf::from);
+            let words: Vec<&PathBuf> = words.iter().copied().chain(&device).collect();
+            sandbox.bayplan(&words)
+        };
+        with(&words).success();
+        assert_eq!(case.judge(0, &outputs), Ok(()), "{id}");
+        let nothing = sandbox.path("nothing");
+        let refused = with(&[words[0], words[1], words[2], &nothing]);
+        assert!(refused.code == Some(1) && refused.stderr.contains("input_"), "{refused:?}");
+    }
 }
 
 /// So many cases of tensor operators can be drawn again at least.

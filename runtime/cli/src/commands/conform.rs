@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -16,6 +16,7 @@ use super::functions::Functions;
 use super::run::{compile, device_options, open_for};
 use crate::args::ConformOptions;
 use crate::exit::{Failure, Outcome};
+use crate::tensor_file;
 
 /// A line of the list.
 #[derive(Debug, Deserialize)]
@@ -73,7 +74,7 @@ fn told(case: &Case, device: &Device) -> Value {
 
 /// Runs a case, compiled for the shapes of its inputs, and writes its outputs.
 fn run(case: &Case, device: &Device) -> Result<Done, Failure> {
-    let given = |at: usize| read(&case.inputs.join(format!("input_{at}.pb")));
+    let given = |at: usize| tensor_file::read(&tensor_file::numbered(&case.inputs, "input", at));
     let model = open_for(&case.model, &mut |input| given(input.index).map(Some))?;
     let graph = model.graph();
     let names: Vec<&str> = graph.inputs.iter().map(|&id| &*graph.value(id).name).collect();
@@ -84,21 +85,12 @@ fn run(case: &Case, device: &Device) -> Result<Done, Failure> {
     device.check_memory(Functions::of(&family)?.largest())?;
     let mut session = Session::new(device, family, model.weights(), SessionOptions::default())?;
     let outputs = session.run(&given)?;
-    fs::create_dir_all(&case.outputs).map_err(|e| about(&case.outputs, &e))?;
+    fs::create_dir_all(&case.outputs)
+        .map_err(|e| Failure::new(format!("{}: {e}", case.outputs.display())))?;
     for (at, output) in outputs.iter().enumerate() {
-        let path = case.outputs.join(format!("output_{at}.pb"));
-        let bytes = bayplan_onnx::write_tensor(output.name(), &output.to_tensor()?);
-        fs::write(&path, bytes).map_err(|e| about(&path, &e))?;
+        let path = tensor_file::numbered(&case.outputs, "output", at);
+        tensor_file::write(&path, output.name(), &output.to_tensor()?)?;
     }
     let program = session.program();
     Ok(Done { dispatches: program.run.dispatches.len(), kernels: program.kernels.len() })
-}
-
-fn read(path: &Path) -> Result<Tensor, Failure> {
-    let bytes = fs::read(path).map_err(|e| about(path, &e))?;
-    bayplan_onnx::read_tensor(&bytes).map(|(_, tensor)| tensor).map_err(|e| about(path, &e))
-}
-
-fn about(path: &Path, e: &dyn Display) -> Failure {
-    Failure::new(format!("{}: {e}", path.display()))
 }

@@ -26,7 +26,7 @@ use crate::args::{DeviceOption, ModelOptions, RunOptions};
 use crate::exit::{Failure, Outcome};
 use crate::latencies::Latencies;
 use crate::out::{self, Progress};
-use crate::{dims, inputs, npy, outputs, shapes};
+use crate::{dims, inputs, outputs, shapes, tensor_file};
 
 pub(crate) fn run(options: &RunOptions) -> Outcome {
     if options.watch {
@@ -40,9 +40,13 @@ pub(crate) fn run(options: &RunOptions) -> Outcome {
     let stop = stop_on_signals()?;
     let mut progress = Progress::new(options.quiet);
     progress.stage("reading the model");
-    let model = open_with(&options.model.model, &options.inputs)?;
+    let model = open_with(options)?;
+    let words = match &options.folder {
+        Some(folder) => inputs::numbered(model.graph(), folder)?,
+        None => options.inputs.clone(),
+    };
     let mut known = dims::known(model.graph(), &options.model)?;
-    shapes::tell(model.graph(), &mut known, &options.inputs)?;
+    shapes::tell(model.graph(), &mut known, &words)?;
     let device = open(&options.model)?;
     let begun = Instant::now();
     progress.stage("compiling");
@@ -53,7 +57,7 @@ pub(crate) fn run(options: &RunOptions) -> Outcome {
     // Before inputs as large as what does not fit are drawn.
     device.check_memory(functions.largest())?;
     let ports = inputs::ports(model.graph(), &dims)?;
-    let given = inputs::tensors(&ports, &options.inputs, options.seed)?;
+    let given = inputs::tensors(&ports, &words, options.seed)?;
     if let Some(folder) = &options.outputs {
         std::fs::create_dir_all(folder).map_err(|e| Failure::new(format!("{}: {e}", folder.display())))?;
     }
@@ -176,15 +180,19 @@ pub(crate) fn open_for(
     Ok(Model::open_for(path, &given)?)
 }
 
-/// Opens a model with the files given for its inputs at hand (`NAME=FILE`).
+/// Opens a model with the files given for its inputs at hand (`NAME=FILE`, or those of a folder).
 ///
 /// # Errors
 /// As [`open_model`]; the file of an input whose elements decide shapes cannot be read.
-pub(crate) fn open_with(path: &Path, words: &[String]) -> Result<Model, Failure> {
+fn open_with(options: &RunOptions) -> Result<Model, Failure> {
+    let path = &options.model.model;
     let opened = open_for(path, &mut |input| {
         let file = |word: &'_ String| word.strip_prefix(&*input.name)?.strip_prefix('=').map(PathBuf::from);
-        let file = words.iter().find_map(file);
-        file.map(|file| npy::read(&file).map_err(Failure::new)).transpose()
+        let file = match &options.folder {
+            Some(folder) => Some(tensor_file::numbered(folder, "input", input.index)),
+            None => options.inputs.iter().find_map(file),
+        };
+        file.map(|file| tensor_file::read(&file)).transpose()
     });
     opened.map_err(|failure| about(path, failure))
 }
@@ -299,13 +307,16 @@ fn repeat(
             continue;
         }
         progress.clear();
-        let files = outputs::file_names(lent.iter().map(|output| output.name()));
+        let files = match &options.folder {
+            Some(_) => (0..lent.iter().len()).map(|at| format!("output_{at}.pb")).collect(),
+            None => outputs::file_names(lent.iter().map(|output| output.name())),
+        };
         let mut written = Vec::with_capacity(files.len());
         for (output, file) in lent.iter().zip(files) {
             let tensor = output.to_tensor()?;
             let path: Option<PathBuf> = options.outputs.as_ref().map(|folder| folder.join(file));
             if let Some(path) = &path {
-                npy::write(path, &tensor).map_err(Failure::new)?;
+                tensor_file::write(path, output.name(), &tensor)?;
             }
             written.push(Written::new(output.name(), &tensor, path, options));
         }

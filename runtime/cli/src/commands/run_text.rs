@@ -101,7 +101,7 @@ pub(crate) fn head(facts: &Facts<'_>, session: &Session) -> String {
         text += &format!("budget     {} of {}\n", Bytes(needed), Bytes(budget));
     }
     text += &functions.text(&Nanos(facts.built.as_nanos() as u64).to_string());
-    if facts.options.inputs.len() < facts.ports.len() {
+    if facts.options.folder.is_none() && facts.options.inputs.len() < facts.ports.len() {
         let all = facts.options.inputs.is_empty();
         let which = if all { "drawn" } else { "those not given are drawn" };
         text += &format!("inputs     {which} from seed {}\n", facts.options.seed);
