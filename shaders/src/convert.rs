@@ -1,9 +1,11 @@
 //! Specs in one number as specs in another: sizes that depend on symbols become the sizes of one shape.
 
+use bayplan_graph::DType;
+
 use crate::spec::{
-    Chain, ConvSpec, CopySpec, CumulateSpec, ElementwiseSpec, GatherNdSpec, GatherSpec, Layout, MatMulSpec,
-    NormalizeSpec, Number, Operand, PoolSpec, RangeSpec, RankSpec, ReduceSpec, ScatterSpec, SoftmaxSpec,
-    Spec,
+    Chain, ConvSpec, CopySpec, CumulateSpec, ElementwiseSpec, GatherNdSpec, GatherSpec, HostSpec, Layout,
+    MatMulSpec, NormalizeSpec, Number, Operand, PoolSpec, RangeSpec, RankSpec, ReduceSpec, ScatterSpec,
+    SoftmaxSpec, Spec,
 };
 
 /// How a number, with and without a sign, becomes another one.
@@ -35,6 +37,7 @@ impl<N: Number> Spec<N> {
             Self::Scatter(s) => Spec::Scatter(s.map(by)),
             Self::Cumulate(s) => Spec::Cumulate(s.map(by)),
             Self::Rank(s) => Spec::Rank(s.map(by)),
+            Self::Host(s) => Spec::Host(s.map(by)),
             Self::Range(s) => Spec::Range(RangeSpec { dtype: s.dtype, count: by.size(&s.count) }),
         }
     }
@@ -46,6 +49,21 @@ fn list<N: Number, C: Convert<N>>(sizes: &[N], by: &C) -> Vec<C::To> {
 
 fn pair<N: Number, C: Convert<N>>(sizes: &[N; 2], by: &C) -> [C::To; 2] {
     sizes.each_ref().map(|size| by.size(size))
+}
+
+impl<N: Number> HostSpec<N> {
+    fn map<C: Convert<N>>(&self, by: &C) -> HostSpec<C::To> {
+        let tensors = |tensors: &[(DType, Vec<N>)]| {
+            tensors.iter().map(|(dtype, shape)| (*dtype, list(shape, by))).collect()
+        };
+        HostSpec {
+            op: self.op.clone(),
+            operands: tensors(&self.operands),
+            results: tensors(&self.results),
+            result: self.result,
+            why: self.why.clone(),
+        }
+    }
 }
 
 impl<N: Number> Chain<N> {

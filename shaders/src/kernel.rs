@@ -55,6 +55,11 @@ pub struct Kernel {
 }
 
 impl Kernel {
+    /// Whether it is none for a device: the host computes it, in a pause ([`crate::Spec::Host`]).
+    pub fn is_host(&self) -> bool {
+        self.wgsl.is_empty()
+    }
+
     /// Whether the kernel may run on a device, as far as its lanes are concerned: a text with subgroup operations says for how many
     /// lanes it is, the device has exactly as many, and a workgroup is one subgroup.
     ///

@@ -45,8 +45,8 @@ pub use kernel::{Access, Binding, Kernel, Launch, Refusal, Slot};
 pub use packing::Packing;
 pub use scratch::Scratch;
 pub use spec::{
-    Arg, Chain, ConvSpec, CopySpec, CumulateSpec, ElementwiseSpec, GatherNdSpec, GatherSpec, Layout,
-    MatMulSpec, NormalizeSpec, Number, Operand, Others, PoolSpec, RangeSpec, RankSpec, ReduceSpec,
+    Arg, Chain, ConvSpec, CopySpec, CumulateSpec, ElementwiseSpec, GatherNdSpec, GatherSpec, HostSpec,
+    Layout, MatMulSpec, NormalizeSpec, Number, Operand, Others, PoolSpec, RangeSpec, RankSpec, ReduceSpec,
     ScatterSpec, SoftmaxSpec, Spec, Step, StepOp,
 };
 pub use spirv::{CompileError, Mode, compile_wgsl, compile_wgsl_as};

@@ -123,6 +123,11 @@ impl<'a> Source<'a> {
         Ok(format!("b{i}"))
     }
 
+    /// The bindings so far.
+    pub(crate) fn bindings(self) -> Vec<Binding> {
+        self.bindings
+    }
+
     /// Adds a parameter, the lowest 32 bits of a number; the text reads it by the name returned.
     pub(crate) fn param(&mut self, name: &str, value: impl Into<Taped>) -> String {
         let _ = write!(self.fields, "{name}: u32, ");

@@ -5,9 +5,10 @@
 
 use core::fmt;
 use core::ops::Range;
+use std::sync::Arc;
 
-use bayplan_graph::DType;
 use bayplan_graph::op::{BinaryOp, PoolKind, ReduceOp, UnaryOp};
+use bayplan_graph::{DType, Op};
 
 /// What sizes, strides and offsets are counted in.
 pub trait Number: Clone + fmt::Debug + PartialEq {
@@ -50,6 +51,8 @@ pub enum Spec<N: Number = u64> {
     Rank(RankSpec<N>),
     /// Operands: start, delta (one element each).
     Range(RangeSpec<N>),
+    /// Operands: those of the operator.
+    Host(HostSpec<N>),
 }
 
 impl<N: Number> Spec<N> {
@@ -75,6 +78,28 @@ impl<N: Number> Spec<N> {
             Self::Normalize(s) => Some(&mut s.epilogue),
             _ => None,
         }
+    }
+}
+
+/// One result of an operator that no kernel computes: the host evaluates it, in a pause of the device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostSpec<N: Number = u64> {
+    /// The operator.
+    pub op: Op,
+    /// Element types and shapes of its operands, each contiguous.
+    pub operands: Vec<(DType, Vec<N>)>,
+    /// The same of its results.
+    pub results: Vec<(DType, Vec<N>)>,
+    /// Which of them is made here.
+    pub result: usize,
+    /// Why no kernel computes it.
+    pub why: Arc<str>,
+}
+
+impl<N: Number> HostSpec<N> {
+    /// Element type and shape of what is made.
+    pub fn made(&self) -> Option<&(DType, Vec<N>)> {
+        self.results.get(self.result)
     }
 }
 

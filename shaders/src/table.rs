@@ -1,8 +1,8 @@
 //! The kernel table: which kernel does what on which device.
 
 use crate::kernels::{
-    conv, conv_block, conv_depthwise, copy, cumulate, elementwise, gather, matmul, matmul_gpu, normalize,
-    pool, range, rank, reduce, scatter, softmax,
+    conv, conv_block, conv_depthwise, copy, cumulate, elementwise, gather, host, matmul, matmul_gpu,
+    normalize, pool, range, rank, reduce, scatter, softmax,
 };
 use crate::scratch::{self, Scratch};
 use crate::source::Written;
@@ -40,6 +40,7 @@ pub const fn family<N: Number>(spec: &Spec<N>) -> &'static str {
         Spec::Cumulate(_) => "cumulate",
         Spec::Rank(_) => "rank",
         Spec::Range(_) => "range",
+        Spec::Host(_) => "host",
     }
 }
 
@@ -194,6 +195,13 @@ pub const KERNELS: &[Row] = &[
         accepts: always,
         scratch: scratch::none,
         build: build!(Range, range::build),
+    },
+    Row {
+        name: "host",
+        family: "host",
+        accepts: always,
+        scratch: scratch::none,
+        build: build!(Host, host::build),
     },
 ];
 

@@ -406,6 +406,7 @@ pub(crate) mod specs {
     pub(crate) type ScatterSpec = spec::ScatterSpec<Taped>;
     pub(crate) type CumulateSpec = spec::CumulateSpec<Taped>;
     pub(crate) type RankSpec = spec::RankSpec<Taped>;
+    pub(crate) type HostSpec = spec::HostSpec<Taped>;
     pub(crate) type RangeSpec = spec::RangeSpec<Taped>;
 }
 

@@ -49,7 +49,9 @@ JSON: version, kind (model or instance), name; in bytes peak, lower_bound, prove
     and barriers, given_peak and given_barriers those of the model's own order; bound: no order \
     needs less, 0 if none was looked for), copies (bytes per run; list, each with dispatch, name, op, \
     bytes and why it stays; direct, each a result that is written where a copy would put it, with \
-    dispatch, name, op that the copy would be for, bytes, and row_bytes that lie side by side), and plan with all buffers and ops as a recording keeps \
+    dispatch, name, op that the copy would be for, bytes, and row_bytes that lie side by side), \
+    host_nodes (what the processor computes at each run: dispatch, name, op, why, bytes_read and \
+    bytes_written), and plan with all buffers and ops as a recording keeps \
     them.
     buffers (one whose parts are used from different points on as its pieces, x and x[1]): each with \
     id, lower, upper, size, alignment, fixed (or null), offset; ground (floor, \

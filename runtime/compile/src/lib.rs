@@ -30,6 +30,7 @@ mod family_paths;
 pub mod fit;
 mod fold;
 mod fuse;
+pub mod host_node;
 mod inputs;
 mod late;
 mod liveness;

@@ -13,7 +13,7 @@ use crate::instruments::{Instruments, Places};
 pub(crate) struct Objects<'a> {
     pub(crate) program: &'a Program,
     /// One for each of the program's kernels.
-    pub(crate) pipelines: &'a [Pipeline],
+    pub(crate) pipelines: &'a [Option<Pipeline>],
     pub(crate) arenas: &'a Arenas,
     /// The buffer with the program's parameters, and where they begin in it.
     pub(crate) params: (&'a Buffer, u64),
@@ -27,12 +27,27 @@ pub(crate) fn record(
     name: &str,
     objects: Objects<'_>,
     dispatches: &[Dispatch],
+    instruments: (&Instruments, &Places),
+    reused: Option<Commands>,
+) -> Result<Commands, EngineError> {
+    record_part(device, name, objects, (dispatches, 0, true), instruments, reused)
+}
+
+/// The same of a part of a run program, whose first dispatch has the number `first` there; the instruments begin with one of
+/// them.
+pub(crate) fn record_part(
+    device: &Device,
+    name: &str,
+    objects: Objects<'_>,
+    (dispatches, first, begins): (&[Dispatch], usize, bool),
     (instruments, places): (&Instruments, &Places),
     reused: Option<Commands>,
 ) -> Result<Commands, EngineError> {
     let mut recorder = device.record(name);
-    instruments.before(&mut recorder, places)?;
-    for (index, dispatch) in dispatches.iter().enumerate() {
+    if begins {
+        instruments.before(&mut recorder, places)?;
+    }
+    for (index, dispatch) in (first..).zip(dispatches) {
         if dispatch.barrier_before {
             recorder.barrier(Barrier::ComputeToCompute);
         }
@@ -60,13 +75,17 @@ impl Objects<'_> {
             let len = dispatch.params.end - dispatch.params.start;
             windows.push(Window { buffer, offset: start + dispatch.params.start, len });
         }
-        // Verified programs refer to kernels that exist.
-        recorder.dispatch(&self.pipelines[dispatch.kernel.0 as usize], &windows, dispatch.grid)?;
+        let pipeline = self.pipelines.get(dispatch.kernel.0 as usize).and_then(Option::as_ref);
+        let missing = || EngineError::Kernel {
+            name: dispatch.name.to_string(),
+            reason: "it is computed by the host, and cannot be recorded".into(),
+        };
+        recorder.dispatch(pipeline.ok_or_else(missing)?, &windows, dispatch.grid)?;
         Ok(())
     }
 
     /// The buffer that a window begins in, and where in it.
-    fn place(&self, window: &bayplan_compile::Window) -> Result<(&Buffer, u64), EngineError> {
+    pub(crate) fn place(&self, window: &bayplan_compile::Window) -> Result<(&Buffer, u64), EngineError> {
         match self.external.filter(|_| window.arena == Arena::External) {
             Some(placement) => placement.place(self.program, window),
             None => self.arenas.place(window.arena, window.offset),

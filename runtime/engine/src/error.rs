@@ -22,6 +22,13 @@ pub enum EngineError {
         /// Why.
         reason: String,
     },
+    /// A node that the host computes has no result.
+    Host {
+        /// The node.
+        name: String,
+        /// Why.
+        reason: String,
+    },
     /// A weight could not be read.
     Weights {
         /// The constant.
@@ -98,6 +105,9 @@ impl fmt::Display for EngineError {
                 f,
                 "the kernel {name} does not compile: {reason}; this is a defect of bayplan, please report it with the model"
             ),
+            Self::Host { name, reason } => {
+                write!(f, "node {}, which the host computes, has no result: {reason}", escape(name))
+            }
             Self::Weights { name, reason } => {
                 write!(f, "the weight {} cannot be loaded: {reason}", escape(name))
             }

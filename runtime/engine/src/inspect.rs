@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use bayplan_compile::{Arena, Program, device_size, widen};
 use bayplan_graph::Tensor;
+use bayplan_shaders::Spec;
 use bayplan_vulkan::Pipeline;
 use bayplan_weights::Store;
 
@@ -20,6 +21,7 @@ use crate::instruments::{Instruments, Places};
 use crate::load::{copy, load};
 use crate::outputs::tensor;
 use crate::params::{Params, Room};
+use crate::parts::compute;
 use crate::ports::write_contents;
 use crate::transfer::{CHUNK, Transfer, finish};
 
@@ -36,7 +38,7 @@ pub enum StageKind {
 pub struct Inspection {
     device: Device,
     program: Program,
-    pipelines: Vec<Pipeline>,
+    pipelines: Vec<Option<Pipeline>>,
     arenas: Arenas,
     params: (Params, u64),
     transfer: Transfer,
@@ -92,6 +94,15 @@ impl Inspection {
 
     /// Executes dispatches as one submission, with their barriers.
     fn submit(&self, name: &str, dispatches: &[bayplan_compile::Dispatch]) -> Result<(), EngineError> {
+        let on_host = |dispatch: &bayplan_compile::Dispatch| matches!(*dispatch.spec, Spec::Host(_));
+        if let [dispatch] = dispatches
+            && on_host(dispatch)
+        {
+            return compute(&self.objects(), dispatch, &self.transfer);
+        }
+        if dispatches.iter().any(on_host) {
+            return dispatches.chunks(1).try_for_each(|one| self.submit(name, one));
+        }
         let (vulkan, untraced) = (&self.device.vulkan, (&Instruments::default(), &Places::default()));
         finish(vulkan, &record(vulkan, name, self.objects(), dispatches, untraced, None)?)
     }

@@ -32,6 +32,7 @@ mod output_memory;
 mod outputs;
 mod owned;
 mod params;
+mod parts;
 mod pipelines;
 mod ports;
 mod session;

@@ -17,14 +17,22 @@ const MOST: usize = 4096;
 pub(crate) struct Pipelines(Arc<Mutex<HashMap<Kernel, Pipeline>>>);
 
 impl Pipelines {
-    /// One pipeline for each kernel of a program, in order; those that were never made are compiled.
-    pub(crate) fn of(&self, device: &Device, program: &Program) -> Result<Vec<Pipeline>, EngineError> {
-        program.kernels.iter().map(|kernel| self.pipeline(device, kernel)).collect()
+    /// One pipeline for each kernel of a program, in order, none for what the host computes; those that were never made are
+    /// compiled.
+    pub(crate) fn of(
+        &self,
+        device: &Device,
+        program: &Program,
+    ) -> Result<Vec<Option<Pipeline>>, EngineError> {
+        let made =
+            |kernel: &Arc<Kernel>| (!kernel.is_host()).then(|| self.pipeline(device, kernel)).transpose();
+        program.kernels.iter().map(made).collect()
     }
 
     /// Compiles those of these kernels that were never made.
     pub(crate) fn make(&self, device: &Device, kernels: &[Arc<Kernel>]) -> Result<(), EngineError> {
-        kernels.iter().try_for_each(|kernel| self.pipeline(device, kernel).map(drop))
+        let mut own = kernels.iter().filter(|kernel| !kernel.is_host());
+        own.try_for_each(|kernel| self.pipeline(device, kernel).map(drop))
     }
 
     fn pipeline(&self, device: &Device, kernel: &Kernel) -> Result<Pipeline, EngineError> {

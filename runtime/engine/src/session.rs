@@ -15,7 +15,7 @@ use crate::SessionOptions;
 use crate::arena::Arenas;
 use crate::build::{exchange, instantiate, load_weights, nanos, prepare, purposes};
 use crate::check::{arenas_bytes, check_heaps, check_sound, check_target, reserve};
-use crate::commands::{Objects, record};
+use crate::commands::{Objects, record_part};
 use crate::device::Device;
 use crate::error::EngineError;
 use crate::external::Placement;
@@ -24,6 +24,7 @@ use crate::instruments::Instruments;
 use crate::output_memory::OutputMemory;
 use crate::outputs::Outputs;
 use crate::params::{Params, Room};
+use crate::parts::{Part, compute};
 use crate::ports::{Bound, Given};
 use crate::shape::{Shape, Shapes};
 use crate::tensor::DeviceTensor;
@@ -376,7 +377,8 @@ impl Session {
             return Ok(());
         }
         let begun = Instant::now();
-        let reused = spare.or_else(|| shape.reusable());
+        let mut reused = shape.reusable();
+        reused.extend(spare);
         let objects = Objects {
             program: &shape.program,
             pipelines: &shape.pipelines,
@@ -385,13 +387,19 @@ impl Session {
             external: Some(placement),
         };
         let (vulkan, name) = (&self.device.vulkan, &shape.program.name);
-        let run = &shape.program.run.dispatches;
-        let commands = record(vulkan, name, objects, run, (&self.instruments, &shape.places), reused)?;
-        if let Some(plan) = shape.plan {
-            self.trace.windows(plan, &shape.program, &commands, &self.arenas, placement);
+        let instruments = (&self.instruments, &shape.places);
+        let mut all = Vec::new();
+        for part in shape.parts.iter() {
+            let Part::Device(range) = part else { continue };
+            let own = (&shape.program.run.dispatches[range.clone()], range.start, all.is_empty());
+            all.push(record_part(vulkan, name, objects, own, instruments, reused.pop())?);
         }
-        shape.keep(placement, commands);
-        self.counters.recordings += 1;
+        if let Some(plan) = shape.plan {
+            self.trace.windows(plan, &shape.program, &all, &self.arenas, placement);
+        }
+        self.counters.recordings += all.len() as u64;
+        shape.keep(placement, all);
+        self.shapes.give(reused);
         self.counters.record_ns += nanos(begun);
         Ok(())
     }
@@ -404,21 +412,41 @@ impl Session {
         let started = self.trace.run_started(run, plan, &places, &self.instruments);
         #[cfg(feature = "faults")]
         self.planted.at_run(&self.device.vulkan)?;
-        let submitted = match shape.find(placement) {
-            Some((_, commands)) => self.device.vulkan.submit(commands).map(Some),
-            // A program without dispatches.
-            None => Ok(None),
-        };
-        let result = match submitted {
-            Ok(ticket) => {
-                self.pending = ticket;
-                self.settle()
-            }
-            Err(e) => Err(e.into()),
-        };
+        let result = self.run_parts(index, placement);
         let ended = (run, plan, started, result.is_ok());
         self.trace.run_ended(ended, &places, &self.device, &self.instruments);
         result
+    }
+
+    /// Submits each part that the device computes, waits for it, and computes what is between.
+    fn run_parts(&mut self, index: usize, placement: &Placement) -> Result<(), EngineError> {
+        let Some(parts) = self.shapes.get(index).map(|shape| shape.parts.clone()) else {
+            return Err(self.lost());
+        };
+        let mut submitted = 0;
+        for part in parts.iter() {
+            let Some(shape) = self.shapes.get_mut(index) else { return Err(self.lost()) };
+            match part {
+                Part::Device(_) => {
+                    let own = shape.find(placement).and_then(|(_, commands)| commands.get(submitted));
+                    let ticket = own.map(|commands| self.device.vulkan.submit(commands)).transpose()?;
+                    submitted += 1;
+                    self.pending = ticket;
+                    self.settle()?;
+                }
+                Part::Host(dispatch) => {
+                    let objects = Objects {
+                        program: &shape.program,
+                        pipelines: &shape.pipelines,
+                        arenas: &self.arenas,
+                        params: (self.params.buffer(), shape.params.offset),
+                        external: Some(placement),
+                    };
+                    compute(&objects, &shape.program.run.dispatches[*dispatch], &self.transfer)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Waits for the last submission.

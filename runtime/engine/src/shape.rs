@@ -1,5 +1,7 @@
 //! Shapes at hand: their programs, parameters and commands.
 
+use std::sync::Arc;
+
 use bayplan_compile::Program;
 use bayplan_compile::pool::Slot;
 use bayplan_compile::session::{Lru, ShapeKey};
@@ -9,6 +11,7 @@ use crate::error::EngineError;
 use crate::external::{Placement, PlacementKey};
 use crate::instruments::Places;
 use crate::params::Params;
+use crate::parts::{Part, parts};
 use crate::transfer::Transfer;
 
 /// Recordings of one shape that are kept, for different placements of its outputs: callers that keep the last output while
@@ -19,7 +22,9 @@ const PLACEMENTS: usize = 4;
 pub(crate) struct Shape {
     pub(crate) program: Program,
     /// One for each of the program's kernels.
-    pub(crate) pipelines: Vec<Pipeline>,
+    pub(crate) pipelines: Vec<Option<Pipeline>>,
+    /// What is submitted together, and what the host computes between.
+    pub(crate) parts: Arc<[Part]>,
     pub(crate) params: Slot,
     pub(crate) places: Places,
     /// Whether it is one of function 0, which the recording of a session begins with.
@@ -30,26 +35,27 @@ pub(crate) struct Shape {
     clock: u64,
 }
 
-/// Commands for one placement of what is given at each run.
+/// Commands for one placement of what is given at each run, one for each part that the device computes.
 struct Recorded {
     key: PlacementKey,
-    commands: Commands,
+    commands: Vec<Commands>,
     used: u64,
 }
 
 impl Shape {
     pub(crate) fn new(
         program: Program,
-        pipelines: Vec<Pipeline>,
+        pipelines: Vec<Option<Pipeline>>,
         params: Slot,
         places: Places,
         model: bool,
     ) -> Self {
-        Self { program, pipelines, params, places, model, plan: None, recorded: Vec::new(), clock: 0 }
+        let parts = parts(&program).into();
+        Self { program, pipelines, parts, params, places, model, plan: None, recorded: Vec::new(), clock: 0 }
     }
 
     /// The commands for a placement, which count as used now, with their program.
-    pub(crate) fn find(&mut self, placement: &Placement) -> Option<(&Program, &Commands)> {
+    pub(crate) fn find(&mut self, placement: &Placement) -> Option<(&Program, &[Commands])> {
         self.clock += 1;
         let found = self.recorded.iter_mut().find(|recorded| recorded.key.is(placement))?;
         found.used = self.clock;
@@ -57,27 +63,28 @@ impl Shape {
     }
 
     /// Keeps commands for a placement.
-    pub(crate) fn keep(&mut self, placement: &Placement, commands: Commands) {
+    pub(crate) fn keep(&mut self, placement: &Placement, commands: Vec<Commands>) {
         self.clock += 1;
         self.recorded.push(Recorded { key: placement.key(), commands, used: self.clock });
     }
 
     /// Commands to be recorded anew for another placement: those not used for longest, once there are enough.
-    pub(crate) fn reusable(&mut self) -> Option<Commands> {
+    pub(crate) fn reusable(&mut self) -> Vec<Commands> {
         if self.recorded.len() < PLACEMENTS {
-            return None;
+            return Vec::new();
         }
-        let oldest = (0..self.recorded.len()).min_by_key(|&index| self.recorded[index].used)?;
-        Some(self.recorded.swap_remove(oldest).commands)
+        let oldest = (0..self.recorded.len()).min_by_key(|&index| self.recorded[index].used);
+        oldest.map(|index| self.recorded.swap_remove(index).commands).unwrap_or_default()
     }
 
     /// Gives up commands that are bound to memory which nobody else has any more.
     fn forget_dropped(&mut self, spare: &mut Vec<Commands>) -> Result<(), EngineError> {
         let dead = |recorded: &Recorded| !recorded.key.is_alive();
         while let Some(index) = self.recorded.iter().position(dead) {
-            let mut commands = self.recorded.swap_remove(index).commands;
-            commands.clear()?;
-            spare.push(commands);
+            for mut commands in self.recorded.swap_remove(index).commands {
+                commands.clear()?;
+                spare.push(commands);
+            }
         }
         Ok(())
     }
@@ -110,7 +117,7 @@ impl Shapes {
     }
 
     /// Keeps commands that were not needed.
-    pub(crate) fn give(&mut self, commands: Option<Commands>) {
+    pub(crate) fn give(&mut self, commands: impl IntoIterator<Item = Commands>) {
         self.spare.extend(commands);
     }
 
@@ -174,9 +181,9 @@ impl Shapes {
         let Some(shape) = self.list.get_mut(index).and_then(Option::take) else { return Ok(()) };
         params.free(shape.params);
         retired.extend(shape.plan);
-        for mut recorded in shape.recorded {
-            recorded.commands.clear()?;
-            self.spare.push(recorded.commands);
+        for mut commands in shape.recorded.into_iter().flat_map(|recorded| recorded.commands) {
+            commands.clear()?;
+            self.spare.push(commands);
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use crate::device::Device;
 use crate::external::Placement;
 use crate::instruments::{CurrentRun, Instruments, Places};
 use crate::memory::Planned;
+use crate::parts::{Part, parts};
 
 /// Heaps are sampled at most this often, in nanoseconds.
 const SAMPLE_EVERY: u64 = 500_000_000;
@@ -128,7 +129,7 @@ impl Trace {
         &mut self,
         plan: u32,
         program: &Program,
-        commands: &Commands,
+        commands: &[Commands],
         arenas: &Arenas,
         placement: &Placement,
     ) {
@@ -136,8 +137,15 @@ impl Trace {
             return;
         }
         let index = RecordIndex::new(program);
-        let seen = commands.windows().iter();
-        let seen = seen.flat_map(|bound| actual(program, &index, arenas, placement, bound));
+        let firsts = parts(program).into_iter().filter_map(|part| match part {
+            Part::Device(range) => Some(range.start as u32),
+            Part::Host(_) => None,
+        });
+        let bound = firsts.zip(commands).flat_map(|(first, commands)| {
+            let own = commands.windows().iter();
+            own.map(move |bound| BoundWindow { dispatch: bound.dispatch + first, ..*bound })
+        });
+        let seen = bound.flat_map(|bound| actual(program, &index, arenas, placement, &bound));
         let seen: Vec<Window> = seen.collect();
         self.recording.windows(self.recorded, plan, &seen);
         self.recorded = self.recorded.wrapping_add(1);

@@ -29,6 +29,11 @@ pub trait Rule {
     /// [`ShapeError`] if the operands do not fit the operator.
     fn infer(&self, ctx: &mut Context<'_>) -> Result<Vec<Inferred>, ShapeError>;
 
+    /// Why no kernel computes it, if none does: it is evaluated on the host, in a pause of the device.
+    fn on_host(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Computes the outputs, whose types (`outputs`) were inferred from these inputs.
     ///
     /// # Errors

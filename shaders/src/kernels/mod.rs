@@ -8,6 +8,7 @@ pub(crate) mod copy;
 pub(crate) mod cumulate;
 pub(crate) mod elementwise;
 pub(crate) mod gather;
+pub(crate) mod host;
 pub(crate) mod matmul;
 pub(crate) mod matmul_gpu;
 pub(crate) mod normalize;

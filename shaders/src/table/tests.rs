@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use bayplan_graph::DType;
 use bayplan_graph::op::{BinaryOp, PoolKind, ReduceOp, UnaryOp};
+use bayplan_graph::{DType, Op};
 
 use super::{KERNELS, family, launch};
 use crate::{
-    Arg, Chain, Class, ConvSpec, CopySpec, CumulateSpec, ElementwiseSpec, Features, GatherNdSpec, GatherSpec,
-    MatMulSpec, Mode, NormalizeSpec, Operand, Others, PoolSpec, RangeSpec, RankSpec, ReduceSpec, ScatterSpec,
-    SoftmaxSpec, Spec, Step, StepOp, Subgroup, Target, compile_wgsl_as,
+    Access, Arg, Chain, Class, ConvSpec, CopySpec, CumulateSpec, ElementwiseSpec, Features, GatherNdSpec,
+    GatherSpec, HostSpec, MatMulSpec, Mode, NormalizeSpec, Operand, Others, PoolSpec, RangeSpec, RankSpec,
+    ReduceSpec, ScatterSpec, Slot, SoftmaxSpec, Spec, Step, StepOp, Subgroup, Target, compile_wgsl_as,
 };
 
 fn lavapipe() -> Target {
@@ -282,9 +282,25 @@ fn every_family_runs_on_every_device() {
             families.insert(family(&spec));
         }
         assert_eq!(families.len(), 14, "every family is tried");
-        for row in KERNELS {
+        // The host's has no text to compile.
+        for row in KERNELS.iter().filter(|row| row.family != "host") {
             assert!(families.contains(row.family), "row {} serves a family that exists", row.name);
         }
+    }
+}
+
+#[test]
+fn what_the_host_computes_has_windows_and_no_text() {
+    let op = Op::Unique { axis: None, sorted: true };
+    let list = |n| (DType::I64, vec![n]);
+    let results = vec![list(6), list(6), list(6), list(1)];
+    let operands = vec![(DType::F32, vec![6])];
+    let spec = HostSpec { op, operands, results, result: 3, why: "a reason".into() };
+    for target in targets() {
+        let launch = launch(&Spec::Host(spec.clone()), &target).expect("windows");
+        assert!(launch.kernel.is_host() && !launch.kernel.has_params);
+        let access: Vec<_> = launch.kernel.bindings.iter().map(|own| (own.slot, own.access)).collect();
+        assert_eq!(access, [(Slot::Operand(0), Access::Read), (Slot::Output, Access::Write)]);
     }
 }
 

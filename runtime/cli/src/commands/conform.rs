@@ -34,6 +34,7 @@ struct Case {
 struct Done {
     dispatches: usize,
     kernels: usize,
+    host_nodes: usize,
 }
 
 /// Works through a list in its order. What is wrong with one case is told in its line, and the next one follows.
@@ -62,8 +63,8 @@ fn told(case: &Case, device: &Device) -> Value {
         .unwrap_or_else(|_| Err(Failure::new("bayplan panicked, which is a defect; please report it")));
     let ms = begun.elapsed().as_secs_f64() * 1e3;
     match done {
-        Ok(Done { dispatches, kernels }) => json!({
-            "id": case.id, "status": "ok", "ms": ms, "dispatches": dispatches, "host_nodes": 0, "kernels": kernels,
+        Ok(Done { dispatches, kernels, host_nodes }) => json!({
+            "id": case.id, "status": "ok", "ms": ms, "dispatches": dispatches, "host_nodes": host_nodes, "kernels": kernels,
         }),
         Err(failure) => {
             let status = if failure.is_unsupported() { "unsupported" } else { "error" };
@@ -92,5 +93,6 @@ fn run(case: &Case, device: &Device) -> Result<Done, Failure> {
         tensor_file::write(&path, output.name(), &output.to_tensor()?)?;
     }
     let program = session.program();
-    Ok(Done { dispatches: program.run.dispatches.len(), kernels: program.kernels.len() })
+    let (dispatches, kernels) = (program.run.dispatches.len(), program.kernels.len());
+    Ok(Done { dispatches, kernels, host_nodes: program.host_nodes().len() })
 }

@@ -9,6 +9,7 @@ mod fit_text;
 mod functions;
 pub(crate) mod plan;
 mod plan_copies;
+mod plan_host;
 mod plan_json;
 mod plan_ports;
 mod plan_shapes;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::devices::target_json;
 use super::plan_copies::copies_json;
+use super::plan_host::host_json;
 use super::plan_ports::{inputs_json, outputs_json};
 use super::plan_times::Times;
 use super::plan_why::verdict_text;
@@ -75,6 +76,8 @@ pub(super) struct Model {
     order: Value,
     /// What is moved at each run, and why.
     copies: Value,
+    /// What the host computes at each run, and why.
+    host_nodes: Value,
     /// Buffers, ops and weights, as a recording keeps them.
     plan: Value,
     /// Whose bytes each input and output is.
@@ -104,6 +107,7 @@ impl Rest {
             kernels: program.kernels.len(),
             order: order_json(&program.schedule),
             copies: copies_json(program),
+            host_nodes: host_json(program),
             plan: serde_json::from_str(&record(program).to_json()).map_err(fail)?,
             inputs: inputs_json(program),
             outputs: outputs_json(program),

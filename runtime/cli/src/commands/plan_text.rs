@@ -6,6 +6,7 @@ use bayplan_plan::Plan;
 use bayplan_text::{Bytes, Count, Percent, ellipsis, escape};
 
 use super::plan_copies::copies_text;
+use super::plan_host::host_text;
 use super::plan_ports::ports_text;
 use super::plan_times::Times;
 use super::plan_why::{labelled, why_text};
@@ -47,6 +48,7 @@ pub(super) fn model_text(program: &Program, planned: &Planned, times: &Times, wh
     text += &times.text();
     text += &ports_text(program);
     text += &copies_text(program);
+    text += &host_text(program);
     text += &order(&program.schedule, program.run.plan.peak);
     text += &blocks(program);
     let witness = program.run.plan.lower_bound.witness;

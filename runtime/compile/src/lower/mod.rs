@@ -5,6 +5,7 @@
 
 mod contract;
 pub(crate) mod elementwise;
+mod host;
 mod layout;
 mod line;
 mod movement;
@@ -32,8 +33,15 @@ const MAX_ELEMENTS: u64 = u32::MAX as u64;
 type Lowering = Option<Result<Vec<View>, String>>;
 
 /// One row per family of operators.
-const FAMILIES: [fn(&mut Lowerer<'_>, &Node) -> Lowering; 6] =
-    [elementwise::lower, contract::lower, reduce::lower, movement::lower, scatter::lower, line::lower];
+const FAMILIES: [fn(&mut Lowerer<'_>, &Node) -> Lowering; 7] = [
+    elementwise::lower,
+    contract::lower,
+    reduce::lower,
+    movement::lower,
+    scatter::lower,
+    line::lower,
+    host::lower,
+];
 
 /// Lowers a graph, whose dimensions may hold symbols while [`Symbols`](crate::size::Symbols) are entered. `known` are the
 /// values that folding has computed; `symbolic` is the same graph before its symbols were bound, for sizes as expressions.
@@ -403,6 +411,11 @@ impl<'a> Lowerer<'a> {
             None => count.expr(),
         };
         self.tensor(name, dtype, shape, expr, Origin::Computed)
+    }
+
+    /// Lets a tensor be made at every run.
+    pub(crate) fn at_runs(&mut self, view: &View) {
+        self.fixed[view.tensor.index()] = false;
     }
 
     /// Adds an operation that writes a tensor, wholly or (`partial`) in part.

@@ -183,7 +183,7 @@ pub(crate) fn space(spec: &Spec<Size>) -> Space {
             let block = *len * *inner;
             new(&[block], block).axis(Along::Outer, *outer, vec![block], block)
         }
-        Spec::Copy(_) | Spec::Range(_) => Space::default(),
+        Spec::Copy(_) | Spec::Range(_) | Spec::Host(_) => Space::default(),
     }
 }
 

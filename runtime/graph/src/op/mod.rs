@@ -34,8 +34,10 @@ mod shape;
 mod slice;
 mod softmax;
 mod split;
+mod suppress;
 mod transpose;
 mod unary;
+mod unique;
 mod view;
 mod window;
 
@@ -80,6 +82,8 @@ impl Op {
                 exclusive: *exclusive,
                 reverse: *reverse,
             }),
+            Self::NonMaxSuppression { center } => Box::new(suppress::NonMaxSuppression { center: *center }),
+            Self::Unique { axis, sorted } => Box::new(unique::Unique { axis: *axis, sorted: *sorted }),
             Self::Rank { axis, largest } => Box::new(rank::Rank { axis: *axis, largest: *largest }),
             Self::Shape { start, end } => Box::new(shape::Shape { start: *start, end: *end }),
             Self::Range => Box::new(range::Range),
@@ -199,6 +203,23 @@ pub enum Op {
         exclusive: bool,
         /// Whether results run from the last element to the first.
         reverse: bool,
+    },
+    /// Boxes that do not overlap a better one, class by class. Operands `boxes` (f32 `[batches, boxes, 4]`), `scores` (f32
+    /// `[batches, classes, boxes]`), the most boxes of a class (i64), the greatest overlap and the score to exceed (f32, one
+    /// element each). Outputs: batch, class and box of each (i64 `[upper bound, 3]`, zeros after the last), and how many
+    /// there are (i64 `[1]`).
+    NonMaxSuppression {
+        /// Whether boxes are centre, width and height, and not two corners.
+        center: bool,
+    },
+    /// Distinct elements, or slices along an axis. Operand `x`. Outputs, all i64: where each first occurs, then, for each of
+    /// x's, its place among the distinct; how often each occurs; how many there are (`[1]`). The first and the third have
+    /// as many elements as x's axis, zeros after the last.
+    Unique {
+        /// The axis (may be negative); without one all elements are looked at in a row.
+        axis: Option<i64>,
+        /// Whether they are in ascending order, and not in that of their first occurrence.
+        sorted: bool,
     },
     /// For each element its place in the order of its line along an axis, counted from 0, as i32. Of equal ones the first comes
     /// first; a NaN is larger than any number.

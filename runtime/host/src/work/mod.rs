@@ -14,9 +14,11 @@ mod reduce;
 pub(crate) mod rows;
 pub(crate) mod scatter;
 
+use bayplan_compile::{device_size, host_node};
 use bayplan_graph::DType;
-use bayplan_shaders::{Chain, Operand, Others, Spec, Target};
+use bayplan_shaders::{Chain, HostSpec, Operand, Others, Spec, Target};
 
+use crate::memory::words_of;
 use crate::view::{View, contiguous, elements};
 
 /// For each of a spec's operands, what it touches (several views where they lie apart).
@@ -70,6 +72,9 @@ pub(crate) fn reads(spec: &Spec, target: &Target) -> Vec<Vec<View>> {
         Spec::Cumulate(s) => vec![vec![View::row(s.dtype, elements(&[s.outer, s.len, s.inner]))]],
         Spec::Rank(s) => vec![vec![View::row(s.dtype, elements(&[s.outer, s.len, s.inner]))]],
         Spec::Range(s) => vec![vec![View::row(s.dtype, 1)], vec![View::row(s.dtype, 1)]],
+        Spec::Host(s) => {
+            s.operands.iter().map(|(dtype, shape)| vec![View::row(*dtype, elements(shape))]).collect()
+        }
     }
 }
 
@@ -111,6 +116,7 @@ pub(crate) fn writes(spec: &Spec) -> View {
         Spec::Cumulate(s) => (s.dtype, vec![s.outer, s.len, s.inner]),
         Spec::Rank(s) => (DType::I32, vec![s.outer, s.len, s.inner]),
         Spec::Range(s) => (s.dtype, vec![s.count]),
+        Spec::Host(s) => s.made().cloned().unwrap_or((DType::I64, vec![0])),
     };
     match spec.chain().and_then(|chain| chain.layout.as_ref()) {
         Some(layout) => View { base: layout.base, ..View::strided(dtype, &layout.shape, &layout.strides) },
@@ -163,9 +169,24 @@ pub(crate) fn compute(
             Spec::Cumulate(s) => order::cumulate(s, operands, &mut out),
             Spec::Rank(s) => order::rank(s, operands, &mut out),
             Spec::Range(s) => movement::range(s, operands, &mut out),
+            Spec::Host(s) => host(s, operands, &mut out),
         }?;
     }
     Ok(out)
+}
+
+/// What the host computes on devices too.
+fn host(spec: &HostSpec, operands: &[&[u32]], out: &mut [u32]) -> Result<(), String> {
+    let bytes = |(words, (dtype, shape)): (&&[u32], &(DType, Vec<u64>))| {
+        let len = (elements(shape) * device_size(*dtype)) as usize;
+        let own = words.get(..len / 4).ok_or("an operand leaves its window")?;
+        Ok(own.iter().flat_map(|word| word.to_le_bytes()).collect())
+    };
+    let operands: Vec<Vec<u8>> =
+        operands.iter().zip(&spec.operands).map(bytes).collect::<Result<_, String>>()?;
+    let made = host_node::evaluate(spec, operands)?;
+    out.iter_mut().zip(words_of(&made)).for_each(|(out, word)| *out = word);
+    Ok(())
 }
 
 /// An epilogue over a result's shape; `own` is the number of the kernel's own operands.

@@ -14,7 +14,12 @@ use bayplan_graph::{DType, Op, ValueId};
 use super::Row;
 use crate::builder::{Built, Call};
 
-pub(super) const ROWS: &[Row] = &[Row::new("Compress", 9, compress), Row::new("NonZero", 9, non_zero)];
+pub(super) const ROWS: &[Row] = &[
+    Row::new("Compress", 9, compress),
+    Row::new("NonMaxSuppression", 10, non_max_suppression).says(&[2]),
+    Row::new("NonZero", 9, non_zero),
+    Row::new("Unique", 11, unique),
+];
 
 /// The positions of the elements of a vector of booleans that are true, first of all, and their number.
 fn selected(c: &mut Call<'_, '_>, mask: ValueId) -> Result<[ValueId; 2], String> {
@@ -77,4 +82,50 @@ fn compress(c: &mut Call<'_, '_>) -> Built {
     let made = c.emit(Op::Gather { axis: axis as i64 }, &[x, order])?;
     c.extent(made, axis, count);
     Ok(vec![made])
+}
+
+/// Batch, class and box of each box that no better one of its class overlaps too much. Without a greatest number of boxes
+/// there are none.
+fn non_max_suppression(c: &mut Call<'_, '_>) -> Built {
+    let (boxes, scores) = (c.input(0)?, c.input(1)?);
+    let center = match c.attributes().int_or("center_point_box", 0)? {
+        0 => false,
+        1 => true,
+        other => return Err(format!("attribute `center_point_box` is {other}, but must be 0 or 1")),
+    };
+    let most = match c.optional(2)? {
+        Some(most) => most,
+        None => c.ints(&[0])?,
+    };
+    let mut threshold = |index: usize, default: f64| match c.optional(index)? {
+        Some(given) => Ok::<_, String>(given),
+        None => c.scalar(DType::F32, default),
+    };
+    let (overlap, least) = (threshold(3, 0.0)?, threshold(4, f64::NEG_INFINITY)?);
+    let operands = [boxes, scores, most, overlap, least];
+    let made = c.emit_many(Op::NonMaxSuppression { center }, &operands, 2)?;
+    c.extent(made[0], 0, made[1]);
+    Ok(vec![made[0]])
+}
+
+/// The distinct elements, or slices along an axis: where each first occurs says them.
+fn unique(c: &mut Call<'_, '_>) -> Built {
+    let x = c.input(0)?;
+    let sorted = c.attributes().flag("sorted", true)?;
+    let axis = match c.attributes().int("axis")? {
+        Some(axis) => Some(bayplan_graph::axis(axis, c.rank(x)?).map_err(|e| e.to_string())?),
+        None => None,
+    };
+    let (x, along) = match axis {
+        Some(axis) => (x, axis),
+        None => (c.reshape_to(x, &[-1])?, 0),
+    };
+    let op = Op::Unique { axis: axis.map(|axis| axis as i64), sorted };
+    let made = c.emit_many(op, &[x], 4)?;
+    let [first, inverse, counts, count] = made[..] else { return Err("it has not four results".to_owned()) };
+    let y = c.emit(Op::Gather { axis: along as i64 }, &[x, first])?;
+    c.extent(y, along, count);
+    c.extent(first, 0, count);
+    c.extent(counts, 0, count);
+    Ok(vec![y, first, inverse, counts])
 }

@@ -32,7 +32,7 @@ fn counted(
     let (made, extents) = run(op, attributes, inputs);
     assert_eq!(extents, [Extent { output: 0, axis, count: 1 }], "{op}");
     assert_eq!((made[0].shape(), made[0].to_f64()), (y.0, y.1.to_vec()), "{op} {attributes:?}");
-    assert_eq!((made[1].shape(), made[1].to_i64().expect("integers")), (&[][..], vec![n]));
+    assert_eq!(made[1].to_i64().expect("integers"), [n]);
 }
 
 #[test]
@@ -57,4 +57,46 @@ fn slices_and_elements_that_a_condition_takes() {
     // Of all elements, with a condition that ends before them.
     let mask = flags(&[4], &[true, false, false, true]);
     counted("Compress", &[], &[x, mask], 0, (&[4], &[1., 4., 1., 1.]), 2);
+}
+
+#[test]
+fn distinct_elements() {
+    let x = f32s(&[6], &[2.0, 1.0, 1.0, 3.0, 4.0, 3.0]);
+    counted("Unique", &[], std::slice::from_ref(&x), 0, (&[6], &[1., 2., 3., 4., 2., 2.]), 4);
+    let unsorted = [("sorted", A::I(0))];
+    counted("Unique", &unsorted, &[x], 0, (&[6], &[2., 1., 3., 4., 2., 2.]), 4);
+    let x = f32s(&[2, 3], &[1.0, 0.0, 1.0, 2.0, 3.0, 2.0]);
+    counted(
+        "Unique",
+        &[("axis", A::I(-1))],
+        std::slice::from_ref(&x),
+        1,
+        (&[2, 3], &[0., 1., 1., 3., 2., 2.]),
+        2,
+    );
+    counted("Unique", &[], &[x], 0, (&[6], &[0., 1., 2., 3., 1., 1.]), 4);
+}
+
+#[test]
+fn boxes_that_no_better_one_overlaps() {
+    let corners = [0.0, 0.0, 1.0, 1.0, 0.0, 0.1, 1.0, 1.1, 0.0, 10.0, 1.0, 11.0];
+    let (boxes, scores) = (f32s(&[1, 3, 4], &corners), f32s(&[1, 1, 3], &[0.9, 0.8, 0.3]));
+    let most = Tensor::from_i64(vec![1], &[5]).expect("a number");
+    let all = |overlap: f32, least: f32| {
+        [boxes.clone(), scores.clone(), most.clone(), f32s(&[1], &[overlap]), f32s(&[], &[least])]
+    };
+    let kept = |rows: &[usize]| {
+        let mut list: Vec<f64> = rows.iter().flat_map(|&row| [0.0, 0.0, row as f64]).collect();
+        list.resize(9, 0.0);
+        list
+    };
+    let check = |inputs: &[Tensor], rows: &[usize]| {
+        counted("NonMaxSuppression", &[], inputs, 0, (&[3, 3], &kept(rows)), rows.len() as i64);
+    };
+    check(&all(0.5, 0.0), &[0, 2]);
+    check(&all(0.95, 0.0), &[0, 1, 2]);
+    check(&all(0.95, 0.5), &[0, 1]);
+    // Without thresholds every overlap is too much, and no score too little.
+    check(&all(0.0, 0.0)[..3], &[0, 2]);
+    counted("NonMaxSuppression", &[], &all(0.5, 0.0)[..2], 0, (&[0, 3], &[]), 0);
 }

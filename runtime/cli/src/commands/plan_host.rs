@@ -1,0 +1,44 @@
+//! What of a program the host computes at each run, and why.
+
+use bayplan::Program;
+use bayplan_text::{Bytes, ellipsis, escape};
+use serde_json::{Value, json};
+
+use super::plan_why::labelled;
+use crate::out::counted;
+
+/// Columns of a name in a line, and of an operator's type.
+const NAME: usize = 30;
+const OP: usize = 20;
+
+/// The nodes that the host computes, each with its reason; nothing where there are none.
+pub(super) fn host_text(program: &Program) -> String {
+    let nodes = program.host_nodes();
+    if nodes.is_empty() {
+        return String::new();
+    }
+    let bytes = |of: fn(&bayplan_compile::host_node::HostNode) -> u64| Bytes(nodes.iter().map(of).sum());
+    let count = counted(nodes.len(), "node", "nodes");
+    let (read, written) = (bytes(|node| node.read), bytes(|node| node.written));
+    let mut text = labelled("host", &format!("{count}, {read} to the host, {written} back per run"));
+    for node in &nodes {
+        let (name, op) = (ellipsis(&node.node, NAME), ellipsis(&node.op, OP));
+        text += &labelled("", &format!("{name} ({op}): {}", escape(&node.why)));
+    }
+    text
+}
+
+/// The same for programs.
+pub(super) fn host_json(program: &Program) -> Value {
+    let node = |node: bayplan_compile::host_node::HostNode| {
+        json!({
+            "dispatch": node.dispatch,
+            "name": *node.node,
+            "op": *node.op,
+            "why": *node.why,
+            "bytes_read": node.read,
+            "bytes_written": node.written,
+        })
+    };
+    program.host_nodes().into_iter().map(node).collect()
+}

@@ -1,0 +1,86 @@
+//! Nodes that the host computes between those of the device: run after run, told by name, and none where none is needed.
+
+use std::path::PathBuf;
+
+use bayplan::{Dims, Model, SessionOptions, Tensor};
+use bayplan_tests::backend::Backend;
+use bayplan_tests::on_every_backend;
+use bayplan_tests::onnx_file::{Constant, Data, Dim, Model as File, Node};
+
+/// Boxes that are scaled on the device before the best are found, and scores that are needed on both sides.
+fn written(folder: &tempfile::TempDir) -> PathBuf {
+    let one = |name: &'static str, data: Data| Constant { name, shape: &[1], data };
+    let model = File {
+        nodes: vec![
+            Node::new("Mul", &["boxes", "two"], &["larger"]),
+            Node::new("Mul", &["scores", "two"], &["better"]),
+            Node::new("NonMaxSuppression", &["larger", "better", "most", "overlap", "least"], &["kept"]),
+            Node::new("Add", &["better", "larger_sum"], &["y"]),
+            Node::new("ReduceMax", &["larger"], &["larger_sum"]),
+        ],
+        inputs: vec![
+            ("boxes", vec![Dim::Known(1), Dim::Known(4), Dim::Known(4)]),
+            ("scores", vec![Dim::Known(1), Dim::Known(1), Dim::Known(4)]),
+        ],
+        outputs: vec!["kept", "y"],
+        constants: vec![
+            one("two", Data::F32(vec![2.0])),
+            one("most", Data::I64(vec![3])),
+            one("overlap", Data::F32(vec![0.5])),
+            one("least", Data::F32(vec![0.2])),
+        ],
+        ..File::default()
+    };
+    let mut model = model;
+    // What reads it comes after what makes it.
+    model.nodes.swap(3, 4);
+    let path = folder.path().join("boxes.onnx");
+    std::fs::write(&path, model.bytes()).expect("a file");
+    path
+}
+
+/// Four boxes of one row, `step` apart, and their scores.
+fn inputs(step: f32, scores: [f32; 4]) -> [Tensor; 2] {
+    let boxes: Vec<f32> = (0..4).flat_map(|i| [0.0, i as f32 * step, 1.0, i as f32 * step + 1.0]).collect();
+    let boxes = Tensor::from_f32(vec![1, 4, 4], &boxes).expect("boxes");
+    [boxes, Tensor::from_f32(vec![1, 1, 4], &scores).expect("scores")]
+}
+
+fn computed_between(on: Backend) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (model, device) = (Model::open(written(&folder)).expect("a model"), on.device());
+    let session = model.session(&device, Dims::default(), SessionOptions::default());
+    let mut session = session.expect("a session");
+    let nodes = session.family().first().host_nodes();
+    assert_eq!(nodes.iter().map(|node| &*node.op).collect::<Vec<_>>(), ["NonMaxSuppression"]);
+    // Boxes, scores and three scalars, for each of two results; four rows of three, and their number.
+    assert_eq!((nodes[0].read, nodes[0].written), (2 * (64 + 16 + 8 + 4 + 4), 3 * 3 * 8 + 8));
+    let mut steady = None;
+    for (step, scores, kept) in [
+        (0.1, [0.9, 0.8, 0.7, 0.6], vec![0]),
+        (2.0, [0.9, 0.8, 0.7, 0.6], vec![0, 1, 2]),
+        (2.0, [0.05, 0.8, 0.09, 0.6], vec![1, 3]),
+        (0.6, [0.6, 0.7, 0.8, 0.9], vec![3, 2, 1]),
+        (2.0, [0.0, 0.0, 0.0, 0.1], vec![]),
+    ] {
+        let [boxes, given] = inputs(step, scores);
+        let outputs = session.run(&[("boxes", &boxes), ("scores", &given)]).expect("it runs");
+        let found = outputs.get("kept").expect("an output").to_tensor().expect("a tensor");
+        let rows: Vec<i64> = kept.iter().flat_map(|&index| [0, 0, index]).collect();
+        assert_eq!((found.shape(), found.to_i64().expect("integers")), (&[kept.len(), 3][..], rows));
+        let y = outputs.get("y").expect("an output").to_tensor().expect("a tensor");
+        let largest = 2.0 * (3.0 * step + 1.0);
+        let expect: Vec<f32> = scores.iter().map(|score| score * 2.0 + largest).collect();
+        for (own, expect) in y.to_f32().expect("floats").iter().zip(expect) {
+            assert!((own - expect).abs() < 1e-5, "{own} is not {expect}");
+        }
+        let counters = session.counters();
+        let first = *steady.get_or_insert(counters);
+        let kept_still = |c: bayplan::Counters| (c.device_allocations, c.pipelines, c.shapes, c.recordings);
+        assert_eq!(kept_still(counters), kept_still(first), "nothing is made after the first run");
+    }
+}
+
+on_every_backend! {
+    host_nodes => computed_between;
+}
