@@ -104,7 +104,11 @@ pub(crate) fn is_own(domain: &str) -> bool {
 /// The table row of a node.
 pub(crate) fn row(node: &NodeProto, opset: i64) -> Option<&'static Row> {
     let op = node.op_type.as_deref().unwrap_or_default();
-    if is_own(node.domain.as_deref().unwrap_or_default()) { ops::find(op, opset) } else { None }
+    match node.domain.as_deref().unwrap_or_default() {
+        domain if is_own(domain) => ops::find(op, opset),
+        ops::contrib::DOMAIN => ops::contrib::find(op),
+        _ => None,
+    }
 }
 
 /// All operators of a model that have no row, those in bodies included.

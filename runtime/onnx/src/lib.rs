@@ -25,6 +25,7 @@ mod wire;
 
 pub use error::{ImportError, UnsupportedOp};
 pub use import::{IR_VERSIONS, ImportOptions, OPSETS, import};
+pub use ops::contrib::supported_contrib;
 pub use ops::supported;
 pub use tensor_file::{read_tensor, write_tensor};
 pub use values::{ValueInput, value_inputs};

@@ -90,6 +90,14 @@ impl Set {
     pub fn redrawn() -> Self {
         Self::read(&root().join("target/conformance-redrawn"))
     }
+
+    /// Operators of the domain `com.microsoft` at random shapes, with onnxruntime's results, as `make references` makes it.
+    ///
+    /// # Panics
+    /// When it was not made.
+    pub fn of_contrib() -> Self {
+        Self::read(&root().join("target/contrib"))
+    }
 }
 
 impl Case {

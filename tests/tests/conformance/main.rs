@@ -5,6 +5,7 @@
 //! same models get other inputs, whose outputs are the reference evaluator's: what is right for the package's values alone
 //! is wrong.
 
+mod contrib;
 mod unseen;
 
 use std::collections::{BTreeMap, BTreeSet};

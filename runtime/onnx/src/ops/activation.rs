@@ -14,7 +14,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("Tanh", 7, |c| apply(c, UnaryOp::Tanh)),
     Row::new("Celu", 12, celu),
     Row::new("Elu", 7, elu),
-    Row::new("Gelu", 20, gelu),
+    Row::new("Gelu", 20, either_gelu),
     Row::new("HardSigmoid", 7, hard_sigmoid),
     Row::new("HardSwish", 14, hard_swish),
     Row::new("LeakyRelu", 7, leaky_relu),
@@ -187,28 +187,38 @@ fn thresholded_relu(c: &mut Call<'_, '_>) -> Built {
     Ok(vec![c.select(above, x, zero)?])
 }
 
-/// x/2 · (1 + erf(x/√2)), or its approximation x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³)))
-fn gelu(c: &mut Call<'_, '_>) -> Built {
-    use core::f64::consts::{FRAC_1_SQRT_2, FRAC_2_PI};
-    let x = c.input(0)?;
-    let curve = match c.attributes().text("approximate")? {
-        None | Some("none") => {
-            let scaled = c.with(BinaryOp::Mul, x, FRAC_1_SQRT_2)?;
-            c.unary(UnaryOp::Erf, scaled)?
-        }
-        Some("tanh") => {
-            let square = c.binary(BinaryOp::Mul, x, x)?;
-            let cube = c.binary(BinaryOp::Mul, square, x)?;
-            let small = c.with(BinaryOp::Mul, cube, 0.044_715)?;
-            let sum = c.binary(BinaryOp::Add, x, small)?;
-            let scaled = c.with(BinaryOp::Mul, sum, FRAC_2_PI.sqrt())?;
-            c.unary(UnaryOp::Tanh, scaled)?
-        }
-        Some(other) => return Err(format!("approximation `{other}` is not supported; use none or tanh")),
-    };
+/// x/2 · (1 + erf(x/√2))
+pub(super) fn gelu(c: &mut Call<'_, '_>, x: ValueId) -> Step {
+    let scaled = c.with(BinaryOp::Mul, x, core::f64::consts::FRAC_1_SQRT_2)?;
+    let curve = c.unary(UnaryOp::Erf, scaled)?;
+    gated(c, x, curve)
+}
+
+/// Its approximation x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³)))
+pub(super) fn gelu_by_tanh(c: &mut Call<'_, '_>, x: ValueId) -> Step {
+    let square = c.binary(BinaryOp::Mul, x, x)?;
+    let cube = c.binary(BinaryOp::Mul, square, x)?;
+    let small = c.with(BinaryOp::Mul, cube, 0.044_715)?;
+    let sum = c.binary(BinaryOp::Add, x, small)?;
+    let scaled = c.with(BinaryOp::Mul, sum, core::f64::consts::FRAC_2_PI.sqrt())?;
+    let curve = c.unary(UnaryOp::Tanh, scaled)?;
+    gated(c, x, curve)
+}
+
+/// x/2 · (1 + curve)
+fn gated(c: &mut Call<'_, '_>, x: ValueId, curve: ValueId) -> Step {
     let gate = c.with(BinaryOp::Add, curve, 1.0)?;
     let half = c.with(BinaryOp::Mul, x, 0.5)?;
-    Ok(vec![c.binary(BinaryOp::Mul, half, gate)?])
+    c.binary(BinaryOp::Mul, half, gate)
+}
+
+fn either_gelu(c: &mut Call<'_, '_>) -> Built {
+    let x = c.input(0)?;
+    Ok(vec![match c.attributes().text("approximate")? {
+        None | Some("none") => gelu(c, x)?,
+        Some("tanh") => gelu_by_tanh(c, x)?,
+        Some(other) => return Err(format!("approximation `{other}` is not supported; use none or tanh")),
+    }])
 }
 
 /// Before opset 13 everything from `axis` on was one long axis.

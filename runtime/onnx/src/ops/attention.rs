@@ -267,7 +267,7 @@ fn widened(c: &mut Call<'_, '_>, mask: ValueId, scores: ValueId) -> Step {
 
 /// The softmax of each row, in the precision that the node asks for. A row of −inf alone sees nothing: its
 /// probabilities are 0.
-fn probabilities(c: &mut Call<'_, '_>, biased: ValueId, may_hide_rows: bool) -> Step {
+pub(super) fn probabilities(c: &mut Call<'_, '_>, biased: ValueId, may_hide_rows: bool) -> Step {
     let own = c.dtype(biased)?;
     let precision = match c.attributes().int("softmax_precision")? {
         None | Some(0) => own,

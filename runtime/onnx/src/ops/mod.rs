@@ -8,6 +8,7 @@ mod attention;
 mod branch;
 mod columns;
 mod compose;
+pub(crate) mod contrib;
 mod determinant;
 mod dropout;
 mod einsum;

@@ -66,7 +66,7 @@ fn by_channel(
 }
 
 /// Mean and population variance over axes, which both keep as dimensions of size 1.
-fn moments(c: &mut Call<'_, '_>, x: ValueId, axes: &[i64]) -> Result<(ValueId, ValueId), String> {
+pub(super) fn moments(c: &mut Call<'_, '_>, x: ValueId, axes: &[i64]) -> Result<(ValueId, ValueId), String> {
     let mean = c.reduce(ReduceOp::Mean, x, axes, Keep::Dims)?;
     let centred = c.binary(BinaryOp::Sub, x, mean)?;
     let square = c.binary(BinaryOp::Mul, centred, centred)?;

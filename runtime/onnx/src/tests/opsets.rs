@@ -142,3 +142,25 @@ fn values_are_made_once_and_exist() {
     g.initializer[0].dims = vec![3];
     refuse(&model(20, g), &["`x`", "8 bytes", "12"]);
 }
+
+/// Operators of another domain say what they do not do, too.
+#[test]
+fn contrib_operators_are_refused_by_name() {
+    let inputs =
+        [("q", DType::F32, &["1", "2", "32"][..]), ("n", DType::I32, &["1"]), ("t", DType::I32, &[])];
+    let inputs: Vec<_> = inputs.into_iter().map(|(name, dtype, dims)| info(name, dtype, dims)).collect();
+    let refused = |attributes: &[(&str, A)], expected: &[&str]| {
+        let operands = ["q", "q", "q", "", "", "n", "t"];
+        let mut made = node("GroupQueryAttention", &operands, &["y"], attributes);
+        made.domain = Some("com.microsoft".to_owned());
+        refuse(&model(20, graph(vec![made], inputs.clone(), &["y"])), expected);
+    };
+    refused(&[], &["`num_heads` must be given"]);
+    let heads = [("num_heads", A::I(3)), ("kv_num_heads", A::I(1))];
+    refused(&heads, &["32 elements do not divide into 3 and 1 heads"]);
+    let cache = [("num_heads", A::I(2)), ("kv_num_heads", A::I(2)), ("kv_cache_bit_width", A::I(8))];
+    refused(&cache, &["a quantized cache is not supported"]);
+    let mut weights = node("MatMulNBits", &["q", "q", "q"], &["y"], &[("N", A::I(4)), ("K", A::I(32))]);
+    weights.domain = Some("com.microsoft".to_owned());
+    refuse(&model(20, graph(vec![weights], inputs, &["y"])), &["`block_size` must be a number"]);
+}
