@@ -26,8 +26,7 @@ fn selected(c: &mut Call<'_, '_>, mask: ValueId) -> Result<[ValueId; 2], String>
     let n = c.dim(mask, 0)?;
     let ones = c.cast(mask, DType::I64)?;
     let count = c.reduce(ReduceOp::Sum, ones, &[0], Keep::None)?;
-    let running = Op::Cumulate { op: BinaryOp::Add, axis: 0, exclusive: true, reverse: false };
-    let places = c.emit(running, &[ones])?;
+    let places = c.accumulated(BinaryOp::Add, ones, 0, [true, false])?;
     let places = c.select(mask, places, n)?;
     let positions = c.positions(n)?;
     let zero = c.scalar(DType::I64, 0.0)?;

@@ -9,6 +9,7 @@ mod iterate;
 mod metadata;
 mod operators;
 mod opsets;
+mod order;
 mod selection;
 mod transposed;
 mod values;
