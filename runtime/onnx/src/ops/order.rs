@@ -107,7 +107,7 @@ fn top(c: &mut Call<'_, '_>) -> Built {
     if let (Some(&[k]), Some(mut n)) = (c.known(k).as_deref(), c.size(x, at)?) {
         let k = k as usize;
         while let Some(block) = block_of(n, k) {
-            line = candidates(c, line, at, [n, block, k], largest)?;
+            line = candidates(c, &line, at, [n, block, k], largest)?;
             n = n / block * k + n % block;
         }
     }
@@ -137,7 +137,7 @@ fn block_of(n: usize, k: usize) -> Option<usize> {
 /// order.
 fn candidates(
     c: &mut Call<'_, '_>,
-    line: Line,
+    line: &Line,
     at: usize,
     [n, block, k]: [usize; 3],
     largest: bool,
