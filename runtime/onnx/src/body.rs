@@ -9,53 +9,79 @@ use crate::error::{ImportError, UnsupportedOp};
 use crate::generated::onnx::{GraphProto, ModelProto, NodeProto};
 use crate::ops::{self, Row};
 
-/// The inputs of a body that are no constants.
-pub(crate) fn inputs(graph: &GraphProto) -> Vec<&str> {
-    let constant = |name: &str| graph.initializer.iter().any(|t| t.name.as_deref() == Some(name));
-    graph.input.iter().filter_map(|v| v.name.as_deref()).filter(|name| !constant(name)).collect()
+/// The body of a node, with its constants in the graph: it may be built again and again.
+pub(crate) struct Body<'g> {
+    graph: &'g GraphProto,
+    constants: Vec<(&'g str, ValueId)>,
 }
 
-/// Builds a body into the graph, with values for its inputs; gives its results. Bodies nest no deeper than the walk over the
-/// file allows ([`crate::limits::MAX_DEPTH`]).
-///
-/// # Errors
-/// The body has another number of inputs, reads or gives what nothing makes, or has nodes that cannot be built.
-pub(crate) fn body(
-    builder: &mut Builder<'_>,
-    graph: &GraphProto,
-    given: &[ValueId],
-) -> Result<Vec<ValueId>, ImportError> {
-    let name = graph.name.as_deref().unwrap_or("a body");
-    let inputs = inputs(graph);
-    if let (Some(input), []) = (inputs.first(), given) {
-        let reason =
-            format!("it is an input of `{name}`, but the bodies of an If take none; let it read `{input}`");
-        return Err(ImportError::tensor(input, reason));
+impl<'g> Body<'g> {
+    /// Adds the constants of a body to the graph.
+    ///
+    /// # Errors
+    /// As [`initializers`].
+    pub(crate) fn new(builder: &mut Builder<'_>, graph: &'g GraphProto) -> Result<Self, ImportError> {
+        builder.open_body();
+        let added = initializers(builder, graph);
+        let names = graph.initializer.iter().filter_map(|t| t.name.as_deref());
+        let constants = names.filter_map(|name| Some((name, builder.find(name)?))).collect();
+        builder.close_body();
+        added.map(|()| Self { graph, constants })
     }
-    if inputs.len() != given.len() {
-        let (have, want) = (inputs.len(), given.len());
-        return Err(ImportError::tensor(
-            name,
-            format!("the body has {have} inputs, but its node gives {want}"),
-        ));
+
+    /// Its inputs that are no constants.
+    pub(crate) fn inputs(&self) -> Vec<&'g str> {
+        let constant = |name: &&str| self.constants.iter().any(|(own, _)| own == name);
+        self.graph.input.iter().filter_map(|v| v.name.as_deref()).filter(|name| !constant(name)).collect()
     }
-    let outputs = || graph.output.iter().map(|v| v.name.as_deref().unwrap_or_default());
-    builder.reads(outputs());
-    builder.open_body();
-    let bound = inputs.iter().zip(given).try_for_each(|(input, &id)| builder.bind(input, id));
-    let built = bound.and_then(|()| initializers(builder, graph)).and_then(|()| nodes(builder, graph));
-    let result = |output: &str| {
-        let made = builder.find(output).filter(|&id| builder.extent(id).is_none());
-        made.ok_or_else(|| {
-            ImportError::tensor(
-                output,
-                format!("`{name}` names it as an output, but nothing makes it, or its size depends on data"),
-            )
-        })
-    };
-    let results = built.and_then(|()| outputs().map(result).collect());
-    builder.close_body();
-    results
+
+    /// Number of its results.
+    pub(crate) fn outputs(&self) -> usize {
+        self.graph.output.len()
+    }
+
+    /// Builds its nodes into the graph, with values for its inputs; gives its results. Bodies nest no deeper than the walk over
+    /// the file allows ([`crate::limits::MAX_DEPTH`]).
+    ///
+    /// # Errors
+    /// It has another number of inputs, reads or gives what nothing makes, or has nodes that cannot be built.
+    pub(crate) fn build(
+        &self,
+        builder: &mut Builder<'_>,
+        given: &[ValueId],
+    ) -> Result<Vec<ValueId>, ImportError> {
+        let name = self.graph.name.as_deref().unwrap_or("a body");
+        let inputs = self.inputs();
+        if let (Some(input), []) = (inputs.first(), given) {
+            let reason = format!(
+                "it is an input of `{name}`, but the bodies of an If take none; let it read `{input}`"
+            );
+            return Err(ImportError::tensor(input, reason));
+        }
+        if inputs.len() != given.len() {
+            let (have, want) = (inputs.len(), given.len());
+            let reason = format!("the body has {have} inputs, but its node gives {want}");
+            return Err(ImportError::tensor(name, reason));
+        }
+        let outputs = || self.graph.output.iter().map(|v| v.name.as_deref().unwrap_or_default());
+        builder.reads(outputs());
+        builder.open_body();
+        let values = self.constants.iter().copied().chain(inputs.into_iter().zip(given.iter().copied()));
+        let bound = values.into_iter().try_for_each(|(name, id)| builder.bind(name, id));
+        let built = bound.and_then(|()| nodes(builder, self.graph));
+        let result = |output: &str| {
+            let made = builder.find(output).filter(|&id| builder.extent(id).is_none());
+            made.ok_or_else(|| {
+                let reason = format!(
+                    "`{name}` names it as an output, but nothing makes it, or its size depends on data"
+                );
+                ImportError::tensor(output, reason)
+            })
+        };
+        let results = built.and_then(|()| outputs().map(result).collect());
+        builder.close_body();
+        results
+    }
 }
 
 /// Builds all nodes of a list.

@@ -39,6 +39,8 @@ pub(crate) struct Builder<'a> {
     bodies: Vec<Vec<String>>,
     /// Values whose size depends on data: the axis of which only the first elements count, and how many.
     extents: BTreeMap<ValueId, (usize, ValueId)>,
+    /// Turns of loops and scans that were built.
+    pub(crate) turns: usize,
     /// Why a body of the node that is being built cannot be imported.
     pub(crate) failed: Option<ImportError>,
     /// All operators of the model that have no row, those in bodies included.
@@ -61,6 +63,7 @@ impl<'a> Builder<'a> {
             deferred: BTreeMap::new(),
             bodies: Vec::new(),
             extents: BTreeMap::new(),
+            turns: 0,
             failed: None,
             unsupported: Vec::new(),
         }

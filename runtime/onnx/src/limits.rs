@@ -31,5 +31,11 @@ pub const MAX_FILES: usize = 4096;
 /// Inputs, and outputs, of a model.
 pub const MAX_INTERFACE: usize = 1 << 14;
 
+/// Turns of all loops and scans of a model, those of loops within loops counted each time.
+pub const MAX_ALL_TURNS: usize = 1 << 14;
+
+/// Nodes of a graph up to which turns of loops and scans are written out.
+pub const MAX_WRITTEN: usize = 1 << 16;
+
 /// Nodes of the graph that is built.
 pub const MAX_NODES: usize = 1 << 21;

@@ -3,8 +3,9 @@
 use bayplan_graph::{Op, ValueId};
 
 use super::Row;
-use crate::body::body;
+use crate::body::Body;
 use crate::builder::{Built, Call};
+use crate::generated::onnx::GraphProto;
 
 pub(super) const ROWS: &[Row] = &[Row::new("If", 7, branch)];
 
@@ -16,15 +17,15 @@ fn branch(c: &mut Call<'_, '_>) -> Built {
     let (then_graph, else_graph) = (a.graph(then_body)?, a.graph(else_body)?);
     if let Some(truth) = c.builder.decided(condition) {
         let (name, graph) = if truth { (then_body, then_graph) } else { (else_body, else_graph) };
-        let built = body(c.builder, graph, &[]);
+        let built = whole(c, graph);
         return results(c, name, built);
     }
     let first = c.builder.graph.nodes.len();
     let mut operands = vec![condition];
-    let then_results = body(c.builder, then_graph, &[]);
+    let then_results = whole(c, then_graph);
     operands.extend(results(c, then_body, then_results)?);
     let middle = c.builder.graph.nodes.len();
-    let else_results = body(c.builder, else_graph, &[]);
+    let else_results = whole(c, else_graph);
     operands.extend(results(c, else_body, else_results)?);
     let last = c.builder.graph.nodes.len();
     let op = Op::If { then_nodes: (middle - first) as u32, else_nodes: (last - middle) as u32 };
@@ -33,13 +34,18 @@ fn branch(c: &mut Call<'_, '_>) -> Built {
 
 impl Call<'_, '_> {
     /// The results of a body; an error within it is told as it is.
-    pub(super) fn built(&mut self, body: Result<Vec<ValueId>, crate::ImportError>) -> Built {
+    pub(super) fn built<T>(&mut self, body: Result<T, crate::ImportError>) -> Result<T, String> {
         body.map_err(|error| {
             let reason = error.to_string();
             self.builder.failed = Some(error);
             reason
         })
     }
+}
+
+/// A body without inputs.
+fn whole(c: &mut Call<'_, '_>, graph: &GraphProto) -> Result<Vec<ValueId>, crate::ImportError> {
+    Body::new(c.builder, graph)?.build(c.builder, &[])
 }
 
 /// The results of a body, as many as the node has outputs.

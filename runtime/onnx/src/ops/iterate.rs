@@ -13,9 +13,9 @@ use bayplan_graph::op::{BinaryOp, Keep, ReduceOp};
 use bayplan_graph::{DType, Op, ValueId, ValueSource};
 
 use super::Row;
-use crate::body::{body, inputs};
+use crate::body::Body;
 use crate::builder::{Built, Call};
-use crate::generated::onnx::GraphProto;
+use crate::limits::{MAX_ALL_TURNS, MAX_WRITTEN};
 
 pub(super) const ROWS: &[Row] = &[
     Row::new("Loop", 7, repeat).says(&[0, 1]),
@@ -28,11 +28,19 @@ const MAX_TURNS: usize = 1024;
 /// One turn of a body: its results, as many as `least` or more.
 fn turn(
     c: &mut Call<'_, '_>,
-    graph: &GraphProto,
+    body: &Body<'_>,
     given: &[ValueId],
     least: usize,
 ) -> Result<Vec<ValueId>, String> {
-    let built = body(c.builder, graph, given);
+    c.builder.turns += 1;
+    let (turns, nodes) = (c.builder.turns, c.builder.graph.nodes.len());
+    if turns > MAX_ALL_TURNS || nodes > MAX_WRITTEN {
+        return Err(format!(
+            "the turns of the model's loops are more than {MAX_ALL_TURNS}, or with them it has more than {MAX_WRITTEN} nodes; \
+             split the model there"
+        ));
+    }
+    let built = body.build(c.builder, given);
     let made = c.built(built)?;
     if made.len() < least {
         return Err(format!("its body gives {} values, but must give at least {least}", made.len()));
@@ -76,16 +84,18 @@ struct Turns {
 /// what is carried; it gives whether the next one runs, what is carried, and what it adds to results.
 fn repeat(c: &mut Call<'_, '_>) -> Built {
     let graph = c.attributes().graph("body")?;
+    let body = Body::new(c.builder, graph);
+    let body = &c.built(body)?;
     let carried: Vec<ValueId> = (2..c.inputs()).map(|i| c.input(i)).collect::<Result<_, _>>()?;
     let (most, first) = (c.optional(0)?, c.optional(1)?);
     let known = match most.map(|most| c.known(most)) {
         Some(Some(list)) => Some(turns(list.first().copied().unwrap_or(0), "a loop")?),
-        Some(None) => return counted(c, graph, most, first, &carried),
+        Some(None) => return counted(c, body, most, first, &carried),
         None => None,
     };
     let decided = first.map_or(Some(true), |first| c.builder.decided(first));
     let active = first.filter(|_| decided.is_none()).map(|first| c.reshape_to(first, &[])).transpose()?;
-    let results = graph.output.len().saturating_sub(carried.len() + 1);
+    let results = body.outputs().saturating_sub(carried.len() + 1);
     let mut so_far = Turns { carried, added: vec![Vec::new(); results], active, ran: Vec::new(), surely: 0 };
     let mut goes_on = decided != Some(false);
     let mut number = 0;
@@ -95,7 +105,7 @@ fn repeat(c: &mut Call<'_, '_>) -> Built {
                 "a loop without a number of turns goes on after {MAX_TURNS}; give it one (its first operand)"
             ));
         }
-        goes_on = one_turn(c, graph, number, &mut so_far)?;
+        goes_on = one_turn(c, body, number, &mut so_far)?;
         number += 1;
     }
     ended(c, so_far)
@@ -104,7 +114,7 @@ fn repeat(c: &mut Call<'_, '_>) -> Built {
 /// Runs a turn; whether another may follow.
 fn one_turn(
     c: &mut Call<'_, '_>,
-    graph: &GraphProto,
+    body: &Body<'_>,
     number: usize,
     so_far: &mut Turns,
 ) -> Result<bool, String> {
@@ -112,7 +122,7 @@ fn one_turn(
     // The body is told that it runs: what it makes otherwise is not taken.
     let runs = c.scalar(DType::Bool, 1.0)?;
     let given = [&[iteration, runs], &so_far.carried[..]].concat();
-    let made = turn(c, graph, &given, 1 + so_far.carried.len())?;
+    let made = turn(c, body, &given, 1 + so_far.carried.len())?;
     let (state, rest) = made[1..].split_at(so_far.carried.len());
     for (all, &part) in so_far.added.iter_mut().zip(rest) {
         all.push(part);
@@ -166,7 +176,7 @@ fn ended(c: &mut Call<'_, '_>, so_far: Turns) -> Built {
 /// carried, and to show it.
 fn counted(
     c: &mut Call<'_, '_>,
-    graph: &GraphProto,
+    body: &Body<'_>,
     most: Option<ValueId>,
     first: Option<ValueId>,
     carried: &[ValueId],
@@ -178,7 +188,7 @@ fn counted(
     let own = c.builder.graph.values.len() as u32;
     let axes = c.ints(&[])?;
     let number = c.emit(Op::View(bayplan_graph::op::ViewOp::Squeeze), &[start, axes])?;
-    let made = turn(c, graph, &[iteration, runs, number], 2)?;
+    let made = turn(c, body, &[iteration, runs, number], 2)?;
     let step = match c.builder.graph.value(made[1]).source {
         ValueSource::Node { node, .. } if made[0] == runs => {
             let node = c.builder.graph.node(node);
@@ -267,12 +277,14 @@ fn element(
 fn scan(c: &mut Call<'_, '_>) -> Built {
     let (mut carried, operands) = scanned(c, 0)?;
     let graph = c.attributes().graph("body")?;
+    let body = Body::new(c.builder, graph);
+    let body = &c.built(body)?;
     let over = along(c, "scan_input_axes", "scan_input_directions", operands.len())?;
-    let results = graph.output.len().checked_sub(carried.len());
+    let results = body.outputs().checked_sub(carried.len());
     let results =
         results.ok_or_else(|| format!("its body gives less than the {} that it carries", carried.len()))?;
     let to = along(c, "scan_output_axes", "scan_output_directions", results)?;
-    let added = steps(c, graph, &mut carried, &operands, &over)?;
+    let added = steps(c, body, &mut carried, &operands, &over)?;
     for (mut parts, along) in added.into_iter().zip(&to) {
         if along.backwards {
             parts.reverse();
@@ -285,7 +297,7 @@ fn scan(c: &mut Call<'_, '_>) -> Built {
 /// All turns of a scan; what each adds to each result.
 fn steps(
     c: &mut Call<'_, '_>,
-    graph: &GraphProto,
+    body: &Body<'_>,
     carried: &mut [ValueId],
     operands: &[ValueId],
     over: &[Along],
@@ -295,17 +307,17 @@ fn steps(
         "the length of what it scans is a symbol; give the dimension a value, its turns are written out",
     )?;
     let len = turns(len as i64, "a scan")?;
-    if inputs(graph).len() != carried.len() + operands.len() {
-        let (have, want) = (inputs(graph).len(), carried.len() + operands.len());
+    if body.inputs().len() != carried.len() + operands.len() {
+        let (have, want) = (body.inputs().len(), carried.len() + operands.len());
         return Err(format!("its body has {have} inputs, but {want} are given"));
     }
-    let mut added = vec![Vec::new(); graph.output.len().saturating_sub(carried.len())];
+    let mut added = vec![Vec::new(); body.outputs().saturating_sub(carried.len())];
     for at in 0..len {
         let mut given = carried.to_vec();
         for (&x, along) in operands.iter().zip(over) {
             given.push(element(c, x, along, at, len)?);
         }
-        let made = turn(c, graph, &given, carried.len())?;
+        let made = turn(c, body, &given, carried.len())?;
         for (all, &part) in added.iter_mut().zip(&made[carried.len()..]) {
             all.push(part);
         }
@@ -325,6 +337,8 @@ fn batched(c: &mut Call<'_, '_>) -> Built {
     }
     let (states, operands) = scanned(c, 1)?;
     let graph = c.attributes().graph("body")?;
+    let body = Body::new(c.builder, graph);
+    let body = &c.built(body)?;
     let directions =
         c.attributes().ints("directions")?.map_or_else(|| vec![0; operands.len()], <[i64]>::to_vec);
     if directions.len() != operands.len() {
@@ -338,13 +352,13 @@ fn batched(c: &mut Call<'_, '_>) -> Built {
         directions.iter().map(|&direction| Along { axis: 0, backwards: direction != 0 }).collect();
     let batch = c.size(operands[0], 0)?.ok_or("the size of its batch must be known")?;
     let first = Along { axis: 0, backwards: false };
-    let mut made = vec![Vec::new(); graph.output.len()];
+    let mut made = vec![Vec::new(); body.outputs()];
     for b in 0..turns(batch as i64, "a batch")? {
         let of = |c: &mut Call<'_, '_>, list: &[ValueId]| -> Result<Vec<ValueId>, String> {
             list.iter().map(|&x| element(c, x, &first, b, batch)).collect()
         };
         let (mut carried, own) = (of(c, &states)?, of(c, &operands)?);
-        let added = steps(c, graph, &mut carried, &own, &over)?;
+        let added = steps(c, body, &mut carried, &own, &over)?;
         for parts in added {
             carried.push(stacked(c, &parts, 0)?);
         }

@@ -157,6 +157,30 @@ fn scans_of_batches() {
     assert_eq!(made, [(vec![2, 1], vec![3., 17.]), (vec![2, 2, 1], vec![1., 3., 13., 17.])]);
 }
 
+/// Loops in loops, each of as many turns as one may have; and a tensor that doubles a thousand times.
+#[test]
+fn what_grows_without_end_is_refused() {
+    let two = || vec![node("Add", &["t", "t"], &["u"], &[])];
+    let mut inner = body(&["i3", "b3", "t"], two(), &["b3", "u"]);
+    for depth in [2, 1, 0] {
+        let (names, outer) = ([format!("i{depth}"), format!("b{depth}"), format!("s{depth}")], "r");
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let nodes = vec![with_body("Loop", &["most", "", names[2]], &[outer], &[], inner)];
+        inner = body(&names, nodes, &[names[1], outer]);
+    }
+    let whole = |inner: GraphProto| {
+        let node = with_body("Loop", &["most", "", "x"], &["y"], &[], inner);
+        let mut whole = graph(vec![node], vec![info("x", DType::F32, &["2"])], &["y"]);
+        whole.initializer = vec![tensor("most", &i64s(&[], &[1000]))];
+        whole
+    };
+    let e = imported(20, whole(inner)).unwrap_err();
+    assert!(e.contains("the turns of the model's loops are more than 16384"), "{e}");
+    let join = node("Concat", &["t", "t"], &["u"], &[("axis", A::I(0))]);
+    let e = imported(20, whole(body(&["i", "b", "t"], vec![join], &["b", "u"]))).unwrap_err();
+    assert!(e.contains("Concat"), "{e}");
+}
+
 #[test]
 fn refusals() {
     let refused = |opset, g: GraphProto, text: &str| {
