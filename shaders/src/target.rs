@@ -2,6 +2,8 @@
 
 use bayplan_graph::DType;
 
+use crate::chain::double;
+
 /// How a device executes, which decides the style of its kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
@@ -78,6 +80,11 @@ pub const CPU_LOOP_PASSES: u64 = 65_535;
 pub const VEC4: u64 = 16;
 
 impl Target {
+    /// Whether shaders compute with an element type; where not, its elements can be moved all the same.
+    pub fn computes(&self, dtype: DType) -> bool {
+        Repr::of(dtype).is_none_or(|repr| !double::lacking(self, repr))
+    }
+
     /// Bytes that the offset of a window on part of a tensor is a multiple of.
     pub fn window_alignment(&self) -> u64 {
         self.storage_alignment.max(self.storage_granule)

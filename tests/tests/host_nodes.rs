@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use bayplan::{Dims, Model, SessionOptions, Tensor};
+use bayplan::{Bounds, Dims, Model, Scope, SessionOptions, Tensor};
 use bayplan_tests::backend::Backend;
 use bayplan_tests::on_every_backend;
-use bayplan_tests::onnx_file::{Constant, Data, Dim, Model as File, Node};
+use bayplan_tests::onnx_file::{Attribute, Constant, Data, Dim, Model as File, Node};
 
 /// Boxes that are scaled on the device before the best are found, and scores that are needed on both sides.
 fn written(folder: &tempfile::TempDir) -> PathBuf {
@@ -81,6 +81,48 @@ fn computed_between(on: Backend) {
     }
 }
 
+/// `y` = x² − 1 in 64-bit floats, then as f32: near 1 an f32 square loses half of the digits.
+fn doubles(on: Backend) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cast = |input: &'static [&'static str], output: &'static [&'static str], to| {
+        Node::new("Cast", input, output).with("to", Attribute::Int(to))
+    };
+    let model = File {
+        nodes: vec![
+            cast(&["x"], &["wide"], 11),
+            cast(&["one"], &["wide_one"], 11),
+            Node::new("Mul", &["wide", "wide"], &["square"]),
+            Node::new("Sub", &["square", "wide_one"], &["rest"]),
+            cast(&["rest"], &["y"], 1),
+        ],
+        inputs: vec![("x", vec![Dim::Symbol("n")])],
+        outputs: vec!["y"],
+        constants: vec![Constant { name: "one", shape: &[1], data: Data::F32(vec![1.0]) }],
+        ..File::default()
+    };
+    let path = folder.path().join("doubles.onnx");
+    std::fs::write(&path, model.bytes()).expect("a file");
+    let (model, device) = (Model::open(path).expect("a model"), on.device());
+    let mut bounds = Scope::new();
+    bounds.declare("n", Bounds::between(0, 100)).expect("bounds");
+    let session = model.session(&device, Dims::from(bounds), SessionOptions::default());
+    let mut session = session.expect("a session");
+    for n in [7_u16, 0, 100, 7] {
+        let x: Vec<f32> = (0..n).map(|i| 1.0 + f32::from(i) * 2.0_f32.powi(-22)).collect();
+        let given = Tensor::from_f32(vec![x.len()], &x).expect("a tensor");
+        let outputs = session.run(&[("x", &given)]).expect("it runs");
+        let y = outputs.get("y").expect("an output").to_tensor().expect("a tensor");
+        let expect: Vec<f32> = x.iter().map(|&x| (f64::from(x) * f64::from(x) - 1.0) as f32).collect();
+        assert_eq!(y.to_f32().expect("floats"), expect);
+    }
+    let nodes = session.family().first().host_nodes();
+    match device.target().features.float64 && device.target().features.int64 {
+        true => assert_eq!(nodes, [], "the device computes them"),
+        false => assert!(nodes.iter().any(|node| node.why.contains("shaderFloat64")), "{nodes:?}"),
+    }
+}
+
 on_every_backend! {
+    doubles_without_the_feature => doubles;
     host_nodes => computed_between;
 }

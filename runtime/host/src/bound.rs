@@ -48,6 +48,10 @@ impl Checker<'_> {
         let mut operands = Vec::with_capacity(reads.len());
         for (number, views) in (0_u32..).zip(&reads) {
             let over = work::in_place(&self.dispatch.spec) == Some(number);
+            if views.iter().all(View::is_empty) && !self.binds(Slot::Operand(number)) {
+                operands.push((output.arena, 0..0));
+                continue;
+            }
             let window = if over { output } else { self.window_of(Slot::Operand(number))? };
             for view in views {
                 self.holds(window, view)?;
@@ -72,6 +76,12 @@ impl Checker<'_> {
 
     fn wrong(&self, window: &Window, problem: String) -> HostError {
         HostError::Window { place: self.place(), buffer: self.buffer_name(window), problem }
+    }
+
+    /// Whether the kernel has a window for a slot.
+    fn binds(&self, slot: Slot) -> bool {
+        let kernel = self.program.kernels.get(self.dispatch.kernel.0 as usize);
+        kernel.is_some_and(|kernel| kernel.bindings.iter().any(|binding| binding.slot == slot))
     }
 
     /// The window that the kernel binds for a slot.

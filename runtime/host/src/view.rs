@@ -25,6 +25,11 @@ impl View {
         Self { dtype, base: 0, shape: shape.to_vec(), strides: signed(strides) }
     }
 
+    /// Whether it has no elements.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.shape.contains(&0)
+    }
+
     /// Words per element.
     pub(crate) fn words(&self) -> usize {
         Repr::of(self.dtype).map_or(1, |repr| repr.words() as usize)

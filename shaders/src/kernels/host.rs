@@ -14,6 +14,10 @@ pub(crate) fn build(spec: &HostSpec, target: &Target) -> Result<Written, Refusal
     for (slot, access, (dtype, shape)) in operands.chain(outputs) {
         let repr = src.repr(*dtype)?;
         let elements = shape.iter().fold(Taped::constant(1), |product, &dim| product.saturating_mul(dim));
+        // What has no elements has no window.
+        if elements == 0 {
+            continue;
+        }
         src.bind(slot, access, "u32", elements.saturating_mul(repr.words()))?;
     }
     let kernel = Kernel {

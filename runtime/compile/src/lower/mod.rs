@@ -34,13 +34,13 @@ type Lowering = Option<Result<Vec<View>, String>>;
 
 /// One row per family of operators.
 const FAMILIES: [fn(&mut Lowerer<'_>, &Node) -> Lowering; 7] = [
+    host::lower,
     elementwise::lower,
     contract::lower,
     reduce::lower,
     movement::lower,
     scatter::lower,
     line::lower,
-    host::lower,
 ];
 
 /// Lowers a graph, whose dimensions may hold symbols while [`Symbols`](crate::size::Symbols) are entered. `known` are the
