@@ -1,5 +1,7 @@
 //! Cases through the library: in other orders, in memory that was overwritten, under the validation layers.
 
+use std::path::Path;
+
 use bayplan::{Device, Error, Family, Model, Options, Session, SessionOptions, Tensor, ValueInput};
 
 use super::{Case, tensors};
@@ -26,12 +28,23 @@ impl Loaded {
     /// # Errors
     /// Why it cannot be.
     pub fn with(case: &Case, inputs: Vec<Tensor>) -> Result<Self, String> {
-        let path = case.model();
-        let opened = match Model::open(&path) {
+        Self::opened(&case.model(), inputs)
+    }
+
+    /// The same with a model of another origin.
+    ///
+    /// # Errors
+    /// Why it cannot be.
+    pub fn at(path: &Path, case: &Case, set: usize) -> Result<Self, String> {
+        Self::opened(path, tensors(&case.inputs(set), "input")?)
+    }
+
+    fn opened(path: &Path, inputs: Vec<Tensor>) -> Result<Self, String> {
+        let opened = match Model::open(path) {
             Err(Error::Values { inputs: asked, .. }) => {
                 let given = |input: &ValueInput| Some((input.name.clone(), inputs.get(input.index)?.clone()));
                 let named: Vec<(String, Tensor)> = asked.iter().filter_map(given).collect();
-                Model::open_for(&path, &self::given(&named))
+                Model::open_for(path, &self::given(&named))
             }
             opened => opened,
         };
@@ -56,7 +69,14 @@ impl Loaded {
     /// # Errors
     /// Why it cannot be built.
     pub fn session(&self, device: &Device, options: &Options) -> Result<Session, String> {
-        let family = self.family(device, options)?;
+        self.session_of(device, self.family(device, options)?)
+    }
+
+    /// A session of a family.
+    ///
+    /// # Errors
+    /// Why it cannot be built.
+    pub fn session_of(&self, device: &Device, family: Family) -> Result<Session, String> {
         let options = SessionOptions::default();
         Session::new(device, family, self.model.weights(), options).map_err(|e| e.to_string())
     }

@@ -6,6 +6,7 @@
 //! is wrong.
 
 mod contrib;
+mod damaged;
 mod unseen;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +29,11 @@ on_every_backend! {
 #[test]
 fn floats_change_no_plan() {
     unseen::floats();
+}
+
+#[test]
+fn damaged_models_are_run_or_refused() {
+    damaged::models();
 }
 
 /// `run` takes the folders of a case too.
