@@ -9,6 +9,7 @@ use crate::tape::specs::Chain;
 use crate::{Arg, Refusal, Repr, StepOp, Target};
 
 mod angle;
+mod bits;
 pub(crate) mod double;
 pub(crate) mod ops;
 mod round;

@@ -10,6 +10,9 @@ use bayplan_shaders::{
 };
 use common::{Random, cpu, run};
 
+/// What a reduction makes of its elements.
+type Fold<'a> = &'a dyn Fn(&[f64]) -> f64;
+
 /// The device, if it has 64-bit floats.
 fn device() -> Option<Target> {
     Some(cpu()).filter(|cpu| cpu.features.float64 && cpu.features.int64)
@@ -182,7 +185,7 @@ fn kernels() {
         all
     };
     let dtype = DType::F64;
-    let folds: [(ReduceOp, &dyn Fn(&[f64]) -> f64); 5] = [
+    let folds: [(ReduceOp, Fold<'_>); 5] = [
         (ReduceOp::Sum, &|line| line.iter().sum()),
         (ReduceOp::Mean, &|line| line.iter().sum::<f64>() / len as f64),
         (ReduceOp::Max, &|line| line.iter().copied().fold(f64::NEG_INFINITY, f64::max)),

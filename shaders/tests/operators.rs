@@ -130,6 +130,40 @@ fn within(op: StepOp, tests: bool, operands: &[&[f32]], of: impl Fn(usize) -> f6
     assert!(sure > n / 4, "{op:?} has a useful bound on {sure} of {n} arguments");
 }
 
+/// All bits of the floats of 16, as integers and back.
+#[test]
+fn bits_of_narrow_floats() {
+    let all: Vec<u16> = (0..=u16::MAX).collect();
+    let n = all.len();
+    let cast = |from, to, x: &Vec<u32>| {
+        let spec = single(StepOp::BitCast, from, to, 1, n);
+        run(&spec, &cpu(), std::slice::from_ref(x), n as u64, None)
+    };
+    let unsigned: Vec<u32> = all.iter().map(|&bits| bits.into()).collect();
+    let signed: Vec<u32> = all.iter().map(|&bits| i32::from(bits as i16) as u32).collect();
+    for dtype in [DType::F16, DType::BF16] {
+        let format = dtype.narrow_float().expect("a narrow float");
+        let values: Vec<u32> = all.iter().map(|&bits| format.of_bits(bits).to_bits()).collect();
+        for (of, x) in [(DType::U16, &unsigned), (DType::I16, &signed)] {
+            for (got, want) in cast(of, dtype, x).into_iter().zip(&values) {
+                let (number, value) = (f32::from_bits(got), f32::from_bits(*want));
+                let same = got == *want || number.is_nan() && value.is_nan();
+                assert!(same || vanishes(value) && number == 0.0, "{dtype}: {number:e}, should be {value:e}");
+            }
+            for ((got, want), value) in cast(dtype, of, &values).into_iter().zip(x).zip(&values) {
+                let value = f32::from_bits(*value);
+                let same = got == *want || value.is_nan() && format.of_bits(got as u16).is_nan();
+                assert!(same || vanishes(value), "{dtype} {value:e}: bits {got:#x}, should be {want:#x}");
+            }
+        }
+    }
+}
+
+/// Drivers may take it for 0.
+fn vanishes(v: f32) -> bool {
+    v != 0.0 && v.abs() < f32::MIN_POSITIVE
+}
+
 #[test]
 fn bits_stay_as_they_are() {
     for from in WHOLE.into_iter().chain([DType::F32]) {

@@ -28,6 +28,60 @@ impl NarrowFloat {
         let rounded = (v / unit).round_ties_even() * unit;
         if rounded.abs() > f64::from(self.greatest) { f64::from(self.beyond).copysign(v) } else { rounded }
     }
+
+    /// The bits of a value of a type of 16 bits.
+    pub fn to_bits(self, v: f32) -> u16 {
+        let (bits, drop) = (v.to_bits(), 23 - self.fraction);
+        let (sign, size) = ((bits >> 16) & 0x8000, bits & 0x7fff_ffff);
+        let ones = 0x7fff & !self.mask();
+        let magnitude = if size > 0x7f80_0000 {
+            // A quiet NaN, with what there is room for of the rest.
+            ones | 1 << (self.fraction - 1) | (size >> drop) & self.mask()
+        } else if size == 0x7f80_0000 {
+            ones
+        } else if v.abs() < f32::from_bits(self.least_bits()) {
+            // As a multiple of the least number; where that is no normal f32, the bits are those of one.
+            if self.rebias() == 0 { size >> drop } else { (v.abs() / self.unit()) as u32 }
+        } else {
+            (size >> drop) - self.rebias()
+        };
+        (sign | magnitude) as u16
+    }
+
+    /// The value that has these bits in a type of 16 bits.
+    pub fn of_bits(self, bits: u16) -> f32 {
+        let (bits, drop) = (u32::from(bits), 23 - self.fraction);
+        let (sign, size) = ((bits & 0x8000) << 16, bits & 0x7fff);
+        let ones = 0x7fff & !self.mask();
+        let magnitude = if size >= ones {
+            0x7f80_0000 | (size & self.mask()) << drop
+        } else if self.rebias() > 0 && size <= self.mask() {
+            (size as f32 * self.unit()).to_bits()
+        } else {
+            (size + self.rebias()) << drop
+        };
+        f32::from_bits(sign | magnitude)
+    }
+
+    /// The bits of the fraction.
+    const fn mask(self) -> u32 {
+        (1 << self.fraction) - 1
+    }
+
+    /// The least normal number, as bits of an `f32`.
+    const fn least_bits(self) -> u32 {
+        ((127 + self.least) as u32) << 23
+    }
+
+    /// The least number.
+    fn unit(self) -> f32 {
+        (self.least as f32 - self.fraction as f32).exp2()
+    }
+
+    /// What the exponent of an `f32` has more in its bits, where they lie in the type.
+    const fn rebias(self) -> u32 {
+        ((126 + self.least) as u32) << self.fraction
+    }
 }
 
 impl DType {
@@ -75,6 +129,25 @@ mod tests {
         };
         check(DType::F16, |bits| f16::from_bits(bits).to_f32(), |v| f16::from_f32(v).to_f32());
         check(DType::BF16, |bits| bf16::from_bits(bits).to_f32(), |v| bf16::from_f32(v).to_f32());
+    }
+
+    #[test]
+    fn bits_are_those_of_the_half_crate() {
+        for bits in 0..=u16::MAX {
+            for (dtype, value) in
+                [(DType::F16, f16::from_bits(bits).to_f32()), (DType::BF16, bf16::from_bits(bits).to_f32())]
+            {
+                let format = dtype.narrow_float().unwrap();
+                let made = format.of_bits(bits);
+                assert!(made == value || made.is_nan() && value.is_nan(), "{dtype} {bits:#x}: {made}");
+                // Of a NaN its being one stays.
+                let back = format.to_bits(value);
+                assert!(
+                    back == bits || value.is_nan() && format.of_bits(back).is_nan(),
+                    "{dtype} {bits:#x}: {back:#x}"
+                );
+            }
+        }
     }
 
     #[test]

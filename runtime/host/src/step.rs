@@ -144,10 +144,22 @@ fn select(c: &Column, a: &Column, b: &Column) -> Option<Column> {
 
 /// By the words, as they lie in memory.
 fn bit_cast(x: &Column, from: DType, to: DType) -> Option<Column> {
-    let other = |dtype: DType| Repr::of(dtype) == Some(Repr::F32) && dtype != DType::F32;
     let (source, repr) = (Repr::of(from)?, Repr::of(to)?);
-    if source.words() != repr.words() || other(from) || other(to) {
+    if from.size() != to.size() || source.words() != repr.words() {
         return None;
+    }
+    // Floats of 16 bits lie in their words as wider ones.
+    let of_16 = |dtype: DType| dtype.narrow_float().filter(|_| dtype.size() == 2);
+    if let (Column::F32(x), Some(format)) = (x, of_16(from)) {
+        let bits = Column::U32(map(x, |v| format.to_bits(v).into()));
+        return bit_cast(&bits, DType::U16, to);
+    }
+    if let Some(format) = of_16(to) {
+        return Some(Column::F32(match x {
+            Column::I32(x) => map(x, |v| format.of_bits(v as u16)),
+            Column::U32(x) => map(x, |v| format.of_bits(v as u16)),
+            _ => return None,
+        }));
     }
     let count = each!(x, x => x.len());
     let mut words = vec![0; count * repr.words() as usize];

@@ -6,7 +6,7 @@
 use bayplan_graph::DType;
 use bayplan_graph::op::{BinaryOp, UnaryOp};
 
-use super::{Value, Width, angle, arity, double, round, wide};
+use super::{Value, Width, angle, arity, bits, double, round, wide};
 use crate::source::Source;
 use crate::{Refusal, Repr, StepOp};
 
@@ -29,7 +29,7 @@ pub(crate) fn step(
         }
         (StepOp::Select, _) => return Err(src.refuse("a select wants a boolean and two values of one type")),
         (StepOp::Cast, [x]) => return cast(src, width, x, dtype),
-        (StepOp::BitCast, [x]) => bit_cast(src, width, x, dtype)?,
+        (StepOp::BitCast, [x]) => bits::cast(src, width, x, dtype)?,
         _ => return Err(src.refuse("a step has a wrong number of arguments")),
     };
     Ok(if keeps_type(op) && dtype.is_float() { text } else { narrow(src, width, dtype, text) })
@@ -170,7 +170,7 @@ fn binary(src: &mut Source<'_>, width: Width, op: BinaryOp, a: &Value, b: &Value
         BinaryOp::Or if !float => infix("|"),
         BinaryOp::Xor if dtype == DType::Bool => infix("!="),
         BinaryOp::Xor if !float => infix("^"),
-        BinaryOp::Shl | BinaryOp::Shr if !float => shift(src, width, op, dtype, [x, y])?,
+        BinaryOp::Shl | BinaryOp::Shr if !float => bits::shift(src, width, op, dtype, [x, y])?,
         _ => return Err(unsupported(src, op, dtype)),
     })
 }
@@ -243,29 +243,6 @@ fn converted(src: &mut Source<'_>, width: Width, x: &Value, to: DType) -> Result
     })
 }
 
-/// The text of a value's bits as another type of as many. What is narrower than its word lies in it as a number, which the
-/// step narrows again.
-fn bit_cast(src: &Source<'_>, width: Width, x: &Value, to: DType) -> Result<String, Refusal> {
-    let (from, repr) = (src.repr(x.dtype)?, src.repr(to)?);
-    let other = |dtype: DType, repr: Repr| repr == Repr::F32 && dtype != DType::F32;
-    if x.dtype.size() != to.size() || other(x.dtype, from) || other(to, repr) {
-        return Err(src.refuse(format!("the bits of {} are not read as {to}", x.dtype)));
-    }
-    if wide::emulated(src.target(), from) != wide::emulated(src.target(), repr) {
-        double::check(src, from)?;
-        double::check(src, repr)?;
-    }
-    let t = &x.text;
-    let kind = width.of(src.register(to, repr));
-    Ok(match (x.dtype, to) {
-        (from, to) if from == to => t.clone(),
-        (DType::Bool, _) => format!("select({kind}(), {kind}(1), {t})"),
-        (_, DType::Bool) => format!("({t} != {})", zero(src, width, x.dtype, from)),
-        _ if from == repr || wide::emulated(src.target(), from) => t.clone(),
-        _ => format!("bitcast<{kind}>({t})"),
-    })
-}
-
 /// The text of a float's whole part as an integer: the nearest end where it does not fit, 0 for NaN. WGSL has the greatest float
 /// that fits in place of the end, and leaves NaN to the driver.
 fn truncated(src: &mut Source<'_>, width: Width, [from, to]: [Repr; 2], x: &str) -> String {
@@ -294,7 +271,7 @@ fn truncated(src: &mut Source<'_>, width: Width, [from, to]: [Repr; 2], x: &str)
 }
 
 /// The zero of a type, as computed with.
-fn zero(src: &Source<'_>, width: Width, dtype: DType, repr: Repr) -> String {
+pub(super) fn zero(src: &Source<'_>, width: Width, dtype: DType, repr: Repr) -> String {
     format!("{}()", width.of(src.register(dtype, repr)))
 }
 
@@ -429,27 +406,6 @@ const LIBRARY: &[(&str, &str)] = &[
 }",
     ),
 ];
-
-/// The text of a shift. Negative numbers of bits are large unsigned ones; a narrow type lies in a word with its sign, so that
-/// the word's own limit is right for it.
-fn shift(
-    src: &Source<'_>,
-    width: Width,
-    op: BinaryOp,
-    dtype: DType,
-    [x, y]: [&str; 2],
-) -> Result<String, Refusal> {
-    let repr = src.repr(dtype)?;
-    let (word, last) = if repr.words() == 2 { ("u64", "63lu") } else { ("u32", "31u") };
-    let (kind, signed) = (width.of(word), matches!(repr, Repr::I32 | Repr::I64));
-    let bits = if signed { format!("bitcast<{kind}>({y})") } else { y.to_owned() };
-    let most = format!("{}(min({bits}, {kind}({last})))", width.of("u32"));
-    if op == BinaryOp::Shr && signed {
-        return Ok(format!("({x} >> {most})"));
-    }
-    let sign = if op == BinaryOp::Shl { "<<" } else { ">>" };
-    Ok(format!("select({}, {x} {sign} {most}, {bits} <= {kind}({last}))", zero(src, width, dtype, repr)))
-}
 
 /// Adds an integer function and answers its name. Division by zero gives 0.
 pub(crate) fn integer(src: &mut Source<'_>, width: Width, op: BinaryOp, repr: Repr) -> String {

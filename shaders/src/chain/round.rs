@@ -16,9 +16,97 @@ const BIAS: i32 = 127;
 /// The text of the nearest value of a type, ties to even; NaN stays.
 pub(super) fn call(src: &mut Source<'_>, width: Width, dtype: DType, format: NarrowFloat, x: &str) -> String {
     let name = format!("op_{dtype}");
-    let text = function(&name, format).replace("@F", &width.of("f32")).replace("@U", &width.of("u32"));
-    src.function(&name, text);
+    add(src, width, &name, &function(&name, format));
     format!("{name}({x})")
+}
+
+/// The text of the bits of a value of a type of 16 bits, as a `u32`.
+pub(super) fn to_bits(
+    src: &mut Source<'_>,
+    width: Width,
+    dtype: DType,
+    format: NarrowFloat,
+    x: &str,
+) -> String {
+    let Layout { drop, mask, ones, rebias } = Layout::of(format);
+    let small = if rebias == 0 {
+        String::new()
+    } else {
+        let (least, scale) = (power(format.least), power(format.fraction as i32 - format.least));
+        format!("    r = select(r, @U(abs(x) * bitcast<f32>({scale:#x}u)), a < @U({least:#x}u));\n")
+    };
+    let quiet = 1_u32 << (format.fraction - 1);
+    let name = format!("bits_{dtype}");
+    let text = format!(
+        "fn {name}(x: @F) -> @U {{
+    let b = bitcast<@U>(x);
+    let a = b & @U(0x7fffffffu);
+    let top = (a >> @U({drop}u)) & @U({mask:#x}u);
+    var r = (a >> @U({drop}u)) - @U({rebias:#x}u);
+{small}    r = select(r, @U({ones:#x}u) | top | select(@U(), @U({quiet:#x}u), a > @U(0x7f800000u)), a >= @U(0x7f800000u));
+    return r | ((b >> @U(16u)) & @U(0x8000u));
+}}"
+    );
+    add(src, width, &name, &text);
+    format!("{name}({x})")
+}
+
+/// The text of the value of a type of 16 bits that has the bits of a `u32`.
+pub(super) fn of_bits(
+    src: &mut Source<'_>,
+    width: Width,
+    dtype: DType,
+    format: NarrowFloat,
+    x: &str,
+) -> String {
+    let Layout { drop, mask, ones, rebias } = Layout::of(format);
+    let small = if rebias == 0 {
+        String::new()
+    } else {
+        let unit = power(format.least - format.fraction as i32);
+        format!("    r = select(r, bitcast<@U>(@F(s) * bitcast<f32>({unit:#x}u)), s <= @U({mask:#x}u));\n")
+    };
+    let name = format!("of_bits_{dtype}");
+    let text = format!(
+        "fn {name}(h: @U) -> @F {{
+    let s = h & @U(0x7fffu);
+    var r = (s + @U({rebias:#x}u)) << @U({drop}u);
+{small}    r = select(r, @U(0x7f800000u) | ((s & @U({mask:#x}u)) << @U({drop}u)), s >= @U({ones:#x}u));
+    return bitcast<@F>(r | ((h & @U(0x8000u)) << @U(16u)));
+}}"
+    );
+    add(src, width, &name, &text);
+    format!("{name}({x})")
+}
+
+fn add(src: &mut Source<'_>, width: Width, name: &str, text: &str) {
+    let text = text.replace("@F", &width.of("f32")).replace("@U", &width.of("u32"));
+    src.function(name, text);
+}
+
+/// A power of two as bits of an `f32`.
+fn power(exponent: i32) -> u32 {
+    ((BIAS + exponent) as u32) << FRACTION
+}
+
+/// How a type of 16 bits lies in them.
+struct Layout {
+    /// Bits that an `f32` has more in its fraction.
+    drop: u32,
+    /// The bits of the fraction.
+    mask: u32,
+    /// The bits of the exponent, all of which infinities and NaNs have.
+    ones: u32,
+    /// What an `f32`'s exponent is more, where it lies in the type.
+    rebias: u32,
+}
+
+impl Layout {
+    fn of(format: NarrowFloat) -> Self {
+        let mask = (1 << format.fraction) - 1;
+        let rebias = ((BIAS - 1 + format.least) as u32) << format.fraction;
+        Self { drop: FRACTION - format.fraction, mask, ones: 0x7fff & !mask, rebias }
+    }
 }
 
 fn function(name: &str, format: NarrowFloat) -> String {

@@ -104,12 +104,14 @@ fn bit_cast(x: Scalar, from: DType, to: DType) -> Option<Scalar> {
     let bits = match (x, from) {
         (Scalar::Float(v), DType::F32) => (v as f32).to_bits().into(),
         (Scalar::Float(v), DType::F64) => v.to_bits().into(),
+        (Scalar::Float(v), _) if from.size() == 2 => from.narrow_float()?.to_bits(v as f32).into(),
         (Scalar::Int(v), _) => v,
         _ => return None,
     };
     Some(match to {
         DType::F32 => Scalar::Float(f32::from_bits(bits as u32).into()),
         DType::F64 => Scalar::Float(f64::from_bits(bits as u64)),
+        _ if to.is_float() && to.size() == 2 => Scalar::Float(to.narrow_float()?.of_bits(bits as u16).into()),
         _ if to.is_float() => return None,
         _ => Scalar::Int(bits),
     })
