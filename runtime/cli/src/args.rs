@@ -85,8 +85,8 @@ LIST holds one JSON object per line, each a case: id; model, an ONNX file; input
     the graph.
 One line of JSON per case, printed when it is done: id; status (ok, unsupported: the model uses \
     what bayplan or the device does not have, or error); error, why; ms, milliseconds from opening the \
-    model to its outputs; and where it ran dispatches, host_nodes (operations that ran on the \
-    processor instead of the device) and kernels. Ends with 0 when the list was worked through.";
+    model to its outputs; and where it ran dispatches, host_nodes (how many nodes the host \
+    computed instead of the device), host (which, and why) and kernels. Ends with 0 when the list was worked through.";
 
 /// The example of `devices`, and what its JSON holds.
 const DEVICES: &str = "\

@@ -12,6 +12,8 @@ use crate::out;
 pub(crate) struct Failure {
     message: String,
     code: u8,
+    /// Whether the device or its driver failed.
+    device: bool,
 }
 
 /// The exit code of a model that uses what is not supported.
@@ -23,12 +25,12 @@ pub(crate) type Outcome = Result<ExitCode, Failure>;
 impl Failure {
     /// An error.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), code: 1 }
+        Self { message: message.into(), code: 1, device: false }
     }
 
     /// Arguments that do not fit the model or each other.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self { message: message.into(), code: 2 }
+        Self { message: message.into(), code: 2, device: false }
     }
 
     /// What is printed.
@@ -39,6 +41,11 @@ impl Failure {
     /// Whether the model uses what is not supported.
     pub(crate) fn is_unsupported(&self) -> bool {
         self.code == UNSUPPORTED
+    }
+
+    /// Whether the device or its driver failed: what comes next had better open it again.
+    pub(crate) fn is_of_device(&self) -> bool {
+        self.device
     }
 
     /// Whether the message names something already.
@@ -72,7 +79,8 @@ impl From<bayplan::Error> for Failure {
         if let bayplan::Error::Import(ImportError::Unsupported(operators)) = &e {
             message += &format!("\nunsupported: {}", names(operators));
         }
-        Self { message, code: if e.is_unsupported() { UNSUPPORTED } else { 1 } }
+        let device = matches!(&e, bayplan::Error::Engine(bayplan::EngineError::Vulkan(_)));
+        Self { message, code: if e.is_unsupported() { UNSUPPORTED } else { 1 }, device }
     }
 }
 

@@ -21,8 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub struct Done {
     /// Dispatches of the run, or why there are no right outputs.
     pub result: Result<u64, String>,
-    /// Nodes that ran on the processor.
-    pub host_nodes: u64,
+    /// Nodes that the host computed, with the reason.
+    pub host: Vec<String>,
     /// Milliseconds that it took.
     pub ms: f64,
 }
@@ -44,7 +44,7 @@ pub fn run(cases: &[Case], device: &str) -> Vec<Vec<Done>> {
         done.extend(answers);
         if answered < left.len() {
             let result = Err("the program died or hung in it".to_owned());
-            done.push(Done { result, host_nodes: 0, ms: 0.0 });
+            done.push(Done { result, host: Vec::new(), ms: 0.0 });
         }
     }
     let mut done = done.into_iter();
@@ -85,8 +85,11 @@ fn list(cases: &[Case], jobs: &[(usize, usize)], sandbox: &Sandbox, device: &str
             _ => Err(json["error"].as_str().unwrap_or("no error said").to_owned()),
         };
         let _ = fs::remove_dir_all(folder);
-        let host_nodes = json["host_nodes"].as_u64().unwrap_or(0);
-        done.push(Done { result, host_nodes, ms: json["ms"].as_f64().expect("milliseconds") });
+        let host: Vec<String> = json["host"].as_array().map_or_else(Vec::new, |nodes| {
+            nodes.iter().map(|node| node.as_str().expect("a text").to_owned()).collect()
+        });
+        assert_eq!(json["host_nodes"].as_u64().unwrap_or(0), host.len() as u64, "{line}");
+        done.push(Done { result, host, ms: json["ms"].as_f64().expect("milliseconds") });
     }
     let _ = child.kill();
     let _ = child.wait();

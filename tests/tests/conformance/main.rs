@@ -164,7 +164,7 @@ fn note(backend: Backend, entry: &mut Entry, kind: Kind, seen: Option<String>) {
 fn observed(backend: Backend, manifest: &Manifest, case: &Case, done: &[Done]) -> Entry {
     let mut entry = manifest.0.get(&case.id).cloned().unwrap_or_default();
     entry.tier.clone_from(&case.tier);
-    let hosted = done.iter().any(|done| done.host_nodes > 0).then(|| "without a reason yet".to_owned());
+    let hosted = done.iter().find_map(|done| done.host.first()).map(|why| short(why));
     note(backend, &mut entry, Kind::Fails, failure(done));
     note(backend, &mut entry, Kind::Host, hosted);
     entry
@@ -181,7 +181,7 @@ fn tell(backend: Backend, inputs: &str, cases: &[Case], done: &[Vec<Done>]) {
         let of: Vec<&Vec<Done>> =
             cases.iter().zip(done).filter(|(case, _)| case.tier == tier).map(|(_, done)| done).collect();
         let passed = of.iter().filter(|sets| sets.iter().all(|done| done.result.is_ok())).count();
-        let hosted = of.iter().filter(|sets| sets.iter().any(|done| done.host_nodes > 0)).count();
+        let hosted = of.iter().filter(|sets| sets.iter().any(|done| !done.host.is_empty())).count();
         let ms: f64 = of.iter().flat_map(|sets| sets.iter()).map(|done| done.ms).sum();
         println!(
             "{backend}, inputs {inputs}: {passed} of {} {tier} cases pass, {hosted} with nodes on the processor, {:.1} s",

@@ -6,9 +6,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bayplan::{Device, Options, Session, SessionOptions, Tensor};
+use bayplan_compile::host_node::HostNode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -34,14 +35,17 @@ struct Case {
 struct Done {
     dispatches: usize,
     kernels: usize,
-    host_nodes: usize,
+    /// The nodes that the host computed, with the reason.
+    host: Vec<String>,
 }
 
 /// Works through a list in its order. What is wrong with one case is told in its line, and the next one follows.
 pub(crate) fn conform(options: &ConformOptions) -> Outcome {
-    let named = |e: &dyn Display| Failure::new(format!("{}: {e}", options.list.display()));
-    let list = fs::File::open(&options.list).map_err(|e| named(&e))?;
-    let device = Device::open(&device_options(&options.device)?)?;
+    let path = &options.list;
+    let named = |e: &dyn Display| Failure::new(format!("{}: {e}", path.display()));
+    let list = fs::File::open(path).map_err(|e| named(&e))?;
+    let options = device_options(&options.device)?;
+    let mut device = Device::open(&options)?;
     let mut out = std::io::stdout().lock();
     for (number, line) in (1..).zip(BufReader::new(list).lines()) {
         let wrong = |e: &dyn Display| named(&format!("line {number}: {e}"));
@@ -50,25 +54,32 @@ pub(crate) fn conform(options: &ConformOptions) -> Outcome {
             continue;
         }
         let case: Case = serde_json::from_str(&line).map_err(|e| wrong(&e))?;
-        let told = told(&case, &device);
+        let begun = Instant::now();
+        // A panic is a defect, but the cases behind it are asked all the same.
+        let done = catch_unwind(AssertUnwindSafe(|| run(&case, &device)));
+        let broken = done.as_ref().map_or(true, |done| done.as_ref().is_err_and(Failure::is_of_device));
+        let done = done
+            .unwrap_or_else(|_| Err(Failure::new("bayplan panicked, which is a defect; please report it")));
+        let told = told(&case.id, done, begun.elapsed());
         writeln!(out, "{told}").and_then(|()| out.flush()).map_err(|e| Failure::new(e.to_string()))?;
+        if broken {
+            device = Device::open(&options)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs a case; the line that tells of it. A panic is a defect, but the cases behind it are asked all the same.
-fn told(case: &Case, device: &Device) -> Value {
-    let begun = Instant::now();
-    let done = catch_unwind(AssertUnwindSafe(|| run(case, device)))
-        .unwrap_or_else(|_| Err(Failure::new("bayplan panicked, which is a defect; please report it")));
-    let ms = begun.elapsed().as_secs_f64() * 1e3;
+/// The line that tells what became of a case.
+fn told(id: &str, done: Result<Done, Failure>, took: Duration) -> Value {
+    let ms = took.as_secs_f64() * 1e3;
     match done {
-        Ok(Done { dispatches, kernels, host_nodes }) => json!({
-            "id": case.id, "status": "ok", "ms": ms, "dispatches": dispatches, "host_nodes": host_nodes, "kernels": kernels,
+        Ok(Done { dispatches, kernels, host }) => json!({
+            "id": id, "status": "ok", "ms": ms, "dispatches": dispatches, "host_nodes": host.len(), "host": host,
+            "kernels": kernels,
         }),
         Err(failure) => {
             let status = if failure.is_unsupported() { "unsupported" } else { "error" };
-            json!({ "id": case.id, "status": status, "error": failure.message(), "ms": ms })
+            json!({ "id": id, "status": status, "error": failure.message(), "ms": ms })
         }
     }
 }
@@ -94,5 +105,6 @@ fn run(case: &Case, device: &Device) -> Result<Done, Failure> {
     }
     let program = session.program();
     let (dispatches, kernels) = (program.run.dispatches.len(), program.kernels.len());
-    Ok(Done { dispatches, kernels, host_nodes: program.host_nodes().len() })
+    let told = |node: HostNode| format!("{}: {}", node.op, node.why);
+    Ok(Done { dispatches, kernels, host: program.host_nodes().into_iter().map(told).collect() })
 }
