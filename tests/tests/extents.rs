@@ -112,6 +112,36 @@ fn they_are_only_lent(on: Backend) {
     assert_eq!(outputs.get("at").expect("still there").shape(), [2, 1]);
 }
 
+/// `picked = x[x ≠ 0] · 3`, as exporters write it: by the tuples of positions.
+fn masks_pick_elements(on: Backend) {
+    let model = File {
+        nodes: vec![
+            Node::new("NonZero", &["x"], &["at"]),
+            Node::new("Transpose", &["at"], &["tuples"]),
+            Node::new("GatherND", &["x", "tuples"], &["some"]),
+            Node::new("Mul", &["some", "three"], &["picked"]),
+        ],
+        inputs: vec![("x", vec![Dim::Symbol("h"), Dim::Symbol("w")])],
+        constants: vec![Constant { name: "three", shape: &[], data: Data::F32(vec![3.0]) }],
+        outputs: vec!["picked"],
+        ..File::default()
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("mask.onnx");
+    std::fs::write(&path, model.bytes()).expect("a file");
+    let (model, device) = (Model::open(path).expect("a model"), on.device());
+    let mut session = model.session(&device, dims(), SessionOptions::default()).expect("a session");
+    for ([h, w], every) in [([3, 5], 2), ([9, 70], 7), ([1, 1], 1), ([2, 3], 100)] {
+        let x: Vec<f32> =
+            (0..h * w).map(|i| if i % every == every - 1 { i as f32 + 0.5 } else { 0.0 }).collect();
+        let input = Tensor::from_f32(vec![h, w], &x).expect("floats");
+        let outputs = session.run(&[("x", &input)]).expect("it runs");
+        let picked = outputs.get("picked").expect("an output").to_tensor().expect("a tensor");
+        let expected: Vec<f32> = x.iter().filter(|v| **v != 0.0).map(|v| v * 3.0).collect();
+        assert_eq!((picked.shape(), picked.to_f32().expect("floats")), (&[expected.len()][..], expected));
+    }
+}
+
 /// A loop that ends where what it doubles is no longer below a limit, after seven turns at the latest.
 fn loops_end_by_data(on: Backend) {
     let inner = File {
@@ -152,6 +182,7 @@ fn loops_end_by_data(on: Backend) {
 
 on_every_backend! {
     loops => loops_end_by_data;
+    masks => masks_pick_elements;
     sizes => sizes_follow_from_data;
     policies => they_are_only_lent;
 }
@@ -160,7 +191,7 @@ on_every_backend! {
 fn what_would_read_them_is_refused_by_name() {
     let folder = tempfile::tempdir().expect("a folder");
     let model = File {
-        nodes: vec![Node::new("NonZero", &["x"], &["at"]), Node::new("Transpose", &["at"], &["y"])],
+        nodes: vec![Node::new("NonZero", &["x"], &["at"]), Node::new("Shape", &["at"], &["y"])],
         inputs: vec![("x", vec![Dim::Known(3)])],
         outputs: vec!["y"],
         ..File::default()
@@ -168,5 +199,5 @@ fn what_would_read_them_is_refused_by_name() {
     let path = folder.path().join("read.onnx");
     std::fs::write(&path, model.bytes()).expect("a file");
     let error = Model::open(path).err().expect("a refusal").to_string();
-    assert!(error.contains("it reads `at`, whose size depends on data"), "{error}");
+    assert!(error.contains("Shape reads `at`, whose size depends on data"), "{error}");
 }

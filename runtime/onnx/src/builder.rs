@@ -12,6 +12,7 @@ use bayplan_graph::{
 
 use crate::attributes::Attributes;
 use crate::error::{ImportError, UnsupportedOp};
+use crate::extent::{Extent, Reading};
 use crate::generated::onnx::NodeProto;
 use crate::limits::MAX_NODES;
 use crate::tensor::Tensors;
@@ -38,7 +39,7 @@ pub(crate) struct Builder<'a> {
     /// For each body of an If that is being built, outermost first, the names that it has given so far.
     bodies: Vec<Vec<String>>,
     /// Values whose size depends on data: the axis of which only the first elements count, and how many.
-    extents: BTreeMap<ValueId, (usize, ValueId)>,
+    extents: BTreeMap<ValueId, Extent>,
     /// Turns of loops and scans that were built.
     pub(crate) turns: usize,
     /// Why a body of the node that is being built cannot be imported.
@@ -103,7 +104,7 @@ impl<'a> Builder<'a> {
     }
 
     /// The axis and the count of a value whose size depends on data.
-    pub(crate) fn extent(&self, id: ValueId) -> Option<(usize, ValueId)> {
+    pub(crate) fn extent(&self, id: ValueId) -> Option<Extent> {
         self.extents.get(&id).copied()
     }
 
@@ -272,9 +273,6 @@ impl<'b, 'a> Call<'b, 'a> {
         match self.node.input.get(index).map(String::as_str) {
             None | Some("") => Ok(None),
             Some(name) => match self.builder.find(name) {
-                Some(id) if self.builder.extent(id).is_some() => Err(format!(
-                    "it reads `{name}`, whose size depends on data; such a value can only be an output of the model"
-                )),
                 Some(id) => Ok(Some(id)),
                 None => Err(format!("it reads `{name}`, which nothing before it makes")),
             },
@@ -363,6 +361,7 @@ impl<'b, 'a> Call<'b, 'a> {
             made.push(self.builder.add_value(name, ValueSource::Node { node: id, output }, None));
         }
         let (name, source_op) = (self.name.clone(), self.source_op.clone());
+        self.extents(&op, inputs, &made)?;
         let node = Node { op, inputs: inputs.to_vec(), outputs: made.clone(), name, source_op };
         self.builder.graph.nodes.push(node);
         if let Err(error) = self.builder.inference.node(&mut self.builder.graph, id)
@@ -371,6 +370,23 @@ impl<'b, 'a> Call<'b, 'a> {
             self.builder.deferred.insert(id.0, error);
         }
         Ok(made)
+    }
+
+    /// Results of values whose size depends on data depend on it too, where they may.
+    fn extents(&mut self, op: &Op, inputs: &[ValueId], made: &[ValueId]) -> Result<(), String> {
+        let extents: Vec<Option<Extent>> = inputs.iter().map(|&id| self.builder.extent(id)).collect();
+        let reading = Reading { graph: &self.builder.graph, op, inputs, extents };
+        let result = reading.result().map_err(|operand| {
+            let name = inputs.get(operand).map_or("", |&id| &self.builder.graph.value(id).name);
+            format!(
+                "{} reads `{name}`, whose size depends on data, and needs all of it, or its size; only what treats the elements \
+                 along that axis each for itself can",
+                op.name()
+            )
+        })?;
+        let own = result.into_iter().flat_map(|extent| made.iter().map(move |&id| (id, extent)));
+        self.builder.extents.extend(own);
+        Ok(())
     }
 
     /// Says that of a value only the first `count` (i64, rank 0) elements along an axis count: it is as large as it can be.

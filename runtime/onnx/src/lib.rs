@@ -12,6 +12,7 @@ mod attributes;
 mod body;
 mod builder;
 mod error;
+mod extent;
 mod generated;
 mod import;
 pub mod limits;

@@ -4,6 +4,7 @@ mod branch;
 mod cases;
 mod damage;
 mod dropout;
+mod extent;
 mod import;
 mod iterate;
 mod metadata;
