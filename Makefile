@@ -56,7 +56,7 @@ references:
 	@. target/env-test.sh && "$$BAYPLAN_TEST_PYTHON" tests/python/conformance.py --out "$(CURDIR)/target/conformance" && \
 		"$$BAYPLAN_TEST_PYTHON" tests/python/redraw.py "$(CURDIR)/target/conformance" \
 		--out "$(CURDIR)/target/conformance-redrawn" $(if $(BAYPLAN_TEST_SEED),--seed $(BAYPLAN_TEST_SEED)) && \
-		"$$BAYPLAN_TEST_PYTHON" tests/python/contrib.py --out "$(CURDIR)/target/contrib"
+		"$$BAYPLAN_TEST_PYTHON" tests/python/compared.py --out "$(CURDIR)/target/compared"
 
 # The rooms' own tests run in the dev profile; the tests across rooms run whole models and are built for release.
 test: references binaries

@@ -91,12 +91,13 @@ impl Set {
         Self::read(&root().join("target/conformance-redrawn"))
     }
 
-    /// Operators of the domain `com.microsoft` at random shapes, with onnxruntime's results, as `make references` makes it.
+    /// Operators at random shapes with onnxruntime's results, as `make references` makes it: those of the domain
+    /// `com.microsoft`, and some of ONNX's own that have many variants.
     ///
     /// # Panics
     /// When it was not made.
-    pub fn of_contrib() -> Self {
-        Self::read(&root().join("target/contrib"))
+    pub fn compared() -> Self {
+        Self::read(&root().join("target/compared"))
     }
 }
 

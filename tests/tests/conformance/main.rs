@@ -7,6 +7,7 @@
 
 mod contrib;
 mod damaged;
+mod compared;
 mod unseen;
 
 use std::collections::{BTreeMap, BTreeSet};

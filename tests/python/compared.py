@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
-"""Operators of the domain com.microsoft at random shapes, with what onnxruntime makes of them.
+"""Operators at random shapes, with what onnxruntime makes of them.
 
-    contrib.py --out DIR [--shapes N]
+    compared.py --out DIR [--shapes N]
 
 writes, in the layout of conformance.py,
 
-    DIR/<operator>/<number>/model.onnx         one node, its variant (what is left out, which attributes) drawn too
+    DIR/<domain>.<operator>/<number>/model.onnx         one node, its variant (what is left out, which attributes) drawn too
     DIR/<operator>/<number>/0/in/input_<i>.pb  its inputs
     DIR/<operator>/<number>/0/out/output_<i>.pb  what onnxruntime gives for them on the CPU
     DIR/cases.jsonl, DIR/stamp.json
 
-Where onnxruntime leaves rows as it finds them (behind the end of a padded sequence) the model sets them to 0 after the node.
+They are those of the domain com.microsoft, and those of ONNX whose many variants its own test set has few of: attention and the
+recurrent ones. Where onnxruntime leaves rows as it finds them (behind the end of a padded sequence) the model sets them to 0 after the node.
 A folder whose stamp matches the packages and this script is kept as it is.
 """
 
@@ -26,6 +27,7 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 DOMAIN = "com.microsoft"
+OPSET = 23
 
 
 class Draw:
@@ -52,12 +54,12 @@ class Draw:
     def skip(self):
         self.operands.append("")
 
-    def model(self, operator):
+    def model(self, operator, domain):
         operands = list(self.operands)
         while operands and not operands[-1]:
             operands.pop()
         made = [f"{name}.all" if name in self.masks else name for name in self.outputs]
-        nodes = [helper.make_node(operator, operands, made, name="node", domain=DOMAIN, **self.attributes)]
+        nodes = [helper.make_node(operator, operands, made, name="node", domain=domain, **self.attributes)]
         for name, mask in self.masks.items():
             self.weights[f"{name}.mask"] = mask
             nodes.append(helper.make_node("Where", [f"{name}.mask", f"{name}.all", "zero"], [name]))
@@ -72,8 +74,8 @@ class Draw:
             [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in self.outputs if name],
             [numpy_helper.from_array(value, name) for name, value in self.weights.items()],
         )
-        opsets = [helper.make_opsetid("", 18), helper.make_opsetid(DOMAIN, 1)]
-        return helper.make_model(graph, opset_imports=opsets, ir_version=9)
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(DOMAIN, 1)]
+        return helper.make_model(graph, opset_imports=opsets, ir_version=11)
 
 
 def gelu(draw):
@@ -236,7 +238,98 @@ def group_query(draw):
         draw.masks[name] = rows(total, present)[:, None, :, None]
 
 
-OPERATORS = {
+def attention(draw):
+    batch, groups, shared = draw.size(1, 3), draw.size(1, 3), draw.size(1, 3)
+    heads, size, value = groups * shared, 4 * draw.size(1, 4), 4 * draw.size(1, 4)
+    length, keys, past = draw.size(1, 6), draw.size(1, 6), draw.size(1, 5) if draw.chance() else 0
+    flat, causal = draw.chance(), draw.chance()
+    # Behind a past onnxruntime counts a causal query's position from the last key, ONNX from the first new one: that is the
+    # same where there are as many new keys as queries.
+    keys = length if causal and past else keys
+    lay = lambda x: x.transpose(0, 2, 1, 3).reshape(batch, x.shape[2], -1) if flat else x
+    draw.give("q", lay(draw.floats(batch, heads, length, size)))
+    draw.give("k", lay(draw.floats(batch, groups, keys, size)))
+    draw.give("v", lay(draw.floats(batch, groups, keys, value)))
+    if flat:
+        draw.attributes |= {"q_num_heads": heads, "kv_num_heads": groups}
+    kind = draw.random.choice(["none", "bool", "float"])
+    shape = [[length, past + keys], [batch, 1, length, past + keys], [batch, heads, length, past + keys]][draw.size(0, 2)]
+    # Each query sees a key at least: of one that sees none onnxruntime gives the mean of all values.
+    seen = (draw.random.random(shape) < 0.6) | (np.arange(past + keys) == 0)
+    if kind == "bool":
+        draw.give("mask", seen)
+    elif kind == "float":
+        draw.give("mask", np.where(seen, draw.floats(*shape), np.float32(-np.inf)))
+    else:
+        draw.skip()
+    if past:
+        draw.give("past_key", draw.floats(batch, groups, past, size))
+        draw.give("past_value", draw.floats(batch, groups, past, value))
+    if causal:
+        draw.attributes["is_causal"] = 1
+    if draw.chance():
+        draw.attributes["softcap"] = 1.5
+    if draw.chance():
+        draw.attributes["scale"] = 0.3
+    draw.outputs = ["y", "present_key", "present_value"] if past else ["y"]
+
+
+# Of each activation whether it takes an alpha and a beta.
+ACTIVATIONS = {
+    "Relu": (0, 0),
+    "Tanh": (0, 0),
+    "Sigmoid": (0, 0),
+    "Softsign": (0, 0),
+    "Softplus": (0, 0),
+    "Affine": (1, 1),
+    "LeakyRelu": (1, 0),
+    "ThresholdedRelu": (1, 0),
+    "ScaledTanh": (1, 1),
+    "HardSigmoid": (1, 1),
+    "Elu": (1, 0),
+}
+
+
+def recurrent(draw, gates, activations):
+    steps, batch, size, hidden = draw.size(1, 5), draw.size(1, 4), draw.size(1, 9), draw.size(1, 9)
+    direction = str(draw.random.choice(["forward", "reverse", "bidirectional"]))
+    ways = 2 if direction == "bidirectional" else 1
+    draw.attributes |= {"hidden_size": hidden, "direction": direction}
+    draw.give("x", draw.floats(steps, batch, size))
+    draw.give("w", draw.floats(ways, gates * hidden, size, scale=0.5), weight=draw.chance())
+    draw.give("r", draw.floats(ways, gates * hidden, hidden, scale=0.5), weight=draw.chance())
+    optional = lambda name, value, weight=False: draw.give(name, value, weight) if draw.chance() else draw.skip()
+    optional("b", draw.floats(ways, 2 * gates * hidden, scale=0.5), weight=True)
+    optional("lengths", draw.random.integers(1, steps + 1, batch).astype(np.int32))
+    optional("h", draw.floats(ways, batch, hidden))
+    if gates == 4:
+        optional("c", draw.floats(ways, batch, hidden))
+        optional("p", draw.floats(ways, 3 * hidden, scale=0.5), weight=True)
+        draw.attributes["input_forget"] = int(draw.chance())
+    if gates == 3:
+        draw.attributes["linear_before_reset"] = int(draw.chance())
+    if draw.chance():
+        draw.attributes["clip"] = 0.75
+    # Each makes kernels of its own.
+    if draw.size(1, 4) == 1:
+        names = [str(name) for name in draw.random.choice(list(ACTIVATIONS), ways * activations)]
+        # Numbers small enough that states stay bounded.
+        numbers = lambda at: [0.5 for name in names if ACTIVATIONS[name][at]]
+        draw.attributes["activations"] = names
+        draw.attributes |= {
+            key: list for key, list in (("activation_alpha", numbers(0)), ("activation_beta", numbers(1))) if list
+        }
+    draw.outputs = ["y", "y_h", "y_c"] if gates == 4 else ["y", "y_h"]
+
+
+OWN = {
+    "Attention": attention,
+    "GRU": lambda draw: recurrent(draw, 3, 2),
+    "LSTM": lambda draw: recurrent(draw, 4, 3),
+    "RNN": lambda draw: recurrent(draw, 1, 1),
+}
+
+CONTRIB = {
     "BiasGelu": bias_gelu,
     "FastGelu": fast_gelu,
     "FusedMatMul": fused_product,
@@ -257,13 +350,13 @@ def write(folder, kind, values):
         path.write_bytes(numpy_helper.from_array(value, name).SerializeToString())
 
 
-def case(out, operator, number):
+def case(out, domain, operator, function, number):
     """Writes a case; its line."""
-    seed = [number, *operator.encode()]
-    draw = Draw(seed)
-    OPERATORS[operator](draw)
-    model = draw.model(operator)
-    folder = out / operator / str(number)
+    draw = Draw([number, *operator.encode()])
+    function(draw)
+    model = draw.model(operator, domain)
+    name = f"{domain or 'ai.onnx'}.{operator}/{number}"
+    folder = out / name
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     names = [name for name in draw.outputs if name]
     results = session.run(names, draw.inputs)
@@ -271,7 +364,7 @@ def case(out, operator, number):
     write(folder, "out", dict(zip(names, results)))
     (folder / "model.onnx").write_bytes(model.SerializeToString())
     tolerances = {"rtol": 5e-5, "atol": 1e-7, "share": 2e-5}
-    return {"id": f"{operator}/{number}", "tier": "contrib", "op": operator, "sets": 1} | tolerances
+    return {"id": name, "tier": "compared", "op": operator, "sets": 1} | tolerances
 
 
 def stamp(shapes):
@@ -288,10 +381,11 @@ def main():
     if mark.exists() and json.loads(mark.read_text()) == stamp(given.shapes):
         return
     shutil.rmtree(given.out, ignore_errors=True)
-    lines = [case(given.out, operator, number) for operator in OPERATORS for number in range(given.shapes)]
+    operators = [("", *own) for own in OWN.items()] + [(DOMAIN, *contrib) for contrib in CONTRIB.items()]
+    lines = [case(given.out, *operator, number) for operator in operators for number in range(given.shapes)]
     (given.out / "cases.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     mark.write_text(json.dumps(stamp(given.shapes)))
-    print(f"{len(lines)} cases of {len(OPERATORS)} operators of {DOMAIN} in {given.out}")
+    print(f"{len(lines)} cases of {len(operators)} operators with onnxruntime's results in {given.out}")
 
 
 if __name__ == "__main__":
