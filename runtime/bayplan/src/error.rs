@@ -107,7 +107,11 @@ fn values(f: &mut fmt::Formatter<'_>, inputs: &[bayplan_onnx::ValueInput], error
     for bayplan_onnx::ValueInput { name, dtype, by, .. } in inputs {
         write!(f, "\n  {} ({dtype}), which {} asks for", escape(name), by.join(", "))?;
     }
-    write!(f, "\ngive these inputs, then it is planned for what they hold; without them: {error}")
+    write!(
+        f,
+        "\ngive these inputs, then it is planned for what they hold (run: --input NAME=FILE; plan and fit: --value NAME=FILE); \
+         without them: {error}"
+    )
 }
 
 impl Error {

@@ -42,6 +42,7 @@ JSON: version, kind (model or instance), name; in bytes peak, lower_bound, prove
     smaller) and gap (peak less lower_bound); witness (a point, and the ids live there, whose sizes \
     add up to the lower_bound); waste as a share of the lower_bound; status, strategy. Of an \
     instance: given_peak (that of the offsets in the file, null without them). Of a model: dims, \
+    values (inputs that decide shapes: name, dtype, shape, and elements that it is planned for), \
     inputs and outputs (each with name and policy), times (medians in nanoseconds of processor time: \
     liveness_and_plan_ns; new_shape_ns and new_shape with its parts, null if there is one shape; barriers_ns, \
     verification_ns), shapes (null, or where \
@@ -276,6 +277,9 @@ pub(crate) struct PlanOptions {
     /// Whose bytes an output has (repeat for each): the arena's until the next run, its owner's, or the caller's.
     #[arg(long = "output", value_name = "NAME=borrow|own|into")]
     pub(crate) outputs: Vec<String>,
+    /// The elements of an input that decides shapes (repeat for each): the plan is for these alone.
+    #[arg(long = "value", value_name = "NAME=FILE.npy|.pb")]
+    pub(crate) values: Vec<String>,
     /// What weights and activations may take, for instance 6GiB. With dimensions without a value or an upper bound, the plan
     /// is that of the largest that fit, the first row of `bayplan fit`; else exits with 1 if it takes more.
     #[arg(long, value_name = "BYTES", value_parser = bayplan_text::parse_bytes)]
@@ -295,6 +299,9 @@ pub(crate) struct PlanOptions {
 pub(crate) struct FitOptions {
     #[command(flatten)]
     pub(crate) model: ModelOptions,
+    /// The elements of an input that decides shapes (repeat for each): what fits is told for these alone.
+    #[arg(long = "value", value_name = "NAME=FILE.npy|.pb")]
+    pub(crate) values: Vec<String>,
     /// What weights and activations may take, for instance 6GiB: also tells what fits. Exits with 1 if nothing does.
     /// Dimensions without a bound are tried up to what their inputs leave room for, at most 4,096, the one that is solved
     /// for up to 1,048,576.

@@ -1,10 +1,12 @@
 //! Dims that the tensors given for inputs tell.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use bayplan_compile::Dims;
-use bayplan_graph::{Graph, Value};
+use bayplan_graph::{Graph, Tensor, Value};
 
+use crate::commands::run::file_of;
 use crate::exit::Failure;
 use crate::inputs::{files, shown};
 use crate::tensor_file;
@@ -21,6 +23,31 @@ pub(crate) fn tell(graph: &Graph, dims: &mut Dims, inputs: &[String]) -> Result<
     for (index, file) in files(&names, inputs)? {
         let shape = tensor_file::shape(Path::new(file))?;
         one(values[index], &shape, dims).map_err(|reason| Failure::new(format!("{file}: {reason}")))?;
+    }
+    computed(graph, dims, inputs)
+}
+
+/// Gives symbols without a value those that follow from elements of inputs with files.
+fn computed(graph: &Graph, dims: &mut Dims, words: &[String]) -> Result<(), Failure> {
+    for prologue in &graph.prologue {
+        if prologue.symbols.iter().all(|symbol| dims.pinned.get(symbol).is_some()) {
+            continue;
+        }
+        let mut given: Vec<(Arc<str>, Tensor)> = Vec::new();
+        for name in prologue.graph.inputs.iter().map(|&id| &prologue.graph.value(id).name) {
+            let file = words.iter().find_map(|word| file_of(word, name));
+            let file = file.ok_or_else(|| {
+                let (sizes, name) = (prologue.symbols.join(", "), shown(name));
+                let reason = format!("the sizes {sizes} follow from elements of input {name}");
+                Failure::usage(format!("{reason}; give it (--input {name}=FILE), or values of them (--dim)"))
+            })?;
+            given.push((name.clone(), tensor_file::read(&file)?));
+        }
+        let input = |name: &str| given.iter().find(|(own, _)| **own == *name).map(|(_, tensor)| tensor);
+        let values = prologue.values(&dims.pinned, &input).map_err(|e| Failure::new(e.to_string()))?;
+        for (symbol, value) in values {
+            dims.pinned.set(&*symbol, value);
+        }
     }
     Ok(())
 }

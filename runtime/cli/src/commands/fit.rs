@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use bayplan::{Device, Error, Model, Options, Target};
+use bayplan::{Device, Error, Model, Options, Target, Tensor};
 use bayplan_compile::fit::{self, Budget, End, Fit, Fitted};
 use bayplan_compile::plan_file::memory_value;
 use bayplan_compile::{CompileError, Dims, Family, ReadConstant};
@@ -14,11 +14,11 @@ use bayplan_text::{Bytes, Count};
 use serde_json::{Value, json};
 
 use super::fit_text::{crossings, fit_text};
-use super::run::{compile_options, device_options, named};
+use super::run::{compile_options, device_options, file_of, named};
 use crate::args::{FitOptions, ModelOptions};
 use crate::dims;
 use crate::exit::{Failure, Outcome};
-use crate::{inputs, out};
+use crate::{inputs, out, tensor_file};
 
 /// Combinations of values of the dimensions that are not solved for: each may cost a compile.
 const MOST_COMBINATIONS: usize = 64;
@@ -172,7 +172,7 @@ pub(crate) fn first_row(
 }
 
 pub(crate) fn fit(options: &FitOptions) -> Outcome {
-    let source = Source::open(&options.model.model)?;
+    let source = Source::open(&options.model.model, &options.values)?;
     let graph = source.graph();
     let dims = dims::known(graph, &options.model)?;
     let target = target(&options.model)?;
@@ -195,12 +195,27 @@ enum Source {
     Graph(Graph, String),
 }
 
+/// The elements of inputs that decide shapes, where a model asks for some.
+fn values_of(path: &Path, words: &[String]) -> Result<Vec<(String, Tensor)>, Failure> {
+    let Err(Error::Values { inputs, .. }) = Model::import(path) else { return Ok(Vec::new()) };
+    let mut given = Vec::with_capacity(inputs.len());
+    for input in inputs {
+        if let Some(file) = words.iter().find_map(|word| file_of(word, &input.name)) {
+            given.push((input.name, tensor_file::read(&file)?));
+        }
+    }
+    Ok(given)
+}
+
 impl Source {
-    fn open(path: &Path) -> Result<Self, Failure> {
-        match Model::open(path) {
+    fn open(path: &Path, values: &[String]) -> Result<Self, Failure> {
+        let given = values_of(path, values)?;
+        let given: Vec<(&str, &Tensor)> = given.iter().map(|(name, tensor)| (&**name, tensor)).collect();
+        match Model::open_for(path, &given) {
             Ok(model) => Ok(Self::Whole(model)),
             Err(Error::Weights(why)) => {
-                let graph = Model::import(path).map_err(|_| named(path, Error::Weights(why.clone())))?;
+                let graph =
+                    Model::import_for(path, &given).map_err(|_| named(path, Error::Weights(why.clone())))?;
                 Ok(Self::Graph(graph, why.to_string()))
             }
             Err(e) => Err(named(path, e)),

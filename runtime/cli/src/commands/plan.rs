@@ -20,7 +20,7 @@ use super::plan_shapes::shapes_text;
 use super::plan_text::{instance_text, model_text};
 use super::plan_times::Times;
 use super::planned::Planned;
-use super::run::{compile_options, device_options, open_model, refused};
+use super::run::{compile_options, device_options, open_with, refused};
 use crate::args::{ModelOptions, PlanFormat, PlanOptions};
 use crate::exit::{Failure, Outcome};
 use crate::out::counted;
@@ -139,7 +139,7 @@ pub(super) fn read(path: &Path) -> Result<Instance, Failure> {
 }
 
 fn model(options: &PlanOptions, format: PlanFormat, effort: Effort) -> Outcome {
-    let model = open_model(&options.model.model)?;
+    let model = open_with(&options.model.model, None, &options.values)?;
     let dims = dims::known(model.graph(), &options.model)?;
     let open = dims::open(model.graph(), &dims);
     if !open.is_empty() && options.budget.is_none() {

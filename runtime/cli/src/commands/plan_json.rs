@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::devices::target_json;
 use super::plan_copies::copies_json;
 use super::plan_host::host_json;
-use super::plan_ports::{inputs_json, outputs_json};
+use super::plan_ports::{inputs_json, outputs_json, values_json};
 use super::plan_times::Times;
 use super::plan_why::verdict_text;
 use super::planned::Planned;
@@ -67,6 +67,8 @@ pub(super) enum Rest {
 #[derive(Serialize)]
 pub(super) struct Model {
     dims: serde_json::Map<String, Value>,
+    /// Inputs that decide shapes, with the elements that it is planned for.
+    values: Value,
     target: Value,
     arena_bytes: u64,
     weight_bytes: u64,
@@ -99,6 +101,7 @@ impl Rest {
         let fail = |e: serde_json::Error| Failure::new(e.to_string());
         Ok(Self::Model(Box::new(Model {
             dims: program.dims.iter().map(|(name, value)| (name.to_string(), json!(value))).collect(),
+            values: values_json(program),
             target: target_json(&program.target),
             arena_bytes: program.arena_bytes[Arena::Activations.index()],
             weight_bytes: program.arena_bytes[Arena::Weights.index()],

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bayplan::Program;
+use bayplan::{Program, Tensor};
 use bayplan_compile::{InputPolicy, OutputPolicy, Port};
 use bayplan_text::{Count, ellipsis};
 use serde_json::{Value, json};
@@ -12,6 +12,9 @@ use crate::exit::Failure;
 
 /// Columns of a name.
 const NAME: usize = 40;
+
+/// Most elements that are told in a line.
+const ELEMENTS: usize = 8;
 
 /// Most names of one policy that are told.
 const NAMES: usize = 2;
@@ -27,6 +30,37 @@ pub(super) fn with_policies(
     let all = [OutputPolicy::Borrow, OutputPolicy::Own, OutputPolicy::Into].map(|own| (own.name(), own));
     read("--output", outputs, &all, &mut options.outputs.named)?;
     Ok(options)
+}
+
+/// The inputs that decide shapes, with the elements that the program is for.
+pub(super) fn values_text(program: &Program) -> String {
+    let mut text = String::new();
+    for (index, (name, elements)) in program.specialised.iter().enumerate() {
+        let (label, list) = (if index == 0 { "values" } else { "" }, listed(elements));
+        let shown: Vec<String> = list.iter().take(ELEMENTS).map(ToString::to_string).collect();
+        let more = if list.len() > ELEMENTS { ", …" } else { "" };
+        text += &labelled(label, &format!("{} = [{}{more}]", ellipsis(name, NAME), shown.join(", ")));
+    }
+    text
+}
+
+/// The same for programs.
+pub(super) fn values_json(program: &Program) -> Value {
+    let value = |(name, elements): &(std::sync::Arc<str>, Tensor)| {
+        json!({
+            "name": **name,
+            "dtype": elements.dtype().to_string(),
+            "shape": elements.shape(),
+            "elements": listed(elements),
+        })
+    };
+    program.specialised.iter().map(value).collect()
+}
+
+/// Elements as numbers: what decides shapes is integers or booleans.
+fn listed(elements: &Tensor) -> Vec<i64> {
+    let list = elements.to_ints().unwrap_or_default();
+    list.into_iter().map(|v| i64::try_from(v).unwrap_or(i64::MAX)).collect()
 }
 
 fn read<P: Copy>(

@@ -7,7 +7,7 @@ use bayplan_text::{Bytes, Count, Percent, ellipsis, escape};
 
 use super::plan_copies::copies_text;
 use super::plan_host::host_text;
-use super::plan_ports::ports_text;
+use super::plan_ports::{ports_text, values_text};
 use super::plan_times::Times;
 use super::plan_why::{labelled, why_text};
 use super::planned::Planned;
@@ -46,6 +46,7 @@ pub(super) fn model_text(program: &Program, planned: &Planned, times: &Times, wh
         counted(program.kernels.len(), "kernel", "kernels")
     );
     text += &times.text();
+    text += &values_text(program);
     text += &ports_text(program);
     text += &copies_text(program);
     text += &host_text(program);

@@ -40,7 +40,7 @@ pub(crate) fn run(options: &RunOptions) -> Outcome {
     let stop = stop_on_signals()?;
     let mut progress = Progress::new(options.quiet);
     progress.stage("reading the model");
-    let model = open_with(options)?;
+    let model = open_with(&options.model.model, options.folder.as_deref(), &options.inputs)?;
     let words = match &options.folder {
         Some(folder) => inputs::numbered(model.graph(), folder)?,
         None => options.inputs.clone(),
@@ -154,12 +154,7 @@ fn open(options: &ModelOptions) -> Result<Device, Failure> {
     Ok(Device::open(&device_options(&options.device)?)?)
 }
 
-/// Opens a model; whatever is wrong with it, the message names the file.
-pub(crate) fn open_model(path: &Path) -> Result<Model, Failure> {
-    Model::open(path).map_err(|e| named(path, e))
-}
-
-/// The same for the inputs of a run: where elements of inputs decide shapes, `elements` gives them, or none of an input that
+/// Opens a model for the inputs of a run: where elements of inputs decide shapes, `elements` gives them, or none of an input that
 /// nothing is given for.
 ///
 /// # Errors
@@ -180,21 +175,24 @@ pub(crate) fn open_for(
     Ok(Model::open_for(path, &given)?)
 }
 
-/// Opens a model with the files given for its inputs at hand (`NAME=FILE`, or those of a folder).
+/// Opens a model with the files given for its inputs at hand: `NAME=FILE`, or those of a folder.
 ///
 /// # Errors
-/// As [`open_model`]; the file of an input whose elements decide shapes cannot be read.
-fn open_with(options: &RunOptions) -> Result<Model, Failure> {
-    let path = &options.model.model;
+/// As [`Model::open_for`]; the file of an input whose elements decide shapes cannot be read.
+pub(crate) fn open_with(path: &Path, folder: Option<&Path>, words: &[String]) -> Result<Model, Failure> {
     let opened = open_for(path, &mut |input| {
-        let file = |word: &'_ String| word.strip_prefix(&*input.name)?.strip_prefix('=').map(PathBuf::from);
-        let file = match &options.folder {
+        let file = match folder {
             Some(folder) => Some(tensor_file::numbered(folder, "input", input.index)),
-            None => options.inputs.iter().find_map(file),
+            None => words.iter().find_map(|word| file_of(word, &input.name)),
         };
         file.map(|file| tensor_file::read(&file)).transpose()
     });
     opened.map_err(|failure| about(path, failure))
+}
+
+/// The file that a word gives to an input.
+pub(crate) fn file_of(word: &str, input: &str) -> Option<PathBuf> {
+    word.strip_prefix(input)?.strip_prefix('=').map(PathBuf::from)
 }
 
 /// What is wrong with a model, the file named.
