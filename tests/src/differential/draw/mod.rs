@@ -36,8 +36,8 @@ const LONG: [usize; 7] = [127, 128, 129, 255, 256, 257, 1025];
 const INTEGERS: [DType; 8] =
     [DType::I64, DType::I32, DType::U8, DType::I8, DType::U32, DType::I16, DType::U16, DType::U64];
 
-/// Floats that are rounded after every operation.
-const NARROW: [DType; 2] = [DType::F16, DType::BF16];
+/// Floats that are rounded after every operation, and those of two words.
+const OTHERS: [DType; 3] = [DType::F16, DType::BF16, DType::F64];
 
 /// What to draw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,10 +161,10 @@ impl Drawing {
         (self.b.op(Op::Cast(dtype), &[id]), exact)
     }
 
-    /// A float, now and then a narrow one where its roundings make no difference.
+    /// A float, now and then a narrow or a wide one where its roundings make no difference.
     fn float(&mut self) -> (ValueId, bool) {
-        let narrow = !self.determined && self.random.once_in(4);
-        let dtype = if narrow { self.random.pick(&NARROW) } else { DType::F32 };
+        let other = !self.determined && self.random.once_in(4);
+        let dtype = if other { self.random.pick(&OTHERS) } else { DType::F32 };
         self.of_type(dtype)
     }
 
@@ -258,6 +258,8 @@ impl Drawing {
 mod tests {
     use std::collections::BTreeSet;
 
+    use bayplan_graph::op::{BinaryOp, UnaryOp};
+
     use super::*;
 
     const ALL: u64 = 800;
@@ -285,18 +287,19 @@ mod tests {
             types.extend(graph.values.iter().filter_map(|value| Some(value.ty.as_ref()?.dtype)));
         }
         println!("{} operators: {ops:?}\ntypes: {types:?}", ops.len());
-        let unary =
-            ["Tanh", "Sigmoid", "Erf", "Sin", "Exp", "Log", "Sqrt", "Reciprocal", "Floor", "IsNaN", "Not"];
-        let binary = ["Add", "Sub", "Mul", "Div", "Pow", "Mod", "Min", "Max", "Less", "Equal", "And", "Xor"];
+        let named = |op: Op| op.name();
+        let unary: Vec<_> = UnaryOp::ALL.iter().map(|&op| named(Op::Unary(op))).collect();
+        let binary: Vec<_> = BinaryOp::ALL.iter().map(|&op| named(Op::Binary(op))).collect();
         let moves =
             ["Transpose", "Expand", "Slice", "Split", "Concat", "Pad", "Gather", "GatherND", "Reshape"];
         let indexed = ["GatherElements", "ScatterElements", "ScatterND", "CumSum", "CumProd", "Rank"];
         let rows = ["Softmax", "LayerNormalize", "ReduceSum", "ReduceMean", "ReduceMax", "ReduceProd"];
-        let rest = ["MatMul", "Conv", "MaxPool", "AveragePool", "Range", "Fill", "Cast", "Select", "Squeeze"];
-        for name in [&unary[..], &binary, &moves, &indexed, &rows, &rest].concat() {
+        let pools = ["MaxPool", "AveragePool", "SumPool", "MaxPoolIndex"];
+        let rest = ["MatMul", "Conv", "BitCast", "Range", "Fill", "Cast", "Select", "Squeeze"];
+        for name in [&unary[..], &binary, &moves, &indexed, &rows, &pools, &rest].concat() {
             assert!(ops.contains(name), "no {name} in {ALL} graphs: {ops:?}");
         }
-        for dtype in INTEGERS.into_iter().chain(NARROW).chain([DType::F32, DType::Bool]) {
+        for dtype in INTEGERS.into_iter().chain(OTHERS).chain([DType::F32, DType::Bool]) {
             assert!(types.contains(&dtype), "no {dtype} in {ALL} graphs");
         }
     }
