@@ -5,9 +5,8 @@
 //! same models get other inputs, whose outputs are the reference evaluator's: what is right for the package's values alone
 //! is wrong.
 
-mod contrib;
-mod damaged;
 mod compared;
+mod damaged;
 mod unseen;
 
 use std::collections::{BTreeMap, BTreeSet};
