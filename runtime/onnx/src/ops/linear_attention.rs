@@ -26,68 +26,98 @@ type Step = Result<ValueId, String>;
 ///
 /// The arithmetic is in f32 whatever the operands are. Steps are unrolled.
 fn linear_attention(c: &mut Call<'_, '_>) -> Built {
-    let (q, k, v) = (c.input(0)?, c.input(1)?, c.input(2)?);
-    let a = c.attributes();
-    let heads = |name: &str| {
-        let count = a.int(name)?.filter(|&count| count > 0);
-        count.ok_or_else(|| format!("attribute `{name}` must be given and at least 1"))
+    let (own, steps) = {
+        let q = c.input(0)?;
+        (c.dtype(q)?, known_steps(c, q, 1)?)
     };
-    let (queries, groups) = (heads("q_num_heads")?, heads("kv_num_heads")?);
-    let (decay, beta) = gates(c)?;
-    let own = c.dtype(q)?;
-    let spread = |c: &mut Call<'_, '_>, x: ValueId, heads: i64| {
-        let x = c.cast(x, DType::F32)?;
-        heads_of(c, x, Some(heads))
-    };
-    let (q4, k4, v4) = (spread(c, q, queries)?, spread(c, k, groups)?, spread(c, v, groups)?);
-    // [b, heads, size or 1, steps]: a column for each step
-    let decay = match decay {
-        Some(decay) => {
-            let decay = spread(c, decay, groups)?;
-            let decay = c.permute(decay, &[0, 1, 3, 2])?;
-            Some(c.unary(UnaryOp::Exp, decay)?)
-        }
-        None => None,
-    };
-    let beta = match beta {
-        Some(beta) => {
-            let last = c.size(beta, 2)?.ok_or("the last dimension of beta must be known")?;
-            Some(spread(c, beta, last as i64)?)
-        }
-        None => None,
-    };
-    let scale = match c.attributes().float_or("scale", 0.0)? {
-        0.0 => {
-            let size = c.size(q4, 3)?.filter(|&size| size > 0);
-            1.0 / (size.ok_or("the size of a head must be known, or attribute `scale` given")? as f64).sqrt()
-        }
-        scale => f64::from(scale),
-    };
-    let q4 = c.with(BinaryOp::Mul, q4, scale)?;
-    let steps = known_steps(c, q, 1)?;
-    let (mut state, state_type) = first_state(c, k4, v4, own)?;
+    let operands = Operands::of(c)?;
+    let (mut state, state_type) = first_state(c, operands.k, operands.v, own)?;
     let mut read = Vec::with_capacity(steps);
     for step in 0..steps as i64 {
-        let (q, k) = (c.cut(q4, 2, step, step + 1)?, c.cut(k4, 2, step, step + 1)?);
-        let mut v = c.cut(v4, 2, step, step + 1)?;
-        if let Some(decay) = decay {
+        let out;
+        (out, state) = operands.step(c, step, state)?;
+        read.push(out);
+    }
+    let y = c.concat(2, &read)?;
+    let y = c.permute(y, &[0, 2, 1, 3])?;
+    let y = c.reshape_to(y, &[0, 0, -1])?;
+    Ok(vec![c.cast(y, own)?, c.cast(state, state_type)?])
+}
+
+/// The operands by head, in f32.
+struct Operands {
+    /// [b, heads, steps, key size], scaled.
+    q: ValueId,
+    /// [b, heads of keys, steps, size]
+    k: ValueId,
+    v: ValueId,
+    /// e to the power of decay, [b, heads of keys, key size or 1, steps]: a column for each step.
+    decay: Option<ValueId>,
+    /// [b, heads of keys or 1, steps, 1]
+    beta: Option<ValueId>,
+}
+
+impl Operands {
+    fn of(c: &mut Call<'_, '_>) -> Result<Self, String> {
+        let (q, k, v) = (c.input(0)?, c.input(1)?, c.input(2)?);
+        let a = c.attributes();
+        let heads = |name: &str| {
+            let count = a.int(name)?.filter(|&count| count > 0);
+            count.ok_or_else(|| format!("attribute `{name}` must be given and at least 1"))
+        };
+        let (queries, groups) = (heads("q_num_heads")?, heads("kv_num_heads")?);
+        let (decay, beta) = gates(c)?;
+        let (q, k, v) = (by_head(c, q, queries)?, by_head(c, k, groups)?, by_head(c, v, groups)?);
+        let decay = match decay {
+            Some(decay) => {
+                let decay = by_head(c, decay, groups)?;
+                let decay = c.permute(decay, &[0, 1, 3, 2])?;
+                Some(c.unary(UnaryOp::Exp, decay)?)
+            }
+            None => None,
+        };
+        let beta = match beta {
+            Some(beta) => {
+                let last = c.size(beta, 2)?.ok_or("the last dimension of beta must be known")?;
+                Some(by_head(c, beta, last as i64)?)
+            }
+            None => None,
+        };
+        let scale = match c.attributes().float_or("scale", 0.0)? {
+            0.0 => {
+                let size = c.size(q, 3)?.filter(|&size| size > 0);
+                1.0 / (size.ok_or("the size of a head must be known, or attribute `scale` given")? as f64)
+                    .sqrt()
+            }
+            scale => f64::from(scale),
+        };
+        Ok(Self { q: c.with(BinaryOp::Mul, q, scale)?, k, v, decay, beta })
+    }
+
+    /// What the queries of a step read, and the state after it.
+    fn step(&self, c: &mut Call<'_, '_>, step: i64, state: ValueId) -> Result<(ValueId, ValueId), String> {
+        let [q, k, v] = [self.q, self.k, self.v].map(|x| c.cut(x, 2, step, step + 1));
+        let (q, k, mut v, mut state) = (q?, k?, v?, state);
+        if let Some(decay) = self.decay {
             let decay = c.cut(decay, 3, step, step + 1)?;
             state = c.binary(BinaryOp::Mul, state, decay)?;
         }
-        if let Some(beta) = beta {
+        if let Some(beta) = self.beta {
             let (beta, known) = (c.cut(beta, 2, step, step + 1)?, c.emit(Op::MatMul, &[k, state])?);
             let new = c.binary(BinaryOp::Sub, v, known)?;
             v = c.binary(BinaryOp::Mul, beta, new)?;
         }
         let column = c.permute(k, &[0, 1, 3, 2])?;
         let added = c.binary(BinaryOp::Mul, column, v)?;
-        state = c.binary(BinaryOp::Add, state, added)?;
-        read.push(grouped_product(c, q, state)?);
+        let state = c.binary(BinaryOp::Add, state, added)?;
+        Ok((grouped_product(c, q, state)?, state))
     }
-    let y = c.concat(2, &read)?;
-    let y = c.permute(y, &[0, 2, 1, 3])?;
-    let y = c.reshape_to(y, &[0, 0, -1])?;
-    Ok(vec![c.cast(y, own)?, c.cast(state, state_type)?])
+}
+
+/// [b, steps, heads · size] as [b, heads, steps, size], in f32.
+fn by_head(c: &mut Call<'_, '_>, x: ValueId, heads: i64) -> Step {
+    let x = c.cast(x, DType::F32)?;
+    heads_of(c, x, Some(heads))
 }
 
 /// The operands `decay` and `beta`, those and only those that the rule needs.
