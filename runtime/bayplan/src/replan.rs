@@ -7,6 +7,7 @@ use bayplan_compile::session::{Lru, ValueKey};
 use bayplan_compile::{Dims, Options};
 use bayplan_engine::SessionOptions;
 use bayplan_graph::Tensor;
+use bayplan_record::Destination;
 
 use crate::device::Device;
 use crate::error::Error;
@@ -92,7 +93,10 @@ impl Plans {
         let values: Vec<(&str, &Tensor)> = key.iter().collect();
         let model = Model::open_for(path, &values)?;
         let family = model.family(dims, device.target(), &Options::default())?;
-        let made = Executor::new(device, family, model.weights(), options.clone())?;
+        let mut options = options.clone();
+        // A file holds one recording, that of the first plan.
+        options.recording.take_if(|own| matches!(own.destination, Destination::File(_)));
+        let made = Executor::new(device, family, model.weights(), options)?;
         self.made += 1;
         Ok(made)
     }

@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use bayplan_compile::host_node::Memo;
 use bayplan_compile::{Arena, Program, device_size, widen};
 use bayplan_graph::Tensor;
 use bayplan_shaders::Spec;
@@ -98,7 +99,7 @@ impl Inspection {
         if let [dispatch] = dispatches
             && on_host(dispatch)
         {
-            return compute(&self.objects(), dispatch, &self.transfer);
+            return compute(&self.objects(), dispatch, &self.transfer, &mut Memo::default());
         }
         if dispatches.iter().any(on_host) {
             return dispatches.chunks(1).try_for_each(|one| self.submit(name, one));

@@ -6,7 +6,8 @@
 
 use std::ops::Range;
 
-use bayplan_compile::{Dispatch, Program, device_size, host_node};
+use bayplan_compile::host_node::Memo;
+use bayplan_compile::{Dispatch, Program, device_size};
 use bayplan_shaders::{Slot, Spec};
 
 use crate::commands::Objects;
@@ -43,6 +44,7 @@ pub(crate) fn compute(
     objects: &Objects<'_>,
     dispatch: &Dispatch,
     transfer: &Transfer,
+    memo: &mut Memo,
 ) -> Result<(), EngineError> {
     let fail = |reason: String| EngineError::Host { name: dispatch.source_node.to_string(), reason };
     let Spec::Host(spec) = &*dispatch.spec else {
@@ -64,7 +66,7 @@ pub(crate) fn compute(
         }
         operands.push(bytes);
     }
-    let made = host_node::evaluate(spec, operands).map_err(fail)?;
+    let made = memo.evaluate(spec, operands).map_err(fail)?;
     if !made.is_empty() {
         let (buffer, at) = objects.place(window(Slot::Output)?)?;
         transfer.write(buffer, at, &made)?;

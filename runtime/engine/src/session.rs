@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bayplan_compile::host_node::Memo;
 use bayplan_compile::session::{Counters, ShapeKey, Usage, check_budget};
 use bayplan_compile::{Arena, Family, FunctionId, Port, Program, Step, device_size};
 use bayplan_expr::Bindings;
@@ -423,7 +424,7 @@ impl Session {
         let Some(parts) = self.shapes.get(index).map(|shape| shape.parts.clone()) else {
             return Err(self.lost());
         };
-        let mut submitted = 0;
+        let (mut submitted, mut memo) = (0, Memo::default());
         for part in parts.iter() {
             let Some(shape) = self.shapes.get_mut(index) else { return Err(self.lost()) };
             match part {
@@ -442,7 +443,7 @@ impl Session {
                         params: (self.params.buffer(), shape.params.offset),
                         external: Some(placement),
                     };
-                    compute(&objects, &shape.program.run.dispatches[*dispatch], &self.transfer)?;
+                    compute(&objects, &shape.program.run.dispatches[*dispatch], &self.transfer, &mut memo)?;
                 }
             }
         }

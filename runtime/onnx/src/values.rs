@@ -23,6 +23,9 @@ use crate::wire;
 /// Nodes between an operand that decides a shape and the inputs that it follows from; more are no shape arithmetic.
 const MAX_NODES: usize = 64;
 
+/// Values that a node reads, and all values between: as above.
+const MAX_VALUES: usize = 1024;
+
 /// An input whose elements decide shapes: the model is planned for each value of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValueInput {
@@ -105,6 +108,9 @@ impl<'a> Source<'a> {
             }
             for maker in self.makers.get(name).into_iter().flatten() {
                 nodes += 1;
+                if nodes > MAX_NODES || maker.input.len() > MAX_VALUES || seen.len() > MAX_VALUES {
+                    return BTreeSet::new();
+                }
                 // What these give follows from a shape.
                 if matches!(maker.op_type.as_deref(), Some("Shape" | "Size")) {
                     continue;
@@ -112,9 +118,6 @@ impl<'a> Source<'a> {
                 open.extend(maker.input.iter().map(String::as_str));
                 let results = bodies(maker).flat_map(|body| &body.output);
                 open.extend(results.filter_map(|output| output.name.as_deref()));
-            }
-            if nodes > MAX_NODES {
-                return BTreeSet::new();
             }
         }
         found

@@ -14,7 +14,8 @@ mod reduce;
 pub(crate) mod rows;
 pub(crate) mod scatter;
 
-use bayplan_compile::{device_size, host_node};
+use bayplan_compile::device_size;
+use bayplan_compile::host_node::Memo;
 use bayplan_graph::DType;
 use bayplan_shaders::{Chain, HostSpec, Operand, Others, Spec, Target};
 
@@ -184,7 +185,7 @@ fn host(spec: &HostSpec, operands: &[&[u32]], out: &mut [u32]) -> Result<(), Str
     };
     let operands: Vec<Vec<u8>> =
         operands.iter().zip(&spec.operands).map(bytes).collect::<Result<_, String>>()?;
-    let made = host_node::evaluate(spec, operands)?;
+    let made = Memo::default().evaluate(spec, operands)?;
     out.iter_mut().zip(words_of(&made)).for_each(|(out, word)| *out = word);
     Ok(())
 }
