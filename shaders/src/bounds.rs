@@ -165,6 +165,7 @@ fn single_bound(spec: &Spec, target: &Target) -> ErrorBound {
         square: false,
     };
     match spec {
+        Spec::MatMul(_) if computed_in(spec).is_some_and(|dtype| !dtype.is_float()) => ErrorBound::EXACT,
         Spec::MatMul(s) => sum(s.k, 0.0),
         Spec::Conv(s) => sum(product(&[s.channels / s.groups.max(1), s.kernel[0], s.kernel[1]]), 0.0),
         Spec::Pool(s) => match s.kind {

@@ -189,7 +189,7 @@ pub struct ElementwiseSpec<N: Number = u64> {
     pub in_place: Option<u32>,
 }
 
-/// `out[batch, m, n] = epilogue(Σ_k a[batch, m, k] · b[batch, k, n])`, f32.
+/// `out[batch, m, n] = epilogue(Σ_k a[batch, m, k] · b[batch, k, n])`, of the type of the epilogue's first operand.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MatMulSpec<N: Number = u64> {
     /// Batch dimensions (possibly none).

@@ -1,8 +1,8 @@
 //! The kernel table: which kernel does what on which device.
 
 use crate::kernels::{
-    conv, conv_block, conv_depthwise, copy, cumulate, elementwise, gather, host, matmul, matmul_gpu,
-    normalize, pool, range, rank, reduce, scatter, softmax,
+    conv, conv_block, conv_depthwise, copy, cumulate, elementwise, gather, host, matmul, matmul_any,
+    matmul_gpu, normalize, pool, range, rank, reduce, scatter, softmax,
 };
 use crate::scratch::{self, Scratch};
 use crate::source::Written;
@@ -69,6 +69,13 @@ pub const KERNELS: &[Row] = &[
         accepts: always,
         scratch: scratch::none,
         build: build!(Elementwise, elementwise::build),
+    },
+    Row {
+        name: "matmul.any",
+        family: "matmul",
+        accepts: matmul_any::fits,
+        scratch: scratch::none,
+        build: build!(MatMul, matmul_any::build),
     },
     Row {
         name: "matmul.cpu",

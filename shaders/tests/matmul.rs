@@ -4,8 +4,8 @@ mod common;
 
 use bayplan_graph::DType;
 use bayplan_graph::op::{BinaryOp, UnaryOp};
-use bayplan_shaders::{Arg, Chain, MatMulSpec, Operand, Spec, Step, StepOp};
-use common::{Random, close, run, targets, words};
+use bayplan_shaders::{Arg, Chain, Features, MatMulSpec, Operand, Spec, Step, StepOp, Target};
+use common::{Random, close, run, targets, words, words64};
 
 /// How the operands lie.
 #[derive(Clone, Copy)]
@@ -89,6 +89,91 @@ fn check(batch: u64, m: u64, n: u64, k: u64, layout: Layout, with_epilogue: bool
         let got = run(&spec, &target, &operands, batch * m * n, None);
         let name = format!("{} {batch}x{m}x{n}x{k}", target.name);
         close(&name, &got, &want, 1e-6, 2e-7 * (k as f64).sqrt().max(1.0) * 4.0);
+    }
+}
+
+/// A product of integers of 32 bits, or of 64 bits in pairs of words, that wraps; `turned`: b lies transposed.
+fn check_integers(dtype: DType, [m, n, k]: [u64; 3], turned: bool) {
+    let mut random = Random::new(m * 1009 + n * 31 + k);
+    let wide = dtype.size() == 8;
+    let number = |random: &mut Random| match dtype {
+        DType::U8 => random.below(256) as i64,
+        DType::I32 => i64::from(random.next() as i32),
+        _ => random.next() as i64,
+    };
+    let [a, b] = [m * k, k * n].map(|count| (0..count).map(|_| number(&mut random)).collect::<Vec<i64>>());
+    let b_step = if turned { [1, k] } else { [n, 1] };
+    let acc = Operand { dtype, base: 0, strides: Vec::new() };
+    let spec = Spec::MatMul(MatMulSpec {
+        batch: vec![],
+        m,
+        n,
+        k,
+        a_strides: vec![k, 1],
+        b_strides: b_step.to_vec(),
+        epilogue: Chain { operands: vec![acc], steps: Vec::new(), result: dtype, layout: None },
+    });
+    let stored = |list: &[i64]| match wide {
+        true => words64(list),
+        false => list.iter().map(|&v| v as u32).collect(),
+    };
+    let mut want = Vec::new();
+    for (i, j) in (0..m).flat_map(|i| (0..n).map(move |j| (i, j))) {
+        let term = |l: u64| a[(i * k + l) as usize].wrapping_mul(b[(l * b_step[0] + j * b_step[1]) as usize]);
+        let sum = (0..k).map(term).fold(0, i64::wrapping_add);
+        want.push(match dtype {
+            DType::U8 => i64::from(sum as u8),
+            DType::I32 => i64::from(sum as i32),
+            _ => sum,
+        });
+    }
+    let mut targets = targets();
+    targets.extend(targets.clone().into_iter().map(|t| Target {
+        name: format!("{} without 64-bit integers", t.name),
+        features: Features { int64: false, ..t.features },
+        ..t
+    }));
+    for target in targets {
+        let count = m * n * if wide { 2 } else { 1 };
+        let got = run(&spec, &target, &[stored(&a), stored(&b)], count, None);
+        assert_eq!(got, stored(&want), "{} {dtype} {m}x{n}x{k}", target.name);
+    }
+}
+
+#[test]
+fn integers_wrap() {
+    for dtype in [DType::U8, DType::I32, DType::I64] {
+        for (sizes, turned) in [([1, 1, 1], false), ([3, 70, 9], false), ([5, 3, 33], true)] {
+            check_integers(dtype, sizes, turned);
+        }
+    }
+}
+
+#[test]
+fn doubles_keep_their_bits() {
+    let (m, n, k) = (3_u64, 5_u64, 4_u64);
+    let a: Vec<f64> = (0..m * k).map(|i| 1.0 + i as f64 * 2f64.powi(-40)).collect();
+    let b: Vec<f64> = (0..k * n).map(|i| 2f64.powi(33) + i as f64).collect();
+    let bits = |list: &[f64]| words64(&list.iter().map(|v| v.to_bits() as i64).collect::<Vec<_>>());
+    let acc = Operand { dtype: DType::F64, base: 0, strides: Vec::new() };
+    let spec = Spec::MatMul(MatMulSpec {
+        batch: vec![],
+        m,
+        n,
+        k,
+        a_strides: vec![k, 1],
+        b_strides: vec![n, 1],
+        epilogue: Chain { operands: vec![acc], steps: Vec::new(), result: DType::F64, layout: None },
+    });
+    for target in targets().into_iter().filter(|t| t.features.float64 && t.features.int64) {
+        let got = run(&spec, &target, &[bits(&a), bits(&b)], 2 * m * n, None);
+        for (at, pair) in got.chunks_exact(2).enumerate() {
+            let made = f64::from_bits(u64::from(pair[0]) | u64::from(pair[1]) << 32);
+            let (i, j) = (at as u64 / n, at as u64 % n);
+            let terms = (0..k).map(|l| a[(i * k + l) as usize] * b[(l * n + j) as usize]);
+            let want: f64 = terms.sum();
+            assert!((made - want).abs() <= 1e-15 * want, "{} {made} instead of {want}", target.name);
+        }
     }
 }
 

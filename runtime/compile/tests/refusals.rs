@@ -4,9 +4,9 @@ mod common;
 
 use bayplan_compile::{CompileError, Options, compile};
 use bayplan_expr::{Bindings, Expr};
-use bayplan_graph::op::{BinaryOp, Op, PadMode, Pads, PoolKind, UnaryOp, Window};
+use bayplan_graph::op::{BinaryOp, F32Bits, Op, PadMode, Pads, PoolKind, UnaryOp, Window};
 use bayplan_graph::{ByteRange, ConstData, DType, FileId, FileRef, Graph, Tensor, ValueSource};
-use bayplan_shaders::Target;
+use bayplan_shaders::{Features, Target};
 
 use common::Builder;
 
@@ -30,14 +30,12 @@ fn check(words: &[&str], target: &Target, build: impl Fn(&mut Builder)) {
 #[test]
 fn operators_and_types() {
     let target = Target::generic();
-    check(&["v0", "f64 has no representation"], &target, |b| {
-        let x = b.input(Tensor::zeros(DType::F64, vec![2]).expect("small"));
-        let y = b.op(TANH, &[x]);
-        b.output(y);
-    });
-    check(&["n0 (MatMul)", "32 bits only, not for i32"], &target, |b| {
-        let x = b.input(Tensor::zeros(DType::I32, vec![2, 2]).expect("small"));
-        let y = b.op(Op::MatMul, &[x, x]);
+    let features = Features { int64: true, float64: true, ..target.features };
+    let doubles = Target { features, ..target.clone() };
+    let normalize = Op::Normalize { axis: 1, epsilon: F32Bits::new(1e-5), center: true };
+    check(&["n0 (LayerNormalize)", "32 bits only, not for f64"], &doubles, |b| {
+        let x = b.input(Tensor::zeros(DType::F64, vec![2, 2]).expect("small"));
+        let y = b.op(normalize.clone(), &[x]);
         b.output(y);
     });
     check(&["n0 (MaxPool)", "windows over 3 axes"], &target, |b| {
@@ -58,10 +56,10 @@ fn operators_and_types() {
         let y = b.op(Op::Pad(PadMode::Constant), &[x, pads, value]);
         b.output(y);
     });
-    check(&["n0 (MatMul)", "n1 (MatMul)", "unsupported: MatMul"], &target, |b| {
+    check(&["n0 (LayerN", "n1 (LayerN", "unsupported: LayerNormalize"], &doubles, |b| {
         for _ in 0..2 {
-            let x = b.input(Tensor::zeros(DType::I32, vec![2, 2]).expect("small"));
-            let y = b.op(Op::MatMul, &[x, x]);
+            let x = b.input(Tensor::zeros(DType::F64, vec![2, 2]).expect("small"));
+            let y = b.op(normalize.clone(), &[x]);
             b.output(y);
         }
     });

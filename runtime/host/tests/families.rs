@@ -149,6 +149,28 @@ fn products() {
     });
 }
 
+/// Integers wrap as their type does; 64-bit floats keep what 32 bits would not.
+#[test]
+fn products_of_other_types() {
+    for dtype in INTEGERS.into_iter().chain([DType::F64]) {
+        let (mut random, mut builder) = (Random(7), Builder::new());
+        let (low, high) = if dtype == DType::F64 { (-(1 << 40), 1 << 40) } else { (0, 100) };
+        let a = builder.input(random.ints(dtype, &[2, 5, 9], low, high));
+        let b = builder.input(random.ints(dtype, &[1, 7, 9], low, high));
+        let b = builder.op(Op::Transpose(vec![0, 2, 1]), &[b]);
+        let y = builder.op(Op::MatMul, &[a, b]);
+        builder.output(y);
+        let x = builder.input(random.ints(dtype, &[2, 4, 6, 5], low, high));
+        let w = builder.input(random.ints(dtype, &[6, 2, 3, 2], low, high));
+        let window = window(&mut random, [3, 2], false);
+        let y = builder.op(Op::Conv(window, 2), &[x, w]);
+        let bias = builder.input(random.ints(dtype, &[6, 1, 1], low, high));
+        let y = builder.op(Op::Binary(BinaryOp::Add), &[y, bias]);
+        builder.output(y);
+        check(&format!("products of {dtype}"), &builder, if dtype == DType::F64 { TOLERANCE } else { 0.0 });
+    }
+}
+
 fn window(random: &mut Random, kernel: [usize; 2], ceil: bool) -> Window {
     let pads = [0; 4].map(|_| random.below(2) as i64);
     Window {

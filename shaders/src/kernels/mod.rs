@@ -10,6 +10,7 @@ pub(crate) mod elementwise;
 pub(crate) mod gather;
 pub(crate) mod host;
 pub(crate) mod matmul;
+pub(crate) mod matmul_any;
 pub(crate) mod matmul_gpu;
 pub(crate) mod normalize;
 pub(crate) mod pool;

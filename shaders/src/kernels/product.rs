@@ -123,8 +123,27 @@ impl<'a> Problem<'a> {
 
     /// Binds `b0` (a) and `b1` (b), adds the sizes and strides as parameters, and the epilogue.
     pub(crate) fn begin(&self, src: &mut Source<'_>, a_kind: &str, b_kind: &str) -> Result<(), Refusal> {
-        src.bind(Slot::Operand(self.operands[0]), Access::Read, a_kind, self.a_words())?;
-        src.bind(Slot::Operand(self.operands[1]), Access::Read, b_kind, self.b_words())?;
+        self.bind(src, [a_kind, b_kind], 1)?;
+        let dims = [&self.batch[..], core::slice::from_ref(&self.m), &self.columns[..]];
+        Epilogue::of_product(&self.epilogue, dims, self.n.is_multiple_of(4)).write(src, "f32", false, true)
+    }
+
+    /// The same for elements of any type, of so many words, and an epilogue over single results.
+    pub(crate) fn begin_one_by_one(
+        &self,
+        src: &mut Source<'_>,
+        kind: &str,
+        words: u64,
+    ) -> Result<(), Refusal> {
+        self.bind(src, [kind, kind], words)?;
+        let dims = [&self.batch[..], core::slice::from_ref(&self.m), &self.columns[..]];
+        Epilogue::of_product(&self.epilogue, dims, false).write(src, kind, true, false)
+    }
+
+    /// Binds the operands and adds the sizes and strides as parameters.
+    fn bind(&self, src: &mut Source<'_>, kinds: [&str; 2], words: u64) -> Result<(), Refusal> {
+        src.bind(Slot::Operand(self.operands[0]), Access::Read, kinds[0], self.a_words() * words)?;
+        src.bind(Slot::Operand(self.operands[1]), Access::Read, kinds[1], self.b_words() * words)?;
         let [am, ak, bk, bn] = self.inner();
         let sizes = [("m", self.m), ("n", self.n), ("k", self.k)];
         for (name, value) in sizes.into_iter().chain([("am", am), ("ak", ak), ("bk", bk), ("bn", bn)]) {
@@ -133,8 +152,7 @@ impl<'a> Problem<'a> {
         if let Some(spec) = self.image {
             image_params(spec, src)?;
         }
-        let dims = [&self.batch[..], core::slice::from_ref(&self.m), &self.columns[..]];
-        Epilogue::of_product(&self.epilogue, dims, self.n.is_multiple_of(4)).write(src, "f32", false, true)
+        Ok(())
     }
 
     /// The grid over blocks of `rows` by `cols`: statements for `row0`, `col0`, `z`, `a_at` and `b_at` (the first elements

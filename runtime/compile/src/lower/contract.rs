@@ -5,7 +5,7 @@ use bayplan_graph::{DType, Node, Op, ValueId};
 use bayplan_shaders::{Class, ConvSpec, CopySpec, MatMulSpec, Packing, PoolSpec, Repr, Spec};
 
 use super::elementwise::identity;
-use super::{Lowerer, Lowering};
+use super::{Lowerer, Lowering, taps};
 use crate::size::{Here, Size};
 use crate::view::{MAX_PIECES, View, common, elements, groups, same};
 
@@ -29,7 +29,7 @@ pub(crate) fn need_f32(lowerer: &Lowerer<'_>, node: &Node) -> Result<DType, Stri
 }
 
 fn matmul(lowerer: &mut Lowerer<'_>, node: &Node) -> Result<Vec<View>, String> {
-    let dtype = need_f32(lowerer, node)?;
+    let dtype = lowerer.dtype(node.inputs[0]);
     let (mut a_own, mut b_own) = (lowerer.shape(node.inputs[0])?, lowerer.shape(node.inputs[1])?);
     let out_shape = lowerer.shape(node.outputs[0])?;
     // numpy's rule: a vector on the left is a row, on the right a column; that dimension leaves the result.
@@ -85,7 +85,8 @@ fn along_k(lowerer: &mut Lowerer<'_>, b: View) -> Result<View, String> {
     let (&[k, n], target) = (&b.shape[..], lowerer.target) else { return Ok(b) };
     let (count, words) = (b.elements(), Repr::of(b.dtype).map_or(1, Repr::bytes));
     // Kernels load four of k at once.
-    let gains = k.surely_multiple_of(4) && !n.surely_le(1) && b.strides[1].surely_eq(1);
+    let floats = Repr::of(b.dtype) == Some(Repr::F32);
+    let gains = floats && k.surely_multiple_of(4) && !n.surely_le(1) && b.strides[1].surely_eq(1);
     let fits = (count * words).surely_le(target.max_storage_range);
     if !gains || !fits || target.class != Class::Cpu || !lowerer.may_rearrange(b.tensor) {
         return Ok(b);
@@ -132,7 +133,13 @@ fn matrices(lowerer: &mut Lowerer<'_>, id: ValueId, own: &[Size], shape: &[Size]
 /// The product, its batch dimensions without those of 1. With one matrix on the right for the whole batch, the batch
 /// becomes rows; so do its last dimensions where each product has one row and they share the matrix, as the
 /// heads of grouped queries do.
-fn merged(dtype: DType, a: &View, b: &View, batch: &[Size], [m, n, k]: [Size; 3]) -> MatMulSpec<Size> {
+pub(super) fn merged(
+    dtype: DType,
+    a: &View,
+    b: &View,
+    batch: &[Size],
+    [m, n, k]: [Size; 3],
+) -> MatMulSpec<Size> {
     let rank = batch.len();
     let strides = |view: &View| view.forward_strides().unwrap_or_default();
     let (a_strides, b_strides) = (strides(a), strides(b));
@@ -226,7 +233,7 @@ fn planar(window: &Window, x: &View, out: &[Size]) -> Result<(View, Planar), Str
 }
 
 /// The padding before and after an axis, in elements; negative crops.
-fn padding(window: &Window, axis: usize, input: Size, output: Size) -> [Size; 2] {
+pub(super) fn padding(window: &Window, axis: usize, input: Size, output: Size) -> [Size; 2] {
     match &window.pads {
         Pads::Explicit(pads) => [pads[axis].into(), pads[axis + window.kernel.len()].into()],
         Pads::Same { upper } => {
@@ -240,7 +247,10 @@ fn padding(window: &Window, axis: usize, input: Size, output: Size) -> [Size; 2]
 }
 
 fn conv(lowerer: &mut Lowerer<'_>, node: &Node, window: &Window, groups: usize) -> Result<Vec<View>, String> {
-    let dtype = need_f32(lowerer, node)?;
+    let dtype = lowerer.dtype(node.inputs[0]);
+    if Repr::of(dtype) != Some(Repr::F32) {
+        return taps::conv(lowerer, node, window, groups);
+    }
     let x = lowerer.view(node.inputs[0])?;
     let w = lowerer.view(node.inputs[1])?;
     let out = lowerer.shape(node.outputs[0])?;

@@ -11,6 +11,7 @@ mod line;
 mod movement;
 mod reduce;
 mod scatter;
+mod taps;
 
 use std::cell::Cell;
 use std::collections::HashMap;

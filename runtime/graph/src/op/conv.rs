@@ -5,7 +5,7 @@ use super::window::{AxisWindow, indices, taps};
 use crate::dims;
 use crate::layout::product;
 use crate::rule::{Context, EvalError, HostType, Inferred, Kind, Output, Rule, Set, ShapeError, Signature};
-use crate::tensor::Tensor;
+use crate::tensor::{Elements, Tensor};
 
 pub(super) struct Conv<'a> {
     pub(super) window: &'a Window,
@@ -18,12 +18,12 @@ impl Rule for Conv<'_> {
     }
 
     fn signature(&self) -> Signature {
-        Signature::new(&[Kind::Same(Set::Float), Kind::Same(Set::Float)], Output::Same)
+        Signature::new(&[Kind::Same(Set::Number), Kind::Same(Set::Number)], Output::Same)
     }
 
     fn infer(&self, ctx: &mut Context<'_>) -> Result<Vec<Inferred>, ShapeError> {
         ctx.arity(2, 2, "an input and a weight")?;
-        let dtype = ctx.same(0, 1, Set::Float)?;
+        let dtype = ctx.same(0, 1, Set::Number)?;
         let rank = self.window.rank() + 2;
         for operand in 0..2 {
             if ctx.rank(operand) != rank {
@@ -65,12 +65,37 @@ impl Rule for Conv<'_> {
             return Ok(vec![Tensor::zeros(*dtype, shape.clone())?]);
         }
         let axes = self.window.resolve(&x_shape[2..], &shape[2..]);
-        let (x, w) = (inputs[0].to_f64(), inputs[1].to_f64());
+        let plan = tap_plan(&axes, &shape[2..], product(&w_shape[2..]));
+        let shapes = [x_shape, w_shape, shape];
+        let computed = match (inputs[0].elements(), inputs[1].elements()) {
+            (Elements::Int(x), Elements::Int(w)) => {
+                Elements::Int(
+                    self.sums(&x, &w, shapes, &plan, |sum: i128, a, b| sum.wrapping_add(a.wrapping_mul(b))),
+                )
+            }
+            _ => {
+                let (x, w) = (inputs[0].to_f64(), inputs[1].to_f64());
+                Elements::Float(self.sums(&x, &w, shapes, &plan, |sum, a, b| sum + a * b))
+            }
+        };
+        Ok(vec![Tensor::from_elements(*dtype, shape.clone(), &computed)?])
+    }
+}
+
+impl Conv<'_> {
+    /// The results; `shapes` are those of input, weight and result.
+    fn sums<T: Copy + Default>(
+        &self,
+        x: &[T],
+        w: &[T],
+        [x_shape, w_shape, shape]: [&[usize]; 3],
+        plan: &[Vec<(u32, u32)>],
+        add: impl Fn(T, T, T) -> T,
+    ) -> Vec<T> {
         let (c, per_group) = (x_shape[1], w_shape[1]);
         let (m, in_area, area) = (shape[1], product(&x_shape[2..]), product(&shape[2..]));
         let window_size: usize = product(&w_shape[2..]);
-        let plan = tap_plan(&axes, &shape[2..], window_size);
-        let mut out = vec![0.0; product(shape)];
+        let mut out = vec![T::default(); product(shape)];
         if area > 0 {
             for (plane, out) in out.chunks_exact_mut(area).enumerate() {
                 let (n, channel) = (plane / m, plane % m);
@@ -78,15 +103,15 @@ impl Rule for Conv<'_> {
                 for i in 0..per_group {
                     let x = &x[(n * c + group * per_group + i) * in_area..][..in_area];
                     let w = &w[(channel * per_group + i) * window_size..][..window_size];
-                    for (&weight, pairs) in w.iter().zip(&plan) {
+                    for (&weight, pairs) in w.iter().zip(plan) {
                         for &(to, from) in pairs {
-                            out[to as usize] += weight * x[from as usize];
+                            out[to as usize] = add(out[to as usize], weight, x[from as usize]);
                         }
                     }
                 }
             }
         }
-        Ok(vec![Tensor::from_f64(*dtype, shape.clone(), &out)?])
+        out
     }
 }
 

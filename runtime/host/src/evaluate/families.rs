@@ -8,6 +8,7 @@ use bayplan_shaders::{
 
 use super::scalar::{Scalar, wrapped};
 use crate::view::{Merged, contiguous, elements, signed};
+use crate::work::accumulated;
 use crate::work::pool::{Axis, first_maximum};
 use crate::work::rows::{moments, softmax_line};
 
@@ -28,7 +29,9 @@ fn sum(terms: impl Iterator<Item = f64>) -> Exact {
     float(sum, size)
 }
 
-pub(super) fn matmul(spec: &MatMulSpec, a: &[u32], b: &[u32]) -> Vec<Exact> {
+/// `a` and `b` are the elements of the operands' windows.
+pub(super) fn matmul(spec: &MatMulSpec, a: &[Scalar], b: &[Scalar]) -> Vec<Exact> {
+    let dtype = accumulated(&spec.epilogue);
     let rank = spec.batch.len();
     let bases = Merged::new(&spec.batch, &[signed(&spec.a_strides[..rank]), signed(&spec.b_strides[..rank])]);
     let [a_row, a_k] = [spec.a_strides[rank], spec.a_strides[rank + 1]].map(|step| step as usize);
@@ -40,7 +43,17 @@ pub(super) fn matmul(spec: &MatMulSpec, a: &[u32], b: &[u32]) -> Vec<Exact> {
         bases.segments(batch, 1, |places, _| base = [places[0] as usize, places[1] as usize]);
         for (row, column) in (0..m).flat_map(|row| (0..n).map(move |column| (row, column))) {
             let (a_at, b_at) = (base[0] + row * a_row, base[1] + column * b_column);
-            all.push(sum((0..k).map(|step| at(a, a_at + step * a_k) * at(b, b_at + step * b_k))));
+            let pairs = (0..k).map(|step| (a[a_at + step * a_k], b[b_at + step * b_k]));
+            all.push(if dtype.is_float() {
+                sum(pairs.map(|(a, b)| a.as_f64() * b.as_f64()))
+            } else {
+                let product = |(a, b): (Scalar, Scalar)| match (a, b) {
+                    (Scalar::Int(a), Scalar::Int(b)) => a.wrapping_mul(b),
+                    _ => 0,
+                };
+                let total = pairs.map(product).fold(0, i128::wrapping_add);
+                (Scalar::Int(wrapped(total, dtype)), 0.0)
+            });
         }
     }
     all

@@ -113,7 +113,12 @@ fn results(spec: &Spec, target: &Target, operands: &[&[u32]], words: &[u32]) -> 
         }
         Spec::MatMul(s) => {
             let shape = [&s.batch[..], &[s.m, s.n]].concat();
-            floats(families::matmul(s, operands[0], operands[1]), 2, &s.epilogue, &shape)
+            let dtype = work::accumulated(&s.epilogue);
+            let all = |words: &[u32]| {
+                let words_each = repr(dtype)?.words();
+                column(dtype, &[words.len() as u64 / words_each], None, words)
+            };
+            floats(families::matmul(s, &all(operands[0])?, &all(operands[1])?), 2, &s.epilogue, &shape)
         }
         Spec::Conv(s) => {
             let w = unpacked(s, operands[1], target)?;

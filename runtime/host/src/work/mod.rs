@@ -6,6 +6,7 @@
 pub(crate) mod conv;
 mod elementwise;
 mod matmul;
+mod matmul_any;
 pub(crate) mod movement;
 mod order;
 pub(crate) mod pool;
@@ -17,7 +18,7 @@ pub(crate) mod scatter;
 use bayplan_compile::device_size;
 use bayplan_compile::host_node::Memo;
 use bayplan_graph::DType;
-use bayplan_shaders::{Chain, HostSpec, Operand, Others, Spec, Target};
+use bayplan_shaders::{Chain, HostSpec, Operand, Others, Repr, Spec, Target};
 
 use crate::memory::words_of;
 use crate::view::{View, contiguous, elements};
@@ -28,8 +29,9 @@ pub(crate) fn reads(spec: &Spec, target: &Target) -> Vec<Vec<View>> {
     match spec {
         Spec::Elementwise(s) => s.chain.operands.iter().map(|o| vec![operand(o, &s.shape)]).collect(),
         Spec::MatMul(s) => {
+            let dtype = accumulated(&s.epilogue);
             let of = |inner: [u64; 2], strides: &[u64]| {
-                vec![View::strided(DType::F32, &[&s.batch[..], &inner].concat(), strides)]
+                vec![View::strided(dtype, &[&s.batch[..], &inner].concat(), strides)]
             };
             let own = vec![of([s.m, s.k], &s.a_strides), of([s.k, s.n], &s.b_strides)];
             with_epilogue(own, &s.epilogue, &[&s.batch[..], &[s.m, s.n]].concat())
@@ -77,6 +79,11 @@ pub(crate) fn reads(spec: &Spec, target: &Target) -> Vec<Vec<View>> {
             s.operands.iter().map(|(dtype, shape)| vec![View::row(*dtype, elements(shape))]).collect()
         }
     }
+}
+
+/// The type of what a kernel gives to its epilogue.
+pub(crate) fn accumulated(epilogue: &Chain) -> DType {
+    epilogue.operands.first().map_or(epilogue.result, |own| own.dtype)
 }
 
 /// Tuples of indices for rows, or for each element of them.
@@ -157,7 +164,10 @@ pub(crate) fn compute(
     if words > 0 {
         match spec {
             Spec::Elementwise(s) => elementwise::compute(s, operands, &mut out),
-            Spec::MatMul(s) => matmul::compute(s, operands, &mut out),
+            Spec::MatMul(s) if Repr::of(accumulated(&s.epilogue)) == Some(Repr::F32) => {
+                matmul::compute(s, operands, &mut out)
+            }
+            Spec::MatMul(s) => matmul_any::compute(s, operands, &mut out),
             Spec::Conv(s) => conv::compute(s, operands, target, &mut out),
             Spec::Pool(s) => pool::compute(s, operands, &mut out),
             Spec::Reduce(s) => reduce::compute(s, operands, &mut out),

@@ -177,6 +177,7 @@ fn step_by_step(what: &str, machine: &mut Machine, inputs: &[&Tensor]) {
                 (dtype, [word]) if dtype.is_float() => f32::from_bits(*word).into(),
                 (DType::I8 | DType::I16 | DType::I32, [word]) => f64::from(*word as i32),
                 (_, [word]) => f64::from(*word),
+                (DType::F64, [low, high]) => f64::from_bits(u64::from(*low) | u64::from(*high) << 32),
                 (DType::I64, [low, high]) => (u64::from(*low) | u64::from(*high) << 32) as i64 as f64,
                 _ => (u64::from(words[0]) | u64::from(words[1]) << 32) as f64,
             };

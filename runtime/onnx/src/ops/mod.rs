@@ -26,6 +26,7 @@ mod normalize;
 mod order;
 mod pool;
 mod quantize;
+mod quantized;
 mod recurrent;
 mod reduce;
 mod resize;
@@ -81,6 +82,7 @@ const TABLES: &[&[Row]] = &[
     einsum::ROWS,
     fourier::ROWS,
     quantize::ROWS,
+    quantized::ROWS,
     resize::ROWS,
     sample::ROWS,
     index::ROWS,

@@ -1,7 +1,7 @@
 //! Reductions.
 
 use bayplan_graph::op::{BinaryOp, Keep, ReduceOp, UnaryOp, ViewOp};
-use bayplan_graph::{Op, ValueId};
+use bayplan_graph::{DType, Op, ValueId};
 
 use super::Row;
 use crate::builder::{Built, Call};
@@ -53,6 +53,12 @@ fn reduce(c: &mut Call<'_, '_>, op: ReduceOp, x: ValueId) -> Result<ValueId, Str
 
 fn plain(c: &mut Call<'_, '_>, op: ReduceOp) -> Built {
     let x = c.input(0)?;
+    if c.dtype(x)? == DType::Bool {
+        // As numbers: the largest of nothing is false, the smallest true.
+        let numbers = c.cast(x, DType::U8)?;
+        let y = reduce(c, op, numbers)?;
+        return Ok(vec![c.cast(y, DType::Bool)?]);
+    }
     Ok(vec![reduce(c, op, x)?])
 }
 

@@ -23,6 +23,7 @@ mod loss;
 mod normalize;
 mod pool;
 mod quantize;
+mod quantized;
 mod recurrent;
 mod resize;
 mod sample;
@@ -104,6 +105,7 @@ pub(super) fn cases() -> Vec<Case> {
         einsum::cases,
         fourier::cases,
         quantize::cases,
+        quantized::cases,
         resize::cases,
         sample::cases,
         blocks::cases,

@@ -3,7 +3,7 @@
 use bayplan_graph::ValueId;
 use bayplan_graph::op::{Op, Pads, PoolKind, ViewOp, Window};
 
-use super::{DIMS, Drawing, LARGEST};
+use super::{DIMS, Drawing, INTEGERS, LARGEST};
 
 /// Most multiplications of one product or convolution: the reference takes one after the other.
 const MOST_WORK: usize = 1 << 19;
@@ -12,8 +12,9 @@ impl Drawing {
     /// `x` times a constant or an input, either way around, transposed or not.
     pub(super) fn product(&mut self) {
         let (mut x, _) = self.float();
-        let dtype = self.b.dtype(x);
-        if self.b.shape(x).is_empty() || self.random.once_in(2) {
+        let integers = self.random.once_in(6);
+        let dtype = if integers { self.random.pick(&INTEGERS) } else { self.b.dtype(x) };
+        if self.b.shape(x).is_empty() || integers || self.random.once_in(2) {
             let shape: Vec<usize> = (0..1 + self.random.below(3)).map(|_| self.random.pick(&DIMS)).collect();
             if shape.iter().product::<usize>() > LARGEST {
                 return;
@@ -124,7 +125,13 @@ impl Drawing {
         if weights * pixels > MOST_WORK {
             return;
         }
-        let dtype = self.b.dtype(x);
+        let integers = self.random.once_in(8);
+        let (dtype, x) = if integers {
+            let (dtype, own) = (self.random.pick(&INTEGERS), self.b.shape(x));
+            (dtype, self.leaf(dtype, &own))
+        } else {
+            (self.b.dtype(x), x)
+        };
         let w = self.leaf(dtype, &shape);
         let Some(mut y) = self.add(Op::Conv(window, groups), &[x, w], false) else { return };
         if self.random.once_in(2) {
@@ -136,7 +143,7 @@ impl Drawing {
             };
             y = sum;
         }
-        if self.random.once_in(2) {
+        if self.random.once_in(2) && !integers {
             self.add(Op::Unary(bayplan_graph::op::UnaryOp::Relu), &[y], false);
         }
     }
