@@ -38,13 +38,13 @@ fn operators_and_types() {
         let y = b.op(normalize.clone(), &[x]);
         b.output(y);
     });
-    check(&["n0 (MaxPool)", "windows over 3 axes"], &target, |b| {
-        let x = b.floats(&[1, 1, 4, 4, 4]);
+    check(&["n0 (MaxPool)", "step_x = 8589934592 is beyond 1073741824"], &target, |b| {
+        let x = b.floats(&[1, 1, 4]);
         let window = Window {
-            kernel: vec![2; 3],
-            strides: vec![1; 3],
-            dilations: vec![1; 3],
-            pads: Pads::Explicit(vec![0; 6]),
+            kernel: vec![2],
+            strides: vec![1 << 33],
+            dilations: vec![1],
+            pads: Pads::Explicit(vec![0; 2]),
             ceil: false,
         };
         let y = b.op(Op::Pool(PoolKind::Max, window), &[x]);
@@ -70,6 +70,13 @@ fn operators_and_types() {
     b.output(y);
     let made = common::program(&b.graph, &narrow, Options::default());
     made.expect("integers of 64 bits need no ability of the device");
+    let mut b = Builder::new("wide floats");
+    let x = b.input(Tensor::zeros(DType::F64, vec![2]).expect("small"));
+    let y = b.op(TANH, &[x]);
+    b.output(y);
+    let made = common::program(&b.graph, &narrow, Options::default());
+    let hosted = made.expect("floats of 64 bits are the host's where the device has none").host_nodes();
+    assert!(hosted.len() == 1 && hosted[0].why.contains("shaderFloat64"), "{hosted:?}");
 }
 
 #[test]
