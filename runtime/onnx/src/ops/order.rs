@@ -98,9 +98,10 @@ fn top(c: &mut Call<'_, '_>) -> Built {
     } else {
         c.input(1)?
     };
-    if let (Some(&[k]), Some(n)) = (c.known(k).as_deref(), c.size(x, at)?)
-        && !usize::try_from(k).is_ok_and(|k| k <= n)
+    if let Some(&[k]) = c.known(k).as_deref()
+        && !usize::try_from(k).is_ok_and(|k| c.size(x, at).ok().flatten().is_none_or(|n| k <= n))
     {
+        let n = &c.shape(x)?[at];
         return Err(format!("k is {k}, but axis {axis} has {n} elements"));
     }
     let mut line = Line { x, positions: None };
@@ -189,8 +190,11 @@ fn first(
     let zero = c.scalar(DType::I64, 0.0)?;
     let zeros = c.emit(Op::Fill, &[dims, zero])?;
     let order = c.emit(Op::ScatterElements { axis, join: None }, &[zeros, places, positions])?;
-    let [from, along, step] = [0, axis, 1].map(|v| c.ints(&[v]));
-    let first = c.emit(Op::Slice, &[order, from?, k, along?, step?])?;
+    // Cut in two, not sliced: there must be as many.
+    let (n, k) = (c.dim(x, at)?, c.reshape_to(k, &[1])?);
+    let rest = c.binary(BinaryOp::Sub, n, k)?;
+    let sizes = c.join(&[k, rest])?;
+    let first = c.emit_many(Op::Split { axis }, &[order, sizes], 2)?[0];
     let values = c.emit(Op::GatherElements { axis }, &[x, first])?;
     Ok([values, first])
 }

@@ -1,5 +1,6 @@
 //! Long lines, which are cut into blocks: as if they were not.
 
+use bayplan_expr::Bindings;
 use bayplan_graph::{DType, NoFiles, Tensor, eval};
 
 use super::{A, bytes, graph, i64s, info, model, node, tensor};
@@ -23,6 +24,28 @@ fn run(op: &str, attributes: &[(&str, A)], n: usize, second: &Tensor, made: &str
     let results = eval(&graph, &[x], &NoFiles).expect("results");
     let count = graph.nodes.iter().filter(|node| node.op.name() == made).count();
     (results.iter().map(|tensor| tensor.to_i64().expect("integers")).collect(), count)
+}
+
+/// More than there are, or less than none, is refused; of a symbol it is once that has a value.
+#[test]
+fn there_must_be_as_many() {
+    let of = |dim: &str, k: i64| {
+        let inputs = vec![info("x", DType::F32, &[dim])];
+        let mut whole = graph(vec![node("TopK", &["x", "k"], &["y", "at"], &[])], inputs, &["y"]);
+        whole.initializer = vec![tensor("k", &i64s(&[1], &[k]))];
+        let graph =
+            import(&bytes(&model(14, whole)), &ImportOptions::default()).map_err(|e| e.to_string())?;
+        graph.bind(&Bindings::default().with("n", 3)).map(|_| ()).map_err(|e| e.to_string())
+    };
+    for (dim, k, text) in [
+        ("3", 4, "k is 4, but axis -1 has 3 elements"),
+        ("n", -1, "k is -1, but axis -1 has n elements"),
+        ("n", 4, "would make a dimension of n - 4, which is -1"),
+    ] {
+        let e = of(dim, k).unwrap_err();
+        assert!(e.contains(text), "{e}");
+    }
+    assert_eq!((of("n", 3), of("n", 0)), (Ok(()), Ok(())));
 }
 
 #[test]
