@@ -136,8 +136,9 @@ impl Repr {
     pub const fn of(dtype: DType) -> Option<Self> {
         match dtype {
             DType::F32 | DType::F16 | DType::BF16 => Some(Self::F32),
-            DType::I8 | DType::I16 | DType::I32 => Some(Self::I32),
-            DType::U8 | DType::U16 | DType::U32 | DType::Bool => Some(Self::U32),
+            _ if dtype.is_small_float() => Some(Self::F32),
+            DType::I2 | DType::I4 | DType::I8 | DType::I16 | DType::I32 => Some(Self::I32),
+            DType::U2 | DType::U4 | DType::U8 | DType::U16 | DType::U32 | DType::Bool => Some(Self::U32),
             DType::I64 => Some(Self::I64),
             DType::U64 => Some(Self::U64),
             DType::F64 => Some(Self::F64),

@@ -1,5 +1,7 @@
 //! 64-bit floats on devices that have them: every operator within its bound, conversions, and what kernels make of them.
 
+#![allow(clippy::type_complexity, reason = "a table of operations with the functions that they are")]
+
 mod common;
 
 use bayplan_graph::DType;

@@ -12,12 +12,19 @@ use common::{Random, run, targets, words};
 
 const TYPES: [DType; 2] = [DType::F16, DType::BF16];
 
+/// Types that numbers are only converted to and from.
+const SMALL: [DType; 6] =
+    [DType::F8E4M3FN, DType::F8E4M3FNUZ, DType::F8E5M2, DType::F8E5M2FNUZ, DType::F8E8M0, DType::F4E2M1];
+
 fn rounded(dtype: DType, v: f64) -> f32 {
     dtype.narrow_float().expect("a narrow type").round(v) as f32
 }
 
 /// Numbers of a type, every one that has so few bits.
 fn all(dtype: DType) -> Vec<f32> {
+    if let (true, Some(format)) = (dtype.is_small_float(), dtype.narrow_float()) {
+        return (0..=u8::MAX >> (8 - dtype.bits())).map(|code| format.decode(code)).collect();
+    }
     let shift = if dtype == DType::BF16 { 16 } else { 13 };
     // Of f32, all exponents with the bits of a type's fraction.
     (0..1_u32 << (31 - shift)).map(|bits| rounded(dtype, f32::from_bits(bits << shift).into())).collect()
@@ -55,6 +62,8 @@ fn ties(dtype: DType) -> Vec<f32> {
             values.extend([v, -v]);
         }
     }
+    // 448, 480 and the like, at which small floats end.
+    values.extend((0..64).flat_map(|at| [at as f32 * 8.0, at as f32 * -1024.0]));
     values.extend([0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, f32::MAX, f32::MIN]);
     values
 }
@@ -62,7 +71,7 @@ fn ties(dtype: DType) -> Vec<f32> {
 #[test]
 fn conversions_round_to_nearest() {
     let target = common::cpu();
-    for dtype in TYPES {
+    for dtype in TYPES.into_iter().chain(SMALL) {
         let x = ties(dtype);
         let spec = step(StepOp::Cast, DType::F32, dtype, 1, x.len());
         let got = run(&spec, &target, &[words(&x)], x.len() as u64, None);

@@ -10,8 +10,17 @@ use bayplan_shaders::{
 use common::{Random, cpu, run};
 
 /// Every integer type with words of its own, and a narrow one of each sign.
-const WHOLE: [DType; 7] =
-    [DType::Bool, DType::I8, DType::U16, DType::I32, DType::U32, DType::I64, DType::U64];
+const WHOLE: [DType; 9] = [
+    DType::Bool,
+    DType::I4,
+    DType::U2,
+    DType::I8,
+    DType::U16,
+    DType::I32,
+    DType::U32,
+    DType::I64,
+    DType::U64,
+];
 
 /// The device with 64-bit integers, if it has them, and as if it had none.
 fn devices(dtype: DType) -> Vec<Target> {
@@ -167,7 +176,7 @@ fn vanishes(v: f32) -> bool {
 #[test]
 fn bits_stay_as_they_are() {
     for from in WHOLE.into_iter().chain([DType::F32]) {
-        for to in WHOLE.into_iter().chain([DType::F32]).filter(|to| to.size() == from.size()) {
+        for to in WHOLE.into_iter().chain([DType::F32]).filter(|to| to.bits() == from.bits()) {
             let integers = |dtype| if dtype == DType::F32 { DType::I32 } else { dtype };
             // No bits of a float that drivers may take for 0.
             let kept = |v: &i128| !(from == DType::F32 || to == DType::F32) || *v == 0 || *v >= 1 << 23;

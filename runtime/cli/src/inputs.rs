@@ -100,9 +100,10 @@ pub(crate) fn files<'w>(names: &[&str], words: &'w [String]) -> Result<Vec<(usiz
 /// Reads a tensor for an input, whose type and shape it must have.
 fn from_file(port: &Port, path: &Path) -> Result<Tensor, Failure> {
     let mut tensor = tensor_file::read(path)?;
-    // numpy has no bf16: such arrays are kept as f32.
-    if port.dtype == DType::BF16 && tensor.dtype() == DType::F32 {
-        tensor = Tensor::from_f64(DType::BF16, tensor.shape().to_vec(), &tensor.to_f64())
+    // numpy has neither bf16 nor anything narrower than a byte: such arrays are kept as f32.
+    let unknown = port.dtype == DType::BF16 || port.dtype.is_small_float() || port.dtype.bits() < 8;
+    if unknown && tensor.dtype() == DType::F32 {
+        tensor = Tensor::from_f64(port.dtype, tensor.shape().to_vec(), &tensor.to_f64())
             .map_err(|e| Failure::new(e.to_string()))?;
     }
     let shape: Vec<u64> = tensor.shape().iter().map(|&dim| dim as u64).collect();

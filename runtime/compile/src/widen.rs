@@ -20,10 +20,14 @@ pub fn same_bytes(dtype: DType) -> bool {
 
 /// Host elements as the device holds them. The length must be that of whole elements.
 pub fn widen(dtype: DType, host: &[u8]) -> Cow<'_, [u8]> {
+    if let Some(format) = dtype.narrow_float().filter(|_| dtype.is_small_float()) {
+        let word = |&b: &u8| format.decode(b).to_bits().to_le_bytes();
+        return Cow::Owned(host.iter().flat_map(word).collect());
+    }
     let word: fn(&[u8]) -> u32 = match dtype {
         DType::Bool => |b| u32::from(b[0] != 0),
-        DType::U8 => |b| u32::from(b[0]),
-        DType::I8 => |b| i32::from(b[0] as i8) as u32,
+        DType::U2 | DType::U4 | DType::U8 => |b| u32::from(b[0]),
+        DType::I2 | DType::I4 | DType::I8 => |b| i32::from(b[0] as i8) as u32,
         DType::U16 => |b| u32::from(u16::from_le_bytes([b[0], b[1]])),
         DType::I16 => |b| i32::from(i16::from_le_bytes([b[0], b[1]])) as u32,
         DType::F16 => |b| f16::from_le_bytes([b[0], b[1]]).to_f32().to_bits(),
@@ -40,6 +44,9 @@ pub fn narrow(dtype: DType, device: Vec<u8>) -> Vec<u8> {
         return device;
     }
     let words = device.as_chunks::<4>().0.iter().copied();
+    if let Some(format) = dtype.narrow_float().filter(|_| dtype.is_small_float()) {
+        return words.map(|word| format.encode(f32::from_le_bytes(word))).collect();
+    }
     match dtype {
         DType::F16 => words.flat_map(|word| f16::from_f32(f32::from_le_bytes(word)).to_le_bytes()).collect(),
         DType::BF16 => {
@@ -55,7 +62,7 @@ mod tests {
 
     #[test]
     fn narrow_types_come_back_as_they_went() {
-        let cases: [(DType, &[u8], &[u8]); 9] = [
+        let cases: [(DType, &[u8], &[u8]); 13] = [
             (DType::Bool, &[1, 0], &[1, 0, 0, 0, 0, 0, 0, 0]),
             (DType::U8, &[200], &[200, 0, 0, 0]),
             (DType::I8, &[0xff], &[0xff, 0xff, 0xff, 0xff]),
@@ -66,6 +73,11 @@ mod tests {
             (DType::F16, &[0x01, 0x00], &[0, 0, 0x80, 0x33]),
             (DType::F16, &[0x00, 0x7c], &[0, 0, 0x80, 0x7f]),
             (DType::BF16, &[0x81, 0xbf], &[0, 0, 0x81, 0xbf]),
+            // 1.5, infinity, -1, 2.
+            (DType::F8E4M3FN, &[0x3c], &[0, 0, 0xc0, 0x3f]),
+            (DType::F8E5M2, &[0x7c], &[0, 0, 0x80, 0x7f]),
+            (DType::I4, &[0xff], &[0xff, 0xff, 0xff, 0xff]),
+            (DType::U2, &[2], &[2, 0, 0, 0]),
         ];
         for (dtype, host, device) in cases {
             assert_eq!(*widen(dtype, host), *device, "{dtype}");

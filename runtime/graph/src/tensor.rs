@@ -156,6 +156,11 @@ impl Tensor {
                 DType::F16 => bytes.extend(f16::from_f32(rounded(v)).to_le_bytes()),
                 DType::BF16 => bytes.extend(bf16::from_f32(rounded(v)).to_le_bytes()),
                 DType::Bool => bytes.push(u8::from(v != 0.0)),
+                // Whole numbers wrap, as a narrowing conversion does.
+                DType::I4 => bytes.push(((v as i32 as i8) << 4 >> 4).cast_unsigned()),
+                DType::I2 => bytes.push(((v as i32 as i8) << 6 >> 6).cast_unsigned()),
+                DType::U4 => bytes.push(v as i32 as u8 & 0xf),
+                DType::U2 => bytes.push(v as i32 as u8 & 0x3),
                 DType::I8 => bytes.extend((v as i8).to_le_bytes()),
                 DType::I16 => bytes.extend((v as i16).to_le_bytes()),
                 DType::I32 => bytes.extend((v as i32).to_le_bytes()),
@@ -164,6 +169,12 @@ impl Tensor {
                 DType::U16 => bytes.extend((v as u16).to_le_bytes()),
                 DType::U32 => bytes.extend((v as u32).to_le_bytes()),
                 DType::U64 => bytes.extend((v as u64).to_le_bytes()),
+                DType::F8E4M3FN
+                | DType::F8E4M3FNUZ
+                | DType::F8E5M2
+                | DType::F8E5M2FNUZ
+                | DType::F8E8M0
+                | DType::F4E2M1 => bytes.extend(narrow.map(|format| format.encode(rounded(v)))),
             }
         }
         Self::new(dtype, shape, bytes)
@@ -183,6 +194,9 @@ impl Tensor {
         for &v in elements {
             if dtype == DType::Bool {
                 bytes.push(u8::from(v != 0));
+            } else if dtype.bits() < 8 {
+                let (least, most) = dtype.limits().unwrap_or((0, 0));
+                bytes.push((least + (v - least).rem_euclid(most - least + 1)) as u8);
             } else {
                 // Two's complement: the low bytes are the wrapped value, signed or not.
                 bytes.extend_from_slice(&v.to_le_bytes()[..dtype.size()]);
@@ -268,14 +282,28 @@ impl Tensor {
             DType::F64 => Elements::Float(self.chunks().map(f64::from_le_bytes).collect()),
             DType::F16 => Elements::Float(self.chunks().map(|b| f16::from_le_bytes(b).to_f64()).collect()),
             DType::BF16 => Elements::Float(self.chunks().map(|b| bf16::from_le_bytes(b).to_f64()).collect()),
-            DType::I8 => Elements::Int(self.chunks().map(|b| i8::from_le_bytes(b).into()).collect()),
+            DType::F8E4M3FN
+            | DType::F8E4M3FNUZ
+            | DType::F8E5M2
+            | DType::F8E5M2FNUZ
+            | DType::F8E8M0
+            | DType::F4E2M1 => {
+                let format = self.dtype.narrow_float();
+                let decode = |&b: &u8| format.map(|format| format.decode(b).into());
+                Elements::Float(self.bytes.iter().filter_map(decode).collect())
+            }
+            DType::I8 | DType::I4 | DType::I2 => {
+                Elements::Int(self.chunks().map(|b| i8::from_le_bytes(b).into()).collect())
+            }
             DType::I16 => Elements::Int(self.chunks().map(|b| i16::from_le_bytes(b).into()).collect()),
             DType::I32 => Elements::Int(self.chunks().map(|b| i32::from_le_bytes(b).into()).collect()),
             DType::I64 => Elements::Int(self.chunks().map(|b| i64::from_le_bytes(b).into()).collect()),
             DType::U16 => Elements::Int(self.chunks().map(|b| u16::from_le_bytes(b).into()).collect()),
             DType::U32 => Elements::Int(self.chunks().map(|b| u32::from_le_bytes(b).into()).collect()),
             DType::U64 => Elements::Int(self.chunks().map(|b| u64::from_le_bytes(b).into()).collect()),
-            DType::U8 => Elements::Int(self.bytes.iter().map(|&b| b.into()).collect()),
+            DType::U8 | DType::U4 | DType::U2 => {
+                Elements::Int(self.bytes.iter().map(|&b| b.into()).collect())
+            }
             DType::Bool => Elements::Int(self.bytes.iter().map(|&b| i128::from(b != 0)).collect()),
         }
     }

@@ -157,14 +157,13 @@ impl Column {
 
     /// Wraps integers to the bits of a type narrower than their words, rounds floats to one narrower than theirs.
     pub(crate) fn narrowed(self, dtype: DType) -> Self {
-        match (self, dtype) {
-            (Self::F32(v), DType::F16 | DType::BF16) => {
+        let small = if dtype.is_int() && dtype.bits() < 32 { Some(32 - dtype.bits() as u32) } else { None };
+        match (self, small) {
+            (Self::F32(v), _) if dtype.narrow_float().is_some() => {
                 Self::F32(v.into_iter().map(|v| rounded(dtype, v)).collect())
             }
-            (Self::I32(v), DType::I8) => Self::I32(v.into_iter().map(|v| i32::from(v as i8)).collect()),
-            (Self::I32(v), DType::I16) => Self::I32(v.into_iter().map(|v| i32::from(v as i16)).collect()),
-            (Self::U32(v), DType::U8) => Self::U32(v.into_iter().map(|v| v & 0xff).collect()),
-            (Self::U32(v), DType::U16) => Self::U32(v.into_iter().map(|v| v & 0xffff).collect()),
+            (Self::I32(v), Some(shift)) => Self::I32(v.into_iter().map(|v| v << shift >> shift).collect()),
+            (Self::U32(v), Some(shift)) => Self::U32(v.into_iter().map(|v| v << shift >> shift).collect()),
             (column, _) => column,
         }
     }

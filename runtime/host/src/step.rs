@@ -145,7 +145,8 @@ fn select(c: &Column, a: &Column, b: &Column) -> Option<Column> {
 /// By the words, as they lie in memory.
 fn bit_cast(x: &Column, from: DType, to: DType) -> Option<Column> {
     let (source, repr) = (Repr::of(from)?, Repr::of(to)?);
-    if from.size() != to.size() || source.words() != repr.words() {
+    let small = from != to && (from.is_small_float() || to.is_small_float());
+    if from.bits() != to.bits() || source.words() != repr.words() || small {
         return None;
     }
     // Floats of 16 bits lie in their words as wider ones.
@@ -183,14 +184,14 @@ fn cast(x: &Column, from: DType, to: DType) -> Option<Column> {
             Column::F64(x) => map(x, |v| u32::from(v != 0.0)),
         }));
     }
-    if let (Column::F64(x), DType::U8 | DType::U16) = (x, to) {
+    if let (Column::F64(x), DType::U2 | DType::U4 | DType::U8 | DType::U16) = (x, to) {
         return Some(Column::U32(map(x, |v| v as i32 as u32)));
     }
     if let (Column::F64(x), Some(format)) = (x, to.narrow_float()) {
         // By way of 32 bits it would round twice.
         return Some(Column::F32(map(x, |v| format.round(v) as f32)));
     }
-    if let (Column::F32(x), DType::U8 | DType::U16) = (x, to) {
+    if let (Column::F32(x), DType::U2 | DType::U4 | DType::U8 | DType::U16) = (x, to) {
         return Some(Column::U32(map(x, |v| v as i32 as u32)));
     }
     Some(match Repr::of(to)? {

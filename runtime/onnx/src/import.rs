@@ -50,7 +50,7 @@ pub fn import(source: &dyn ByteSource, options: &ImportOptions) -> Result<Graph,
         .as_ref()
         .ok_or_else(|| ImportError::Model("the file holds no graph; it is no ONNX model".to_owned()))?;
     let name = graph.name.as_deref().unwrap_or("model");
-    let mut builder = Builder::new(name, opset, Tensors::new(&skeleton.payloads));
+    let mut builder = Builder::new(name, opset, Tensors::new(&skeleton.payloads, source));
     builder.unsupported = unsupported(&model, opset);
     builder.reserve(names(graph));
     builder.reads(graph.output.iter().filter_map(|v| v.name.as_deref()));

@@ -1,7 +1,7 @@
 //! ONNX tensors to types and bytes.
 
 use bayplan_expr::Expr;
-use bayplan_graph::{ByteRange, ConstData, DType, FileId, FileRef, TensorType};
+use bayplan_graph::{ByteRange, ByteSource, ConstData, DType, FileId, FileRef, TensorType};
 
 use crate::error::ImportError;
 use crate::generated::onnx::TensorProto;
@@ -9,7 +9,7 @@ use crate::limits::{MAX_ELEMENTS, MAX_FILES, MAX_LIST};
 use crate::wire::{DOUBLE_DATA, FLOAT_DATA, Payload};
 
 /// The numbers of `TensorProto.DataType`.
-const NUMBERS: [(i32, DType); 13] = [
+const NUMBERS: [(i32, DType); 23] = [
     (1, DType::F32),
     (2, DType::U8),
     (3, DType::I8),
@@ -23,6 +23,16 @@ const NUMBERS: [(i32, DType); 13] = [
     (12, DType::U32),
     (13, DType::U64),
     (16, DType::BF16),
+    (17, DType::F8E4M3FN),
+    (18, DType::F8E4M3FNUZ),
+    (19, DType::F8E5M2),
+    (20, DType::F8E5M2FNUZ),
+    (21, DType::U4),
+    (22, DType::I4),
+    (23, DType::F4E2M1),
+    (24, DType::F8E8M0),
+    (25, DType::U2),
+    (26, DType::I2),
 ];
 
 /// The element type of a `TensorProto.DataType` number.
@@ -44,12 +54,14 @@ pub(crate) fn number(dtype: DType) -> i32 {
 /// Turns tensors into constants; collects the files they lie in.
 pub(crate) struct Tensors<'a> {
     pub(crate) payloads: &'a [Payload],
+    /// The model's file, for what is unpacked while it is read.
+    source: &'a dyn ByteSource,
     pub(crate) files: Vec<FileRef>,
 }
 
 impl<'a> Tensors<'a> {
-    pub(crate) fn new(payloads: &'a [Payload]) -> Self {
-        Self { payloads, files: vec![FileRef::Model] }
+    pub(crate) fn new(payloads: &'a [Payload], source: &'a dyn ByteSource) -> Self {
+        Self { payloads, source, files: vec![FileRef::Model] }
     }
 
     /// Type and bytes of a tensor.
@@ -62,13 +74,26 @@ impl<'a> Tensors<'a> {
         let dtype = dtype(tensor.data_type.unwrap_or(0)).map_err(fail)?;
         let len = byte_len(dtype, &tensor.dims).map_err(fail)?;
         let ty = TensorType { dtype, shape: tensor.dims.iter().map(|&d| Expr::from(d)).collect() };
-        let data = if tensor.data_location == Some(1) {
+        let packed = dtype.bits() < 8;
+        let data = if tensor.data_location == Some(1) && packed {
+            return Err(fail(format!(
+                "its elements of {} bits lie in another file; store them in the model",
+                dtype.bits()
+            )));
+        } else if tensor.data_location == Some(1) {
             ConstData::Range(self.external(tensor, len).map_err(fail)?)
         } else if let Some(segment) = &tensor.segment {
             let index = segment.begin.and_then(|i| usize::try_from(i).ok());
             let payload = index.and_then(|i| self.payloads.get(i)).copied();
             let payload = payload.ok_or_else(|| fail("its payload is missing".to_owned()))?;
-            ConstData::Range(in_model(payload, dtype, len).map_err(fail)?)
+            let range = in_model(payload, dtype, file_len(dtype, len)).map_err(fail)?;
+            if packed {
+                let mut bytes = vec![0; usize::try_from(range.len).map_err(|e| fail(e.to_string()))?];
+                self.source.read_at(range.offset, &mut bytes).map_err(|e| fail(e.to_string()))?;
+                ConstData::Inline(unpacked(&bytes, dtype, len).into())
+            } else {
+                ConstData::Range(range)
+            }
         } else {
             ConstData::Inline(inline(tensor, dtype, len).map_err(fail)?.into())
         };
@@ -200,14 +225,50 @@ pub(crate) fn inline(tensor: &TensorProto, dtype: DType, len: u64) -> Result<Vec
         Some(_) => return Err("it is stored twice; export the model again".to_owned()),
         None => from_lists(tensor, dtype),
     };
-    if bytes.len() as u64 == len {
-        Ok(bytes)
+    let wanted = file_len(dtype, len);
+    if bytes.len() as u64 == wanted {
+        Ok(unpacked(&bytes, dtype, len))
     } else {
         Err(format!(
-            "it has {} bytes of elements, but its type needs {len}; export the model again",
+            "it has {} bytes of elements, but its type needs {wanted}; export the model again",
             bytes.len()
         ))
     }
+}
+
+/// Bytes in a file of elements that take so many in memory: several elements may share one.
+fn file_len(dtype: DType, len: u64) -> u64 {
+    if dtype.bits() < 8 { len.div_ceil(8 / dtype.bits() as u64) } else { len }
+}
+
+/// Elements as they lie in memory, from those of a file, where the first of a byte is in its low bits.
+fn unpacked(bytes: &[u8], dtype: DType, len: u64) -> Vec<u8> {
+    let bits = dtype.bits();
+    if bits >= 8 {
+        return bytes.to_vec();
+    }
+    let signed = dtype.limits().is_some_and(|(least, _)| least < 0);
+    let each = |byte: &u8| {
+        let byte = *byte;
+        (0..8 / bits).map(move |at| {
+            let element = byte >> (at * bits) << (8 - bits);
+            if signed { (element.cast_signed() >> (8 - bits)).cast_unsigned() } else { element >> (8 - bits) }
+        })
+    };
+    bytes.iter().flat_map(each).take(usize::try_from(len).unwrap_or(usize::MAX)).collect()
+}
+
+/// Elements as they lie in a file.
+pub(crate) fn packed(bytes: &[u8], dtype: DType) -> Vec<u8> {
+    let bits = dtype.bits();
+    if bits >= 8 {
+        return bytes.to_vec();
+    }
+    let mask = (1 << bits) - 1;
+    let join = |elements: &[u8]| {
+        elements.iter().enumerate().fold(0, |byte, (at, element)| byte | (element & mask) << (at * bits))
+    };
+    bytes.chunks(8 / bits).map(join).collect()
 }
 
 /// The typed lists: `int32_data` also holds all narrower types (floats by their bits), `uint64_data` also u32.

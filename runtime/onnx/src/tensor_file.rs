@@ -5,7 +5,7 @@ use prost::Message;
 
 use crate::error::ImportError;
 use crate::generated::onnx::TensorProto;
-use crate::tensor::{byte_len, dtype, inline, number};
+use crate::tensor::{byte_len, dtype, inline, number, packed};
 
 /// Data of a tensor lies in another file.
 const EXTERNAL: i32 = 1;
@@ -40,7 +40,7 @@ pub fn write_tensor(name: &str, tensor: &Tensor) -> Vec<u8> {
         name: Some(name.to_owned()),
         dims: tensor.shape().iter().map(|&dim| dim as i64).collect(),
         data_type: Some(number(tensor.dtype())),
-        raw_data: Some(tensor.bytes().to_vec()),
+        raw_data: Some(packed(tensor.bytes(), tensor.dtype())),
         ..TensorProto::default()
     }
     .encode_to_vec()
@@ -73,6 +73,26 @@ mod tests {
         };
         let (name, tensor) = read_tensor(&proto.encode_to_vec()).expect("a tensor");
         assert_eq!((&*name, tensor.to_f64()), ("", vec![1.0, -2.0]));
+    }
+
+    #[test]
+    fn elements_of_less_than_a_byte_share_one() {
+        let check = |dtype: DType, values: &[f64], file: &[u8]| {
+            let tensor = Tensor::from_f64(dtype, vec![values.len()], values).expect("a tensor");
+            let written = write_tensor("x", &tensor);
+            let proto = TensorProto::decode(&*written).expect("a tensor");
+            assert_eq!(proto.raw_data.as_deref(), Some(file), "{dtype}");
+            assert_eq!(read_tensor(&written).expect("a tensor").1, tensor);
+            // A list holds a byte per number.
+            let int32_data = file.iter().map(|&byte| byte.into()).collect();
+            let list = TensorProto { raw_data: None, int32_data, ..proto };
+            assert_eq!(read_tensor(&list.encode_to_vec()).expect("a tensor").1, tensor);
+        };
+        check(DType::I4, &[1.0, -2.0, 7.0], &[0xe1, 0x07]);
+        check(DType::U4, &[1.0, 15.0, 7.0, 0.0], &[0xf1, 0x07]);
+        check(DType::I2, &[1.0, -1.0, -2.0, 0.0, 1.0], &[0b0010_1101, 0b01]);
+        check(DType::U2, &[3.0, 0.0, 2.0], &[0b10_0011]);
+        check(DType::F4E2M1, &[6.0, -0.5, 1.5], &[0x97, 0x03]);
     }
 
     #[test]

@@ -79,6 +79,10 @@ fn finished(to: DType, value: f64, error: f64) -> f64 {
         DType::F64 => f64::MAX,
         // Uncertain integers wrap.
         _ if error == 0.0 => return 0.0,
+        DType::I2 => 1.0,
+        DType::U2 => 3.0,
+        DType::I4 => 7.0,
+        DType::U4 => 15.0,
         DType::I8 => 127.0,
         DType::U8 => 255.0,
         DType::I16 => 32_767.0,
@@ -155,8 +159,8 @@ pub(super) fn truncation(to: DType, x: &Approx) -> f64 {
         DType::U64 => (0.0, 18_446_744_073_709_551_616.0),
         _ => (-2_147_483_648.0, 2_147_483_647.0),
     };
-    let narrow = matches!(to, DType::I8 | DType::U8 | DType::I16 | DType::U16);
-    if narrow && x.error > 0.0 && x.value.abs() + x.error >= 128.0 {
+    let narrow = to.limits().filter(|_| to.bits() < 32);
+    if narrow.is_some_and(|(_, most)| x.error > 0.0 && x.value.abs() + x.error >= most as f64) {
         return f64::INFINITY;
     }
     let whole = |v: f64| v.trunc().clamp(least, most);

@@ -36,7 +36,9 @@ pub(super) fn cast(src: &mut Source<'_>, width: Width, x: &Value, to: DType) -> 
     // Floats of 16 bits lie in their words as wider ones.
     let of_16 = |dtype: DType| dtype.narrow_float().filter(|_| dtype.size() == 2);
     match (of_16(x.dtype), of_16(to)) {
-        _ if x.dtype.size() != to.size() => {
+        _ if x.dtype.bits() != to.bits()
+            || x.dtype != to && (x.dtype.is_small_float() || to.is_small_float()) =>
+        {
             return Err(src.refuse(format!("the bits of {} are not read as {to}", x.dtype)));
         }
         _ if x.dtype == to => return Ok(x.text.clone()),

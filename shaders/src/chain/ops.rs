@@ -53,10 +53,14 @@ pub(crate) fn narrow(src: &mut Source<'_>, width: Width, dtype: DType, text: Str
     }
     let u = width.of("u32");
     match dtype {
-        DType::I8 => format!("((({text}) << {u}(24u)) >> {u}(24u))"),
-        DType::I16 => format!("((({text}) << {u}(16u)) >> {u}(16u))"),
-        DType::U8 => format!("(({text}) & {u}(0xffu))"),
-        DType::U16 => format!("(({text}) & {u}(0xffffu))"),
+        DType::I2 | DType::I4 | DType::I8 | DType::I16 => {
+            let shift = 32 - dtype.bits();
+            format!("((({text}) << {u}({shift}u)) >> {u}({shift}u))")
+        }
+        DType::U2 | DType::U4 | DType::U8 | DType::U16 => {
+            let mask = (1_u32 << dtype.bits()) - 1;
+            format!("(({text}) & {u}({mask:#x}u))")
+        }
         _ => text,
     }
 }
@@ -230,7 +234,7 @@ fn converted(src: &mut Source<'_>, width: Width, x: &Value, to: DType) -> Result
     }
     Ok(match (from, to) {
         // Floats go to narrow unsigned types by way of i32, so that negative ones wrap as they do in numpy.
-        (Repr::F32 | Repr::F64, DType::U8 | DType::U16) => {
+        (Repr::F32 | Repr::F64, DType::U2 | DType::U4 | DType::U8 | DType::U16) => {
             format!("{kind}({})", truncated(src, width, [from, Repr::I32], t))
         }
         (Repr::F32 | Repr::F64, _) if !to.is_float() => truncated(src, width, [from, repr], t),

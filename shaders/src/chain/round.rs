@@ -110,6 +110,9 @@ impl Layout {
 }
 
 fn function(name: &str, format: NarrowFloat) -> String {
+    if format.scale {
+        return next_power(name);
+    }
     let drop = FRACTION - format.fraction;
     let (half, keep) = ((1_u32 << (drop - 1)) - 1, !((1_u32 << drop) - 1));
     let (greatest, beyond) = (format.greatest.to_bits(), format.beyond.to_bits());
@@ -119,13 +122,29 @@ fn function(name: &str, format: NarrowFloat) -> String {
     var r = select(n, @U({beyond:#x}u), n > @U({greatest:#x}u));"
     );
     let small = if format.least > 1 - BIAS { subnormal(format) } else { String::new() };
+    let nan = if format.nan.is_nan() { "a".to_owned() } else { format!("@U({:#x}u)", format.nan.to_bits()) };
+    let sign = "b & @U(0x80000000u)";
+    let sign = if format.signed_zero { sign.to_owned() } else { format!("select({sign}, @U(), r == @U())") };
     format!(
         "fn {name}(x: @F) -> @F {{
     let b = bitcast<@U>(x);
     let a = b & @U(0x7fffffffu);
     {normal}
-{small}    r = select(r, a, a > @U(0x7f800000u));
-    return bitcast<@F>(r | (b & @U(0x80000000u)));
+{small}    r = select(r, {nan}, a > @U(0x7f800000u));
+    return bitcast<@F>(r | ({sign}));
+}}"
+    )
+}
+
+/// The next power of two that is not less, from 2^-127, which has no exponent of its own, to 2^127; the sign is dropped.
+fn next_power(name: &str) -> String {
+    format!(
+        "fn {name}(x: @F) -> @F {{
+    let a = bitcast<@U>(x) & @U(0x7fffffffu);
+    let up = (a + @U(0x7fffffu)) & @U(0xff800000u);
+    var r = select(up, @U(0x400000u), a <= @U(0x400000u));
+    r = select(r, @U(0x7fc00000u), r >= @U(0x7f800000u));
+    return bitcast<@F>(r);
 }}"
     )
 }

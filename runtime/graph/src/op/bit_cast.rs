@@ -18,12 +18,12 @@ impl Rule for BitCast {
     fn infer(&self, ctx: &mut Context<'_>) -> Result<Vec<Inferred>, ShapeError> {
         ctx.arity(1, 1, "one operand")?;
         let from = ctx.dtype(0);
-        if from.size() != self.0.size() {
+        if from.bits() != self.0.bits() {
             return Err(ShapeError::Invalid(format!(
-                "the bits of {from} are no {}: {} and {} bytes per element; convert it with Cast",
+                "the bits of {from} are no {}: {} and {} bits per element; convert it with Cast",
                 self.0,
-                from.size(),
-                self.0.size()
+                from.bits(),
+                self.0.bits()
             )));
         }
         Ok(vec![Inferred::new(self.0, ctx.shape(0).to_vec())])
@@ -50,7 +50,7 @@ mod tests {
         let y = eval_node(&Op::BitCast(DType::U8), &[&x], 1).unwrap().remove(0);
         assert_eq!(y.to_ints().unwrap(), [255, 5]);
         assert!(
-            eval_node(&Op::BitCast(DType::I64), &[&x], 1).unwrap_err().to_string().contains("1 and 8 bytes")
+            eval_node(&Op::BitCast(DType::I64), &[&x], 1).unwrap_err().to_string().contains("8 and 64 bits")
         );
     }
 }

@@ -262,7 +262,7 @@ fn truth(v: bool) -> f64 {
 
 /// Whether a number of bits is less than the type has.
 fn within(bits: i128, dtype: DType) -> bool {
-    usize::try_from(bits).is_ok_and(|bits| bits < 8 * dtype.size())
+    usize::try_from(bits).is_ok_and(|bits| bits < dtype.bits())
 }
 
 /// `base` to the `exponent` by squaring, wrapping; a negative exponent gives what truncation of the real power gives.

@@ -52,7 +52,10 @@ pub(super) fn wrapped(v: i128, dtype: DType) -> i128 {
         DType::U32 => (v as u32).into(),
         DType::U64 => (v as u64).into(),
         DType::Bool => (v != 0).into(),
-        _ => v,
+        _ => match dtype.limits() {
+            Some((least, most)) => least + (v - least).rem_euclid(most - least + 1),
+            None => v,
+        },
     }
 }
 

@@ -2,7 +2,7 @@
 
 use bayplan_graph::DType;
 use bayplan_graph::op::ReduceOp;
-use bayplan_shaders::ReduceSpec;
+use bayplan_shaders::{ReduceSpec, Repr};
 
 use super::epilogue;
 use crate::chain::{BLOCK, repr};
@@ -29,14 +29,14 @@ pub(super) fn compute(spec: &ReduceSpec, operands: &[&[u32]], out: &mut [u32]) -
 fn reduced(spec: &ReduceSpec, x: &[u32], from: usize, count: usize) -> Result<Column, String> {
     let lines = Lines { len: spec.len as usize, inner: spec.inner as usize, from, count };
     Ok(match spec.dtype {
-        DType::F32 | DType::F16 | DType::BF16 => {
+        dtype if repr(dtype)? == Repr::F32 => {
             Column::F32(lines.floats::<f32>(spec.op, x)?.into_iter().map(|v| v as f32).collect())
         }
         DType::F64 => Column::F64(lines.floats::<f64>(spec.op, x)?),
-        DType::I8 | DType::I16 | DType::I32 => {
+        DType::I2 | DType::I4 | DType::I8 | DType::I16 | DType::I32 => {
             Column::I32(lines.ints::<i32>(spec.op, x, i32::MIN.into(), i32::MAX.into(), |v| v as i32)?)
         }
-        DType::U8 | DType::U16 | DType::U32 => {
+        DType::U2 | DType::U4 | DType::U8 | DType::U16 | DType::U32 => {
             Column::U32(lines.ints::<u32>(spec.op, x, 0, u32::MAX.into(), |v| v as u32)?)
         }
         DType::I64 => {

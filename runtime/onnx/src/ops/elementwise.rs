@@ -1,4 +1,4 @@
-//! Elementwise operators: arithmetic, comparison, logic, conversion.
+//! Elementwise operators: arithmetic, comparison, logic.
 
 use bayplan_graph::op::{BinaryOp, UnaryOp};
 use bayplan_graph::{DType, Op, ValueId};
@@ -50,9 +50,6 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("Mean", 7, mean),
     Row::new("Clip", 7, clip),
     Row::new("Where", 9, select),
-    Row::new("Cast", 7, cast),
-    Row::new("CastLike", 15, cast_like),
-    Row::new("BitCast", 26, bit_cast),
 ];
 
 fn unary(c: &mut Call<'_, '_>, op: UnaryOp) -> Built {
@@ -182,28 +179,4 @@ fn clip(c: &mut Call<'_, '_>) -> Built {
 fn select(c: &mut Call<'_, '_>) -> Built {
     let (condition, a, b) = (c.input(0)?, c.input(1)?, c.input(2)?);
     Ok(vec![c.select(condition, a, b)?])
-}
-
-/// The type that a conversion goes to.
-fn target(c: &Call<'_, '_>) -> Result<DType, String> {
-    let to = c.attributes().int("to")?.ok_or("attribute `to` is missing")?;
-    crate::tensor::dtype(i32::try_from(to).unwrap_or(-1))
-}
-
-fn cast(c: &mut Call<'_, '_>) -> Built {
-    let to = target(c)?;
-    let x = c.input(0)?;
-    Ok(vec![c.cast(x, to)?])
-}
-
-fn bit_cast(c: &mut Call<'_, '_>) -> Built {
-    let to = target(c)?;
-    let x = c.input(0)?;
-    Ok(vec![c.emit(Op::BitCast(to), &[x])?])
-}
-
-fn cast_like(c: &mut Call<'_, '_>) -> Built {
-    let (x, like) = (c.input(0)?, c.input(1)?);
-    let to = c.dtype(like)?;
-    Ok(vec![c.cast(x, to)?])
 }

@@ -97,13 +97,10 @@ impl Call<'_, '_> {
     }
 }
 
-/// Smallest and largest number of an integer type that an f32 holds exactly.
+/// Smallest and largest number of an integer type, all of whose numbers an f32 holds exactly.
 fn range(dtype: DType) -> Result<(f64, f64), String> {
-    match dtype {
-        DType::I8 => Ok((f64::from(i8::MIN), f64::from(i8::MAX))),
-        DType::U8 => Ok((0.0, f64::from(u8::MAX))),
-        DType::I16 => Ok((f64::from(i16::MIN), f64::from(i16::MAX))),
-        DType::U16 => Ok((0.0, f64::from(u16::MAX))),
-        other => Err(format!("{other} is no type that is quantised to")),
+    match dtype.limits() {
+        Some((low, high)) if dtype.bits() <= 16 => Ok((low as f64, high as f64)),
+        _ => Err(format!("{dtype} is no type that is quantised to")),
     }
 }

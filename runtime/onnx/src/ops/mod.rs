@@ -9,6 +9,7 @@ mod branch;
 mod columns;
 mod compose;
 pub(crate) mod contrib;
+mod convert;
 mod determinant;
 mod dropout;
 mod einsum;
@@ -66,6 +67,7 @@ impl Row {
 
 const TABLES: &[&[Row]] = &[
     elementwise::ROWS,
+    convert::ROWS,
     activation::ROWS,
     linear::ROWS,
     pool::ROWS,

@@ -34,6 +34,9 @@ fn quantize(c: &mut Call<'_, '_>) -> Built {
     let layout = Layout::of(c, x)?;
     let scale = layout.spread(c, scale, x)?;
     let (x, scale) = (c.cast(x, compute)?, c.cast(scale, compute)?);
+    if to.is_float() {
+        return small_floats(c, [x, scale], to);
+    }
     let whole = rounded_quotient(c, x, scale)?;
     let whole = c.cast(whole, DType::F32)?;
     let moved = match zero {
@@ -45,6 +48,13 @@ fn quantize(c: &mut Call<'_, '_>) -> Built {
         }
     };
     Ok(vec![c.saturated(moved, to)?])
+}
+
+/// x / scale in a type that rounds by itself. Its zero point is 0, whatever it is given as.
+fn small_floats(c: &mut Call<'_, '_>, [x, scale]: [ValueId; 2], to: DType) -> Built {
+    let quotient = c.binary(BinaryOp::Div, x, scale)?;
+    let saturate = c.attributes().int_or("saturate", 1)? != 0;
+    Ok(vec![if saturate { c.small_float(quotient, to)? } else { c.cast(quotient, to)? }])
 }
 
 /// (x − zero point) · scale

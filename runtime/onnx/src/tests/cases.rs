@@ -11,6 +11,7 @@ mod attention;
 mod bits;
 mod blocks;
 mod columns;
+mod convert;
 mod dropout;
 mod einsum;
 mod extremum;
@@ -102,6 +103,7 @@ pub(super) fn cases() -> Vec<Case> {
         loss::cases,
         normalize::cases,
         columns::cases,
+        convert::cases,
         einsum::cases,
         fourier::cases,
         quantize::cases,
@@ -259,16 +261,6 @@ fn ternary(c: &mut Cases) {
         2,
         &[v(&[1.0, 9.0])],
     );
-    c.add("Cast", 20, &[("to", A::I(7))], &[Some(v(&[1.9, -1.9]))], 1, &[i64s(&[2], &[1, -1])]);
-    c.add(
-        "BitCast",
-        26,
-        &[("to", A::I(6))],
-        &[s(1.0)],
-        9,
-        &[Tensor::from_ints(DType::I32, vec![], &[0x3f80_0000]).expect("a tensor")],
-    );
-    c.add("CastLike", 20, &[], &[l(&[3]), s(0.0)], 1, &[v(&[3.0])]);
 }
 
 fn products(c: &mut Cases) {

@@ -64,6 +64,20 @@ fn constant_nodes_may_be_large() {
 }
 
 #[test]
+fn large_payloads_of_less_than_a_byte_per_element_are_unpacked() {
+    let values: Vec<f64> = (0..20_001).map(|i| f64::from(i % 16 - 8)).collect();
+    let weights = Tensor::from_f64(DType::I4, vec![20_001], &values).unwrap();
+    let mut g = graph(vec![node("Cast", &["w"], &["y"], &[("to", A::I(1))])], vec![], &["y"]);
+    g.initializer = vec![tensor("w", &weights)];
+    let (graph, _) = imported(g).unwrap();
+    assert_eq!(data(&graph, "w"), &ConstData::Inline(weights.bytes().into()));
+    let mut external = tensor("w", &weights);
+    (external.raw_data, external.data_location) = (None, Some(1));
+    let message = imported(adding(external, &["20001"])).unwrap_err();
+    assert!(message.contains("4 bits") && message.contains("store them in the model"), "{message}");
+}
+
+#[test]
 fn typed_lists_are_decoded() {
     let check = |tensor: TensorProto, expected: &Tensor| {
         let mut g = graph(vec![node("Identity", &["w"], &["y"], &[])], vec![], &["y"]);

@@ -68,7 +68,7 @@ pub(super) fn tensor(name: &str, t: &Tensor) -> TensorProto {
         name: Some(name.to_owned()),
         dims: t.shape().iter().map(|&d| d as i64).collect(),
         data_type: Some(number(t.dtype())),
-        raw_data: Some(t.bytes().to_vec()),
+        raw_data: Some(crate::tensor::packed(t.bytes(), t.dtype())),
         ..TensorProto::default()
     }
 }
