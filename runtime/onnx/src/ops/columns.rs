@@ -33,8 +33,9 @@ fn center_crop_pad(c: &mut Call<'_, '_>) -> Built {
     for (i, &axis) in axes.iter().enumerate() {
         let (from, to) = (c.dim(x, axis)?, c.element(shape, i)?);
         let kept = c.binary(BinaryOp::Min, from, to)?;
-        let [start, before] = [(from, kept), (to, kept)].map(|(size, kept)| {
-            let more = c.binary(BinaryOp::Sub, size, kept)?;
+        let [start, before] = [(from, to), (to, from)].map(|(size, other)| {
+            let more = c.binary(BinaryOp::Sub, size, other)?;
+            let more = c.with(BinaryOp::Max, more, 0.0)?;
             c.with(BinaryOp::Div, more, 2.0)
         });
         let (start, before) = (start?, before?);

@@ -69,9 +69,11 @@ fn stft(c: &mut Call<'_, '_>) -> Built {
         (None, Some(window)) => c.dim(window, 0)?,
         (None, None) => signal,
     };
+    // 1 + ⌊(signal − length) / step⌋, in a form that is surely not negative.
     let rest = c.binary(BinaryOp::Sub, signal, length)?;
-    let hops = c.binary(BinaryOp::Div, rest, step)?;
-    let frames = c.with(BinaryOp::Add, hops, 1.0)?;
+    let reach = c.binary(BinaryOp::Add, rest, step)?;
+    let reach = c.with(BinaryOp::Max, reach, 0.0)?;
+    let frames = c.binary(BinaryOp::Div, reach, step)?;
     let span = match window {
         Some(window) => c.dim(window, 0)?,
         None => length,
