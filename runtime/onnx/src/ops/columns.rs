@@ -24,6 +24,7 @@ fn center_crop_pad(c: &mut Call<'_, '_>) -> Built {
     if count != axes.len() {
         return Err(format!("its shape has {count} elements, but there are {} axes", axes.len()));
     }
+    c.at_least(shape, 0, "a size of its shape")?;
     if axes.is_empty() {
         return Ok(vec![x]);
     }

@@ -57,6 +57,14 @@ impl Call<'_, '_> {
         Ok(all)
     }
 
+    /// Refuses sizes (a list) that are known to be too small.
+    pub(super) fn at_least(&self, list: ValueId, least: i64, what: &str) -> Result<(), String> {
+        match self.known(list).and_then(|list| list.into_iter().find(|&size| size < least)) {
+            Some(size) => Err(format!("{what} is {size}, but must be at least {least}")),
+            None => Ok(()),
+        }
+    }
+
     /// `x` in the shape that lists give when joined; of no lists a scalar.
     pub(super) fn reshape(&mut self, x: ValueId, lists: &[ValueId]) -> Step {
         let shape = if lists.is_empty() { self.ints(&[])? } else { self.join(lists)? };

@@ -53,6 +53,7 @@ fn dft(c: &mut Call<'_, '_>) -> Built {
             }
         }
     };
+    c.at_least(length, 1, "the length of the transform")?;
     Ok(vec![transformed(c, x, axis, length, transform)?])
 }
 
@@ -69,6 +70,8 @@ fn stft(c: &mut Call<'_, '_>) -> Built {
         (None, Some(window)) => c.dim(window, 0)?,
         (None, None) => signal,
     };
+    c.at_least(step, 1, "the step from frame to frame")?;
+    c.at_least(length, 1, "the length of a frame")?;
     // 1 + ⌊(signal − length) / step⌋, in a form that is surely not negative.
     let rest = c.binary(BinaryOp::Sub, signal, length)?;
     let reach = c.binary(BinaryOp::Add, rest, step)?;

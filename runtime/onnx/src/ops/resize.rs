@@ -183,6 +183,7 @@ fn listed(c: &Call<'_, '_>, list: ValueId, what: &str, wanted: usize) -> Result<
 /// The axes by their sizes.
 fn sized(c: &mut Call<'_, '_>, x: ValueId, axes: &[usize], sizes: ValueId) -> Result<Vec<Extent>, String> {
     listed(c, sizes, "sizes", axes.len())?;
+    c.at_least(sizes, 0, "a size")?;
     let mut extents = Vec::with_capacity(axes.len());
     for (i, &axis) in axes.iter().enumerate() {
         let (input, output) = (c.dim(x, axis)?, c.element(sizes, i)?);

@@ -276,6 +276,7 @@ fn affine_grid(c: &mut Call<'_, '_>) -> Built {
         len @ (4 | 5) => len - 2,
         len => return Err(format!("its size has {len} elements, but 4 (2 axes) or 5 (3 axes) are needed")),
     };
+    c.at_least(size, 0, "a dimension of its size")?;
     let compute = c.dtype(theta)?;
     let spread: Vec<i64> = (1..=spatial as i64).collect();
     let mut columns = Vec::with_capacity(spatial + 1);
@@ -328,6 +329,11 @@ fn roi_align(c: &mut Call<'_, '_>) -> Built {
     let (scale, dtype, rank) = (a.float_or("spatial_scale", 1.0)?, c.dtype(x)?, c.rank(x)?);
     if rank != 4 {
         return Err(format!("an input of rank {rank} has no boxes; rank 4 is needed"));
+    }
+    if c.rank(boxes)? != 2 || c.size(boxes, 1)?.is_some_and(|ends| ends != 4) {
+        return Err(
+            "its boxes must be [boxes, 4]: x and y where each begins, x and y where it ends".to_owned()
+        );
     }
     let compute = c.interpolated(x)?;
     let boxes = c.cast(boxes, compute)?;
