@@ -30,7 +30,17 @@ impl Rule for BitCast {
     }
 
     fn eval(&self, inputs: &[&Tensor], outputs: &[HostType]) -> Result<Vec<Tensor>, EvalError> {
-        Ok(vec![Tensor::new(self.0, outputs[0].shape.clone(), inputs[0].bytes().to_vec())?])
+        let (shape, mut bytes) = (outputs[0].shape.clone(), inputs[0].bytes().to_vec());
+        if self.0.bits() >= 8 {
+            return Ok(vec![Tensor::new(self.0, shape, bytes)?]);
+        }
+        // Each has a byte of its own here, in which a signed one has its sign repeated.
+        bytes.iter_mut().for_each(|byte| *byte &= (1 << self.0.bits()) - 1);
+        if !self.0.is_int() {
+            return Ok(vec![Tensor::new(self.0, shape, bytes)?]);
+        }
+        let values: Vec<i128> = bytes.into_iter().map(i128::from).collect();
+        Ok(vec![Tensor::from_ints(self.0, shape, &values)?])
     }
 }
 
@@ -49,8 +59,12 @@ mod tests {
         let x = Tensor::from_ints(DType::I8, vec![2], &[-1, 5]).unwrap();
         let y = eval_node(&Op::BitCast(DType::U8), &[&x], 1).unwrap().remove(0);
         assert_eq!(y.to_ints().unwrap(), [255, 5]);
+        let x = Tensor::from_ints(DType::I4, vec![2], &[-1, 5]).unwrap();
+        let y = eval_node(&Op::BitCast(DType::U4), &[&x], 1).unwrap().remove(0);
+        assert_eq!(y, Tensor::from_ints(DType::U4, vec![2], &[15, 5]).unwrap());
+        assert_eq!(eval_node(&Op::BitCast(DType::I4), &[&y], 1).unwrap().remove(0), x);
         assert!(
-            eval_node(&Op::BitCast(DType::I64), &[&x], 1).unwrap_err().to_string().contains("8 and 64 bits")
+            eval_node(&Op::BitCast(DType::I64), &[&x], 1).unwrap_err().to_string().contains("4 and 64 bits")
         );
     }
 }
