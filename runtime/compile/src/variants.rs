@@ -44,8 +44,17 @@ struct Work {
     /// Strides of two dimensions and the size of the inner one: they are one dimension where the product of the last two is
     /// the first.
     even: Vec<[Size; 3]>,
-    /// Rows and depth of a product.
-    product: Option<[Size; 2]>,
+    product: Option<Product>,
+}
+
+/// What decides how a product is cut into blocks. A convolution is one for each of its groups.
+#[derive(Clone, Debug)]
+struct Product {
+    /// Rows, of all groups together.
+    rows: Size,
+    /// Factors of the depth, of all groups together.
+    depth: Vec<Size>,
+    groups: Option<Size>,
 }
 
 impl Variants {
@@ -61,7 +70,12 @@ impl Variants {
                 .iter()
                 .flat_map(|size| size.expr().symbols().into_iter().map(str::to_owned).collect::<Vec<_>>());
             let product = match spec {
-                Spec::MatMul(spec) => Some([spec.m, spec.k]),
+                Spec::MatMul(spec) => Some(Product { rows: spec.m, depth: vec![spec.k], groups: None }),
+                Spec::Conv(spec) => Some(Product {
+                    rows: spec.filters,
+                    depth: vec![spec.channels, spec.kernel[0], spec.kernel[1]],
+                    groups: Some(spec.groups),
+                }),
                 _ => None,
             };
             Work { operation, symbols: symbols.collect(), even: even(spec), product, sizes }
@@ -114,11 +128,15 @@ impl Work {
         way.extend(self.even.iter().map(|[outer, inner, size]| {
             u8::from(i128::from(of(outer)) == i128::from(of(inner)) * i128::from(of(size)))
         }));
-        if let Some([rows, depth]) = &self.product {
-            let rows = of(rows);
-            // Blocks have 1, 2, 4, 8, 16 or 32 rows, and whole ones of fewer rows take more of the depth at a time.
+        if let Some(product) = &self.product {
+            let groups = product.groups.as_ref().map_or(1, |size| of(size).max(1));
+            let rows = of(&product.rows) / groups;
+            let depth =
+                product.depth.iter().fold(1, |depth: i64, size| depth.wrapping_mul(of(size))) / groups;
+            // Blocks have 1, 2, 4, 8, 16 or 32 rows, and whole ones of fewer rows take more of the depth at a time. A group of
+            // few filters is no product at all.
             let block = if rows > 32 { 64 } else { rows.clamp(1, 32).cast_unsigned().next_power_of_two() };
-            way.extend([block as u8, of(depth).trailing_zeros().min(7) as u8]);
+            way.extend([block as u8, rows.clamp(0, 8) as u8, depth.trailing_zeros().min(7) as u8]);
         }
     }
 }
