@@ -76,6 +76,9 @@ KEPT = {
     **{f"Reduce{what}": [1] for what in ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare")},
 }
 
+# Zero where the type is a floating-point one: ONNX has no other zero points of these, and the evaluator looks at none.
+ZERO_POINTS = {"DequantizeLinear": [2], "QuantizeLinear": [2]}
+
 # Without duplicates: what is written twice has no value that is defined.
 SHUFFLED = {"Scatter": [1], "ScatterElements": [1], "ScatterND": [1]}
 
@@ -152,6 +155,11 @@ def draw(generator, values, how):
     return np.where(np.isfinite(special), drawn, special).astype(values.dtype)
 
 
+def is_float(dtype):
+    """Whether elements are floating-point numbers, those of 8 bits and fewer among them."""
+    return dtype.kind == "f" or dtype.name.startswith(("bfloat", "float"))
+
+
 def shuffled(generator, values, op):
     """Indices of a scatter, in another order along the axis of updates."""
     return generator.permutation(values, axis=0) if op == "ScatterND" and values.ndim == 2 else values
@@ -161,10 +169,11 @@ def redrawn(case, model, inputs):
     """Other inputs for a case."""
     generator = np.random.default_rng([SEED, zlib.crc32(case["id"].encode())])
     kept, chosen, shuffle = positions(model, KEPT), direct(model, CHOSEN), direct(model, SHUFFLED)
+    zero_points = direct(model, ZERO_POINTS)
     values = {}
     for info, tensor in zip(given(model), inputs):
         array = numpy_helper.to_array(tensor)
-        if info.name in kept:
+        if info.name in kept or (info.name in zero_points and is_float(array.dtype)):
             values[info.name] = array
         elif info.name in shuffle:
             values[info.name] = shuffled(generator, array, case["op"])
