@@ -6,6 +6,7 @@ use bayplan::{Bounds, Dims, Model, Scope, SessionOptions, Tensor};
 use bayplan_tests::backend::Backend;
 use bayplan_tests::on_every_backend;
 use bayplan_tests::onnx_file::{Attribute, Constant, Data, Dim, Model as File, Node};
+use bayplan_tests::program::Sandbox;
 
 /// Boxes that are scaled on the device before the best are found, and scores that are needed on both sides.
 fn written(folder: &tempfile::TempDir) -> PathBuf {
@@ -125,4 +126,21 @@ fn doubles(on: Backend) {
 on_every_backend! {
     doubles_without_the_feature => doubles;
     host_nodes => computed_between;
+}
+
+/// `run` tells of the nodes that `plan` names, in a line for people and all of them for programs.
+#[test]
+fn run_tells_what_the_host_computes() {
+    let (folder, sandbox) = (tempfile::tempdir().expect("a folder"), Sandbox::new());
+    let model = written(&folder).display().to_string();
+    let bayplan = |words: &[&str]| sandbox.bayplan(&[words, &[&model, "--device", "host"]].concat());
+    let (planned, ran) = (bayplan(&["plan", "--json"]).json(), bayplan(&["run", "--json"]).json());
+    assert_eq!(planned["host_nodes"].as_array().map(Vec::len), Some(1), "{planned}");
+    assert_eq!(ran["host_nodes"], planned["host_nodes"]);
+    let (read, written) = (2 * (64 + 16 + 8 + 4 + 4), 3 * 3 * 8 + 8);
+    let line = format!(
+        "host       1 node, {read} B to the host, {written} B back per run; `bayplan plan` names it\n"
+    );
+    let text = bayplan(&["run"]).success();
+    assert!(text.contains(&line), "{text}");
 }

@@ -1,6 +1,7 @@
 //! What of a program the host computes at each run, and why.
 
 use bayplan::Program;
+use bayplan_compile::host_node::HostNode;
 use bayplan_text::{Bytes, ellipsis, escape};
 use serde_json::{Value, json};
 
@@ -17,10 +18,7 @@ pub(super) fn host_text(program: &Program) -> String {
     if nodes.is_empty() {
         return String::new();
     }
-    let bytes = |of: fn(&bayplan_compile::host_node::HostNode) -> u64| Bytes(nodes.iter().map(of).sum());
-    let count = counted(nodes.len(), "node", "nodes");
-    let (read, written) = (bytes(|node| node.read), bytes(|node| node.written));
-    let mut text = labelled("host", &format!("{count}, {read} to the host, {written} back per run"));
+    let mut text = labelled("host", &sum(&nodes));
     for node in &nodes {
         let (name, op) = (ellipsis(&node.node, NAME), ellipsis(&node.op, OP));
         text += &labelled("", &format!("{name} ({op}): {}", escape(&node.why)));
@@ -28,9 +26,24 @@ pub(super) fn host_text(program: &Program) -> String {
     text
 }
 
+/// How many nodes the host computes, in one line for `run`; nothing where there are none.
+pub(super) fn host_line(program: &Program) -> Option<String> {
+    let nodes = program.host_nodes();
+    let named = if nodes.len() == 1 { "it" } else { "them" };
+    (!nodes.is_empty()).then(|| format!("{}; `bayplan plan` names {named}", sum(&nodes)))
+}
+
+/// Their number, and the bytes that they move.
+fn sum(nodes: &[HostNode]) -> String {
+    let bytes = |of: fn(&HostNode) -> u64| Bytes(nodes.iter().map(of).sum());
+    let count = counted(nodes.len(), "node", "nodes");
+    let (read, written) = (bytes(|node| node.read), bytes(|node| node.written));
+    format!("{count}, {read} to the host, {written} back per run")
+}
+
 /// The same for programs.
 pub(super) fn host_json(program: &Program) -> Value {
-    let node = |node: bayplan_compile::host_node::HostNode| {
+    let node = |node: HostNode| {
         json!({
             "dispatch": node.dispatch,
             "name": *node.node,

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::functions::Functions;
 use super::plan::needed;
+use super::plan_host::{host_json, host_line};
 use crate::args::RunOptions;
 use crate::inputs::Port;
 use crate::latencies::Latencies;
@@ -101,6 +102,10 @@ pub(crate) fn head(facts: &Facts<'_>, session: &Session) -> String {
         text += &format!("budget     {} of {}\n", Bytes(needed), Bytes(budget));
     }
     text += &functions.text(&Nanos(facts.built.as_nanos() as u64).to_string());
+    if let Some(host) = host_line(functions.largest()) {
+        let whose = if functions.are_several() { " (of the function that needs the most)" } else { "" };
+        text += &format!("host       {host}{whose}\n");
+    }
     if facts.options.folder.is_none() && facts.options.inputs.len() < facts.ports.len() {
         let all = facts.options.inputs.is_empty();
         let which = if all { "drawn" } else { "those not given are drawn" };
@@ -189,6 +194,7 @@ pub(crate) fn json(facts: &Facts<'_>, session: &Session, ran: &Ran) -> Value {
         "waste": plan.waste(),
         "dispatches": largest.run.dispatches.len(),
         "kernels": largest.kernels.len(),
+        "host_nodes": host_json(largest),
         "functions": functions.json(),
         "function": functions.named(session.program()),
         "build_ns": facts.built.as_nanos() as u64,
