@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use bayplan::{Bounds, Dims, Error, InputError, Model, Scope, Session, SessionOptions, Tensor};
 use bayplan_tests::backend::Backend;
 use bayplan_tests::on_every_backend;
-use bayplan_tests::onnx_file::{Dim, Model as File, Node, Type};
+use bayplan_tests::onnx_file::{Attribute, Constant, Data, Dim, Model as File, Node, Type};
+use bayplan_tests::program::Sandbox;
 
 /// `y = Slice(Reshape(x, shape), starts, ends) * x0`, the shape, starts and ends given at each run.
 fn written(folder: &tempfile::TempDir) -> PathBuf {
@@ -230,4 +231,58 @@ fn no_float_reaches_the_compiler() {
     let floats = first.1.specialised.iter().filter(|(_, elements)| elements.dtype().is_float());
     assert_eq!((floats.count(), first.1.specialised.len()), (0, 3));
     assert!((2..8).all(|seed| graph(seed) == first));
+}
+
+/// Without a run nothing says how large sizes that follow from floats are: `plan` and `fit` ask for them by name.
+#[test]
+fn a_plan_asks_for_sizes_that_follow_from_floats() {
+    let (folder, sandbox) = (tempfile::tempdir().expect("a folder"), Sandbox::new());
+    let path = counted(&folder).display().to_string();
+    let asked = |words: &[&str]| sandbox.bayplan(&[words, &[&path, "--device", "host"]].concat());
+    let (fit, plan): (&[&str], &[&str]) = (&["fit"], &["plan"]);
+    for words in [plan, fit, &["fit", "--budget", "1MiB"], &["plan", "--dim-min", "y.size0=1"]] {
+        let ended = asked(words);
+        let named =
+            ["the size y.size0 follows from elements of inputs delta, start, limit\n", "--dim y.size0=1"];
+        assert!(ended.code == Some(2) && named.iter().all(|name| ended.stderr.contains(name)), "{ended:?}");
+    }
+    for words in [plan, fit] {
+        for given in [["--dim", "y.size0=8"], ["--dim-max", "y.size0=8"]] {
+            asked(&[words, &given[..]].concat()).success();
+        }
+    }
+    asked(&["fit", "--budget", "1MiB", "--dim", "y.size0=8"]).success();
+    asked(&["plan", "--budget", "1MiB", "--dim-max", "y.size0=8"]).success();
+    // A budget decides no size that follows from elements.
+    let ended = asked(&["fit", "--budget", "1MiB", "--dim-max", "y.size0=8"]);
+    assert!(ended.code == Some(2) && ended.stderr.contains("as the budget decides"), "{ended:?}");
+}
+
+/// Sizes that follow by floats from dimensions alone need no value of their own.
+#[test]
+fn a_plan_computes_sizes_that_follow_from_dimensions() {
+    let (folder, sandbox) = (tempfile::tempdir().expect("a folder"), Sandbox::new());
+    let scalar = |name: &'static str, value: f32| Constant { name, shape: &[], data: Data::F32(vec![value]) };
+    let model = File {
+        nodes: vec![
+            Node::new("Size", &["x"], &["count"]),
+            Node::new("Cast", &["count"], &["float"]).with("to", Attribute::Int(1)),
+            Node::new("Mul", &["float", "half"], &["limit"]),
+            Node::new("Range", &["zero", "limit", "one"], &["y"]),
+        ],
+        inputs: vec![("x", vec![Dim::Symbol("n")])],
+        outputs: vec!["y"],
+        constants: vec![scalar("half", 0.5), scalar("zero", 0.0), scalar("one", 1.0)],
+        ..File::default()
+    };
+    let path = folder.path().join("half.onnx");
+    std::fs::write(&path, model.bytes()).expect("a file");
+    let path = path.display().to_string();
+    let asked = |words: &[&str]| sandbox.bayplan(&[words, &[&path, "--device", "host"]].concat());
+    let json = asked(&["plan", "--json", "--dim", "n=9"]).json();
+    assert_eq!((&json["dims"]["n"], &json["dims"]["y.size0"]), (&9.into(), &5.into()));
+    asked(&["fit", "--dim", "n=9"]).success();
+    let ended = asked(&["plan", "--dim-max", "n=9"]);
+    let why = "y.size0 follows by floats from dimensions without a value";
+    assert!(ended.code == Some(2) && ended.stderr.contains(why), "{ended:?}");
 }

@@ -4,11 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bayplan_compile::Dims;
-use bayplan_graph::{Graph, Tensor, Value};
+use bayplan_graph::{Graph, Prologue, Tensor, Value};
 
 use crate::commands::run::file_of;
+use crate::dims::complete;
 use crate::exit::Failure;
-use crate::inputs::{files, shown};
+use crate::inputs::{LISTED, files, list, quoted, shown};
 use crate::tensor_file;
 
 /// Gives symbols that have no value yet and that are a dimension of an input with a file (`NAME=FILE`) the size in the
@@ -37,8 +38,7 @@ fn computed(graph: &Graph, dims: &mut Dims, words: &[String]) -> Result<(), Fail
         for name in prologue.graph.inputs.iter().map(|&id| &prologue.graph.value(id).name) {
             let file = words.iter().find_map(|word| file_of(word, name));
             let file = file.ok_or_else(|| {
-                let (sizes, name) = (prologue.symbols.join(", "), shown(name));
-                let reason = format!("the sizes {sizes} follow from elements of input {name}");
+                let (reason, name) = (follow(&prologue.symbols, prologue), shown(name));
                 Failure::usage(format!("{reason}; give it (--input {name}=FILE), or values of them (--dim)"))
             })?;
             given.push((name.clone(), tensor_file::read(&file)?));
@@ -50,6 +50,55 @@ fn computed(graph: &Graph, dims: &mut Dims, words: &[String]) -> Result<(), Fail
         }
     }
     Ok(())
+}
+
+/// That sizes follow from elements of inputs, and of which; or from shapes in a way that only values decide.
+fn follow(sizes: &[Arc<str>], prologue: &Prologue) -> String {
+    let sizes: Vec<&str> = sizes.iter().map(|size| &**size).collect();
+    let from = prologue.graph.inputs.iter().map(|&id| &*prologue.graph.value(id).name);
+    let from: Vec<&str> = from.collect();
+    let (size, follow) = if sizes.len() == 1 { ("size", "follows") } else { ("sizes", "follow") };
+    let from = match from.len() {
+        0 => "by floats from dimensions without a value".to_owned(),
+        1 => format!("from elements of input {}", list(&from)),
+        _ => format!("from elements of inputs {}", list(&from)),
+    };
+    format!("the {size} {} {follow} {from}", list(&sizes))
+}
+
+/// Values for sizes that follow from those of dimensions. Sizes that follow from elements of inputs need a value or a bound:
+/// without the elements, as in a plan, they may be anything. A budget decides dimensions of inputs alone, so with one they
+/// need a value.
+///
+/// # Errors
+/// Nothing bounds some sizes: names them, the inputs, and how to give them a value.
+pub(crate) fn sized(graph: &Graph, mut dims: Dims, budget: Option<u64>) -> Result<Dims, Failure> {
+    for prologue in &graph.prologue {
+        // Without the elements of its inputs nothing comes of it.
+        let values = prologue.values(&complete(graph, &dims), &|_| None).unwrap_or_default();
+        for (symbol, value) in values {
+            if dims.pinned.get(&symbol).is_none() {
+                dims.pinned.set(&*symbol, value);
+            }
+        }
+        let unbound = |size: &&Arc<str>| {
+            let bounded = budget.is_none() && dims.bounds.get(size).upper.is_some();
+            dims.pinned.get(size).is_none() && !bounded
+        };
+        let open: Vec<Arc<str>> = prologue.symbols.iter().filter(unbound).cloned().collect();
+        if let Some(first) = open.first() {
+            let words =
+                open.iter().take(LISTED).map(|size| format!("--dim {}", quoted(&format!("{size}=1"))));
+            let words = words.collect::<Vec<String>>().join(" ");
+            let bound = format!("or a bound, --dim-max {}", quoted(&format!("{first}=64")));
+            let rest = if budget.is_some() { "as the budget decides none of them" } else { &bound };
+            let reason = follow(&open, prologue);
+            return Err(Failure::usage(format!(
+                "{reason}\ngive each one a value, for instance {words}, {rest}"
+            )));
+        }
+    }
+    Ok(dims)
 }
 
 /// Gives the symbols that are dimensions of a value, and that have no value yet, the sizes in its shape.

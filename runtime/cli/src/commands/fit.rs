@@ -18,7 +18,7 @@ use super::run::{compile_options, device_options, file_of, named};
 use crate::args::{FitOptions, ModelOptions};
 use crate::dims;
 use crate::exit::{Failure, Outcome};
-use crate::{inputs, out, tensor_file};
+use crate::{inputs, out, shapes, tensor_file};
 
 /// Combinations of values of the dimensions that are not solved for: each may cost a compile.
 const MOST_COMBINATIONS: usize = 64;
@@ -41,7 +41,16 @@ pub(crate) struct Answer {
     pub(crate) refused: Option<String>,
 }
 
-/// Finds what fits. Dimensions that have no upper bound get one from what the inputs alone take.
+/// Refuses what neither a value, nor a bound, nor the budget decides; what follows from values has one then.
+fn settled(graph: &Graph, dims: Dims, budget: Option<u64>) -> Result<Dims, Failure> {
+    let open = dims::open(graph, &dims);
+    if budget.is_none() && !open.is_empty() {
+        return Err(dims::without_value(&open, &dims.pinned, &graph.constraints));
+    }
+    shapes::sized(graph, dims, budget)
+}
+
+/// Finds what fits, of dims that are settled. Dimensions that have no upper bound get one from what the inputs alone take.
 ///
 /// # Errors
 /// The model cannot be compiled, or `solve` is none of its dimensions.
@@ -56,9 +65,6 @@ pub(crate) fn answer(
     let open = dims::open(graph, dims);
     let whole = || Family::new(graph, dims, target, options, read).map_err(Error::from);
     let Some(limit) = budget else {
-        if !open.is_empty() {
-            return Err(dims::without_value(&open, &dims.pinned, &graph.constraints));
-        }
         let family = whole()?;
         let memory = family.memory().map_err(Error::from)?;
         return Ok((Answer { memory, budget, rows: Vec::new(), solved: None, refused: None }, family));
@@ -154,6 +160,7 @@ pub(crate) fn first_row(
     budget: u64,
     compile: (&Target, &Options, &ReadConstant<'_>),
 ) -> Result<(Family, Bindings), Failure> {
+    let dims = &settled(graph, dims.clone(), Some(budget))?;
     let (graph, _) = &reaching(graph, dims);
     let (answer, family) = answer(graph, dims, None, Some(budget), compile)?;
     let Some(Fit { row, .. }) = answer.rows.first() else {
@@ -174,7 +181,7 @@ pub(crate) fn first_row(
 pub(crate) fn fit(options: &FitOptions) -> Outcome {
     let source = Source::open(&options.model.model, &options.values)?;
     let graph = source.graph();
-    let dims = dims::known(graph, &options.model)?;
+    let dims = settled(graph, dims::known(graph, &options.model)?, options.budget)?;
     let target = target(&options.model)?;
     let (graph, reaches) = &reaching(graph, &dims);
     let compile = compile_options(&options.model, bayplan::Effort::Normal);

@@ -24,7 +24,7 @@ use super::run::{compile_options, device_options, open_with, refused};
 use crate::args::{ModelOptions, PlanFormat, PlanOptions};
 use crate::exit::{Failure, Outcome};
 use crate::out::counted;
-use crate::{dims, out};
+use crate::{dims, out, shapes};
 
 /// Largest instance read into memory: a million buffers take about 40 MB.
 const MAX_CSV: u64 = 1 << 30;
@@ -145,13 +145,15 @@ fn model(options: &PlanOptions, format: PlanFormat, effort: Effort) -> Outcome {
     if !open.is_empty() && options.budget.is_none() {
         return Err(dims::without_value(&open, &dims.pinned, &model.graph().constraints));
     }
+    let solved_for = options.budget.filter(|_| !open.is_empty());
+    let dims = shapes::sized(model.graph(), dims, solved_for)?;
     let (device, why) = device(&options.model)?;
     let generic = Target::generic();
     let target = device.as_ref().map_or(&generic, Device::target);
     let compile_options =
         with_policies(compile_options(&options.model, effort), &options.inputs, &options.outputs)?;
     let read = |range: &ByteRange| model.read(range);
-    let family = match options.budget.filter(|_| !open.is_empty()) {
+    let family = match solved_for {
         Some(budget) => first_row(model.graph(), &dims, budget, (target, &compile_options, &read))?.0,
         None => Family::new(model.graph(), &dims, target, &compile_options, &read)
             .map_err(|e| refused(e, !dims.pinned.is_empty()))?,
