@@ -55,6 +55,17 @@ pub(crate) fn tensors(ports: &[Port], words: &[String], seed: u64) -> Result<Vec
     ports.iter().zip(given).map(draw).collect()
 }
 
+/// Refuses a folder for inputs that is none.
+pub(crate) fn is_folder(folder: &Path) -> Result<(), Failure> {
+    let reason = match folder.metadata() {
+        Ok(found) if found.is_dir() => return Ok(()),
+        Ok(_) => "it is no folder; give one with input_0.pb and so on".to_owned(),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => "there is no such folder".to_owned(),
+        Err(e) => e.to_string(),
+    };
+    Err(Failure::new(format!("--inputs {}: {reason}", shown(&folder.display().to_string()))))
+}
+
 /// A word `NAME=FILE` for every input, in a folder with `input_0.pb` and so on.
 pub(crate) fn numbered(graph: &Graph, folder: &Path) -> Result<Vec<String>, Failure> {
     let word = |(at, &id): (usize, &bayplan_graph::ValueId)| {

@@ -287,3 +287,16 @@ fn an_input_that_the_model_does_not_have_is_told_first() {
     assert_eq!(ended.status.code(), Some(2));
     assert_eq!(String::from_utf8_lossy(&ended.stderr), "error: the model has no input q; it has x\n");
 }
+
+#[test]
+fn a_folder_of_inputs_must_be_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, none) = (folder.path().join("x.onnx"), folder.path().join("none"));
+    fs::write(&path, model()).unwrap();
+    for (inputs, why) in [(&none, "there is no such folder"), (&path, "it is no folder")] {
+        let ended = output(bayplan(&["run", text(&path), "--inputs", text(inputs), "--device", "host"]));
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!((ended.status.code(), said.lines().count()), (Some(1), 1), "{said}");
+        assert!(said.contains("--inputs ") && said.contains(why) && !said.contains("for input x"), "{said}");
+    }
+}

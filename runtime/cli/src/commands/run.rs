@@ -178,8 +178,9 @@ pub(crate) fn open_for(
 /// Opens a model with the files given for its inputs at hand: `NAME=FILE`, or those of a folder.
 ///
 /// # Errors
-/// As [`Model::open_for`]; the file of an input whose elements decide shapes cannot be read.
+/// There is no such folder; as [`Model::open_for`]; the file of an input whose elements decide shapes cannot be read.
 pub(crate) fn open_with(path: &Path, folder: Option<&Path>, words: &[String]) -> Result<Model, Failure> {
+    folder.map_or(Ok(()), inputs::is_folder)?;
     let opened = open_for(path, &mut |input| {
         let file = match folder {
             Some(folder) => Some(tensor_file::numbered(folder, "input", input.index)),
