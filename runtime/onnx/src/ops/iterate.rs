@@ -13,6 +13,7 @@ use bayplan_graph::op::{BinaryOp, Keep, ReduceOp};
 use bayplan_graph::{DType, Op, ValueId, ValueSource};
 
 use super::Row;
+use super::recurrent::written_out;
 use crate::body::Body;
 use crate::builder::{Built, Call};
 use crate::limits::{MAX_ALL_TURNS, MAX_WRITTEN};
@@ -303,12 +304,7 @@ fn steps(
     over: &[Along],
 ) -> Result<Vec<Vec<ValueId>>, String> {
     let axis = bayplan_graph::axis(over[0].axis, c.rank(operands[0])?).map_err(|e| e.to_string())?;
-    let len = c.size(operands[0], axis)?.ok_or_else(|| {
-        let name = c.shape(operands[0]).map_or_else(|_| String::new(), |shape| shape[axis].to_string());
-        format!(
-            "the length of what it scans is a symbol, {name}, but its turns are written out; export the model with a number there"
-        )
-    })?;
+    let len = written_out(c, operands[0], axis, "the length of what it scans", "turns")?;
     let len = turns(len as i64, "a scan")?;
     if body.inputs().len() != carried.len() + operands.len() {
         let (have, want) = (body.inputs().len(), carried.len() + operands.len());

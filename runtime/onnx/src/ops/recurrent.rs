@@ -123,10 +123,25 @@ fn network(c: &mut Call<'_, '_>, kind: Kind) -> Built {
     outputs(c, &courses, batch_first)
 }
 
+/// A size that decides how often a part of the graph is written out: a model has as many nodes, whatever its symbols become.
+pub(super) fn written_out(
+    c: &Call<'_, '_>,
+    x: ValueId,
+    axis: usize,
+    what: &str,
+    each: &str,
+) -> Result<usize, String> {
+    c.size(x, axis)?.ok_or_else(|| {
+        let name = c.shape(x).map_or_else(|_| String::new(), |shape| shape[axis].to_string());
+        format!(
+            "{what} is a symbol, {name}, but its {each} are written out; export the model with a number there"
+        )
+    })
+}
+
 /// The number of steps along an axis, which must be known to be unrolled.
 pub(super) fn known_steps(c: &Call<'_, '_>, x: ValueId, axis: usize) -> Result<usize, String> {
-    let steps =
-        c.size(x, axis)?.ok_or("the number of steps must be known; give the symbolic dimension a value")?;
+    let steps = written_out(c, x, axis, "the length of the sequence", "steps")?;
     if (1..=MAX_STEPS).contains(&steps) {
         return Ok(steps);
     }

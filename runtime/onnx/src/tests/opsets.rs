@@ -99,7 +99,13 @@ fn nodes_say_what_is_wrong_with_them() {
     refuse(&one(6, apart), &["rank 2", "axis 1"]);
     let inputs = ["x", "w", "r"].map(|name| info(name, DType::F32, &["n", "2", "2"])).to_vec();
     let unknown = node("GRU", &["x", "w", "r"], &["y"], &[]);
-    refuse(&model(22, graph(vec![unknown], inputs.clone(), &["y"])), &["number of steps must be known"]);
+    let open =
+        ["the length of the sequence is a symbol, n, but its steps", "export the model with a number there"];
+    refuse(&model(22, graph(vec![unknown], inputs.clone(), &["y"])), &open);
+    let heads = [("q_num_heads", A::I(1)), ("kv_num_heads", A::I(1))];
+    let linear = node("LinearAttention", &["q", "q", "q"], &["y"], &heads);
+    let queries = vec![info("q", DType::F32, &["1", "n", "2"])];
+    refuse(&model(27, graph(vec![linear], queries, &["y"])), &open);
     let named = node("RNN", &["x", "w", "r"], &["y"], &[("activations", A::Ss(&["Sine"]))]);
     let mut fixed = inputs;
     fixed[0] = info("x", DType::F32, &["3", "2", "2"]);
