@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bayplan::{Device, Error, Family, Model, Options, Session, SessionOptions, Tensor, ValueInput};
+use bayplan::{Bindings, Device, Error, Family, Model, Options, Session, SessionOptions, Tensor, ValueInput};
 
 use super::{Case, tensors};
 
@@ -55,13 +55,28 @@ impl Loaded {
         Ok(Self { model, inputs })
     }
 
+    /// Its dimensions: those of the inputs, and sizes that their elements decide.
+    ///
+    /// # Errors
+    /// Why they are not known.
+    pub fn dims(&self) -> Result<Bindings, String> {
+        self.model.dims_for(&given(&self.inputs)).map_err(|e| e.to_string())
+    }
+
     /// What serves its shapes on a device.
     ///
     /// # Errors
     /// Why nothing does.
     pub fn family(&self, device: &Device, options: &Options) -> Result<Family, String> {
-        let dims = self.model.dims_for(&given(&self.inputs)).map_err(|e| e.to_string())?;
-        self.model.family(&(&dims).into(), device.target(), options).map_err(|e| e.to_string())
+        self.family_at(&self.dims()?, device, options)
+    }
+
+    /// What serves these dimensions on a device.
+    ///
+    /// # Errors
+    /// Why nothing does.
+    pub fn family_at(&self, dims: &Bindings, device: &Device, options: &Options) -> Result<Family, String> {
+        self.model.family(&dims.into(), device.target(), options).map_err(|e| e.to_string())
     }
 
     /// A session of it.

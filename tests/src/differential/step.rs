@@ -6,7 +6,7 @@ use bayplan_compile::{Dispatch, Window};
 use bayplan_engine::inspect::{Inspection, StageKind};
 use bayplan_graph::DType;
 use bayplan_host::{Evaluated, evaluate};
-use bayplan_shaders::{Access, Kernel, Repr, Slot, Target, family};
+use bayplan_shaders::{Access, Kernel, Repr, Slot, Spec, Target, family};
 
 use super::failure::{Failure, Kind};
 use super::memory::{Memory, owners};
@@ -77,6 +77,10 @@ fn operands(dispatch: &Dispatch, kernel: &Kernel, memory: &Memory) -> Vec<Vec<u3
     {
         all.resize(all.len().max(number + 1), Vec::new());
         all[number] = memory.words(window);
+    }
+    if let Spec::Host(spec) = &*dispatch.spec {
+        // What has no element has no window.
+        all.resize(all.len().max(spec.operands.len()), Vec::new());
     }
     all
 }

@@ -52,8 +52,12 @@ fn one_case_by_itself() {
         with(&words).success();
         assert_eq!(case.judge(0, &outputs), Ok(()), "{id}");
         let nothing = sandbox.path("nothing");
-        let refused = with(&[words[0], words[1], words[2], &nothing]);
-        assert!(refused.code == Some(1) && refused.stderr.contains("input_"), "{refused:?}");
+        for says in ["no such folder", "input_"] {
+            let refused = with(&[words[0], words[1], words[2], &nothing]);
+            assert!(refused.code == Some(1) && refused.stderr.contains(says), "{refused:?}");
+            fs::create_dir_all(&nothing).expect("a folder");
+        }
+        fs::remove_dir(&nothing).expect("an empty folder");
     }
 }
 
