@@ -10,7 +10,7 @@ use bayplan_shaders::{
     Approx, Arg, Chain, CumulateSpec, ElementwiseSpec, Operand, RangeSpec, RankSpec, ReduceSpec, SoftmaxSpec,
     Spec, Step, StepOp, Target, launch, step_error,
 };
-use common::{Random, cpu, run};
+use common::{Random, cpu, run, single};
 
 /// What a reduction makes of its elements.
 type Fold<'a> = &'a dyn Fn(&[f64]) -> f64;
@@ -26,20 +26,6 @@ fn pairs(list: &[f64]) -> Vec<u32> {
 
 fn doubles(words: &[u32]) -> Vec<f64> {
     words.chunks_exact(2).map(|w| f64::from_bits(u64::from(w[0]) | u64::from(w[1]) << 32)).collect()
-}
-
-fn single(op: StepOp, from: DType, to: DType, operands: usize, n: usize) -> Spec {
-    let args = (0..operands as u32).map(Arg::Operand).collect();
-    Spec::Elementwise(ElementwiseSpec {
-        shape: vec![n as u64],
-        chain: Chain {
-            operands: vec![Operand { dtype: from, base: 0, strides: vec![1] }; operands],
-            steps: vec![Step { op, args, dtype: to }],
-            result: to,
-            layout: None,
-        },
-        in_place: None,
-    })
 }
 
 /// Zeros, ends, ties and numbers of many sizes.

@@ -5,10 +5,9 @@ mod common;
 use bayplan_graph::DType;
 use bayplan_graph::op::{BinaryOp, PoolKind, ReduceOp, UnaryOp};
 use bayplan_shaders::{
-    Arg, Chain, ElementwiseSpec, MatMulSpec, Operand, PoolSpec, RangeSpec, ReduceSpec, SoftmaxSpec, Spec,
-    Step, StepOp,
+    Chain, MatMulSpec, Operand, PoolSpec, RangeSpec, ReduceSpec, SoftmaxSpec, Spec, StepOp,
 };
-use common::{Random, run, targets, words};
+use common::{Random, run, single, targets, words};
 
 const TYPES: [DType; 2] = [DType::F16, DType::BF16];
 
@@ -28,20 +27,6 @@ fn all(dtype: DType) -> Vec<f32> {
     let shift = if dtype == DType::BF16 { 16 } else { 13 };
     // Of f32, all exponents with the bits of a type's fraction.
     (0..1_u32 << (31 - shift)).map(|bits| rounded(dtype, f32::from_bits(bits << shift).into())).collect()
-}
-
-fn step(op: StepOp, from: DType, to: DType, operands: usize, n: usize) -> Spec {
-    let args = (0..operands as u32).map(Arg::Operand).collect();
-    Spec::Elementwise(ElementwiseSpec {
-        shape: vec![n as u64],
-        chain: Chain {
-            operands: vec![Operand { dtype: from, base: 0, strides: vec![1] }; operands],
-            steps: vec![Step { op, args, dtype: to }],
-            result: to,
-            layout: None,
-        },
-        in_place: None,
-    })
 }
 
 /// The same bits, any NaN for a NaN.
@@ -73,7 +58,7 @@ fn conversions_round_to_nearest() {
     let target = common::cpu();
     for dtype in TYPES.into_iter().chain(SMALL) {
         let x = ties(dtype);
-        let spec = step(StepOp::Cast, DType::F32, dtype, 1, x.len());
+        let spec = single(StepOp::Cast, DType::F32, dtype, 1, x.len());
         let got = run(&spec, &target, &[words(&x)], x.len() as u64, None);
         let want: Vec<f32> = x.iter().map(|&v| rounded(dtype, v.into())).collect();
         same(&format!("{dtype}"), &x, &got, &want);
@@ -86,7 +71,7 @@ fn integers_become_narrow_floats() {
     let x: Vec<i32> = (-70_000..70_000).step_by(7).collect();
     let from: Vec<u32> = x.iter().map(|v| v.cast_unsigned()).collect();
     for dtype in TYPES {
-        let spec = step(StepOp::Cast, DType::I32, dtype, 1, x.len());
+        let spec = single(StepOp::Cast, DType::I32, dtype, 1, x.len());
         let got = run(&spec, &target, std::slice::from_ref(&from), x.len() as u64, None);
         let want: Vec<f32> = x.iter().map(|&v| rounded(dtype, v.into())).collect();
         let x: Vec<f32> = x.iter().map(|&v| v as f32).collect();
@@ -104,7 +89,7 @@ fn every_step_rounds() {
         };
         let (x, y) = (draw(), draw());
         let check = |op: BinaryOp, f: fn(f64, f64) -> f64| {
-            let spec = step(StepOp::Binary(op), dtype, dtype, 2, x.len());
+            let spec = single(StepOp::Binary(op), dtype, dtype, 2, x.len());
             let got = run(&spec, &target, &[words(&x), words(&y)], x.len() as u64, None);
             let want: Vec<f32> =
                 x.iter().zip(&y).map(|(&a, &b)| rounded(dtype, f(a.into(), b.into()))).collect();
@@ -115,7 +100,7 @@ fn every_step_rounds() {
         // Beyond 65,504 it is infinite.
         check(BinaryOp::Mul, |a, b| a * b);
         check(BinaryOp::Max, f64::max);
-        let spec = step(StepOp::Unary(UnaryOp::Neg), dtype, dtype, 1, x.len());
+        let spec = single(StepOp::Unary(UnaryOp::Neg), dtype, dtype, 1, x.len());
         let got = run(&spec, &target, &[words(&x)], x.len() as u64, None);
         same("Neg", &x, &got, &x.iter().map(|v| -v).collect::<Vec<_>>());
     }

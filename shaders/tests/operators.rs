@@ -4,10 +4,8 @@ mod common;
 
 use bayplan_graph::DType;
 use bayplan_graph::op::{BinaryOp, UnaryOp};
-use bayplan_shaders::{
-    Approx, Arg, Chain, ElementwiseSpec, Features, Operand, Spec, Step, StepOp, Target, step_error,
-};
-use common::{Random, cpu, run};
+use bayplan_shaders::{Approx, Features, StepOp, Target, step_error};
+use common::{Random, cpu, run, single};
 
 /// Every integer type with words of its own, and a narrow one of each sign.
 const WHOLE: [DType; 9] = [
@@ -27,20 +25,6 @@ fn devices(dtype: DType) -> Vec<Target> {
     let cpu = cpu();
     let without = Target { features: Features { int64: false, ..cpu.features }, ..cpu.clone() };
     if cpu.features.int64 && dtype.size() == 8 { vec![cpu, without] } else { vec![cpu] }
-}
-
-fn single(op: StepOp, from: DType, to: DType, operands: usize, n: usize) -> Spec {
-    let args = (0..operands as u32).map(Arg::Operand).collect();
-    Spec::Elementwise(ElementwiseSpec {
-        shape: vec![n as u64],
-        chain: Chain {
-            operands: vec![Operand { dtype: from, base: 0, strides: vec![1] }; operands],
-            steps: vec![Step { op, args, dtype: to }],
-            result: to,
-            layout: None,
-        },
-        in_place: None,
-    })
 }
 
 /// An integer of the type: the low bits.

@@ -10,7 +10,7 @@ use bayplan_shaders::{
     Arg, Chain, ElementwiseSpec, Features, MatMulSpec, NormalizeSpec, Operand, RangeSpec, ReduceSpec, Spec,
     Step, StepOp, Target,
 };
-use common::{Random, cpu, run, targets, words, words64};
+use common::{Random, cpu, run, single, targets, words, words64};
 
 /// Numbers at the ends and seams of words, halves and signs.
 const EDGES: [i64; 34] = [
@@ -71,20 +71,6 @@ fn pairs() -> (Vec<i64>, Vec<i64>) {
         y.push((random.next() as i64) >> random.below(64));
     }
     (x, y)
-}
-
-fn step(op: StepOp, from: DType, to: DType, operands: usize, n: usize) -> Spec {
-    let args = (0..operands as u32).map(Arg::Operand).collect();
-    Spec::Elementwise(ElementwiseSpec {
-        shape: vec![n as u64],
-        chain: Chain {
-            operands: vec![Operand { dtype: from, base: 0, strides: vec![1] }; operands],
-            steps: vec![Step { op, args, dtype: to }],
-            result: to,
-            layout: None,
-        },
-        in_place: None,
-    })
 }
 
 /// Fails with the first operands whose result is wrong.
@@ -166,7 +152,7 @@ fn pairs_of_numbers() {
     for target in devices() {
         let check = |op, dtype, f: &dyn Fn(i64, i64) -> i64| {
             let want: Vec<i64> = x.iter().zip(&y).map(|(x, y)| f(*x, *y)).collect();
-            let spec = step(StepOp::Binary(op), dtype, dtype, 2, x.len());
+            let spec = single(StepOp::Binary(op), dtype, dtype, 2, x.len());
             let got = run(&spec, &target, &[words64(&x), words64(&y)], 2 * x.len() as u64, None);
             same(&target, &format!("{op:?} {dtype}"), &[&x, &y], 2, &got, &words64(&want));
         };
@@ -206,7 +192,7 @@ fn pairs_of_numbers_of_one_word() {
             let to = if matches!(op, Equal | Less) { DType::Bool } else { dtype };
             let want: Vec<u32> = u.iter().zip(&v).map(|(x, y)| f(whole(*x), whole(*y)) as u32).collect();
             let got = run(
-                &step(StepOp::Binary(op), dtype, to, 2, u.len()),
+                &single(StepOp::Binary(op), dtype, to, 2, u.len()),
                 &target,
                 &[u.clone(), v.clone()],
                 u.len() as u64,
@@ -217,7 +203,7 @@ fn pairs_of_numbers_of_one_word() {
         }
         let want: Vec<u32> = u.iter().map(|w| (whole(*w) as f32).to_bits()).collect();
         let got = run(
-            &step(StepOp::Cast, dtype, DType::F32, 1, u.len()),
+            &single(StepOp::Cast, dtype, DType::F32, 1, u.len()),
             &target,
             std::slice::from_ref(&u),
             u.len() as u64,
@@ -247,7 +233,7 @@ fn comparisons() {
                     if dtype == DType::I64 { x.cmp(&y) } else { (x as u64).cmp(&(y as u64)) }
                 };
                 let want: Vec<u32> = x.iter().zip(&y).map(|(x, y)| holds(order(*x, *y)).into()).collect();
-                let spec = step(StepOp::Binary(op), dtype, DType::Bool, 2, x.len());
+                let spec = single(StepOp::Binary(op), dtype, DType::Bool, 2, x.len());
                 let got = run(&spec, &target, &[words64(&x), words64(&y)], x.len() as u64, None);
                 same(&target, &format!("{op:?} {dtype}"), &[&x, &y], 1, &got, &want);
             }
@@ -269,7 +255,7 @@ fn single_numbers() {
             for dtype in [DType::I64, DType::U64] {
                 let f = |v: i64| if dtype == DType::I64 { signed(v) } else { unsigned(v as u64) as i64 };
                 let want: Vec<i64> = x.iter().map(|v| f(*v)).collect();
-                let spec = step(StepOp::Unary(op), dtype, dtype, 1, x.len());
+                let spec = single(StepOp::Unary(op), dtype, dtype, 1, x.len());
                 let got = run(&spec, &target, &[words64(&x)], 2 * x.len() as u64, None);
                 same(&target, &format!("{op:?} {dtype}"), &[&x], 2, &got, &words64(&want));
             }
@@ -293,7 +279,7 @@ fn casts_to_other_types() {
         for from in [DType::I64, DType::U64] {
             let check = |to: DType, f: &dyn Fn(i64) -> u32| {
                 let want: Vec<u32> = x.iter().map(|v| f(*v)).collect();
-                let spec = step(StepOp::Cast, from, to, 1, x.len());
+                let spec = single(StepOp::Cast, from, to, 1, x.len());
                 let got = run(&spec, &target, &[words64(&x)], x.len() as u64, None);
                 same(&target, &format!("cast {from} to {to}"), &[&x], 1, &got, &want);
             };
@@ -308,7 +294,7 @@ fn casts_to_other_types() {
             check(DType::Bool, &|v| u32::from(v != 0));
             let to = if from == DType::I64 { DType::U64 } else { DType::I64 };
             let got = run(
-                &step(StepOp::Cast, from, to, 1, x.len()),
+                &single(StepOp::Cast, from, to, 1, x.len()),
                 &target,
                 &[words64(&x)],
                 2 * x.len() as u64,
@@ -339,7 +325,7 @@ fn casts_from_other_types() {
     let wide: Vec<f32> = floats.iter().map(|v| v.abs()).chain([1.2e19, 1.844_674e19]).collect();
     for target in devices() {
         let check = |from, to, x: Vec<u32>, want: Vec<i64>| {
-            let spec = step(StepOp::Cast, from, to, 1, x.len());
+            let spec = single(StepOp::Cast, from, to, 1, x.len());
             let n = 2 * x.len() as u64;
             let shown: Vec<i64> = x.iter().map(|v| i64::from(*v)).collect();
             let got = run(&spec, &target, &[x], n, None);
@@ -366,7 +352,7 @@ fn casts_of_floats_that_do_not_fit() {
         for to in [DType::I64, DType::U64] {
             let want: Vec<i64> =
                 x.iter().map(|v| if to == DType::I64 { *v as i64 } else { *v as u64 as i64 }).collect();
-            let spec = step(StepOp::Cast, DType::F32, to, 1, x.len());
+            let spec = single(StepOp::Cast, DType::F32, to, 1, x.len());
             let shown: Vec<i64> = x.iter().map(|v| i64::from(v.to_bits())).collect();
             let got = run(&spec, &target, &[words(&x)], 2 * x.len() as u64, None);
             same(&target, &format!("cast f32 to {to}"), &[&shown], 2, &got, &words64(&want));
@@ -374,7 +360,7 @@ fn casts_of_floats_that_do_not_fit() {
         for to in [DType::I32, DType::U32] {
             let want: Vec<u32> =
                 x.iter().map(|v| if to == DType::I32 { *v as i32 as u32 } else { *v as u32 }).collect();
-            let spec = step(StepOp::Cast, DType::F32, to, 1, x.len());
+            let spec = single(StepOp::Cast, DType::F32, to, 1, x.len());
             assert_eq!(run(&spec, &target, &[words(&x)], x.len() as u64, None), want, "{} {to}", target.name);
         }
     }

@@ -328,7 +328,7 @@ fn elementwise_operations_compile_at_both_widths() {
         check(&spec, &lavapipe());
         check(&spec, &swiftshader());
         // Rows of 7 keep to single elements.
-        let Spec::Elementwise(mut spec) = spec else { unreachable!() };
+        let Spec::Elementwise(mut spec) = spec else { panic!("{spec:?} is no chain") };
         spec.shape = vec![2, 7];
         for (i, operand) in spec.chain.operands.iter_mut().enumerate() {
             operand.strides = vec![if i == 0 { 8 } else { 0 }, 1];
@@ -492,7 +492,7 @@ fn malformed_specs_are_refused() {
         let refusal = launch(&spec, &lavapipe()).unwrap_err();
         assert!(refusal.reason.contains(want), "{refusal}");
     }
-    let Spec::Elementwise(mut strange) = chain(vec![]) else { unreachable!() };
+    let Spec::Elementwise(mut strange) = chain(vec![]) else { panic!("a chain is elementwise") };
     strange.chain.operands[0].strides = vec![1, 1];
     assert!(launch(&Spec::Elementwise(strange.clone()), &lavapipe()).is_err());
     strange.chain.operands[0].strides = vec![0];

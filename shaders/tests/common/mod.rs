@@ -4,8 +4,10 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use bayplan_graph::DType;
 use bayplan_shaders::{
-    Access, Approx, Class, Features, Launch, Slot, Spec, Subgroup, Target, compile_wgsl, error_bound, launch,
+    Access, Approx, Arg, Chain, Class, ElementwiseSpec, Features, Launch, Operand, Slot, Spec, Step, StepOp,
+    Subgroup, Target, compile_wgsl, error_bound, launch,
 };
 use bayplan_vulkan::{
     BindingKind, Buffer, Commands, Device, Instance, InstanceOptions, Location, PipelineDesc, Window,
@@ -33,6 +35,21 @@ pub fn device() -> &'static Device {
             panic!("no {}: run scripts/setup.sh test, then . target/env-test.sh", driver())
         });
         Device::new(&instance, found).expect("the device opens")
+    })
+}
+
+/// One step over a row of `n` elements: `operands` of type `from`, the result of type `to`.
+pub fn single(op: StepOp, from: DType, to: DType, operands: usize, n: usize) -> Spec {
+    let args = (0..operands as u32).map(Arg::Operand).collect();
+    Spec::Elementwise(ElementwiseSpec {
+        shape: vec![n as u64],
+        chain: Chain {
+            operands: vec![Operand { dtype: from, base: 0, strides: vec![1] }; operands],
+            steps: vec![Step { op, args, dtype: to }],
+            result: to,
+            layout: None,
+        },
+        in_place: None,
     })
 }
 
