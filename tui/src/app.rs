@@ -109,8 +109,9 @@ impl App {
             let behind = matches!(&self.stage, Stage::Watch(watch) if watch.is_behind());
             let frame_due = drawn.map_or(Duration::ZERO, |at| FRAME.saturating_sub(at.elapsed()));
             if self.dirty && frame_due.is_zero() {
-                screen.draw(|buffer| self.draw(buffer))?;
-                (drawn, self.dirty) = (Some(Instant::now()), false);
+                let whole = screen.draw(|buffer| self.draw(buffer))?;
+                // What was too much for one picture follows with the next.
+                (drawn, self.dirty) = (Some(Instant::now()), !whole);
             }
             let wait = match (behind, self.dirty) {
                 (true, _) => Duration::ZERO,
@@ -171,7 +172,7 @@ impl App {
             Outcome::Stay => {}
             Outcome::Quit => return Ok(Some(End::Quit)),
             Outcome::Leave => self.leave(),
-            Outcome::Redraw => screen.redraw()?,
+            Outcome::Redraw => screen.redraw(),
             Outcome::Suspend => screen.suspend()?,
         }
         self.dirty |= outcome != Outcome::Stay;

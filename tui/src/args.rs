@@ -13,12 +13,13 @@ use crate::views::VIEWS;
         bayplan-tui                                pick from the live runs\n  \
         bayplan-tui run.bptrace                    open a recording\n  \
         bayplan-tui 4711                           watch the newest run of process 4711\n  \
+        ssh HOST bayplan tail 4711 | bayplan-tui - watch a run on another machine\n  \
         bayplan-tui run.bptrace --snapshot 120x40 --view 2 > picture.txt\n\n\
         Environment: NO_COLOR, COLORTERM and TERM choose the colours."
 )]
 pub(crate) struct Args {
-    /// A recording file, a folder of segments, a process id, or the start of a run's name. Without it: pick from the
-    /// live runs.
+    /// A recording file, a folder of segments, a process id, the start of a run's name, or - for standard input; keys then
+    /// come from the terminal itself. Without it: pick from the live runs.
     pub(crate) recording: Option<String>,
     /// Print a summary as plain text and exit.
     #[arg(long, conflicts_with = "snapshot")]

@@ -15,6 +15,9 @@ use crate::views::VIEWS;
 /// Smallest picture that is drawn; below it a word says so.
 pub(crate) const SMALLEST: (u16, u16) = (40, 12);
 
+/// Columns of what a recording was imported from.
+const ORIGIN: usize = 48;
+
 /// The lines above and below the view, and the area between.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Areas {
@@ -68,8 +71,10 @@ pub(crate) fn header(buffer: &mut Buffer, area: Rect, model: &Model, theme: &The
     parts.push((9, vec![Span::styled(title, theme.bar().patch(theme.strong()))]));
     if let Some(session) = session {
         let device = [brief_device(&session.device), brief_version(&session.api)];
-        let device = device.map(|text| escape(text).to_string());
-        let shown: Vec<String> = device.into_iter().filter(|text| !text.is_empty()).collect();
+        let origin = Some(escape(&session.origin).to_string()).filter(|origin| !origin.is_empty());
+        let origin = origin.map(|origin| format!("from {}", bayplan_text::ellipsis(&origin, ORIGIN)));
+        let shown = device.iter().map(|text| escape(text).to_string()).chain(origin);
+        let shown: Vec<String> = shown.filter(|text| !text.is_empty()).collect();
         if !shown.is_empty() {
             parts.push((3, plain(format!("   {}", shown.join(" · ")))));
         }
@@ -132,10 +137,16 @@ fn state(model: &Model, theme: &Theme) -> Vec<Span<'static>> {
         _ if model.paused => ("‖ paused", theme.warning()),
         _ if !model.caught_up => ("… reading", theme.warning()),
         Life::Live => ("● live", theme.good()),
+        Life::Ended if is_imported(model) => ("○ imported", theme.strong()),
         Life::Ended => ("○ ended", theme.strong()),
         Life::Killed => ("✝ killed", theme.alarm_text()),
     };
     vec![Span::styled(format!("   {words}"), theme.bar().patch(style))]
+}
+
+/// Whether the recording was made of what another program wrote.
+fn is_imported(model: &Model) -> bool {
+    model.timeline.session.as_ref().is_some_and(|session| !session.origin.is_empty())
 }
 
 /// The views to choose from.

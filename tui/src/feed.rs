@@ -32,7 +32,11 @@ impl Feed {
         let start =
             if source.is_live() && bytes_of(&source.path) > WHOLE { Start::Latest } else { Start::Beginning };
         let watcher = tell.and_then(|tell| watch(&source.path, tell));
-        Ok(Self { follower: Follower::open(source, start)?, _watcher: watcher })
+        let follower = Follower::open(source, start)?;
+        if let Some(tell) = tell.cloned() {
+            follower.tell_of_arrivals(move || drop(tell.send(Message::Changed)));
+        }
+        Ok(Self { follower, _watcher: watcher })
     }
 
     /// Reads for a while; returns whether anything changed. What was not read yet is told by the model's `caught_up`.
@@ -60,17 +64,19 @@ impl Feed {
             }
         }
         model.damages = self.follower.damage_count();
-        if records > 0 {
+        let changed =
+            records > 0 || before != (model.life, model.caught_up, model.failure.is_some(), model.damages);
+        if changed {
             model.settle();
         }
-        records > 0 || before != (model.life, model.caught_up, model.failure.is_some(), model.damages)
+        changed
     }
 
-    /// Reads all there is now.
+    /// Reads all there is now; of standard input, all until its end.
     pub(crate) fn read_all(&mut self, model: &mut Model) {
         loop {
             self.pump(model);
-            if model.caught_up {
+            if model.caught_up && (model.failure.is_some() || !self.follower.wait()) {
                 return;
             }
         }

@@ -82,7 +82,7 @@ fn arenas(out: &mut String, model: &Model) -> std::fmt::Result {
         writeln!(
             out,
             "arena {name}: {size}, lower bound {bound}, waste {waste}, {} tensors",
-            known.buffers.len()
+            Count(known.buffers)
         )?;
     }
     let Some(arena) = model.arena() else { return Ok(()) };

@@ -1,28 +1,26 @@
 //! The terminal: taken, drawn on, and given back whatever happens.
 
-use std::io::{self, BufWriter, Stdout, Write};
+use std::io::{self, Stdout, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossterm::event::{DisableMouseCapture, EnableMouseCapture};
 use crossterm::terminal::{
-    BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen,
-    LeaveAlternateScreen, SetTitle, disable_raw_mode, enable_raw_mode,
+    self, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, SetTitle, disable_raw_mode,
+    enable_raw_mode,
 };
-use crossterm::{cursor, execute, queue};
-use ratatui::Terminal;
-use ratatui::backend::CrosstermBackend;
+use crossterm::{cursor, execute};
 use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 
+use crate::canvas::Canvas;
 use crate::error::TuiError;
 
 /// Whether the terminal is ours at the moment.
 static TAKEN: AtomicBool = AtomicBool::new(false);
-/// A full picture of a large terminal in one write.
-const BUFFER: usize = 256 << 10;
 
 /// The terminal while it is ours. Dropping it gives it back.
 pub(crate) struct Screen {
-    terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    canvas: Canvas<Stdout>,
 }
 
 impl Screen {
@@ -38,7 +36,7 @@ impl Screen {
         }));
         let screen = || -> io::Result<Self> {
             enter()?;
-            Ok(Self { terminal: blank()? })
+            Ok(Self { canvas: Canvas::new(io::stdout()) })
         };
         screen().map_err(|error| {
             restore();
@@ -46,16 +44,15 @@ impl Screen {
         })
     }
 
-    /// Draws a picture: only what changed is sent, all of it at once.
+    /// Draws a picture: only what changed is sent, all of it at once, unless that is very much. Returns whether the
+    /// terminal shows all of it.
     ///
     /// # Errors
     /// The terminal cannot be written to.
-    pub(crate) fn draw(&mut self, paint: impl FnOnce(&mut Buffer)) -> Result<(), TuiError> {
-        let draw = || -> io::Result<()> {
-            queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
-            self.terminal.draw(|frame| paint(frame.buffer_mut()))?;
-            queue!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
-            io::Write::flush(self.terminal.backend_mut())
+    pub(crate) fn draw(&mut self, paint: impl FnOnce(&mut Buffer)) -> Result<bool, TuiError> {
+        let draw = || -> io::Result<bool> {
+            let (width, height) = terminal::size()?;
+            Ok(self.canvas.draw(Rect { x: 0, y: 0, width, height }, paint)?.whole)
         };
         draw().map_err(TuiError::Terminal)
     }
@@ -70,28 +67,14 @@ impl Screen {
         signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP)
             .map_err(TuiError::Signals)?;
         enter().map_err(TuiError::Terminal)?;
-        self.redraw()
+        self.redraw();
+        Ok(())
     }
 
     /// Draws all of the next picture.
-    ///
-    /// # Errors
-    /// The terminal refuses.
-    pub(crate) fn redraw(&mut self) -> Result<(), TuiError> {
-        // Terminal::clear would ask the terminal where the cursor is, and wait for an answer that the thread reading
-        // input gets: a new one knows that nothing is drawn yet.
-        let mut anew = || -> io::Result<()> {
-            execute!(io::stdout(), Clear(ClearType::All))?;
-            self.terminal = blank()?;
-            Ok(())
-        };
-        anew().map_err(TuiError::Terminal)
+    pub(crate) fn redraw(&mut self) {
+        self.canvas.forget();
     }
-}
-
-/// A terminal on which nothing is drawn yet.
-fn blank() -> io::Result<Terminal<CrosstermBackend<BufWriter<Stdout>>>> {
-    Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(BUFFER, io::stdout())))
 }
 
 impl Drop for Screen {

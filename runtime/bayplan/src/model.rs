@@ -137,7 +137,7 @@ impl Model {
     /// [`Dims`] with bounds for all shapes within them.
     ///
     /// Where elements of inputs decide shapes, a run with other elements than the model was opened for is planned for those,
-    /// on memory of its own; the last few plans are kept. Each is recorded apart, and in a file only the first.
+    /// on memory of its own; the last few plans are kept. One recording tells of all of them.
     ///
     /// # Errors
     /// As [`Model::family`] and [`Session::new`].

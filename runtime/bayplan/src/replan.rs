@@ -7,7 +7,7 @@ use bayplan_compile::session::{Lru, ValueKey};
 use bayplan_compile::{Dims, Options};
 use bayplan_engine::SessionOptions;
 use bayplan_graph::Tensor;
-use bayplan_record::Destination;
+use bayplan_trace::Severity;
 
 use crate::device::Device;
 use crate::error::Error;
@@ -16,6 +16,9 @@ use crate::session::Executor;
 
 /// Plans at hand: each has arenas of its own.
 const PLANS: usize = 4;
+
+/// Elements of an input that a message names.
+const ELEMENTS: usize = 16;
 
 /// How a model is planned again.
 pub(crate) struct Replan {
@@ -66,38 +69,48 @@ impl Plans {
             Some(index) if index == self.current => return Ok(()),
             Some(index) => index,
             None => {
-                let made = self.plan(device, &key)?;
+                let mut made = self.plan(device, executor, &key)?;
                 let index = self.keys.claim(key);
-                if index == self.current {
-                    *executor = made;
-                    return Ok(());
+                if self.waiting.len() <= index {
+                    self.waiting.resize_with(index + 1, || None);
                 }
-                match self.waiting.get_mut(index) {
-                    Some(place) => *place = Some(made),
-                    None => self.waiting.push(Some(made)),
+                if let Some(oldest) = self.waiting[index].take() {
+                    oldest.give_way(&mut made);
                 }
-                index
+                self.waiting[self.current] = Some(std::mem::replace(executor, made));
+                self.current = index;
+                return Ok(());
             }
         };
-        let Some(next) = self.waiting.get_mut(index).and_then(Option::take) else { return Ok(()) };
-        let last = std::mem::replace(executor, next);
-        if let Some(place) = self.waiting.get_mut(self.current) {
-            *place = Some(last);
-        }
+        let Some(mut next) = self.waiting.get_mut(index).and_then(Option::take) else { return Ok(()) };
+        executor.hand_over(&mut next);
+        self.waiting[self.current] = Some(std::mem::replace(executor, next));
         self.current = index;
         Ok(())
     }
 
-    fn plan(&mut self, device: &Device, key: &ValueKey) -> Result<Executor, Error> {
+    /// Plans for other elements, and goes on with the recording.
+    fn plan(&mut self, device: &Device, before: &mut Executor, key: &ValueKey) -> Result<Executor, Error> {
         let Replan { path, dims, options } = &self.again;
         let values: Vec<(&str, &Tensor)> = key.iter().collect();
         let model = Model::open_for(path, &values)?;
         let family = model.family(dims, device.target(), &Options::default())?;
-        let mut options = options.clone();
-        // A file holds one recording, that of the first plan.
-        options.recording.take_if(|own| matches!(own.destination, Destination::File(_)));
-        let made = Executor::new(device, family, model.weights(), options)?;
+        let made = before.next(family, model.weights(), options)?;
         self.made += 1;
+        made.recording().message(Severity::Info, planned_for(key));
         Ok(made)
     }
+}
+
+/// For which elements a plan was made, in words.
+fn planned_for(key: &ValueKey) -> String {
+    let mut text = String::from("planned again for");
+    for (index, (name, tensor)) in key.iter().enumerate() {
+        let elements = tensor.to_ints().unwrap_or_default();
+        let more = if elements.len() > ELEMENTS { ", …" } else { "" };
+        let shown: Vec<String> = elements.iter().take(ELEMENTS).map(ToString::to_string).collect();
+        let comma = if index > 0 { "," } else { "" };
+        text += &format!("{comma} {name} = [{}{more}]", shown.join(", "));
+    }
+    text
 }

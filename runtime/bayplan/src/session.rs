@@ -46,6 +46,45 @@ impl Executor {
             Kind::Host(_) => Self::Host(bayplan_host::Session::new(family, weights, options)?),
         })
     }
+
+    /// Builds one on the same device that goes on with the recording.
+    pub(crate) fn next(
+        &mut self,
+        family: impl Into<Arc<Family>>,
+        weights: &Store,
+        options: &SessionOptions,
+    ) -> Result<Self, Error> {
+        Ok(match self {
+            Self::Vulkan(own) => Self::Vulkan(bayplan_engine::Session::after(own, family, weights, options)?),
+            Self::Host(own) => Self::Host(bayplan_host::Session::after(own, family, weights, options)?),
+        })
+    }
+
+    /// Passes the recording on to one that takes turns with this one.
+    pub(crate) fn hand_over(&mut self, to: &mut Self) {
+        match (self, to) {
+            (Self::Vulkan(own), Self::Vulkan(to)) => own.hand_over(to),
+            (Self::Host(own), Self::Host(to)) => own.hand_over(to),
+            // Those of one session are on one device.
+            _ => {}
+        }
+    }
+
+    /// Ends; the one that goes on tells the recording.
+    pub(crate) fn give_way(self, to: &mut Self) {
+        match (self, to) {
+            (Self::Vulkan(own), Self::Vulkan(to)) => own.give_way(to),
+            (Self::Host(own), Self::Host(to)) => own.give_way(to),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn recording(&self) -> &Recording {
+        match self {
+            Self::Vulkan(session) => session.trace().recording(),
+            Self::Host(session) => session.recording(),
+        }
+    }
 }
 
 impl Session {
@@ -215,10 +254,7 @@ impl Session {
 
     /// The recording.
     pub fn trace(&self) -> &Recording {
-        match &self.executor {
-            Executor::Vulkan(session) => session.trace().recording(),
-            Executor::Host(session) => session.recording(),
-        }
+        self.executor.recording()
     }
 
     /// Runs begun so far.

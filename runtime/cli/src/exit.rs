@@ -1,4 +1,4 @@
-//! Exit codes: 0 done, 1 error, 2 wrong usage, 3 the model is unsupported.
+//! Exit codes: 0 done, 1 error, 2 wrong usage, 3 the model is unsupported, 4 an assertion could not be judged.
 
 use std::process::ExitCode;
 
@@ -19,6 +19,9 @@ pub(crate) struct Failure {
 /// The exit code of a model that uses what is not supported.
 const UNSUPPORTED: u8 = 3;
 
+/// The exit code where nothing failed and something could not be judged.
+pub(crate) const UNJUDGED: u8 = 4;
+
 /// What a command answers.
 pub(crate) type Outcome = Result<ExitCode, Failure>;
 
@@ -31,6 +34,12 @@ impl Failure {
     /// Arguments that do not fit the model or each other.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self { message: message.into(), code: 2, device: false }
+    }
+
+    /// The same where nobody knows whether what is asserted holds; wrong usage stays what it is.
+    pub(crate) fn unjudged(self) -> Self {
+        let code = if self.code == 1 { UNJUDGED } else { self.code };
+        Self { code, ..self }
     }
 
     /// What is printed.

@@ -9,6 +9,7 @@ mod inputs;
 mod latencies;
 mod npy;
 mod out;
+mod output_file;
 mod outputs;
 mod shapes;
 mod tensor_file;
@@ -27,7 +28,12 @@ fn main() -> ExitCode {
         Command::Plan(options) => commands::plan::plan(&options),
         Command::Fit(options) => commands::fit::fit(&options),
         Command::Report(options) => commands::report::report(&options),
+        Command::Diff(options) => commands::diff::diff(&options),
+        Command::Check(options) => commands::check::check(&options),
         Command::Top(options) => commands::top::top(&options),
+        Command::Tail(options) => commands::tail::tail(&options),
+        Command::Export(options) => commands::export::export(&options),
+        Command::Import(options) => commands::import::import(&options),
         Command::Bench(options) => commands::bench::bench(&options),
         Command::Conform(options) => commands::conform::conform(&options),
         Command::Devices(options) => commands::devices::devices(&options),

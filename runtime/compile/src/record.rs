@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use bayplan_shaders::Access;
+use bayplan_shaders::{Access, Spec};
 use bayplan_trace::{ArenaKind, ArenaRecord, BufferRecord, DimBinding, OpRecord, PlanRecord};
 
 use crate::program::{Arena, Buffer, BufferKind, Dispatch, Order, Piece, Program, Schedule, Window};
@@ -190,5 +190,6 @@ fn op_record(program: &Program, index: &RecordIndex, dispatch: &Dispatch) -> OpR
         bytes: dispatch.bytes,
         flops: dispatch.flops,
         barrier_before: dispatch.barrier_before,
+        host: matches!(*dispatch.spec, Spec::Host(_)),
     }
 }

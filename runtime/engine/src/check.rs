@@ -1,5 +1,7 @@
 //! What is refused before anything is made.
 
+use std::sync::Arc;
+
 use bayplan_compile::session::{OverBudget, check_budget};
 use bayplan_compile::{Arena, CompileError, Family, Program, Reservation, verify};
 use bayplan_expr::Bindings;
@@ -7,6 +9,26 @@ use bayplan_shaders::Target;
 
 use crate::device::Device;
 use crate::error::EngineError;
+
+/// A family that can run on the device, and what its session allocates.
+pub(crate) struct Sound {
+    pub(crate) family: Arc<Family>,
+    pub(crate) reservation: Reservation,
+}
+
+impl Sound {
+    /// Refuses what was compiled for another device, what needs more than `memory`, and what the verifier does not accept.
+    pub(crate) fn new(
+        device: &Device,
+        family: Arc<Family>,
+        memory: Option<u64>,
+    ) -> Result<Self, EngineError> {
+        check_target(device, family.target())?;
+        let reservation = reserve(&family, memory)?;
+        check_sound(family.first())?;
+        Ok(Self { family, reservation })
+    }
+}
 
 /// Refuses what cannot run on the device.
 #[cfg(feature = "inspect")]

@@ -30,23 +30,20 @@ pub(crate) fn record(
     instruments: (&Instruments, &Places),
     reused: Option<Commands>,
 ) -> Result<Commands, EngineError> {
-    record_part(device, name, objects, (dispatches, 0, true), instruments, reused)
+    record_part(device, name, objects, (dispatches, 0), instruments, reused)
 }
 
-/// The same of a part of a run program, whose first dispatch has the number `first` there; the instruments begin with one of
-/// them.
+/// The same of a part of a run program, whose first dispatch has the number `first` there.
 pub(crate) fn record_part(
     device: &Device,
     name: &str,
     objects: Objects<'_>,
-    (dispatches, first, begins): (&[Dispatch], usize, bool),
+    (dispatches, first): (&[Dispatch], usize),
     (instruments, places): (&Instruments, &Places),
     reused: Option<Commands>,
 ) -> Result<Commands, EngineError> {
     let mut recorder = device.record(name);
-    if begins {
-        instruments.before(&mut recorder, places)?;
-    }
+    instruments.before(&mut recorder, &(first as u32..(first + dispatches.len()) as u32))?;
     for (index, dispatch) in (first..).zip(dispatches) {
         if dispatch.barrier_before {
             recorder.barrier(Barrier::ComputeToCompute);

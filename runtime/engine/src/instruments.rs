@@ -1,5 +1,6 @@
 //! What a recording needs of the device: marks that tell how far a run is, timestamps that tell how long ops took.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -9,6 +10,7 @@ use bayplan_vulkan::{
 };
 
 use crate::error::EngineError;
+use crate::parts::Part;
 use crate::transfer::finish;
 
 /// Marks of a run at level [`Level::Run`].
@@ -24,7 +26,8 @@ const CALIBRATION: u32 = 512;
 #[derive(Default)]
 pub(crate) struct Instruments {
     marks: Option<Marks>,
-    /// One query before the first op and one after each.
+    /// Query `op + 1` after each op of the device, and query `op` before the first of a part: no other op of the device
+    /// ends there.
     times: Option<QueryPool>,
     level: Level,
     /// Nanoseconds that they cost the device for each op.
@@ -42,9 +45,16 @@ struct Marks {
 /// Where the marks of one run program are made, and how many ops it has.
 #[derive(Clone, Default)]
 pub(crate) struct Places {
-    /// One mark after each `stride`-th op and one after the last.
+    /// One mark after each `stride`-th op of the device and one after the last.
     after: Arc<[u32]>,
     ops: u32,
+}
+
+/// A part of a run as it went: submitted or begun, and seen to be done, on the session's clock.
+pub(crate) struct Span {
+    pub(crate) part: Part,
+    pub(crate) started: u64,
+    pub(crate) ended: u64,
 }
 
 impl Instruments {
@@ -55,7 +65,7 @@ impl Instruments {
         }
         // A CPU device runs one command after another.
         let barrier = device.info().kind != DeviceKind::Cpu;
-        let count = places(most, most_marks(level, barrier)).len() as u32;
+        let count = places(0..most, most_marks(level, barrier)).len() as u32;
         // A shorter program may have twice as many: its stride is rounded up from less.
         let count = count.saturating_mul(2).min(most_marks(level, barrier)).min(most);
         let progress = device.create_progress("playhead", count)?;
@@ -68,18 +78,20 @@ impl Instruments {
         Ok(made)
     }
 
-    /// Where the marks of a run program of `ops` dispatches are made.
-    pub(crate) fn places(&self, ops: u32) -> Places {
+    /// Where the marks of a run program of these parts are made.
+    pub(crate) fn places(&self, parts: &[Part]) -> Places {
         let Some(marks) = &self.marks else { return Places::default() };
         let most = most_marks(self.level, marks.barrier).min(marks.progress.count());
-        Places { after: places(ops, most).into(), ops }
+        let of_device = parts.iter().filter(|part| matches!(part, Part::Device(_)));
+        let after = places(of_device.flat_map(Part::ops), most).into();
+        Places { after, ops: parts.last().map_or(0, |last| last.ops().end) }
     }
 
-    /// Recorded before the first op.
-    pub(crate) fn before(&self, recorder: &mut Recorder, places: &Places) -> Result<(), EngineError> {
-        if let Some(times) = self.times.as_ref().filter(|_| places.ops > 0) {
-            recorder.reset_queries(times, 0..times.count().min(places.ops.saturating_add(1)))?;
-            recorder.timestamp(times, 0)?;
+    /// Recorded before the first op of a part of the device.
+    pub(crate) fn before(&self, recorder: &mut Recorder, ops: &Range<u32>) -> Result<(), EngineError> {
+        if let Some(times) = self.times.as_ref().filter(|times| ops.start < times.count().min(ops.end)) {
+            recorder.reset_queries(times, ops.start..times.count().min(ops.end.saturating_add(1)))?;
+            recorder.timestamp(times, ops.start)?;
         }
         Ok(())
     }
@@ -110,23 +122,38 @@ impl Instruments {
         Some((self.marks.as_ref()?.progress.allocation()?, "playhead".into()))
     }
 
-    /// Start and end of each op of the run that just ended, within `started..=ended` on the session's clock. `None` if
-    /// they were not taken.
-    pub(crate) fn op_times(&self, places: &Places, started: u64, ended: u64) -> Option<Vec<(u64, u64)>> {
-        let pool = self.times.as_ref().filter(|_| places.ops > 0)?;
-        let taken = pool.count().min(places.ops.saturating_add(1));
-        let ticks = pool.results_nowait(0..taken).ok()?.into_iter().collect::<Option<Vec<u64>>>()?;
-        Some(spans(&ticks, pool.scale(), started, ended))
+    /// Start and end of each op of the run that just ended, on the session's clock; `None` if they were not taken. What the
+    /// device did lies within its part's span, and what the host computed is that span.
+    pub(crate) fn op_times(&self, run: &[Span]) -> Option<Vec<(u64, u64)>> {
+        let pool = self.times.as_ref()?;
+        let mut times = Vec::new();
+        for Span { part, started, ended } in run {
+            let ops = part.ops();
+            if matches!(part, Part::Host(_)) {
+                times.push((*started, *ended));
+                continue;
+            }
+            let taken = ops.start..pool.count().min(ops.end.saturating_add(1));
+            let ticks =
+                if taken.is_empty() { Vec::new() } else { pool.results_nowait(taken.clone()).ok()? };
+            let ticks = ticks.into_iter().collect::<Option<Vec<u64>>>()?;
+            times.extend(spans(&ticks, pool.scale(), *started, *ended));
+            if taken.end <= ops.end {
+                // The rest of a program that is longer than any that was foreseen.
+                break;
+            }
+        }
+        (!times.is_empty()).then_some(times)
     }
 
     /// What marks and timestamps cost for each op, from commands that hold nothing else.
     fn measure(&self, device: &Device, ops: u32) -> Result<f64, EngineError> {
-        let places = self.places(ops);
+        let places = self.places(&[Part::Device(0..ops as usize)]);
         let many = (CALIBRATION / ops.max(1)).max(2);
         let commands = |rounds: u32| -> Result<Commands, EngineError> {
             let mut recorder = device.record("cost of tracing");
             for _ in 0..rounds {
-                self.before(&mut recorder, &places)?;
+                self.before(&mut recorder, &(0..ops))?;
                 (0..ops).try_for_each(|op| self.after(&mut recorder, &places, op))?;
                 // The next round makes the same marks.
                 recorder.barrier(Barrier::TransferToTransfer);
@@ -159,10 +186,11 @@ fn most_marks(level: Level, barrier: bool) -> u32 {
     }
 }
 
-/// The ops that at most `most` marks follow.
-fn places(ops: u32, most: u32) -> Vec<u32> {
-    let stride = ops.div_ceil(most.max(1)).max(1);
-    (0..ops).filter(|&op| (op + 1).is_multiple_of(stride) || op + 1 == ops).collect()
+/// Those of the ops that at most `most` marks follow.
+fn places(ops: impl Iterator<Item = u32>, most: u32) -> Vec<u32> {
+    let ops: Vec<u32> = ops.collect();
+    let stride = ops.len().div_ceil(most.max(1) as usize).max(1);
+    ops.chunks(stride).filter_map(|ops| ops.last().copied()).collect()
 }
 
 /// Ticks as spans between neighbours, in nanoseconds. The device's clock is laid over the session's so that the first tick
@@ -186,16 +214,33 @@ pub(crate) struct Playhead {
     last: Option<(u64, u32)>,
 }
 
-/// The run in progress, as both sides of a [`Playhead`] see it: its number, its plan, and where it makes its marks.
+/// The run in progress, as both sides of a [`Playhead`] see it.
 #[derive(Clone, Default)]
-pub(crate) struct CurrentRun(Arc<Mutex<Option<(u64, u32, Places)>>>);
+pub(crate) struct CurrentRun(Arc<Mutex<Option<InProgress>>>);
+
+#[derive(Clone)]
+struct InProgress {
+    run: u64,
+    plan: u32,
+    /// Where it makes its marks.
+    places: Places,
+    /// The last op that the host has computed.
+    on_host: Option<u32>,
+}
 
 impl CurrentRun {
     /// A run is about to be submitted.
     pub(crate) fn begin(&self, run: u64, plan: u32, places: &Places, instruments: &Instruments) {
         // Nobody believes the marks while no run is in progress; nor later, where they cannot be taken away.
         if instruments.marks.as_ref().is_some_and(|marks| marks.progress.clear().is_ok()) {
-            *self.now() = Some((run, plan, places.clone()));
+            *self.now() = Some(InProgress { run, plan, places: places.clone(), on_host: None });
+        }
+    }
+
+    /// The host has computed an op of it.
+    pub(crate) fn computed(&self, op: u32) {
+        if let Some(now) = &mut *self.now() {
+            now.on_host = Some(op);
         }
     }
 
@@ -210,7 +255,7 @@ impl CurrentRun {
         Some(Playhead { marks, current: self.clone(), last: None })
     }
 
-    fn now(&self) -> MutexGuard<'_, Option<(u64, u32, Places)>> {
+    fn now(&self) -> MutexGuard<'_, Option<InProgress>> {
         // Held for an assignment or a clone, by whoever holds it.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -219,13 +264,14 @@ impl CurrentRun {
 impl Playhead {
     /// The run in progress, its plan and the last op that is done, if that is news. Never waits for the device.
     pub(crate) fn look(&mut self) -> Option<(u64, u32, u32)> {
-        let (run, plan, places) = self.current.now().clone()?;
+        let InProgress { run, plan, places, on_host } = self.current.now().clone()?;
         let reached = self.marks.progress.reached().ok()?;
         // Where that run ended meanwhile, the marks may be another's.
-        if self.current.now().as_ref().map(|now| now.0) != Some(run) {
+        if self.current.now().as_ref().map(|now| now.run) != Some(run) {
             return None;
         }
-        let op = *places.after.get((reached as usize).checked_sub(1)?)?;
+        let marked = (reached as usize).checked_sub(1).and_then(|last| places.after.get(last).copied());
+        let op = marked.max(on_host)?;
         (self.last.replace((run, op)) != Some((run, op))).then_some((run, plan, op))
     }
 }
@@ -237,7 +283,7 @@ mod tests {
     #[test]
     fn where_marks_are_made() {
         let check = |ops, level, barrier, count: usize, first: u32| {
-            let places = places(ops, most_marks(level, barrier));
+            let places = places(0..ops, most_marks(level, barrier));
             assert_eq!((places.len(), places[0]), (count, first), "{ops} {level:?} {barrier}");
             assert_eq!(places.last(), Some(&(ops - 1)), "the last op is always marked");
             assert!(places.is_sorted_by(|a, b| a < b));
@@ -269,10 +315,10 @@ mod tests {
     fn marks_of_the_run_before_are_not_believed() {
         let device = crate::Device::open(&crate::DeviceOptions::default()).expect("a Vulkan device").vulkan;
         let instruments = Instruments::new(&device, Level::Op, 7).expect("instruments");
-        let places = instruments.places(5);
+        let places = instruments.places(&[Part::Device(0..5)]);
         let commands = |ops: u32| {
             let mut recorder = device.record("marks");
-            instruments.before(&mut recorder, &places).expect("before");
+            instruments.before(&mut recorder, &(0..ops)).expect("before");
             (0..ops).for_each(|op| instruments.after(&mut recorder, &places, op).expect("after"));
             recorder.finish().expect("commands")
         };
@@ -291,6 +337,8 @@ mod tests {
         assert_eq!(playhead.look(), None, "nothing of run 1 is done");
         finish(&device, &part).expect("done");
         assert_eq!(playhead.look(), Some((1, 3, 1)));
+        run.computed(2);
+        assert_eq!(playhead.look(), Some((1, 3, 2)), "the host's ops count");
         run.end();
         assert_eq!(playhead.look(), None, "no run is in progress");
     }
@@ -299,15 +347,36 @@ mod tests {
     fn a_program_of_any_length_has_its_last_op_marked_and_the_first_timed() {
         let device = crate::Device::open(&crate::DeviceOptions::default()).expect("a Vulkan device").vulkan;
         let instruments = Instruments::new(&device, Level::Op, 6).expect("instruments");
+        let timed = device.timestamp_scale().is_some();
+        let check = |parts: &[Part], marked: u32, most: usize| {
+            let places = instruments.places(parts);
+            assert_eq!(places.after.last(), Some(&marked));
+            let mut run = Vec::new();
+            for (part, begun) in parts.iter().zip((0..).step_by(10)) {
+                run.push(Span { part: part.clone(), started: begun, ended: begun + 10 });
+                if matches!(part, Part::Host(_)) {
+                    continue;
+                }
+                let mut recorder = device.record("ops");
+                instruments.before(&mut recorder, &part.ops()).expect("before");
+                part.ops().for_each(|op| instruments.after(&mut recorder, &places, op).expect("after"));
+                finish(&device, &recorder.finish().expect("commands")).expect("done");
+            }
+            let times = instruments.op_times(&run);
+            assert_eq!(times.as_ref().map(Vec::len), timed.then_some(most), "{parts:?}");
+            for (op, (started, ended)) in times.into_iter().flatten().enumerate() {
+                let of = run.iter().find(|span| span.part.ops().contains(&(op as u32))).expect("its part");
+                assert!(of.started <= started && started <= ended && ended <= of.ended, "{parts:?} {op}");
+                if matches!(of.part, Part::Host(_)) {
+                    assert_eq!((started, ended), (of.started, of.ended));
+                }
+            }
+        };
         for ops in [1, 5, 6, 17] {
-            let places = instruments.places(ops);
-            assert_eq!(places.after.last(), Some(&(ops - 1)));
-            let mut recorder = device.record("ops");
-            instruments.before(&mut recorder, &places).expect("before");
-            (0..ops).for_each(|op| instruments.after(&mut recorder, &places, op).expect("after"));
-            finish(&device, &recorder.finish().expect("commands")).expect("done");
-            let times = instruments.op_times(&places, 0, u64::MAX);
-            assert_eq!(times.map(|times| times.len()), device.timestamp_scale().map(|_| ops.min(6) as usize));
+            check(&[Part::Device(0..ops)], ops as u32 - 1, ops.min(6));
         }
+        check(&[Part::Host(0), Part::Device(1..4), Part::Host(4), Part::Host(5)], 3, 6);
+        check(&[Part::Device(0..2), Part::Host(2), Part::Device(3..6)], 5, 6);
+        check(&[Part::Device(0..2), Part::Host(2), Part::Device(3..17)], 16, 6);
     }
 }

@@ -19,6 +19,8 @@ struct State {
     building: usize,
     /// Live allocations that a session planned, with what they are for.
     planned: HashMap<AllocationId, String>,
+    /// How often planned memory was freed.
+    frees: u64,
     /// Drained, and not attributed yet.
     waiting: AllocationEvents,
 }
@@ -56,6 +58,16 @@ impl Ledger {
         state.unplanned()
     }
 
+    /// Takes out of a list of planned allocations those that are freed by now, and answers them. `seen` is what this changed
+    /// when it was asked before: while nothing planned is freed, nothing is looked at.
+    pub(crate) fn gone(&self, own: &mut Vec<AllocationId>, seen: &mut u64) -> Vec<AllocationId> {
+        let state = self.state();
+        if std::mem::replace(seen, state.frees) == state.frees {
+            return Vec::new();
+        }
+        own.extract_if(.., |id| !state.planned.contains_key(id)).collect()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // Every change of the state is whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -73,9 +85,16 @@ impl State {
         let AllocationEvents { mut events, lost } = std::mem::take(&mut self.waiting);
         events.retain(|event| match event {
             AllocationEvent::Allocated { id, .. } => !self.planned.contains_key(id),
-            AllocationEvent::Freed { id } => self.planned.remove(id).is_none(),
+            AllocationEvent::Freed { id } => !self.release(*id),
         });
         AllocationEvents { events, lost }
+    }
+
+    /// A planned allocation is planned no longer; says whether it was.
+    fn release(&mut self, id: AllocationId) -> bool {
+        let planned = self.planned.remove(&id).is_some();
+        self.frees += u64::from(planned);
+        planned
     }
 
     /// Takes the session's own events out of the waiting ones. What it needed for a moment and freed is none of them.
@@ -109,7 +128,7 @@ impl State {
             AllocationEvent::Allocated { id, .. } | AllocationEvent::Freed { id } => !ids.contains(id),
         });
         for id in ids {
-            self.planned.remove(id);
+            self.release(*id);
         }
     }
 }

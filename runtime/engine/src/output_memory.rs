@@ -7,6 +7,7 @@ use bayplan_vulkan::{AllocationId, Buffer, Location};
 
 use crate::device::Device;
 use crate::error::EngineError;
+use crate::memory::Planned;
 
 /// The output arena of a session.
 pub(crate) struct OutputMemory {
@@ -14,6 +15,8 @@ pub(crate) struct OutputMemory {
     blocks: Vec<Arc<Buffer>>,
     align: u64,
     growths: u64,
+    /// Memory that it grew by and that nobody was told of yet.
+    untold: Vec<Planned>,
 }
 
 /// The name of its buffers.
@@ -29,7 +32,7 @@ impl OutputMemory {
             blocks.push(Arc::new(device.vulkan.create_buffer(NAME, bytes, Location::Device)?));
         }
         let pool = OutputPool::new(align, options);
-        Ok(Self { pool, blocks, align, growths: 0 })
+        Ok(Self { pool, blocks, align, growths: 0, untold: Vec::new() })
     }
 
     /// Takes slots of exactly these sizes, all or none, and says where each lies.
@@ -38,11 +41,13 @@ impl OutputMemory {
     /// The arena is full, or there is no memory to grow it.
     pub(crate) fn take(&mut self, device: &Device, sizes: &[u64]) -> Result<Vec<Arc<Lease>>, EngineError> {
         let (blocks, growths, align) = (&mut self.blocks, &mut self.growths, self.align);
+        let untold = &mut self.untold;
         let leases = self.pool.take(sizes, &mut |bytes: u64| {
             let bytes = bytes.checked_next_multiple_of(align).unwrap_or(bytes);
             let build = device.ledger.build(&device.vulkan);
             let buffer = device.vulkan.create_buffer(NAME, bytes, Location::Device)?;
-            build.claim(buffer.allocation().map(|id| (id, NAME.to_owned())).into_iter().collect());
+            let own = build.claim(buffer.allocation().map(|id| (id, NAME.to_owned())).into_iter().collect());
+            untold.extend(own);
             blocks.push(Arc::new(buffer));
             *growths += 1;
             Ok::<(), EngineError>(())
@@ -54,6 +59,16 @@ impl OutputMemory {
     pub(crate) fn place(&self, lease: &Lease) -> Option<(Arc<Buffer>, u64)> {
         let (block, offset) = lease.place();
         Some((Arc::clone(self.blocks.get(block)?), offset))
+    }
+
+    /// Which slots are held.
+    pub(crate) fn pool(&self) -> &OutputPool {
+        &self.pool
+    }
+
+    /// The memory that it grew by since this was asked last.
+    pub(crate) fn grown(&mut self) -> Vec<Planned> {
+        std::mem::take(&mut self.untold)
     }
 
     pub(crate) fn usage(&self) -> Usage {

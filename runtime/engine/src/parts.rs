@@ -23,6 +23,16 @@ pub(crate) enum Part {
     Host(usize),
 }
 
+impl Part {
+    /// Its ops.
+    pub(crate) fn ops(&self) -> Range<u32> {
+        match self {
+            Self::Device(range) => range.start as u32..range.end as u32,
+            Self::Host(op) => *op as u32..*op as u32 + 1,
+        }
+    }
+}
+
 /// The parts of a program's run stage, in order.
 pub(crate) fn parts(program: &Program) -> Vec<Part> {
     let mut parts = Vec::new();

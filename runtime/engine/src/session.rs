@@ -9,13 +9,14 @@ use bayplan_compile::{Arena, Family, FunctionId, Port, Program, Step, device_siz
 use bayplan_expr::Bindings;
 use bayplan_graph::Tensor;
 use bayplan_record::Summary;
+use bayplan_trace::Severity;
 use bayplan_vulkan::Ticket;
 use bayplan_weights::Store;
 
 use crate::SessionOptions;
 use crate::arena::Arenas;
 use crate::build::{exchange, instantiate, load_weights, nanos, prepare, purposes};
-use crate::check::{arenas_bytes, check_heaps, check_sound, check_target, reserve};
+use crate::check::{Sound, arenas_bytes, check_heaps};
 use crate::commands::{Objects, record_part};
 use crate::device::Device;
 use crate::error::EngineError;
@@ -76,15 +77,64 @@ impl Session {
         device: &Device,
         family: impl Into<Arc<Family>>,
         weights: &Store,
-        options: SessionOptions,
+        mut options: SessionOptions,
     ) -> Result<Self, EngineError> {
-        let family = family.into();
-        check_target(device, family.target())?;
-        let reservation = reserve(&family, options.memory)?;
+        let sound = Sound::new(device, family.into(), options.memory)?;
+        let mut trace = Trace::begin(options.recording.take(), sound.family.first(), device)?;
+        let mut session = Self::build(device, sound, weights, &options, &mut trace)?;
+        session.trace.ready(&session.device, &session.instruments);
+        Ok(session)
+    }
+
+    /// Builds a session that goes on with the recording of another one on the same device, as one plan of a model follows
+    /// another. Runs are counted on. Options for a recording of its own mean nothing.
+    ///
+    /// # Errors
+    /// As [`Session::new`]; `before` has its recording still.
+    pub fn after(
+        before: &mut Self,
+        family: impl Into<Arc<Family>>,
+        weights: &Store,
+        options: &SessionOptions,
+    ) -> Result<Self, EngineError> {
+        let device = before.device.clone();
+        let sound = Sound::new(&device, family.into(), options.memory)?;
+        let mut trace = Trace::going_on(&mut before.trace);
+        match Self::build(&device, sound, weights, options, &mut trace) {
+            Ok(mut session) => {
+                session.runs = before.runs;
+                session.trace.go_on(&session.device, &session.instruments);
+                Ok(session)
+            }
+            Err(e) => {
+                before.trace.take_over(&mut trace, &before.instruments);
+                Err(e)
+            }
+        }
+    }
+
+    /// Passes the recording on to a session that takes turns with this one, and with it the count of runs.
+    pub fn hand_over(&mut self, to: &mut Self) {
+        to.runs = self.runs;
+        to.trace.take_over(&mut self.trace, &to.instruments);
+    }
+
+    /// Ends a session that takes turns with another, which goes on: the recording is told that its plans are not at hand any
+    /// more, and of its memory as that is freed.
+    pub fn give_way(mut self, to: &mut Self) {
+        to.trace.bury(&mut self.trace, self.shapes.plans());
+    }
+
+    /// Everything that runs need. What it tells goes to `trace`, which the session takes once it is built.
+    fn build(
+        device: &Device,
+        Sound { family, reservation }: Sound,
+        weights: &Store,
+        options: &SessionOptions,
+        trace: &mut Trace,
+    ) -> Result<Self, EngineError> {
         let first = family.first();
-        check_sound(first)?;
         let vulkan = &device.vulkan;
-        let trace = Trace::begin(options.recording, first, device)?;
         let build = device.ledger.build(vulkan);
         let mut counters = Counters::default();
         let needs = prepare(device, &family, &mut counters)?;
@@ -108,7 +158,7 @@ impl Session {
         own.extend(scratch);
         trace.planned(build.claim(own));
         let mut session = Self {
-            trace,
+            trace: std::mem::take(trace),
             device: device.clone(),
             family,
             arenas,
@@ -126,8 +176,11 @@ impl Session {
             #[cfg(feature = "faults")]
             planted: crate::faults::Planted::new(device.fault),
         };
-        session.warm()?;
-        session.trace.ready(&session.device, &session.instruments);
+        session.trace.outputs(session.outputs.pool());
+        if let Err(e) = session.warm() {
+            *trace = std::mem::take(&mut session.trace);
+            return Err(e);
+        }
         Ok(session)
     }
 
@@ -351,9 +404,9 @@ impl Session {
             self.current = None;
         }
         retired.into_iter().for_each(|plan| self.trace.retire(plan));
-        let places = self.instruments.places(program.run.dispatches.len() as u32);
         let model = function == FunctionId::default();
-        self.shapes.put(index, Shape::new(program, pipelines, slot, places, model));
+        let places = |parts: &[Part]| self.instruments.places(parts);
+        self.shapes.put(index, Shape::new(program, pipelines, slot, &places, model));
         self.counters.record_ns += nanos(begun);
         Ok(index)
     }
@@ -392,7 +445,7 @@ impl Session {
         let mut all = Vec::new();
         for part in shape.parts.iter() {
             let Part::Device(range) = part else { continue };
-            let own = (&shape.program.run.dispatches[range.clone()], range.start, all.is_empty());
+            let own = (&shape.program.run.dispatches[range.clone()], range.start);
             all.push(record_part(vulkan, name, objects, own, instruments, reused.pop())?);
         }
         if let Some(plan) = shape.plan {
@@ -410,11 +463,14 @@ impl Session {
         self.runs += 1;
         let Some(shape) = self.shapes.get_mut(index) else { return Err(self.lost()) };
         let (plan, places) = (shape.plan, shape.places.clone());
-        let started = self.trace.run_started(run, plan, &places, &self.instruments);
+        self.trace.run_started(run, plan, &places, &self.instruments);
         #[cfg(feature = "faults")]
         self.planted.at_run(&self.device.vulkan)?;
         let result = self.run_parts(index, placement);
-        let ended = (run, plan, started, result.is_ok());
+        if let Err(e) = &result {
+            self.trace.recording().message(Severity::Error, e.to_string());
+        }
+        let ended = (run, plan, result.is_ok());
         self.trace.run_ended(ended, &places, &self.device, &self.instruments);
         result
     }
@@ -427,6 +483,7 @@ impl Session {
         let (mut submitted, mut memo) = (0, Memo::default());
         for part in parts.iter() {
             let Some(shape) = self.shapes.get_mut(index) else { return Err(self.lost()) };
+            let begun = self.trace.recorder().now();
             match part {
                 Part::Device(_) => {
                     let own = shape.find(placement).and_then(|(_, commands)| commands.get(submitted));
@@ -446,6 +503,7 @@ impl Session {
                     compute(&objects, &shape.program.run.dispatches[*dispatch], &self.transfer, &mut memo)?;
                 }
             }
+            self.trace.part_ended(part, begun);
         }
         Ok(())
     }
@@ -467,7 +525,9 @@ impl Session {
     /// Where everything lies that is given at this run. Nothing is written.
     fn bind(&mut self, index: usize, given: Given<'_, '_, '_>) -> Result<Bound, EngineError> {
         let Some(shape) = self.shapes.get(index) else { return Err(self.lost()) };
-        given.bind(&shape.program, &self.device, &mut self.outputs, &self.transfer)
+        let bound = given.bind(&shape.program, &self.device, &mut self.outputs, &self.transfer);
+        self.trace.grown(self.outputs.grown());
+        bound
     }
 
     /// Writes the inputs, and what follows from the shape, where the run reads them.

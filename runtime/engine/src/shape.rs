@@ -47,10 +47,11 @@ impl Shape {
         program: Program,
         pipelines: Vec<Option<Pipeline>>,
         params: Slot,
-        places: Places,
+        places: &dyn Fn(&[Part]) -> Places,
         model: bool,
     ) -> Self {
-        let parts = parts(&program).into();
+        let parts: Arc<[Part]> = parts(&program).into();
+        let places = places(&parts);
         Self { program, pipelines, parts, params, places, model, plan: None, recorded: Vec::new(), clock: 0 }
     }
 
@@ -114,6 +115,11 @@ impl Shapes {
 
     pub(crate) fn get_mut(&mut self, index: usize) -> Option<&mut Shape> {
         self.list.get_mut(index)?.as_mut()
+    }
+
+    /// The plans that were told of shapes at hand.
+    pub(crate) fn plans(&self) -> impl Iterator<Item = u32> {
+        self.list.iter().flatten().filter_map(|shape| shape.plan)
     }
 
     /// Keeps commands that were not needed.

@@ -1,15 +1,16 @@
 //! What a session tells its recording.
 
+use bayplan_compile::session::OutputPool;
 use bayplan_compile::{Arena, Program, RecordIndex, record};
 use bayplan_expr::Bindings;
 use bayplan_record::{Executor, RecordError, Recorder, Recording, RecordingOptions, Summary};
-use bayplan_trace::{Event, EventKind, Level, UNPLANNED, Window};
-use bayplan_vulkan::{AllocationEvent, BoundWindow, Commands};
+use bayplan_trace::{Event, EventKind, Level, Severity, UNPLANNED, Window};
+use bayplan_vulkan::{AllocationEvent, AllocationId, BoundWindow, Commands};
 
 use crate::arena::Arenas;
 use crate::device::Device;
 use crate::external::Placement;
-use crate::instruments::{CurrentRun, Instruments, Places};
+use crate::instruments::{CurrentRun, Instruments, Places, Span};
 use crate::memory::Planned;
 use crate::parts::{Part, parts};
 
@@ -17,14 +18,21 @@ use crate::parts::{Part, parts};
 const SAMPLE_EVERY: u64 = 500_000_000;
 
 /// The recording of a session; a handle that records nothing if none was asked for.
+#[derive(Default)]
 pub struct Trace {
     recording: Recording,
     current: CurrentRun,
+    /// The parts of the run in progress that are done, where op times are recorded.
+    parts: Vec<Span>,
     next_sample: u64,
+    /// Messages of the device that were told, or are too many to be kept.
+    messages: u64,
     /// The shape of plan 0, which a recording begins with, until another plan of that shape is told.
     first: Option<Bindings>,
-    /// Command buffers told so far.
-    recorded: u32,
+    /// The session's own blocks of device memory, as far as they were told and are not freed.
+    own: Vec<AllocationId>,
+    /// How often planned memory had been freed when it was last looked at whether these were.
+    frees: u64,
 }
 
 impl Trace {
@@ -44,8 +52,25 @@ impl Trace {
             api: format!("Vulkan {}", info.api_version),
         };
         let recording = Recording::begin(options, &record(program), executor)?;
-        let first = Some(program.dims.clone());
-        Ok(Self { recording, current: CurrentRun::default(), next_sample: 0, first, recorded: 0 })
+        Ok(Self::new(recording, Some(program.dims.clone())))
+    }
+
+    fn new(recording: Recording, first: Option<Bindings>) -> Self {
+        Self { recording, first, ..Self::default() }
+    }
+
+    /// Begins for a session that goes on with the recording of another.
+    pub(crate) fn going_on(before: &mut Self) -> Self {
+        let mut own = Self::new(before.recording.hand_over(), None);
+        (own.next_sample, own.messages) = (before.next_sample, before.messages);
+        own
+    }
+
+    /// Goes on with the recording of another session.
+    pub(crate) fn take_over(&mut self, before: &mut Self, instruments: &Instruments) {
+        self.recording = before.recording.hand_over();
+        (self.next_sample, self.messages) = (before.next_sample, before.messages);
+        self.watch(instruments);
     }
 
     /// The recording as such.
@@ -83,9 +108,23 @@ impl Trace {
         self.recorder().emit(Event::PlanRetired { t: self.recorder().now(), plan });
     }
 
+    /// Tells of the arena of outputs that callers keep, and from then on of each of them.
+    pub(crate) fn outputs(&mut self, pool: &OutputPool) {
+        if let Some((number, emitter)) = self.recording.pool() {
+            pool.watch(number, move |event| emitter.emit(event(emitter.now())));
+        }
+    }
+
+    /// Tells of memory that the arena of outputs grew by.
+    pub(crate) fn grown(&mut self, memory: Vec<Planned>) {
+        memory.iter().for_each(|block| self.recording.output_arena_grew(block.bytes));
+        self.planned(memory);
+    }
+
     /// Tells of the session's own device memory.
-    pub(crate) fn planned(&self, memory: Vec<Planned>) {
+    pub(crate) fn planned(&mut self, memory: Vec<Planned>) {
         let t = self.recorder().now();
+        self.own.extend(memory.iter().map(|planned| planned.id));
         for Planned { id, bytes, memory_type, purpose } in memory {
             let planned = true;
             self.recorder().emit(Event::DeviceAllocated {
@@ -99,9 +138,20 @@ impl Trace {
         }
     }
 
-    /// Tells of device memory that no session planned.
-    fn unplanned(&self, device: &Device) {
+    /// The session of another plan gives way: its plans are not at hand any more, and its memory is freed, at once or when
+    /// callers drop the last outputs in it.
+    pub(crate) fn bury(&mut self, before: &mut Self, plans: impl Iterator<Item = u32>) {
+        plans.for_each(|plan| self.retire(plan));
+        self.own.append(&mut before.own);
+        self.frees = u64::MAX;
+    }
+
+    /// Tells of device memory that no session planned, and of planned memory that was freed.
+    fn unplanned(&mut self, device: &Device) {
         let unplanned = device.ledger.unplanned(&device.vulkan);
+        for id in device.ledger.gone(&mut self.own, &mut self.frees) {
+            self.recorder().emit(Event::DeviceFreed { t: self.recorder().now(), id: id.0 });
+        }
         if unplanned.lost == 0 && unplanned.events.is_empty() {
             return;
         }
@@ -147,8 +197,24 @@ impl Trace {
         });
         let seen = bound.flat_map(|bound| actual(program, &index, arenas, placement, &bound));
         let seen: Vec<Window> = seen.collect();
-        self.recording.windows(self.recorded, plan, &seen);
-        self.recorded = self.recorded.wrapping_add(1);
+        self.recording.windows(plan, &seen);
+    }
+
+    /// Tells what the validation layer and the driver have said since the last time.
+    fn device_messages(&mut self, device: &Device) {
+        let count = device.message_count();
+        let seen = std::mem::replace(&mut self.messages, count);
+        if seen == count {
+            return;
+        }
+        // Only the first are kept.
+        for message in device.messages().into_iter().skip(usize::try_from(seen).unwrap_or(usize::MAX)) {
+            let level = match message.severity {
+                bayplan_vulkan::Severity::Warning => Severity::Warning,
+                bayplan_vulkan::Severity::Error => Severity::Error,
+            };
+            self.recording.message(level, format!("{}: {}", message.id, message.text));
+        }
     }
 
     /// Tells that the session is ready, and lets the recorder's thread look at the playhead.
@@ -157,7 +223,19 @@ impl Trace {
             return;
         }
         self.recorder().emit(Event::SessionReady { t: self.recorder().now() });
-        self.sample(device);
+        self.go_on(device, instruments);
+    }
+
+    /// The same of a session that goes on with the recording of one that was ready.
+    pub(crate) fn go_on(&mut self, device: &Device, instruments: &Instruments) {
+        if self.recorder().records(Level::Run) {
+            self.sample(device);
+            self.watch(instruments);
+        }
+    }
+
+    /// Lets the recorder's thread look at the playhead of this session.
+    fn watch(&self, instruments: &Instruments) {
         let Some(mut playhead) = self.current.playhead(instruments) else { return };
         let clock = self.recorder().emitter();
         self.recorder().set_probe(move || {
@@ -166,17 +244,18 @@ impl Trace {
         });
     }
 
-    /// Tells that a run of a plan is about to be submitted. Answers when, on the session's clock.
+    /// Tells that a run of a plan is about to be submitted.
     pub(crate) fn run_started(
-        &self,
+        &mut self,
         run: u64,
         plan: Option<u32>,
         places: &Places,
         instruments: &Instruments,
-    ) -> u64 {
+    ) {
         if !self.recorder().records(Level::Run) {
-            return 0;
+            return;
         }
+        self.parts.clear();
         let t = self.recorder().now();
         match plan {
             Some(plan) => {
@@ -187,13 +266,23 @@ impl Trace {
             None => self.recorder().lost(EventKind::RunStart),
         }
         self.recorder().add_cost(self.recorder().now() - t);
-        t
     }
 
-    /// Tells that a run (its number, plan, start, and whether it succeeded) ended, and its op times if they were taken.
+    /// A part of the run that began at that time is done.
+    pub(crate) fn part_ended(&mut self, part: &Part, started: u64) {
+        if let Part::Host(op) = part {
+            self.current.computed(*op as u32);
+        }
+        if self.recorder().records(Level::Op) {
+            let ended = self.recorder().now();
+            self.parts.push(Span { part: part.clone(), started, ended });
+        }
+    }
+
+    /// Tells that a run (its number, plan, and whether it succeeded) ended, and its op times if they were taken.
     pub(crate) fn run_ended(
         &mut self,
-        (run, plan, started, ok): (u64, Option<u32>, u64, bool),
+        (run, plan, ok): (u64, Option<u32>, bool),
         places: &Places,
         device: &Device,
         instruments: &Instruments,
@@ -204,12 +293,13 @@ impl Trace {
         let t = self.recorder().now();
         self.current.end();
         if let Some(plan) = plan {
-            if let Some(times) = ok.then(|| instruments.op_times(places, started, t)).flatten() {
+            if let Some(times) = ok.then(|| instruments.op_times(&self.parts)).flatten() {
                 self.recorder().emit(Event::OpTimes { run, plan, first_op: 0, times });
             }
             self.recorder().emit(Event::RunEnd { run, t, ok });
         }
         self.unplanned(device);
+        self.device_messages(device);
         if t >= self.next_sample {
             self.sample(device);
         }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bayplan_engine::{Device, DeviceOptions, Limits, Session, SessionOptions};
 use bayplan_record::{Destination, Follower, Places, RecordingOptions, Source, Start};
 use bayplan_shaders::Class;
-use bayplan_trace::{Event, Level, Record, Timeline};
+use bayplan_trace::{Event, Level, Record, Severity, Timeline};
 use common::{
     Model, agree, funnel, long, numbers, on_swiftshader, open, open_with, recording, records, slow, timeline,
 };
@@ -331,6 +331,9 @@ fn a_run_that_takes_too_long_is_recorded_as_failed() {
     let timeline = timeline(&file);
     assert_eq!((timeline.runs_started, timeline.runs_ok, timeline.runs_failed), (1, 0, 1));
     assert!(!events(&file).iter().any(|event| matches!(event, Event::OpTimes { .. })), "nothing was timed");
+    let told = timeline.messages;
+    let (_, level, text) = told.back().expect("it says why");
+    assert!(*level == Severity::Error && text.contains("did not end within"), "{text}");
 }
 
 #[test]

@@ -64,39 +64,95 @@ impl Session {
     pub fn new(
         family: impl Into<Arc<Family>>,
         weights: &Store,
-        options: SessionOptions,
+        mut options: SessionOptions,
     ) -> Result<Self, HostError> {
         let family = family.into();
-        let first = Arc::new(family.first().clone());
-        check(&first)?;
-        let activations = activations(&family, options.memory)?;
-        let [_, weights_bytes, load, _] = first.arena_bytes;
-        let needed = weights_bytes.saturating_add(load);
-        if let Some(given) = options.memory.filter(|&given| needed > given) {
-            return Err(OverBudget { needed, given, dims: Bindings::new() }.into());
+        let activations = fitting(&family, options.memory)?;
+        let mut trace = Trace::begin(options.recording.take(), family.first(), activations)?;
+        let mut session = Self::build(family, activations, weights, &options, &mut trace)?;
+        session.trace.ready(session.machine.program());
+        session.first_plan(Some(0));
+        Ok(session)
+    }
+
+    /// Builds a session that goes on with the recording of another one, as one plan of a model follows another. Runs are
+    /// counted on. Options for a recording of its own mean nothing.
+    ///
+    /// # Errors
+    /// As [`Session::new`]; `before` has its recording still.
+    pub fn after(
+        before: &mut Self,
+        family: impl Into<Arc<Family>>,
+        weights: &Store,
+        options: &SessionOptions,
+    ) -> Result<Self, HostError> {
+        let family = family.into();
+        let activations = fitting(&family, options.memory)?;
+        let mut trace = Trace::going_on(&mut before.trace, family.first(), activations);
+        match Self::build(family, activations, weights, options, &mut trace) {
+            Ok(mut session) => {
+                session.runs = before.runs;
+                let plan = session.trace.go_on(session.machine.program());
+                session.first_plan(plan);
+                Ok(session)
+            }
+            Err(e) => {
+                before.trace.take_over(&mut trace);
+                Err(e)
+            }
         }
-        check_bytes([activations, weights_bytes, load, 0])?;
-        let mut trace = Trace::begin(options.recording, &first, activations)?;
+    }
+
+    /// Passes the recording on to a session that takes turns with this one, and with it the count of runs.
+    pub fn hand_over(&mut self, to: &mut Self) {
+        to.runs = self.runs;
+        to.trace.take_over(&mut self.trace);
+    }
+
+    /// Ends a session that takes turns with another, which goes on: the recording is told that its plans are not at hand any
+    /// more, and that its memory is freed.
+    pub fn give_way(self, to: &mut Self) {
+        to.trace.bury(&self.trace, self.programs.iter().filter_map(|shape| shape.plan));
+    }
+
+    /// Everything that runs need. The session takes the trace once it is built.
+    fn build(
+        family: Arc<Family>,
+        activations: u64,
+        weights: &Store,
+        options: &SessionOptions,
+        trace: &mut Trace,
+    ) -> Result<Self, HostError> {
+        let first = Arc::new(family.first().clone());
         let mut machine = Machine::shared(Arc::clone(&first), activations);
         machine.load(weights)?;
-        trace.ready(&first);
         let pool = OutputPool::new(first.target.storage_alignment, options.outputs);
+        let [_, weights_bytes, load, _] = first.arena_bytes;
         let arenas = [activations, weights_bytes, load].into_iter().filter(|&bytes| bytes > 0).count() as u64;
         let counters = Counters { device_allocations: arenas, ..Counters::default() };
         let mut shapes = Lru::new(options.shapes);
         shapes.claim(ShapeKey { function: FunctionId::default(), dims: first.dims.clone() });
+        let mut trace = std::mem::take(trace);
+        trace.outputs(&pool);
         Ok(Self {
             trace,
             machine,
             family,
             shapes,
-            programs: vec![Shape { program: first, plan: Some(0) }],
+            programs: vec![Shape { program: first, plan: None }],
             pool,
             timeout: options.timeout,
             memory: options.memory,
             counters,
             runs: 0,
         })
+    }
+
+    /// The number of the plan that the session was built with.
+    fn first_plan(&mut self, plan: Option<u32>) {
+        if let Some(shape) = self.programs.first_mut() {
+            shape.plan = plan;
+        }
     }
 
     /// Runs the model once. The outputs are lent until the next run.
@@ -158,7 +214,7 @@ impl Session {
         self.trace.run_started(run, plan);
         let bound = self.bind(&program, &into, outputs, &owned);
         let result = bound.and_then(|()| self.execute(&program, &ordered));
-        self.trace.run_ended(run, result.is_ok());
+        self.trace.run_ended(run, &result);
         let places = self.unbind(&program, &into, outputs, owned, result.is_ok());
         result?;
         Ok(Outputs::new(&self.machine, places))
@@ -194,7 +250,7 @@ impl Session {
         let bound = self.bind(&program, &[], &mut [], &[]);
         let result = bound.and_then(|()| self.execute(&program, &inputs));
         self.machine.memory_mut().free(Arena::External);
-        self.trace.run_ended(self.runs, result.is_ok());
+        self.trace.run_ended(self.runs, &result);
         self.runs += 1;
         result?;
         let no_output = || HostError::Port { name: program.name.clone(), problem: "it has no output".into() };
@@ -249,12 +305,15 @@ impl Session {
     fn reserve(&mut self, program: &Program) -> Result<Vec<(BufferId, Lease)>, HostError> {
         let all = owned_buffers(program);
         let sizes: Vec<u64> = all.iter().map(|&(_, bytes)| bytes).collect();
-        let growths = &mut self.counters.output_growths;
+        let (growths, mut grown) = (&mut self.counters.output_growths, Vec::new());
         // Each slot is memory of its own: a block is but a number.
-        let leases = self.pool.take(&sizes, &mut |_| -> Result<(), HostError> {
+        let leases = self.pool.take(&sizes, &mut |bytes| -> Result<(), HostError> {
             *growths += 1;
+            grown.push(bytes);
             Ok(())
-        })?;
+        });
+        grown.into_iter().for_each(|bytes| self.trace.recording().output_arena_grew(bytes));
+        let leases = leases?;
         Ok(all.into_iter().map(|(buffer, _)| buffer).zip(leases).collect())
     }
 
@@ -395,6 +454,19 @@ fn nanoseconds(begun: Instant) -> u64 {
 fn check(program: &Program) -> Result<(), HostError> {
     let unsound = |reason: String| HostError::Program { name: program.name.clone(), reason };
     verify(program).map_err(|violation| unsound(violation.to_string()))
+}
+
+/// Bytes of the activation arena of a family that is sound and finds memory.
+fn fitting(family: &Family, memory: Option<u64>) -> Result<u64, HostError> {
+    check(family.first())?;
+    let activations = activations(family, memory)?;
+    let [_, weights, load, _] = family.first().arena_bytes;
+    let needed = weights.saturating_add(load);
+    if let Some(given) = memory.filter(|&given| needed > given) {
+        return Err(OverBudget { needed, given, dims: Bindings::new() }.into());
+    }
+    check_bytes([activations, weights, load, 0])?;
+    Ok(activations)
 }
 
 /// Bytes of the activation arena: enough for all shapes, or what a budget leaves.

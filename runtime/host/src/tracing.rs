@@ -2,11 +2,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bayplan_compile::session::OutputPool;
 use bayplan_compile::{Arena, Program, RecordIndex, record};
 use bayplan_record::{Executor, RecordError, Recording, RecordingOptions, Summary};
 use bayplan_shaders::Access;
-use bayplan_trace::{Event, EventKind, Level, UNPLANNED, Window};
+use bayplan_trace::{Event, EventKind, Level, Severity, UNPLANNED, Window};
 
+use crate::error::HostError;
 use crate::system;
 use crate::target::NAME;
 
@@ -17,6 +19,7 @@ const SAMPLE_EVERY: u64 = 500_000_000;
 type Playhead = Arc<Mutex<Option<(u64, u32, u32)>>>;
 
 /// The recording of a session.
+#[derive(Default)]
 pub(crate) struct Trace {
     recording: Recording,
     playhead: Playhead,
@@ -29,6 +32,10 @@ pub(crate) struct Trace {
     times: Vec<(u64, u64)>,
     next_sample: u64,
     planned: u64,
+    /// The session's arenas as blocks of memory, numbered in the recording.
+    own: Vec<u64>,
+    /// Blocks told so far, of all sessions that have the recording together.
+    blocks: u64,
 }
 
 impl Trace {
@@ -43,10 +50,35 @@ impl Trace {
             api: NAME.into(),
         };
         let recording = Recording::begin(options, &record(program), executor)?;
-        let planned = activations + program.arena_bytes[Arena::Weights.index()];
-        let playhead = Playhead::default();
-        let times = Vec::new();
-        Ok(Self { recording, playhead, run: 0, plan: None, activations, times, next_sample: 0, planned })
+        Ok(Self { recording, ..Self::new(program, activations) })
+    }
+
+    fn new(program: &Program, activations: u64) -> Self {
+        Self {
+            activations,
+            planned: activations + program.arena_bytes[Arena::Weights.index()],
+            ..Self::default()
+        }
+    }
+
+    /// Begins for a session that goes on with the recording of another.
+    pub(crate) fn going_on(before: &mut Self, program: &Program, activations: u64) -> Self {
+        let mut own = Self::new(program, activations);
+        own.take_over(before);
+        own
+    }
+
+    /// Goes on with the recording of another session.
+    pub(crate) fn take_over(&mut self, before: &mut Self) {
+        self.recording = before.recording.hand_over();
+        (self.next_sample, self.blocks) = (before.next_sample, before.blocks);
+        self.watch();
+    }
+
+    /// The session of another plan gives way: its plans are not at hand any more, and its arenas are freed.
+    pub(crate) fn bury(&self, before: &Self, plans: impl Iterator<Item = u32>) {
+        plans.for_each(|plan| self.retire(Some(plan)));
+        before.own.iter().for_each(|&id| self.emit(|t| Event::DeviceFreed { t, id }));
     }
 
     pub(crate) fn recording(&self) -> &Recording {
@@ -58,8 +90,7 @@ impl Trace {
     }
 
     fn emit(&self, event: impl FnOnce(u64) -> Event) {
-        let recorder = self.recording.recorder();
-        recorder.emit(event(recorder.now()));
+        self.recording.recorder().emit_now(event);
     }
 
     fn playhead(&self) -> std::sync::MutexGuard<'_, Option<(u64, u32, u32)>> {
@@ -71,9 +102,39 @@ impl Trace {
         if !self.records(Level::Run) {
             return;
         }
+        self.told(program);
+        self.recording.windows(0, &windows(program));
+        self.emit(|t| Event::SessionReady { t });
+        self.sample();
+        self.watch();
+    }
+
+    /// The same of a session that goes on with the recording of one that was ready: its plan and windows are told as those of
+    /// another shape. Answers the plan's number.
+    pub(crate) fn go_on(&mut self, program: &Program) -> Option<u32> {
+        self.told(program);
+        self.sample();
+        self.planned(program)
+    }
+
+    /// Tells of the arena of outputs that callers keep, and from then on of each of them.
+    pub(crate) fn outputs(&mut self, pool: &OutputPool) {
+        if let Some((number, emitter)) = self.recording.pool() {
+            pool.watch(number, move |event| emitter.emit(event(emitter.now())));
+        }
+    }
+
+    /// Tells of the arenas.
+    fn told(&mut self, program: &Program) {
+        if !self.records(Level::Run) {
+            return;
+        }
         let weights = program.arena_bytes[Arena::Weights.index()];
-        for (id, arena, bytes) in [(1, Arena::Weights, weights), (2, Arena::Activations, self.activations)] {
+        for (arena, bytes) in [(Arena::Weights, weights), (Arena::Activations, self.activations)] {
             if bytes > 0 {
+                self.blocks += 1;
+                let id = self.blocks;
+                self.own.push(id);
                 let purpose = arena.name().to_owned();
                 self.emit(|t| Event::DeviceAllocated {
                     t,
@@ -85,9 +146,10 @@ impl Trace {
                 });
             }
         }
-        self.recording.windows(0, 0, &windows(program));
-        self.emit(|t| Event::SessionReady { t });
-        self.sample();
+    }
+
+    /// Lets the recorder's thread look at the playhead of this session.
+    fn watch(&self) {
         let (playhead, mut last) = (Arc::clone(&self.playhead), None);
         let clock = self.recording.recorder().emitter();
         self.recording.recorder().set_probe(move || {
@@ -100,12 +162,12 @@ impl Trace {
 
     /// Tells the plan of another shape and its windows; answers its number. `None` where nothing is recorded, or the
     /// recording cannot keep up with the shapes.
-    pub(crate) fn planned(&self, program: &Program) -> Option<u32> {
+    pub(crate) fn planned(&mut self, program: &Program) -> Option<u32> {
         if !self.records(Level::Run) {
             return None;
         }
         let plan = self.recording.recorder().plan(&record(program))?;
-        self.recording.windows(plan, plan, &windows(program));
+        self.recording.windows(plan, &windows(program));
         Some(plan)
     }
 
@@ -142,9 +204,13 @@ impl Trace {
         }
     }
 
-    pub(crate) fn run_ended(&mut self, run: u64, ok: bool) {
+    pub(crate) fn run_ended(&mut self, run: u64, result: &Result<(), HostError>) {
         if !self.records(Level::Run) {
             return;
+        }
+        let ok = result.is_ok();
+        if let Err(e) = result {
+            self.recording.message(Severity::Error, e.to_string());
         }
         *self.playhead() = None;
         if let Some(plan) = self.plan {
@@ -161,6 +227,9 @@ impl Trace {
 
     /// Tells how full memory is.
     fn sample(&mut self) {
+        if !self.records(Level::Run) {
+            return;
+        }
         let t = self.recording.recorder().now();
         if let Some(memory) = system::memory() {
             let (size, usage) = (memory.total, self.planned);

@@ -264,6 +264,11 @@ impl Pool {
         self.held.iter().map(|(&offset, held)| Slot { offset, size: held.size })
     }
 
+    /// One past the last byte of the last block.
+    pub fn extent(&self) -> u64 {
+        self.blocks.last().map_or(0, |block| block.end)
+    }
+
     /// The block that an offset lies in, and how far from its start.
     pub fn place(&self, offset: u64) -> Option<(usize, u64)> {
         let block = self.block_of(offset)?;

@@ -5,12 +5,13 @@ use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use bayplan_trace::{Event, EventKind, Writer};
-use crossbeam_queue::ArrayQueue;
+use bayplan_trace::{Event, EventKind, Level, Writer};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::clock::Clock;
-use crate::recorder::{Shared, Summary, heap_bytes};
+use crate::emitter::{Emitter, Shared, Words};
+use crate::lane::Merge;
+use crate::recorder::Summary;
 use crate::segments::Segments;
 
 /// Time between two rounds while something happens: 62 a second.
@@ -29,6 +30,7 @@ type Counts = [u64; EventKind::ALL.len()];
 
 pub(crate) struct Drain {
     shared: Arc<Shared>,
+    events: Merge<Words>,
     writer: Writer,
     segments: Segments,
     summary: Summary,
@@ -49,6 +51,7 @@ impl Drain {
     pub(crate) fn new(shared: Arc<Shared>, writer: Writer, segments: Segments) -> Self {
         Self {
             shared,
+            events: Merge::new(),
             writer,
             summary: Summary { bytes: segments.len(), ..Summary::default() },
             segments,
@@ -63,7 +66,7 @@ impl Drain {
 
     /// Runs until the recording is finished.
     pub(crate) fn run(mut self) -> Summary {
-        self.cost.emit_ns = measure_emit(&*self.shared.clock);
+        self.cost.emit_ns = measure_emit(&self.shared.clock);
         let mut quiet = 0;
         loop {
             // Read before the last round: what was emitted before the end is in the ring by then.
@@ -78,21 +81,27 @@ impl Drain {
         self.record_cost();
         let t = self.shared.clock.now();
         self.record(&Event::SessionEnd { t });
+        if !self.must_restate {
+            self.writer.end_file();
+        }
         self.write();
         // What the last write lost was counted too late to be recorded.
         self.summary.lost += self.refused.iter().sum::<u64>();
         self.summary
     }
 
-    /// Takes what is in the ring; returns whether there was something to do.
+    /// Takes what is in the rings; returns whether there was something to do.
     fn round(&mut self) -> bool {
         let mut taken = 0u64;
-        // No more than the ring holds, so that a round ends while others emit.
-        for _ in 0..self.shared.ring.capacity() {
-            let Some(event) = self.shared.ring.pop() else { break };
+        // No more than the rings hold, so that a round ends while others emit.
+        let most = self.events.capacity(&self.shared.lanes);
+        while taken < most {
+            let Some(event) = self.events.next(&self.shared.lanes) else { break };
             self.take(&event);
             taken += 1;
         }
+        self.events.forget_done();
+        self.shared.clock.keep_time();
         self.take_new_plans();
         let playhead = if self.cost.open_runs > 0 { self.ask_probe() } else { None };
         if let Some(event) = &playhead {
@@ -110,10 +119,7 @@ impl Drain {
     }
 
     fn take(&mut self, event: &Event) {
-        let bytes = heap_bytes(event);
-        if bytes > 0 {
-            self.shared.ring_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        }
+        self.shared.taken(event);
         // A plan is recorded before the first event that can name it is emitted.
         if self.shared.plans.load(Ordering::Acquire) != self.plans {
             self.take_new_plans();
@@ -197,27 +203,41 @@ impl Drain {
                 }
                 // Losses recorded in these bytes are part of the state that the next ones restate.
                 self.must_restate = true;
+                self.writer.forget_places();
             }
         }
         self.unwritten = Counts::default();
         self.bytes.clear();
-        if self.segments.is_full() && self.segments.begin_next().is_ok() {
+        if self.segments.is_full() {
+            self.begin_segment();
+        }
+    }
+
+    /// Ends a folder's segment file with its index and begins the next; a single file goes on.
+    fn begin_segment(&mut self) {
+        if self.segments.is_folder() && !self.must_restate {
+            self.writer.end_file();
+            self.writer.take(&mut self.bytes);
+            // A file without an index is whole.
+            if self.segments.append(&self.bytes).is_ok() {
+                self.summary.bytes += self.bytes.len() as u64;
+            }
+            self.bytes.clear();
+        }
+        if self.segments.begin_next().is_ok() {
+            if self.segments.is_folder() {
+                self.writer.begin_file();
+            }
             self.writer.begin_segment();
             self.segments.set_head_len(self.writer.ready_len());
         }
     }
 
-    fn wait(&self, idle: bool) {
-        if !idle {
-            thread::park_timeout(TICK);
-            return;
-        }
-        self.shared.idle.store(true, Ordering::Release);
-        // An event that came before the flag was seen waits no longer than one idle tick.
-        if self.shared.ring.is_empty() && !self.shared.finished.load(Ordering::Acquire) {
-            thread::park_timeout(IDLE_TICK);
-        }
-        self.shared.idle.store(false, Ordering::Release);
+    /// Waits for the next round. An emitter cuts the wait short when a ring fills up, and with the first event after quiet.
+    fn wait(&self, quiet: bool) {
+        // Who emits while the flag is being set may not see it: the first wait behind it is short, and that event is found.
+        let long = self.shared.idle.swap(quiet, Ordering::AcqRel) && quiet;
+        thread::park_timeout(if long { IDLE_TICK } else { TICK });
     }
 }
 
@@ -271,12 +291,13 @@ impl Cost {
 }
 
 /// Nanoseconds that reading the time and emitting an event take on this machine.
-fn measure_emit(clock: &dyn Clock) -> f64 {
+fn measure_emit(clock: &Arc<dyn Clock>) -> f64 {
     const EVENTS: u32 = 1024;
-    let ring = ArrayQueue::new(EVENTS as usize);
+    let emitter = Emitter::new(Arc::new(Shared::new(EVENTS as usize, Arc::clone(clock))), Level::Run);
+    emitter.prepare();
     let start = clock.now();
     for run in 0..u64::from(EVENTS) {
-        let _ = ring.push(Event::RunStart { run, plan: 0, t: clock.now() });
+        emitter.emit_now(|t| Event::RunStart { run, plan: 0, t });
     }
     clock.now().saturating_sub(start) as f64 / f64::from(EVENTS)
 }
@@ -292,8 +313,8 @@ mod tests {
     use crate::segments::Retention;
     use crate::source::Source;
 
-    fn emit(shared: &Shared, runs: std::ops::Range<u64>) {
-        runs.for_each(|run| shared.emit(Event::RunStart { run, plan: 0, t: run }));
+    fn emit(emitter: &Emitter, runs: std::ops::Range<u64>) {
+        runs.for_each(|run| emitter.emit(Event::RunStart { run, plan: 0, t: run }));
     }
 
     #[test]
@@ -302,25 +323,28 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("run.bptrace");
         let shared = Arc::new(Shared::new(1000, Arc::new(MonotonicClock::new())));
+        let emitter = Emitter::new(Arc::clone(&shared), Level::Run);
+        // Its ring has 4096 words, of which a start of a run takes three.
+        const FIT: u64 = 4096 / 3;
         let mut writer = Writer::new(SessionInfo::default());
         writer.plan(&PlanRecord::default());
         let segments = Segments::in_file(&path, Retention::default()).unwrap();
         let mut drain = Drain::new(Arc::clone(&shared), writer, segments);
-        emit(&shared, 0..10);
+        emit(&emitter, 0..10);
         drain.round();
         let sound = drain.segments.replace_file(full);
         // Two rounds fail, one with a loss of the ring in it.
-        emit(&shared, 10..15);
+        emit(&emitter, 10..15);
         drain.round();
-        emit(&shared, 15..1015 + 8);
+        emit(&emitter, 15..15 + FIT + 8);
         drain.round();
         drain.segments.replace_file(sound);
-        emit(&shared, 2000..2003);
+        emit(&emitter, 2000..2003);
         drain.round();
         drain.round();
         shared.finished.store(true, Ordering::Release);
         let summary = drain.run();
-        assert_eq!((summary.written, summary.lost), (13, 5 + 1000 + 8));
+        assert_eq!((summary.written, summary.lost), (13, 5 + FIT + 8));
         assert!(summary.disk_error.is_some_and(|error| error.contains("could not write")));
 
         let (mut runs, mut lost) = (Vec::new(), 0);

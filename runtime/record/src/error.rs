@@ -53,6 +53,8 @@ pub enum RecordError {
         /// What was named.
         path: PathBuf,
     },
+    /// A recording was to come through standard input, which is a terminal.
+    NothingPiped,
     /// The recording cannot be read at all.
     Unreadable {
         /// The segment or file.
@@ -112,6 +114,10 @@ impl fmt::Display for RecordError {
                 f,
                 "{} is not a regular file, and recordings are written to and read from regular files only",
                 shown(path)
+            ),
+            Self::NothingPiped => f.write_str(
+                "- reads a recording from standard input, which is a terminal: pipe one in, as in \
+                 `ssh HOST bayplan tail RUN | bayplan top -`",
             ),
             Self::Unreadable { path, damage } => write!(f, "{} cannot be read: {damage}", shown(path)),
         }

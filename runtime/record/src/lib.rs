@@ -11,26 +11,36 @@
 //! writes, and what was written before a kill stays readable.
 #![forbid(unsafe_code)]
 
+mod attach;
 mod clock;
 mod descriptor;
 mod discovery;
 mod drain;
+mod emitter;
 mod error;
 mod follower;
+mod lane;
+mod packed;
+mod pipe;
 mod places;
 mod process;
 mod recorder;
 mod recording;
+mod ring;
 mod segments;
 mod source;
+mod stream;
+mod tail;
 
 pub use clock::{Clock, MonotonicClock};
 pub use descriptor::Descriptor;
 pub use discovery::{RecordingEntry, live_runs, recordings};
+pub use emitter::Emitter;
 pub use error::RecordError;
-pub use follower::{Follower, Progress, RunState, SegmentDamage, Start, read};
+pub use follower::{Follower, Part, Progress, RunState, SegmentDamage, Start, read, read_parts};
 pub use places::Places;
-pub use recorder::{Destination, Emitter, Recorder, RecordingOptions, Summary};
+pub use recorder::{Destination, Recorder, RecordingOptions, Summary};
 pub use recording::{Executor, Recording};
 pub use segments::Retention;
 pub use source::{Source, open};
+pub use tail::{Tail, TailError};

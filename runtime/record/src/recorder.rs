@@ -1,27 +1,24 @@
 //! The handle a session records through.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::thread::{self, JoinHandle, Thread};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::thread::{self, JoinHandle};
 
-use bayplan_trace::{Event, EventKind, Level, PlanRecord, SessionInfo, Window, Writer};
-use crossbeam_queue::ArrayQueue;
+use bayplan_trace::{Event, EventKind, Level, PlanRecord, SessionInfo, Writer};
 
 use crate::clock::{Clock, MonotonicClock};
 use crate::descriptor::Descriptor;
 use crate::discovery::prune_recordings;
 use crate::drain::Drain;
+use crate::emitter::{Emitter, Shared};
 use crate::error::RecordError;
 use crate::places::Places;
 use crate::process;
 use crate::segments::{Retention, Segments};
 
-/// Events that fit in the ring.
-const DEFAULT_RING: usize = 1 << 16;
-/// Bytes that the lists and texts of the events in the ring may hold together. A drain thread that cannot write, on a
-/// disk that hangs, must not let the ring grow into the memory of the run.
-const MAX_RING_BYTES: usize = 64 << 20;
+/// Small events that fit in the ring of a thread: those of some 10 ms, where ten million come in a second.
+const DEFAULT_RING: usize = 1 << 17;
 
 /// Plans that may wait to be written. The drain thread takes all of them 62 times a second.
 const MAX_WAITING_PLANS: usize = 64;
@@ -56,7 +53,7 @@ pub struct RecordingOptions {
     pub api: String,
     /// How much of the recording is kept.
     pub retention: Retention,
-    /// Events that fit in the ring between the session and the drain thread.
+    /// Small events that fit in the ring between a thread and the drain thread; each takes some 32 bytes.
     pub ring: usize,
     /// The folders of recordings and live runs.
     pub places: Places,
@@ -95,113 +92,6 @@ pub struct Summary {
     pub disk_error: Option<String>,
 }
 
-/// Asked for the playhead while a run is open, at most 60 times a second, by the drain thread.
-pub(crate) type Probe = Box<dyn FnMut() -> Option<Event> + Send>;
-
-/// What the session's threads and the drain thread share.
-pub(crate) struct Shared {
-    pub(crate) ring: ArrayQueue<Event>,
-    /// Bytes behind the events in the ring.
-    pub(crate) ring_bytes: AtomicUsize,
-    /// Events lost and not yet recorded as lost, by the index of their kind.
-    pub(crate) lost: [AtomicU64; EventKind::ALL.len()],
-    pub(crate) finished: AtomicBool,
-    /// The drain thread waits for something to do.
-    pub(crate) idle: AtomicBool,
-    pub(crate) drain_thread: OnceLock<Thread>,
-    /// Plans recorded after the first, each before the first event that names it.
-    pub(crate) new_plans: Mutex<Vec<PlanRecord>>,
-    /// Number of plans recorded.
-    pub(crate) plans: AtomicU32,
-    pub(crate) probe: Mutex<Option<Probe>>,
-    pub(crate) clock: Arc<dyn Clock>,
-    /// What the session said that it spent on tracing, in nanoseconds.
-    pub(crate) session_cost: AtomicU64,
-}
-
-impl Shared {
-    pub(crate) fn new(ring: usize, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            ring: ArrayQueue::new(ring.max(1)),
-            ring_bytes: AtomicUsize::new(0),
-            lost: Default::default(),
-            finished: AtomicBool::new(false),
-            idle: AtomicBool::new(false),
-            drain_thread: OnceLock::new(),
-            new_plans: Mutex::new(Vec::new()),
-            plans: AtomicU32::new(1),
-            probe: Mutex::new(None),
-            clock,
-            session_cost: AtomicU64::new(0),
-        }
-    }
-
-    /// Never waits: an event that does not fit is counted and gone.
-    pub(crate) fn emit(&self, event: Event) {
-        let bytes = heap_bytes(&event);
-        // Most events own nothing, and leave the counter alone.
-        let fits =
-            bytes == 0 || self.ring_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= MAX_RING_BYTES;
-        let refused = if fits { self.ring.push(event).err() } else { Some(event) };
-        if let Some(event) = refused {
-            if bytes > 0 {
-                self.ring_bytes.fetch_sub(bytes, Ordering::Relaxed);
-            }
-            self.lost[event.kind().index()].fetch_add(1, Ordering::Relaxed);
-        }
-        if self.idle.load(Ordering::Relaxed) && self.idle.swap(false, Ordering::AcqRel) {
-            self.wake();
-        }
-    }
-
-    fn wake(&self) {
-        if let Some(thread) = self.drain_thread.get() {
-            thread.unpark();
-        }
-    }
-}
-
-/// Bytes an event owns beside its own.
-pub(crate) fn heap_bytes(event: &Event) -> usize {
-    match event {
-        Event::OpTimes { times, .. } => times.capacity() * size_of::<(u64, u64)>(),
-        Event::Windows { windows, .. } => windows.capacity() * size_of::<Window>(),
-        Event::DeviceAllocated { purpose: text, .. } | Event::Message { text, .. } => text.capacity(),
-        _ => 0,
-    }
-}
-
-/// Gives events to a recording from any thread. Cheap to clone.
-#[derive(Clone)]
-pub struct Emitter {
-    shared: Option<Arc<Shared>>,
-    level: Level,
-}
-
-impl Emitter {
-    /// Records an event. Never waits: if the ring is full, the event is lost and counted.
-    pub fn emit(&self, event: Event) {
-        if let Some(shared) = &self.shared {
-            shared.emit(event);
-        }
-    }
-
-    /// Nanoseconds since the session began; 0 when nothing is recorded.
-    pub fn now(&self) -> u64 {
-        self.shared.as_ref().map_or(0, |shared| shared.clock.now())
-    }
-
-    /// How much is recorded.
-    pub fn level(&self) -> Level {
-        self.level
-    }
-
-    /// Whether events of this level are recorded.
-    pub fn records(&self, level: Level) -> bool {
-        self.level >= level && level != Level::Off
-    }
-}
-
 /// A recording being made.
 ///
 /// Dropping it ends the recording as [`Recorder::finish`] does, without telling what became of it.
@@ -221,7 +111,7 @@ struct Running {
 impl Recorder {
     /// Records nothing.
     pub fn off() -> Self {
-        Self { emitter: Emitter { shared: None, level: Level::Off }, running: None }
+        Self { emitter: Emitter::off(), running: None }
     }
 
     /// Begins a recording with the session's first plan, which events name by the number 0.
@@ -246,6 +136,7 @@ impl Recorder {
             level: options.level,
             pid,
             start_unix_ns: options.clock.start_unix_ns(),
+            origin: String::new(),
         };
         let mut writer = Writer::new(session);
         writer.plan(plan);
@@ -266,16 +157,24 @@ impl Recorder {
         let drain = spawned.map_err(RecordError::io("start the thread that writes", &path))?;
         // The thread is the first to ask for this only after it has been set or while nothing waits.
         let _ = shared.drain_thread.set(drain.thread().clone());
-        let emitter = Emitter { shared: Some(shared), level: options.level };
+        let emitter = Emitter::new(shared, options.level);
+        emitter.prepare();
         Ok(Self { emitter, running: Some(Running { drain, id, path, descriptor, discovery_error }) })
     }
 
     /// Records an event. Never waits: if the ring is full, the event is lost and counted.
+    #[inline]
     pub fn emit(&self, event: Event) {
         self.emitter.emit(event);
     }
 
-    /// A handle for other threads.
+    /// Records what `event` makes of the time. Nothing is made and no clock read when nothing is recorded.
+    #[inline]
+    pub fn emit_now(&self, event: impl FnOnce(u64) -> Event) {
+        self.emitter.emit_now(event);
+    }
+
+    /// A handle for another thread.
     pub fn emitter(&self) -> Emitter {
         self.emitter.clone()
     }
@@ -287,7 +186,7 @@ impl Recorder {
 
     /// How much is recorded.
     pub fn level(&self) -> Level {
-        self.emitter.level
+        self.emitter.level()
     }
 
     /// Whether events of this level are recorded.
@@ -298,7 +197,7 @@ impl Recorder {
     /// Adds time that the session spent on tracing otherwise than by emitting, in nanoseconds, to what tracing costs: for
     /// instance what timestamps cost the device.
     pub fn add_cost(&self, ns: u64) {
-        if let Some(shared) = &self.emitter.shared {
+        if let Some(shared) = self.emitter.shared() {
             shared.session_cost.fetch_add(ns, Ordering::Relaxed);
         }
     }
@@ -307,7 +206,7 @@ impl Recorder {
     /// recorded, or where too many plans wait to be written: a session whose shapes change faster than a disk writes must
     /// not fill memory with their plans.
     pub fn plan(&self, record: &PlanRecord) -> Option<u32> {
-        let shared = self.emitter.shared.as_ref()?;
+        let shared = self.emitter.shared()?;
         let mut waiting = shared.new_plans.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.len() >= MAX_WAITING_PLANS {
             return None;
@@ -318,22 +217,22 @@ impl Recorder {
 
     /// Counts an event that the session could not record as lost.
     pub fn lost(&self, kind: EventKind) {
-        if let Some(shared) = &self.emitter.shared {
-            shared.lost[kind.index()].fetch_add(1, Ordering::Relaxed);
+        if let Some(shared) = self.emitter.shared() {
+            shared.lose(kind);
         }
     }
 
     /// Has the drain thread ask for the playhead while a run is open, at most 60 times a second.
     /// The function must not wait; it returns an [`Event::Completed`] when there is something new.
     pub fn set_probe(&self, probe: impl FnMut() -> Option<Event> + Send + 'static) {
-        if let Some(shared) = &self.emitter.shared {
+        if let Some(shared) = self.emitter.shared() {
             *shared.probe.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(probe));
         }
     }
 
     /// Takes the playhead function away. When this returns, it is not running and will not be called again.
     pub fn clear_probe(&self) {
-        if let Some(shared) = &self.emitter.shared {
+        if let Some(shared) = self.emitter.shared() {
             *shared.probe.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
     }
@@ -360,7 +259,7 @@ impl Recorder {
 
     fn end(&mut self) -> Summary {
         self.clear_probe();
-        let (Some(running), Some(shared)) = (self.running.take(), &self.emitter.shared) else {
+        let (Some(running), Some(shared)) = (self.running.take(), self.emitter.shared()) else {
             return Summary::default();
         };
         shared.finished.store(true, Ordering::Release);

@@ -1,7 +1,9 @@
 //! The recording of a session: what every executor of programs tells in the same way.
 
-use bayplan_trace::{Event, PlanRecord, Window};
+use bayplan_text::Bytes;
+use bayplan_trace::{Event, Level, PlanRecord, Severity, Window};
 
+use crate::emitter::Emitter;
 use crate::error::RecordError;
 use crate::recorder::{Destination, Recorder, RecordingOptions, Summary};
 
@@ -20,9 +22,23 @@ pub struct Executor {
 }
 
 /// A session's recorder, or why there is none; a handle that records nothing if none was asked for.
+///
+/// Sessions that take turns for one caller, one for each plan of a model, have one recording together: it belongs to
+/// the session that runs, and [`Recording::hand_over`] passes it on.
 pub struct Recording {
     recorder: Recorder,
     refused: Option<RecordError>,
+    /// Recordings of commands told so far.
+    commands: u32,
+    /// Dynamic pools told so far.
+    pools: u32,
+}
+
+impl Default for Recording {
+    /// Records nothing.
+    fn default() -> Self {
+        Self::off(None)
+    }
 }
 
 impl Recording {
@@ -36,15 +52,28 @@ impl Recording {
         plan: &PlanRecord,
         executor: Executor,
     ) -> Result<Self, RecordError> {
-        let Some(options) = options else { return Ok(Self { recorder: Recorder::off(), refused: None }) };
+        let Some(options) = options else { return Ok(Self::off(None)) };
         let Executor { device, driver, api } = executor;
         let options = RecordingOptions { model: plan.model.clone(), device, driver, api, ..options };
         let by_name = options.destination != Destination::Folder;
         match Recorder::create(options, plan) {
-            Ok(recorder) => Ok(Self { recorder, refused: None }),
+            Ok(recorder) => Ok(Self { recorder, refused: None, commands: 0, pools: 0 }),
             Err(e) if by_name => Err(e),
-            Err(e) => Ok(Self { recorder: Recorder::off(), refused: Some(e) }),
+            Err(e) => Ok(Self::off(Some(e))),
         }
+    }
+
+    /// Records nothing.
+    fn off(refused: Option<RecordError>) -> Self {
+        Self { recorder: Recorder::off(), refused, commands: 0, pools: 0 }
+    }
+
+    /// Passes the recording on to another session, which goes on with it; this one records nothing from here on. Nobody is
+    /// asked for the playhead until the other session says whom to ask.
+    #[must_use = "the recording ends where nobody takes it"]
+    pub fn hand_over(&mut self) -> Self {
+        self.recorder.clear_probe();
+        std::mem::take(self)
     }
 
     /// The recorder, for what only it knows: the run's name, the file.
@@ -57,9 +86,32 @@ impl Recording {
         self.refused.as_ref()
     }
 
-    /// Tells the windows of a plan as they were bound, for the given number of a recording of commands.
-    pub fn windows(&self, recording: u32, plan: u32, windows: &[Window]) {
-        let t = self.recorder.now();
+    /// Tells people something; at [`Level::Off`] nobody reads it.
+    pub fn message(&self, level: Severity, text: String) {
+        self.recorder.emit(Event::Message { t: self.recorder.now(), level, text });
+    }
+
+    /// Tells people that the arena of outputs that callers keep grew by so many bytes.
+    pub fn output_arena_grew(&self, bytes: u64) {
+        let text =
+            format!("the output arena grew by {}: callers keep more than it was built for", Bytes(bytes));
+        self.message(Severity::Warning, text);
+    }
+
+    /// The number that events name one more dynamic pool by, and what records them. `None` where nothing is recorded.
+    pub fn pool(&mut self) -> Option<(u32, Emitter)> {
+        if !self.recorder.records(Level::Run) {
+            return None;
+        }
+        let pool = self.pools;
+        self.pools += 1;
+        Some((pool, self.recorder.emitter()))
+    }
+
+    /// Tells the windows of a plan as they were bound when its commands were recorded.
+    pub fn windows(&mut self, plan: u32, windows: &[Window]) {
+        let (t, recording) = (self.recorder.now(), self.commands);
+        self.commands = self.commands.wrapping_add(1);
         for (part, windows) in (0..).zip(windows.chunks(WINDOWS_PER_EVENT)) {
             let windows = windows.to_vec();
             self.recorder.emit(Event::Windows { t, recording, plan, part, windows });

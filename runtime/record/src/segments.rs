@@ -83,6 +83,11 @@ impl Segments {
         self.len
     }
 
+    /// Whether each segment is a file of its own.
+    pub(crate) fn is_folder(&self) -> bool {
+        self.folder.is_some()
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

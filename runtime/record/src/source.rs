@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::descriptor::Descriptor;
 use crate::discovery::{live_runs, recordings};
@@ -12,17 +14,39 @@ use crate::segments::list_segments;
 /// A recording that can be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// The file, or the folder of segments.
+    /// The file, or the folder of segments; of standard input, words for people.
     pub path: PathBuf,
     /// The run's descriptor while it is live.
     pub live: Option<Descriptor>,
     /// Where that descriptor lies; it goes when the recording ends.
     pub(crate) descriptor_path: Option<PathBuf>,
+    /// Whether it comes through standard input.
+    standard_input: bool,
+    /// Of a recording that this process makes: whether it still does.
+    own: Option<Own>,
 }
+
+/// Whether this process still makes a recording; the same only as itself.
+#[derive(Clone, Debug)]
+struct Own(Arc<AtomicBool>);
+
+impl PartialEq for Own {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Own {}
+
+/// What names standard input.
+const STANDARD_INPUT: &str = "-";
 
 impl Source {
     /// Whether the run still goes on and records.
     pub fn is_live(&self) -> bool {
+        if let Some(Own(goes_on)) = &self.own {
+            return goes_on.load(Ordering::Acquire);
+        }
         let listed = self.descriptor_path.as_ref().is_some_and(|path| path.exists());
         listed && self.live.as_ref().is_some_and(Descriptor::is_alive)
     }
@@ -30,17 +54,34 @@ impl Source {
     /// The recording of a live run.
     pub fn of_run(run: Descriptor, places: &Places) -> Self {
         let descriptor_path = Some(Descriptor::path(places, &run.id));
-        Self { path: run.recording.clone(), live: Some(run), descriptor_path }
+        let path = run.recording.clone();
+        Self { live: Some(run), descriptor_path, ..Self::of_path(path) }
     }
 
     /// The recording at a path; nothing is known of who makes it.
     pub fn of_path(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), live: None, descriptor_path: None }
+        Self { path: path.into(), live: None, descriptor_path: None, standard_input: false, own: None }
+    }
+
+    /// The recording that this process makes at a path, while it `goes_on`: it is followed also where it could not be listed
+    /// among the live runs.
+    pub fn of_own(path: impl Into<PathBuf>, goes_on: Arc<AtomicBool>) -> Self {
+        Self { own: Some(Own(goes_on)), ..Self::of_path(path) }
+    }
+
+    /// What comes through standard input: one recording, segment after segment.
+    pub fn of_standard_input() -> Self {
+        Self { standard_input: true, ..Self::of_path("standard input") }
+    }
+
+    /// Whether it comes through standard input.
+    pub fn is_standard_input(&self) -> bool {
+        self.standard_input
     }
 }
 
-/// Finds a recording by a file, a folder of segments, a process id, the name of a model, or the start of a run's name. A
-/// process or model that recorded several runs stands for its newest; among live runs and recordings, live ones come first.
+/// Finds a recording by a file, a folder of segments, a process id, the name of a model, or the start of a run's name;
+/// `-` is standard input. A process or model that recorded several runs stands for its newest; among live runs and recordings, live ones come first.
 ///
 /// # Errors
 /// Nothing or more than one run answers to the name, a folder holds no segments, or a folder cannot be read; what is
@@ -48,6 +89,9 @@ impl Source {
 pub fn open(name: &str, places: &Places) -> Result<Source, RecordError> {
     if name.trim().is_empty() {
         return Err(RecordError::NotFound { name: name.to_owned() });
+    }
+    if name == STANDARD_INPUT {
+        return Ok(Source::of_standard_input());
     }
     let path = Path::new(name);
     if path.exists() {

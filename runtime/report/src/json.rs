@@ -9,6 +9,7 @@ use bayplan_trace::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::figures::figures;
 use crate::summary::{op_shares, run_times};
 
 /// Buffers named at each peak.
@@ -33,6 +34,7 @@ struct Report<'a> {
     overlap: u64,
     unplanned: u64,
     alarms: Vec<Value>,
+    figures: BTreeMap<&'static str, Value>,
     runs: Value,
     plans: Vec<Value>,
     blocks: Vec<Value>,
@@ -57,12 +59,14 @@ impl<'a> Report<'a> {
                     "id": session.id, "model": session.model, "device": session.device, "driver": session.driver,
                     "api": session.api, "version": session.version, "level": session.level.name(),
                     "pid": session.pid, "start_unix_ns": session.start_unix_ns,
+                    "origin": session.origin,
                 })
             }),
             deviation: counts.deviation,
             overlap: counts.overlap,
             unplanned: counts.unplanned,
             alarms: timeline.alarms().map(|(number, found)| alarm(number, plan(number), &found)).collect(),
+            figures: figures(timeline, damage.len()),
             runs: runs(timeline),
             plans: timeline.plans.iter().enumerate().map(|(number, state)| self::plan(number, state)).collect(),
             blocks: timeline.blocks.values().map(block).collect(),
@@ -204,7 +208,7 @@ fn op_times(state: &PlanState) -> Vec<Value> {
 
 /// Writes what a terminal would obey as JSON escapes. Outside of JSON's strings there is only ASCII that prints, line
 /// breaks and blanks.
-fn visible(json: &str) -> String {
+pub(crate) fn visible(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     let mut units = [0; 2];
     let mut text = [0; 4];

@@ -12,9 +12,10 @@
 //! |---|---|
 //! | `format`, `version` | `"bayplan-report"`, `1` |
 //! | `live` | whether the recorded process was still running |
-//! | `session` | `id`, `model`, `device`, `driver`, `api`, `version`, `level`, `pid`, `start_unix_ns` |
+//! | `session` | `id`, `model`, `device`, `driver`, `api`, `version`, `level`, `pid`, `start_unix_ns`, `origin` (what it was imported from; empty for a run) |
 //! | `deviation`, `overlap`, `unplanned` | how many alarms of each sort there are |
 //! | `alarms` | the alarms, at most 1,000 of each sort per plan: `kind`, `plan`, `text`, and what the sort has: `op`, `binding`, `buffer`, `buffers`, `arena`, `planned_arena`, `planned`, `actual`, `bytes`, `ops`, `block` |
+//! | `figures` | every figure that [`bayplan_trace::quantities`] names, by name: `unit`, `value` (the session's), and where it is told of plans, arenas, heaps or pools `of` (each with `plan`, `arena`, `heap`, `pool`, `name`, `value`); of a distribution `count`, `sum`, `min`, `max`, `mean`, `p50`, `p90`, `p95`, `p99` instead; where a value is `null`, `why`, and `at_least` or `at_most` if that much is known |
 //! | `runs` | `started`, `ok`, `failed`, `latest_ns`, `median_ns`, `recent` (runs that the times are taken from), `current` (`run`, `plan`, `playhead`) |
 //! | `plans` | `number`, `model`, `target`, `strategy`, `notes`, `dims` (an object), `ops`, `buffers`, `runs`, `windows_seen`, `windows_incomplete`, `arenas`, `deviations`, `op_times` |
 //! | `plans[].arenas` | `name`, `kind`, `size`, `alignment`, `lower_bound`, `witness_op`, `witness_node`, `gap`, `optimal`, `waste`, `peak_op`, `peak_live`, `utilisation` (live / size at the peak), `loss`, `live_at_peak` |
@@ -31,13 +32,27 @@
 //! | `damage` | what is damaged in the recording, in words |
 #![forbid(unsafe_code)]
 
+pub mod check;
+pub mod diff;
+mod export;
+mod figures;
+mod import;
+mod instance;
 mod json;
 mod map;
+mod markup;
+mod page;
+mod pickle;
+mod regret;
 mod summary;
 #[cfg(test)]
 mod tests;
 mod text;
 
+pub use export::{Exporter, FORMATS, Format, export_format};
+pub use import::{ImportError, Imported, import};
+pub use instance::instance_plan;
 pub use json::json;
 pub use map::map;
+pub use markup::{code as markdown_code, plain as markdown_text};
 pub use text::text;

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use crate::{json, map, text};
 
-const MIB: u64 = 1 << 20;
+pub(crate) const MIB: u64 = 1 << 20;
 
 fn buffer(name: &str, kind: BufferKind, size: u64, offset: u64, life: (u32, u32)) -> BufferRecord {
     BufferRecord {
@@ -28,7 +28,7 @@ fn buffer(name: &str, kind: BufferKind, size: u64, offset: u64, life: (u32, u32)
 }
 
 /// Six ops; the peak is at op 2, where 7 of 8 MiB live and one is a hole.
-fn plan() -> PlanRecord {
+pub(crate) fn plan() -> PlanRecord {
     let activation = BufferKind::Activation;
     let arena = |name: &str, kind, size, bound, witness_op| ArenaRecord {
         name: name.into(),
@@ -72,7 +72,7 @@ fn plan() -> PlanRecord {
 }
 
 /// The windows of a run that keeps to the plan: every buffer at its first and last op.
-fn windows(plan: &PlanRecord) -> Vec<Window> {
+pub(crate) fn windows(plan: &PlanRecord) -> Vec<Window> {
     let window = |op, number: usize, buffer: &BufferRecord| Window {
         op,
         binding: 0,
@@ -86,7 +86,7 @@ fn windows(plan: &PlanRecord) -> Vec<Window> {
     places.flat_map(|(at, buffer)| [buffer.first, buffer.last - 1].map(|op| window(op, at, buffer))).collect()
 }
 
-fn session(windows: Vec<Window>, more: Vec<Event>) -> Timeline {
+pub(crate) fn session(windows: Vec<Window>, more: Vec<Event>) -> Timeline {
     let mut timeline = Timeline::new();
     timeline.apply(Record::Session(SessionInfo {
         id: "4711-1".into(),
@@ -98,6 +98,7 @@ fn session(windows: Vec<Window>, more: Vec<Event>) -> Timeline {
         level: Level::Op,
         pid: 4711,
         start_unix_ns: 1_700_000_000_000_000_000,
+        origin: String::new(),
     }));
     timeline.apply(Record::Plan { plan: 0, record: plan() });
     let purpose = "activations".into();
@@ -112,7 +113,7 @@ fn session(windows: Vec<Window>, more: Vec<Event>) -> Timeline {
     timeline
 }
 
-fn one_run() -> Vec<Event> {
+pub(crate) fn one_run() -> Vec<Event> {
     let times = (0..6).map(|op| (1000 + op * 100, 1000 + op * 100 + 10 * (op + 1))).collect();
     vec![
         Event::RunStart { run: 0, plan: 0, t: 1000 },
@@ -124,7 +125,7 @@ fn one_run() -> Vec<Event> {
 }
 
 /// What a terminal would obey.
-const HOSTILE: &str = "\u{1b}]0;evil\u{7}\u{9b}31m\u{202e}\n\u{7f}";
+pub(crate) const HOSTILE: &str = "\u{1b}]0;evil\u{7}\u{9b}31m\u{202e}\n\u{7f}";
 
 fn broken() -> Timeline {
     let mut shifted = windows(&plan());
@@ -138,7 +139,7 @@ fn broken() -> Timeline {
     session(shifted, events)
 }
 
-fn hostile() -> Timeline {
+pub(crate) fn hostile() -> Timeline {
     let mut record = plan();
     record.model = HOSTILE.into();
     record.target = HOSTILE.into();
@@ -183,7 +184,7 @@ fn hostile() -> Timeline {
 }
 
 /// Compares a report with a file; with `UPDATE_GOLDEN` in the environment it writes the file instead.
-fn golden(name: &str, found: &str) {
+pub(crate) fn golden(name: &str, found: &str) {
     let path =
         std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/golden").join(name).with_extension("txt");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {

@@ -1,21 +1,13 @@
 //! The report for people.
 
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 
-use bayplan_text::{Bytes, Count, Nanos, Percent, columns, ellipsis, escape, wrap};
+use bayplan_text::{Bytes, Count, Nanos, Percent, columns, ellipsis, escape};
 use bayplan_trace::{ArenaMetrics, PlanState, Timeline, arena_metrics, deviation, why_not_smaller, why_peak};
 
 use crate::json::severity;
+use crate::page::{Page, TOP, plural};
 use crate::summary::{op_shares, run_times};
-
-/// Lines of a list before the rest is only counted.
-const TOP: usize = 10;
-
-/// Columns of the names at the left.
-const LABEL: usize = 10;
-
-/// Columns of a line. Longer ones go on below, further to the right.
-const WIDTH: usize = 100;
 
 /// The report for people, in lines of text. Alarms and damage come first, if there are any.
 pub fn text(timeline: &Timeline, damages: &[String], live: bool) -> String {
@@ -33,38 +25,7 @@ pub fn text(timeline: &Timeline, damages: &[String], live: bool) -> String {
     page.0
 }
 
-struct Page(String);
-
 impl Page {
-    /// A line with a name at the left.
-    fn line(&mut self, label: &str, value: impl fmt::Display) {
-        self.folded(&format!("{label:LABEL$} {value}"), LABEL + 1);
-    }
-
-    /// A line of a list.
-    fn item(&mut self, value: impl fmt::Display) {
-        self.folded(&format!("  {value}"), 6);
-    }
-
-    /// A line, or several of which all but the first are indented.
-    fn folded(&mut self, text: &str, indent: usize) {
-        let first = text.len() - text.trim_start().len();
-        // One line alone has no indent to leave room for.
-        let whole = wrap(text, WIDTH);
-        let lines = if whole.len() == 1 { whole } else { wrap(&text[first..], WIDTH - indent) };
-        for (number, line) in lines.iter().enumerate() {
-            let indent = if number == 0 { first } else { indent };
-            // Writing to a string does not fail.
-            let _ = writeln!(self.0, "{:indent$}{}", "", line.trim_start());
-        }
-    }
-
-    fn more(&mut self, all: u64, shown: usize) {
-        if let Some(rest) = all.checked_sub(shown as u64).filter(|&rest| rest > 0) {
-            self.item(format_args!("… and {} more", Count(rest)));
-        }
-    }
-
     fn session(&mut self, timeline: &Timeline, live: bool) {
         let state = match (live, timeline.ended) {
             (true, _) => "running".to_owned(),
@@ -84,19 +45,19 @@ impl Page {
         };
         self.line("model", escape(&session.model));
         self.line("session", format_args!("{} · {state}", escape(&session.id)));
-        self.line(
-            "device",
-            format_args!(
-                "{} · {} · driver {}",
-                escape(&session.device),
-                escape(&session.api),
-                escape(&session.driver)
-            ),
-        );
-        self.line(
-            "recorded",
-            format_args!("by bayplan {}, level {}", escape(&session.version), session.level),
-        );
+        let (driver, api) = (escape(&session.driver).to_string(), escape(&session.api).to_string());
+        let driver = if driver.is_empty() { driver } else { format!("driver {driver}") };
+        let device = [escape(&session.device).to_string(), api, driver];
+        let known: Vec<String> = device.into_iter().filter(|text| !text.is_empty()).collect();
+        if !known.is_empty() {
+            self.line("device", known.join(" · "));
+        }
+        let (version, level) = (escape(&session.version), session.level);
+        if session.origin.is_empty() {
+            self.line("recorded", format_args!("by bayplan {version}, level {level}"));
+        } else {
+            self.line("imported", format_args!("from {}, by bayplan {version}", escape(&session.origin)));
+        }
     }
 
     fn alarms(&mut self, timeline: &Timeline) {
@@ -308,7 +269,7 @@ impl Page {
             return;
         }
         let _ = writeln!(self.0);
-        let bytes = timeline.blocks.values().fold(0, |sum: u64, block| sum.saturating_add(block.bytes));
+        let bytes = timeline.device_bytes();
         let count = plural(timeline.blocks.len() as u64, "block");
         self.line("memory", format_args!("{} in {count} on the device", Bytes(bytes)));
         for block in timeline.blocks.values().take(TOP) {
@@ -353,8 +314,4 @@ fn op_name(state: &PlanState, op: u32) -> String {
         .map(|part| escape(part).to_string())
         .collect();
     if known.is_empty() { format!("op {op}") } else { format!("op {op} ({})", known.join(", ")) }
-}
-
-fn plural(count: u64, what: &str) -> String {
-    format!("{} {what}{}", Count(count), if count == 1 { "" } else { "s" })
 }

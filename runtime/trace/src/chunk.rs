@@ -9,7 +9,7 @@ use crate::wire::{self, Cursor};
 /// Major version of the format: another one is refused.
 pub const FORMAT_MAJOR: u8 = 1;
 /// Minor version of the format: what a higher one adds is skipped.
-pub const FORMAT_MINOR: u8 = 1;
+pub const FORMAT_MINOR: u8 = 2;
 
 /// First bytes of every chunk.
 pub(crate) const MAGIC: [u8; 4] = *b"bayp";
@@ -26,6 +26,8 @@ const MAX_KEYFRAME: usize = 1 << 27;
 
 /// Key of `Trace.packet`: every frame begins with it.
 pub(crate) const PACKET_KEY: u8 = 0x0a;
+/// Key of `TracePacket.timestamp`.
+const TIME_KEY: u8 = 0x08;
 /// Number of the private field of `TracePacket` that holds a chunk. Perfetto skips fields it does not know.
 pub(crate) const PRIVATE_FIELD: u32 = 90_001;
 
@@ -53,11 +55,14 @@ pub(crate) enum ChunkKind {
     Plan = 2,
     Keyframe = 3,
     Events = 4,
+    Packed = 5,
+    Index = 6,
 }
 
 impl ChunkKind {
     pub(crate) fn from_number(number: u8) -> Option<Self> {
-        [Self::Session, Self::Plan, Self::Keyframe, Self::Events].into_iter().find(|k| *k as u8 == number)
+        let kinds = [Self::Session, Self::Plan, Self::Keyframe, Self::Events, Self::Packed, Self::Index];
+        kinds.into_iter().find(|kind| *kind as u8 == number)
     }
 
     /// Most bytes of such an item, put together from its pieces.
@@ -65,7 +70,7 @@ impl ChunkKind {
         match self {
             Self::Plan => MAX_PLAN,
             Self::Keyframe => MAX_KEYFRAME,
-            Self::Session | Self::Events => MAX_BODY,
+            Self::Session | Self::Events | Self::Packed | Self::Index => MAX_BODY,
         }
     }
 }
@@ -134,6 +139,15 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
     bytes[at..at + 8].iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte))
 }
 
+/// Bytes of a frame before the header of its chunk, whose body has this length.
+pub(crate) fn lead_len(body: usize) -> usize {
+    let varint_len = |value: usize| (usize::BITS - (value | 1).leading_zeros()).div_ceil(7) as usize;
+    let payload = HEADER_LEN + body;
+    // Three bytes of key stand before the payload's length.
+    let key = 3 + varint_len(payload);
+    1 + varint_len(key + payload) + key
+}
+
 /// Appends a frame that holds one chunk.
 pub(crate) fn put_chunk(out: &mut Vec<u8>, header: Header, body: &[u8]) {
     let payload = HEADER_LEN + body.len();
@@ -157,7 +171,7 @@ pub(crate) fn put_packet(out: &mut Vec<u8>, packet: &[u8]) {
 pub(crate) enum Frame {
     /// More bytes are needed to tell.
     Incomplete,
-    /// A packet that is not ours, whole and well-formed, of this length with its frame.
+    /// Packets that are not ours, whole and well-formed, of this length with their frames.
     Visible(usize),
     /// A chunk with a sound header, whole or not: its header and where its body begins.
     Chunk(Header, usize),
@@ -165,11 +179,30 @@ pub(crate) enum Frame {
     Damaged,
 }
 
-/// Looks at the frame at the start of `bytes`. Looks at no more than the first 64 KiB and a few bytes.
+/// The length of the frames at the start of `bytes` that hold packets of runs and counters: short, with their time first, and
+/// another frame behind each. No flipped bit makes a chunk's frame look like one.
+fn short_packets(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some([PACKET_KEY, len @ ..0x80, TIME_KEY]) = bytes.get(at..).and_then(|rest| rest.first_chunk())
+    {
+        let end = at + 2 + usize::from(*len);
+        if bytes.get(end) != Some(&PACKET_KEY) {
+            break;
+        }
+        at = end;
+    }
+    at
+}
+
+/// Looks at the frame at the start of `bytes`, or at several that hold no chunk. Looks at no more than the first 64 KiB and a few bytes.
 pub(crate) fn parse_frame(bytes: &[u8]) -> Frame {
     let Some(first) = bytes.first() else { return Frame::Incomplete };
     if *first != PACKET_KEY {
         return Frame::Damaged;
+    }
+    let short = short_packets(bytes);
+    if short > 0 {
+        return Frame::Visible(short);
     }
     // 16 bytes hold the frame's key and length and the private field's key and length.
     let head_known = bytes.len() >= 16;
@@ -194,7 +227,9 @@ pub(crate) fn parse_frame(bytes: &[u8]) -> Frame {
     let Some(packet) = bytes.get(content..content + len) else { return Frame::Incomplete };
     // A chunk behind a damaged key would pass for a field that is not ours. In a packet that Perfetto shows, the time,
     // the sequence and numbers of tracks lie here, never a text that someone could have chosen.
-    if (0..KEY_ROOM).any(|at| packet.get(at..).and_then(Header::from_bytes).is_some()) {
+    let early = &packet[..packet.len().min(KEY_ROOM + MAGIC.len() - 1)];
+    let mut magic = early.windows(MAGIC.len()).enumerate().filter(|(_, four)| *four == MAGIC);
+    if magic.any(|(at, _)| Header::from_bytes(&packet[at..]).is_some()) {
         return Frame::Damaged;
     }
     let mut fields = Cursor::new(packet);

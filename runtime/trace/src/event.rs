@@ -151,6 +151,40 @@ pub enum Event {
         /// The plan.
         plan: u32,
     },
+    /// A dynamic pool is ready, or its size changed: memory inside which ranges come and go while runs go on, such as the
+    /// slots of outputs that callers keep, or blocks of keys and values.
+    PoolReady {
+        /// When.
+        t: Nanos,
+        /// Identifies the pool in this session.
+        pool: u32,
+        /// Its size.
+        bytes: u64,
+        /// What it holds, in words.
+        name: String,
+    },
+    /// A range of a pool was taken.
+    PoolAllocated {
+        /// When.
+        t: Nanos,
+        /// The pool.
+        pool: u32,
+        /// Identifies the range among those of the pool that are taken.
+        id: u64,
+        /// Byte offset in the pool.
+        offset: u64,
+        /// Its size.
+        bytes: u64,
+    },
+    /// A range of a pool was given back.
+    PoolFreed {
+        /// When.
+        t: Nanos,
+        /// The pool.
+        pool: u32,
+        /// The range's `id`.
+        id: u64,
+    },
 }
 
 /// One descriptor window: the bytes of an arena that a binding of an op can reach.
@@ -215,11 +249,17 @@ pub enum EventKind {
     SessionEnd = 13,
     /// [`Event::PlanRetired`]; since minor version 1.
     PlanRetired = 64,
+    /// [`Event::PoolReady`]; since minor version 2, as those below.
+    PoolReady = 65,
+    /// [`Event::PoolAllocated`].
+    PoolAllocated = 66,
+    /// [`Event::PoolFreed`].
+    PoolFreed = 67,
 }
 
 impl EventKind {
     /// Every kind, in the order of its number.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::SessionReady,
         Self::RunStart,
         Self::RunEnd,
@@ -234,6 +274,9 @@ impl EventKind {
         Self::Message,
         Self::SessionEnd,
         Self::PlanRetired,
+        Self::PoolReady,
+        Self::PoolAllocated,
+        Self::PoolFreed,
     ];
 
     /// The kind with this number in the file format.
@@ -243,7 +286,9 @@ impl EventKind {
 
     /// Its position in [`EventKind::ALL`].
     pub fn index(self) -> usize {
-        Self::ALL.iter().position(|kind| *kind == self).unwrap_or(0)
+        let number = usize::from(self.number());
+        // 1 to 13, then those from 64 on.
+        if number < 64 { number - 1 } else { number - 64 + 13 }
     }
 
     /// Its number in the file format.
@@ -268,48 +313,22 @@ impl EventKind {
             Self::Message => "message",
             Self::SessionEnd => "session end",
             Self::PlanRetired => "plan retired",
+            Self::PoolReady => "pool ready",
+            Self::PoolAllocated => "pool allocation",
+            Self::PoolFreed => "pool free",
         }
     }
 }
 
-impl Event {
-    /// What kind of event it is.
-    pub fn kind(&self) -> EventKind {
-        match self {
-            Self::SessionReady { .. } => EventKind::SessionReady,
-            Self::RunStart { .. } => EventKind::RunStart,
-            Self::RunEnd { .. } => EventKind::RunEnd,
-            Self::OpTimes { .. } => EventKind::OpTimes,
-            Self::Completed { .. } => EventKind::Completed,
-            Self::Windows { .. } => EventKind::Windows,
-            Self::DeviceAllocated { .. } => EventKind::DeviceAllocated,
-            Self::DeviceFreed { .. } => EventKind::DeviceFreed,
-            Self::HeapSample { .. } => EventKind::HeapSample,
-            Self::Dropped { .. } => EventKind::Dropped,
-            Self::TraceCost { .. } => EventKind::TraceCost,
-            Self::Message { .. } => EventKind::Message,
-            Self::SessionEnd { .. } => EventKind::SessionEnd,
-            Self::PlanRetired { .. } => EventKind::PlanRetired,
-        }
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    /// When it happened; for op times, the start of the first op.
-    pub fn time(&self) -> Nanos {
-        match self {
-            Self::OpTimes { times, .. } => times.first().map_or(0, |(start, _)| *start),
-            Self::SessionReady { t }
-            | Self::RunStart { t, .. }
-            | Self::RunEnd { t, .. }
-            | Self::Completed { t, .. }
-            | Self::Windows { t, .. }
-            | Self::DeviceAllocated { t, .. }
-            | Self::DeviceFreed { t, .. }
-            | Self::HeapSample { t, .. }
-            | Self::Dropped { t, .. }
-            | Self::TraceCost { t, .. }
-            | Self::Message { t, .. }
-            | Self::SessionEnd { t }
-            | Self::PlanRetired { t, .. } => *t,
+    #[test]
+    fn kinds_are_known_by_number_and_index() {
+        for (at, kind) in EventKind::ALL.into_iter().enumerate() {
+            assert_eq!((kind.index(), EventKind::from_number(kind.number())), (at, Some(kind)));
         }
+        assert_eq!((EventKind::from_number(0), EventKind::from_number(14)), (None, None));
     }
 }

@@ -1,4 +1,4 @@
-//! Events in binary: one byte for the kind, then numbers as varints, times and run numbers as differences.
+//! Events in binary as keyframes hold them, and as chunks did before minor version 2: one byte for the kind, then numbers as varints, times and run numbers as differences.
 //!
 //! ```text
 //! kind (one byte)     then
@@ -18,6 +18,9 @@
 //! 13 session end      Δt
 //! 64…255              length, bytes: added by later minor versions, skipped by readers that do not know them
 //! 64 plan retired     length, then Δt plan (minor version 1)
+//! 65 pool ready       length, then Δt pool bytes text (minor version 2, as those below)
+//! 66 pool allocated   length, then Δt pool id offset bytes
+//! 67 pool freed       length, then Δt pool id
 //! ```
 //! Δt is against the event before it in the chunk (the chunk's base time at first), Δrun against the run before it (0
 //! at first); events of kinds from 64 on are no base for those after them. `unit` is the base-2 logarithm of the unit of the op times in nanoseconds; 0, the exact one, is written.
@@ -70,30 +73,6 @@ impl Context {
     }
 }
 
-/// The parts of an event whose list is longer than [`MAX_LIST`]; none where it need not be cut.
-pub(crate) fn cut(event: &Event) -> Vec<Event> {
-    match event {
-        Event::OpTimes { run, plan, first_op, times } if times.len() > MAX_LIST => {
-            let parts = (0..).zip(times.chunks(MAX_LIST)).map(|(number, part)| {
-                let first_op = first_op.saturating_add(number * MAX_LIST as u32);
-                Event::OpTimes { run: *run, plan: *plan, first_op, times: part.to_vec() }
-            });
-            parts.collect()
-        }
-        Event::Windows { t, recording, plan, part, windows } if windows.len() > MAX_LIST => {
-            let parts = (*part..).zip(windows.chunks(MAX_LIST)).map(|(part, windows)| Event::Windows {
-                t: *t,
-                recording: *recording,
-                plan: *plan,
-                part,
-                windows: windows.to_vec(),
-            });
-            parts.collect()
-        }
-        _ => Vec::new(),
-    }
-}
-
 /// Appends `event`, whose list, if it has one, holds at most [`MAX_LIST`] entries.
 pub(crate) fn put_event(out: &mut Vec<u8>, context: &mut Context, event: &Event) {
     match event {
@@ -103,15 +82,37 @@ pub(crate) fn put_event(out: &mut Vec<u8>, context: &mut Context, event: &Event)
         Event::Windows { t, recording, plan, part, windows } => {
             put_windows(out, context, (*t, *recording, *plan, *part), windows);
         }
-        Event::PlanRetired { t, plan } => {
-            let mut body = Vec::new();
-            put_delta(&mut body, context.time, *t);
-            put_varint(&mut body, u64::from(*plan));
-            out.push(EventKind::PlanRetired.number());
-            put_bytes(out, &body);
-        }
+        Event::PlanRetired { .. }
+        | Event::PoolReady { .. }
+        | Event::PoolAllocated { .. }
+        | Event::PoolFreed { .. } => put_skippable(out, context, event),
         _ => put_plain(out, context, event),
     }
+}
+
+/// Appends an event that readers of former minor versions skip by its length.
+fn put_skippable(out: &mut Vec<u8>, context: &Context, event: &Event) {
+    let mut body = Vec::new();
+    put_delta(&mut body, context.time, event.time());
+    match event {
+        Event::PlanRetired { plan, .. } => put_varint(&mut body, u64::from(*plan)),
+        Event::PoolReady { pool, bytes, name, .. } => {
+            put_varint(&mut body, u64::from(*pool));
+            put_varint(&mut body, *bytes);
+            put_text(&mut body, name);
+        }
+        Event::PoolAllocated { pool, id, offset, bytes, .. } => {
+            [u64::from(*pool), *id, *offset, *bytes]
+                .into_iter()
+                .for_each(|number| put_varint(&mut body, number));
+        }
+        Event::PoolFreed { pool, id, .. } => {
+            [u64::from(*pool), *id].into_iter().for_each(|number| put_varint(&mut body, number));
+        }
+        _ => {}
+    }
+    out.push(event.kind().number());
+    put_bytes(out, &body);
 }
 
 fn put_plain(out: &mut Vec<u8>, context: &mut Context, event: &Event) {
@@ -120,7 +121,11 @@ fn put_plain(out: &mut Vec<u8>, context: &mut Context, event: &Event) {
     match event {
         Event::SessionReady { .. } | Event::SessionEnd { .. } => {}
         // Lists, and what readers may skip, are written by `put_event`.
-        Event::OpTimes { .. } | Event::Windows { .. } | Event::PlanRetired { .. } => {}
+        Event::OpTimes { .. } | Event::Windows { .. } => {}
+        Event::PlanRetired { .. }
+        | Event::PoolReady { .. }
+        | Event::PoolAllocated { .. }
+        | Event::PoolFreed { .. } => {}
         Event::RunStart { run, plan, .. } => {
             context.put_run(out, *run);
             put_varint(out, u64::from(*plan));
@@ -220,12 +225,7 @@ fn put_windows(out: &mut Vec<u8>, context: &mut Context, head: (Nanos, u32, u32,
 pub(crate) fn take_event(cursor: &mut Cursor<'_>, context: &mut Context) -> Result<Option<Event>, WireError> {
     let number = cursor.byte()?;
     if number >= FIRST_SKIPPABLE {
-        let mut body = Cursor::new(cursor.bytes()?);
-        if number != EventKind::PlanRetired.number() {
-            return Ok(None);
-        }
-        let t = body.delta(context.time)?;
-        return Ok(Some(Event::PlanRetired { t, plan: body.index()? }));
+        return take_skippable(number, Cursor::new(cursor.bytes()?), context);
     }
     let kind = EventKind::from_number(number).ok_or(WireError::Value("an event has an impossible kind"))?;
     if kind == EventKind::OpTimes {
@@ -239,10 +239,13 @@ pub(crate) fn take_event(cursor: &mut Cursor<'_>, context: &mut Context) -> Resu
         EventKind::Completed => {
             Event::Completed { t, run: context.run(cursor)?, plan: cursor.index()?, op: cursor.index()? }
         }
-        // The first and the last were read above.
-        EventKind::OpTimes | EventKind::Windows | EventKind::PlanRetired => {
-            return take_windows(cursor, t).map(Some);
-        }
+        // All but windows were read above.
+        EventKind::OpTimes
+        | EventKind::Windows
+        | EventKind::PlanRetired
+        | EventKind::PoolReady
+        | EventKind::PoolAllocated
+        | EventKind::PoolFreed => return take_windows(cursor, t).map(Some),
         EventKind::DeviceAllocated => Event::DeviceAllocated {
             t,
             id: cursor.varint()?,
@@ -275,6 +278,29 @@ pub(crate) fn take_event(cursor: &mut Cursor<'_>, context: &mut Context) -> Resu
             Event::Message { t, level, text: take_text(cursor)? }
         }
         EventKind::SessionEnd => Event::SessionEnd { t },
+    };
+    Ok(Some(event))
+}
+
+/// Reads an event that carries its length; `None` for a kind that a later version added.
+fn take_skippable(number: u8, mut body: Cursor<'_>, context: &Context) -> Result<Option<Event>, WireError> {
+    let Some(kind) = EventKind::from_number(number) else { return Ok(None) };
+    let t = body.delta(context.time)?;
+    let event = match kind {
+        EventKind::PlanRetired => Event::PlanRetired { t, plan: body.index()? },
+        EventKind::PoolReady => {
+            let (pool, bytes) = (body.index()?, body.varint()?);
+            Event::PoolReady { t, pool, bytes, name: take_text(&mut body)? }
+        }
+        EventKind::PoolAllocated => Event::PoolAllocated {
+            t,
+            pool: body.index()?,
+            id: body.varint()?,
+            offset: body.varint()?,
+            bytes: body.varint()?,
+        },
+        EventKind::PoolFreed => Event::PoolFreed { t, pool: body.index()?, id: body.varint()? },
+        _ => return Ok(None),
     };
     Ok(Some(event))
 }
@@ -337,7 +363,7 @@ fn take_windows(cursor: &mut Cursor<'_>, t: Nanos) -> Result<Event, WireError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::event::UNPLANNED;
     use alloc::string::ToString;
@@ -384,6 +410,9 @@ mod tests {
             Event::Message { t: 13, level: Severity::Warning, text: "größer".to_string() },
             Event::SessionEnd { t: 14 },
             Event::PlanRetired { t: 15, plan: 3 },
+            Event::PoolReady { t: 16, pool: 2, bytes: 1 << 30, name: "outputs \u{7}".to_string() },
+            Event::PoolAllocated { t: 17, pool: 2, id: u64::MAX, offset: 1 << 29, bytes: 4096 },
+            Event::PoolFreed { t: 18, pool: u32::MAX, id: 5 },
         ]
     }
 
@@ -406,7 +435,6 @@ mod tests {
         let mut out = Vec::new();
         let mut context = Context::new(77);
         for event in &events {
-            assert!(cut(event).is_empty());
             put_event(&mut out, &mut context, event);
         }
         assert_eq!(read_all(&out, 77), Ok(events));
@@ -426,26 +454,9 @@ mod tests {
     }
 
     #[test]
-    fn long_lists_are_cut_and_long_texts_too() {
-        let times: Vec<_> = (0..5000).map(|i| (i * 10, i * 10 + 7)).collect();
-        let mut out = Vec::new();
-        let event = Event::OpTimes { run: 1, plan: 0, first_op: 4, times: times.clone() };
-        let parts = cut(&event);
-        assert_eq!(parts.len(), 3);
-        let mut context = Context::default();
-        parts.iter().for_each(|part| put_event(&mut out, &mut context, part));
-        // Small gaps and durations take one byte each.
-        assert!(out.len() < 5000 * 2 + 40, "{} bytes", out.len());
-        let mut back = Vec::new();
-        for event in read_all(&out, 0).unwrap() {
-            let Event::OpTimes { first_op, times, .. } = event else { panic!("{event:?}") };
-            assert_eq!(first_op as usize, 4 + back.len());
-            back.extend(times);
-        }
-        assert_eq!(back, times);
-
+    fn long_texts_are_cut() {
         let text = "ä".repeat(MAX_TEXT);
-        out.clear();
+        let mut out = Vec::new();
         put_event(&mut out, &mut Context::default(), &Event::Message { t: 0, level: Severity::Info, text });
         let expect = Event::Message { t: 0, level: Severity::Info, text: "ä".repeat(MAX_TEXT / 2) };
         assert_eq!(read_all(&out, 0), Ok(vec![expect]));

@@ -13,7 +13,8 @@
 //! chunk      0  "bayp"            magic
 //!            4  u8                major version      another one than ours is refused by name
 //!            5  u8                minor version      a higher one is read; what it added is skipped
-//!            6  u8                kind               1 session · 2 plan · 3 keyframe · 4 events; others skipped
+//!            6  u8                kind               1 session · 2 plan · 3 keyframe · 4 events · 5 packed events
+//!                                                    6 index; others are skipped and counted
 //!            7  u8                flags              1 goes on in the next chunk · 2 restates earlier segments
 //!            8  u64               sequence number of the chunk in the session
 //!           16  u64               base time, ns since the session began
@@ -22,11 +23,13 @@
 //!           32  u32               CRC-32C of the body
 //!           36  u32               CRC-32C of bytes 0 to 36
 //!           40                    body
-//! session   protobuf message: id, model, device, driver, api, version, level, process, start
+//! session   protobuf message: id, model, device, driver, api, version, level, process, start, origin
 //! plan      protobuf message: number, and the plan record
-//! keyframe  protobuf message: counts, losses, and the events that restate what holds
-//! events    kind byte, then varints; times and runs as differences
-//! segment   packets · session · plan* · keyframe (from the second segment on) · (events · packets | plan)*
+//! keyframe  protobuf message: counts, losses, sums, and the events that restate what holds
+//! events    kind byte, then varints; times and runs as differences (written before minor version 2)
+//! packed    the same in fewer bytes: what follows from the event before is left out, op times are packed bit by bit
+//! index     where the chunks of the file lie; its last frame, without a number of the sequence
+//! segment   packets · session · plan* · keyframe (from the second segment on) · (events · packets | plan)* [· index]
 //! ```
 //! Numbers in the header are little-endian. A segment decodes alone, and so does any concatenation of segments.
 //! A reader finds its way past damage by the chunks' own magic and checksums, and notices what is missing by their
@@ -40,25 +43,40 @@ extern crate std;
 
 mod alarms;
 mod chunk;
+mod damage;
+mod diff;
+mod distribution;
 mod event;
 mod event_codec;
+mod event_ref;
+mod index;
 mod live_curve;
+mod map_index;
 mod metrics;
 mod metrics_deviation;
 #[cfg(test)]
 mod metrics_tests;
+mod number;
 mod overlaps;
+mod packed;
+mod packed_take;
+#[cfg(test)]
+mod packed_tests;
 mod perfetto;
 mod plan_codec;
 mod plan_json;
 mod plan_record;
 mod plan_state;
+mod pool;
+pub mod quantities;
 mod raster;
 mod raster_axis;
 mod raster_colour;
+mod raster_field;
 mod raster_grid;
 #[cfg(test)]
 mod raster_tests;
+mod raster_tree;
 mod reader;
 #[cfg(test)]
 mod recording_tests;
@@ -68,13 +86,20 @@ mod storage;
 mod timeline;
 #[cfg(test)]
 mod timeline_tests;
-mod wire;
+mod totals;
+pub mod wire;
 mod writer;
 
 pub use alarms::Alarm;
 pub use chunk::{FORMAT_MAJOR, FORMAT_MINOR};
+pub use damage::{Damage, DamageCause};
+pub use diff::{ArenaDiff, ArenaSide, Cause, Diff, Moment, OpDiff, PlanDiff, TensorCounts, TensorDiff, diff};
+pub use distribution::Distribution;
 pub use event::{Event, EventKind, Nanos, Severity, UNPLANNED, Window};
+pub use event_ref::EventRef;
+pub use index::{Index, IndexEntry, IndexScan, last_segment};
 pub use live_curve::live_curves;
+pub use map_index::MapIndex;
 pub use metrics::{
     ArenaMetrics, Fragmentation, Loss, Peak, WhyNotSmaller, arena_metrics, fragmentation, live_at, loss_at,
     waste, why_not_smaller, why_peak,
@@ -86,9 +111,11 @@ pub use plan_record::{
     PlanRecordError,
 };
 pub use plan_state::{Actual, OpTime, PlanState, Stray};
+pub use pool::{Pool, PoolRange, PoolTotals};
 pub use raster::{Cell, CellState, Edges, Raster, RasterOptions, glyph, glyph_ascii};
 pub use raster_colour::colours;
-pub use reader::{Damage, DamageCause, Reader};
+pub use reader::{Reader, Visitor};
 pub use session::{Keyframe, Level, Record, SessionInfo, UnknownLevel};
 pub use timeline::{AlarmCounts, Block, CurrentRun, FinishedRun, HISTORY, HeapState, RETIRED, Timeline};
+pub use totals::Totals;
 pub use writer::Writer;

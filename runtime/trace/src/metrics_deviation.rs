@@ -1,5 +1,6 @@
 //! How far what was seen lies from what was planned, in bytes and ops.
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use crate::plan_record::BufferKind;
@@ -86,7 +87,7 @@ pub fn deviation(state: &PlanState) -> Option<Deviation> {
 pub(crate) struct StorageLives<'a> {
     state: &'a PlanState,
     /// With the windows of views put to what they look at; only where there are views.
-    merged: Option<Vec<Option<Actual>>>,
+    merged: Option<Cow<'a, [Option<Actual>]>>,
 }
 
 impl<'a> StorageLives<'a> {
@@ -99,9 +100,19 @@ impl<'a> StorageLives<'a> {
                 let slot = &mut merged[root as usize];
                 *slot = Some(slot.map_or(seen, |before| before.join(seen)));
             }
-            lives.merged = Some(merged);
+            lives.merged = Some(merged.into());
         }
         lives
+    }
+
+    /// As [`StorageLives::new`], with what [`StorageLives::into_merged`] gave before.
+    pub(crate) fn with_merged(state: &'a PlanState, merged: Option<&'a [Option<Actual>]>) -> Self {
+        Self { state, merged: merged.map(Cow::Borrowed) }
+    }
+
+    /// What was put together of views and what they look at; nothing where there are no views.
+    pub(crate) fn into_merged(self) -> Option<Vec<Option<Actual>>> {
+        self.merged.map(Cow::into_owned)
     }
 
     /// Of a buffer; `None` for a view and for what was not seen.

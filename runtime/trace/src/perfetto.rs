@@ -10,23 +10,31 @@ use alloc::vec::Vec;
 
 use crate::event::Nanos;
 use crate::session::SessionInfo;
-use crate::wire::{field_bytes, field_text, field_varint};
+use crate::wire::{self, field_bytes, field_text, field_varint};
 
 /// Track of the process; the others count up from it.
 const PROCESS: u64 = 1;
 const RUNS: u64 = 2;
 const DROPPED: u64 = 3;
 const DEVICE: u64 = 4;
-/// Counters of arenas and heaps: these plus the index.
+/// Counters of arenas, heaps and pools: these plus the index.
 const ARENAS: u64 = 1 << 16;
 const HEAP_USAGE: u64 = 2 << 16;
 const HEAP_BUDGET: u64 = 3 << 16;
+const POOLS: u64 = 4 << 16;
 
 /// `TrackEvent.Type`.
 const SLICE_BEGIN: u64 = 1;
 const SLICE_END: u64 = 2;
 const INSTANT: u64 = 3;
 const COUNTER: u64 = 4;
+/// `TracePacket.SequenceFlags`: what was said on the sequence before holds no more; the packet needs what was said.
+const STATE_CLEARED: u64 = 1;
+const STATE_NEEDED: u64 = 2;
+/// Words that packets name by number: names of events, and of a debug annotation.
+const RUN: u64 = 1;
+const FAILED_RUN: u64 = 2;
+const NUMBER: u64 = 1;
 /// `CounterDescriptor.Unit`.
 const UNIT_COUNT: u64 = 2;
 const UNIT_BYTES: u64 = 3;
@@ -44,6 +52,8 @@ pub(crate) enum Counter {
     HeapUsage(u32),
     /// Bytes of a heap this process may use, by its index.
     HeapBudget(u32),
+    /// Bytes taken of a pool, by its number.
+    Pool(u32),
 }
 
 impl Counter {
@@ -54,6 +64,7 @@ impl Counter {
             Self::Arena(at) => ARENAS + u64::from(at),
             Self::HeapUsage(at) => HEAP_USAGE + u64::from(at),
             Self::HeapBudget(at) => HEAP_BUDGET + u64::from(at),
+            Self::Pool(at) => POOLS + u64::from(at),
         }
     }
 
@@ -82,9 +93,10 @@ impl Packets {
         self.salt | track
     }
 
-    /// The packet's sequence: one per session.
+    /// The packet's sequence: one per session, in two bytes. That two sessions share one does no harm: each segment clears
+    /// what was said before on its sequence.
     fn sequence(&self) -> u64 {
-        (self.salt >> 32 | 1) & 0x7fff_ffff
+        (self.salt >> 24 | 0x80) & 0x3fff
     }
 
     fn packet(&self, t: Option<Nanos>, field: u32, message: &[u8]) -> Vec<u8> {
@@ -97,8 +109,29 @@ impl Packets {
         packet
     }
 
-    /// Describes the process and the track of runs, and says in an instant event what the session is.
-    pub(crate) fn session(&self, session: &SessionInfo, t: Nanos) -> [Vec<u8>; 3] {
+    /// What the packets of runs leave out: their track, and the words that they name by number.
+    fn defaults(&self) -> Vec<u8> {
+        let mut words = Vec::new();
+        for (field, number, word) in [(2, RUN, "run"), (2, FAILED_RUN, "failed run"), (3, NUMBER, "number")] {
+            let mut entry = Vec::new();
+            field_varint(&mut entry, 1, number);
+            field_text(&mut entry, 2, word);
+            field_bytes(&mut words, field, &entry);
+        }
+        let mut track = Vec::new();
+        field_varint(&mut track, 11, self.uuid(RUNS));
+        let mut defaults = Vec::new();
+        field_bytes(&mut defaults, 11, &track);
+        let mut packet = Vec::new();
+        field_varint(&mut packet, 10, self.sequence());
+        field_varint(&mut packet, 13, STATE_CLEARED);
+        field_bytes(&mut packet, 12, &words);
+        field_bytes(&mut packet, 59, &defaults);
+        packet
+    }
+
+    /// Begins a segment: defaults, the process and the track of runs, and an instant event that says what the session is.
+    pub(crate) fn session(&self, session: &SessionInfo, t: Nanos) -> [Vec<u8>; 4] {
         let mut process = Vec::new();
         field_varint(&mut process, 1, u64::from(session.pid));
         field_text(&mut process, 6, &format!("bayplan {}", session.model));
@@ -122,6 +155,7 @@ impl Packets {
             ("driver", &session.driver),
             ("api", &session.api),
             ("version", &session.version),
+            ("origin", &session.origin),
             ("level", &String::from(session.level.name())),
         ];
         for (name, text) in notes {
@@ -130,7 +164,8 @@ impl Packets {
             field_text(&mut note, 10, name);
             field_bytes(&mut event, 4, &note);
         }
-        [self.packet(None, 60, &track), self.packet(None, 60, &runs), self.packet(Some(t), 11, &event)]
+        let [track, runs] = [track, runs].map(|track| self.packet(None, 60, &track));
+        [self.defaults(), track, runs, self.packet(Some(t), 11, &event)]
     }
 
     /// Describes the track of a counter.
@@ -154,21 +189,39 @@ impl Packets {
         self.packet(Some(t), 11, &event)
     }
 
-    /// A run as a slice: its begin and its end.
-    pub(crate) fn run(&self, run: u64, start: Nanos, end: Nanos, ok: bool) -> [Vec<u8>; 2] {
-        let mut begin = Vec::new();
-        field_varint(&mut begin, 9, SLICE_BEGIN);
-        field_varint(&mut begin, 11, self.uuid(RUNS));
-        field_text(&mut begin, 23, if ok { "run" } else { "failed run" });
-        let mut number = Vec::new();
-        field_varint(&mut number, 3, run);
-        field_text(&mut number, 10, "number");
-        field_bytes(&mut begin, 4, &number);
-        let mut finish = Vec::new();
-        field_varint(&mut finish, 9, SLICE_END);
-        field_varint(&mut finish, 11, self.uuid(RUNS));
-        [self.packet(Some(start), 11, &begin), self.packet(Some(end.max(start)), 11, &finish)]
+    /// Appends a run as a slice: the frames of its begin and its end.
+    pub(crate) fn put_run(&self, out: &mut Vec<u8>, run: u64, start: Nanos, end: Nanos, ok: bool) {
+        self.put_run_event(out, start, |event| {
+            field_varint(event, 9, SLICE_BEGIN);
+            field_varint(event, 10, if ok { RUN } else { FAILED_RUN });
+            with_length(event, 4, |number| {
+                field_varint(number, 1, NUMBER);
+                field_varint(number, 3, run);
+            });
+        });
+        self.put_run_event(out, end.max(start), |event| field_varint(event, 9, SLICE_END));
     }
+
+    /// Appends the frame of an event on the track of runs.
+    fn put_run_event(&self, out: &mut Vec<u8>, t: Nanos, event: impl FnOnce(&mut Vec<u8>)) {
+        with_length(out, 1, |packet| {
+            field_varint(packet, 8, t);
+            field_varint(packet, 10, self.sequence());
+            field_varint(packet, 13, STATE_NEEDED);
+            with_length(packet, 11, event);
+        });
+    }
+}
+
+/// Appends a field of less than 128 bytes, made in place.
+fn with_length(out: &mut Vec<u8>, field: u32, fill: impl FnOnce(&mut Vec<u8>)) {
+    wire::put_key(out, field, wire::BYTES);
+    let at = out.len();
+    out.push(0);
+    fill(out);
+    let len = out.len() - at - 1;
+    debug_assert!(len < 128, "{len} bytes in a field with a short length");
+    out[at] = len as u8;
 }
 
 #[cfg(test)]
@@ -191,6 +244,8 @@ mod tests {
         instants: u64,
         /// Number of counter values, and the largest.
         counters: (u64, u64),
+        /// The track of events that name none.
+        default: u64,
     }
 
     fn find(bytes: &[u8]) -> Found {
@@ -217,7 +272,14 @@ mod tests {
         while !fields.is_empty() {
             let (number, field) = fields.field().unwrap();
             let Ok(message) = field.bytes() else { continue };
-            let (mut uuid, mut parent, mut kind, mut value) = (0, None, 0, 0);
+            if number == 59 {
+                let defaults = Cursor::new(message).field().unwrap().1.bytes().unwrap();
+                found.default = Cursor::new(defaults).field().unwrap().1.number().unwrap();
+            }
+            if number != 11 && number != 60 {
+                continue;
+            }
+            let (mut uuid, mut parent, mut kind, mut value) = (found.default, None, 0, 0);
             let mut inner = Cursor::new(message);
             while !inner.is_empty() {
                 match (number, inner.field().unwrap()) {
@@ -274,11 +336,14 @@ mod tests {
         // At level op a curve: it begins at 256 bytes, rises to 512 and ends at 0; else the peak and 0.
         for (level, counters) in [(Level::Op, 3), (Level::Run, 2)] {
             for segment in recording(level) {
-                let expect = Found { begins: 5, ends: 5, instants: 1, counters: (counters, 512) };
+                let default = find(&segment).default;
+                let expect = Found { begins: 5, ends: 5, instants: 1, counters: (counters, 512), default };
                 assert_eq!(find(&segment), expect, "{level}");
             }
-            let expect = Found { begins: 10, ends: 10, instants: 2, counters: (2 * counters, 512) };
-            assert_eq!(find(&recording(level).concat()), expect, "{level}");
+            let found = find(&recording(level).concat());
+            let counters = (2 * counters, 512);
+            let expect = Found { begins: 10, ends: 10, instants: 2, counters, default: found.default };
+            assert_eq!(found, expect, "{level}");
         }
     }
 }

@@ -7,7 +7,7 @@
 //! Buffer  1 name · 2 arena · 3 kind · 4 dtype · 5 shape · 6 size · 7 size expression · 8 alignment · 9 offset
 //!         10 first · 11 last - first · 12 in place of + 1 · 13 alias of + 1
 //! Op      1 name · 2 source node · 3 source op · 4 kernel · 5 reads (packed) · 6 writes (packed) · 7 bytes
-//!         8 flops · 9 barrier before
+//!         8 flops · 9 barrier before · 10 host
 //! ```
 //! Texts are numbers: 0 is the empty text, n the n-th of the table. Absent fields are 0.
 
@@ -213,6 +213,7 @@ fn put_op<'a>(out: &mut Vec<u8>, op: &'a OpRecord, texts: &mut TextTable<'a>) {
     field_nonzero(out, 7, op.bytes);
     field_nonzero(out, 8, op.flops);
     field_nonzero(out, 9, u64::from(op.barrier_before));
+    field_nonzero(out, 10, u64::from(op.host));
 }
 
 fn plus_one(index: Option<u32>) -> u64 {
@@ -380,6 +381,7 @@ impl<'a> Decoder<'a> {
                 7 => op.bytes = field.number()?,
                 8 => op.flops = field.number()?,
                 9 => op.barrier_before = field.number()? != 0,
+                10 => op.host = field.number()? != 0,
                 _ => {}
             }
         }

@@ -155,6 +155,8 @@ pub struct OpRecord {
     pub flops: u64,
     /// Whether a barrier stands before it.
     pub barrier_before: bool,
+    /// Whether the host computes it, between two submissions to the device.
+    pub host: bool,
 }
 
 impl BufferRecord {

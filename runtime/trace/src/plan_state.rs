@@ -7,6 +7,7 @@ use core::cell::OnceCell;
 use crate::alarms::{Alarm, Alarms};
 use crate::event::{Nanos, UNPLANNED, Window};
 use crate::plan_record::{BufferKind, BufferRecord, PlanRecord};
+use crate::quantities::PlanFigures;
 
 /// A plan and what was seen of it.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +40,8 @@ pub struct PlanState {
     stray_at: BTreeMap<(u32, u32, u64, u64), usize>,
     /// Found when first asked for, forgotten when windows arrive: windows come in parts, comparing them all is work.
     alarms: OnceCell<Alarms>,
+    /// As the alarms are.
+    figures: OnceCell<PlanFigures>,
 }
 
 /// Where and when a buffer was seen in the recorded commands.
@@ -127,8 +130,13 @@ impl PlanState {
         self.alarms.get_or_init(|| Alarms::find(&self.record, &self.windows, &self.actual, &self.strays))
     }
 
+    /// The figures of the plan and of its arenas; of a forgotten plan those that it had.
+    pub(crate) fn figures(&self) -> &PlanFigures {
+        self.figures.get_or_init(|| PlanFigures::new(self))
+    }
+
     /// Takes one part of the windows of a command buffer.
-    pub(crate) fn add_windows(&mut self, recording: u32, part: u32, windows: Vec<Window>) {
+    pub(crate) fn add_windows(&mut self, recording: u32, part: u32, windows: &[Window]) {
         if part == 0 || self.recording != Some(recording) {
             self.windows.clear();
             self.actual.fill(None);
@@ -142,8 +150,9 @@ impl PlanState {
         for window in windows.iter().filter(|window| window.len > 0) {
             self.see(window);
         }
-        self.windows.extend(windows);
+        self.windows.extend_from_slice(windows);
         self.alarms.take();
+        self.figures.take();
     }
 
     fn see(&mut self, window: &Window) {
@@ -182,6 +191,8 @@ impl PlanState {
         if !self.found().list.is_empty() {
             return;
         }
+        // Kept: what a session needs is what its largest plan needs.
+        self.figures();
         let PlanRecord { model, target, dims, strategy, .. } = core::mem::take(&mut self.record);
         self.record = PlanRecord { model, target, dims, strategy, ..PlanRecord::default() };
         (self.actual, self.op_times) = (Vec::new(), Vec::new());

@@ -5,6 +5,7 @@ use core::ops::Range;
 
 use crate::alarms::Alarm;
 use crate::event::UNPLANNED;
+use crate::map_index::{Deviant, MapIndex};
 use crate::metrics_deviation::StorageLives;
 use crate::plan_record::BufferKind;
 use crate::plan_state::{Actual, PlanState, Stray};
@@ -84,10 +85,32 @@ pub struct Raster {
 impl Raster {
     /// Draws an arena. Time grows with buffers + cells.
     pub fn new(state: &PlanState, options: &RasterOptions) -> Self {
+        Self::with(options, |x, y| {
+            let all = 0..state.record.buffers.len() as u32;
+            let deviants = deviants(state, options.arena);
+            draw(state, options, (x, y), &StorageLives::new(state), all, deviants)
+        })
+    }
+
+    /// As [`Raster::new`], with an index of the arena: time grows with what is in view and cells. Of more buffers than can be
+    /// drawn one by one, shares are off by what a two-thousandth of each axis holds, and a cell may show another buffer than
+    /// the one that covers most of it.
+    pub fn indexed(state: &PlanState, options: &RasterOptions, index: &MapIndex) -> Self {
+        Self::with(options, |x, y| {
+            let deviants = index.deviants.iter().copied();
+            if let Some(drawn) = index.drawn(&options.ops, &options.bytes) {
+                let lives = StorageLives::with_merged(state, index.merged.as_deref());
+                return draw(state, options, (x, y), &lives, drawn.into_iter(), deviants);
+            }
+            draw_field(options, (x, y), index, deviants)
+        })
+    }
+
+    fn with(options: &RasterOptions, draw: impl FnOnce(&Axis, &Axis) -> Vec<Cell>) -> Self {
         let RasterOptions { cols, rows, .. } = *options;
         let x = Axis::new(u64::from(options.ops.start)..u64::from(options.ops.end), cols);
         let y = Axis::new(options.bytes.clone(), rows);
-        let cells = if x.is_empty() || y.is_empty() { Vec::new() } else { draw(state, options, &x, &y) };
+        let cells = if x.is_empty() || y.is_empty() { Vec::new() } else { draw(&x, &y) };
         Self { cols, rows, x, y, cells }
     }
 
@@ -151,47 +174,91 @@ impl Raster {
     }
 }
 
-fn draw(state: &PlanState, options: &RasterOptions, x: &Axis, y: &Axis) -> Vec<Cell> {
+/// Draws these buffers one by one.
+fn draw(
+    state: &PlanState,
+    options: &RasterOptions,
+    (x, y): (&Axis, &Axis),
+    lives: &StorageLives<'_>,
+    drawn: impl Iterator<Item = u32>,
+    deviants: impl Iterator<Item = Deviant>,
+) -> Vec<Cell> {
     let RasterOptions { arena, cols, rows, .. } = *options;
     let buffers = &state.record.buffers;
     let reached = options.playhead.unwrap_or(u32::MAX);
     let (mut planned, mut actual) = (Sums::new(cols, rows), Sums::new(cols, rows));
     let mut deviant = Sums::new(cols, rows);
     let mut owners = Owners::new(cols, rows, buffers.len());
-    let lives = StorageLives::new(state);
-    for (index, buffer) in buffers.iter().enumerate().filter(|(_, buffer)| buffer.arena == arena) {
+    let drawn = drawn.filter_map(|index| Some((index, buffers.get(index as usize)?)));
+    for (index, buffer) in drawn.filter(|(_, buffer)| buffer.arena == arena) {
         // What was seen lies within the planned bytes: out of view, out of the picture.
         let Some(height) = y.span(buffer.offset..buffer.end()) else { continue };
         let life = counted(&state.record, buffer);
         if let Some(width) = x.span(life.start.into()..life.end.into()) {
             planned.add(&width, &height);
-            owners.claim(index as u32, &width, &height);
+            owners.claim(index, &width, &height);
         }
-        let Some(seen) = lives.at(index) else { continue };
-        // Drawn as the plan draws it: bytes shared in place once.
-        let ops = (life.start.max(seen.first), seen.last.min(reached));
+        let Some(seen) = lives.at(index as usize) else { continue };
+        // Drawn as the plan draws it: bytes shared in place once, and what is touched late is not as planned.
+        let ops = (life.start.max(seen.first), seen.last.min(life.end).min(reached));
         if let Some((x, y)) = spans(x, y, ops, (seen.offset, seen.end)) {
             actual.add(&x, &y);
         }
     }
-    for (buffer, ops, bytes) in deviants(state, arena) {
+    add_deviants(deviants, (x, y), &mut deviant, &mut owners);
+    let sums = planned.finish().into_iter().zip(actual.finish()).zip(deviant.finish());
+    let cells = sums.zip(owners.into_vec());
+    cells.map(|(((planned, actual), deviant), owner)| cell(owner, planned, actual, deviant)).collect()
+}
+
+/// Draws what was summed up beforehand.
+fn draw_field(
+    options: &RasterOptions,
+    (x, y): (&Axis, &Axis),
+    index: &MapIndex,
+    deviants: impl Iterator<Item = Deviant>,
+) -> Vec<Cell> {
+    let RasterOptions { cols, rows, .. } = *options;
+    let reached = options.playhead.unwrap_or(u32::MAX);
+    let size = (cols, rows);
+    let field = index.field.as_ref().map(|field| field.cells(&options.ops, &options.bytes, size, reached));
+    let mut deviant = Sums::new(cols, rows);
+    let mut strangers = Owners::new(cols, rows, 0);
+    add_deviants(deviants, (x, y), &mut deviant, &mut strangers);
+    let others = deviant.finish().into_iter().zip(strangers.into_vec());
+    let cells = field.unwrap_or_default().into_iter().zip(others);
+    cells
+        .map(|(known, (deviant, stranger))| {
+            cell(known.owner.or(stranger), known.planned, known.actual, deviant)
+        })
+        .collect()
+}
+
+fn add_deviants(
+    deviants: impl Iterator<Item = Deviant>,
+    (x, y): (&Axis, &Axis),
+    sums: &mut Sums,
+    owners: &mut Owners,
+) {
+    for (buffer, ops, bytes) in deviants {
         let Some((x, y)) = spans(x, y, ops, bytes) else { continue };
-        deviant.add(&x.whole(), &y.whole());
+        sums.add(&x.whole(), &y.whole());
         owners.claim_free(buffer, &x, &y);
     }
-    let sums = planned.finish().into_iter().zip(actual.finish()).zip(deviant.finish());
-    let cells = sums.zip(owners.into_vec()).map(|(((planned, actual), deviant), owner)| Cell {
+}
+
+fn cell(owner: Option<u32>, planned: f64, actual: f64, deviant: f64) -> Cell {
+    Cell {
         // A valid buffer index; strays of none of the plan's buffers have none.
         buffer: owner.filter(|&owner| owner != UNPLANNED),
         planned: planned.clamp(0.0, 1.0) as f32,
         actual: actual.clamp(0.0, 1.0) as f32,
         state: cell_state(owner, planned, actual, deviant),
-    });
-    cells.collect()
+    }
 }
 
 /// What is not as planned: buffers touched outside their life or their bytes, and those that overlap.
-fn deviants(state: &PlanState, arena: u32) -> impl Iterator<Item = (u32, (u32, u32), (u64, u64))> {
+pub(crate) fn deviants(state: &PlanState, arena: u32) -> impl Iterator<Item = Deviant> {
     let lives = (0..).zip(&state.record.buffers).zip(&state.actual);
     let late = lives.flat_map(|((index, buffer), seen)| {
         let seen = seen.filter(|_| !matches!(buffer.kind, BufferKind::Weight | BufferKind::Constant));

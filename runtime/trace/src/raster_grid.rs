@@ -33,6 +33,29 @@ impl Sums {
 
     /// The sum of each cell.
     pub(crate) fn finish(mut self) -> Vec<f64> {
+        self.add_up();
+        let rows = self.corners.len() / self.cols.max(1);
+        let inside = self.corners.chunks_exact(self.cols.max(1)).take(rows.saturating_sub(1));
+        inside.flat_map(|row| row.iter().take(self.cols - 1).copied()).collect()
+    }
+
+    /// For each corner of cells, one more of them than cells along both axes, the sum of all cells below it on both.
+    pub(crate) fn finish_summed(mut self) -> Vec<f64> {
+        self.add_up();
+        // The sum of cell (col, row) belongs to the corner past it.
+        let cells = self.corners.clone();
+        let value = |at: usize| {
+            if at < self.cols || at.is_multiple_of(self.cols) { 0.0 } else { cells[at - self.cols - 1] }
+        };
+        for at in 0..cells.len() {
+            self.corners[at] = value(at);
+        }
+        self.add_up();
+        self.corners
+    }
+
+    /// Running sums along both axes.
+    fn add_up(&mut self) {
         for row in self.corners.chunks_exact_mut(self.cols.max(1)) {
             let mut sum = 0.0;
             for value in row {
@@ -43,9 +66,6 @@ impl Sums {
         for at in self.cols..self.corners.len() {
             self.corners[at] += self.corners[at - self.cols];
         }
-        let rows = self.corners.len() / self.cols.max(1);
-        let inside = self.corners.chunks_exact(self.cols.max(1)).take(rows.saturating_sub(1));
-        inside.flat_map(|row| row.iter().take(self.cols - 1).copied()).collect()
     }
 }
 

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use proptest::prelude::*;
 
 use crate::{
-    ArenaRecord, BufferRecord, CellState, Edges, Event, OpRecord, PlanRecord, PlanState, Raster,
+    ArenaRecord, BufferRecord, CellState, Edges, Event, MapIndex, OpRecord, PlanRecord, PlanState, Raster,
     RasterOptions, Record, Timeline, Window, colours, glyph, glyph_ascii,
 };
 
@@ -204,6 +204,41 @@ fn neighbours_differ_in_colour() {
 }
 
 proptest! {
+    /// The fine grid has a cell for every op and byte here: its sums are what drawing gives.
+    #[test]
+    fn sums_made_beforehand_give_what_drawing_gives(
+        parts in proptest::collection::vec((0u64..30, 1u64..12, 0u32..10, 1u32..6), 0..12),
+        (cols, rows) in (1u16..24, 1u16..24),
+        (op, byte) in (0u32..12, 0u64..40),
+        playhead in proptest::option::of(0u32..16),
+        faults in any::<bool>(),
+    ) {
+        let mut top = 0;
+        let buffers = parts.iter().map(|&(gap, size, first, life)| {
+            let offset = top + gap;
+            top = offset + size;
+            buffer(size, offset, first, first + life)
+        });
+        let buffers = buffers.collect();
+        let state = seen(plan(top.max(50), 16, buffers), |windows| {
+            windows.iter_mut().step_by(5).filter(|_| faults).for_each(|window| window.offset += 1);
+        });
+        let whole = options(&state.record, cols, rows, playhead);
+        for options in [whole.clone(), RasterOptions { ops: op..16, bytes: byte..byte + 9, ..whole }] {
+            let drawn = Raster::new(&state, &options);
+            let summed = Raster::indexed(&state, &options, &MapIndex::drawing(&state, 0, 0));
+            for (col, row) in (0..cols).flat_map(|col| (0..rows).map(move |row| (col, row))) {
+                let (drawn, summed) = (drawn.cell(col, row), summed.cell(col, row));
+                prop_assert!((drawn.planned - summed.planned).abs() < 1e-4, "{drawn:?} {summed:?}");
+                prop_assert!((drawn.actual - summed.actual).abs() < 1e-4, "{drawn:?} {summed:?}");
+                prop_assert_eq!(drawn.state == CellState::Deviant, summed.state == CellState::Deviant);
+                if drawn.planned > 0.7 {
+                    prop_assert!(summed.buffer.is_some(), "{drawn:?} {summed:?}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn cells_hold_what_painting_gives(
         parts in proptest::collection::vec((0u64..30, 1u64..12, 0u32..10, 1u32..6), 0..8),
@@ -263,8 +298,13 @@ proptest! {
         let (cols, rows) = size;
         let options = RasterOptions { arena: 0, ops: ops.0.min(ops.1)..ops.0.max(ops.1), bytes: bytes.0.min(bytes.1)..bytes.0.max(bytes.1), cols, rows, playhead };
         let raster = Raster::new(&state, &options);
+        let indexed = Raster::indexed(&state, &options, &MapIndex::new(&state, 0));
+        let summed = Raster::indexed(&state, &options, &MapIndex::drawing(&state, 0, 0));
         for (col, row) in (0..cols).flat_map(|col| (0..rows).map(move |row| (col, row))) {
             let cell = raster.cell(col, row);
+            prop_assert_eq!(cell, indexed.cell(col, row));
+            let sum = summed.cell(col, row);
+            prop_assert!((0.0..=1.0).contains(&sum.planned) && (0.0..=1.0).contains(&sum.actual));
             prop_assert!((0.0..=1.0).contains(&cell.planned) && (0.0..=1.0).contains(&cell.actual));
             let _ = (raster.edges(col, row), raster.ops_of(col), raster.bytes_of(row));
         }

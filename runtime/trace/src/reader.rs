@@ -2,14 +2,17 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
 
 use crate::chunk::{
     ChunkKind, FLAG_MORE, FLAG_RESTATED, FORMAT_MAJOR, Frame, HEADER_LEN, Header, MAX_BODY, crc32c,
-    find_header, parse_frame,
+    find_header, parse_frame, put_chunk,
 };
+use crate::damage::{Damage, DamageCause};
 use crate::event::{Event, UNPLANNED};
 use crate::event_codec::{Context, take_event};
+use crate::event_ref::EventRef;
+use crate::number::{Numbers, PADDING};
+use crate::packed::{Lists, PackedContext};
 use crate::plan_record::PlanRecord;
 use crate::session::Record;
 use crate::state::{keyframe_from_bytes, plan_from_bytes, session_from_bytes};
@@ -19,96 +22,6 @@ use crate::wire::{Cursor, WireError};
 const MAX_PLANS: usize = 1 << 20;
 /// Bytes of a segment that are searched for the next chunk, before the rest is given up.
 const MAX_GAP: u64 = 16 << 20;
-
-/// Something in a recording that could not be read. Reading goes on behind it, unless it [`Damage::is_fatal`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Damage {
-    /// Byte offset in the segment.
-    pub offset: u64,
-    /// What it is.
-    pub cause: DamageCause,
-}
-
-/// What is wrong at a place of a recording.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DamageCause {
-    /// The bytes end inside a frame: the writer was stopped there, or is still writing.
-    Truncated {
-        /// How many bytes follow the last whole frame.
-        bytes: u64,
-    },
-    /// No frame begins here.
-    Frame,
-    /// A chunk's bytes do not have the chunk's checksum.
-    Checksum,
-    /// A chunk's contents do not decode although the checksum holds.
-    Content {
-        /// What was wrong.
-        reason: String,
-    },
-    /// Chunks are missing before this one.
-    Missing {
-        /// How many.
-        chunks: u64,
-    },
-    /// There is no chunk for so long that the rest of the segment is not read.
-    Void {
-        /// How many bytes were searched at least.
-        bytes: u64,
-    },
-    /// The recording was written in a major version this program does not know. Fatal.
-    Version {
-        /// The version found.
-        found: u8,
-    },
-    /// The bytes are no recording of bayplan. Fatal.
-    NotARecording,
-}
-
-impl Damage {
-    /// Whether nothing more can be read.
-    pub fn is_fatal(&self) -> bool {
-        matches!(self.cause, DamageCause::Version { .. } | DamageCause::NotARecording)
-    }
-}
-
-impl fmt::Display for Damage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let at = self.offset;
-        match &self.cause {
-            DamageCause::Truncated { bytes } => {
-                write!(
-                    f,
-                    "the recording ends in the middle of a frame: the last {bytes} bytes, from byte {at}, are lost"
-                )
-            }
-            DamageCause::Frame => write!(f, "the recording is damaged at byte {at}: no frame begins there"),
-            DamageCause::Checksum => {
-                write!(f, "the recording is damaged at byte {at}: the checksum of the chunk there is wrong")
-            }
-            DamageCause::Content { reason } => {
-                write!(f, "the chunk at byte {at} of the recording does not decode: {reason}")
-            }
-            DamageCause::Missing { chunks } => {
-                write!(f, "{chunks} chunks of the recording are missing before byte {at}")
-            }
-            DamageCause::Void { bytes } => {
-                write!(
-                    f,
-                    "the recording holds no record in {bytes} bytes from byte {at}; the rest is not read"
-                )
-            }
-            DamageCause::Version { found } => write!(
-                f,
-                "the recording has format version {found}; this bayplan reads version {FORMAT_MAJOR}: open it with \
-                 the bayplan that wrote it"
-            ),
-            DamageCause::NotARecording => f.write_str("this is not a recording of bayplan"),
-        }
-    }
-}
-
-impl core::error::Error for Damage {}
 
 /// The lengths that indices of events are checked against.
 #[derive(Clone, Copy, Debug)]
@@ -122,7 +35,7 @@ struct PlanShape {
 ///
 /// Feed portions of any length and take records until there are none:
 /// memory stays within one chunk (about 1 MiB), the portion, and the plan or keyframe being put together.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Reader {
     buf: Vec<u8>,
     /// Start in `buf` of what is not yet read.
@@ -150,9 +63,15 @@ pub struct Reader {
     next_piece: u32,
     /// The chunk of events being handed out.
     events: Option<OpenChunk>,
-    /// Its body.
+    /// Its body, with zeros behind it.
     body: Vec<u8>,
+    /// What its differences are against, if it is packed.
+    packed: PackedContext,
+    lists: Lists,
     waiting: Option<Damage>,
+    skipped: u64,
+    /// Sound chunks in their frames, where they are asked for.
+    kept: Option<Vec<u8>>,
 }
 
 /// Where a chunk of events is being read.
@@ -160,8 +79,21 @@ pub struct Reader {
 struct OpenChunk {
     at: u64,
     pos: usize,
-    context: Context,
+    /// Of a chunk that is not packed.
+    context: Option<Context>,
     left: u32,
+}
+
+/// Takes what a [`Reader`] decodes, without a copy of each event.
+pub trait Visitor {
+    /// A session, a plan or a keyframe; never an event.
+    fn record(&mut self, record: Record);
+
+    /// Something that happened.
+    fn event(&mut self, event: EventRef<'_>);
+
+    /// Something that could not be read.
+    fn damage(&mut self, damage: Damage);
 }
 
 impl Reader {
@@ -173,6 +105,26 @@ impl Reader {
     /// A reader at the start of a recording.
     pub fn new() -> Self {
         Self { needs_keyframe: true, ..Self::default() }
+    }
+
+    /// From now on keeps the chunks that are sound, whatever they hold, for [`Reader::take_chunks`].
+    pub fn keep_chunks(&mut self) {
+        self.kept.get_or_insert_default();
+    }
+
+    /// Moves the chunks kept since the last call to the end of `out`, each in the frame it has in a file. The chunk of a record is
+    /// kept before [`Reader::next_record`] hands the record out. Together they are a recording of the same session, without
+    /// the packets that Perfetto shows.
+    pub fn take_chunks(&mut self, out: &mut Vec<u8>) {
+        if let Some(kept) = &mut self.kept {
+            out.append(kept);
+        }
+    }
+
+    /// A reader that is fed from a segment's head in the middle of a file on: where [`last_segment`](crate::last_segment) or an
+    /// [`Index`](crate::Index) says. Damages tell their place in the file.
+    pub fn starting_at(offset: u64) -> Self {
+        Self { offset, sound_end: offset, ..Self::new() }
     }
 
     /// Adds the next bytes of the segment.
@@ -219,25 +171,54 @@ impl Reader {
     /// The next record or damage; `None` when more bytes are needed, or nothing more can be read.
     pub fn next_record(&mut self) -> Option<Result<Record, Damage>> {
         loop {
-            if self.fatal {
-                return None;
-            }
-            if let Some(damage) = self.waiting.take() {
-                self.fatal = damage.is_fatal();
-                return Some(Err(damage));
-            }
-            if self.events.is_some() {
-                if let Some(item) = self.next_event() {
-                    return Some(item);
-                }
-                continue;
-            }
-            match self.next_chunk() {
+            match self.next_step() {
                 Step::Item(record) => return Some(record),
-                Step::NeedBytes if self.waiting.is_none() => return None,
-                Step::NeedBytes | Step::Again => {}
+                Step::NeedBytes => return None,
+                Step::Opened | Step::Again => {}
             }
         }
+    }
+
+    fn next_step(&mut self) -> Step {
+        if self.fatal {
+            return Step::NeedBytes;
+        }
+        if let Some(damage) = self.waiting.take() {
+            self.fatal = damage.is_fatal();
+            return Step::Item(Err(damage));
+        }
+        if self.events.is_some() {
+            return self.next_event().map_or(Step::Again, Step::Item);
+        }
+        match self.next_chunk() {
+            // What was noticed on the way comes first.
+            Step::NeedBytes if self.waiting.is_some() => Step::Again,
+            step => step,
+        }
+    }
+
+    /// Hands all records and damages to `visitor` that the bytes fed so far hold: what calling [`Reader::next_record`] until
+    /// there is nothing more does, much faster.
+    pub fn visit(&mut self, visitor: &mut impl Visitor) {
+        loop {
+            if self.waiting.is_none() && !self.fatal && self.events.is_some_and(|open| open.context.is_none())
+            {
+                self.visit_packed(visitor);
+                continue;
+            }
+            match self.next_step() {
+                Step::Item(Ok(Record::Event(event))) => visitor.event(event.as_ref()),
+                Step::Item(Ok(record)) => visitor.record(record),
+                Step::Item(Err(damage)) => visitor.damage(damage),
+                Step::NeedBytes => return,
+                Step::Opened | Step::Again => {}
+            }
+        }
+    }
+
+    /// Events and chunks of kinds that this version does not know, which were passed over.
+    pub fn skipped(&self) -> u64 {
+        self.skipped
     }
 
     fn damage(&mut self, offset: u64, cause: DamageCause) {
@@ -354,11 +335,17 @@ impl Reader {
         self.pos = body.end;
         self.sound_end = self.offset();
         self.seen_chunk = true;
-        self.note_sequence(at, header);
+        if header.kind != ChunkKind::Index as u8 {
+            self.note_sequence(at, header);
+        }
         if crc32c(&self.buf[body.clone()]) != header.body_crc {
             self.damage(at, DamageCause::Checksum);
             self.needs_keyframe = true;
             return Step::Again;
+        }
+        // An index tells where things lie in its own file.
+        if let Some(kept) = self.kept.as_mut().filter(|_| header.kind != ChunkKind::Index as u8) {
+            put_chunk(kept, header, &self.buf[body.clone()]);
         }
         self.open(at, header, body)
     }
@@ -376,13 +363,22 @@ impl Reader {
     }
 
     fn open(&mut self, at: u64, header: Header, body: core::ops::Range<usize>) -> Step {
-        let Some(kind) = ChunkKind::from_number(header.kind) else { return Step::Again };
-        if kind == ChunkKind::Events {
-            self.body.clear();
-            self.body.extend_from_slice(&self.buf[body]);
-            let context = Context::new(header.base);
-            self.events = Some(OpenChunk { at, pos: 0, context, left: header.count });
+        let Some(kind) = ChunkKind::from_number(header.kind) else {
+            self.skipped += 1;
             return Step::Again;
+        };
+        match kind {
+            ChunkKind::Index => return Step::Again,
+            ChunkKind::Events | ChunkKind::Packed => {
+                self.body.clear();
+                self.body.extend_from_slice(&self.buf[body]);
+                self.body.extend_from_slice(&[0; PADDING]);
+                self.packed = PackedContext::new(header.base);
+                let context = (kind == ChunkKind::Events).then(|| Context::new(header.base));
+                self.events = Some(OpenChunk { at, pos: 0, context, left: header.count });
+                return Step::Opened;
+            }
+            ChunkKind::Session | ChunkKind::Plan | ChunkKind::Keyframe => {}
         }
         // What earlier segments said is news only to a reader that has not read them.
         let restated = header.flags & FLAG_RESTATED != 0;
@@ -445,9 +441,9 @@ impl Reader {
                 self.note_plan(plan, &record).map_err(text)?;
                 Ok(Record::Plan { plan, record })
             }
-            ChunkKind::Keyframe | ChunkKind::Events => {
+            ChunkKind::Keyframe | ChunkKind::Events | ChunkKind::Packed | ChunkKind::Index => {
                 let mut keyframe = keyframe_from_bytes(bytes).map_err(text)?;
-                keyframe.state.retain(|event| self.check(event).is_ok());
+                keyframe.state.retain(|event| check(&self.plans, event.as_ref()).is_ok());
                 self.needs_keyframe = false;
                 Ok(Record::Keyframe(keyframe))
             }
@@ -469,67 +465,109 @@ impl Reader {
         Ok(())
     }
 
+    /// Hands out the rest of the packed chunk at hand.
+    fn visit_packed(&mut self, visitor: &mut impl Visitor) {
+        let Some(open) = self.events.take() else { return };
+        let Self { body, packed, lists, plans, skipped, .. } = self;
+        let content = |error: WireError| {
+            let reason = alloc::format!("{error}");
+            Damage { offset: open.at, cause: DamageCause::Content { reason } }
+        };
+        let mut numbers = Numbers::at(body, open.pos);
+        let mut left = open.left;
+        while !numbers.is_empty() {
+            left = left.saturating_sub(1);
+            match packed.take(&mut numbers, lists) {
+                Ok(Some(event)) => match check(plans, event) {
+                    Ok(()) => visitor.event(event),
+                    Err(error) => visitor.damage(content(error)),
+                },
+                Ok(None) => *skipped += 1,
+                // Without this event's length the rest of the chunk cannot be read.
+                Err(error) => return visitor.damage(content(error)),
+            }
+        }
+        self.note_missing_events(open.at, left);
+    }
+
+    fn note_missing_events(&mut self, at: u64, left: u32) {
+        if left > 0 {
+            let reason = alloc::format!("{left} events are missing at its end");
+            self.damage(at, DamageCause::Content { reason });
+        }
+    }
+
     fn next_event(&mut self) -> Option<Result<Record, Damage>> {
         let mut open = self.events.take()?;
-        if open.pos >= self.body.len() {
-            if open.left > 0 {
-                let reason = alloc::format!("{} events are missing at its end", open.left);
-                self.damage(open.at, DamageCause::Content { reason });
-            }
+        if open.pos >= self.body.len() - PADDING {
+            self.note_missing_events(open.at, open.left);
             return None;
         }
-        let mut cursor = Cursor::at(&self.body, open.pos);
-        let event = match take_event(&mut cursor, &mut open.context) {
-            Ok(event) => event,
+        let event = match self.take_event(&mut open) {
+            Ok(event) => event.map(|event| check(&self.plans, event.as_ref()).map(|()| event)),
             Err(error) => {
                 // Without this event's length the rest of the chunk cannot be read.
                 let reason = alloc::format!("{error}");
                 return Some(Err(Damage { offset: open.at, cause: DamageCause::Content { reason } }));
             }
         };
-        open.pos = cursor.pos();
         open.left = open.left.saturating_sub(1);
-        let at = open.at;
         self.events = Some(open);
-        let event = event?;
-        Some(match self.check(&event) {
-            Ok(()) => Ok(Record::Event(event)),
-            Err(error) => {
-                let reason = alloc::format!("{error}");
-                Err(Damage { offset: at, cause: DamageCause::Content { reason } })
-            }
-        })
+        let Some(event) = event else {
+            self.skipped += 1;
+            return None;
+        };
+        Some(event.map(Record::Event).map_err(|error| {
+            let reason = alloc::format!("{error}");
+            Damage { offset: open.at, cause: DamageCause::Content { reason } }
+        }))
     }
 
-    /// Checks the indices of an event against its plan.
-    fn check(&self, event: &Event) -> Result<(), WireError> {
-        let shape = |plan: u32| {
-            let shape = self.plans.get(plan as usize).copied().flatten();
-            shape.ok_or(WireError::Value("an event names a plan that is not known here"))
-        };
-        let holds = match event {
-            Event::RunStart { plan, .. } | Event::PlanRetired { plan, .. } => shape(*plan).map(|_| true)?,
-            Event::Completed { plan, op, .. } => *op < shape(*plan)?.ops,
-            Event::OpTimes { plan, first_op, times, .. } => {
-                u64::from(*first_op) + times.len() as u64 <= u64::from(shape(*plan)?.ops)
-            }
-            Event::Windows { plan, windows, .. } => {
-                let PlanShape { ops, buffers, arenas } = shape(*plan)?;
-                windows.iter().all(|w| {
-                    w.op < ops
-                        && (w.buffer < buffers || w.buffer == UNPLANNED)
-                        && (w.arena < arenas || w.arena == UNPLANNED)
-                })
-            }
-            _ => true,
-        };
-        if holds { Ok(()) } else { Err(WireError::Value("an event names an op or buffer its plan lacks")) }
+    fn take_event(&mut self, open: &mut OpenChunk) -> Result<Option<Event>, WireError> {
+        if let Some(context) = &mut open.context {
+            let mut cursor = Cursor::at(&self.body[..self.body.len() - PADDING], open.pos);
+            let event = take_event(&mut cursor, context)?;
+            open.pos = cursor.pos();
+            return Ok(event);
+        }
+        let mut numbers = Numbers::at(&self.body, open.pos);
+        let event = self.packed.take(&mut numbers, &mut self.lists)?.map(EventRef::to_event);
+        open.pos = numbers.pos();
+        Ok(event)
     }
+}
+
+/// Checks the indices of an event against its plan.
+#[inline]
+fn check(plans: &[Option<PlanShape>], event: EventRef<'_>) -> Result<(), WireError> {
+    let shape = |plan: u32| {
+        let shape = plans.get(plan as usize).copied().flatten();
+        shape.ok_or(WireError::Value("an event names a plan that is not known here"))
+    };
+    let holds = match event {
+        EventRef::RunStart { plan, .. } | EventRef::PlanRetired { plan, .. } => shape(plan).map(|_| true)?,
+        EventRef::Completed { plan, op, .. } => op < shape(plan)?.ops,
+        EventRef::OpTimes { plan, first_op, times, .. } => {
+            u64::from(first_op) + times.len() as u64 <= u64::from(shape(plan)?.ops)
+        }
+        EventRef::Windows { plan, windows, .. } => {
+            let PlanShape { ops, buffers, arenas } = shape(plan)?;
+            windows.iter().all(|w| {
+                w.op < ops
+                    && (w.buffer < buffers || w.buffer == UNPLANNED)
+                    && (w.arena < arenas || w.arena == UNPLANNED)
+            })
+        }
+        _ => true,
+    };
+    if holds { Ok(()) } else { Err(WireError::Value("an event names an op or buffer its plan lacks")) }
 }
 
 /// What reading the next frame came to.
 enum Step {
     Item(Result<Record, Damage>),
+    /// A chunk of events was opened.
+    Opened,
     Again,
     NeedBytes,
 }

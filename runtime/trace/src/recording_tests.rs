@@ -41,6 +41,7 @@ pub(crate) fn chain(ops: u32) -> PlanRecord {
         bytes: 512,
         flops: 64,
         barrier_before: at > 0,
+        host: at == 1,
     };
     PlanRecord {
         model: "chain".to_string(),
@@ -72,6 +73,7 @@ fn session() -> SessionInfo {
         level: Level::Op,
         pid: 42,
         start_unix_ns: 1_700_000_000_000_000_000,
+        origin: "a plan of paper.csv".to_string(),
     }
 }
 

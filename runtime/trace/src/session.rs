@@ -1,5 +1,6 @@
 //! Who made a recording, and the state that lets a reader begin in its middle.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -7,6 +8,8 @@ use core::str::FromStr;
 
 use crate::event::{Event, EventKind, Nanos};
 use crate::plan_record::PlanRecord;
+use crate::pool::PoolTotals;
+use crate::totals::Totals;
 
 /// What is known about a session when its recording begins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +32,9 @@ pub struct SessionInfo {
     pub pid: u32,
     /// Wall-clock time at which the session's clock read 0, in nanoseconds since the Unix epoch.
     pub start_unix_ns: u64,
+    /// What the recording was made from, in words, where nothing ran while it was made: `PyTorch memory snapshot x.pickle`.
+    /// Empty for the recording of a run.
+    pub origin: String,
 }
 
 /// How much is recorded.
@@ -93,8 +99,13 @@ pub struct Keyframe {
     pub runs_failed: u64,
     /// Events lost so far, by kind; kinds without loss are absent.
     pub dropped: Vec<(EventKind, u64)>,
-    /// Events that restate what holds: ready, live device blocks, the last sample of each heap, the windows of each
-    /// plan, the last start and playhead, the cost of tracing. They happened before; they are not to be counted again.
+    /// Sums over all runs so far; recordings of format 1.1 and before do not say them.
+    pub totals: Option<Box<Totals>>,
+    /// What the pools came to so far, by their number.
+    pub pools: Vec<(u32, PoolTotals)>,
+    /// Events that restate what holds: ready, live device blocks, pools and their ranges, the last sample of each heap, the
+    /// windows of each plan, the last start and playhead, the cost of tracing. They happened before; they are not to be
+    /// counted again.
     pub state: Vec<Event>,
 }
 

@@ -2,17 +2,23 @@
 //! segment.
 //!
 //! ```text
-//! Session   1 id · 2 model · 3 device · 4 driver · 5 api · 6 version · 7 level · 8 pid · 9 start
+//! Session   1 id · 2 model · 3 device · 4 driver · 5 api · 6 version · 7 level · 8 pid · 9 start · 10 origin
 //! Keyframe  1 time · 2 runs started · 3 runs ok · 4 runs failed · 5 dropped (packed pairs) · 6 events
+//!           7 totals · 8 pools (packed: number, high water, top, taken, given back)
 //! Plan      1 number of the plan · 2 plan record
 //! ```
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::event::{Event, EventKind, Nanos};
 use crate::event_codec::{Context, put_event, take_event};
+use crate::event_ref::EventRef;
+use crate::pool::{Pool, PoolRange, PoolTotals};
 use crate::session::{Keyframe, Level, SessionInfo};
+use crate::totals::Totals;
 use crate::wire::{Cursor, WireError, field_bytes, field_nonzero, field_text, put_varint};
 
 /// Most events of a keyframe: device blocks, heaps, and parts of window lists. A device allows some thousand blocks.
@@ -30,61 +36,129 @@ pub(crate) struct LiveState {
     runs_ok: u64,
     runs_failed: u64,
     dropped: BTreeMap<EventKind, u64>,
-    ready: Option<Event>,
+    ready: Option<Nanos>,
     blocks: BTreeMap<u64, Event>,
+    /// Sum of their sizes.
+    device_bytes: u64,
     /// Blocks outside the plan that were freed: allocation and release.
     freed: Vec<Event>,
     heaps: BTreeMap<u32, Event>,
     windows: BTreeMap<u32, Vec<Event>>,
-    run: Option<Event>,
-    playhead: Option<Event>,
+    /// The run that began last: number, plan, start.
+    run: Option<(u64, u32, Nanos)>,
+    /// Run, plan, op and time of the playhead.
+    playhead: Option<(u64, u32, u32, Nanos)>,
     cost: Option<Event>,
+    totals: Totals,
+    /// Pools, and when they were ready.
+    pools: BTreeMap<u32, (Nanos, Pool)>,
 }
 
 impl LiveState {
-    pub(crate) fn apply(&mut self, event: &Event) {
+    #[inline]
+    pub(crate) fn apply(&mut self, event: EventRef<'_>) {
         self.now = self.now.max(event.time());
+        self.totals.apply(event);
         match event {
-            Event::SessionReady { .. } => self.ready = Some(event.clone()),
-            Event::RunStart { .. } => {
+            EventRef::RunStart { run, plan, t } => {
                 self.runs_started += 1;
-                self.run = Some(event.clone());
+                self.run = Some((run, plan, t));
                 self.playhead = None;
             }
-            Event::RunEnd { ok: true, .. } => self.runs_ok += 1,
-            Event::RunEnd { ok: false, .. } => self.runs_failed += 1,
-            Event::Completed { .. } => self.playhead = Some(event.clone()),
-            Event::Windows { plan, part, .. } => {
-                let set = self.windows.entry(*plan).or_default();
-                if *part == 0 {
+            EventRef::RunEnd { ok: true, .. } => self.runs_ok += 1,
+            EventRef::RunEnd { ok: false, .. } => self.runs_failed += 1,
+            EventRef::Completed { run, plan, op, t } => self.playhead = Some((run, plan, op, t)),
+            EventRef::OpTimes { .. } | EventRef::Message { .. } | EventRef::SessionEnd { .. } => {}
+            EventRef::PoolReady { .. } | EventRef::PoolAllocated { .. } | EventRef::PoolFreed { .. } => {
+                self.apply_to_pool(event);
+            }
+            _ => self.apply_rare(event),
+        }
+    }
+
+    fn apply_rare(&mut self, event: EventRef<'_>) {
+        match event {
+            EventRef::SessionReady { t } => self.ready = Some(t),
+            EventRef::Windows { plan, part, .. } => {
+                let set = self.windows.entry(plan).or_default();
+                if part == 0 {
                     set.clear();
                 }
-                set.push(event.clone());
+                set.push(event.to_event());
             }
-            Event::DeviceAllocated { id, .. } => {
-                self.blocks.insert(*id, event.clone());
+            EventRef::DeviceAllocated { id, bytes, .. } => {
+                let before = self.blocks.insert(id, event.to_event());
+                let before = before.as_ref().map_or(0, block_bytes);
+                self.device_bytes = self.device_bytes.saturating_sub(before).saturating_add(bytes);
+                self.totals.note_device_bytes(self.device_bytes);
             }
-            Event::DeviceFreed { id, .. } => {
-                let block = self.blocks.remove(id);
+            EventRef::DeviceFreed { id, .. } => {
+                let block = self.blocks.remove(&id);
+                let freed = block.as_ref().map_or(0, block_bytes);
+                self.device_bytes = self.device_bytes.saturating_sub(freed);
                 let unplanned =
                     |block: &Event| matches!(block, Event::DeviceAllocated { planned: false, .. });
                 if let Some(block) = block.filter(unplanned).filter(|_| self.freed.len() < 2 * MAX_FREED) {
-                    self.freed.extend([block, event.clone()]);
+                    self.freed.extend([block, event.to_event()]);
                 }
             }
-            Event::HeapSample { heap, .. } => {
-                self.heaps.insert(*heap, event.clone());
+            EventRef::HeapSample { heap, .. } => {
+                self.heaps.insert(heap, event.to_event());
             }
-            Event::Dropped { count, kind, .. } => {
-                let total = self.dropped.entry(*kind).or_default();
-                *total = total.saturating_add(*count);
+            EventRef::Dropped { count, kind, .. } => {
+                let total = self.dropped.entry(kind).or_default();
+                *total = total.saturating_add(count);
             }
-            Event::TraceCost { .. } => self.cost = Some(event.clone()),
-            Event::PlanRetired { plan, .. } => {
-                self.windows.remove(plan);
+            EventRef::TraceCost { .. } => self.cost = Some(event.to_event()),
+            EventRef::PlanRetired { plan, .. } => {
+                self.windows.remove(&plan);
             }
-            Event::OpTimes { .. } | Event::Message { .. } | Event::SessionEnd { .. } => {}
+            // Folded by `apply`.
+            _ => {}
         }
+    }
+
+    fn apply_to_pool(&mut self, event: EventRef<'_>) {
+        match event {
+            EventRef::PoolReady { t, pool, bytes, name } => {
+                let (ready, pool) = self.pools.entry(pool).or_default();
+                *ready = t;
+                pool.bytes = bytes;
+                pool.name = String::from(name);
+            }
+            EventRef::PoolAllocated { t, pool, id, offset, bytes } => {
+                let (_, pool) = self.pools.entry(pool).or_default();
+                pool.allocate(id, PoolRange { t, offset, bytes });
+            }
+            EventRef::PoolFreed { pool, id, .. } => {
+                if let Some((_, pool)) = self.pools.get_mut(&pool) {
+                    pool.free(id);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Bytes taken in a pool.
+    pub(crate) fn pool_bytes(&self, pool: u32) -> u64 {
+        self.pools.get(&pool).map_or(0, |(_, pool)| pool.live_bytes)
+    }
+
+    /// What a pool holds, in words.
+    pub(crate) fn pool_name(&self, pool: u32) -> &str {
+        self.pools.get(&pool).map_or("", |(_, pool)| &pool.name)
+    }
+
+    /// Each pool and the ranges taken of it, as events.
+    fn pool_events(&self) -> impl Iterator<Item = Event> + '_ {
+        self.pools.iter().flat_map(|(&number, (t, pool))| {
+            let (bytes, name) = (pool.bytes, pool.name.clone());
+            let ready = Event::PoolReady { t: *t, pool: number, bytes, name };
+            let ranges = pool.live.iter().map(move |(&id, &PoolRange { t, offset, bytes })| {
+                Event::PoolAllocated { t, pool: number, id, offset, bytes }
+            });
+            core::iter::once(ready).chain(ranges)
+        })
     }
 
     pub(crate) fn now(&self) -> Nanos {
@@ -97,26 +171,31 @@ impl LiveState {
 
     /// Sum of the sizes of the live device blocks.
     pub(crate) fn device_bytes(&self) -> u64 {
-        let sizes = self.blocks.values().map(|block| match block {
-            Event::DeviceAllocated { bytes, .. } => *bytes,
-            _ => 0,
-        });
-        sizes.fold(0, u64::saturating_add)
+        self.device_bytes
     }
 
     pub(crate) fn keyframe(&self) -> Keyframe {
-        let state =
-            self.ready.iter().chain(&self.freed).chain(self.blocks.values()).chain(self.heaps.values());
-        let state = state.chain(self.windows.values().flatten()).chain(&self.run).chain(&self.playhead);
+        let ready = self.ready.map(|t| Event::SessionReady { t });
+        let run = self.run.map(|(run, plan, t)| Event::RunStart { run, plan, t });
+        let playhead = self.playhead.map(|(run, plan, op, t)| Event::Completed { run, plan, op, t });
+        let held = self.freed.iter().chain(self.blocks.values()).chain(self.heaps.values());
+        let held = held.chain(self.windows.values().flatten());
+        let state = ready.into_iter().chain(held.cloned()).chain(run).chain(playhead);
         Keyframe {
             t: self.now,
             runs_started: self.runs_started,
             runs_ok: self.runs_ok,
             runs_failed: self.runs_failed,
             dropped: self.dropped.iter().map(|(kind, count)| (*kind, *count)).collect(),
-            state: state.chain(&self.cost).cloned().collect(),
+            totals: Some(Box::new(self.totals.without_open_runs())),
+            pools: self.pools.iter().map(|(number, (_, pool))| (*number, pool.totals)).collect(),
+            state: state.chain(self.cost.clone()).chain(self.pool_events()).collect(),
         }
     }
+}
+
+fn block_bytes(block: &Event) -> u64 {
+    if let Event::DeviceAllocated { bytes, .. } = block { *bytes } else { 0 }
 }
 
 pub(crate) fn session_to_bytes(session: &SessionInfo) -> Vec<u8> {
@@ -129,6 +208,7 @@ pub(crate) fn session_to_bytes(session: &SessionInfo) -> Vec<u8> {
     field_nonzero(&mut out, 7, session.level as u64);
     field_nonzero(&mut out, 8, u64::from(session.pid));
     field_nonzero(&mut out, 9, session.start_unix_ns);
+    field_text(&mut out, 10, &session.origin);
     out
 }
 
@@ -153,6 +233,7 @@ pub(crate) fn session_from_bytes(bytes: &[u8]) -> Result<SessionInfo, WireError>
             }
             8 => session.pid = field.index()?,
             9 => session.start_unix_ns = field.number()?,
+            10 => session.origin = field.text()?.into(),
             _ => {}
         }
     }
@@ -179,6 +260,17 @@ pub(crate) fn keyframe_to_bytes(keyframe: &Keyframe) -> Vec<u8> {
         put_event(&mut part, &mut context, event);
     }
     field_bytes(&mut out, 6, &part);
+    if let Some(totals) = &keyframe.totals {
+        field_bytes(&mut out, 7, &totals.to_bytes());
+    }
+    for (pool, totals) in &keyframe.pools {
+        part.clear();
+        let PoolTotals { high_water, top, allocated, freed } = *totals;
+        [u64::from(*pool), high_water, top, allocated, freed]
+            .into_iter()
+            .for_each(|number| put_varint(&mut part, number));
+        field_bytes(&mut out, 8, &part);
+    }
     out
 }
 
@@ -208,6 +300,14 @@ pub(crate) fn keyframe_from_bytes(bytes: &[u8]) -> Result<Keyframe, WireError> {
                     }
                     keyframe.state.extend(take_event(&mut events, &mut context)?);
                 }
+            }
+            7 => keyframe.totals = Some(Box::new(Totals::from_bytes(field.bytes()?)?)),
+            8 => {
+                let mut part = Cursor::new(field.bytes()?);
+                let pool = part.index()?;
+                let (high_water, top) = (part.varint()?, part.varint()?);
+                let (allocated, freed) = (part.varint()?, part.varint()?);
+                keyframe.pools.push((pool, PoolTotals { high_water, top, allocated, freed }));
             }
             _ => {}
         }

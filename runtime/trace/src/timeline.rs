@@ -5,10 +5,13 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::alarms::Alarm;
-use crate::event::{Event, EventKind, Nanos, Severity};
+use crate::event::{EventKind, Nanos, Severity};
+use crate::event_ref::EventRef;
 use crate::plan_record::PlanRecord;
 use crate::plan_state::PlanState;
+use crate::pool::{Pool, PoolRange};
 use crate::session::{Keyframe, Record, SessionInfo};
+use crate::totals::Totals;
 
 /// Runs, heap samples and messages that are kept for drawing; older ones are forgotten, not their sums.
 pub const HISTORY: usize = 512;
@@ -36,6 +39,10 @@ pub struct Timeline {
     pub runs_ok: u64,
     /// Runs that failed so far.
     pub runs_failed: u64,
+    /// Sums over all runs so far.
+    pub totals: Totals,
+    /// Dynamic pools, by their number.
+    pub pools: BTreeMap<u32, Pool>,
     /// The run in progress.
     pub current: Option<CurrentRun>,
     /// The latest finished runs, oldest first.
@@ -56,6 +63,8 @@ pub struct Timeline {
     latest_plan: Option<u32>,
     /// Plans whose shapes gave way, oldest first, as far as their buffers and ops are kept.
     retired: VecDeque<u32>,
+    /// Sum of the sizes of `blocks`.
+    device_bytes: u64,
     /// The blocks of `unplanned`, which keyframes restate.
     unplanned_ids: BTreeSet<u64>,
 }
@@ -146,7 +155,7 @@ impl Timeline {
             Record::Session(session) => self.session = Some(session),
             Record::Plan { plan, record } => self.plan(plan, record),
             Record::Keyframe(keyframe) => self.keyframe(keyframe),
-            Record::Event(event) => self.event(event),
+            Record::Event(event) => self.apply_event(event.as_ref()),
         }
     }
 
@@ -188,6 +197,11 @@ impl Timeline {
         if ran { None } else { Some(0) }
     }
 
+    /// Bytes of device memory that blocks hold.
+    pub fn device_bytes(&self) -> u64 {
+        self.device_bytes
+    }
+
     /// Events lost so far.
     pub fn dropped_total(&self) -> u64 {
         self.dropped.values().fold(0, |sum, count| sum.saturating_add(*count))
@@ -208,72 +222,111 @@ impl Timeline {
     /// Takes over the state where records before it are missing.
     fn keyframe(&mut self, keyframe: Keyframe) {
         self.blocks.clear();
+        self.device_bytes = 0;
+        self.pools.clear();
         self.current = None;
-        for event in keyframe.state {
-            self.event(event);
+        for event in &keyframe.state {
+            self.apply_event(event.as_ref());
         }
         self.now = self.now.max(keyframe.t);
         self.runs_started = keyframe.runs_started;
         self.runs_ok = keyframe.runs_ok;
         self.runs_failed = keyframe.runs_failed;
         self.dropped = keyframe.dropped.into_iter().collect();
+        if let Some(totals) = keyframe.totals {
+            self.totals.restate(*totals);
+        }
+        for (pool, totals) in keyframe.pools {
+            self.pools.entry(pool).or_default().totals = totals;
+        }
         if self.runs_started <= self.runs_ok + self.runs_failed {
             self.current = None;
         }
     }
 
-    fn event(&mut self, event: Event) {
+    /// Folds one event in, as [`Timeline::apply`] does with a record.
+    #[inline]
+    pub fn apply_event(&mut self, event: EventRef<'_>) {
         self.now = self.now.max(event.time());
+        self.totals.apply(event);
         match event {
-            Event::SessionReady { t } => self.ready = Some(t),
-            Event::RunStart { run, plan, t } => {
+            EventRef::RunStart { run, plan, t } => {
                 self.runs_started += 1;
                 self.latest_plan = Some(plan);
                 self.current = Some(CurrentRun { run, plan, start: t, playhead: None });
             }
-            Event::RunEnd { run, t, ok } => self.run_ended(run, t, ok),
-            Event::OpTimes { plan, first_op, times, .. } => {
+            EventRef::RunEnd { run, t, ok } => self.run_ended(run, t, ok),
+            EventRef::OpTimes { plan, first_op, times, .. } => {
                 if let Some(plan) = self.plans.get_mut(plan as usize) {
-                    plan.add_op_times(first_op, &times);
+                    plan.add_op_times(first_op, times);
                 }
             }
-            Event::Completed { run, op, .. } => {
+            EventRef::Completed { run, op, .. } => {
                 if let Some(current) = self.current.as_mut().filter(|current| current.run == run) {
                     current.playhead = Some(current.playhead.map_or(op, |before| before.max(op)));
                 }
             }
-            Event::Windows { recording, plan, part, windows, .. } => {
+            EventRef::PoolAllocated { t, pool, id, offset, bytes } => {
+                self.pools.entry(pool).or_default().allocate(id, PoolRange { t, offset, bytes });
+            }
+            EventRef::PoolFreed { pool, id, .. } => {
+                if let Some(pool) = self.pools.get_mut(&pool) {
+                    pool.free(id);
+                }
+            }
+            _ => self.apply_rare(event),
+        }
+    }
+
+    fn apply_rare(&mut self, event: EventRef<'_>) {
+        match event {
+            EventRef::SessionReady { t } => self.ready = Some(t),
+            EventRef::Windows { recording, plan, part, windows, .. } => {
                 if let Some(plan) = self.plans.get_mut(plan as usize) {
                     plan.add_windows(recording, part, windows);
                 }
             }
-            Event::DeviceAllocated { t, id, bytes, memory_type, purpose, planned } => {
-                let block = Block { id, t, bytes, memory_type, purpose, planned };
-                if !planned && self.unplanned_ids.insert(id) {
-                    self.unplanned.push(block.clone());
-                }
-                self.blocks.insert(id, block);
+            EventRef::DeviceAllocated { t, id, bytes, memory_type, purpose, planned } => {
+                let block = Block { id, t, bytes, memory_type, purpose: String::from(purpose), planned };
+                self.allocated(block);
             }
-            Event::DeviceFreed { id, .. } => {
-                self.blocks.remove(&id);
+            EventRef::DeviceFreed { id, .. } => {
+                let freed = self.blocks.remove(&id).map_or(0, |block| block.bytes);
+                self.device_bytes = self.device_bytes.saturating_sub(freed);
             }
-            Event::HeapSample { t, heap, size, usage, budget } => {
+            EventRef::HeapSample { t, heap, size, usage, budget } => {
                 let state = self.heaps.entry(heap).or_default();
                 (state.size, state.usage, state.budget) = (size, usage, budget);
                 keep(&mut state.history, (t, usage));
             }
-            Event::Dropped { count, kind, .. } => {
+            EventRef::Dropped { count, kind, .. } => {
                 let total = self.dropped.entry(kind).or_default();
                 *total = total.saturating_add(count);
             }
-            Event::TraceCost { ns, run_ns, .. } => self.trace_cost = Some((ns, run_ns)),
-            Event::Message { t, level, text } => keep(&mut self.messages, (t, level, text)),
-            Event::PlanRetired { plan, .. } => self.retire(plan),
-            Event::SessionEnd { t } => {
+            EventRef::TraceCost { ns, run_ns, .. } => self.trace_cost = Some((ns, run_ns)),
+            EventRef::Message { t, level, text } => keep(&mut self.messages, (t, level, String::from(text))),
+            EventRef::PlanRetired { plan, .. } => self.retire(plan),
+            EventRef::PoolReady { pool, bytes, name, .. } => {
+                let pool = self.pools.entry(pool).or_default();
+                (pool.bytes, pool.name) = (bytes, String::from(name));
+            }
+            EventRef::SessionEnd { t } => {
                 self.ended = Some(t);
                 self.current = None;
             }
+            // Folded by `apply_event`.
+            _ => {}
         }
+    }
+
+    fn allocated(&mut self, block: Block) {
+        if !block.planned && self.unplanned_ids.insert(block.id) {
+            self.unplanned.push(block.clone());
+        }
+        let bytes = block.bytes;
+        let before = self.blocks.insert(block.id, block).map_or(0, |block| block.bytes);
+        self.device_bytes = self.device_bytes.saturating_sub(before).saturating_add(bytes);
+        self.totals.note_device_bytes(self.device_bytes);
     }
 
     /// A plan's shape gave way: a session that meets ever other shapes must not fill the memory of who watches it.

@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 
 use crate::{
     Alarm, AlarmCounts, ArenaRecord, BufferKind, BufferRecord, Event, EventKind, Keyframe, OpRecord,
-    PlanRecord, RETIRED, Record, Stray, Timeline, UNPLANNED, Window, deviation, reserved_unused,
+    PlanRecord, PoolTotals, RETIRED, Reader, Record, SessionInfo, Stray, Timeline, Totals, UNPLANNED, Window,
+    Writer, deviation, reserved_unused,
 };
 
 fn buffer(kind: BufferKind, size: u64, offset: u64, life: (u32, u32)) -> BufferRecord {
@@ -251,7 +252,15 @@ fn keyframe_takes_over() {
         Event::Completed { run: 41, plan: 0, op: 6, t: 52 },
     ];
     let dropped = vec![(EventKind::OpTimes, 9)];
-    let keyframe = Keyframe { t: 60, runs_started: 42, runs_ok: 40, runs_failed: 1, dropped, state };
+    let keyframe = Keyframe {
+        t: 60,
+        runs_started: 42,
+        runs_ok: 40,
+        runs_failed: 1,
+        dropped,
+        state,
+        ..Keyframe::default()
+    };
     timeline.apply(Record::Keyframe(keyframe.clone()));
     assert_eq!((timeline.runs_started, timeline.runs_ok, timeline.runs_failed), (42, 40, 1));
     assert_eq!((timeline.now, timeline.ready, timeline.dropped_total()), (60, Some(3), 9));
@@ -410,4 +419,79 @@ fn of_many_shapes_the_latest_are_kept_and_those_with_something_wrong() {
     assert_eq!(timeline.alarm_counts(), counts(1, 0, 0), "what was wrong stays known");
     timeline.apply(Record::Plan { plan: 1, record: plan() });
     assert!(timeline.plans[1].forgotten, "segments that restate it do not bring it back");
+}
+
+/// What a session with pools does, in 40 runs.
+fn pooled(run: u64) -> Vec<Event> {
+    let t = run * 1000;
+    let mut events = vec![
+        Event::RunStart { run, plan: 0, t },
+        Event::PoolAllocated { t: t + 10, pool: 3, id: run, offset: run % 7 * 64, bytes: 64 },
+        Event::OpTimes { run, plan: 0, first_op: 0, times: vec![(t, t + 20), (t + 20, t + 20 + run)] },
+        Event::RunEnd { run, t: t + 500 + run, ok: run != 5 },
+    ];
+    if run >= 3 {
+        events.push(Event::PoolFreed { t: t + 600, pool: 3, id: run - 3 });
+    }
+    if run == 7 {
+        let purpose = "grown".to_string();
+        let allocated =
+            Event::DeviceAllocated { t: t + 700, id: 1, bytes: 9, memory_type: 0, purpose, planned: true };
+        events.push(allocated);
+    }
+    events
+}
+
+#[test]
+fn sums_and_pools_are_the_same_wherever_reading_begins() {
+    let mut writer = Writer::new(SessionInfo::default());
+    writer.plan(&plan());
+    let device = |id| Event::DeviceAllocated {
+        t: 1,
+        id,
+        bytes: 512,
+        memory_type: 0,
+        purpose: "arena".to_string(),
+        planned: true,
+    };
+    writer.event(&device(0));
+    writer.event(&Event::HeapSample { t: 1, heap: 1, size: 9000, usage: 700, budget: None });
+    writer.event(&Event::HeapSample { t: 2, heap: 1, size: 9000, usage: 600, budget: None });
+    writer.event(&Event::SessionReady { t: 2 });
+    writer.event(&Event::PoolReady { t: 3, pool: 3, bytes: 512, name: "outputs".to_string() });
+    let mut segments = Vec::new();
+    for run in 0..40 {
+        pooled(run).iter().for_each(|event| writer.event(event));
+        if run % 10 == 9 {
+            writer.flush();
+            let mut bytes = Vec::new();
+            writer.take(&mut bytes);
+            segments.push(bytes);
+            writer.begin_segment();
+        }
+    }
+    let whole = read_timeline(&segments.concat());
+    let Totals { run_times, op_times, allocs_after_ready, .. } = &whole.totals;
+    assert_eq!((run_times.count(), run_times.max(), *allocs_after_ready), (39, Some(539), 1));
+    assert_eq!((op_times.count(), op_times.sum()), (80, 40 * 20 + 39 * 20));
+    let pool = &whole.pools[&3];
+    let expect = PoolTotals { high_water: 256, top: 448, allocated: 40, freed: 37 };
+    assert_eq!((pool.name.as_str(), pool.totals, pool.live.len()), ("outputs", expect, 3));
+    assert_eq!((pool.live_bytes, pool.fragmentation().free), (192, 320));
+    assert_eq!((whole.totals.device_bytes_max, &whole.totals.heap_usage_max), (521, &[(1, 700)].into()));
+    for from in 1..segments.len() {
+        let late = read_timeline(&segments[from..].concat());
+        assert_eq!(late.pools, whole.pools, "from segment {from}");
+        assert_eq!(late.totals.to_bytes(), whole.totals.to_bytes());
+    }
+}
+
+fn read_timeline(bytes: &[u8]) -> Timeline {
+    let (mut reader, mut timeline) = (Reader::new(), Timeline::new());
+    reader.feed(bytes);
+    reader.end_segment();
+    while let Some(item) = reader.next_record() {
+        timeline.apply(item.unwrap());
+    }
+    timeline
 }

@@ -6,13 +6,13 @@ use alloc::vec::Vec;
 use core::fmt;
 
 /// Wire type of varint fields.
-pub(crate) const VARINT: u32 = 0;
+pub const VARINT: u32 = 0;
 /// Wire type of 8-byte fields.
-pub(crate) const FIXED64: u32 = 1;
+pub const FIXED64: u32 = 1;
 /// Wire type of length-delimited fields.
-pub(crate) const BYTES: u32 = 2;
+pub const BYTES: u32 = 2;
 /// Wire type of 4-byte fields.
-pub(crate) const FIXED32: u32 = 5;
+pub const FIXED32: u32 = 5;
 
 /// Bytes that do not decode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl fmt::Display for WireError {
 }
 
 /// Appends `value` as a varint: 7 bits per byte, lowest first.
-pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -55,37 +55,37 @@ pub(crate) fn put_delta(out: &mut Vec<u8>, from: u64, to: u64) {
 }
 
 /// Appends a length and the bytes.
-pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     put_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
 /// Appends a field key.
-pub(crate) fn put_key(out: &mut Vec<u8>, field: u32, wire_type: u32) {
+pub fn put_key(out: &mut Vec<u8>, field: u32, wire_type: u32) {
     put_varint(out, u64::from(field) << 3 | u64::from(wire_type));
 }
 
 /// Appends a varint field.
-pub(crate) fn field_varint(out: &mut Vec<u8>, field: u32, value: u64) {
+pub fn field_varint(out: &mut Vec<u8>, field: u32, value: u64) {
     put_key(out, field, VARINT);
     put_varint(out, value);
 }
 
 /// Appends a varint field unless it is 0, the value an absent field has.
-pub(crate) fn field_nonzero(out: &mut Vec<u8>, field: u32, value: u64) {
+pub fn field_nonzero(out: &mut Vec<u8>, field: u32, value: u64) {
     if value != 0 {
         field_varint(out, field, value);
     }
 }
 
 /// Appends a length-delimited field.
-pub(crate) fn field_bytes(out: &mut Vec<u8>, field: u32, bytes: &[u8]) {
+pub fn field_bytes(out: &mut Vec<u8>, field: u32, bytes: &[u8]) {
     put_key(out, field, BYTES);
     put_bytes(out, bytes);
 }
 
 /// Appends a text field unless it is empty.
-pub(crate) fn field_text(out: &mut Vec<u8>, field: u32, text: &str) {
+pub fn field_text(out: &mut Vec<u8>, field: u32, text: &str) {
     if !text.is_empty() {
         field_bytes(out, field, text.as_bytes());
     }

@@ -10,8 +10,11 @@ use crate::chunk::{
     put_packet,
 };
 use crate::event::{Event, Nanos};
-use crate::event_codec::{Context, clip, cut, put_event};
+use crate::event_codec::{MAX_LIST, clip};
+use crate::event_ref::EventRef;
+use crate::index::{Index, entry_of};
 use crate::live_curve::{live_curves, thin};
+use crate::packed::{PackedContext, Spans};
 use crate::perfetto::{Counter, Packets};
 use crate::plan_record::{ArenaRecord, PlanRecord};
 use crate::session::SessionInfo;
@@ -22,7 +25,9 @@ const CHUNK_TARGET: usize = 32 << 10;
 /// Most counter values written for one run and arena.
 const CURVE_POINTS: usize = 1024;
 /// Most runs whose start is remembered until their end comes.
-const MAX_OPEN_RUNS: usize = 1024;
+const MAX_OPEN_RUNS: usize = 64;
+/// Time between two values of a pool's counter, but for new maxima: ranges come and go by the million.
+const POOL_PERIOD: Nanos = 1_000_000;
 
 /// A plan as every segment restates it.
 #[derive(Default)]
@@ -45,7 +50,8 @@ pub struct Writer {
     body: Vec<u8>,
     count: u32,
     base: Nanos,
-    context: Context,
+    context: PackedContext,
+    spans: Spans,
     seq: u64,
     session: SessionInfo,
     plans: Vec<StoredPlan>,
@@ -54,7 +60,14 @@ pub struct Writer {
     /// Packets to be written behind the open chunk.
     visible: Vec<u8>,
     described: BTreeSet<Counter>,
-    open_runs: BTreeMap<u64, (u32, Nanos)>,
+    /// Runs whose end has not come: number, plan and start.
+    open_runs: Vec<(u64, u32, Nanos)>,
+    /// When the counter of a pool was shown last in this segment, and the most that it showed.
+    shown_pools: BTreeMap<u32, (Nanos, u64)>,
+    /// Where the chunks of the file at hand lie; none once that is not known any more.
+    index: Option<Index>,
+    /// Bytes of that file that were handed out.
+    taken: u64,
 }
 
 impl Writer {
@@ -66,7 +79,8 @@ impl Writer {
             body: Vec::new(),
             count: 0,
             base: 0,
-            context: Context::default(),
+            context: PackedContext::default(),
+            spans: Spans::default(),
             seq: 0,
             packets: Packets::new(&session),
             session,
@@ -74,7 +88,10 @@ impl Writer {
             state: LiveState::default(),
             visible: Vec::new(),
             described: BTreeSet::new(),
-            open_runs: BTreeMap::new(),
+            open_runs: Vec::new(),
+            shown_pools: BTreeMap::new(),
+            index: Some(Index::default()),
+            taken: 0,
         };
         writer.put_segment_head(0);
         writer
@@ -93,18 +110,37 @@ impl Writer {
 
     /// Records an event. A long list is written as several events, so that no chunk grows too long.
     pub fn event(&mut self, event: &Event) {
-        let parts = cut(event);
-        if !parts.is_empty() {
-            parts.iter().for_each(|part| self.event(part));
-            return;
+        self.event_ref(event.as_ref());
+    }
+
+    /// Records an event, as [`Writer::event`] does.
+    #[inline]
+    pub fn event_ref(&mut self, event: EventRef<'_>) {
+        match event {
+            EventRef::OpTimes { run, plan, first_op, times } if times.len() > MAX_LIST => {
+                for (number, times) in (0..).zip(times.chunks(MAX_LIST)) {
+                    let first_op = first_op.saturating_add(number * MAX_LIST as u32);
+                    self.short_event(EventRef::OpTimes { run, plan, first_op, times });
+                }
+            }
+            EventRef::Windows { t, recording, plan, part, windows } if windows.len() > MAX_LIST => {
+                for (part, windows) in (part..).zip(windows.chunks(MAX_LIST)) {
+                    self.short_event(EventRef::Windows { t, recording, plan, part, windows });
+                }
+            }
+            _ => self.short_event(event),
         }
+    }
+
+    #[inline]
+    fn short_event(&mut self, event: EventRef<'_>) {
         if self.body.is_empty() {
             self.base = self.state.now();
-            self.context = Context::new(self.base);
+            self.context = PackedContext::new(self.base);
         }
         self.state.apply(event);
         self.show(event);
-        put_event(&mut self.body, &mut self.context, event);
+        self.context.put(&mut self.body, &mut self.spans, event);
         self.count += 1;
         if self.body.len() >= CHUNK_TARGET {
             self.flush();
@@ -115,7 +151,7 @@ impl Writer {
     pub fn flush(&mut self) {
         if !self.body.is_empty() {
             let body = core::mem::take(&mut self.body);
-            self.put(ChunkKind::Events, 0, self.base, self.count, &body);
+            self.put(ChunkKind::Packed, 0, self.base, self.count, &body);
             self.body = body;
             self.body.clear();
             self.count = 0;
@@ -127,11 +163,36 @@ impl Writer {
     pub fn begin_segment(&mut self) {
         self.flush();
         self.described.clear();
+        self.shown_pools.clear();
         self.put_segment_head(FLAG_RESTATED);
+    }
+
+    /// Ends the file at hand with an index of its chunks. What follows belongs into another file, or is behind the last
+    /// event.
+    pub fn end_file(&mut self) {
+        self.flush();
+        let end = self.taken + self.out.len() as u64;
+        let body =
+            self.index.take().and_then(|index| index.to_bytes(end)).filter(|body| body.len() <= MAX_BODY);
+        if let Some(body) = body {
+            let header = self.header(ChunkKind::Index, 0, self.state.now(), 0, &body);
+            put_chunk(&mut self.out, header, &body);
+        }
+    }
+
+    /// Says that what follows is the beginning of a file of its own.
+    pub fn begin_file(&mut self) {
+        (self.index, self.taken) = (Some(Index::default()), 0);
+    }
+
+    /// Says that bytes which were taken did not get into the file: where its chunks lie is not known any more.
+    pub fn forget_places(&mut self) {
+        self.index = None;
     }
 
     /// Moves the finished bytes to the end of `out`.
     pub fn take(&mut self, out: &mut Vec<u8>) {
+        self.taken += self.out.len() as u64;
         out.append(&mut self.out);
     }
 
@@ -180,7 +241,17 @@ impl Writer {
     }
 
     fn put(&mut self, kind: ChunkKind, flags: u8, base: Nanos, count: u32, body: &[u8]) {
-        let header = Header {
+        let header = self.header(kind, flags, base, count, body);
+        self.seq += 1;
+        let offset = self.taken + self.out.len() as u64;
+        if let Some(index) = &mut self.index {
+            index.entries.extend(entry_of(offset, &header));
+        }
+        put_chunk(&mut self.out, header, body);
+    }
+
+    fn header(&self, kind: ChunkKind, flags: u8, base: Nanos, count: u32, body: &[u8]) -> Header {
+        Header {
             major: FORMAT_MAJOR,
             minor: FORMAT_MINOR,
             kind: kind as u8,
@@ -190,48 +261,59 @@ impl Writer {
             count,
             len: body.len() as u32,
             body_crc: chunk::crc32c(body),
-        };
-        self.seq += 1;
-        put_chunk(&mut self.out, header, body);
+        }
     }
 
     /// Makes the packets that Perfetto shows for an event.
-    fn show(&mut self, event: &Event) {
+    fn show(&mut self, event: EventRef<'_>) {
         match event {
-            Event::PlanRetired { plan, .. } => {
-                if let Some(stored) = self.plans.get_mut(*plan as usize) {
+            EventRef::PlanRetired { plan, .. } => {
+                if let Some(stored) = self.plans.get_mut(plan as usize) {
                     *stored = StoredPlan::default();
                 }
             }
-            Event::RunStart { run, plan, t } => {
+            EventRef::RunStart { run, plan, t } => {
                 if self.open_runs.len() >= MAX_OPEN_RUNS {
-                    self.open_runs.pop_first();
+                    self.open_runs.remove(0);
                 }
-                self.open_runs.insert(*run, (*plan, *t));
+                self.open_runs.push((run, plan, t));
             }
-            Event::RunEnd { run, t, ok } => {
-                let Some((plan, start)) = self.open_runs.remove(run) else { return };
+            EventRef::RunEnd { run, t, ok } => {
+                let Some(at) = self.open_runs.iter().rposition(|open| open.0 == run) else { return };
+                let (_, plan, start) = self.open_runs.remove(at);
                 // Both ends at once: a segment that retention keeps never has an end without its begin.
-                for packet in self.packets.run(*run, start, *t, *ok) {
-                    put_packet(&mut self.visible, &packet);
-                }
-                self.show_planned_peak(plan, start, *t);
+                self.packets.put_run(&mut self.visible, run, start, t, ok);
+                self.show_planned_peak(plan, start, t);
             }
-            Event::OpTimes { plan, first_op, times, .. } => self.show_live_curve(*plan, *first_op, times),
-            Event::DeviceAllocated { t, .. } | Event::DeviceFreed { t, .. } => {
-                self.count(Counter::Device, "device memory allocated", *t, self.state.device_bytes());
+            EventRef::OpTimes { plan, first_op, times, .. } => self.show_live_curve(plan, first_op, times),
+            EventRef::DeviceAllocated { t, .. } | EventRef::DeviceFreed { t, .. } => {
+                self.count(Counter::Device, "device memory allocated", t, self.state.device_bytes());
             }
-            Event::HeapSample { t, heap, usage, budget, .. } => {
-                self.count(Counter::HeapUsage(*heap), &format!("heap {heap} in use"), *t, *usage);
+            EventRef::HeapSample { t, heap, usage, budget, .. } => {
+                self.count(Counter::HeapUsage(heap), &format!("heap {heap} in use"), t, usage);
                 if let Some(budget) = budget {
-                    self.count(Counter::HeapBudget(*heap), &format!("heap {heap} budget"), *t, *budget);
+                    self.count(Counter::HeapBudget(heap), &format!("heap {heap} budget"), t, budget);
                 }
             }
-            Event::Dropped { t, .. } => {
-                self.count(Counter::Dropped, "dropped events", *t, self.state.dropped_total());
+            EventRef::PoolAllocated { t, pool, .. } | EventRef::PoolFreed { t, pool, .. } => {
+                self.show_pool(pool, t);
+            }
+            EventRef::Dropped { t, .. } => {
+                self.count(Counter::Dropped, "dropped events", t, self.state.dropped_total());
             }
             _ => {}
         }
+    }
+
+    fn show_pool(&mut self, pool: u32, t: Nanos) {
+        let bytes = self.state.pool_bytes(pool);
+        let (last, most) = self.shown_pools.entry(pool).or_insert((0, 0));
+        if bytes <= *most && t.saturating_sub(*last) < POOL_PERIOD {
+            return;
+        }
+        (*last, *most) = (t, bytes.max(*most));
+        let name = format!("pool {}", clip(self.state.pool_name(pool)));
+        self.count(Counter::Pool(pool), &name, t, bytes);
     }
 
     /// Without op times there is no curve to draw, only how high it goes.
@@ -297,8 +379,8 @@ impl Writer {
 
 /// Cuts texts that no one would read to their end, so that they fit the packets Perfetto shows.
 fn clip_texts(mut session: SessionInfo) -> SessionInfo {
-    let SessionInfo { id, model, device, driver, api, version, .. } = &mut session;
-    for text in [id, model, device, driver, api, version] {
+    let SessionInfo { id, model, device, driver, api, version, origin, .. } = &mut session;
+    for text in [id, model, device, driver, api, version, origin] {
         text.truncate(clip(text).len());
     }
     session

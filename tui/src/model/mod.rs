@@ -7,7 +7,7 @@ pub(crate) mod index;
 pub(crate) mod place;
 pub(crate) mod viewport;
 
-use bayplan_trace::{BufferRecord, PlanState, Record, Timeline};
+use bayplan_trace::{BufferRecord, MapIndex, PlanState, Record, Timeline};
 
 use filter::Filter;
 use index::{ArenaIndex, PlanIndex};
@@ -94,6 +94,16 @@ pub(crate) struct ArenaView<'a> {
     pub(crate) view: &'a Viewport,
 }
 
+impl<'a> ArenaView<'a> {
+    /// Where the arena's buffers lie.
+    pub(crate) fn map(&self) -> &'a MapIndex {
+        self.index.map(self.plan, self.arena)
+    }
+}
+
+/// Buffers of an arena whose map is brought up to date at once.
+const FEW: u64 = 50_000;
+
 impl Model {
     /// A model that knows nothing and follows.
     pub(crate) fn new() -> Self {
@@ -132,6 +142,7 @@ impl Model {
         }
         let current = self.timeline.current_plan().map(|(number, plan)| (number, plan.record.arenas.len()));
         let Some((number, arenas)) = current.filter(|(_, arenas)| *arenas > 0) else { return };
+        self.refresh_map();
         let stays = self.place.is_some_and(|place| place.plan == number && place.arena < arenas);
         if !stays {
             let turned = self.turned(number);
@@ -142,6 +153,19 @@ impl Model {
             self.filter.changed(self.timeline.plans.get(number as usize));
         }
         self.follow_playhead();
+    }
+
+    /// Takes in what was seen of the plan that is looked at. Of a large one, once all of it has been read.
+    fn refresh_map(&mut self) {
+        let Some(place) = self.place else { return };
+        let (plans, indexes) = (&self.timeline.plans, &mut self.indexes);
+        let at = place.plan as usize;
+        let (Some(plan), Some(index)) = (plans.get(at), indexes.get_mut(at)) else { return };
+        if let Some(arena) =
+            index.arenas.get_mut(place.arena).filter(|arena| self.caught_up || arena.buffers <= FEW)
+        {
+            arena.refresh_map(plan, place.arena as u32);
+        }
     }
 
     /// The arena that people want to see first: the largest one of activations, else the largest.
@@ -251,7 +275,7 @@ impl Model {
     pub(crate) fn next_arena(&mut self) {
         let Some((place, index)) = self.place.zip(self.index()) else { return };
         let count = index.arenas.len();
-        let holds = |at: &usize| !index.arenas[*at].buffers.is_empty();
+        let holds = |at: &usize| index.arenas[*at].buffers > 0;
         let next = (1..=count).map(|step| (place.arena + step) % count).find(holds);
         if let Some(next) = next.filter(|next| *next != place.arena) {
             self.place = Some(self.enter(place.plan, next));
@@ -290,24 +314,17 @@ impl Model {
     pub(crate) fn selected(&self) -> Option<(u32, &BufferRecord)> {
         let arena = self.arena()?;
         let (op, byte) = (arena.view.ops.cursor, arena.view.bytes.cursor);
-        let record = &arena.plan.record;
-        let inside = |ops: (u64, u64), bytes: (u64, u64)| {
-            let hit = |number: &&u32| {
-                let buffer = &record.buffers[**number as usize];
-                u64::from(buffer.first) < ops.1
-                    && u64::from(buffer.last) > ops.0
-                    && buffer.offset < bytes.1
-                    && buffer.end() > bytes.0
-            };
-            arena.index.buffers.iter().find(hit).copied()
-        };
+        let map = arena.map();
+        // Axes of ops are no longer than 32 bits hold.
+        let inside =
+            |ops: (u64, u64), bytes: (u64, u64)| map.first_at(ops.0 as u32..ops.1 as u32, bytes.0..bytes.1);
         let (cols, rows) = self.place?.cells;
         let cell = |axis: &viewport::Axis, at: u64, cells: u64| {
             axis.cell(at, cells).map_or((at, at + 1), |cell| axis.span(cell, cells))
         };
         let number = inside((op, op + 1), (byte, byte + 1))
             .or_else(|| inside(cell(&arena.view.ops, op, cols), cell(&arena.view.bytes, byte, rows)))?;
-        Some((number, &record.buffers[number as usize]))
+        Some((number, arena.plan.record.buffers.get(number as usize)?))
     }
 
     /// What is wrong under the cursor, if anything: numbers of alarms of the plan.

@@ -152,9 +152,7 @@ fn curve(buffer: &mut Buffer, places: &Places, arena: &ArenaView<'_>, theme: &Th
     let size = arena.plan.record.arenas[arena.arena as usize].size.max(1);
     for col in 0..cols {
         let (first, last) = arena.view.ops.span(col, cols);
-        let live =
-            arena.index.metrics.live.get(first as usize..(last as usize).min(arena.index.metrics.live.len()));
-        let most = live.unwrap_or_default().iter().copied().max().unwrap_or(0);
+        let most = arena.index.most_live(first as usize, last as usize);
         if most == 0 {
             continue;
         }

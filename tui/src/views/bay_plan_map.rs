@@ -23,7 +23,7 @@ pub(crate) fn draw(buffer: &mut Buffer, map: Rect, model: &Model, arena: &ArenaV
         rows: map.height * per_cell,
         playhead: model.playhead().reached(),
     };
-    let raster = Raster::new(arena.plan, &options);
+    let raster = Raster::indexed(arena.plan, &options, arena.map());
     let selected = model.selected().map(|(number, _)| number);
     let ink = Ink { model, arena, theme, selected, playhead: model.playhead() };
     for row in 0..map.height {
@@ -270,13 +270,11 @@ fn over(buffer: &mut Buffer, x: u16, y: u16, glyph: &str, style: Style) {
 fn names(buffer: &mut Buffer, map: Rect, model: &Model, arena: &ArenaView<'_>, theme: &Theme) {
     let (cols, rows) = (u64::from(map.width), u64::from(map.height));
     let (ops, bytes) = (&arena.view.ops, &arena.view.bytes);
-    for &number in &arena.index.buffers {
+    // Most are too short or too low for a name, or out of view: not even their place is worth working out.
+    let least = (ops.len.saturating_mul(NAMED).div_ceil(cols), bytes.len / (2 * rows));
+    let in_view = (ops.start as u32..ops.end() as u32, bytes.start..bytes.end());
+    for number in arena.map().large_at(in_view.0, in_view.1, (least.0 as u32, least.1)) {
         let record = &arena.plan.record.buffers[number as usize];
-        // Most are too short for a name, or out of view: not even their place is worth working out.
-        let (first, last) = (u64::from(record.first).max(ops.start), u64::from(record.last).min(ops.end()));
-        if last.saturating_sub(first).saturating_mul(cols) < ops.len.saturating_mul(NAMED) {
-            continue;
-        }
         let (left, right) = (ops.edge(record.first.into(), cols), ops.edge(record.last.into(), cols));
         if right < left + NAMED {
             continue;

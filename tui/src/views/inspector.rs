@@ -21,7 +21,8 @@ pub(crate) fn details(model: &Model, theme: &Theme, width: usize) -> Vec<Line<'s
             &explain::name_of(&buffer.name, "buffer", number),
             theme.tensor(hue).patch(theme.strong()),
         );
-        tensor(&mut page, &arena, number, buffer);
+        let views = model.index().map_or(&[][..], |index| index.views(number));
+        tensor(&mut page, &arena, (number, buffer), views);
         seen(&mut page, arena.plan, number);
     } else {
         page.text("free", theme.faint());
@@ -80,7 +81,12 @@ impl Page<'_> {
 /// Lines that one name or sentence may fill.
 const MAX_LINES: usize = 12;
 
-fn tensor(page: &mut Page<'_>, arena: &ArenaView<'_>, number: u32, buffer: &BufferRecord) {
+fn tensor(
+    page: &mut Page<'_>,
+    arena: &ArenaView<'_>,
+    (number, buffer): (u32, &BufferRecord),
+    views: &[(u32, u32)],
+) {
     let record = &arena.plan.record;
     let kind = format!("{:?}", buffer.kind).to_lowercase();
     page.pair("type", &explain::type_of(buffer));
@@ -100,13 +106,12 @@ fn tensor(page: &mut Page<'_>, arena: &ArenaView<'_>, number: u32, buffer: &Buff
         None => "no".to_owned(),
     };
     page.pair("in place", &place);
-    let mut views = record.buffers.iter().enumerate().filter(|(_, other)| other.alias_of == Some(number));
-    if let Some((first, _)) = views.next() {
-        let more = views.count();
-        let name = explain::buffer_name(record, first as u32);
+    if let Some(((_, first), rest)) = views.split_first() {
+        let more = rest.len();
+        let name = explain::buffer_name(record, *first);
         page.pair("views", &if more > 0 { format!("{name} and {more} more") } else { name });
     }
-    let at_peak = arena.index.peak.buffers.iter().position(|at| *at == number);
+    let at_peak = arena.index.rank_at_peak(record, number);
     let share = Percent(buffer.size as f64 / arena.index.peak.live.max(1) as f64);
     page.pair("at peak", &at_peak.map_or("no".to_owned(), |rank| format!("{share}, number {}", rank + 1)));
 }

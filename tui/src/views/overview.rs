@@ -18,6 +18,8 @@ pub(crate) struct Overview;
 struct Section {
     title: &'static str,
     lines: Vec<Line<'static>>,
+    /// Lines that there would be more of than fit any screen.
+    more: usize,
     /// Lines it should have at least, as far as there are any.
     least: u16,
 }
@@ -76,10 +78,11 @@ fn stack(buffer: &mut Buffer, area: Rect, sections: Vec<Section>, theme: &Theme)
         let title = Line::styled(section.title, theme.accent());
         let inner = draw::frame(buffer, Rect { y, height, ..area }, &title, theme);
         let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
-        let cut = section.lines.len() > usize::from(inner.height);
+        let lines = section.lines.len() + section.more;
+        let cut = lines > usize::from(inner.height);
         for (row, line) in section.lines.iter().take(usize::from(inner.height)).enumerate() {
             if cut && row + 1 == usize::from(inner.height) {
-                let more = format!("… {} more lines", section.lines.len() - row);
+                let more = format!("… {} more lines", lines - row);
                 draw::put_line(buffer, inner, row as u16, &Line::styled(more, theme.faint()));
             } else {
                 draw::put_line(buffer, inner, row as u16, line);
@@ -115,7 +118,7 @@ fn heaps(model: &Model, theme: &Theme, width: usize, tall: bool) -> Section {
     if lines.is_empty() {
         lines.push(Line::styled("no samples of the device's heaps yet", theme.faint()));
     }
-    Section { title: "device memory", lines, least: 1 }
+    Section { title: "device memory", lines, more: 0, least: 1 }
 }
 
 /// What the memory is for, in the order in which it is listed.
@@ -129,7 +132,9 @@ const PURPOSES: [(&str, &[ArenaKind]); 6] = [
 ];
 
 fn purposes(model: &Model, theme: &Theme, width: usize) -> Section {
-    let Some(plan) = model.plan() else { return Section { title: "memory", lines: Vec::new(), least: 0 } };
+    let Some(plan) = model.plan() else {
+        return Section { title: "memory", lines: Vec::new(), more: 0, least: 0 };
+    };
     let size = |kinds: &[ArenaKind]| {
         let arenas = plan.record.arenas.iter().filter(|arena| kinds.contains(&arena.kind));
         arenas.map(|arena| arena.size).fold(0, u64::saturating_add)
@@ -163,13 +168,13 @@ fn purposes(model: &Model, theme: &Theme, width: usize) -> Section {
         Line::from(spans)
     };
     let lines = rows.into_iter().filter(|(_, bytes)| *bytes > 0).map(line).collect();
-    Section { title: "what it is for", lines, least: 2 }
+    Section { title: "what it is for", lines, more: 0, least: 2 }
 }
 
 fn arenas(model: &Model, theme: &Theme, width: usize) -> Section {
     let (Some(plan), Some(index)) = (model.plan(), model.index()) else {
         let lines = vec![Line::styled("waiting for the plan …", theme.faint())];
-        return Section { title: "arenas", lines, least: 1 };
+        return Section { title: "arenas", lines, more: 0, least: 1 };
     };
     // The bound is the first to go: the waste says it.
     let bound_width = if width >= 46 { 12 } else { 0 };
@@ -198,7 +203,7 @@ fn arenas(model: &Model, theme: &Theme, width: usize) -> Section {
         let words: Vec<String> = shown.map(|(name, bytes)| format!("{name} {}", Bytes(*bytes))).collect();
         lines.push(Line::styled(format!("at the peak: {}", words.join(" + ")), theme.faint()));
     }
-    Section { title: "arenas", lines, least: 3 }
+    Section { title: "arenas", lines, more: 0, least: 3 }
 }
 
 fn runs(model: &Model, theme: &Theme, width: usize, tall: bool) -> Section {
@@ -230,7 +235,7 @@ fn runs(model: &Model, theme: &Theme, width: usize, tall: bool) -> Section {
             Span::styled(format!("median {}  99th {}", at(50), at(99)), theme.faint()),
         ]));
     }
-    Section { title: "runs", lines, least: 2 }
+    Section { title: "runs", lines, more: 0, least: 2 }
 }
 
 fn alarms(model: &Model, theme: &Theme, width: usize) -> Section {
@@ -253,15 +258,19 @@ fn alarms(model: &Model, theme: &Theme, width: usize) -> Section {
         let words = if seen { "none: all windows are where planned" } else { "none; no window was seen yet" };
         lines.push(Line::styled(words, if seen { theme.good() } else { theme.faint() }));
     }
-    Section { title: "alarms", lines, least: 3 }
+    Section { title: "alarms", lines, more: 0, least: 3 }
 }
 
+/// More lines than fit any screen.
+const MOST_LINES: usize = 1000;
+
 fn peak(model: &Model, theme: &Theme, width: usize) -> Section {
-    let mut lines = Vec::new();
+    let (mut lines, mut more) = (Vec::new(), 0);
     if let (Some(arena), Some(index)) = (model.arena(), model.index()) {
         let record = &arena.plan.record;
         lines.push(Line::styled(explain::peak_summary(&arena), theme.strong()));
-        for number in &arena.index.peak.buffers {
+        more = arena.index.peak.buffers.len().saturating_sub(MOST_LINES);
+        for number in arena.index.peak.buffers.iter().take(MOST_LINES) {
             let buffer = &record.buffers[*number as usize];
             let size = format!("{:>10} ", Bytes(buffer.size).to_string());
             let room = (width / 6).min(24);
@@ -274,7 +283,7 @@ fn peak(model: &Model, theme: &Theme, width: usize) -> Section {
             lines.push(Line::from(spans));
         }
     }
-    Section { title: "why this peak?", lines, least: 4 }
+    Section { title: "why this peak?", lines, more, least: 4 }
 }
 
 fn messages(model: &Model, theme: &Theme, width: usize) -> Section {
@@ -304,5 +313,5 @@ fn messages(model: &Model, theme: &Theme, width: usize) -> Section {
             bayplan_text::wrap(&device, width).into_iter().map(|line| Line::styled(line, theme.faint())),
         );
     }
-    Section { title: "messages", lines, least: 1 }
+    Section { title: "messages", lines, more: 0, least: 1 }
 }

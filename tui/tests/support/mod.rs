@@ -54,6 +54,7 @@ impl Builder {
             bytes,
             flops: bytes / 2,
             barrier_before: true,
+            host: false,
         });
         out
     }
@@ -272,6 +273,7 @@ pub(crate) fn session() -> SessionInfo {
         level: Level::Run,
         pid: 4711,
         start_unix_ns: 1_763_756_472_000_000_000,
+        origin: String::new(),
     }
 }
 

@@ -2,11 +2,16 @@
 
 pub(crate) mod bench;
 mod bench_text;
+pub(crate) mod check;
+mod compared;
 pub(crate) mod conform;
 pub(crate) mod devices;
+pub(crate) mod diff;
+pub(crate) mod export;
 pub(crate) mod fit;
 mod fit_text;
 mod functions;
+pub(crate) mod import;
 pub(crate) mod plan;
 mod plan_copies;
 mod plan_host;
@@ -17,8 +22,11 @@ mod plan_text;
 mod plan_times;
 mod plan_why;
 mod planned;
+pub(crate) mod recordings;
 pub(crate) mod report;
 pub(crate) mod run;
+mod run_fleet;
 mod run_text;
+pub(crate) mod tail;
 pub(crate) mod top;
 mod watch;

@@ -76,7 +76,7 @@ fn instance(path: &Path, format: PlanFormat, effort: Effort) -> Result<String, F
 }
 
 /// The plan of the offsets in the file, checked.
-fn given(name: &str, instance: &Instance) -> Result<Option<Plan>, Failure> {
+pub(super) fn given(name: &str, instance: &Instance) -> Result<Option<Plan>, Failure> {
     let Some(offsets) = &instance.offsets else { return Ok(None) };
     let plan = Plan::from_offsets(&instance.problem, offsets.clone(), "given");
     plan.map(Some).map_err(|violation| {

@@ -21,7 +21,7 @@ use super::fit::first_row;
 use super::functions::Functions;
 use super::plan::{held, needed};
 use super::run_text::{Facts, Ran, Written, head, incomplete, json, tail};
-use super::watch;
+use super::{run_fleet, watch};
 use crate::args::{DeviceOption, ModelOptions, RunOptions};
 use crate::exit::{Failure, Outcome};
 use crate::latencies::Latencies;
@@ -37,6 +37,7 @@ pub(crate) fn run(options: &RunOptions) -> Outcome {
             "--trace names a file to record to, and --trace-level off records nothing; leave one out",
         ));
     }
+    let outlets = run_fleet::outlets(options)?;
     let stop = stop_on_signals()?;
     let mut progress = Progress::new(options.quiet);
     progress.stage("reading the model");
@@ -68,6 +69,7 @@ pub(crate) fn run(options: &RunOptions) -> Outcome {
     progress.clear();
     let built = begun.elapsed();
     warn(&session);
+    let fleet = run_fleet::start(outlets, &session, options.quiet)?;
     let text = !options.quiet && !options.format.is_json();
     let facts = Facts { options, functions: &functions, dims: &dims, ports: &ports, built };
     if text {
@@ -82,7 +84,9 @@ pub(crate) fn run(options: &RunOptions) -> Outcome {
             Told::Text(if text { tail(&facts, &session, &ran) } else { String::new() })
         }
     });
-    finish(session, told)
+    let outcome = finish(session, told);
+    run_fleet::finish(fleet);
+    outcome
 }
 
 /// What runs, and the shape: values as given; without one, the largest that fits the budget; without a budget, the upper

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bayplan_graph::DType;
 use bayplan_plan::pool::{Full, Pool, Slot, Usage};
 use bayplan_text::{Bytes, escape};
+use bayplan_trace::{Event, Nanos};
 
 /// Why an output cannot go where it should. Nothing was written or dispatched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,6 +135,9 @@ pub struct OutputArena {
     pub grow: bool,
 }
 
+/// What recordings call the pool.
+const NAME: &str = "output arena";
+
 /// Where outputs that callers keep lie, in exact sizes. A clone is the same arena: what callers hold keeps it alive.
 ///
 /// It knows offsets only. Its memory is the executor's: one buffer per block.
@@ -144,6 +148,24 @@ pub struct OutputPool(Arc<Mutex<State>>);
 struct State {
     pool: Pool,
     options: OutputArena,
+    /// Slots taken so far; those of no bytes are not counted.
+    taken: u64,
+    watched: Option<Watched>,
+}
+
+/// Who is told of slots, and by which number of the pool.
+struct Watched {
+    pool: u32,
+    tell: Box<Tell>,
+}
+
+/// Told of an event of a pool as soon as it is known when that is.
+type Tell = dyn FnMut(&dyn Fn(Nanos) -> Event) + Send;
+
+impl fmt::Debug for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watched").field("pool", &self.pool).finish_non_exhaustive()
+    }
 }
 
 /// A slot of an output pool. Dropped, in whatever thread, it is free again.
@@ -151,6 +173,8 @@ struct State {
 pub struct Lease {
     pool: OutputPool,
     slot: Slot,
+    /// Its number among the slots taken so far.
+    id: u64,
     block: usize,
     offset: u64,
 }
@@ -162,7 +186,18 @@ impl OutputPool {
         // Cannot fail: the first block begins at 0.
         let grown = pool.grow(options.bytes);
         debug_assert_eq!(grown, Ok(0));
-        Self(Arc::new(Mutex::new(State { pool, options })))
+        Self(Arc::new(Mutex::new(State { pool, options, taken: 0, watched: None })))
+    }
+
+    /// Has every slot told as it is taken and freed, in whatever thread, under the given number of the pool; at once its size, and
+    /// again when it grows. Who is told must not wait: the pool is locked for so long. Without bytes, now or later, there is
+    /// nothing to tell.
+    pub fn watch(&self, pool: u32, tell: impl FnMut(&dyn Fn(Nanos) -> Event) + Send + 'static) {
+        let mut state = self.state();
+        if state.options.bytes > 0 || state.options.grow {
+            state.watched = Some(Watched { pool, tell: Box::new(tell) });
+            state.tell_size();
+        }
     }
 
     /// Takes slots of exactly these sizes, all or none. Where the arena is full and may grow, `grow` makes the memory of
@@ -182,12 +217,14 @@ impl OutputPool {
                 let bytes = state.block_for(sizes).ok_or_else(|| E::from(full.into()))?;
                 grow(bytes)?;
                 state.pool.grow(bytes).map_err(|_| E::from(full.into()))?;
+                state.tell_size();
                 state.pool.take_all(sizes).map_err(|full| E::from(full.into()))?
             }
         };
         let lease = |slot: Slot| {
+            let id = state.tell_taken(slot);
             let (block, offset) = state.pool.place(slot.offset).unwrap_or_default();
-            Lease { pool: self.clone(), slot, block, offset }
+            Lease { pool: self.clone(), slot, id, block, offset }
         };
         Ok(slots.into_iter().map(lease).collect())
     }
@@ -210,6 +247,27 @@ impl OutputPool {
 }
 
 impl State {
+    fn tell(&mut self, event: &dyn Fn(Nanos, u32) -> Event) {
+        if let Some(Watched { pool, tell }) = &mut self.watched {
+            tell(&|t| event(t, *pool));
+        }
+    }
+
+    fn tell_size(&mut self) {
+        let bytes = self.pool.extent();
+        self.tell(&|t, pool| Event::PoolReady { t, pool, bytes, name: NAME.to_owned() });
+    }
+
+    /// Answers the number of a slot that was taken.
+    fn tell_taken(&mut self, Slot { offset, size: bytes }: Slot) -> u64 {
+        let id = self.taken;
+        if bytes > 0 {
+            self.taken += 1;
+            self.tell(&|t, pool| Event::PoolAllocated { t, pool, id, offset, bytes });
+        }
+        id
+    }
+
     /// The bytes of a block that takes these sizes one after the other, if the arena may grow.
     fn block_for(&self, sizes: &[u64]) -> Option<u64> {
         if !self.options.grow {
@@ -235,8 +293,12 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let held = self.pool.state().pool.free(self.slot);
+        let (mut state, id) = (self.pool.state(), self.id);
+        let held = state.pool.free(self.slot);
         debug_assert!(held, "a lease is the only one that frees its slot");
+        if self.slot.size > 0 {
+            state.tell(&|t, pool| Event::PoolFreed { t, pool, id });
+        }
     }
 }
 
@@ -276,6 +338,34 @@ mod tests {
         let places: Vec<_> = first.iter().chain(&second).chain(&third).map(Lease::place).collect();
         assert_eq!(places, [(0, 0), (1, 0), (1, 16), (2, 0)]);
         assert_eq!((arena.grown(), arena.usage().capacity), (192, 256));
+    }
+
+    #[test]
+    fn who_watches_is_told_of_every_slot_in_order() {
+        let arena = OutputPool::new(16, OutputArena { bytes: 64, grow: true });
+        let (send, told) = std::sync::mpsc::channel();
+        let mut now = 0;
+        arena.watch(7, move |event| {
+            now += 1;
+            send.send(event(now)).expect("the test waits");
+        });
+        let first = take(&arena, &[20, 0]).expect("it fits");
+        let second = take(&arena, &[40]).expect("it grows");
+        drop(first);
+        std::thread::spawn(move || drop(second)).join().expect("the thread ends");
+        let name = || "output arena".to_owned();
+        let expect = [
+            Event::PoolReady { t: 1, pool: 7, bytes: 64, name: name() },
+            Event::PoolAllocated { t: 2, pool: 7, id: 0, offset: 0, bytes: 20 },
+            Event::PoolReady { t: 3, pool: 7, bytes: 128, name: name() },
+            Event::PoolAllocated { t: 4, pool: 7, id: 1, offset: 64, bytes: 40 },
+            Event::PoolFreed { t: 5, pool: 7, id: 0 },
+            Event::PoolFreed { t: 6, pool: 7, id: 1 },
+        ];
+        assert_eq!(told.try_iter().collect::<Vec<_>>(), expect);
+        let empty = OutputPool::new(16, OutputArena::default());
+        empty.watch(8, |_| panic!("there is nothing to tell"));
+        drop(take(&empty, &[0]).expect("no bytes"));
     }
 
     #[test]

@@ -1,0 +1,82 @@
+//! Arguments that several commands share.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// Which model, with which dimensions.
+#[derive(Args, Debug)]
+pub(crate) struct ModelOptions {
+    /// The ONNX file.
+    pub(crate) model: PathBuf,
+    /// The value of a symbolic dimension (repeat for each).
+    #[arg(long = "dim", value_name = "NAME=VALUE")]
+    pub(crate) dims: Vec<String>,
+    /// The most that a symbolic dimension may be (repeat for each). One program then serves every size up to it.
+    #[arg(long = "dim-max", value_name = "NAME=N")]
+    pub(crate) dim_max: Vec<String>,
+    /// The least that a symbolic dimension may be (repeat for each); 0 unless the model says more.
+    #[arg(long = "dim-min", value_name = "NAME=N")]
+    pub(crate) dim_min: Vec<String>,
+    #[command(flatten)]
+    pub(crate) device: DeviceOption,
+    /// In which order operators run: as the model has them, or, by default, in an order whose plan needs less memory, where
+    /// one saves enough for the barriers it adds.
+    #[arg(long, value_enum)]
+    pub(crate) order: Option<OperatorOrder>,
+}
+
+/// On what it runs, or for what it is compiled.
+#[derive(Args, Debug)]
+pub(crate) struct DeviceOption {
+    /// Which device: an index, part of a name, a UUID, or host, the CPU without any driver; the best Vulkan device by
+    /// default.
+    #[arg(long = "device", value_name = "INDEX|NAME|UUID|host", env = "BAYPLAN_DEVICE")]
+    pub(crate) name: Option<String>,
+}
+
+/// In which order operators run. Results do not depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OperatorOrder {
+    /// As the model has them.
+    Given,
+    /// In the order whose plan needs the least memory; as the model has them where none saves as large a part of the memory
+    /// as it adds to the barriers.
+    Search,
+}
+
+impl From<OperatorOrder> for bayplan_compile::Order {
+    fn from(order: OperatorOrder) -> Self {
+        match order {
+            OperatorOrder::Given => Self::Given,
+            OperatorOrder::Search => Self::Search,
+        }
+    }
+}
+
+/// What to print, where there is only text and JSON.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct FormatOptions {
+    /// What to print.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Short for --format json.
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+}
+
+impl FormatOptions {
+    /// Whether JSON is asked for, in whichever way.
+    pub(crate) fn is_json(self) -> bool {
+        self.json || self.format == Format::Json
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: one object, whose `version` changes when a key changes its meaning.
+    Json,
+}

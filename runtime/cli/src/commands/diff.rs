@@ -1,0 +1,30 @@
+//! `bayplan diff`: two recordings, plan files or instances beside each other.
+
+use std::process::ExitCode;
+
+use bayplan_report::diff::{self, Compared, Side};
+use bayplan_text::escape;
+
+use super::compared::planned_or_recorded;
+use crate::args::{DiffFormat, DiffOptions};
+use crate::exit::Outcome;
+use crate::out;
+
+pub(crate) fn diff(options: &DiffOptions) -> Outcome {
+    let (before, after) = (planned_or_recorded(&options.before)?, planned_or_recorded(&options.after)?);
+    for (name, side) in [(&options.before, &before), (&options.after, &after)] {
+        for damage in &side.damages {
+            out::error_line("warning", &format!("{}: {}", escape(name), escape(damage)));
+        }
+    }
+    let a = Side { name: &options.before, timeline: &before.timeline };
+    let b = Side { name: &options.after, timeline: &after.timeline };
+    let compared = Compared::new(a, b);
+    let text = match if options.json { DiffFormat::Json } else { options.format } {
+        DiffFormat::Text => diff::text(&compared),
+        DiffFormat::Json => diff::json(&compared),
+        DiffFormat::Markdown => diff::markdown(&compared),
+    };
+    out::print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}

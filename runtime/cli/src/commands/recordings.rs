@@ -1,0 +1,48 @@
+//! Reading a whole recording, as reports and comparisons do.
+
+use std::path::Path;
+
+use bayplan::Places;
+use bayplan_record::{RunState, SegmentDamage};
+use bayplan_text::escape;
+use bayplan_trace::Timeline;
+
+use crate::exit::Failure;
+
+/// A recording as far as it goes now.
+pub(crate) struct Recorded {
+    pub(crate) timeline: Timeline,
+    /// What is damaged in it, in words.
+    pub(crate) damages: Vec<String>,
+    /// Whether the run still goes on.
+    pub(crate) live: bool,
+}
+
+impl Recorded {
+    /// Reads a recording by any name that [`bayplan_record::open`] takes.
+    ///
+    /// # Errors
+    /// There is none of that name, or nothing in it can be read.
+    pub(crate) fn read(name: &str) -> Result<Self, Failure> {
+        let source = bayplan_record::open(name, &Places::from_env())?;
+        let mut timeline = Timeline::new();
+        let path = source.path.clone();
+        let (state, damages) = bayplan_record::read(source, |record| timeline.apply(record))?;
+        if timeline.session.is_none() && timeline.plans.is_empty() {
+            return Err(unreadable(&path));
+        }
+        let damages = damages.iter().map(damage_text).collect();
+        Ok(Self { timeline, damages, live: state == RunState::Live })
+    }
+}
+
+fn unreadable(path: &Path) -> Failure {
+    Failure::new(format!(
+        "{} holds no recording that can be read; it may be damaged or not be a bayplan trace",
+        escape(&path.display().to_string())
+    ))
+}
+
+pub(super) fn damage_text(damage: &SegmentDamage) -> String {
+    format!("{}: {}", damage.path.display(), damage.damage)
+}

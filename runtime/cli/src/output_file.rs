@@ -1,0 +1,130 @@
+//! The file or stream that a command writes to: a file appears when it is whole.
+
+use std::fs;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use bayplan_text::escape;
+use tempfile::NamedTempFile;
+
+use crate::exit::Failure;
+
+/// Standard output, by the name that stands for it.
+const STDOUT: &str = "-";
+
+/// What is to be written, and what with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'a> {
+    /// The file; `-` is standard output.
+    pub(crate) path: &'a Path,
+    /// What it will be, in words: `the recording`, `the export`.
+    pub(crate) what: &'a str,
+    /// Whether it is text that a terminal can show.
+    pub(crate) text: bool,
+    /// Whether a file that is there already is replaced.
+    pub(crate) force: bool,
+    /// What it is made from, a file or a folder: never written to.
+    pub(crate) source: &'a Path,
+}
+
+impl Wanted<'_> {
+    /// What went wrong with it.
+    pub(crate) fn refused(&self, e: &io::Error) -> Failure {
+        let name = match is_stdout(self.path) {
+            true => "standard output".to_owned(),
+            false => escape(&self.path.to_string_lossy()).to_string(),
+        };
+        Failure::new(format!("{} cannot be written to {name}: {e}", self.what))
+    }
+
+    /// Whether a reader closed its end: it wants no more.
+    pub(crate) fn was_enough(&self, e: &io::Error) -> bool {
+        e.kind() == io::ErrorKind::BrokenPipe && is_stdout(self.path)
+    }
+}
+
+fn is_stdout(path: &Path) -> bool {
+    path.as_os_str() == STDOUT
+}
+
+/// Where it goes.
+pub(crate) enum Output {
+    /// Standard output, or what is no regular file: a pipe, a device.
+    Stream(BufWriter<Box<dyn Write>>),
+    /// A file beside the one that is wanted, which it becomes when it is whole.
+    File(BufWriter<NamedTempFile>, PathBuf),
+}
+
+impl Output {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// It is a terminal and not text, a folder, what it is made from, or there already; it cannot be made.
+    pub(crate) fn open(wanted: Wanted<'_>) -> Result<Self, Failure> {
+        let Wanted { path, what, text, force, source } = wanted;
+        if is_stdout(path) {
+            if !text && io::stdout().is_terminal() {
+                return Err(Failure::usage(format!(
+                    "{what} is not text: name a file, or send standard output to one"
+                )));
+            }
+            return Ok(Self::Stream(BufWriter::new(Box::new(io::stdout()))));
+        }
+        let name = escape(&path.to_string_lossy()).to_string();
+        match fs::metadata(path) {
+            Ok(found) if found.is_dir() => {
+                return Err(Failure::usage(format!("{name} is a folder: name a file in it")));
+            }
+            Ok(found) if !found.is_file() => {
+                let file = fs::OpenOptions::new().write(true).open(path).map_err(|e| wanted.refused(&e))?;
+                return Ok(Self::Stream(BufWriter::new(Box::new(file))));
+            }
+            Ok(_) if is_part_of(path, source) => {
+                return Err(Failure::usage(format!("{name} is what {what} is made from: name another file")));
+            }
+            Ok(_) if !force => {
+                return Err(Failure::new(format!(
+                    "{name} exists: it is left as it is; name another file, or give --force to replace it"
+                )));
+            }
+            _ => {}
+        }
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let file = new_file(folder.unwrap_or(Path::new("."))).map_err(|e| wanted.refused(&e))?;
+        Ok(Self::File(BufWriter::new(file), path.to_path_buf()))
+    }
+
+    pub(crate) fn writer(&mut self) -> &mut dyn Write {
+        match self {
+            Self::Stream(writer) => writer,
+            Self::File(writer, _) => writer,
+        }
+    }
+
+    /// Writes what is left and gives the file its name.
+    pub(crate) fn close(self, force: bool) -> io::Result<()> {
+        match self {
+            Self::Stream(mut writer) => writer.flush(),
+            Self::File(writer, path) => {
+                let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+                // Another may have taken the name meanwhile.
+                let named = if force { file.persist(&path) } else { file.persist_noclobber(&path) };
+                named.map(drop).map_err(|e| e.error)
+            }
+        }
+    }
+}
+
+/// A file without a name that anyone looks for, with the permissions of any new file.
+fn new_file(folder: &Path) -> io::Result<NamedTempFile> {
+    use std::os::unix::fs::PermissionsExt;
+    let everyone = fs::Permissions::from_mode(0o666);
+    tempfile::Builder::new().prefix(".bayplan-new-").permissions(everyone).tempfile_in(folder)
+}
+
+/// Whether a file is another, or one of its folder.
+fn is_part_of(path: &Path, source: &Path) -> bool {
+    let Ok(path) = fs::canonicalize(path) else { return false };
+    let Ok(source) = fs::canonicalize(source) else { return false };
+    path.starts_with(&source)
+}

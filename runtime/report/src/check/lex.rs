@@ -1,0 +1,144 @@
+//! The words of an expression.
+
+use std::ops::Range;
+
+use super::number::Number;
+use super::{ExpressionError, Kind};
+
+/// Longest expression, in bytes: more is a mistake.
+const LONGEST: usize = 10_000;
+
+/// A word of an expression.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Token {
+    /// A number with what it is counted in.
+    Number(Number, Kind),
+    /// A name or a keyword.
+    Word(String),
+    /// A text in quotes.
+    Text(String),
+    /// An operator or a bracket.
+    Sign(&'static str),
+}
+
+/// Operators and brackets; of two that begin alike the longer comes first.
+const SIGNS: [&str; 15] = ["<=", ">=", "==", "!=", "<", ">", "+", "-", "*", "/", "(", ")", ",", "=", "."];
+
+/// What people write in other languages, and what it is here.
+const FOREIGN: [(&str, &str); 5] = [("&&", "and"), ("||", "or"), ("!", "not"), ("≤", "<="), ("≥", ">=")];
+
+/// Splits an expression into words, each with its bytes in the text.
+pub(super) fn words(text: &str) -> Result<Vec<(Token, Range<usize>)>, ExpressionError> {
+    if text.len() > LONGEST {
+        return Err(ExpressionError::new(text, 0..0, format!("it is longer than {LONGEST} bytes")));
+    }
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(first) = text[at..].chars().next() {
+        if first.is_whitespace() {
+            at += first.len_utf8();
+            continue;
+        }
+        let (token, len) = word(text, at, first)?;
+        found.push((token, at..at + len));
+        at += len;
+    }
+    Ok(found)
+}
+
+/// The word that begins at a byte, and its length.
+fn word(text: &str, at: usize, first: char) -> Result<(Token, usize), ExpressionError> {
+    let rest = &text[at..];
+    let foreign = FOREIGN.iter().find(|(sign, _)| rest.starts_with(sign) && !rest.starts_with("!="));
+    if let Some((sign, own)) = foreign {
+        return Err(ExpressionError::new(
+            text,
+            at..at + sign.len(),
+            format!("`{sign}` is written `{own}` here"),
+        ));
+    }
+    if let Some(sign) = SIGNS.into_iter().find(|sign| rest.starts_with(sign)) {
+        return Ok((Token::Sign(sign), sign.len()));
+    }
+    match first {
+        '0'..='9' => number(text, at),
+        '"' | '\'' => quoted(text, at, first),
+        c if is_letter(c) => {
+            let len = rest.find(|c| !is_letter(c) && !char::is_ascii_digit(&c)).unwrap_or(rest.len());
+            Ok((Token::Word(rest[..len].into()), len))
+        }
+        c => {
+            let end = at + c.len_utf8();
+            Err(ExpressionError::new(text, at..end, "no expression goes on like this".into()))
+        }
+    }
+}
+
+fn is_letter(c: char) -> bool {
+    c.is_ascii_alphabetic() || c == '_'
+}
+
+fn quoted(text: &str, at: usize, quote: char) -> Result<(Token, usize), ExpressionError> {
+    let mut content = String::new();
+    let mut chars = text[at + 1..].char_indices();
+    while let Some((offset, c)) = chars.next() {
+        match c {
+            '\\' => content.extend(chars.next().map(|(_, escaped)| escaped)),
+            c if c == quote => return Ok((Token::Text(content), offset + 2)),
+            c => content.push(c),
+        }
+    }
+    Err(ExpressionError::new(text, at..text.len(), format!("the text in quotes has no closing {quote}")))
+}
+
+/// A number and its unit, which may stand a blank apart.
+fn number(text: &str, at: usize) -> Result<(Token, usize), ExpressionError> {
+    let rest = &text[at..];
+    let digits = rest.find(|c: char| !matches!(c, '0'..='9' | '.' | '_')).unwrap_or(rest.len());
+    let behind = rest[digits..].trim_start_matches(' ');
+    let from = rest.len() - behind.len();
+    if behind.starts_with('%') {
+        let share = plain(text, at, digits)?.as_f64() / 100.0;
+        return Ok((Token::Number(Number::Real(share), Kind::Ratio), from + 1));
+    }
+    let unit = behind.find(|c: char| !c.is_alphanumeric()).map_or(behind, |len| &behind[..len]);
+    let apart = from > digits;
+    if unit.is_empty() || (apart && !is_unit(unit)) {
+        return Ok((Token::Number(plain(text, at, digits)?, Kind::Plain), digits));
+    }
+    let len = from + unit.len();
+    let whole = format!("{}{unit}", &rest[..digits]);
+    let error = |why: String| ExpressionError::new(text, at..at + len, why);
+    if is_time(unit) {
+        let time = bayplan_text::parse_duration(&whole).map_err(|e| error(e.to_string()))?;
+        let nanos = i128::try_from(time.as_nanos()).unwrap_or(i128::MAX);
+        return Ok((Token::Number(Number::Whole(nanos), Kind::Nanos), len));
+    }
+    if unit == "m" {
+        return Err(error(format!("`{whole}` may be minutes or MiB: write min or MiB")));
+    }
+    let bytes = bayplan_text::parse_bytes(&whole).map_err(|_| {
+        error(format!(
+            "the unit `{unit}` is unknown; write sizes like 512MiB, times like 3ms, shares like 2%"
+        ))
+    })?;
+    Ok((Token::Number(Number::Whole(bytes.into()), Kind::Bytes), len))
+}
+
+fn is_time(unit: &str) -> bool {
+    matches!(unit, "ns" | "us" | "µs" | "μs" | "ms" | "s" | "sec" | "min" | "h")
+}
+
+fn is_unit(word: &str) -> bool {
+    is_time(word) || (word.ends_with('B') && bayplan_text::parse_bytes(&format!("1{word}")).is_ok())
+}
+
+fn plain(text: &str, at: usize, len: usize) -> Result<Number, ExpressionError> {
+    let digits = text[at..at + len].replace('_', "");
+    let error = || ExpressionError::new(text, at..at + len, "the number is malformed".into());
+    if !digits.contains('.') {
+        return digits.parse().map(Number::Whole).map_err(|_| error());
+    }
+    let real = digits.parse().ok().filter(|_| !digits.ends_with('.'));
+    real.map(Number::Real).ok_or_else(error)
+}

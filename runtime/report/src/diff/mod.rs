@@ -1,0 +1,62 @@
+//! Two recordings, or two plans, beside each other.
+
+mod json;
+mod markdown;
+#[cfg(test)]
+mod tests;
+mod text;
+mod words;
+
+pub use json::json;
+pub use markdown::markdown;
+pub use text::text;
+pub use words::causes;
+
+use bayplan_trace::{Diff, PlanRecord, PlanState, Timeline, diff};
+
+/// One of the two.
+#[derive(Clone, Copy, Debug)]
+pub struct Side<'a> {
+    /// What it is called by whoever compares: a file, a run.
+    pub name: &'a str,
+    /// What is known of it.
+    pub timeline: &'a Timeline,
+}
+
+/// Two sessions or plans and what differs.
+#[derive(Clone, Debug)]
+pub struct Compared<'a> {
+    /// The first: before.
+    pub a: Side<'a>,
+    /// The second: after.
+    pub b: Side<'a>,
+    /// What differs.
+    pub diff: Diff,
+}
+
+impl<'a> Compared<'a> {
+    /// Compares the plans of both.
+    pub fn new(a: Side<'a>, b: Side<'a>) -> Self {
+        Self { a, b, diff: diff(a.timeline, b.timeline) }
+    }
+
+    /// The plans with these numbers.
+    fn plans(&self, (a, b): (u32, u32)) -> (&'a PlanState, &'a PlanState) {
+        (self.a.plan(a), self.b.plan(b))
+    }
+}
+
+impl<'a> Side<'a> {
+    /// One of its plans, which a difference names.
+    fn plan(&self, number: u32) -> &'a PlanState {
+        &self.timeline.plans[number as usize]
+    }
+}
+
+/// The name of a tensor that is in one of two plans at least.
+fn tensor_name<'a>(plans: (&'a PlanRecord, &'a PlanRecord), a: Option<u32>, b: Option<u32>) -> &'a str {
+    let name =
+        |plan: &'a PlanRecord, at: u32| plan.buffers.get(at as usize).map(|buffer| buffer.name.as_str());
+    let found = b.and_then(|at| name(plans.1, at)).or_else(|| name(plans.0, a?));
+    found.unwrap_or_default()
+}

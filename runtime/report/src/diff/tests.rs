@@ -1,0 +1,95 @@
+//! The difference of two small sessions, in every format.
+
+use bayplan_trace::{BufferRecord, OpRecord, PlanRecord, Timeline};
+
+use super::{Compared, Side, json, markdown, text};
+use crate::tests::{MIB, golden, hostile, one_run, plan, session, windows};
+
+/// The plan with one tensor larger, one in place of another, one elsewhere, and an op more.
+fn changed() -> PlanRecord {
+    let mut record = plan();
+    record.arenas[0].size = 9 * MIB;
+    record.arenas[0].lower_bound = 8 * MIB;
+    record.buffers[2].size = 5 * MIB;
+    record.buffers[3] = BufferRecord { name: "shortcut".into(), ..record.buffers[3].clone() };
+    record.buffers[5].offset = 7 * MIB / 2;
+    record.ops.push(OpRecord { name: "argmax".into(), source_op: "ArgMax".into(), ..OpRecord::default() });
+    record.ops[0].kernel = "tiled".into();
+    for buffer in &mut record.buffers {
+        buffer.last += u32::from(buffer.last == 6);
+    }
+    record
+}
+
+fn timeline(record: &PlanRecord) -> Timeline {
+    let mut timeline = session(windows(record), one_run());
+    timeline.plans[0] = bayplan_trace::PlanState::new(record.clone());
+    timeline
+}
+
+fn with(check: impl FnOnce(&Compared<'_>)) {
+    let (before, after) = (session(windows(&plan()), one_run()), timeline(&changed()));
+    let (a, b) = (Side { name: "before", timeline: &before }, Side { name: "after", timeline: &after });
+    check(&Compared::new(a, b));
+}
+
+#[test]
+fn text_of_a_changed_plan() {
+    with(|compared| golden("diff", &text(compared)));
+}
+
+#[test]
+fn markdown_of_a_changed_plan() {
+    with(|compared| golden("diff_markdown", &markdown(compared)));
+}
+
+#[test]
+fn json_of_a_changed_plan() {
+    with(|compared| {
+        let read: serde_json::Value = serde_json::from_str(&json(compared)).unwrap();
+        assert_eq!((&read["format"], &read["version"]), (&"bayplan-diff".into(), &1.into()));
+        assert_eq!(read["same"], false);
+        let plan = &read["plans"][0];
+        let counts = serde_json::json!({
+            "added": 1, "removed": 1, "resized": 1, "moved": 1, "relived": 0, "unchanged": 4
+        });
+        assert_eq!(plan["counts"], counts);
+        let arena = &plan["arenas"][0];
+        assert_eq!((&arena["a"]["size"], &arena["b"]["size"]), (&(8 * MIB).into(), &(9 * MIB).into()));
+        let live = |side: &str| -> i64 {
+            let causes = arena["causes"].as_array().unwrap();
+            causes.iter().map(|cause| cause[side].as_i64().unwrap()).sum()
+        };
+        let moment = |side: &str| arena["moment"][side].as_i64().unwrap();
+        assert_eq!(live("live_b") - live("live_a"), moment("live_b") - moment("live_a"));
+        assert_eq!(arena["causes"][0]["name"], "features/conv2/out");
+        assert_eq!(plan["tensors"].as_array().map(Vec::len), Some(4));
+    });
+}
+
+#[test]
+fn the_same_is_said_to_be_the_same() {
+    let timeline = session(windows(&plan()), one_run());
+    let side = Side { name: "x", timeline: &timeline };
+    let compared = Compared::new(side, side);
+    assert!(text(&compared).contains("the same in both"), "{}", text(&compared));
+    assert!(markdown(&compared).contains("No tensor, arena or op differs."), "{}", markdown(&compared));
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&json(&compared)).unwrap()["same"], true);
+    let empty = Timeline::new();
+    let nothing = Compared::new(Side { name: "", timeline: &empty }, Side { name: "", timeline: &timeline });
+    assert!(text(&nothing).contains("only B"), "{}", text(&nothing));
+}
+
+#[test]
+fn nothing_shown_is_obeyed() {
+    let (bad, good) = (hostile(), session(windows(&plan()), one_run()));
+    let name = "\u{1b}[2J<b>|`\u{202e}";
+    for (a, b) in [(&bad, &good), (&good, &bad), (&bad, &bad)] {
+        let compared = Compared::new(Side { name, timeline: a }, Side { name, timeline: b });
+        for report in [text(&compared), markdown(&compared), json(&compared)] {
+            let obeyed = report.chars().find(|&c| (c.is_control() && c != '\n') || c == '\u{202e}');
+            assert_eq!(obeyed, None, "{report}");
+        }
+        assert!(!markdown(&compared).contains("<b>"));
+    }
+}

@@ -1,0 +1,143 @@
+//! What differs between two plans, or between the plans of two sessions.
+//!
+//! Tensors, ops and arenas are found again by their names; of several with one name the first is compared with the first,
+//! and so on. Lifespans are compared by ops that are in both plans, so that an op more moves nobody's life.
+//!
+//! ```text
+//!  live bytes
+//!    ▲      peak of B
+//!    │        ▲  ┐ Σ causes      the tensors that make the difference between both plans at one op, the peak of the
+//!    │   A's  │  │               larger: what B has there, less what A has there
+//!    │   peak │  │
+//!    │    ▲   │  ┘               growth = peak of B − peak of A = Σ causes − what A has to spare at that op
+//!    └────┴───┴───► op
+//! ```
+
+mod arenas;
+mod names;
+mod ops;
+mod tensors;
+#[cfg(test)]
+mod tests;
+
+use alloc::vec::Vec;
+
+pub use arenas::{ArenaDiff, ArenaSide, Cause, Moment};
+pub use ops::OpDiff;
+pub use tensors::{TensorCounts, TensorDiff};
+
+use crate::diff::names::{Pairing, pair_by};
+use crate::plan_state::PlanState;
+use crate::timeline::Timeline;
+
+/// What differs between the plans of two sessions.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Diff {
+    /// Plans for the same dimensions, compared; where no dimensions are in both sessions, their current plans.
+    pub plans: Vec<PlanDiff>,
+    /// Plans of the first session alone.
+    pub only_a: Vec<u32>,
+    /// Plans of the second session alone.
+    pub only_b: Vec<u32>,
+}
+
+/// What differs between two plans.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PlanDiff {
+    /// The numbers of both plans in their sessions.
+    pub numbers: (u32, u32),
+    /// All arenas, in the order of the second plan, then those of the first alone.
+    pub arenas: Vec<ArenaDiff>,
+    /// Tensors that are not the same in both, those whose size differs most first.
+    pub tensors: Vec<TensorDiff>,
+    /// How many differ, and in what.
+    pub counts: TensorCounts,
+    /// Ops that are in one plan alone, have another kernel, or were timed in both, the largest difference in time first.
+    pub ops: Vec<OpDiff>,
+    /// Mean device time of all timed ops of a run, in nanoseconds; `None` where none was timed.
+    pub op_time: (Option<u64>, Option<u64>),
+}
+
+impl Diff {
+    /// Whether no tensor, arena, op or plan differs; times aside.
+    pub fn is_empty(&self) -> bool {
+        self.only_a.is_empty() && self.only_b.is_empty() && self.plans.iter().all(PlanDiff::is_empty)
+    }
+}
+
+impl PlanDiff {
+    /// Whether no tensor, arena or op differs; times aside.
+    pub fn is_empty(&self) -> bool {
+        self.tensors.is_empty()
+            && self.arenas.iter().all(ArenaDiff::is_empty)
+            && !self.ops.iter().any(|op| op.is_added() || op.is_removed() || op.other_kernel)
+    }
+}
+
+/// Compares all plans of two sessions. Time grows with buffers + ops, times the logarithm of how many there are.
+pub fn diff(a: &Timeline, b: &Timeline) -> Diff {
+    let (sides_a, sides_b) = (sides(a), sides(b));
+    let pairing = pair_by(&dims(&sides_a), &dims(&sides_b));
+    let other = |at: &Option<u32>| at.and_then(|at| sides_a.get(at as usize));
+    let mut found = Diff::default();
+    for (own, at) in sides_b.iter().zip(&pairing.a_of_b) {
+        match other(at) {
+            Some(other) => found.plans.push(diff_plans(*other, *own)),
+            None => found.only_b.push(own.0),
+        }
+    }
+    let alone = sides_a.iter().zip(&pairing.b_of_a).filter(|(_, other)| other.is_none());
+    found.only_a = alone.map(|(own, _)| own.0).collect();
+    // Where no dimensions are in both, what runs now is compared.
+    if let (true, Some(current_a), Some(current_b)) =
+        (found.plans.is_empty(), a.current_plan(), b.current_plan())
+    {
+        found.plans.push(diff_plans(current_a, current_b));
+        found.only_a.retain(|&number| number != current_a.0);
+        found.only_b.retain(|&number| number != current_b.0);
+    }
+    found
+}
+
+/// A plan with its number.
+type Side<'a> = (u32, &'a PlanState);
+
+fn sides(timeline: &Timeline) -> Vec<Side<'_>> {
+    (0..).zip(&timeline.plans).filter(|(_, plan)| !plan.forgotten).collect()
+}
+
+/// What each plan is for, by name.
+fn dims<'a>(sides: &[Side<'a>]) -> Vec<Vec<(&'a str, i64)>> {
+    let of = |(_, plan): &Side<'a>| {
+        let mut dims: Vec<_> = plan.record.dims.iter().map(|dim| (dim.name.as_str(), dim.value)).collect();
+        dims.sort_unstable();
+        dims
+    };
+    sides.iter().map(of).collect()
+}
+
+fn diff_plans((number_a, a): Side<'_>, (number_b, b): Side<'_>) -> PlanDiff {
+    let (record_a, record_b) = (&a.record, &b.record);
+    let names = Names {
+        arenas: Pairing::by_name(&record_a.arenas, &record_b.arenas, |arena| &arena.name),
+        buffers: Pairing::by_name(&record_a.buffers, &record_b.buffers, |buffer| &buffer.name),
+        ops: Pairing::by_name(&record_a.ops, &record_b.ops, |op| &op.name),
+    };
+    let (tensors, counts) = tensors::tensors(record_a, record_b, &names);
+    let (ops, op_time) = ops::ops(a, b, &names.ops);
+    PlanDiff {
+        numbers: (number_a, number_b),
+        arenas: arenas::arenas(record_a, record_b, &names),
+        tensors,
+        counts,
+        ops,
+        op_time,
+    }
+}
+
+/// What is the same in both plans, by name.
+struct Names {
+    arenas: Pairing,
+    buffers: Pairing,
+    ops: Pairing,
+}

@@ -1,0 +1,138 @@
+//! What a picture costs, however many tensors there are: time, and bytes for the terminal.
+//!
+//! `cargo bench -p bayplan-tui --bench frames [-- TENSORS …]`: at 200×50, of plans of ten thousand, a million and ten million
+//! tensors. A picture is drawn after every key of a walk that zooms, pans, follows the playhead and changes the view.
+
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use bayplan_trace::{ArenaRecord, BufferRecord, Event, OpRecord, PlanRecord, Record, Window};
+use bayplan_tui::rehearsal::Rehearsal;
+
+/// Tensors, the bar in milliseconds, and which of a hundred pictures, by time, is held against it.
+const BARS: [(u64, f64, usize); 3] = [(10_000, 4.0, 50), (1_000_000, 16.6, 99), (10_000_000, 33.0, 50)];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let wanted: Vec<u64> = std::env::args().filter_map(|word| word.replace('_', "").parse().ok()).collect();
+    println!(
+        "tensors      shape   index      median     99th      longest    bar            most bytes (bar 64 kB)"
+    );
+    for (tensors, bar, percentile) in BARS {
+        if !wanted.is_empty() && !wanted.contains(&tensors) {
+            continue;
+        }
+        for shape in [Shape::Small, Shape::Long] {
+            let begun = Instant::now();
+            let mut screen = Rehearsal::new(records(tensors, shape), (200, 50), 2);
+            screen.frame()?;
+            let index = begun.elapsed();
+            let (mut times, bytes) = walk(&mut screen)?;
+            times.sort_unstable();
+            let at = |percent: usize| times[(times.len() - 1) * percent / 100].as_secs_f64() * 1e3;
+            let held = at(percentile);
+            println!(
+                "{tensors:<12} {:<7} {:>6.2} s  {:>6.2} ms  {:>6.2} ms  {:>6.2} ms  {} {bar} ms ({percentile}th)  {bytes}",
+                format!("{shape:?}").to_lowercase(),
+                index.as_secs_f64(),
+                at(50),
+                at(99),
+                at(100),
+                if held <= bar { "<=" } else { "> " },
+            );
+        }
+        let mut idle = Rehearsal::new(records(tensors.min(1_000_000), Shape::Small), (200, 50), 2);
+        while idle.frame()? > 0 {}
+        assert_eq!(idle.frame()?, 0, "nothing is sent when nothing has changed");
+    }
+    Ok(())
+}
+
+/// Draws after every key; the times, and the most bytes of a picture.
+fn walk(screen: &mut Rehearsal) -> Result<(Vec<Duration>, usize), Box<dyn Error>> {
+    let keys = [
+        "llllhhhh",
+        "+l+l+l+j+k+l+l+h",
+        "lllljjjjllllkkkk",
+        "LLJJLLKK",
+        ">l>l>l]k]k]j",
+        "---l--l----",
+        "0p1212",
+    ];
+    let (mut times, mut most) = (Vec::new(), 0);
+    for round in 0..3u64 {
+        for key in keys.iter().flat_map(|keys| keys.chars()) {
+            screen.key(key);
+            // A run goes on meanwhile.
+            let t = 1_000_000 * (times.len() as u64 + 1);
+            screen.apply([Record::Event(Event::Completed {
+                run: 0,
+                plan: 0,
+                op: (round * 61 + t / 1_000_000) as u32,
+                t,
+            })]);
+            let begun = Instant::now();
+            most = most.max(screen.frame()?);
+            times.push(begun.elapsed());
+        }
+    }
+    Ok((times, most))
+}
+
+/// What a plan is made of.
+#[derive(Clone, Copy, Debug)]
+enum Shape {
+    /// Short lives on few bytes, as activations are.
+    Small,
+    /// Whole lives on few bytes, as weights are.
+    Long,
+}
+
+/// A plan without a hole, all of it seen where it was planned, in the middle of a run.
+fn records(tensors: u64, shape: Shape) -> Vec<Record> {
+    const BYTES: u64 = 256;
+    let (across, life) = match shape {
+        Shape::Small => (tensors.isqrt(), 4),
+        Shape::Long => (1, 2000),
+    };
+    let down = tensors / across;
+    let ops = (across * life) as u32;
+    let place = |number: u64| {
+        let (col, row) = (number % across, number / across);
+        // Rows are moved against each other, so that nothing lines up.
+        let first = ((col * life + row % life.min(across * life - life + 1)) as u32).min(ops - life as u32);
+        (first, row * BYTES)
+    };
+    let buffers = (0..tensors).map(|number| {
+        let (first, offset) = place(number);
+        BufferRecord {
+            size: BYTES,
+            offset,
+            alignment: 1,
+            first,
+            last: first + life as u32,
+            ..BufferRecord::default()
+        }
+    });
+    let record = PlanRecord {
+        model: "many".to_owned(),
+        arenas: vec![ArenaRecord {
+            name: "activations".to_owned(),
+            size: down * BYTES + BYTES,
+            alignment: 1,
+            ..ArenaRecord::default()
+        }],
+        ops: vec![OpRecord::default(); ops as usize],
+        buffers: buffers.collect(),
+        ..PlanRecord::default()
+    };
+    let windows = (0..tensors).map(|number| {
+        let (op, offset) = place(number);
+        Window { op, binding: 0, buffer: number as u32, arena: 0, offset, len: BYTES, write: true }
+    });
+    let windows = Event::Windows { t: 0, recording: 0, plan: 0, part: 0, windows: windows.collect() };
+    vec![
+        Record::Plan { plan: 0, record },
+        Record::Event(windows),
+        Record::Event(Event::RunStart { run: 0, plan: 0, t: 1 }),
+    ]
+}

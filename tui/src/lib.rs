@@ -1,0 +1,97 @@
+//! The viewer of `bayplan-tui`: watches the device memory of a model run in a terminal.
+//!
+//! ```text
+//! main ─► app ─► watch ─► views/* ─► view ─► model        arrows: "knows"
+//!          │       │                          │
+//!          │       └► feed ► bayplan-record   └► bayplan-trace
+//!          └► picker, events, terminal
+//! ```
+//! The model knows no view; a view changes nothing. A new view is a file in `views` and a row in its table.
+#![forbid(unsafe_code)]
+
+mod app;
+mod args;
+mod canvas;
+mod chrome;
+mod draw;
+mod error;
+mod events;
+mod feed;
+#[cfg(test)]
+mod input_tests;
+mod keys;
+mod model;
+mod picker;
+#[cfg(test)]
+mod picture_tests;
+pub mod rehearsal;
+mod snapshot;
+mod summary;
+#[cfg(test)]
+#[path = "../tests/support/mod.rs"]
+mod support;
+mod terminal;
+mod theme;
+mod view;
+mod views;
+mod watch;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use bayplan_record::{Places, Source, live_runs, open};
+use clap::Parser;
+
+use app::End;
+use args::Args;
+use error::TuiError;
+use theme::{Colours, Theme};
+use watch::Watch;
+
+/// Does what the command line asks for.
+pub fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(End::Quit) => ExitCode::SUCCESS,
+        Ok(End::Signal(signal)) => {
+            // The shell sees the signal, as if nobody had caught it.
+            let _ = signal_hook::low_level::emulate_default_handler(signal);
+            ExitCode::from(u8::try_from(128 + signal).unwrap_or(1))
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<End, TuiError> {
+    let places = Places::from_env();
+    let source = args.recording.as_deref().map(|name| open(name, &places)).transpose()?;
+    let view = usize::from(args.view) - 1;
+    if args.text || args.snapshot.is_some() {
+        let source = source.map_or_else(|| newest_live(&places), Ok)?;
+        let mut watch = Watch::open(source, view, None)?;
+        watch.read_all();
+        let text = match args.snapshot {
+            Some(size) => snapshot::text(&mut watch, size, args.ascii),
+            None => summary::text(&watch.model),
+        };
+        let text = if args.ascii { theme::ascii_text(&text) } else { text };
+        return print(&text);
+    }
+    let theme = Theme { colours: Colours::detect(|name| std::env::var(name).ok()), ascii: args.ascii };
+    app::run(source, places, theme, view)
+}
+
+fn newest_live(places: &Places) -> Result<Source, TuiError> {
+    let newest = live_runs(places)?.into_iter().next();
+    newest.map(|run| Source::of_run(run, places)).ok_or(TuiError::NoRecording)
+}
+
+/// Prints; that nobody reads any more is no error.
+fn print(text: &str) -> Result<End, TuiError> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(TuiError::Terminal(error)),
+        _ => Ok(End::Quit),
+    }
+}
