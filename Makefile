@@ -6,12 +6,14 @@
 # make bench     latency against onnxruntime, interleaved
 # make bench-exports  processor time of both exports of the same networks
 # make bench-ncnn  latency and processor time against ncnn's Vulkan backend, interleaved
+# make bench-format  bytes and rates of the format of recordings
 # make bench-shapes  processor time of new shapes at random points, on descriptions of devices
+# make bench-trace  what recordings cost: emitting, the thread that writes, losses counted, runs at each level (TRACED=MODEL/CASE …)
 # make bench-plan DATA=DIR  plans of all instances (CSV) in a folder and below (ARGS=--effort high)
 # make planners  100,000 random problems against the planners of TFLite, XLA and ggml (SEEDS=A..B, STEPS=N)
 # make differential  10,000 random graphs on each driver, every dispatch against the host (SEEDS=A..B, DEVICES=NAME …)
 # make shapes    10,000 random shapes of each of three models, one session each, 100 against onnxruntime (SHAPES=N, DEVICE=NAME)
-# make helgrind  a session that switches shapes, under valgrind's helgrind (RUNS=N, DEVICE=NAME)
+# make helgrind  threads that record at once, and a session that switches shapes, under valgrind's helgrind (RUNS=N, DEVICE=NAME)
 # make references, fmt, clean
 
 CARGO ?= cargo
@@ -36,7 +38,7 @@ DEVICES ?= llvmpipe SwiftShader
 SHAPES ?= 10000
 RUNS ?= 5
 
-.PHONY: help demo test test-device lint install bench bench-exports bench-ncnn bench-shapes bench-plan planners differential shapes helgrind references binaries fmt clean
+.PHONY: help demo test test-device lint install bench bench-exports bench-ncnn bench-format bench-shapes bench-trace bench-plan planners differential shapes helgrind references binaries fmt clean
 
 help:
 	@sed -n 's/^# \(make.*\)/\1/p' Makefile
@@ -124,8 +126,21 @@ bench-ncnn: references
 		"$(NCNN_VENV)/bin/python" tests/python/ncnn_latency.py "$(REFERENCES)" $(NCNN_MODELS) \
 			--driver "$${VK_DRIVER_FILES%%:*}" --work "$(TARGET)/ncnn" $(ARGS) -- "$(RELEASE)/latency"
 
+bench-format:
+	@$(CARGO) bench $(LOCKED) -p bayplan-trace --bench format -- $(ARGS)
+
 bench-shapes:
 	@$(CARGO) bench $(LOCKED) -p bayplan-compile --bench shapes -- $(ARGS)
+
+# MODEL/CASE, on the device that is named.
+TRACED ?= resnet50/random0 encoder_l6/4x32 squeezenet/random0
+bench-trace: references
+	@$(CARGO) bench $(LOCKED) -p bayplan-record --bench recorder
+	@$(CARGO) bench $(LOCKED) -p bayplan-record --bench losses
+	@$(CARGO) build $(LOCKED) --release -p bayplan-tests --bin tracing
+	@. target/env-test.sh && for case in $(TRACED); do \
+		BAYPLAN_DEVICE="$(or $(DEVICE),llvmpipe)" "$(RELEASE)/tracing" "$(REFERENCES)/$${case%/*}/model.onnx" "$(REFERENCES)/$$case" $(ARGS) || exit 1; \
+	done
 
 # Instances are not part of this repository: BENCHMARKS.md names their public origins.
 bench-plan:
@@ -154,13 +169,14 @@ shapes: references
 
 # System calls go through the C library, which valgrind knows. What helgrind cannot judge is told in tests/helgrind.supp. A shape
 # takes about 40 seconds of processor time on a driver and one on the host (DEVICE=host).
+HELGRIND := valgrind --tool=helgrind --history-level=approx --num-callers=40 --error-exitcode=1 --suppressions=tests/helgrind.supp
 helgrind:
 	@scripts/setup.sh test
 	@command -v valgrind >/dev/null || { echo "valgrind is missing: apt install valgrind" >&2; exit 1; }
-	@$(CARGO) build $(LOCKED) --release -p bayplan-tests --features libc --bin turning --target-dir "$(TARGET)/helgrind"
+	@$(CARGO) build $(LOCKED) --release -p bayplan-tests --features libc --bin turning --bin emitting --target-dir "$(TARGET)/helgrind"
+	@$(HELGRIND) "$(TARGET)/helgrind/release/emitting" 3 20000
 	@. target/env-test.sh && BAYPLAN_DEVICE="$(or $(DEVICE),llvmpipe)" XDG_STATE_HOME="$(TARGET)/helgrind/state" \
-		valgrind --tool=helgrind --history-level=approx --num-callers=40 --error-exitcode=1 \
-		--suppressions=tests/helgrind.supp "$(TARGET)/helgrind/release/turning" $(RUNS) 0
+		$(HELGRIND) "$(TARGET)/helgrind/release/turning" $(RUNS) 0
 
 fmt:
 	$(CARGO) fmt --all

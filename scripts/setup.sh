@@ -2,7 +2,7 @@
 # Sets up what bayplan needs beside cargo, make and a C compiler. Safe to repeat; quick when nothing is missing.
 #
 #   scripts/setup.sh run     a Vulkan loader and a driver that works without a GPU (lavapipe)
-#   scripts/setup.sh test    also a second driver (SwiftShader), the validation layers, a Python with onnxruntime, tmux
+#   scripts/setup.sh test    also a second driver (SwiftShader), the validation layers, a Python with onnxruntime, tmux, Prometheus
 #
 # Packages come from apt: installed where root or passwordless sudo is at hand, else unpacked under target/deps/
 # without any privilege. SwiftShader comes from npm's registry (scripts/swiftshader.py), for x86-64 alone. Writes
@@ -96,6 +96,7 @@ use_private_libraries() {
 find_loader() { find_library libvulkan.so.1; }
 find_lavapipe() { find_manifest icd.d 'lvp_icd*.json'; }
 find_layers() { find_manifest explicit_layer.d 'VkLayer_khronos_validation.json'; }
+find_prometheus() { command -v prometheus || first_file "$deps/usr/bin/prometheus"; }
 find_tmux() { command -v tmux || first_file "$deps/usr/bin/tmux"; }
 
 # Prints a Python of version 3.10 or later.
@@ -176,12 +177,25 @@ fetch_archives() (
     cd "$deps/apt/archives" && private_apt download "$@"
 )
 
+# Lists of packages under target/deps/, not older than a day.
+update_private_lists() {
+    mkdir -p "$deps/apt/state/lists/partial" "$deps/apt/cache/archives/partial" "$deps/apt/archives"
+    [ -n "$(find "$deps/apt/state/lists" -maxdepth 1 -name '*Packages*' -mmin -1440 | head -n 1)" ] ||
+        retry private_apt update
+}
+
+# Fetches packages and unpacks them under target/deps/.
+unpack_alone() {
+    retry fetch_archives "$@" || return 1
+    for archive in "$deps"/apt/archives/*.deb; do
+        dpkg -x "$archive" "$deps" >>"$log" 2>&1 || return 1
+        rm -f "$archive"
+    done
+}
+
 # Unpacks packages, and what they depend on and the machine lacks, under target/deps/.
 unpack_without_root() {
-    mkdir -p "$deps/apt/state/lists/partial" "$deps/apt/cache/archives/partial" "$deps/apt/archives"
-    if [ -z "$(find "$deps/apt/state/lists" -maxdepth 1 -name '*Packages*' -mmin -1440 | head -n 1)" ]; then
-        retry private_apt update || return 1
-    fi
+    update_private_lists || return 1
     # A simulated installation lists the packages with their missing dependencies: "Inst NAME (VERSION …)".
     private_apt -s install --no-install-recommends "$@" >"$deps/apt/simulation" 2>>"$log" || return 1
     # A dry run may also upgrade what is installed ("Inst NAME [OLD] (NEW"); the installed version serves.
@@ -189,11 +203,7 @@ unpack_without_root() {
     # Present already, though not as packages (a Python built from source): take what was asked for.
     [ -n "$packages" ] || packages=$*
     # shellcheck disable=SC2086
-    retry fetch_archives $packages || return 1
-    for archive in "$deps"/apt/archives/*.deb; do
-        dpkg -x "$archive" "$deps" >>"$log" 2>&1 || return 1
-        rm -f "$archive"
-    done
+    unpack_alone $packages || return 1
     correct_manifests
     use_private_libraries
 }
@@ -336,6 +346,20 @@ bring_swiftshader() {
     [ -z "$absent" ] || fail "SwiftShader lacks the libraries ${absent% }" "by hand: $(by_hand libgcc-s1)"
 }
 
+# ---- Prometheus ----------------------------------------------------------------------------------------------------
+
+# The package starts a service where it is installed, and brings what a browser shows: it is only ever unpacked.
+bring_prometheus() {
+    find_prometheus >/dev/null && return 0
+    command -v apt-get >/dev/null || fail "missing: prometheus" \
+        "this system has no apt-get: put Prometheus' own programs (prometheus, promtool) on the path, then run this again"
+    say "unpacking prometheus under target/deps"
+    { update_private_lists && unpack_alone prometheus && find_prometheus >/dev/null; } || {
+        tail -n 5 "$log" >&2
+        fail "could not bring Prometheus (log: target/setup.log)" "put its programs (prometheus, promtool) on the path"
+    }
+}
+
 # ---- The environment files -----------------------------------------------------------------------------------------
 
 # Quotes its argument for the shell.
@@ -386,5 +410,6 @@ bring_packages
 if [ "$purpose" = test ]; then
     bring_python
     bring_swiftshader
+    bring_prometheus
 fi
 write_environment

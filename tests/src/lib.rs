@@ -9,6 +9,7 @@ pub mod decoder;
 pub mod differential;
 pub mod draw;
 pub mod graphs;
+pub mod live;
 pub mod npy;
 pub mod onnx_file;
 pub mod planners;
@@ -17,6 +18,7 @@ pub mod random;
 pub mod session;
 pub mod shapes;
 pub mod tmux;
+pub mod trace_processor;
 
 use std::collections::BTreeMap;
 use std::env;

@@ -60,6 +60,14 @@ fn report(sandbox: &Sandbox, recording: &str) -> Value {
     sandbox.bayplan(&["report", recording, "--json"]).json()
 }
 
+/// The assertion that every alarm fails.
+const CLEAN: &str = "deviation==0 and overlap==0 and unplanned==0";
+
+/// How a check of the alarms ends.
+fn checked(sandbox: &Sandbox, recording: &str) -> Option<i32> {
+    sandbox.bayplan(&["check", recording, "--assert", CLEAN]).code
+}
+
 fn snapshot(sandbox: &Sandbox, recording: &str, size: &str, view: &str) -> String {
     let words = ["--snapshot", size, "--view", view, recording];
     run(&mut sandbox.command("bayplan-tui", &words)).success()
@@ -81,6 +89,7 @@ fn each_fault_raises_its_alarm() {
         assert!(told.iter().any(|told| told["kind"] == alarm && told["text"].is_string()), "{json:#}");
         let text = sandbox.bayplan(&["report", &recording]).success();
         assert!(text.contains(alarm), "{fault}: {text}");
+        assert_eq!(checked(&sandbox, &recording), Some(1), "{fault}");
         for size in ["80x24", "200x50"] {
             for view in ["1", "2"] {
                 let picture = snapshot(&sandbox, &recording, size, view);
@@ -102,6 +111,7 @@ fn without_a_fault_there_is_no_alarm() {
         (&json["runs"]["ok"], &json["alarms"]),
         (&Value::from(1000), &Value::from(Vec::<Value>::new()))
     );
+    assert_eq!(checked(&sandbox, &recording), Some(0));
     // Windows were seen: silence is not for want of looking.
     assert!(json["plans"][0]["windows_seen"].as_u64() > Some(0), "{json:#}");
     for view in ["1", "2"] {
@@ -121,6 +131,7 @@ fn the_command_line_raises_no_alarm() {
     let recording = json["recording"].as_str().expect("a recording's path");
     let json = report(&sandbox, recording);
     assert_eq!(json["runs"]["ok"], 1000, "{json:#}");
+    assert_eq!(checked(&sandbox, recording), Some(0));
     for kind in ALARMS {
         assert_eq!(json[kind], 0, "{json:#}");
     }

@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 
-use bayplan::{Bounds, Dims, Model, Scope, SessionOptions, Tensor};
+use bayplan::{Bounds, Dims, Level, Model, Scope, SessionOptions, Tensor};
+use bayplan_record::{Destination, Places, RecordingOptions, Source};
+use bayplan_shaders::Spec;
 use bayplan_tests::backend::Backend;
 use bayplan_tests::on_every_backend;
 use bayplan_tests::onnx_file::{Attribute, Constant, Data, Dim, Model as File, Node};
 use bayplan_tests::program::Sandbox;
+use bayplan_trace::{Event, Record};
 
 /// Boxes that are scaled on the device before the best are found, and scores that are needed on both sides.
 fn written(folder: &tempfile::TempDir) -> PathBuf {
@@ -123,7 +126,42 @@ fn doubles(on: Backend) {
     }
 }
 
+/// Every op has its time, those of the host among them, in the order in which they ran.
+fn computed_between_and_timed(on: Backend) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (model, device) = (Model::open(written(&folder)).expect("a model"), on.device());
+    let file = folder.path().join("run.bptrace");
+    let mut recording = RecordingOptions::new(Places::under(folder.path()));
+    (recording.destination, recording.level) = (Destination::File(file.clone()), Level::Op);
+    let options = SessionOptions { recording: Some(recording), ..SessionOptions::default() };
+    let mut session = model.session(&device, Dims::default(), options).expect("a session");
+    for step in [0.1, 2.0, 0.6] {
+        let [boxes, given] = inputs(step, [0.9, 0.8, 0.7, 0.6]);
+        session.run(&[("boxes", &boxes), ("scores", &given)]).expect("it runs");
+    }
+    let program = session.program().clone();
+    session.finish();
+    let (mut runs, mut spans) = (Vec::new(), Vec::new());
+    bayplan_record::read(Source::of_path(&file), |record| match record {
+        Record::Event(Event::RunStart { t, .. }) => runs.push((t, u64::MAX)),
+        Record::Event(Event::RunEnd { t, .. }) => runs.last_mut().expect("it began").1 = t,
+        Record::Event(Event::OpTimes { first_op: 0, times, .. }) => spans.push(times),
+        _ => {}
+    })
+    .expect("a recording");
+    assert_eq!((runs.len(), spans.len()), (3, 3));
+    for ((begun, ended), times) in runs.into_iter().zip(spans) {
+        assert_eq!(times.len(), program.run.dispatches.len());
+        assert!(times.iter().all(|(start, end)| begun <= *start && start <= end && *end <= ended));
+        assert!(times.windows(2).all(|pair| pair[0].1 <= pair[1].0), "one after the other: {times:?}");
+        let host = program.run.dispatches.iter().position(|d| matches!(*d.spec, Spec::Host(_)));
+        let (start, end) = times[host.expect("a node of the host")];
+        assert!(start < end, "the host takes time");
+    }
+}
+
 on_every_backend! {
+    host_nodes_are_timed => computed_between_and_timed;
     doubles_without_the_feature => doubles;
     host_nodes => computed_between;
 }

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use bayplan::{Bounds, Dims, Error, InputError, Model, Scope, Session, SessionOptions, Tensor};
+use bayplan_record::{Destination, Places, RecordingOptions, RunState, Source};
 use bayplan_tests::backend::Backend;
 use bayplan_tests::on_every_backend;
 use bayplan_tests::onnx_file::{Attribute, Constant, Data, Dim, Model as File, Node, Type};
 use bayplan_tests::program::Sandbox;
+use bayplan_trace::{Event, Record, Timeline};
 
 /// `y = Slice(Reshape(x, shape), starts, ends) * x0`, the shape, starts and ends given at each run.
 fn written(folder: &tempfile::TempDir) -> PathBuf {
@@ -116,6 +118,57 @@ fn each_value_has_a_plan(on: Backend) {
     check(&mut session, &runs[1]);
 }
 
+/// One recording tells of all plans of a session: every run names its own, blocks and alarms are right, and what gave way is
+/// freed.
+fn all_plans_are_in_one_recording(on: Backend) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, device) = (written(&folder), on.device());
+    let file = folder.path().join("run.bptrace");
+    let mut recording = RecordingOptions::new(Places::under(folder.path()));
+    recording.destination = Destination::File(file.clone());
+    let runs: Vec<Run> = (1..=6).map(|n| Run::new(&[4, 6], &[0, 0], &[2, i64::from(n)], n)).collect();
+    let model = Model::open_for(&path, &runs[0].named()).expect("a model");
+    let options = SessionOptions { recording: Some(recording), ..SessionOptions::default() };
+    let mut session = model.session(&device, Dims::default(), options).expect("a session");
+    // Six plans, of which four are kept; then two of those again, and one that gave way.
+    let order = [0, 1, 2, 3, 4, 5, 4, 3, 0];
+    for run in order {
+        check(&mut session, &runs[run]);
+    }
+    // What cannot be planned leaves the recording where it was.
+    assert!(session.run(&Run::new(&[5, 5], &[0, 0], &[1, 1], 6).named()).is_err());
+    check(&mut session, &runs[0]);
+    assert_eq!((session.counters().values, session.runs()), (6, 10));
+    let lost = session.finish().lost;
+
+    let (mut timeline, mut plans, mut ready) = (Timeline::new(), Vec::new(), 0);
+    let (state, damages) = bayplan_record::read(Source::of_path(&file), |record| {
+        match &record {
+            Record::Event(Event::RunStart { run, plan, .. }) => {
+                assert_eq!(*run, plans.len() as u64, "runs are counted on");
+                plans.push(*plan);
+            }
+            Record::Event(Event::SessionReady { .. }) => ready += 1,
+            _ => {}
+        }
+        timeline.apply(record);
+    })
+    .expect("a recording");
+    assert_eq!((state, damages.len(), lost, ready), (RunState::Ended, 0, 0, 1));
+    assert_eq!((timeline.runs_started, timeline.runs_ok), (10, 10));
+    assert_eq!(plans, [0, 1, 2, 3, 4, 5, 4, 3, 6, 6]);
+    assert_eq!(timeline.plans.len(), 7);
+    assert!(timeline.plans.iter().all(|plan| plan.runs > 0));
+    let retired: Vec<usize> = (0..7).filter(|&plan| timeline.plans[plan].retired).collect();
+    assert_eq!(retired, [0, 1, 2], "those that ran least lately gave way");
+    assert_eq!(timeline.alarm_counts().total(), 0, "{:?}", timeline.alarms().collect::<Vec<_>>());
+    let told = timeline.messages.iter().filter(|(_, _, text)| text.starts_with("planned again for")).count();
+    assert_eq!(told, 6);
+    // Of seven sessions four are left, each with as many blocks as any other.
+    let per_session = timeline.blocks.len() / 4;
+    assert!(per_session > 0 && timeline.blocks.len() == 4 * per_session, "{:?}", timeline.blocks);
+}
+
 /// A session of a family made for certain elements refuses all others.
 fn other_values_are_refused(on: Backend) {
     let folder = tempfile::tempdir().expect("a folder");
@@ -204,6 +257,7 @@ on_every_backend! {
     sizes_of_floats => sizes_follow_from_floats;
     fixed_sizes => other_sizes_are_refused;
     plans_for_values => each_value_has_a_plan;
+    plans_in_one_recording => all_plans_are_in_one_recording;
     fixed_values => other_values_are_refused;
 }
 

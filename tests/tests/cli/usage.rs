@@ -81,7 +81,12 @@ pub(crate) fn from_help(command: &str, help: &str) -> Usage {
     let mut usage = Usage { command: command.into(), positional: Vec::new(), flags: Vec::new() };
     let mut usage_line = help.lines().filter_map(|line| line.strip_prefix("Usage: "));
     let words = usage_line.next().unwrap_or_default().split_whitespace();
+    // A flag that has to be given stands there with its value.
+    let mut before = "";
     for word in words.filter(|word| *word != "[OPTIONS]") {
+        if std::mem::replace(&mut before, word).starts_with("--") {
+            continue;
+        }
         if let Some(name) = word.strip_prefix('<') {
             usage.positional.push(name.trim_end_matches('.').trim_end_matches('>').into());
         } else if word.starts_with('[') {

@@ -3,5 +3,6 @@
 mod empty;
 mod kept;
 mod model;
+mod recorded;
 mod refused;
 mod shared;
