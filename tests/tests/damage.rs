@@ -131,7 +131,7 @@ fn a_file_cut_at_any_byte_gives_its_prefix() {
         match &rest.damages[..] {
             [] => {}
             [Damage { cause: DamageCause::NotARecording, .. }] => {
-                assert_eq!(seen.records.len(), 0, "cut at {cut}")
+                assert_eq!(seen.records.len(), 0, "cut at {cut}");
             }
             [Damage { offset, cause: DamageCause::Truncated { bytes } }, others @ ..] => {
                 assert_eq!(offset + bytes, cut as u64);

@@ -119,15 +119,9 @@ pub(crate) fn seconds(nanoseconds: f64) -> f64 {
 /// Who runs what, by the names that both formats give it.
 pub(crate) fn about(told: &Told<'_>) -> Vec<(&'static str, String)> {
     let Some(session) = &told.timeline.session else { return Vec::new() };
-    let texts = [
-        ("run", &session.id),
-        ("model", &session.model),
-        ("device", &session.device),
-        ("driver", &session.driver),
-        ("version", &session.version),
-    ];
-    let mut about: Vec<_> = texts.map(|(name, text)| (name, escape(text).to_string())).into();
-    about.push(("level", session.level.to_string()));
+    // Labels make a time series each: those that never tell two runs apart that the others do not are left out.
+    let labels = session.named().into_iter().filter(|(name, _)| !["api", "origin"].contains(name));
+    let mut about: Vec<_> = labels.map(|(name, text)| (name, escape(text).to_string())).collect();
     about.push(("pid", session.pid.to_string()));
     about
 }

@@ -41,81 +41,41 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
-mod alarms;
-mod chunk;
-mod damage;
 mod diff;
-mod distribution;
-mod event;
-mod event_codec;
-mod event_ref;
-mod index;
-mod live_curve;
-mod map_index;
+mod format;
+mod map;
 mod metrics;
-mod metrics_deviation;
-#[cfg(test)]
-mod metrics_tests;
-mod number;
-mod overlaps;
-mod packed;
-mod packed_take;
-#[cfg(test)]
-mod packed_tests;
-mod perfetto;
-mod plan_codec;
-mod plan_json;
-mod plan_record;
-mod plan_state;
-mod pool;
 pub mod quantities;
-mod raster;
-mod raster_axis;
-mod raster_colour;
-mod raster_field;
-mod raster_grid;
-#[cfg(test)]
-mod raster_tests;
-mod raster_tree;
-mod reader;
-#[cfg(test)]
-mod recording_tests;
-mod session;
-mod state;
-mod storage;
+mod schema;
 mod timeline;
-#[cfg(test)]
-mod timeline_tests;
-mod totals;
-pub mod wire;
-mod writer;
 
-pub use alarms::Alarm;
-pub use chunk::{FORMAT_MAJOR, FORMAT_MINOR};
-pub use damage::{Damage, DamageCause};
 pub use diff::{ArenaDiff, ArenaSide, Cause, Diff, Moment, OpDiff, PlanDiff, TensorCounts, TensorDiff, diff};
-pub use distribution::Distribution;
-pub use event::{Event, EventKind, Nanos, Severity, UNPLANNED, Window};
-pub use event_ref::EventRef;
-pub use index::{Index, IndexEntry, IndexScan, last_segment};
-pub use live_curve::live_curves;
-pub use map_index::MapIndex;
+pub use format::chunk::{FORMAT_MAJOR, FORMAT_MINOR};
+pub use format::damage::{Damage, DamageCause};
+pub use format::index::{Index, IndexEntry, IndexScan, last_segment};
+pub use format::plan_codec::{PLAN_MAJOR, PlanDecodeError};
+pub use format::reader::{Reader, Visitor};
+pub use format::wire;
+pub use format::writer::Writer;
+pub use map::colour::colours;
+pub use map::index::MapIndex;
+pub use map::raster::{Cell, CellState, Edges, Raster, RasterOptions, glyph, glyph_ascii};
+pub use metrics::deviation::{Deviation, Lateness, deviation, reserved_unused};
+pub use metrics::live_curve::live_curves;
 pub use metrics::{
     ArenaMetrics, Fragmentation, Loss, Peak, WhyNotSmaller, arena_metrics, fragmentation, live_at, loss_at,
     waste, why_not_smaller, why_peak,
 };
-pub use metrics_deviation::{Deviation, Lateness, deviation, reserved_unused};
-pub use plan_codec::{PLAN_MAJOR, PlanDecodeError};
-pub use plan_record::{
+pub use schema::distribution::Distribution;
+pub use schema::event::{Event, EventKind, Nanos, Severity, UNPLANNED, Window};
+pub use schema::event_ref::EventRef;
+pub use schema::plan_record::{
     ArenaKind, ArenaRecord, BufferKind, BufferRecord, DimBinding, MAX_PLAN_ITEMS, OpRecord, PlanRecord,
     PlanRecordError,
 };
-pub use plan_state::{Actual, OpTime, PlanState, Stray};
-pub use pool::{Pool, PoolRange, PoolTotals};
-pub use raster::{Cell, CellState, Edges, Raster, RasterOptions, glyph, glyph_ascii};
-pub use raster_colour::colours;
-pub use reader::{Reader, Visitor};
-pub use session::{Keyframe, Level, Record, SessionInfo, UnknownLevel};
+pub use schema::session::{Keyframe, Level, Record, SessionInfo, UnknownLevel};
+pub use schema::totals::Totals;
+pub use timeline::alarms::Alarm;
+pub use timeline::plan_state::{Actual, OpTime, PlanState, Stray};
+pub use timeline::pool::{Pool, PoolRange, PoolTotals};
 pub use timeline::{AlarmCounts, Block, CurrentRun, FinishedRun, HISTORY, HeapState, RETIRED, Timeline};
-pub use totals::Totals;
-pub use writer::Writer;

@@ -102,18 +102,8 @@ impl Painter {
         *self = Self { session: self.session.take(), ..Self::default() };
         canvas.session(session);
         let track = self.tracks.instants(canvas, "session");
-        let texts = [
-            ("run", &session.id),
-            ("model", &session.model),
-            ("device", &session.device),
-            ("driver", &session.driver),
-            ("api", &session.api),
-            ("version", &session.version),
-            ("origin", &session.origin),
-        ]
-        .map(|(name, text)| (name, shown(text)));
+        let texts = session.named().map(|(name, text)| (name, shown(text)));
         let mut args: Vec<_> = texts.iter().map(|(name, text)| (*name, Arg::Text(text))).collect();
-        args.push(("level", Arg::Text(session.level.name())));
         args.push(("start_unix_ns", Arg::Number(session.start_unix_ns)));
         canvas.instant(track, before.now, "session", &args);
     }

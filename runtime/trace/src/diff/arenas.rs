@@ -6,7 +6,7 @@ use core::cmp::Reverse;
 
 use super::Names;
 use crate::metrics::{ArenaMetrics, arena_metrics, live_at};
-use crate::plan_record::{ArenaRecord, PlanRecord};
+use crate::schema::plan_record::{ArenaRecord, PlanRecord};
 
 /// An arena in both plans, or in one of them.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -27,8 +27,8 @@ pub use ops::OpDiff;
 pub use tensors::{TensorCounts, TensorDiff};
 
 use crate::diff::names::{Pairing, pair_by};
-use crate::plan_state::PlanState;
 use crate::timeline::Timeline;
+use crate::timeline::plan_state::PlanState;
 
 /// What differs between the plans of two sessions.
 #[derive(Clone, Debug, Default, PartialEq)]

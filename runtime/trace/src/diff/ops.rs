@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::cmp::Reverse;
 
 use super::Pairing;
-use crate::plan_state::PlanState;
+use crate::timeline::plan_state::PlanState;
 
 /// An op that is in one plan alone, or what its kernels and times are in both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

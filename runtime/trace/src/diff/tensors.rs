@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::cmp::Reverse;
 
 use super::Names;
-use crate::plan_record::{BufferRecord, PlanRecord};
+use crate::schema::plan_record::{BufferRecord, PlanRecord};
 
 /// A tensor that is not the same in both plans.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

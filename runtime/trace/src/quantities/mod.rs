@@ -25,7 +25,7 @@ pub use value::{Number, Unknown, Value};
 
 pub(crate) use plan_figures::PlanFigures;
 
-use crate::event::EventKind;
+use crate::schema::event::EventKind;
 
 /// One row of the table of figures.
 #[derive(Debug)]

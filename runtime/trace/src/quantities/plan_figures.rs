@@ -3,10 +3,10 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::metrics::deviation::{deviation, reserved_unused};
 use crate::metrics::{Loss, arena_metrics};
-use crate::metrics_deviation::{deviation, reserved_unused};
-use crate::plan_record::ArenaRecord;
-use crate::plan_state::PlanState;
+use crate::schema::plan_record::ArenaRecord;
+use crate::timeline::plan_state::PlanState;
 
 /// The figures of a plan.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -13,11 +13,11 @@ use super::plan_figures::{ArenaFigures, PlanFigures};
 use super::table::QUANTITIES;
 use super::value::{Number, Unknown, Value};
 use super::{Figure, Join, Quantity, Scope, Statistic};
-use crate::distribution::Distribution;
-use crate::event::EventKind;
-use crate::plan_record::BufferRecord;
-use crate::plan_state::PlanState;
-use crate::pool::Pool;
+use crate::schema::distribution::Distribution;
+use crate::schema::event::EventKind;
+use crate::schema::plan_record::BufferRecord;
+use crate::timeline::plan_state::PlanState;
+use crate::timeline::pool::Pool;
 use crate::timeline::{HeapState, Timeline};
 
 /// How much an arena would shrink at least and at most without a buffer, in bytes: what a planner tells of a plan, by

@@ -3,11 +3,11 @@
 use super::read::Read;
 use super::value::{Unknown, Value};
 use super::{Join, Quantity, Scope, Unit, Worse};
-use crate::distribution::Distribution;
-use crate::event::EventKind;
-use crate::plan_record::{BufferKind, BufferRecord};
-use crate::plan_state::{OpTime, PlanState};
-use crate::pool::Pool;
+use crate::schema::distribution::Distribution;
+use crate::schema::event::EventKind;
+use crate::schema::plan_record::{BufferKind, BufferRecord};
+use crate::timeline::plan_state::{OpTime, PlanState};
+use crate::timeline::pool::Pool;
 use crate::timeline::{HeapState, Timeline};
 
 use super::plan_figures::{ArenaFigures, PlanFigures, SeenFigures};

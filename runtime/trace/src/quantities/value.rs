@@ -4,7 +4,7 @@ use alloc::string::{String, ToString};
 use core::cmp::Ordering;
 use core::fmt;
 
-use crate::event::EventKind;
+use crate::schema::event::EventKind;
 
 /// A number of a figure.
 #[derive(Clone, Copy, Debug, PartialEq)]

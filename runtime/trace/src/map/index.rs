@@ -1,0 +1,129 @@
+//! What makes the map of very many buffers quick to draw and to search.
+
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use crate::map::field::Field;
+use crate::map::raster::deviants;
+use crate::map::tree::{Forest, Query, Rect};
+use crate::metrics::deviation::StorageLives;
+use crate::timeline::plan_state::{Actual, PlanState};
+
+/// Buffers of a picture that are drawn one by one; of more, sums are drawn that were made beforehand.
+const DRAWN: usize = 1 << 17;
+/// Most places that are kept of what is not as planned: one broken buffer can break every window.
+const MAX_DEVIANTS: usize = 1 << 17;
+/// Bounds that a search for what is large enough to be named looks at.
+const MAX_VISITS: usize = 1 << 16;
+
+/// A buffer, and the ops and bytes at which something is not as planned.
+pub(crate) type Deviant = (u32, (u32, u32), (u64, u64));
+
+/// An index of one arena of a plan and of what was seen of it. Pictures that are drawn with it cost what they show, however
+/// many buffers there are: [`Raster::indexed`](crate::Raster::indexed).
+#[derive(Clone, Debug, Default)]
+pub struct MapIndex {
+    forest: Forest,
+    pub(crate) field: Option<Field>,
+    pub(crate) deviants: Vec<Deviant>,
+    /// What was seen of each storage, where there are views.
+    pub(crate) merged: Option<Vec<Option<Actual>>>,
+    seen: Seen,
+    /// Buffers that are drawn one by one at most.
+    drawn: usize,
+}
+
+/// What was seen of a plan when it was indexed.
+type Seen = (Option<u32>, usize, usize);
+
+impl MapIndex {
+    /// Indexes an arena. Time grows with n log n of its buffers; some 100 bytes are kept of each.
+    pub fn new(state: &PlanState, arena: u32) -> Self {
+        Self::drawing(state, arena, DRAWN)
+    }
+
+    /// An index whose pictures are drawn from sums where they show more than `drawn` buffers.
+    pub(crate) fn drawing(state: &PlanState, arena: u32, drawn: usize) -> Self {
+        let record = &state.record;
+        let buffers = (0..).zip(&record.buffers);
+        let rects = buffers.filter(|(_, buffer)| {
+            buffer.arena == arena
+                && buffer.size > 0
+                && buffer.alias_of.is_none()
+                && buffer.first < buffer.last
+        });
+        let rects = rects.map(|(number, buffer)| {
+            let (low, high) = (buffer.offset, buffer.end());
+            Rect { number, first: buffer.first, last: buffer.last, low, high }
+        });
+        let bytes = record.arenas.get(arena as usize).map_or(0, |arena| arena.size);
+        let mut index = Self {
+            forest: Forest::new(rects, record.ops.len() as u32, bytes),
+            field: None,
+            deviants: Vec::new(),
+            merged: None,
+            seen: Seen::default(),
+            drawn,
+        };
+        index.refresh(state, arena);
+        index
+    }
+
+    /// Whether the index says what was seen of the plan by now.
+    pub fn is_fresh(&self, state: &PlanState) -> bool {
+        self.seen == seen_of(state)
+    }
+
+    /// Takes in what was seen of the plan since. Time grows with its buffers.
+    pub fn refresh(&mut self, state: &PlanState, arena: u32) {
+        let lives = StorageLives::new(state);
+        let many = self.forest.count(&everything(), self.drawn) > self.drawn;
+        self.field = many.then(|| Field::new(state, arena, &lives));
+        self.merged = lives.into_merged();
+        self.deviants = deviants(state, arena).take(MAX_DEVIANTS).collect();
+        self.seen = seen_of(state);
+    }
+
+    /// The first buffer, by its number, that holds one of these bytes at one of these ops.
+    pub fn first_at(&self, ops: Range<u32>, bytes: Range<u64>) -> Option<u32> {
+        let query = Query { ops: (ops.start, ops.end), bytes: (bytes.start, bytes.end), least: (0, 0) };
+        let mut first: Option<u32> = None;
+        self.forest.visit(&query, |rect| {
+            first = Some(first.map_or(rect.number, |first| first.min(rect.number)));
+            true
+        });
+        first
+    }
+
+    /// The buffers, ordered by their number, that touch these ops and bytes and live for at least `least.0` ops on at least
+    /// `least.1` bytes; of very many, some.
+    pub fn large_at(&self, ops: Range<u32>, bytes: Range<u64>, least: (u32, u64)) -> Vec<u32> {
+        let query = Query { ops: (ops.start, ops.end), bytes: (bytes.start, bytes.end), least };
+        self.find(&query, MAX_VISITS)
+    }
+
+    /// The buffers to draw one by one, ordered by their number; `None` if they are too many.
+    pub(crate) fn drawn(&self, ops: &Range<u32>, bytes: &Range<u64>) -> Option<Vec<u32>> {
+        let query = Query { ops: (ops.start, ops.end), bytes: (bytes.start, bytes.end), least: (0, 0) };
+        let few = self.field.is_none() || self.forest.count(&query, self.drawn) <= self.drawn;
+        few.then(|| self.find(&query, usize::MAX))
+    }
+
+    fn find(&self, query: &Query, most: usize) -> Vec<u32> {
+        let mut found = Vec::new();
+        self.forest.visit(query, |rect| {
+            found.push(rect.number);
+            found.len() < most
+        });
+        found.sort_unstable();
+        found
+    }
+}
+
+fn everything() -> Query {
+    Query { ops: (0, u32::MAX), bytes: (0, u64::MAX), least: (0, 0) }
+}
+
+fn seen_of(state: &PlanState) -> Seen {
+    (state.recording, state.windows.len(), state.strays.len())
+}

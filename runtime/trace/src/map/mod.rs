@@ -1,0 +1,11 @@
+//! The map of an arena, offset by op, in cells: however many buffers there are, a picture costs what it shows.
+
+pub(crate) mod axis;
+pub(crate) mod colour;
+pub(crate) mod field;
+pub(crate) mod grid;
+pub(crate) mod index;
+pub(crate) mod raster;
+#[cfg(test)]
+mod tests;
+pub(crate) mod tree;

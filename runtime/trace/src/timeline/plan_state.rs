@@ -1,0 +1,221 @@
+//! What was seen of one plan: the windows bound for its buffers, and what follows from them.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::cell::OnceCell;
+
+use crate::quantities::PlanFigures;
+use crate::schema::event::{Nanos, UNPLANNED, Window};
+use crate::schema::plan_record::{BufferKind, BufferRecord, PlanRecord};
+use crate::timeline::alarms::{Alarm, Alarms};
+
+/// A plan and what was seen of it.
+#[derive(Clone, Debug, Default)]
+pub struct PlanState {
+    /// The plan.
+    pub record: PlanRecord,
+    /// The windows of the newest command buffer, as they were bound.
+    pub windows: Vec<Window>,
+    /// Which recording they belong to.
+    pub recording: Option<u32>,
+    /// Parts of that recording's windows are missing.
+    pub incomplete: bool,
+    /// Where each buffer was seen within the bytes that the plan gives it, by buffer.
+    pub actual: Vec<Option<Actual>>,
+    /// Where buffers were seen outside the bytes that the plan gives them.
+    pub strays: Vec<Stray>,
+    /// Device times of each op, by op.
+    pub op_times: Vec<OpTime>,
+    /// Runs of this plan that ended.
+    pub runs: u64,
+    /// Whether its shape gave way to others: no later run is of it.
+    pub retired: bool,
+    /// Whether its buffers and ops are not kept any more, since many shapes came after it.
+    pub forgotten: bool,
+    /// Whether some buffers are views of others, so that several share a storage.
+    pub(crate) has_views: bool,
+    /// The part of the windows that comes next.
+    next_part: u32,
+    /// Position in `strays` by buffer, arena, offset and end.
+    stray_at: BTreeMap<(u32, u32, u64, u64), usize>,
+    /// Found when first asked for, forgotten when windows arrive: windows come in parts, comparing them all is work.
+    alarms: OnceCell<Alarms>,
+    /// As the alarms are.
+    figures: OnceCell<PlanFigures>,
+}
+
+/// Where and when a buffer was seen in the recorded commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Actual {
+    /// First op whose window touches it.
+    pub first: u32,
+    /// One past the last such op.
+    pub last: u32,
+    /// Arena it was seen in ([`UNPLANNED`] for none of the plan's).
+    pub arena: u32,
+    /// First byte seen.
+    pub offset: u64,
+    /// One past the last byte seen.
+    pub end: u64,
+}
+
+/// Bytes bound for a buffer outside the bytes that the plan gives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stray {
+    /// The buffer the windows were bound for ([`UNPLANNED`] for none of the plan's).
+    pub buffer: u32,
+    /// Where and when.
+    pub seen: Actual,
+}
+
+/// Device time of one op.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpTime {
+    /// Nanoseconds in the latest run.
+    pub latest: Nanos,
+    /// Sum over all runs seen.
+    pub total: Nanos,
+    /// Runs seen.
+    pub count: u64,
+}
+
+impl Actual {
+    fn of(window: &Window) -> Self {
+        let end = window.offset.saturating_add(window.len);
+        let last = window.op.saturating_add(1);
+        Self { first: window.op, last, arena: window.arena, offset: window.offset, end }
+    }
+
+    /// The smallest span over both.
+    pub(crate) fn join(self, other: Self) -> Self {
+        Self {
+            first: self.first.min(other.first),
+            last: self.last.max(other.last),
+            arena: self.arena,
+            offset: self.offset.min(other.offset),
+            end: self.end.max(other.end),
+        }
+    }
+}
+
+impl PlanState {
+    /// The state of a plan of which nothing was seen yet.
+    pub fn new(record: PlanRecord) -> Self {
+        Self {
+            op_times: alloc::vec![OpTime::default(); record.ops.len()],
+            actual: alloc::vec![None; record.buffers.len()],
+            has_views: record.buffers.iter().any(|buffer| buffer.alias_of.is_some()),
+            record,
+            ..Self::default()
+        }
+    }
+
+    /// What is wrong with the windows: deviations in the order of the windows, then overlaps.
+    pub fn alarms(&self) -> &[Alarm] {
+        &self.found().list
+    }
+
+    /// How many deviations there are; exact even where [`PlanState::alarms`] lists only the first of them.
+    pub fn deviations(&self) -> u64 {
+        self.found().deviations
+    }
+
+    /// How many overlaps there are; the search ends at a limit, since their number can grow with the square of the
+    /// number of buffers.
+    pub fn overlaps(&self) -> u64 {
+        self.found().overlaps
+    }
+
+    fn found(&self) -> &Alarms {
+        self.alarms.get_or_init(|| Alarms::find(&self.record, &self.windows, &self.actual, &self.strays))
+    }
+
+    /// The figures of the plan and of its arenas; of a forgotten plan those that it had.
+    pub(crate) fn figures(&self) -> &PlanFigures {
+        self.figures.get_or_init(|| PlanFigures::new(self))
+    }
+
+    /// Takes one part of the windows of a command buffer.
+    pub(crate) fn add_windows(&mut self, recording: u32, part: u32, windows: &[Window]) {
+        if part == 0 || self.recording != Some(recording) {
+            self.windows.clear();
+            self.actual.fill(None);
+            self.strays.clear();
+            self.stray_at.clear();
+            self.recording = Some(recording);
+            (self.next_part, self.incomplete) = (0, false);
+        }
+        self.incomplete |= part != self.next_part;
+        self.next_part = part.saturating_add(1);
+        for window in windows.iter().filter(|window| window.len > 0) {
+            self.see(window);
+        }
+        self.windows.extend_from_slice(windows);
+        self.alarms.take();
+        self.figures.take();
+    }
+
+    fn see(&mut self, window: &Window) {
+        let seen = Actual::of(window);
+        if let Some(buffer) = self.record.buffers.get(window.buffer as usize) {
+            let home =
+                window.arena == buffer.arena && window.offset >= buffer.offset && seen.end <= buffer.end();
+            if let (true, Some(slot)) = (home, self.actual.get_mut(window.buffer as usize)) {
+                *slot = Some(slot.map_or(seen, |before| before.join(seen)));
+                return;
+            }
+        } else if window.arena == UNPLANNED {
+            // Memory of others for others: nothing of the plan is touched.
+            return;
+        }
+        let key = (window.buffer, seen.arena, seen.offset, seen.end);
+        let at = *self.stray_at.entry(key).or_insert(self.strays.len());
+        match self.strays.get_mut(at) {
+            Some(stray) => stray.seen = stray.seen.join(seen),
+            None => self.strays.push(Stray { buffer: window.buffer, seen }),
+        }
+    }
+
+    /// The plan is not at hand any more. What was wrong with it stays known; unless something was, its windows are
+    /// forgotten, which are most of what is kept of a plan.
+    pub(crate) fn retire(&mut self) {
+        if self.found().list.is_empty() {
+            self.windows = Vec::new();
+            self.stray_at.clear();
+        }
+        self.retired = true;
+    }
+
+    /// Forgets the plan itself, but for its shape, unless something was wrong with it.
+    pub(crate) fn forget(&mut self) {
+        if !self.found().list.is_empty() {
+            return;
+        }
+        // Kept: what a session needs is what its largest plan needs.
+        self.figures();
+        let PlanRecord { model, target, dims, strategy, .. } = core::mem::take(&mut self.record);
+        self.record = PlanRecord { model, target, dims, strategy, ..PlanRecord::default() };
+        (self.actual, self.op_times) = (Vec::new(), Vec::new());
+        self.forgotten = true;
+    }
+
+    /// Adds the device times of consecutive ops of a run.
+    pub(crate) fn add_op_times(&mut self, first_op: u32, times: &[(Nanos, Nanos)]) {
+        for (op, (start, end)) in self.op_times.iter_mut().skip(first_op as usize).zip(times) {
+            op.latest = end.saturating_sub(*start);
+            op.total = op.total.saturating_add(op.latest);
+            op.count = op.count.saturating_add(1);
+        }
+    }
+}
+
+/// The ops during which the bytes of a buffer are taken, by what was seen. No window shows when the caller writes an
+/// input or lets an output go, nor that resident bytes stay: there the plan's word is taken.
+pub(crate) fn taken(buffer: &BufferRecord, ops: u32, seen: Actual) -> (u32, u32) {
+    match buffer.kind {
+        BufferKind::Input => (seen.first.min(buffer.first), seen.last),
+        BufferKind::Output => (seen.first, seen.last.max(buffer.last)),
+        BufferKind::Weight | BufferKind::Constant => (0, ops),
+        BufferKind::Activation | BufferKind::Scratch => (seen.first, seen.last),
+    }
+}
