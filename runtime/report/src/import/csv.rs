@@ -8,6 +8,11 @@ use bayplan_trace::{ArenaKind, ArenaRecord, BufferKind, BufferRecord, MAX_PLAN_I
 
 use super::Imported;
 
+/// Whether a line can begin an instance.
+pub(super) fn is_header(line: &str) -> bool {
+    read(line).is_ok()
+}
+
 /// Makes a recording of an instance. Where the file gives no offsets, the planner does.
 pub(super) fn import(text: &str) -> Result<Imported, String> {
     let Instance { ids, problem, offsets } = read(text).map_err(|error| error.to_string())?;

@@ -16,7 +16,7 @@ mod tests;
 mod torch;
 
 use std::fmt;
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, Read, Write};
 
 use bayplan_trace::{Event, Level, Nanos, PlanRecord, Reader, SessionInfo, Window, Writer};
 
@@ -27,6 +27,10 @@ const WINDOWS: usize = 1024;
 
 /// Bytes that gather before they are written.
 const PORTION: usize = 1 << 20;
+
+/// Bytes of a plan's first line, and of what follows it.
+const HEADER: u64 = 64 << 10;
+const TEXT: u64 = 1 << 30;
 
 /// Why a file is not imported, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,14 +84,28 @@ pub fn import(mut source: impl BufRead) -> Result<Imported, ImportError> {
         let data = pickle::read(source).map_err(|error| ImportError(error.to_string()))?;
         return torch::import(&data).map_err(ImportError);
     }
-    let mut text = String::new();
-    match source.read_to_string(&mut text) {
-        Ok(_) => csv::import(&text).map_err(ImportError),
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            Err(ImportError("it is neither a PyTorch memory snapshot (a pickle) nor a plan in CSV".into()))
+    let text = text(source).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => {
+            ImportError("it is neither a PyTorch memory snapshot (a pickle) nor a plan in CSV".into())
         }
-        Err(error) => Err(unreadable(error)),
+        _ => unreadable(error),
+    })?;
+    csv::import(&text).map_err(ImportError)
+}
+
+/// The text of a plan: only its first line, where that is no header of one. What has no end is no plan.
+fn text(mut source: impl BufRead) -> io::Result<String> {
+    let mut text = String::new();
+    let mut head = source.by_ref().take(HEADER);
+    // Empty lines may come first.
+    while text.trim_end().is_empty() && head.read_line(&mut text)? > 0 {}
+    if head.limit() == 0 {
+        return Err(io::ErrorKind::InvalidData.into());
     }
+    if csv::is_header(&text) && source.take(TEXT + 1).read_to_string(&mut text)? as u64 > TEXT {
+        return Err(io::Error::other("it is longer than a gigabyte, as no plan is"));
+    }
+    Ok(text)
 }
 
 impl Imported {

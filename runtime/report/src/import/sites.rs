@@ -10,6 +10,9 @@ use crate::pickle::{Data, Value};
 /// Frames of a stack that are looked through.
 const FRAMES: usize = 64;
 
+/// Characters of a place that are kept: each allocation and each event has a copy.
+const CHARS: usize = 200;
+
 /// Names of stacks and addresses. The same stack comes many times, and is looked through once.
 pub(super) struct Sites<'d> {
     data: &'d Data,
@@ -29,7 +32,7 @@ impl<'d> Sites<'d> {
         if let Some(name) = self.names.get(&number) {
             return name.clone();
         }
-        let name = self.site(frames);
+        let name: String = self.site(frames).chars().take(CHARS).collect();
         self.names.insert(number, name.clone());
         name
     }

@@ -93,8 +93,27 @@ impl Held {
     }
 }
 
+/// Bytes of a pickle that an event, a segment or a block takes at least.
+const ENTRY: u64 = 8;
+
+/// What may still be read. A pickle can name one list a million times, each of which would be read anew: what was written
+/// by an allocator takes room for each entry.
+struct Budget(u64);
+
+impl Budget {
+    fn spend(&mut self) -> Result<(), String> {
+        self.0 = self.0.checked_sub(1).ok_or_else(|| {
+            ": the pickle has more entries than its length explains, it names the same ones again and again; it is \
+             not read on"
+                .to_owned()
+        })?;
+        Ok(())
+    }
+}
+
 /// Reads a snapshot: its devices by their number.
 pub(super) fn devices(data: &Data) -> Result<BTreeMap<u64, Device>, String> {
+    let mut budget = Budget(data.len() / ENTRY);
     let root = data.root();
     let (segments, traces) = match data.list(root) {
         Some(_) => (root, None),
@@ -109,14 +128,14 @@ pub(super) fn devices(data: &Data) -> Result<BTreeMap<u64, Device>, String> {
     let mut devices: BTreeMap<u64, Device> = BTreeMap::new();
     for (at, &segment) in segments.unwrap_or_default().iter().enumerate() {
         let number = data.number(segment, "device").unwrap_or(0);
-        read_segment(data, segment, devices.entry(number).or_default())
+        read_segment(data, segment, devices.entry(number).or_default(), &mut budget)
             .map_err(|what| format!("segments[{at}]{what}"))?;
     }
     for (number, &trace) in (0..).zip(traces.unwrap_or_default()) {
         let entries = data.list(trace).ok_or_else(|| format!("device_traces[{number}] is no list"))?;
         for (at, &entry) in entries.iter().enumerate() {
-            let step =
-                read_step(data, entry).map_err(|what| format!("device_traces[{number}][{at}]{what}"))?;
+            let step = budget.spend().and_then(|()| read_step(data, entry));
+            let step = step.map_err(|what| format!("device_traces[{number}][{at}]{what}"))?;
             if let Some(step) = step {
                 devices.entry(number).or_default().steps.push(step);
             }
@@ -125,7 +144,8 @@ pub(super) fn devices(data: &Data) -> Result<BTreeMap<u64, Device>, String> {
     Ok(devices)
 }
 
-fn read_segment(data: &Data, segment: Value, device: &mut Device) -> Result<(), String> {
+fn read_segment(data: &Data, segment: Value, device: &mut Device, budget: &mut Budget) -> Result<(), String> {
+    budget.spend()?;
     let frames = data.get(segment, "frames").unwrap_or(Value::None);
     // A profile without a device's memory has a segment without an address.
     let Some(start) = data.number(segment, "address") else {
@@ -139,7 +159,8 @@ fn read_segment(data: &Data, segment: Value, device: &mut Device) -> Result<(), 
     let blocks = data.get(segment, "blocks").and_then(|blocks| data.list(blocks)).unwrap_or_default();
     let mut next = start;
     for (at, &block) in blocks.iter().enumerate() {
-        let held = read_block(data, block, next).map_err(|what| format!(".blocks[{at}]{what}"))?;
+        let held = budget.spend().and_then(|()| read_block(data, block, next));
+        let held = held.map_err(|what| format!(".blocks[{at}]{what}"))?;
         next = held.0;
         device.blocks.extend(held.1);
     }

@@ -34,7 +34,7 @@ pub(super) fn import(data: &Data) -> Result<Imported, String> {
         ..PlanRecord::default()
     };
     let mut events = Vec::new();
-    let mut mended = 0;
+    let (mut mended, mut pieces) = (0, 0);
     for ((number, device), points) in devices.iter().zip(&order.points) {
         let mut history = History::new(device, points, order.count);
         mended += history.mended;
@@ -48,7 +48,9 @@ pub(super) fn import(data: &Data) -> Result<Imported, String> {
             let island = &islands[of_piece[life.piece as usize] as usize];
             plan.buffers.push(buffer(life, at, offset + (life.addr - island.addr), order.count, &mut sites));
         }
-        events.extend(memory_events(&history, device, points, &order));
+        // Pieces of all devices are told apart by their numbers.
+        events.extend(memory_events(&history, pieces, device, points, &order));
+        pieces += history.pieces.len() as u64;
     }
     if mended > 0 {
         plan.notes.push(format!(
@@ -268,9 +270,15 @@ fn windows(plan: &PlanRecord) -> Vec<Window> {
 }
 
 /// What the device gave and took back, and where it had nothing left; each with the op it came with.
-fn memory_events(history: &History, device: &Device, points: &[u32], order: &Order) -> Vec<(u32, Event)> {
+fn memory_events(
+    history: &History,
+    first_id: u64,
+    device: &Device,
+    points: &[u32],
+    order: &Order,
+) -> Vec<(u32, Event)> {
     let mut found = Vec::new();
-    for (id, piece) in (0..).zip(&history.pieces) {
+    for (id, piece) in (first_id..).zip(&history.pieces) {
         let t = order.time(piece.first);
         let (bytes, purpose) = (piece.size, "segment".into());
         found.push((

@@ -20,6 +20,12 @@ const MEMORY_PER_BYTE: u64 = 8;
 const VALUE: u64 = size_of::<Value>() as u64;
 const CONTAINER: u64 = 3 * VALUE;
 
+/// Keys of a dict: records have a dozen, and whoever looks one up goes through all.
+const KEYS: usize = 256;
+
+/// Bytes of a text: what says more is no name of a function.
+const TEXT: u64 = 16 << 20;
+
 /// Why a pickle is not read.
 #[derive(Debug)]
 pub(crate) struct PickleError {
@@ -42,6 +48,8 @@ pub(crate) enum PickleCause {
     Stack,
     /// A value is asked for that was never put away.
     Memo(u32),
+    /// A dict with more keys than records have.
+    Keys,
     TooLarge,
 }
 
@@ -66,6 +74,12 @@ impl fmt::Display for PickleError {
             PickleCause::Memo(number) => {
                 write!(f, "the pickle asks for value {number}, which it did not keep; it is damaged")
             }
+            PickleCause::Keys => {
+                write!(
+                    f,
+                    "a dict of the pickle has more than {KEYS} keys, as nothing in a memory snapshot has"
+                )
+            }
             PickleCause::TooLarge => {
                 f.write_str("the pickle grows to far more memory than its length explains; it is not read on")
             }
@@ -78,6 +92,7 @@ pub(crate) fn read(source: impl Read) -> Result<Data, PickleError> {
     let mut machine = Machine::new(source);
     let root = machine.run().map_err(|cause| PickleError { at: machine.opcode_at, cause })?;
     machine.data.root = root;
+    machine.data.len = machine.at;
     Ok(machine.data)
 }
 
@@ -196,10 +211,15 @@ impl<R: Read> Machine<R> {
             _ => u64::from_le_bytes(self.bytes()?),
         };
         let mut bytes = Vec::new();
-        let read = self.source.by_ref().take(len).read_to_end(&mut bytes).map_err(PickleCause::Io)? as u64;
+        // Never more than that, whatever length the pickle claims: its source may have no end.
+        let most = len.min(TEXT + 1);
+        let read = self.source.by_ref().take(most).read_to_end(&mut bytes).map_err(PickleCause::Io)? as u64;
         self.at += read;
-        if read < len {
+        if read < most {
             return Err(PickleCause::Truncated);
+        }
+        if len > TEXT {
+            return Err(PickleCause::TooLarge);
         }
         let start = self.data.chars.len();
         self.data.chars += &String::from_utf8_lossy(&bytes);
@@ -265,6 +285,9 @@ impl<R: Read> Machine<R> {
 
     fn new_dict(&mut self, pairs: Vec<(Value, Value)>) -> Step {
         self.pay(CONTAINER + 2 * VALUE * pairs.len() as u64);
+        if pairs.len() > KEYS {
+            return Err(PickleCause::Keys);
+        }
         self.data.dicts.push(pairs);
         let number = number(self.data.dicts.len())?;
         self.push(Value::Dict(number))
@@ -288,7 +311,7 @@ impl<R: Read> Machine<R> {
         } else {
             dict.extend(pairs);
         }
-        Ok(())
+        if dict.len() > KEYS { Err(PickleCause::Keys) } else { Ok(()) }
     }
 
     fn put(&mut self, opcode: u8) -> Step {
@@ -445,6 +468,19 @@ mod tests {
         let lists = io::Read::chain(&b"\x80\x04"[..], io::repeat(op::EMPTY_LIST).take(16 << 20));
         let error = read(io::BufReader::new(lists)).unwrap_err();
         assert!(matches!(error.cause, PickleCause::TooLarge), "{error}");
+    }
+
+    #[test]
+    fn no_text_and_no_dict_is_endless() {
+        // A text of 2^62 bytes, from a source that has them.
+        let text = io::Read::chain(&b"\x80\x04\x8d\0\0\0\0\0\0\0\x40"[..], io::repeat(b'x'));
+        let error = read(io::BufReader::new(text)).unwrap_err();
+        assert!(matches!(error.cause, PickleCause::TooLarge), "{error}");
+        let mut dict = b"\x80\x04}".to_vec();
+        for _ in 0..=KEYS {
+            dict.extend_from_slice(b"\x8c\x01aNs");
+        }
+        assert!(cause(&dict).contains("more than 256 keys"));
     }
 
     proptest::proptest! {

@@ -21,6 +21,8 @@ pub(crate) enum Value {
 #[derive(Debug)]
 pub(crate) struct Data {
     pub(super) root: Value,
+    /// Bytes of the pickle.
+    pub(super) len: u64,
     pub(super) chars: String,
     /// Where each text lies in `chars`.
     pub(super) texts: Vec<(usize, usize)>,
@@ -31,12 +33,17 @@ pub(crate) struct Data {
 impl Data {
     pub(super) fn new() -> Self {
         let (chars, texts, lists, dicts) = (String::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { root: Value::None, chars, texts, lists, dicts }
+        Self { root: Value::None, len: 0, chars, texts, lists, dicts }
     }
 
     /// The value that the pickle stands for.
     pub(crate) fn root(&self) -> Value {
         self.root
+    }
+
+    /// How long the pickle is, in bytes.
+    pub(crate) fn len(&self) -> u64 {
+        self.len
     }
 
     /// The items of a list or tuple.
