@@ -14,6 +14,7 @@
 # make differential  10,000 random graphs on each driver, every dispatch against the host (SEEDS=A..B, DEVICES=NAME …)
 # make shapes    10,000 random shapes of each of three models, one session each, 100 against onnxruntime (SHAPES=N, DEVICE=NAME)
 # make helgrind  threads that record at once, and a session that switches shapes, under valgrind's helgrind (RUNS=N, DEVICE=NAME)
+# make golden-torch  what PyTorch's own _memory_viz.py prints of our snapshots, written anew (it brings the tool: 110 MiB)
 # make references, fmt, clean
 
 CARGO ?= cargo
@@ -38,7 +39,7 @@ DEVICES ?= llvmpipe SwiftShader
 SHAPES ?= 10000
 RUNS ?= 5
 
-.PHONY: help demo test test-device lint install bench bench-exports bench-ncnn bench-format bench-shapes bench-trace bench-plan planners differential shapes helgrind references binaries fmt clean
+.PHONY: help demo test test-device lint install bench bench-exports bench-ncnn bench-format bench-shapes bench-trace bench-plan planners differential shapes helgrind golden-torch references binaries fmt clean
 
 help:
 	@sed -n 's/^# \(make.*\)/\1/p' Makefile
@@ -177,6 +178,12 @@ helgrind:
 	@$(HELGRIND) "$(TARGET)/helgrind/release/emitting" 3 20000
 	@. target/env-test.sh && BAYPLAN_DEVICE="$(or $(DEVICE),llvmpipe)" XDG_STATE_HOME="$(TARGET)/helgrind/state" \
 		$(HELGRIND) "$(TARGET)/helgrind/release/turning" $(RUNS) 0
+
+# To look at a difference first: ARGS=--show. Other snapshots: SNAPSHOTS=FILE …
+SNAPSHOTS ?= runtime/report/tests/golden/torch-*.pickle
+golden-torch:
+	@scripts/setup.sh test
+	@. target/env-test.sh && "$$BAYPLAN_TEST_PYTHON" tests/python/memory_viz.py "$(CURDIR)/target/memory-viz" $(SNAPSHOTS) $(or $(ARGS),--write)
 
 fmt:
 	$(CARGO) fmt --all

@@ -1,8 +1,9 @@
 //! A PyTorch memory snapshot: what `_memory_viz.py` and pytorch.org/memory_viz read.
 //!
-//! Every arena is a segment with addresses of its own, every pool as well. Each plan is told once, with the first run of
-//! it: viewers of snapshots show some ten thousand allocations, and later runs of a plan repeat what the first one did.
-//! What a run that was cut short had reached stays allocated, as do weights and the outputs of the last run.
+//! Every arena is a segment with addresses of its own, every pool and every block of device memory outside the plan as
+//! well. Each plan is told once, with the first run of it: viewers of snapshots show some ten thousand allocations, and
+//! later runs of a plan repeat what the first one did. What a run that was cut short had reached stays allocated, as do
+//! weights and the outputs of the last run.
 //!
 //! ```text
 //! {"device_traces": [[segment_alloc…, alloc…, free_requested, free_completed, …]], "segments": [{…, "blocks": […]}]}
@@ -114,6 +115,11 @@ impl Torch {
                     self.run = Some(Run { at: None, ..told });
                 }
             }
+            Event::DeviceAllocated { t, id, bytes, purpose, planned: false, .. } => {
+                let tensor = format!("outside the plan: {}", escape(purpose));
+                self.memory.block(*id, *bytes, &Stack { tensor, ..Stack::default() }, self.time(*t))?;
+            }
+            Event::DeviceFreed { t, id } => self.memory.free_block(*id, self.time(*t))?,
             Event::PoolReady { t, pool, bytes, name } => {
                 let name = pool_name(*pool, name);
                 self.memory.segment(&name, *bytes, 1, self.time(*t))?;
@@ -123,6 +129,9 @@ impl Torch {
                 let name = pool_name(*pool, &state.name);
                 let Some(segment) = self.memory.find(&name) else { return Ok(()) };
                 let range = Memory::range(segment, *offset, *bytes);
+                if self.memory.is_held(&range) {
+                    return Ok(());
+                }
                 let stack = Stack { model: name, tensor: format!("range {id}"), ..Stack::default() };
                 self.memory.alloc(range, &stack, "output", self.time(*t), true)?;
             }

@@ -15,6 +15,14 @@ const SEGMENT_SPACE: u64 = 1 << 40;
 /// Segments that fit the addresses.
 const MAX_SEGMENTS: usize = 1 << 11;
 
+/// Address of the first block outside the plan, behind all other segments, and what is left for these. Addresses are not
+/// given twice, so that each is of one block.
+const BLOCKS_ADDR: u64 = FIRST_ADDR + MAX_SEGMENTS as u64 * SEGMENT_SPACE;
+const BLOCKS_SPACE: u64 = 1 << 51;
+
+/// Blocks begin at multiples of this many bytes.
+const BLOCK_STEP: u64 = 1 << 16;
+
 /// Above this many bytes PyTorch calls a segment large.
 const LARGE: u64 = 1 << 20;
 
@@ -25,6 +33,10 @@ pub(super) struct Memory {
     segments: Vec<Segment>,
     /// By address.
     live: BTreeMap<u64, Live>,
+    /// Blocks of device memory outside the plan, by number: each a segment with one allocation.
+    blocks: BTreeMap<u64, Range>,
+    /// Where the next one begins, after [`BLOCKS_ADDR`].
+    next_block: u64,
 }
 
 /// An arena or a pool.
@@ -134,6 +146,37 @@ impl Memory {
         self.put_event("free_completed", range, time, Some(live.frames))
     }
 
+    /// A block of device memory outside the plan: a segment that one allocation fills.
+    pub(super) fn block(&mut self, id: u64, size: u64, stack: &Stack, time: u64) -> io::Result<()> {
+        // A keyframe tells once more what is held.
+        if self.blocks.get(&id).is_some_and(|known| known.size == size) {
+            return Ok(());
+        }
+        self.free_block(id, time)?;
+        let step = size.checked_next_multiple_of(BLOCK_STEP).unwrap_or(u64::MAX);
+        let end = self.next_block.saturating_add(step);
+        if end > BLOCKS_SPACE {
+            return Err(io::Error::other(
+                "a snapshot has room for 2 PiB outside the plan; the recording has more, all blocks added",
+            ));
+        }
+        let range = Range { addr: BLOCKS_ADDR + self.next_block, size };
+        self.next_block = end;
+        if size > 0 {
+            self.put_event("segment_alloc", range, time, None)?;
+            self.alloc(range, stack, "unknown", time, true)?;
+            self.blocks.insert(id, range);
+        }
+        Ok(())
+    }
+
+    /// A block outside the plan is given back; nothing where none of that number is held.
+    pub(super) fn free_block(&mut self, id: u64, time: u64) -> io::Result<()> {
+        let Some(range) = self.blocks.remove(&id) else { return Ok(()) };
+        self.free(range.addr, time)?;
+        self.put_event("segment_free", range, time, None)
+    }
+
     /// Gives back what the latest run left.
     pub(super) fn free_run(&mut self, time: u64) -> io::Result<()> {
         let left: Vec<u64> =
@@ -159,9 +202,14 @@ impl Memory {
         pickler.close()?;
         pickler.key("segments")?;
         pickler.open_list()?;
-        for (at, segment) in self.segments.iter().enumerate() {
+        let planned = self
+            .segments
+            .iter()
+            .enumerate()
+            .map(|(at, segment)| (Range { addr: address(at), size: segment.size }, segment.alignment));
+        for (range, alignment) in planned.chain(self.blocks.values().map(|range| (*range, 1))) {
             pickler.item()?;
-            self.put_segment(&mut pickler, address(at), segment)?;
+            self.put_segment(&mut pickler, range, alignment)?;
             if pickler.out().len() > 1 << 16 {
                 out.write_all(pickler.out())?;
                 pickler.out().clear();
@@ -205,8 +253,9 @@ impl Memory {
         pickler.close()
     }
 
-    fn put_segment(&self, pickler: &mut Pickler<Vec<u8>>, addr: u64, segment: &Segment) -> io::Result<()> {
-        let blocks = self.blocks(addr, segment);
+    fn put_segment(&self, pickler: &mut Pickler<Vec<u8>>, segment: Range, alignment: u64) -> io::Result<()> {
+        let Range { addr, .. } = segment;
+        let blocks = self.parts(segment, alignment);
         let sum =
             |of: fn(&Block<'_>) -> u64| blocks.iter().filter(|block| block.live.is_some()).map(of).sum();
         pickler.open_dict()?;
@@ -242,8 +291,8 @@ impl Memory {
     }
 
     /// What a segment holds, without gaps: allocations with what alignment costs them, and what is free between them.
-    fn blocks(&self, addr: u64, segment: &Segment) -> Vec<Block<'_>> {
-        let end = addr + segment.size;
+    fn parts(&self, Range { addr, size }: Range, alignment: u64) -> Vec<Block<'_>> {
+        let end = addr + size;
         let mut blocks = Vec::new();
         let mut at = addr;
         let mut held = self.live.range(addr..end).peekable();
@@ -257,7 +306,7 @@ impl Memory {
             if start > at {
                 blocks.push(Block { addr: at, size: start - at, live: None });
             }
-            let padded = stop.checked_next_multiple_of(segment.alignment).unwrap_or(stop);
+            let padded = stop.checked_next_multiple_of(alignment).unwrap_or(stop);
             at = padded.min(next).max(stop);
             blocks.push(Block { addr: start, size: at - start, live: Some(live) });
         }
