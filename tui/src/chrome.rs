@@ -114,8 +114,8 @@ pub(crate) fn header(buffer: &mut Buffer, area: Rect, model: &Model, theme: &The
     let style = if dropped > 0 { theme.bar().patch(theme.warning()) } else { theme.bar() };
     let weight = if dropped > 0 { 7 } else { 2 };
     parts.push((weight, vec![Span::styled(format!("   dropped {}", Count(dropped)), style)]));
-    if let Some((ns, run_ns)) = timeline.trace_cost.filter(|(_, run_ns)| *run_ns > 0) {
-        parts.push((1, plain(format!("   trace cost {}", Percent(ns as f64 / run_ns as f64)))));
+    if let Some(share) = timeline.trace_share() {
+        parts.push((1, plain(format!("   trace cost {}", Percent(share)))));
     }
     draw::put_line(buffer, area, 0, &draw::fitting(parts, usize::from(area.width)));
 }

@@ -63,8 +63,8 @@ fn write(out: &mut String, model: &Model) -> std::fmt::Result {
         timeline.dropped_total(),
         model.damages
     )?;
-    if let Some((ns, run_ns)) = timeline.trace_cost.filter(|(_, run_ns)| *run_ns > 0) {
-        writeln!(out, "trace cost {}", Percent(ns as f64 / run_ns as f64))?;
+    if let Some(share) = timeline.trace_share() {
+        writeln!(out, "trace cost {}", Percent(share))?;
     }
     if let Some(failure) = &model.failure {
         writeln!(out, "{failure}")?;

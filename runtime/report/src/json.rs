@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 
 use bayplan_trace::{
-    Alarm, ArenaMetrics, Block, PlanState, Severity, Timeline, arena_metrics, deviation, reserved_unused,
-    why_not_smaller, why_peak,
+    Alarm, ArenaMetrics, Block, PlanState, Severity, Timeline, arena_metrics, deviation, op_shares,
+    recent_runs, reserved_unused, why_not_smaller, why_peak,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::figures::figures;
-use crate::summary::{op_shares, run_times};
 
 /// Buffers named at each peak.
 const TOP: usize = 20;
@@ -79,10 +78,9 @@ impl<'a> Report<'a> {
                 })
                 .collect(),
             dropped: timeline.dropped.iter().map(|(kind, count)| (kind.name(), *count)).collect(),
-            trace_cost: timeline.trace_cost.map(|(ns, run_ns)| {
-                let share = (run_ns > 0).then(|| ns as f64 / run_ns as f64);
-                json!({"ns": ns, "run_ns": run_ns, "share": share})
-            }),
+            trace_cost: timeline
+                .trace_cost
+                .map(|(ns, run_ns)| json!({"ns": ns, "run_ns": run_ns, "share": timeline.trace_share()})),
             messages: timeline
                 .messages
                 .iter()
@@ -120,7 +118,7 @@ fn alarm(number: Option<u32>, plan: Option<&PlanState>, alarm: &Alarm) -> Value 
 }
 
 fn runs(timeline: &Timeline) -> Value {
-    let times = run_times(timeline);
+    let times = recent_runs(timeline);
     json!({
         "started": timeline.runs_started, "ok": timeline.runs_ok, "failed": timeline.runs_failed,
         "latest_ns": times.map(|times| times.latest), "median_ns": times.map(|times| times.median),

@@ -3,6 +3,10 @@
 //! Three reports are made from a [`Timeline`](bayplan_trace::Timeline): [`text`] for people, [`json`] for programs, and
 //! [`map`], the picture of an arena in characters. All text that comes from the recording is escaped.
 //!
+//! A recording has one report, to the byte: that of a process that runs, of its folder or file, of the stream that `tail`
+//! makes of it, and of its export for Perfetto, all read up to the same record. `live` alone says which it was, and `damage`
+//! names the file or folder that it was found in.
+//!
 //! # The JSON report
 //! An object with these keys. Keys may be added; a change of meaning raises `version`. Sizes are bytes, times
 //! nanoseconds since the session began unless said otherwise, lifespans half-open ranges of op numbers, and what is not
@@ -44,7 +48,6 @@ mod markup;
 mod page;
 mod pickle;
 mod regret;
-mod summary;
 #[cfg(test)]
 mod tests;
 mod text;

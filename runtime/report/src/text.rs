@@ -3,11 +3,13 @@
 use std::fmt::Write as _;
 
 use bayplan_text::{Bytes, Count, Nanos, Percent, columns, ellipsis, escape};
-use bayplan_trace::{ArenaMetrics, PlanState, Timeline, arena_metrics, deviation, why_not_smaller, why_peak};
+use bayplan_trace::{
+    ArenaMetrics, PlanState, Timeline, arena_metrics, deviation, op_shares, recent_runs, why_not_smaller,
+    why_peak,
+};
 
 use crate::json::severity;
 use crate::page::{Page, TOP, plural};
-use crate::summary::{op_shares, run_times};
 
 /// The report for people, in lines of text. Alarms and damage come first, if there are any.
 pub fn text(timeline: &Timeline, damages: &[String], live: bool) -> String {
@@ -129,14 +131,14 @@ impl Page {
                 Count(seen)
             );
         }
-        if let Some(times) = run_times(timeline) {
+        if let Some(times) = recent_runs(timeline) {
             let (median, latest) = (Nanos(times.median), Nanos(times.latest));
             value +=
                 &format!(" · median {median} over the latest {}, last {latest}", Count(times.count as u64));
         }
         self.line("runs", value);
-        if let Some((ns, run_ns)) = timeline.trace_cost.filter(|(_, run_ns)| *run_ns > 0) {
-            let share = Percent(ns as f64 / run_ns as f64);
+        if let Some(((ns, _), share)) = timeline.trace_cost.zip(timeline.trace_share()) {
+            let share = Percent(share);
             self.line("tracing", format_args!("{} of processor time, {share} of the runs' time", Nanos(ns)));
         }
     }

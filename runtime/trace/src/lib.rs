@@ -62,6 +62,7 @@ pub use map::index::MapIndex;
 pub use map::raster::{Cell, CellState, Edges, Raster, RasterOptions, glyph, glyph_ascii};
 pub use metrics::deviation::{Deviation, Lateness, deviation, reserved_unused};
 pub use metrics::live_curve::live_curves;
+pub use metrics::timings::{OpShare, RecentRuns, op_shares, recent_runs};
 pub use metrics::{
     ArenaMetrics, Fragmentation, Loss, Peak, WhyNotSmaller, arena_metrics, fragmentation, live_at, loss_at,
     waste, why_not_smaller, why_peak,

@@ -1,7 +1,7 @@
 //! Overview: where the memory is, how the runs go, what makes the peak, what is wrong.
 
 use bayplan_text::{Bytes, Count, Nanos, Percent, ellipsis, escape};
-use bayplan_trace::{ArenaKind, Block, Severity};
+use bayplan_trace::{ArenaKind, Block, Severity, recent_runs};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -222,18 +222,21 @@ fn runs(model: &Model, theme: &Theme, width: usize, tall: bool) -> Section {
     if timeline.runs.is_empty() {
         lines.push(Line::styled("no run has ended yet", theme.faint()));
     } else {
-        let mut times: Vec<u64> = timeline.runs.iter().map(took).collect();
+        let times: Vec<u64> = timeline.runs.iter().map(took).collect();
         let rows = if tall { 5 } else { 1 };
         for row in draw::chart(times.iter().copied(), width, rows) {
             lines.push(Line::styled(row, theme.gauge()));
         }
-        let latest = times.last().copied().unwrap_or(0);
-        times.sort_unstable();
-        let at = |percent: usize| Nanos(times[(times.len() - 1) * percent / 100]);
-        lines.push(Line::from(vec![
-            Span::styled(format!("latest {}  ", Nanos(latest)), theme.text()),
-            Span::styled(format!("median {}  99th {}", at(50), at(99)), theme.faint()),
-        ]));
+        lines.push(match recent_runs(timeline) {
+            Some(runs) => Line::from(vec![
+                Span::styled(format!("latest {}  ", Nanos(runs.latest)), theme.text()),
+                Span::styled(
+                    format!("median {}  99th {}", Nanos(runs.median), Nanos(runs.p99)),
+                    theme.faint(),
+                ),
+            ]),
+            None => Line::styled("no run has succeeded yet", theme.faint()),
+        });
     }
     Section { title: "runs", lines, more: 0, least: 2 }
 }

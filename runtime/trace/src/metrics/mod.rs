@@ -22,6 +22,7 @@ pub(crate) mod deviation;
 pub(crate) mod live_curve;
 #[cfg(test)]
 mod tests;
+pub(crate) mod timings;
 
 use alloc::vec::Vec;
 

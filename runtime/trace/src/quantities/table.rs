@@ -149,9 +149,9 @@ pub static QUANTITIES: &[Quantity] = &[
     Quantity { read: Read::Damage, ..session("damage", "Damage", |_| whole(0)) }
         .help("places at which the recording is damaged")
         .cumulative(),
-    session("trace_cost", "Timeline::trace_cost", |timeline| match timeline.trace_cost {
-        Some((ns, run_ns)) if run_ns > 0 => Value::real(ns as f64 / run_ns as f64),
-        Some(_) => Value::Unknown(Unknown::NoRatio),
+    session("trace_cost", "Timeline::trace_share", |timeline| match timeline.trace_share() {
+        Some(share) => Value::real(share),
+        None if timeline.trace_cost.is_some() => Value::Unknown(Unknown::NoRatio),
         None => Value::Unknown(Unknown::NoRuns),
     })
     .help("processor time of tracing / time of the runs")

@@ -209,6 +209,12 @@ impl Timeline {
         self.device_bytes
     }
 
+    /// Processor time of tracing / time of the runs; `None` where no run was measured.
+    pub fn trace_share(&self) -> Option<f64> {
+        let (ns, run_ns) = self.trace_cost.filter(|(_, run_ns)| *run_ns > 0)?;
+        Some(ns as f64 / run_ns as f64)
+    }
+
     /// Events lost so far.
     pub fn dropped_total(&self) -> u64 {
         self.dropped.values().fold(0, |sum, count| sum.saturating_add(*count))

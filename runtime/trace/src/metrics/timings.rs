@@ -1,0 +1,120 @@
+//! Times that reports and viewers show of the runs and ops that are still known. Figures over the whole session are
+//! [quantities](crate::quantities).
+
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+
+use crate::schema::event::Nanos;
+use crate::timeline::plan_state::PlanState;
+use crate::timeline::{FinishedRun, Timeline};
+
+/// How long the latest runs took, from submission to end: of those that succeeded and are still known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecentRuns {
+    /// The last of them.
+    pub latest: Nanos,
+    /// What half of them do not exceed, by the nearest rank.
+    pub median: Nanos,
+    /// What 99 % of them do not exceed, by the nearest rank.
+    pub p99: Nanos,
+    /// How many they are.
+    pub count: usize,
+}
+
+/// The device time of an op, over the runs in which it was timed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OpShare {
+    /// Its number in the plan.
+    pub op: usize,
+    /// The mean, rounded down.
+    pub mean: Nanos,
+    /// In the latest run.
+    pub latest: Nanos,
+    /// How many times it was timed.
+    pub count: u64,
+    /// Its part of the sum of all means, from 0 to 1.
+    pub share: f64,
+}
+
+/// The times of the latest runs; `None` where none that succeeded is known.
+pub fn recent_runs(timeline: &Timeline) -> Option<RecentRuns> {
+    let time = |run: &FinishedRun| run.end.saturating_sub(run.start);
+    let ok = timeline.runs.iter().filter(|run| run.ok);
+    let latest = time(ok.clone().next_back()?);
+    let mut times: Vec<Nanos> = ok.map(time).collect();
+    times.sort_unstable();
+    let count = times.len();
+    let rank = |percent: usize| times[(count * percent).div_ceil(100).max(1) - 1];
+    Some(RecentRuns { latest, median: rank(50), p99: rank(99), count })
+}
+
+/// The ops of a plan that were timed, the slowest first.
+pub fn op_shares(plan: &PlanState) -> Vec<OpShare> {
+    let timed = plan.op_times.iter().enumerate().filter(|(_, time)| time.count > 0);
+    let mut shares: Vec<OpShare> = timed
+        .map(|(op, time)| OpShare {
+            op,
+            mean: time.total / time.count,
+            latest: time.latest,
+            count: time.count,
+            share: 0.0,
+        })
+        .collect();
+    let all: f64 = shares.iter().map(|op| op.mean as f64).sum();
+    for op in &mut shares {
+        op.share = if all > 0.0 { op.mean as f64 / all } else { 0.0 };
+    }
+    shares.sort_by_key(|op| (Reverse(op.mean), op.op));
+    shares
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+    use crate::{Event, OpRecord, PlanRecord, Record};
+
+    /// Runs of so many nanoseconds; those of 0 fail.
+    fn timeline(times: &[u64]) -> Timeline {
+        let mut timeline = Timeline::new();
+        for (run, time) in (0..).zip(times) {
+            let t = run * 1_000_000;
+            timeline.apply(Record::Event(Event::RunStart { run, plan: 0, t }));
+            timeline.apply(Record::Event(Event::RunEnd { run, t: t + time, ok: *time > 0 }));
+        }
+        timeline
+    }
+
+    #[test]
+    fn ranks_are_the_nearest_and_failures_no_times() {
+        let of = |times: &[u64]| {
+            recent_runs(&timeline(times)).map(|runs| [runs.latest, runs.median, runs.p99, runs.count as u64])
+        };
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&[0, 0]), None);
+        assert_eq!(of(&[7]), Some([7, 7, 7, 1]));
+        assert_eq!(of(&[9, 5]), Some([5, 5, 9, 2]));
+        assert_eq!(of(&[0, 9, 5, 7, 0]), Some([7, 7, 9, 3]));
+        let hundred: Vec<u64> = (1..=100).rev().collect();
+        assert_eq!(of(&hundred), Some([1, 50, 99, 100]));
+    }
+
+    #[test]
+    fn shares_add_up_and_the_slowest_comes_first() {
+        let mut timeline = Timeline::new();
+        let ops = vec![OpRecord::default(); 3];
+        let record = PlanRecord { ops, ..PlanRecord::default() };
+        timeline.apply(Record::Plan { plan: 0, record });
+        for run in 0..2 {
+            timeline.apply(Record::Event(Event::RunStart { run, plan: 0, t: 0 }));
+            let times = vec![(0, 10), (10, 40 + run), (50, 60)];
+            timeline.apply(Record::Event(Event::OpTimes { run, plan: 0, first_op: 0, times }));
+        }
+        let found: Vec<_> = op_shares(&timeline.plans[0])
+            .iter()
+            .map(|op| (op.op, op.mean, op.latest, op.count, op.share))
+            .collect();
+        assert_eq!(found, [(1, 30, 31, 2, 0.6), (0, 10, 10, 2, 0.2), (2, 10, 10, 2, 0.2)]);
+    }
+}
