@@ -71,6 +71,32 @@ fn sample(text: &str, name: &str) -> f64 {
     line.rsplit(' ').next().expect("a value").parse().expect("a number")
 }
 
+/// Prometheus' own tool finds nothing wrong with a page.
+#[track_caller]
+fn lint(text: &str) {
+    let mut lint = Command::new(prometheus("promtool"));
+    let mut lint = lint.args(["check", "metrics"]).stdin(Stdio::piped()).spawn().expect("promtool starts");
+    lint.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("it reads");
+    assert!(lint.wait().expect("it ends").success(), "{text}");
+}
+
+/// The queries of the dashboard, as Grafana sends them for all models and machines.
+fn dashboard() -> Vec<String> {
+    let text = fs::read_to_string(root().join("assets/grafana-dashboard.json")).expect("the dashboard");
+    let board: Value = serde_json::from_str(&text).expect("JSON");
+    let panels = board["panels"].as_array().expect("panels").iter();
+    let targets = panels.flat_map(|panel| panel["targets"].as_array().expect("targets"));
+    let queries = targets.map(|target| target["expr"].as_str().expect("a query"));
+    queries.map(|query| query.replace("$__rate_interval", "10s").replace("$instance", ".*")).collect()
+}
+
+/// A query as part of an address.
+fn encoded(query: &str) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(byte);
+    let put = |byte: u8| if plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    query.bytes().map(put).collect()
+}
+
 #[test]
 fn prometheus_scrapes_a_run() {
     let (sandbox, address, own) = (Sandbox::new(), free_port(), free_port());
@@ -97,13 +123,15 @@ fn prometheus_scrapes_a_run() {
     let begun = wait_for("a count of runs", || asked("bayplan_runs_total"));
     let runs = wait_for("more runs", || asked("bayplan_runs_total").filter(|&runs| runs > begun));
     assert_eq!(asked("up%7Bjob=%22bayplan%22%7D"), Some(1.0));
+    let queries = dashboard();
+    assert!(queries.len() >= 8, "{queries:?}");
+    for query in queries {
+        wait_for(&query, || asked(&encoded(&query)).filter(|value| value.is_finite()));
+    }
 
     let plain = get(address, "/metrics", "*/*");
     let text = plain.split_once("\r\n\r\n").expect("an answer").1;
-    let mut lint = Command::new(prometheus("promtool"));
-    let mut lint = lint.args(["check", "metrics"]).stdin(Stdio::piped()).spawn().expect("promtool starts");
-    lint.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("it reads");
-    assert!(lint.wait().expect("it ends").success(), "{text}");
+    lint(text);
     assert!(sample(text, "bayplan_runs_total") >= runs && sample(text, "bayplan_dropped_total") == 0.0);
     assert!(get(address, "/metrics", "application/openmetrics-text").ends_with("\n# EOF\n"));
 
@@ -111,6 +139,68 @@ fn prometheus_scrapes_a_run() {
     assert_eq!((code, json["peak"].as_f64()), (Some(0), Some(peak)));
     assert!(json["runs"].as_f64().is_some_and(|all| all >= runs));
     assert!(TcpStream::connect(address).is_err(), "nobody answers for a run that ended");
+}
+
+/// A model whose name is made to leave its quotes and to obey nobody's terminal is a label that Prometheus takes.
+#[test]
+fn hostile_names_are_labels() {
+    let (sandbox, address) = (Sandbox::new(), free_port());
+    let model = sandbox.path("a\"} 1\nb\\{c\u{1b}[2J\u{202e}.onnx");
+    fs::copy(root().join("assets/digits.onnx"), &model).expect("a copy");
+    let words = ["--dim", "batch=1", "--device", "host", "--runs", "1000000000", "--json"];
+    let mut command = sandbox.command("bayplan", &["run".as_ref(), model.as_os_str()]);
+    command.args(words).args(["--metrics", &address.to_string()]);
+    let run = LiveRun::of(&sandbox, command);
+    for accept in ["*/*", "application/openmetrics-text"] {
+        let text = get(address, "/metrics", accept);
+        let text = text.split_once("\r\n\r\n").expect("an answer").1;
+        let info: Vec<&str> = text.lines().filter(|line| line.starts_with("bayplan_session_info{")).collect();
+        assert_eq!(info.len(), 1, "{text}");
+        assert!(info[0].contains("model=\"a\\\"} 1\\\\nb") && info[0].ends_with("} 1"), "{}", info[0]);
+        assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text}");
+        if accept == "*/*" {
+            lint(text);
+        }
+    }
+    assert_eq!(run.stop().0, Some(0));
+}
+
+/// Ten thousand connections, many of them at once, some silent and some that trickle: the run goes on, takes no more threads
+/// for it, and answers those who ask.
+#[test]
+fn ten_thousand_connections_cost_the_run_nothing() {
+    let (sandbox, address) = (Sandbox::new(), free_port());
+    let run = LiveRun::start(&sandbox, &["--metrics", &address.to_string(), "--trace-level", "op"]);
+    let status = |key: &str| -> u64 {
+        let text = fs::read_to_string(format!("/proc/{}/status", run.pid())).expect("it lives");
+        let line = text.lines().find_map(|line| line.strip_prefix(key)).expect("a line");
+        line.split_whitespace().nth(1).expect("a number").parse().expect("a number")
+    };
+    let (before, counted) = (status("Threads"), json_runs(&sandbox, &run));
+    let (mut open, mut most) = (std::collections::VecDeque::new(), 0);
+    for number in 0..10_000 {
+        // The queue of a port is short: who does not get in comes again.
+        let mut stream = wait_for("a connection", || TcpStream::connect(address).ok());
+        let _ = stream.write_all(&b"GET /metrics HTTP/1.1\r\nHost: 127"[..number % 33]);
+        open.push_back(stream);
+        if open.len() > 300 {
+            open.pop_front();
+        }
+        if number % 500 == 0 {
+            most = most.max(status("Threads"));
+        }
+    }
+    assert!(most <= before + 20, "{most} threads, {before} before");
+    let files = fs::read_dir(format!("/proc/{}/fd", run.pid())).expect("it lives").count();
+    assert!(files < 100, "{files} open files");
+    drop(open);
+    let text = wait_for("an answer", || {
+        let text = get(address, "/metrics", "*/*");
+        text.starts_with("HTTP/1.1 200 ").then_some(text)
+    });
+    assert!(sample(&text, "bayplan_runs_total") > counted as f64, "it went on");
+    let (code, _, err) = run.stop();
+    assert!(code == Some(0) && !err.contains("warning"), "{err}");
 }
 
 /// Clients that hang, talk nonsense or ask as somebody else cost the run nothing.

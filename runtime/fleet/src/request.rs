@@ -53,9 +53,13 @@ pub(crate) fn parse(bytes: &[u8], local: bool) -> Option<Request> {
         let found = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
         found.and_then(|header| str::from_utf8(header.value).ok())
     };
+    // A name that is no text is none of this machine either, and of several names each counts.
+    let named = request.headers.iter().filter(|header| header.name.eq_ignore_ascii_case("host"));
+    let foreign =
+        named.into_iter().any(|host| !str::from_utf8(host.value).is_ok_and(|host| is_local(host.trim())));
     let path = request.path.unwrap_or_default().split(['?', '#']).next().unwrap_or_default();
     let asked = match (method, path) {
-        _ if local && header("host").is_some_and(|host| !is_local(host.trim())) => Asked::Refused(FORBIDDEN),
+        _ if local && foreign => Asked::Refused(FORBIDDEN),
         ("GET" | "HEAD", "/metrics") => {
             Asked::Metrics { open_metrics: prefers_open_metrics(header("accept").unwrap_or_default()) }
         }
@@ -107,6 +111,9 @@ mod tests {
         assert_eq!(asked(""), None);
         let refused = |text: &str, status| assert_eq!(asked(text), Some(Asked::Refused(status)), "{text}");
         refused("GET /metrics HTTP/1.1\r\nHost: evil.example\r\n\r\n", FORBIDDEN);
+        refused("GET /metrics HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n", FORBIDDEN);
+        let unreadable = parse(b"GET /metrics HTTP/1.1\r\nHost: \xff\r\n\r\n", true);
+        assert_eq!(unreadable.map(|request| request.asked), Some(Asked::Refused(FORBIDDEN)));
         refused("POST /metrics HTTP/1.1\r\n\r\n", NO_METHOD);
         refused("GET /../etc/passwd HTTP/1.1\r\n\r\n", NOT_FOUND);
         refused("\u{1b}[2J\r\n\r\n", BAD_REQUEST);

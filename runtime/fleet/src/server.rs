@@ -21,6 +21,8 @@ use crate::request::{Asked, MAX_HEAD, OK, Request, Status, TOO_LARGE, UNAVAILABL
 const CONNECTIONS: usize = 16;
 /// How long a connection may take, from its first byte to the last of the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Most bytes that are read on behind a request.
+const MAX_DRAINED: usize = 1 << 20;
 /// Between two tries where the system gives no more connections.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -152,7 +154,21 @@ impl Connection {
         if !request.head {
             self.write(body.as_bytes())?;
         }
-        self.stream.shutdown(std::net::Shutdown::Write)
+        self.stream.shutdown(std::net::Shutdown::Write)?;
+        self.drain()
+    }
+
+    /// Reads on what a client still sends, within bounds: what it sent and nobody read would take the answer from it.
+    fn drain(&mut self) -> std::io::Result<()> {
+        let (mut portion, mut read) = ([0; 4096], 0);
+        while read < MAX_DRAINED {
+            self.stream.set_read_timeout(Some(self.left()?.min(PAUSE)))?;
+            match self.stream.read(&mut portion)? {
+                0 => return Ok(()),
+                more => read += more,
+            }
+        }
+        Ok(())
     }
 
     fn request(&mut self, local: bool) -> std::io::Result<Request> {
@@ -235,6 +251,22 @@ mod tests {
         assert!(ask(address, "PUT / HTTP/1.1\r\n\r\n").contains("\r\nAllow: GET, HEAD\r\n"));
         drop(serving);
         assert!(TcpStream::connect(address).is_err(), "nothing listens any more");
+    }
+
+    /// Who says more than is listened to, or asks for what there is not, is answered all the same.
+    #[test]
+    fn whoever_says_too_much_is_answered() {
+        let (address, _serving) = serving();
+        let long = format!("GET /metrics HTTP/1.1\r\nX: {}\r\n\r\n", "y".repeat(500_000));
+        assert!(ask(address, &long).starts_with("HTTP/1.1 431 "));
+        let many = format!("GET /metrics HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(5_000));
+        assert!(ask(address, &many).starts_with("HTTP/1.1 431 "));
+        let body = format!("POST /metrics HTTP/1.1\r\nContent-Length: 300000\r\n\r\n{}", "z".repeat(300_000));
+        assert!(ask(address, &body).starts_with("HTTP/1.1 405 "));
+        assert!(ask(address, "GET /secret HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 404 "));
+        let root = ask(address, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        assert!(root.starts_with("HTTP/1.1 200 ") && root.contains("/metrics"), "{root}");
+        assert!(!root.to_lowercase().contains("access-control"), "pages from elsewhere may not read it");
     }
 
     #[test]

@@ -123,6 +123,17 @@ fn what_is_not_taken_is_told_and_nobody_waits_for_long() {
     let partial = PartialSuccess { rejected_data_points: 7, error_message: "too many".into() };
     let partial = ExportResponse { partial_success: Some(partial) }.encode_to_vec();
     assert!(at(Some(http("200 OK", &partial))).ends_with("refused some metrics: 7 points: too many"));
+    assert!(at(Some(http("500 Internal Server Error", b""))).contains("500"));
+    // An answer of which nobody sees the end.
+    let endless = b"HTTP/1.1 500 Oh\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n".to_vec();
+    assert!(at(Some(endless)).contains("500"));
+    // Who sends us on is not followed: what was asked for is sent to where it was asked to go, and nowhere else.
+    let (elsewhere, sent) = receiver(Some(http("200 OK", b"")));
+    let away = format!(
+        "HTTP/1.1 307 Temporary Redirect\r\nLocation: http://{elsewhere}/\r\nContent-Length: 0\r\n\r\n"
+    );
+    let redirected = at(Some(away.into_bytes()));
+    assert!(redirected.contains("not taken") && sent.try_recv().is_err(), "{redirected}");
     // A port that nobody listens at.
     let absent = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
     assert!(words(&format!("http://{absent}")).contains("not taken"));
