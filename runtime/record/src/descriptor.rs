@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::disk::check_file_limit;
 use crate::error::RecordError;
 use crate::places::Places;
 use crate::process;
@@ -60,8 +61,14 @@ impl Descriptor {
             path: path.clone(),
             source: error.into(),
         })?;
-        fs::write(&temporary, text).map_err(RecordError::io("write", &temporary))?;
-        fs::rename(&temporary, &path).map_err(RecordError::io("write", &path))?;
+        let written = check_file_limit(text.len() as u64)
+            .and_then(|()| fs::write(&temporary, text))
+            .and_then(|()| fs::rename(&temporary, &path));
+        if let Err(error) = written {
+            // What a full disk took of it is of no use to anyone.
+            let _ = fs::remove_file(&temporary);
+            return Err(RecordError::io("write", &path)(error));
+        }
         Ok(path)
     }
 

@@ -1,14 +1,16 @@
 //! The drain thread: takes events from the ring, encodes them, and appends them to the segments.
 
+use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use bayplan_trace::{Event, EventKind, Level, Writer};
+use bayplan_trace::{Event, EventKind, Level, Nanos, Writer};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::clock::Clock;
+use crate::disk::DiskError;
 use crate::emitter::{Emitter, Shared, Words};
 use crate::lane::Merge;
 use crate::recorder::Summary;
@@ -25,6 +27,10 @@ const COST_PERIOD_NS: u64 = 500_000_000;
 /// Finished bytes after which they are written in the middle of a round.
 const WRITE_BYTES: usize = 1 << 20;
 
+/// Rounds after a write that failed in which nothing is written: on a full disk the state, all plans in it, is not to be
+/// encoded anew 62 times a second.
+const ROUNDS_TO_RETRY: u32 = 16;
+
 /// Counts of events by the index of their kind.
 type Counts = [u64; EventKind::ALL.len()];
 
@@ -38,10 +44,14 @@ pub(crate) struct Drain {
     /// The session's events in `bytes` and the writer that are not yet on disk. What this thread adds is not counted:
     /// losses and costs are sums, which the next record of them carries.
     unwritten: Counts,
+    /// Time of the first of them.
+    unwritten_since: Option<Nanos>,
     /// Events that the disk refused and that are not yet recorded as lost.
     refused: Counts,
     /// Bytes were lost: the next ones must begin with the whole state.
     must_restate: bool,
+    /// Rounds until writing is tried again.
+    pause: u32,
     plans: u32,
     cost: Cost,
 }
@@ -57,8 +67,10 @@ impl Drain {
             segments,
             bytes: Vec::new(),
             unwritten: Counts::default(),
+            unwritten_since: None,
             refused: Counts::default(),
             must_restate: false,
+            pause: 0,
             plans: 1,
             cost: Cost::default(),
         }
@@ -78,6 +90,8 @@ impl Drain {
             quiet = if busy { 0 } else { quiet + 1 };
             self.wait(quiet >= ROUNDS_TO_IDLE);
         }
+        // The last try, whenever the one before it was.
+        self.pause = 0;
         self.record_cost();
         let t = self.shared.clock.now();
         self.record(&Event::SessionEnd { t });
@@ -92,6 +106,7 @@ impl Drain {
 
     /// Takes what is in the rings; returns whether there was something to do.
     fn round(&mut self) -> bool {
+        self.pause = self.pause.saturating_sub(1);
         let mut taken = 0u64;
         // No more than the rings hold, so that a round ends while others emit.
         let most = self.events.capacity(&self.shared.lanes);
@@ -125,6 +140,7 @@ impl Drain {
             self.take_new_plans();
         }
         self.unwritten[event.kind().index()] += 1;
+        self.unwritten_since.get_or_insert_with(|| event.time());
         self.record(event);
         if self.writer.ready_len() >= WRITE_BYTES {
             self.write();
@@ -178,7 +194,8 @@ impl Drain {
 
     /// Closes the chunk and writes all that is finished.
     fn write(&mut self) {
-        if self.must_restate && self.writer.has_open_chunk() {
+        let paused = self.pause > 0;
+        if self.must_restate && !paused && self.writer.has_open_chunk() {
             // The chunk's number tells readers that some are missing; the state behind it makes that good.
             self.writer.flush();
             self.writer.begin_segment();
@@ -188,29 +205,49 @@ impl Drain {
         if self.bytes.is_empty() {
             return;
         }
-        let events: u64 = self.unwritten.iter().sum();
-        match self.segments.append(&self.bytes) {
-            Ok(()) => {
-                self.summary.written += events;
-                self.summary.bytes += self.bytes.len() as u64;
-                self.must_restate = false;
-            }
+        match if paused { Ok(false) } else { self.segments.append(&self.bytes).map(|()| true) } {
+            Ok(true) => self.note_written(),
+            Ok(false) => self.note_refused(None),
             Err(error) => {
-                let path = bayplan_text::escape(&self.segments.path().to_string_lossy()).to_string();
-                self.summary.disk_error.get_or_insert_with(|| format!("could not write {path}: {error}"));
-                for (refused, unwritten) in self.refused.iter_mut().zip(self.unwritten) {
-                    *refused += unwritten;
-                }
-                // Losses recorded in these bytes are part of the state that the next ones restate.
-                self.must_restate = true;
-                self.writer.forget_places();
+                self.pause = ROUNDS_TO_RETRY;
+                self.note_refused(Some(&error));
             }
         }
         self.unwritten = Counts::default();
+        self.unwritten_since = None;
         self.bytes.clear();
         if self.segments.is_full() {
             self.begin_segment();
         }
+    }
+
+    fn note_written(&mut self) {
+        self.summary.written += self.unwritten.iter().sum::<u64>();
+        self.summary.bytes += self.bytes.len() as u64;
+        self.must_restate = false;
+        if let Some(gap) = &mut self.summary.disk_error {
+            gap.until_ns = gap.until_ns.or(self.unwritten_since);
+        }
+    }
+
+    /// Counts what is not written: because the disk refused it, or while nothing is tried.
+    fn note_refused(&mut self, error: Option<&io::Error>) {
+        let since = self.unwritten_since.unwrap_or_else(|| self.shared.clock.now());
+        let gap = self.summary.disk_error.get_or_insert_with(|| DiskError {
+            path: self.segments.path().to_path_buf(),
+            error: error.map_or_else(String::new, ToString::to_string),
+            from_ns: Some(since),
+            until_ns: None,
+            events: 0,
+        });
+        gap.until_ns = None;
+        gap.events += self.unwritten.iter().sum::<u64>();
+        for (refused, unwritten) in self.refused.iter_mut().zip(self.unwritten) {
+            *refused += unwritten;
+        }
+        // Losses recorded in these bytes are part of the state that the next ones restate.
+        self.must_restate = true;
+        self.writer.forget_places();
     }
 
     /// Ends a folder's segment file with its index and begins the next; a single file goes on.
@@ -304,12 +341,13 @@ fn measure_emit(clock: &Arc<dyn Clock>) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::OpenOptions;
+    use std::fs::{self, OpenOptions};
 
     use bayplan_trace::{PlanRecord, Record, SessionInfo};
 
     use super::*;
     use crate::clock::MonotonicClock;
+    use crate::follower::{Follower, Start};
     use crate::segments::Retention;
     use crate::source::Source;
 
@@ -339,13 +377,17 @@ mod tests {
         emit(&emitter, 15..15 + FIT + 8);
         drain.round();
         drain.segments.replace_file(sound);
+        // Writing is not tried again at once.
+        (0..ROUNDS_TO_RETRY).for_each(|_| _ = drain.round());
         emit(&emitter, 2000..2003);
         drain.round();
         drain.round();
         shared.finished.store(true, Ordering::Release);
         let summary = drain.run();
         assert_eq!((summary.written, summary.lost), (13, 5 + FIT + 8));
-        assert!(summary.disk_error.is_some_and(|error| error.contains("could not write")));
+        let gap = summary.disk_error.unwrap();
+        assert_eq!((gap.path, gap.from_ns, gap.until_ns), (path.clone(), Some(10), Some(2000)));
+        assert_eq!((gap.events, gap.error.as_str()), (5 + FIT, "No space left on device (os error 28)"));
 
         let (mut runs, mut lost) = (Vec::new(), 0);
         let (_, damages) = crate::read(Source::of_path(&path), |record| match record {
@@ -359,5 +401,57 @@ mod tests {
         assert_eq!(runs, (0..10).chain(2000..2003).collect::<Vec<_>>());
         assert_eq!(lost, summary.lost);
         assert_eq!(damages.len(), 1, "the gap: {damages:?}");
+    }
+
+    /// It is always the same time.
+    struct Still;
+
+    impl Clock for Still {
+        fn now(&self) -> u64 {
+            0
+        }
+
+        fn start_unix_ns(&self) -> u64 {
+            0
+        }
+    }
+
+    /// The bytes that are left of many rounds, with so many followers, each of which stops reading at some round.
+    fn recorded(followers: u64) -> Vec<u8> {
+        let temp = tempfile::tempdir().unwrap();
+        let shared = Arc::new(Shared::new(1000, Arc::new(Still)));
+        let emitter = Emitter::new(Arc::clone(&shared), Level::Run);
+        let mut writer = Writer::new(SessionInfo::default());
+        writer.plan(&PlanRecord::default());
+        // Small segments, of which the oldest are removed while somebody has them open.
+        let retention = Retention { segment_bytes: 400, total_bytes: 8000, keep_runs: 1 };
+        let segments = Segments::in_folder(temp.path(), retention).unwrap();
+        let mut drain = Drain::new(shared, writer, segments);
+        let mut reading = Vec::new();
+        for round in 0..400 {
+            emit(&emitter, round * 5..round * 5 + 5);
+            drain.round();
+            if reading.len() < followers as usize {
+                let start = if round % 2 == 0 { Start::Beginning } else { Start::Latest };
+                reading.push(Follower::open(Source::of_path(temp.path()), start).unwrap());
+            }
+            for (number, follower) in (0..).zip(&mut reading) {
+                if round < 40 * number {
+                    follower.poll(|_| ()).unwrap();
+                }
+            }
+        }
+        let mut paths: Vec<_> =
+            fs::read_dir(temp.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        assert!(paths.len() > 2 && !paths[0].ends_with("0001.bptrace"), "{paths:?}");
+        paths.iter().flat_map(|path| fs::read(path).unwrap()).collect()
+    }
+
+    #[test]
+    fn followers_change_no_byte() {
+        let alone = recorded(0);
+        assert_eq!(recorded(1), alone);
+        assert_eq!(recorded(10), alone);
     }
 }

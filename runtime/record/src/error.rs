@@ -70,6 +70,12 @@ impl RecordError {
         move |source| Self::Io { action, path, source }
     }
 
+    /// Whether the disk has no room, or this user or process may not take more of it.
+    pub(crate) fn is_lack_of_room(&self) -> bool {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        matches!(self, Self::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge))
+    }
+
     /// Whether what was wanted is simply not there.
     pub(crate) fn is_absent(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)

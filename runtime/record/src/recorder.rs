@@ -10,6 +10,7 @@ use bayplan_trace::{Event, EventKind, Level, PlanRecord, SessionInfo, Writer};
 use crate::clock::{Clock, MonotonicClock};
 use crate::descriptor::Descriptor;
 use crate::discovery::prune_recordings;
+use crate::disk::DiskError;
 use crate::drain::Drain;
 use crate::emitter::{Emitter, Shared};
 use crate::error::RecordError;
@@ -88,8 +89,8 @@ pub struct Summary {
     pub lost: u64,
     /// Bytes written, the recording's head included.
     pub bytes: u64,
-    /// Why bytes could not be written, if that happened.
-    pub disk_error: Option<String>,
+    /// What could not be written, if that happened.
+    pub disk_error: Option<DiskError>,
 }
 
 /// A recording being made.
@@ -142,7 +143,10 @@ impl Recorder {
         writer.plan(plan);
         let mut head = Vec::new();
         writer.take(&mut head);
-        segments.append(&head).map_err(RecordError::io("write", &path))?;
+        if let Err(error) = segments.append(&head) {
+            segments.discard();
+            return Err(RecordError::io("write", &path)(error));
+        }
         segments.set_head_len(head.len());
 
         let (descriptor, discovery_error) = match list_as_live(&options, &id, &path) {
@@ -264,11 +268,16 @@ impl Recorder {
         };
         shared.finished.store(true, Ordering::Release);
         shared.wake();
-        let died = Summary {
-            disk_error: Some("the thread that writes the recording died".into()),
+        let summary = running.drain.join().unwrap_or_else(|_| Summary {
+            disk_error: Some(DiskError {
+                path: running.path,
+                error: "the thread that writes the recording died".into(),
+                from_ns: None,
+                until_ns: None,
+                events: 0,
+            }),
             ..Summary::default()
-        };
-        let summary = running.drain.join().unwrap_or(died);
+        });
         if let Some(descriptor) = running.descriptor {
             // It may be gone already; a reader takes one that stays for what it is, an ended run.
             let _ = std::fs::remove_file(descriptor);
@@ -320,8 +329,12 @@ fn make_segments(options: &RecordingOptions, pid: u32) -> Result<(String, PathBu
         let folder = options.places.runs.join(&id);
         match std::fs::create_dir(&folder) {
             Ok(()) => {
-                let segments = Segments::in_folder(&folder, options.retention)?;
-                return Ok((id, folder, segments));
+                let segments = Segments::in_folder(&folder, options.retention);
+                if segments.is_err() {
+                    // Nothing can be in it.
+                    let _ = std::fs::remove_dir(&folder);
+                }
+                return Ok((id, folder, segments?));
             }
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => start += 1,
             Err(error) => return Err(RecordError::io("create the folder", folder)(error)),

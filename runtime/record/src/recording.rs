@@ -45,8 +45,8 @@ impl Recording {
     /// Begins a recording of a plan, if there are options for one.
     ///
     /// # Errors
-    /// A file that was asked for by name cannot be written. That the folder of recordings cannot be is no error: people
-    /// want their results also where nobody can record them.
+    /// A file that was asked for by name cannot be written. That the folder of recordings cannot be is no error, nor is a
+    /// disk without room: people want their results also where nobody can record them.
     pub fn begin(
         options: Option<RecordingOptions>,
         plan: &PlanRecord,
@@ -58,7 +58,7 @@ impl Recording {
         let by_name = options.destination != Destination::Folder;
         match Recorder::create(options, plan) {
             Ok(recorder) => Ok(Self { recorder, refused: None, commands: 0, pools: 0 }),
-            Err(e) if by_name => Err(e),
+            Err(e) if by_name && !e.is_lack_of_room() => Err(e),
             Err(e) => Ok(Self::off(Some(e))),
         }
     }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use bayplan_trace::Reader;
 
+use crate::disk::check_file_limit;
 use crate::error::RecordError;
 
 /// Ending of segment files.
@@ -38,6 +39,8 @@ pub(crate) struct Segments {
     folder: Option<PathBuf>,
     path: PathBuf,
     file: File,
+    /// Whether there was no such file before the recording began.
+    is_new: bool,
     /// Bytes of sound frames in the open file.
     len: u64,
     /// Bytes since the segment in it began.
@@ -54,25 +57,26 @@ impl Segments {
     /// Begins a recording in a new folder.
     pub(crate) fn in_folder(folder: &Path, retention: Retention) -> Result<Self, RecordError> {
         let path = segment_path(folder, 1);
-        let file = create(&path)?;
-        let folder = Some(folder.to_path_buf());
-        let closed = VecDeque::new();
-        Ok(Self { folder, path, file, len: 0, segment_len: 0, head_len: 0, number: 1, closed, retention })
+        Self::begin(Some(folder.to_path_buf()), path, retention)
     }
 
     /// Begins a recording in one file, in place of what it held.
     pub(crate) fn in_file(path: &Path, retention: Retention) -> Result<Self, RecordError> {
-        let file = create(path)?;
-        let path = path.to_path_buf();
-        let closed = VecDeque::new();
+        Self::begin(None, path.to_path_buf(), retention)
+    }
+
+    fn begin(folder: Option<PathBuf>, path: PathBuf, retention: Retention) -> Result<Self, RecordError> {
+        let (file, is_new) = create(&path)?;
+        let (number, closed) = (1, VecDeque::new());
         Ok(Self {
-            folder: None,
+            folder,
             path,
             file,
+            is_new,
             len: 0,
             segment_len: 0,
             head_len: 0,
-            number: 1,
+            number,
             closed,
             retention,
         })
@@ -95,6 +99,7 @@ impl Segments {
     /// Appends whole frames with one call to the system. When that fails, what it wrote of them is taken back, so
     /// that the file still ends with a whole frame.
     pub(crate) fn append(&mut self, frames: &[u8]) -> io::Result<()> {
+        check_file_limit(self.len + frames.len() as u64)?;
         let written = self.file.write_all(frames);
         if written.is_err() {
             if self.file.set_len(self.len).is_err() {
@@ -105,7 +110,19 @@ impl Segments {
         }
         self.len += frames.len() as u64;
         self.segment_len += frames.len() as u64;
+        // The segment has its head: nothing before it is needed any more.
+        self.drop_oldest(0);
         Ok(())
+    }
+
+    /// Removes what was made for a recording that cannot begin. A file that was there before stays.
+    pub(crate) fn discard(self) {
+        if self.is_new {
+            let _ = fs::remove_file(&self.path);
+        }
+        if let Some(folder) = &self.folder {
+            let _ = fs::remove_dir(folder);
+        }
     }
 
     /// Sends the next bytes to another file.
@@ -137,16 +154,17 @@ impl Segments {
         self.closed.push_back((self.number, self.len));
         self.number += 1;
         (self.path, self.file, self.len) = (path, file, 0);
-        self.drop_oldest();
+        // Until it has its head, the one before it is all that is left to whoever kills this process.
+        self.drop_oldest(1);
         Ok(())
     }
 
-    /// Removes closed segments until those left, with a whole open one, are within the bound.
-    fn drop_oldest(&mut self) {
+    /// Removes closed segments until those left, with a whole open one, are within the bound, or are so few.
+    fn drop_oldest(&mut self, keep: usize) {
         let Some(folder) = &self.folder else { return };
         let bound = self.retention.total_bytes.saturating_sub(self.segment_bytes());
         let mut total: u64 = self.closed.iter().map(|(_, len)| len).sum();
-        while total > bound {
+        while total > bound && self.closed.len() > keep {
             let Some((number, len)) = self.closed.pop_front() else { return };
             // Whoever reads it keeps it open; if it cannot be removed, the next one can.
             let _ = fs::remove_file(segment_path(folder, number));
@@ -155,16 +173,19 @@ impl Segments {
     }
 }
 
-fn create(path: &Path) -> Result<File, RecordError> {
-    match open_file(path) {
+/// Makes a file, or empties one that held a recording; with it, whether it was made.
+fn create(path: &Path) -> Result<(File, bool), RecordError> {
+    let is_new = match open_file(path) {
         Ok(file) if occupied(&file) => return Err(RecordError::Occupied { path: path.to_path_buf() }),
+        Ok(_) => false,
         Err(error) if !error.is_absent() => return Err(error),
-        _ => {}
-    }
+        Err(_) => true,
+    };
     // Appending, so that after a truncation the next bytes go to the new end.
     let truncated = OpenOptions::new().write(true).create(true).truncate(true).open(path);
     truncated
         .and_then(|_| OpenOptions::new().append(true).open(path))
+        .map(|file| (file, is_new))
         .map_err(RecordError::io("create", path))
 }
 
@@ -243,6 +264,21 @@ mod tests {
         }
         assert_eq!(segments.path(), segment_path(temp.path(), 17));
         assert_eq!(list_segments(temp.path()).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn the_last_whole_segment_stays_until_the_next_has_its_head() {
+        let temp = tempfile::tempdir().unwrap();
+        let retention = Retention { segment_bytes: 100, total_bytes: 350, keep_runs: 1 };
+        let mut segments = Segments::in_folder(temp.path(), retention).unwrap();
+        let numbers = || list_segments(temp.path()).unwrap().iter().map(|(n, _)| *n).collect::<Vec<_>>();
+        for number in 1..5 {
+            // More at once than all segments may hold.
+            segments.append(&[7; 500]).unwrap();
+            assert_eq!(numbers(), [number]);
+            segments.begin_next().unwrap();
+            assert_eq!(numbers(), [number, number + 1]);
+        }
     }
 
     #[test]

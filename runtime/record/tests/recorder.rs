@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -329,6 +330,43 @@ fn the_probe_is_asked_while_a_run_is_open_and_never_after_it_is_taken_away() {
     let (records, _) = read_all(&path);
     let seen = own_events(&records).iter().filter(|event| event.kind() == EventKind::Completed).count();
     assert_eq!(seen, asked as usize);
+}
+
+/// The thread that writes hangs, as on a disk that does not answer: whoever emits goes on all the same, and what does not fit is
+/// counted.
+#[test]
+fn emitters_do_not_wait_for_a_thread_that_hangs() {
+    const RUNS: u64 = 50_000;
+    let temp = tempfile::tempdir().unwrap();
+    let places = Places::under(temp.path());
+    let recorder = Recorder::create(RecordingOptions { ring: 64, ..options(&places) }, &plan()).unwrap();
+    let path = recorder.path().unwrap().to_owned();
+    let (hangs, hanging) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    recorder.set_probe(move || {
+        let _ = hangs.send(());
+        // An error once the other end is gone: from then on it does not hang any more.
+        let _ = released.recv();
+        None
+    });
+    recorder.emit(Event::RunStart { run: 0, plan: 0, t: recorder.now() });
+    hanging.recv().unwrap();
+    // Nobody takes anything out of the rings from here on. Were there anything to wait for, this would not end.
+    thread::scope(|scope| {
+        for thread in 0..2 {
+            let emitter = recorder.emitter();
+            scope.spawn(move || {
+                for number in thread * RUNS..(thread + 1) * RUNS {
+                    run(1 + number, emitter.now()).into_iter().for_each(|event| emitter.emit(event));
+                }
+            });
+        }
+    });
+    drop(release);
+    let summary = recorder.finish();
+    let (records, _) = read_all(&path);
+    assert!(summary.lost > RUNS, "{summary:?}");
+    assert_eq!(own_events(&records).len() as u64 + summary.lost, 1 + 2 * RUNS * 4);
 }
 
 #[test]

@@ -18,7 +18,9 @@ JSON: version, model, device, dims, budget (bytes or null), seed; inputs and out
     where inputs or data decide Ifs there are several, the arena is the largest of theirs, and the plan told of is the \
     largest one's) and function, which ran last; build_ns, runs, interrupted; run_ns with \
     first, and median, p95 and min of the runs after it; recording (a path or null), \
-    recording_error (why some of it is missing, or null) and events_lost (how many).";
+    recording_error (why some of it is missing, or null), events_lost (how many) and recording_gap (what a full disk \
+    refused, or null: file, error, from_ns and until_ns since the session began, until_ns null where nothing was written \
+    any more, and events).";
 
 #[derive(Args, Debug)]
 pub(crate) struct RunOptions {

@@ -20,7 +20,7 @@ use signal_hook::iterator::Signals;
 use super::fit::first_row;
 use super::functions::Functions;
 use super::plan::{held, needed};
-use super::run_text::{Facts, Ran, Written, head, incomplete, json, tail};
+use super::run_text::{Facts, Ran, Written, gap_json, head, incomplete, json, tail};
 use super::{run_fleet, watch};
 use crate::args::{DeviceOption, ModelOptions, RunOptions};
 use crate::exit::{Failure, Outcome};
@@ -136,6 +136,7 @@ fn finish(session: Session, told: Result<Told, Failure>) -> Outcome {
         Told::Json(mut json) => {
             json["recording_error"] = refused.or_else(|| incomplete(&summary)).into();
             json["events_lost"] = summary.lost.into();
+            json["recording_gap"] = gap_json(&summary);
             out::print_json(&json)?;
         }
         Told::Text(text) => out::print(&text)?,

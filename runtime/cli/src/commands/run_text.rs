@@ -150,10 +150,20 @@ pub(crate) fn incomplete(summary: &Summary) -> Option<String> {
     let lost = (summary.lost > 0).then(|| format!("{} events are not in it", Count(summary.lost)));
     match (&summary.disk_error, lost) {
         (Some(error), Some(lost)) => Some(format!("{error}; {lost}")),
-        (Some(error), None) => Some(error.clone()),
+        (Some(error), None) => Some(error.to_string()),
         (None, Some(lost)) => Some(format!("{lost}: they came faster than they could be written")),
         (None, None) => None,
     }
+}
+
+/// The same for programs: what the disk refused, or null.
+pub(crate) fn gap_json(summary: &Summary) -> Value {
+    summary.disk_error.as_ref().map_or(Value::Null, |gap| {
+        json!({
+            "file": gap.path, "error": gap.error, "from_ns": gap.from_ns, "until_ns": gap.until_ns,
+            "events": gap.events,
+        })
+    })
 }
 
 /// All of it for programs. Sizes are bytes, times nanoseconds; a file is null where none is written, the recording where
@@ -207,15 +217,26 @@ pub(crate) fn json(facts: &Facts<'_>, session: &Session, ran: &Ran) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use bayplan_record::DiskError;
+
     use super::*;
 
     #[test]
     fn what_a_recording_lacks_is_told() {
-        let error = || Some("could not write x: no space".to_owned());
+        let error = || {
+            let (path, error, from_ns) = ("x".into(), "no space".into(), Some(1_000_000_000));
+            Some(DiskError { path, error, from_ns, until_ns: None, events: 1200 })
+        };
         let cases = [
             (0, None, None),
-            (0, error(), Some("could not write x: no space")),
-            (1200, error(), Some("could not write x: no space; 1,200 events are not in it")),
+            (0, error(), Some("could not write x: no space, from 1.00 s after its start on")),
+            (
+                1200,
+                error(),
+                Some(
+                    "could not write x: no space, from 1.00 s after its start on; 1,200 events are not in it",
+                ),
+            ),
             (7, None, Some("7 events are not in it: they came faster than they could be written")),
         ];
         for (lost, disk_error, expected) in cases {
