@@ -28,6 +28,7 @@ struct Report<'a> {
     format: &'static str,
     version: u32,
     live: bool,
+    state: &'static str,
     session: Option<Value>,
     deviation: u64,
     overlap: u64,
@@ -53,6 +54,11 @@ impl<'a> Report<'a> {
             format: "bayplan-report",
             version: 1,
             live,
+            state: match (live, timeline.ended) {
+                (true, _) => "running",
+                (false, Some(_)) => "ended",
+                (false, None) => "killed",
+            },
             session: timeline.session.as_ref().map(|session| {
                 json!({
                     "id": session.id, "model": session.model, "device": session.device, "driver": session.driver,

@@ -16,6 +16,7 @@
 //! |---|---|
 //! | `format`, `version` | `"bayplan-report"`, `1` |
 //! | `live` | whether the recorded process was still running |
+//! | `state` | `"running"`, `"ended"`, or `"killed"`: the process is gone and the recording has no end, because it was killed or could not write any more |
 //! | `session` | `id`, `model`, `device`, `driver`, `api`, `version`, `level`, `pid`, `start_unix_ns`, `origin` (what it was imported from; empty for a run) |
 //! | `deviation`, `overlap`, `unplanned` | how many alarms of each sort there are |
 //! | `alarms` | the alarms, at most 1,000 of each sort per plan: `kind`, `plan`, `text`, and what the sort has: `op`, `binding`, `buffer`, `buffers`, `arena`, `planned_arena`, `planned`, `actual`, `bytes`, `ops`, `block` |
