@@ -1,18 +1,17 @@
 //! `bayplan run --watch`: the run in a child, the viewer in front.
 //!
 //! ```text
-//! run --watch ──┬─► run (child): output to files ──► recording ◄── viewer (child): has the terminal
+//! run --watch ──┬─► run (child): output to pipes ──► recording ◄── viewer (child): has the terminal
 //!               └─ waits for the viewer, ends the run, prints what it said, exits with its status
 //! ```
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, IsTerminal, Read, Seek};
+use std::io::{self, IsTerminal, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use bayplan::{Level, Places};
@@ -74,25 +73,26 @@ fn show(mut child: Child, viewer: &Path, stop: &AtomicBool) -> Result<(), Failur
 /// The child that runs the model.
 struct Run {
     child: Child,
-    stdout: File,
-    stderr: File,
+    stdout: Said,
+    stderr: Said,
 }
+
+/// What the run prints, read beside it: into memory, since the disk may be full.
+type Said = JoinHandle<io::Result<Vec<u8>>>;
 
 impl Run {
     /// Starts this program with the same arguments, without `--watch`.
     fn start() -> Result<Self, Failure> {
         let fail = |what: &str, e: io::Error| Failure::new(format!("{what}: {e}"));
         let program = std::env::current_exe().map_err(|e| fail("this program cannot be found", e))?;
-        let file = || tempfile::tempfile().map_err(|e| fail("a temporary file cannot be made", e));
-        let (stdout, stderr) = (file()?, file()?);
-        let copy = |file: &File| file.try_clone().map_err(|e| fail("a temporary file cannot be opened", e));
-        let child = Command::new(program)
+        let mut child = Command::new(program)
             .args(std::env::args_os().skip(1).filter(|word| word != "--watch"))
             .stdin(Stdio::null())
-            .stdout(copy(&stdout)?)
-            .stderr(copy(&stderr)?)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .map_err(|e| fail("the run cannot be started", e))?;
+        let (stdout, stderr) = (said(child.stdout.take()), said(child.stderr.take()));
         Ok(Self { child, stdout, stderr })
     }
 
@@ -141,8 +141,8 @@ impl Run {
     /// Prints what the run said; answers its status.
     fn finish(mut self) -> Outcome {
         let status = self.child.wait().map_err(|e| cannot_wait(&e))?;
-        out::print(&text(&mut self.stdout)?)?;
-        out::error_text(&text(&mut self.stderr)?);
+        out::print(&text(self.stdout)?)?;
+        out::error_text(&text(self.stderr)?);
         Ok(code(status))
     }
 }
@@ -165,12 +165,22 @@ fn cannot_wait(e: &io::Error) -> Failure {
     Failure::new(format!("the child process cannot be waited for: {e}"))
 }
 
-fn text(file: &mut File) -> Result<String, Failure> {
-    /// More than a run ever says.
+/// Reads a pipe to its end. Its writer never waits for room in it.
+fn said(pipe: Option<impl Read + Send + 'static>) -> Said {
+    /// More than a run ever says; the rest is left out.
     const MAX: u64 = 16 << 20;
-    let mut bytes = Vec::new();
-    let read = file.rewind().and_then(|()| file.take(MAX).read_to_end(&mut bytes));
-    read.map_err(|e| Failure::new(format!("what the run printed cannot be read: {e}")))?;
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let Some(mut pipe) = pipe else { return Ok(bytes) };
+        pipe.by_ref().take(MAX).read_to_end(&mut bytes)?;
+        io::copy(&mut pipe, &mut io::sink())?;
+        Ok(bytes)
+    })
+}
+
+fn text(said: Said) -> Result<String, Failure> {
+    let read = said.join().unwrap_or_else(|_| Err(io::Error::other("the thread that read it died")));
+    let bytes = read.map_err(|e| Failure::new(format!("what the run printed cannot be read: {e}")))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
