@@ -7,6 +7,7 @@ pub mod backend;
 pub mod conformance;
 pub mod decoder;
 pub mod differential;
+pub mod doomed;
 pub mod draw;
 pub mod graphs;
 pub mod live;
@@ -17,6 +18,8 @@ pub mod program;
 pub mod random;
 pub mod session;
 pub mod shapes;
+pub mod small_disk;
+pub mod statistics;
 pub mod tmux;
 pub mod trace_processor;
 

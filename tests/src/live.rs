@@ -101,9 +101,17 @@ impl LiveRun {
     ///
     /// # Panics
     /// When it does not end, or prints no JSON.
-    pub fn stop(mut self) -> (Option<i32>, Value, String) {
+    pub fn stop(self) -> (Option<i32>, Value, String) {
         self.signal(Signal::TERM);
-        let status = wait(&mut self.child, PATIENCE).expect("the run ends when it is asked to");
+        self.wait()
+    }
+
+    /// Waits for its end, and gives its exit code, the JSON it printed and what it said to standard error.
+    ///
+    /// # Panics
+    /// When it does not end, or prints no JSON.
+    pub fn wait(mut self) -> (Option<i32>, Value, String) {
+        let status = wait(&mut self.child, PATIENCE).expect("the run ends");
         let (mut out, mut err) = (String::new(), String::new());
         self.child.stdout.take().expect("a pipe").read_to_string(&mut out).expect("text");
         self.child.stderr.take().expect("a pipe").read_to_string(&mut err).expect("text");

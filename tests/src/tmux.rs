@@ -69,6 +69,12 @@ impl<'s> Tmux<'s> {
         pid.trim().parse().unwrap_or_else(|_| panic!("{pane:?} has the process {pid:?}"))
     }
 
+    /// All terminals, in the order in which they were opened.
+    pub fn panes(&self) -> Vec<Pane> {
+        let listed = self.tmux(&["list-panes", "-a", "-F", "#{pane_id}"]);
+        listed.lines().map(|id| Pane(id.into())).collect()
+    }
+
     /// Waits until a terminal shows what is looked for; gives the screen and how long it took.
     ///
     /// # Panics
