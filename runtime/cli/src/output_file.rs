@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use bayplan_text::escape;
 use tempfile::NamedTempFile;
 
+use crate::args::FileOptions;
 use crate::exit::Failure;
+use crate::out;
 
 /// Standard output, by the name that stands for it.
 const STDOUT: &str = "-";
@@ -113,6 +115,28 @@ impl Output {
             }
         }
     }
+}
+
+/// Writes a text that is whole already to the file that is asked for, or to standard output.
+///
+/// # Errors
+/// As [`Output::open`], or it cannot be written.
+pub(crate) fn deliver(
+    options: &FileOptions,
+    what: &str,
+    sources: &[&Path],
+    text: &str,
+) -> Result<(), Failure> {
+    let Some(path) = options.output.as_deref().filter(|path| !is_stdout(path)) else {
+        return out::print(text);
+    };
+    // Any of what it is made from is refused; the one that would be written to, if there is one.
+    let source = sources.iter().find(|source| is_part_of(path, source)).or(sources.first());
+    let source = source.copied().unwrap_or(Path::new(""));
+    let wanted = Wanted { path, what, text: true, force: options.force, source };
+    let mut output = Output::open(wanted)?;
+    let written = output.writer().write_all(text.as_bytes());
+    written.and_then(|()| output.close(options.force)).map_err(|e| wanted.refused(&e))
 }
 
 /// A file without a name that anyone looks for, with the permissions of any new file.

@@ -1,7 +1,8 @@
 //! Reports on a recording for people and programs.
 //!
-//! Three reports are made from a [`Timeline`](bayplan_trace::Timeline): [`text`] for people, [`json`] for programs, and
-//! [`map`], the picture of an arena in characters. All text that comes from the recording is escaped.
+//! Reports are made from a [`Timeline`](bayplan_trace::Timeline): [`text`] for people, [`markdown`] for pull requests and
+//! issues, [`json`] for programs, [`map`], the picture of an arena in characters, [`svg`], the same as a vector picture, and
+//! [`html`], one page with all of it that needs no network. All text that comes from the recording is escaped.
 //!
 //! A recording has one report, to the byte: that of a process that runs, of its folder or file, of the stream that `tail`
 //! makes of it, and of its export for Perfetto, all read up to the same record. `live` alone says which it was, and `damage`
@@ -41,22 +42,31 @@ pub mod check;
 pub mod diff;
 mod export;
 mod figures;
+mod html;
 mod import;
 mod instance;
 mod json;
 mod map;
+mod markdown;
 mod markup;
 mod page;
+#[cfg(test)]
+mod pages_tests;
 mod pickle;
+mod picture;
 mod regret;
+mod summary;
 #[cfg(test)]
 mod tests;
 mod text;
 
 pub use export::{Exporter, FORMATS, Format, export_format};
+pub use html::html;
 pub use import::{ImportError, Imported, import};
 pub use instance::instance_plan;
 pub use json::json;
 pub use map::map;
+pub use markdown::markdown;
 pub use markup::{code as markdown_code, plain as markdown_text};
+pub use picture::svg;
 pub use text::text;

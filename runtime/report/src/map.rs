@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bayplan_text::{Bytes, Percent, columns, ellipsis, escape};
+use bayplan_text::{Bytes, columns, ellipsis, escape};
 use bayplan_trace::{
     ArenaKind, ArenaMetrics, Cell, CellState, PlanState, Raster, RasterOptions, Timeline, arena_metrics,
-    colours, why_not_smaller,
+    colours,
 };
+
+use crate::summary::bound_words;
 
 /// The smallest map that can be read.
 const SMALLEST: (u16, u16) = (40, 8);
@@ -60,7 +62,7 @@ pub fn map(timeline: &Timeline, cols: u16, rows: u16) -> String {
 }
 
 /// The first arena of activations that has bytes, else the largest.
-fn drawn_arena(state: &PlanState) -> Option<usize> {
+pub(crate) fn drawn_arena(state: &PlanState) -> Option<usize> {
     let arenas = || state.record.arenas.iter().enumerate().filter(|(_, arena)| arena.size > 0);
     let activations = arenas().find(|(_, arena)| arena.kind == ArenaKind::Activations);
     let largest = || arenas().max_by_key(|(at, arena)| (arena.size, std::cmp::Reverse(*at)));
@@ -91,14 +93,7 @@ impl Picture<'_> {
     fn heading(&self, timeline: &Timeline) -> String {
         let plan = &self.state.record;
         let arena = &plan.arenas[self.arena];
-        let why = why_not_smaller(arena);
-        let bound = match self.metrics.waste {
-            _ if why.optimal => "= its lower bound".to_owned(),
-            Some(waste) => {
-                format!("bound {}, waste {}", Bytes(arena.lower_bound), Percent(waste))
-            }
-            None => format!("bound {}", Bytes(arena.lower_bound)),
-        };
+        let bound = bound_words(arena, &self.metrics);
         let alarms = timeline.alarm_counts().total();
         let alarms = if alarms > 0 { format!(" · {alarms} ALARMS") } else { String::new() };
         format!("{} · {} {} {bound}{alarms}", plan.model, arena.name, Bytes(arena.size))
@@ -268,7 +263,7 @@ fn runs(raster: &Raster, row: u16) -> Vec<(u32, u16, u16)> {
 
 /// A name in at most `room` columns: whole, or its last part after a slash, or cut; none if too little would be left or
 /// its characters are not each one column wide.
-fn short(name: &str, room: usize) -> Option<Vec<char>> {
+pub(crate) fn short(name: &str, room: usize) -> Option<Vec<char>> {
     const LEAST: usize = 4;
     let last = name.rsplit('/').next().unwrap_or(name);
     let text = if columns(name) <= room {

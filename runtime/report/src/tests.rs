@@ -127,7 +127,7 @@ pub(crate) fn one_run() -> Vec<Event> {
 /// What a terminal would obey.
 pub(crate) const HOSTILE: &str = "\u{1b}]0;evil\u{7}\u{9b}31m\u{202e}\n\u{7f}";
 
-fn broken() -> Timeline {
+pub(crate) fn broken() -> Timeline {
     let mut shifted = windows(&plan());
     shifted[4].offset -= MIB / 2;
     shifted[5].op = 5;
@@ -215,13 +215,13 @@ fn map_shows_what_is_not_as_planned() {
 #[test]
 fn text_of_a_small_session() {
     let timeline = session(windows(&plan()), one_run());
-    golden("text", &text(&timeline, &[], false));
+    golden("text", &text(&timeline, &[], false, false));
 }
 
 #[test]
 fn text_begins_with_what_is_wrong() {
     let damage = ["0001.bptrace: bytes 10..20 are damaged".to_owned()];
-    golden("text_broken", &text(&broken(), &damage, true));
+    golden("text_broken", &text(&broken(), &damage, true, false));
 }
 
 /// Names are as long as exporters make them, lines are not.
@@ -239,7 +239,7 @@ fn text_fits_a_terminal_of_100_columns() {
     }
     let mut timeline = session(windows(&plan()), one_run());
     timeline.apply(Record::Plan { plan: 1, record: long });
-    let found = text(&timeline, &["x".repeat(300)], false);
+    let found = text(&timeline, &["x".repeat(300)], false, false);
     for line in found.lines() {
         assert_eq!(bayplan_text::wrap(line, 100).len(), 1, "{line}");
     }
@@ -255,7 +255,7 @@ fn text_tells_a_run_in_progress_from_one_that_was_killed() {
         (false, ["4711-1 · killed", "run 7 was in progress when it stopped: 3 of 6 ops seen complete"]),
     ];
     for (live, words) in cases {
-        let text = text(&timeline, &[], live);
+        let text = text(&timeline, &[], live, false);
         assert!(words.iter().all(|words| text.contains(words)), "{text}");
     }
 }
@@ -325,12 +325,12 @@ fn json_has_its_keys_without_a_recording() {
         (&().into(), &serde_json::json!([]), &0.into())
     );
     let never_seen = session(Vec::new(), Vec::new());
-    assert!(text(&never_seen, &[], false).contains("7 buffers"));
+    assert!(text(&never_seen, &[], false, false).contains("7 buffers"));
     let mut empty_plan = Timeline::new();
     empty_plan.apply(Record::Plan { plan: 0, record: PlanRecord::default() });
     for empty in [Timeline::new(), empty_plan] {
         assert!(map(&empty, 80, 20).contains("nothing to draw"));
-        assert!(text(&empty, &[], false).contains("no windows were recorded"));
+        assert!(text(&empty, &[], false, false).contains("no windows were recorded"));
     }
 }
 
@@ -339,7 +339,7 @@ fn nothing_shown_is_obeyed_by_a_terminal() {
     let timeline = hostile();
     let damages = [HOSTILE.to_owned()];
     let reports = [
-        ("text", text(&timeline, &damages, false)),
+        ("text", text(&timeline, &damages, false, false)),
         ("json", json(&timeline, &damages, false)),
         ("map", map(&timeline, 120, 30)),
     ];

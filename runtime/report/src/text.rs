@@ -4,22 +4,22 @@ use std::fmt::Write as _;
 
 use bayplan_text::{Bytes, Count, Nanos, Percent, columns, ellipsis, escape};
 use bayplan_trace::{
-    ArenaMetrics, PlanState, Timeline, arena_metrics, deviation, op_shares, recent_runs, why_not_smaller,
-    why_peak,
+    ArenaMetrics, PlanState, Timeline, arena_metrics, deviation, op_shares, why_not_smaller, why_peak,
 };
 
 use crate::json::severity;
 use crate::page::{Page, TOP, plural};
+use crate::summary::session_words;
 
-/// The report for people, in lines of text. Alarms and damage come first, if there are any.
-pub fn text(timeline: &Timeline, damages: &[String], live: bool) -> String {
+/// The report for people, in lines of text. Alarms and damage come first, if there are any. `ops` adds the time of every op
+/// to those of the slowest.
+pub fn text(timeline: &Timeline, damages: &[String], live: bool, ops: bool) -> String {
     let mut page = Page(String::new());
     page.alarms(timeline);
     page.damage(timeline, damages);
     page.session(timeline, live);
-    page.runs(timeline, live);
     for (number, plan) in timeline.plans.iter().enumerate().filter(|(_, plan)| !plan.forgotten) {
-        page.plan(number, plan);
+        page.plan(number, plan, ops);
     }
     page.forgotten(timeline);
     page.memory(timeline);
@@ -29,36 +29,13 @@ pub fn text(timeline: &Timeline, damages: &[String], live: bool) -> String {
 
 impl Page {
     fn session(&mut self, timeline: &Timeline, live: bool) {
-        let state = match (live, timeline.ended) {
-            (true, _) => "running".to_owned(),
-            (false, Some(t)) => format!("ended after {}", Nanos(t)),
-            (false, None) => {
-                format!("killed, or could not write any more; last seen after {}", Nanos(timeline.now))
-            }
-        };
         let seen = timeline.plans.iter().any(|plan| plan.recording.is_some());
         let clean = if seen { "none" } else { "none; no windows were recorded to compare with the plan" };
         if timeline.alarm_counts().total() == 0 {
             self.line("alarms", clean);
         }
-        let Some(session) = &timeline.session else {
-            self.line("session", format_args!("unknown; {state}"));
-            return;
-        };
-        self.line("model", escape(&session.model));
-        self.line("session", format_args!("{} · {state}", escape(&session.id)));
-        let (driver, api) = (escape(&session.driver).to_string(), escape(&session.api).to_string());
-        let driver = if driver.is_empty() { driver } else { format!("driver {driver}") };
-        let device = [escape(&session.device).to_string(), api, driver];
-        let known: Vec<String> = device.into_iter().filter(|text| !text.is_empty()).collect();
-        if !known.is_empty() {
-            self.line("device", known.join(" · "));
-        }
-        let (version, level) = (escape(&session.version), session.level);
-        if session.origin.is_empty() {
-            self.line("recorded", format_args!("by bayplan {version}, level {level}"));
-        } else {
-            self.line("imported", format_args!("from {}, by bayplan {version}", escape(&session.origin)));
+        for (name, value) in session_words(timeline, live) {
+            self.line(name, value);
         }
     }
 
@@ -115,35 +92,7 @@ impl Page {
         }
     }
 
-    fn runs(&mut self, timeline: &Timeline, live: bool) {
-        let mut value = format!("{} done", Count(timeline.runs_ok));
-        if timeline.runs_failed > 0 {
-            value += &format!(", {} FAILED", Count(timeline.runs_failed));
-        }
-        if let Some(run) = timeline.current {
-            let ops = timeline.plans.get(run.plan as usize).map_or(0, |plan| plan.record.ops.len());
-            let seen = run.playhead.map_or(0, |op| u64::from(op) + 1);
-            let ops = Count(ops as u64);
-            let (is, when) = if live { ("is", "") } else { ("was", " when it stopped") };
-            value += &format!(
-                ", run {} {is} in progress{when}: {} of {ops} ops seen complete",
-                run.run,
-                Count(seen)
-            );
-        }
-        if let Some(times) = recent_runs(timeline) {
-            let (median, latest) = (Nanos(times.median), Nanos(times.latest));
-            value +=
-                &format!(" · median {median} over the latest {}, last {latest}", Count(times.count as u64));
-        }
-        self.line("runs", value);
-        if let Some(((ns, _), share)) = timeline.trace_cost.zip(timeline.trace_share()) {
-            let share = Percent(share);
-            self.line("tracing", format_args!("{} of processor time, {share} of the runs' time", Nanos(ns)));
-        }
-    }
-
-    fn plan(&mut self, number: usize, state: &PlanState) {
+    fn plan(&mut self, number: usize, state: &PlanState, ops: bool) {
         let plan = &state.record;
         let _ = writeln!(self.0);
         let dims = plan
@@ -168,7 +117,7 @@ impl Page {
             self.arena(state, number, metrics);
         }
         self.deviations(state);
-        self.ops(state);
+        self.ops(state, ops);
     }
 
     fn forgotten(&mut self, timeline: &Timeline) {
@@ -245,14 +194,15 @@ impl Page {
         }
     }
 
-    fn ops(&mut self, state: &PlanState) {
+    fn ops(&mut self, state: &PlanState, all: bool) {
         let times = op_shares(state);
         if times.is_empty() {
             return;
         }
         let total = times.iter().fold(0, |sum: u64, time| sum.saturating_add(time.mean));
         let _ = writeln!(self.0, "ops by device time, {} in all", Nanos(total));
-        for time in times.iter().take(TOP) {
+        let most = if all { times.len() } else { TOP };
+        for time in times.iter().take(most) {
             let op = &state.record.ops[time.op];
             self.item(format_args!(
                 "  {:>9}  {:>6}  op {} {} ({})",
@@ -263,7 +213,7 @@ impl Page {
                 escape(&op.source_op)
             ));
         }
-        self.more(times.len() as u64, TOP);
+        self.more(times.len() as u64, most);
     }
 
     fn memory(&mut self, timeline: &Timeline) {

@@ -60,8 +60,9 @@ pub use format::writer::Writer;
 pub use map::colour::colours;
 pub use map::index::MapIndex;
 pub use map::raster::{Cell, CellState, Edges, Raster, RasterOptions, glyph, glyph_ascii};
+pub use map::shapes::{MapDeviant, MapShape, Stretch, map_deviants, map_shapes, producers};
 pub use metrics::deviation::{Deviation, Lateness, deviation, reserved_unused};
-pub use metrics::live_curve::live_curves;
+pub use metrics::live_curve::{live_curves, thin};
 pub use metrics::timings::{OpShare, RecentRuns, op_shares, recent_runs};
 pub use metrics::{
     ArenaMetrics, Fragmentation, Loss, Peak, WhyNotSmaller, arena_metrics, fragmentation, live_at, loss_at,

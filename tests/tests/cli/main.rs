@@ -3,6 +3,7 @@
 mod bench;
 mod branches;
 mod instance;
+mod pages;
 mod usage;
 
 use std::fs;

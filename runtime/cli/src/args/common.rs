@@ -72,6 +72,17 @@ impl FormatOptions {
     }
 }
 
+/// Where a report goes.
+#[derive(Args, Debug)]
+pub(crate) struct FileOptions {
+    /// The file to write; - is standard output, which it is without this.
+    #[arg(long, short, value_name = "FILE|-")]
+    pub(crate) output: Option<PathBuf>,
+    /// Replaces a file that is there already.
+    #[arg(long, requires = "output")]
+    pub(crate) force: bool,
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// For people.

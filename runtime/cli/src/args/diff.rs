@@ -2,6 +2,8 @@
 
 use clap::{Args, ValueEnum};
 
+use super::common::FileOptions;
+
 /// The example of `diff`, and what its JSON holds.
 pub(super) const DIFF: &str = "\
 Example: bayplan diff before.json after.json --format markdown
@@ -33,6 +35,8 @@ pub(crate) struct DiffOptions {
     /// Short for --format json.
     #[arg(long, conflicts_with = "format")]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) file: FileOptions,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -44,4 +48,6 @@ pub(crate) enum DiffFormat {
     Json,
     /// For a pull request.
     Markdown,
+    /// Both maps of memory as a picture, with what differs marked.
+    Svg,
 }

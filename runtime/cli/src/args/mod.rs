@@ -27,12 +27,13 @@ use self::export::EXPORT;
 use self::fit::FIT;
 use self::import::IMPORT;
 use self::plan::{INSTANCE, PLAN};
+use self::recordings::REPORT;
 use self::run::RUN;
 use self::tail::TAIL;
 
 pub(crate) use self::bench::{BenchOptions, Benched};
 pub(crate) use self::check::CheckOptions;
-pub(crate) use self::common::{DeviceOption, ModelOptions};
+pub(crate) use self::common::{DeviceOption, FileOptions, ModelOptions};
 pub(crate) use self::conform::ConformOptions;
 pub(crate) use self::devices::DevicesOptions;
 pub(crate) use self::diff::{DiffFormat, DiffOptions};
@@ -40,7 +41,7 @@ pub(crate) use self::export::ExportOptions;
 pub(crate) use self::fit::FitOptions;
 pub(crate) use self::import::ImportOptions;
 pub(crate) use self::plan::{PlanFormat, PlanOptions};
-pub(crate) use self::recordings::{ReportOptions, TopOptions};
+pub(crate) use self::recordings::{ReportFormat, ReportOptions, TopOptions};
 pub(crate) use self::run::RunOptions;
 pub(crate) use self::tail::{From as TailFrom, TailOptions};
 
@@ -84,7 +85,7 @@ pub(crate) enum Command {
     #[command(after_help = "Example: bayplan top 12345")]
     Top(TopOptions),
     /// Report on a recording.
-    #[command(after_help = "Example: bayplan report 12345 --map")]
+    #[command(after_help = example(REPORT), after_long_help = REPORT)]
     Report(ReportOptions),
     /// Compare two recordings, plans or instances: tensors added, removed, moved and resized, and what makes the peak larger.
     #[command(after_help = example(DIFF), after_long_help = DIFF)]

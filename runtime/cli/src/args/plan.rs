@@ -97,4 +97,10 @@ pub(crate) enum PlanFormat {
     Json,
     /// One line per buffer: id,lower,upper,size and, where there are any, alignment,fixed,offset.
     Csv,
+    /// For a pull request or an issue: arenas, and what lives at the peak.
+    Markdown,
+    /// The map of memory as a picture.
+    Svg,
+    /// One page with the map to zoom and to search, for a browser.
+    Html,
 }

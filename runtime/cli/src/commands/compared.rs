@@ -34,9 +34,14 @@ pub(super) fn planned_or_recorded(name: &str) -> Result<Recorded, Failure> {
     } else {
         return Recorded::read(name);
     };
+    Ok(Recorded { timeline: plan_alone(record), damages: Vec::new(), live: false, path: path.to_path_buf() })
+}
+
+/// A session that has a plan and nothing else.
+pub(super) fn plan_alone(record: PlanRecord) -> Timeline {
     let mut timeline = Timeline::new();
     timeline.apply(Record::Plan { plan: 0, record });
-    Ok(Recorded { timeline, damages: Vec::new(), live: false })
+    timeline
 }
 
 /// The record of an instance, where its offsets put it, or else where the planner does.

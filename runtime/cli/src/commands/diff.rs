@@ -1,5 +1,6 @@
 //! `bayplan diff`: two recordings, plan files or instances beside each other.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use bayplan_report::diff::{self, Compared, Side};
@@ -9,6 +10,7 @@ use super::compared::planned_or_recorded;
 use crate::args::{DiffFormat, DiffOptions};
 use crate::exit::Outcome;
 use crate::out;
+use crate::output_file::deliver;
 
 pub(crate) fn diff(options: &DiffOptions) -> Outcome {
     let (before, after) = (planned_or_recorded(&options.before)?, planned_or_recorded(&options.after)?);
@@ -24,7 +26,9 @@ pub(crate) fn diff(options: &DiffOptions) -> Outcome {
         DiffFormat::Text => diff::text(&compared),
         DiffFormat::Json => diff::json(&compared),
         DiffFormat::Markdown => diff::markdown(&compared),
+        DiffFormat::Svg => diff::svg(&compared),
     };
-    out::print(&text)?;
+    let sources = [Path::new(&options.before), Path::new(&options.after)];
+    deliver(&options.file, "the comparison", &sources, &text)?;
     Ok(ExitCode::SUCCESS)
 }

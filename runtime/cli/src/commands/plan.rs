@@ -11,8 +11,11 @@ use bayplan_compile::{Dims, Family, FunctionId};
 use bayplan_graph::{ByteRange, Graph};
 use bayplan_plan::csv::{self, Instance};
 use bayplan_plan::{Plan, Violation, solve};
+use bayplan_report::instance_plan;
 use bayplan_text::{Bytes, Count, ellipsis, escape};
+use bayplan_trace::PlanRecord;
 
+use super::compared::plan_alone;
 use super::fit::first_row;
 use super::plan_json::{Rest, plan_json};
 use super::plan_ports::with_policies;
@@ -61,6 +64,16 @@ pub(crate) fn plan(options: &PlanOptions) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
+/// A plan as the reports on recordings tell it: nothing ran yet.
+fn reported(record: PlanRecord, format: PlanFormat) -> String {
+    let timeline = plan_alone(record);
+    match format {
+        PlanFormat::Svg => bayplan_report::svg(&timeline),
+        PlanFormat::Html => bayplan_report::html(&timeline, &[], false, false),
+        _ => bayplan_report::markdown(&timeline, &[], false, false),
+    }
+}
+
 fn instance(path: &Path, format: PlanFormat, effort: Effort) -> Result<String, Failure> {
     let name = path.display().to_string();
     let instance = read(path)?;
@@ -72,6 +85,9 @@ fn instance(path: &Path, format: PlanFormat, effort: Effort) -> Result<String, F
         PlanFormat::Csv => csv::write(&planned.instance, Some(&planned.plan)),
         PlanFormat::Json => plan_json("instance", &name, &planned, Rest::Instance { given_peak })?,
         PlanFormat::Text => instance_text(&name, &planned, given.as_ref()),
+        PlanFormat::Markdown | PlanFormat::Svg | PlanFormat::Html => {
+            reported(instance_plan(&name, &planned.instance, &planned.plan), format)
+        }
     })
 }
 
@@ -172,6 +188,9 @@ fn model(options: &PlanOptions, format: PlanFormat, effort: Effort) -> Outcome {
             plan_json("model", &program.name, &planned, Rest::of_program(&program, shapes, &times)?)?
         }
         PlanFormat::Text => model_text(&program, &planned, &times, why.as_deref()),
+        PlanFormat::Markdown | PlanFormat::Svg | PlanFormat::Html => {
+            reported(bayplan_compile::record(&program), format)
+        }
     };
     if let (PlanFormat::Text, Some(file)) = (format, shapes) {
         text += &shapes_text(file);

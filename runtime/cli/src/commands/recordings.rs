@@ -1,6 +1,6 @@
 //! Reading a whole recording, as reports and comparisons do.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bayplan::Places;
 use bayplan_record::{RunState, SegmentDamage};
@@ -16,6 +16,8 @@ pub(crate) struct Recorded {
     pub(crate) damages: Vec<String>,
     /// Whether the run still goes on.
     pub(crate) live: bool,
+    /// Where it was read from.
+    pub(crate) path: PathBuf,
 }
 
 impl Recorded {
@@ -32,7 +34,7 @@ impl Recorded {
             return Err(unreadable(&path));
         }
         let damages = damages.iter().map(damage_text).collect();
-        Ok(Self { timeline, damages, live: state == RunState::Live })
+        Ok(Self { timeline, damages, live: state == RunState::Live, path })
     }
 }
 

@@ -3,27 +3,31 @@
 use std::process::ExitCode;
 
 use super::recordings::Recorded;
-use crate::args::ReportOptions;
+use crate::args::{ReportFormat, ReportOptions};
 use crate::exit::Outcome;
-use crate::out;
+use crate::output_file::deliver;
 
 /// Size of the map where standard output is no terminal, in characters.
 const MAP: (u16, u16) = (100, 24);
 
 pub(crate) fn report(options: &ReportOptions) -> Outcome {
-    let Recorded { timeline, damages, live } = Recorded::read(&options.recording)?;
-    let mut text = if options.map {
-        let (columns, rows) = map_size();
-        bayplan_report::map(&timeline, columns, rows)
-    } else if options.format.is_json() {
-        bayplan_report::json(&timeline, &damages, live)
-    } else {
-        bayplan_report::text(&timeline, &damages, live)
+    let Recorded { timeline, damages, live, path } = Recorded::read(&options.recording)?;
+    let ops = options.ops;
+    let mut text = match if options.json { ReportFormat::Json } else { options.format } {
+        _ if options.map => {
+            let (columns, rows) = map_size();
+            bayplan_report::map(&timeline, columns, rows)
+        }
+        ReportFormat::Text => bayplan_report::text(&timeline, &damages, live, ops),
+        ReportFormat::Json => bayplan_report::json(&timeline, &damages, live),
+        ReportFormat::Markdown => bayplan_report::markdown(&timeline, &damages, live, ops),
+        ReportFormat::Svg => bayplan_report::svg(&timeline),
+        ReportFormat::Html => bayplan_report::html(&timeline, &damages, live, ops),
     };
     if !text.ends_with('\n') {
         text.push('\n');
     }
-    out::print(&text)?;
+    deliver(&options.file, "the report", &[&path], &text)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -2,6 +2,7 @@
 
 mod json;
 mod markdown;
+mod picture;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -9,6 +10,7 @@ mod words;
 
 pub use json::json;
 pub use markdown::markdown;
+pub use picture::svg;
 pub use text::text;
 pub use words::causes;
 

@@ -350,7 +350,7 @@ fn a_report_says_what_it_was_imported_from() {
     let timeline = timeline(read(&json!({"segments": [], "device_traces": [events]})).unwrap());
     let found = bayplan_trace::deviation(&timeline.plans[0]).unwrap();
     assert_eq!((found.max_excess(), found.largest().map_or(0, |(_, bytes)| bytes)), (0, 0));
-    let text = crate::text(&timeline, &[], false);
+    let text = crate::text(&timeline, &[], false, false);
     assert!(text.contains("imported   from PyTorch memory snapshot x.pickle, by bayplan 1.0\n"), "{text}");
     assert!(text.contains("device     device 0\n"), "{text}");
     let report: Value = serde_json::from_str(&crate::json(&timeline, &[], false)).unwrap();

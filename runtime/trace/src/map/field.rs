@@ -12,8 +12,8 @@ use core::ops::Range;
 
 use crate::map::axis::Axis;
 use crate::map::grid::{Sums, spans};
+use crate::map::shapes::shape;
 use crate::metrics::deviation::StorageLives;
-use crate::schema::storage::counted;
 use crate::timeline::plan_state::PlanState;
 
 /// Most columns and rows of the fine grid.
@@ -73,16 +73,15 @@ impl Field {
         };
         let mut budget = field.owners.len().saturating_mul(8);
         for (index, buffer) in record.buffers.iter().enumerate().filter(|(_, buffer)| buffer.arena == arena) {
-            let life = counted(record, buffer);
+            let (life, seen) = shape(state, lives, index, buffer, u32::MAX);
             let (start, end) = (life.start, life.end);
             let Some((width, height)) = spans(&x, &y, (start, end), (buffer.offset, buffer.end())) else {
                 continue;
             };
             planned.add(&width, &height);
             field.claim(index as u32, (start.into(), end.into()), (buffer.offset, buffer.end()), &mut budget);
-            let Some(seen) = lives.at(index) else { continue };
-            let ops = (start.max(seen.first), end.min(seen.last));
-            if let Some((width, height)) = spans(&x, &y, ops, (seen.offset, seen.end)) {
+            let Some((ops, bytes)) = seen else { continue };
+            if let Some((width, height)) = spans(&x, &y, (ops.start, ops.end), (bytes.start, bytes.end)) {
                 actual.add(&width, &height);
             }
         }

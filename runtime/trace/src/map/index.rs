@@ -12,7 +12,7 @@ use crate::timeline::plan_state::{Actual, PlanState};
 /// Buffers of a picture that are drawn one by one; of more, sums are drawn that were made beforehand.
 const DRAWN: usize = 1 << 17;
 /// Most places that are kept of what is not as planned: one broken buffer can break every window.
-const MAX_DEVIANTS: usize = 1 << 17;
+pub(crate) const MAX_DEVIANTS: usize = 1 << 17;
 /// Bounds that a search for what is large enough to be named looks at.
 const MAX_VISITS: usize = 1 << 16;
 

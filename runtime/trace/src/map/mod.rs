@@ -6,6 +6,7 @@ pub(crate) mod field;
 pub(crate) mod grid;
 pub(crate) mod index;
 pub(crate) mod raster;
+pub(crate) mod shapes;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tree;

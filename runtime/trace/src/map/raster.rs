@@ -6,10 +6,10 @@ use core::ops::Range;
 use crate::map::axis::Axis;
 use crate::map::grid::{Owners, Sums, spans};
 use crate::map::index::{Deviant, MapIndex};
+use crate::map::shapes::shape;
 use crate::metrics::deviation::StorageLives;
 use crate::schema::event::UNPLANNED;
 use crate::schema::plan_record::BufferKind;
-use crate::schema::storage::counted;
 use crate::timeline::alarms::Alarm;
 use crate::timeline::plan_state::{Actual, PlanState, Stray};
 
@@ -193,15 +193,13 @@ fn draw(
     for (index, buffer) in drawn.filter(|(_, buffer)| buffer.arena == arena) {
         // What was seen lies within the planned bytes: out of view, out of the picture.
         let Some(height) = y.span(buffer.offset..buffer.end()) else { continue };
-        let life = counted(&state.record, buffer);
+        let (life, seen) = shape(state, lives, index as usize, buffer, reached);
         if let Some(width) = x.span(life.start.into()..life.end.into()) {
             planned.add(&width, &height);
             owners.claim(index, &width, &height);
         }
-        let Some(seen) = lives.at(index as usize) else { continue };
-        // Drawn as the plan draws it: bytes shared in place once, and what is touched late is not as planned.
-        let ops = (life.start.max(seen.first), seen.last.min(life.end).min(reached));
-        if let Some((x, y)) = spans(x, y, ops, (seen.offset, seen.end)) {
+        let Some((ops, bytes)) = seen else { continue };
+        if let Some((x, y)) = spans(x, y, (ops.start, ops.end), (bytes.start, bytes.end)) {
             actual.add(&x, &y);
         }
     }

@@ -8,7 +8,8 @@ use proptest::prelude::*;
 
 use crate::{
     ArenaRecord, BufferRecord, CellState, Edges, Event, MapIndex, OpRecord, PlanRecord, PlanState, Raster,
-    RasterOptions, Record, Timeline, Window, colours, glyph, glyph_ascii,
+    RasterOptions, Record, Timeline, Window, colours, glyph, glyph_ascii, map_deviants, map_shapes,
+    producers,
 };
 
 fn buffer(size: u64, offset: u64, first: u32, last: u32) -> BufferRecord {
@@ -310,4 +311,48 @@ proptest! {
         }
         let _ = (crate::arena_metrics(&state.record), crate::deviation(&state), crate::colours(&state.record, 8));
     }
+}
+
+proptest! {
+    /// With a cell for every op and byte, cells say what rectangles say.
+    #[test]
+    fn rectangles_give_what_cells_give(
+        parts in proptest::collection::vec((0u64..5, 1u64..9, 0u32..10, 1u32..6), 0..10),
+        playhead in proptest::option::of(0u32..16),
+        faults in any::<bool>(),
+    ) {
+        let mut top = 0;
+        let buffers = parts.iter().map(|&(gap, size, first, life)| {
+            let offset = top + gap;
+            top = offset + size;
+            buffer(size, offset, first, first + life)
+        });
+        let buffers = buffers.collect();
+        let state = seen(plan(top.max(8), 16, buffers), |windows| {
+            windows.iter_mut().step_by(5).filter(|_| faults).for_each(|window| window.offset += 1);
+        });
+        let size = state.record.arenas[0].size;
+        let raster = Raster::new(&state, &options(&state.record, 16, size as u16, playhead));
+        let shapes = map_shapes(&state, 0, playhead);
+        let deviants = map_deviants(&state, 0);
+        prop_assert!(faults || deviants.is_empty(), "{deviants:?}");
+        for (op, byte) in (0..16u32).flat_map(|op| (0..size).map(move |byte| (op, byte))) {
+            let cell = raster.cell(op as u16, (size - 1 - byte) as u16);
+            let here = |ops: &core::ops::Range<u32>, bytes: &core::ops::Range<u64>| ops.contains(&op) && bytes.contains(&byte);
+            let shape = shapes.iter().find(|shape| here(&shape.ops, &shape.bytes));
+            prop_assert_eq!(cell.planned > 0.5, shape.is_some(), "{} {}", op, byte);
+            let seen = shape.and_then(|shape| shape.seen.as_ref()).is_some_and(|(ops, bytes)| here(ops, bytes));
+            prop_assert_eq!(cell.actual > 0.5, seen, "{} {}", op, byte);
+            let deviant = deviants.iter().any(|deviant| here(&deviant.ops, &deviant.bytes));
+            prop_assert_eq!(cell.state == CellState::Deviant, deviant, "{} {}", op, byte);
+        }
+    }
+}
+
+#[test]
+fn the_first_op_that_writes_a_buffer_made_it() {
+    let mut record = plan(8, 3, vec![buffer(1, 0, 0, 3), buffer(1, 1, 0, 3), buffer(1, 2, 0, 3)]);
+    record.ops[1].writes = vec![2, 9];
+    record.ops[2].writes = vec![2, 0];
+    assert_eq!(producers(&record), [Some(2), None, Some(1)]);
 }

@@ -35,7 +35,7 @@ pub fn live_curves(plan: &PlanRecord) -> Vec<Vec<u64>> {
 }
 
 /// The largest values of at most `points` stretches of equal length, each with the index of its first entry.
-pub(crate) fn thin(curve: &[u64], points: usize) -> impl Iterator<Item = (usize, u64)> {
+pub fn thin(curve: &[u64], points: usize) -> impl Iterator<Item = (usize, u64)> {
     let step = curve.len().div_ceil(points.max(1)).max(1);
     curve.chunks(step).enumerate().map(move |(at, part)| (at * step, part.iter().copied().max().unwrap_or(0)))
 }

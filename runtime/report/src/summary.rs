@@ -1,0 +1,71 @@
+//! What the reports say in the same words: of sessions, their runs, and arenas.
+
+use bayplan_text::{Bytes, Count, Nanos, Percent, escape};
+use bayplan_trace::{ArenaMetrics, ArenaRecord, Timeline, recent_runs, why_not_smaller};
+
+/// How far an arena is from its lower bound, after its size: `= its lower bound`, `bound 7.00 MiB, waste 14.3 %`.
+pub(crate) fn bound_words(arena: &ArenaRecord, metrics: &ArenaMetrics) -> String {
+    match metrics.waste {
+        _ if why_not_smaller(arena).optimal => "= its lower bound".to_owned(),
+        Some(waste) => format!("bound {}, waste {}", Bytes(arena.lower_bound), Percent(waste)),
+        None => format!("bound {}", Bytes(arena.lower_bound)),
+    }
+}
+
+/// Who recorded it, on what, and how its runs went: a name and a value for each line. Escaped.
+pub(crate) fn session_words(timeline: &Timeline, live: bool) -> Vec<(&'static str, String)> {
+    let state = match (live, timeline.ended) {
+        (true, _) => "running".to_owned(),
+        (false, Some(t)) => format!("ended after {}", Nanos(t)),
+        (false, None) => {
+            format!("killed, or could not write any more; last seen after {}", Nanos(timeline.now))
+        }
+    };
+    let mut lines = Vec::new();
+    match &timeline.session {
+        Some(session) => {
+            lines.push(("model", escape(&session.model).to_string()));
+            lines.push(("session", format!("{} · {state}", escape(&session.id))));
+            let (driver, api) = (escape(&session.driver).to_string(), escape(&session.api).to_string());
+            let driver = if driver.is_empty() { driver } else { format!("driver {driver}") };
+            let mut device = vec![escape(&session.device).to_string(), api, driver];
+            device.retain(|text| !text.is_empty());
+            if !device.is_empty() {
+                lines.push(("device", device.join(" · ")));
+            }
+            let (version, level) = (escape(&session.version), session.level);
+            lines.push(if session.origin.is_empty() {
+                ("recorded", format!("by bayplan {version}, level {level}"))
+            } else {
+                ("imported", format!("from {}, by bayplan {version}", escape(&session.origin)))
+            });
+        }
+        None => lines.push(("session", format!("unknown; {state}"))),
+    }
+    lines.push(("runs", runs_words(timeline, live)));
+    if let Some(((ns, _), share)) = timeline.trace_cost.zip(timeline.trace_share()) {
+        let share = Percent(share);
+        lines.push(("tracing", format!("{} of processor time, {share} of the runs' time", Nanos(ns))));
+    }
+    lines
+}
+
+fn runs_words(timeline: &Timeline, live: bool) -> String {
+    let mut value = format!("{} done", Count(timeline.runs_ok));
+    if timeline.runs_failed > 0 {
+        value += &format!(", {} FAILED", Count(timeline.runs_failed));
+    }
+    if let Some(run) = timeline.current {
+        let ops = timeline.plans.get(run.plan as usize).map_or(0, |plan| plan.record.ops.len());
+        let seen = run.playhead.map_or(0, |op| u64::from(op) + 1);
+        let ops = Count(ops as u64);
+        let (is, when) = if live { ("is", "") } else { ("was", " when it stopped") };
+        let (run, seen) = (run.run, Count(seen));
+        value += &format!(", run {run} {is} in progress{when}: {seen} of {ops} ops seen complete");
+    }
+    if let Some(times) = recent_runs(timeline) {
+        let (median, latest) = (Nanos(times.median), Nanos(times.latest));
+        value += &format!(" · median {median} over the latest {}, last {latest}", Count(times.count as u64));
+    }
+    value
+}
