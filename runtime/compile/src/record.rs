@@ -122,6 +122,8 @@ fn arena_record(program: &Program, arena: Arena) -> ArenaRecord {
         Arena::External => (ArenaKind::Other, size, None),
         Arena::Load => (ArenaKind::Other, program.load.plan.lower_bound.bytes, None),
     };
+    // A program that computes nothing has no op to name.
+    let witness_op = witness_op.filter(|&op| (op as usize) < program.run.dispatches.len());
     ArenaRecord {
         name: arena.name().into(),
         kind,
