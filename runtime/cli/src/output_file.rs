@@ -147,7 +147,7 @@ fn new_file(folder: &Path) -> io::Result<NamedTempFile> {
 }
 
 /// Whether a file is another, or one of its folder.
-fn is_part_of(path: &Path, source: &Path) -> bool {
+pub(crate) fn is_part_of(path: &Path, source: &Path) -> bool {
     let Ok(path) = fs::canonicalize(path) else { return false };
     let Ok(source) = fs::canonicalize(source) else { return false };
     path.starts_with(&source)

@@ -49,7 +49,9 @@ pub mod quantities;
 mod schema;
 mod timeline;
 
-pub use diff::{ArenaDiff, ArenaSide, Cause, Diff, Moment, OpDiff, PlanDiff, TensorCounts, TensorDiff, diff};
+pub use diff::{
+    ArenaDiff, ArenaSide, Cause, Diff, Moment, OpDiff, PlanDiff, TensorCounts, TensorDiff, diff, diff_plans,
+};
 pub use format::chunk::{FORMAT_MAJOR, FORMAT_MINOR};
 pub use format::damage::{Damage, DamageCause};
 pub use format::index::{Index, IndexEntry, IndexScan, last_segment};

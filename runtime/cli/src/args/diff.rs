@@ -8,16 +8,17 @@ use super::common::FileOptions;
 pub(super) const DIFF: &str = "\
 Example: bayplan diff before.json after.json --format markdown
 
-Tensors, ops and arenas are found again by their names. What makes a peak larger is told at one op of both: the peak of \
+Tensors, ops and arenas are found again by their names; where most tensors are called otherwise, as in the exports of one \
+    network by two programs, by shape, size and order (renamed). What makes a peak larger is told at one op of both: the peak of \
     the larger, and the same op of the other, or the last before it that both have; the differences add up.
 
 JSON: format, version; same (whether nothing but times differs); a and b, each with name, plans (how many), session \
-    (id, model, device, or null); only_a and only_b (numbers of plans that have no counterpart); plans, each with a and b \
+    (id, model, device, or null); run_time_ns (a, b: the median); only_a and only_b (numbers of plans that have no counterpart); plans, each with a and b \
     (its numbers), same, dims; arenas, each with name, same, a and b (arena, size, lower_bound, waste, peak_op, \
     peak_live, loss; null where it is not), moment (a and b: the op in each; peak_of, live_a, live_b) and causes (name, \
     a and b: numbers of the tensor, live_a and live_b: its bytes there; largest difference first); counts (added, \
-    removed, resized, moved, relived, unchanged); tensors, all that differ, each with name, change, a and b (buffer, \
-    arena, size, offset, first, last, shape, or null); ops (name, a, b, other_kernel, mean_ns_a, mean_ns_b); \
+    removed, renamed, resized, moved, relived, unchanged); tensors, all that differ, each with name, change, a and b \
+    (buffer, name, arena, size, offset, first, last, shape, or null); ops (name, a, b, other_kernel, mean_ns_a, mean_ns_b); \
     op_time_ns (a, b: of all ops of a run, in the mean).";
 
 #[derive(Args, Debug)]
@@ -35,6 +36,9 @@ pub(crate) struct DiffOptions {
     /// Short for --format json.
     #[arg(long, conflicts_with = "format")]
     pub(crate) json: bool,
+    /// Exits with 1 where anything but times differs; else the exit code is 0 either way.
+    #[arg(long)]
+    pub(crate) exit_code: bool,
     #[command(flatten)]
     pub(crate) file: FileOptions,
 }

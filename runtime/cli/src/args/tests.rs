@@ -25,10 +25,24 @@ fn every_command_shows_an_example_that_it_understands() {
         let example = help.lines().find_map(|line| line.strip_prefix("Example: "));
         let example = example.unwrap_or_else(|| panic!("{name}: no example in\n{help}"));
         assert!(example.starts_with(&format!("bayplan {name} ")), "{example}");
-        if let Err(e) = Arguments::try_parse_from(example.split_whitespace()) {
+        if let Err(e) = Arguments::try_parse_from(words(example)) {
             panic!("{example}: {e}");
         }
     }
+}
+
+/// The words of a command line, as a shell takes them: quotes hold one together.
+fn words(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut quoted = false;
+    for c in line.chars() {
+        match c {
+            '\'' => quoted = !quoted,
+            ' ' if !quoted => words.push(String::new()),
+            c => words.last_mut().expect("there is one").push(c),
+        }
+    }
+    words
 }
 
 #[test]

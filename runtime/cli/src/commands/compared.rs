@@ -44,6 +44,16 @@ pub(super) fn plan_alone(record: PlanRecord) -> Timeline {
     timeline
 }
 
+/// Refuses to read standard input for two.
+pub(super) fn only_one_standard_input(first: &str, second: Option<&str>) -> Result<(), Failure> {
+    match (first, second) {
+        ("-", Some("-")) => {
+            Err(Failure::usage("standard input is one recording: - can stand for one of the two only"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The record of an instance, where its offsets put it, or else where the planner does.
 fn placed(name: &str, instance: &Instance) -> Result<PlanRecord, Failure> {
     let plan = match given(name, instance)? {

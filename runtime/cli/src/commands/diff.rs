@@ -6,13 +6,14 @@ use std::process::ExitCode;
 use bayplan_report::diff::{self, Compared, Side};
 use bayplan_text::escape;
 
-use super::compared::planned_or_recorded;
+use super::compared::{only_one_standard_input, planned_or_recorded};
 use crate::args::{DiffFormat, DiffOptions};
 use crate::exit::Outcome;
 use crate::out;
 use crate::output_file::deliver;
 
 pub(crate) fn diff(options: &DiffOptions) -> Outcome {
+    only_one_standard_input(&options.before, Some(&options.after))?;
     let (before, after) = (planned_or_recorded(&options.before)?, planned_or_recorded(&options.after)?);
     for (name, side) in [(&options.before, &before), (&options.after, &after)] {
         for damage in &side.damages {
@@ -30,5 +31,5 @@ pub(crate) fn diff(options: &DiffOptions) -> Outcome {
     };
     let sources = [Path::new(&options.before), Path::new(&options.after)];
     deliver(&options.file, "the comparison", &sources, &text)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(if options.exit_code && !compared.diff.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -2,6 +2,7 @@
 
 use bayplan_trace::quantities::{Figure, Reading, Statistic, Unknown, Value};
 
+use super::causes::causes;
 use super::finding::{Finding, Shown, Verdict};
 use super::number::{Known, Number};
 use super::program::{Asked, Comparison, Does, Step};
@@ -40,8 +41,13 @@ impl<'a> Evaluation<'a> {
         baseline: Option<&'a Judged<'a>>,
     ) -> Finding {
         let mut state = Self { text, own, baseline, stack: Vec::new(), shown: Vec::new() };
-        for step in steps {
+        // Comparisons that are not true: what they name may be why it fails.
+        let mut untrue = Vec::new();
+        for (at, step) in steps.iter().enumerate() {
             let item = state.item(step);
+            if matches!((&step.does, &item), (Does::Compare(_), Item::Truth(Truth::False))) {
+                untrue.push(at);
+            }
             state.stack.push(item);
         }
         let (verdict, why) = match state.truth() {
@@ -49,7 +55,11 @@ impl<'a> Evaluation<'a> {
             Truth::False => (Verdict::Failed, Vec::new()),
             Truth::Open(why) => (Verdict::Open, why),
         };
-        Finding { text: text.to_owned(), verdict, shown: state.shown, why, causes: Vec::new() }
+        let causes = match verdict {
+            Verdict::Failed => causes(steps, &untrue, own, baseline),
+            Verdict::Holds | Verdict::Open => Vec::new(),
+        };
+        Finding { text: text.to_owned(), verdict, shown: state.shown, why, causes }
     }
 
     fn item(&mut self, step: &Step) -> Item {
@@ -169,10 +179,10 @@ fn known(value: Value) -> Known {
         Value::Exact(number) => Known::exactly(number.into()),
         Value::Between(least, most) => {
             let why = vec!["it is proved to lie between two bounds only".into()];
-            Known { least: Some(least.into()), most: Some(most.into()), why }
+            Known { least: Some(least.into()), most: Some(most.into()), why }.bounded()
         }
         Value::AtLeast(least, why) => {
-            Known { least: Some(least.into()), most: None, why: vec![why.to_string()] }
+            Known { least: Some(least.into()), most: None, why: vec![why.to_string()] }.bounded()
         }
         Value::Unknown(why) => Known::unknown(why.to_string()),
     }

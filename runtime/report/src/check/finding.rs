@@ -4,6 +4,7 @@ use std::fmt;
 
 use bayplan_text::{Bytes, Count, Nanos, Percent};
 
+use super::notes::notes;
 use super::number::{Known, Number};
 use super::{Judged, Kind};
 
@@ -73,16 +74,12 @@ impl Findings {
         let session = own.timeline.session.as_ref();
         let plan = own.timeline.plans.first().map(|plan| plan.record.model.as_str());
         let model = session.map(|session| session.model.as_str()).filter(|model| !model.is_empty()).or(plan);
-        let mut notes = Vec::new();
-        for recording in [Some(own), baseline].into_iter().flatten() {
-            notes.extend(recording.notes());
-        }
         Self {
             recording: own.name.to_owned(),
             model: model.unwrap_or_default().to_owned(),
             baseline: baseline.map(|baseline| baseline.name.to_owned()),
             list,
-            notes,
+            notes: notes(own, baseline),
         }
     }
 
@@ -100,6 +97,13 @@ impl Findings {
         }
     }
 
+    /// The assertion before that names the same causes, if there are any.
+    pub(super) fn told_before(&self, finding: &Finding) -> Option<&str> {
+        let mut before = self.list.iter().take_while(|other| !std::ptr::eq(*other, finding));
+        let same = before.find(|other| !finding.causes.is_empty() && other.causes == finding.causes)?;
+        Some(&same.text)
+    }
+
     /// What was recorded, in a word: the model, else the recording.
     pub(super) fn subject(&self) -> String {
         if self.model.is_empty() { self.recording.clone() } else { self.model.clone() }
@@ -114,7 +118,10 @@ impl Findings {
             .into_iter()
             .map(|(verdict, words)| (self.count(verdict), words))
             .filter(|(count, _)| *count > 0)
-            .map(|(count, words)| format!("{count} {words}"))
+            .map(|(count, words)| match (count, words) {
+                (1, "hold") => "1 holds".to_owned(),
+                _ => format!("{count} {words}"),
+            })
             .collect();
         format!("{all} assertion{}: {}", if all == 1 { "" } else { "s" }, parts.join(", "))
     }
@@ -145,7 +152,7 @@ impl fmt::Display for Shown {
 fn show(number: Number, kind: Kind) -> String {
     let whole = match number {
         Number::Whole(number) => u64::try_from(number).ok(),
-        Number::Real(_) => None,
+        Number::Part(..) | Number::Real(_) => None,
     };
     match (kind, whole) {
         (Kind::Bytes, Some(bytes @ 1024..)) => format!("{} ({})", Bytes(bytes), Count(bytes)),

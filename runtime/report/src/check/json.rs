@@ -29,7 +29,7 @@ fn assertion(finding: &Finding) -> Value {
 fn figure(shown: &Shown) -> Value {
     let number = |number: Option<Number>| match number {
         Some(Number::Whole(number)) => u64::try_from(number).map_or(Value::Null, Value::from),
-        Some(Number::Real(number)) => number.into(),
+        Some(number) => number.as_f64().into(),
         None => Value::Null,
     };
     object!({

@@ -22,10 +22,20 @@ pub(super) enum Token {
 }
 
 /// Operators and brackets; of two that begin alike the longer comes first.
-const SIGNS: [&str; 15] = ["<=", ">=", "==", "!=", "<", ">", "+", "-", "*", "/", "(", ")", ",", "=", "."];
+const SIGNS: [&str; 16] =
+    ["<=", ">=", "==", "!=", "<", ">", "+", "-", "*", "/", "(", ")", ",", "=", ".", "~"];
 
 /// What people write in other languages, and what it is here.
-const FOREIGN: [(&str, &str); 5] = [("&&", "and"), ("||", "or"), ("!", "not"), ("≤", "<="), ("≥", ">=")];
+const FOREIGN: [(&str, &str); 8] = [
+    ("&&", "and"),
+    ("||", "or"),
+    ("!", "not"),
+    ("≤", "<="),
+    ("≥", ">="),
+    (";", "and"),
+    ("[", "("),
+    ("]", ")"),
+];
 
 /// Splits an expression into words, each with its bytes in the text.
 pub(super) fn words(text: &str) -> Result<Vec<(Token, Range<usize>)>, ExpressionError> {
@@ -98,8 +108,8 @@ fn number(text: &str, at: usize) -> Result<(Token, usize), ExpressionError> {
     let behind = rest[digits..].trim_start_matches(' ');
     let from = rest.len() - behind.len();
     if behind.starts_with('%') {
-        let share = plain(text, at, digits)?.as_f64() / 100.0;
-        return Ok((Token::Number(Number::Real(share), Kind::Ratio), from + 1));
+        let share = plain(text, at, digits)?.by(Number::Whole(100));
+        return Ok((Token::Number(share, Kind::Ratio), from + 1));
     }
     let unit = behind.find(|c: char| !c.is_alphanumeric()).map_or(behind, |len| &behind[..len]);
     let apart = from > digits;
@@ -133,12 +143,24 @@ fn is_unit(word: &str) -> bool {
     is_time(word) || (word.ends_with('B') && bayplan_text::parse_bytes(&format!("1{word}")).is_ok())
 }
 
+/// A number as it is written, exactly.
 fn plain(text: &str, at: usize, len: usize) -> Result<Number, ExpressionError> {
     let digits = text[at..at + len].replace('_', "");
-    let error = || ExpressionError::new(text, at..at + len, "the number is malformed".into());
-    if !digits.contains('.') {
-        return digits.parse().map(Number::Whole).map_err(|_| error());
+    let error = |why: &str| ExpressionError::new(text, at..at + len, why.into());
+    let (whole, part) = digits.split_once('.').unwrap_or((&digits, "0"));
+    if part.is_empty() || part.contains('.') {
+        return Err(error("the number is malformed"));
     }
-    let real = digits.parse().ok().filter(|_| !digits.ends_with('.'));
-    real.map(Number::Real).ok_or_else(error)
+    let part = part.trim_end_matches('0');
+    // A fraction whose parts are floats exactly is the float nearest to it, too: figures that are floats compare with it.
+    let both =
+        |above: &i128, below: &i128| part.is_empty() || (*above).max(*below) < 1 << f64::MANTISSA_DIGITS;
+    let exact = || {
+        let above = format!("{whole}{part}").parse().ok()?;
+        let below = 10_i128.checked_pow(u32::try_from(part.len()).ok()?)?;
+        both(&above, &below).then(|| Number::fraction(above, below))?
+    };
+    // What has more digits than are told apart is rounded.
+    let rounded = || digits.parse::<f64>().ok().filter(|real| real.is_finite()).map(Number::Real);
+    exact().or_else(rounded).ok_or_else(|| error("the number is too large"))
 }

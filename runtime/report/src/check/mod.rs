@@ -7,17 +7,23 @@
 //! sum         product { ( "+" | "-" ) product }      product ::= factor { ( "*" | "/" ) factor }
 //! factor      [ "-" ] ( number | figure | function | "(" … ")" )
 //! number      12 · 1_000 · 0.5 · 512MiB · 1.5GB · 2% · 3ms · 10us
-//! figure      [ "baseline." ] name [ "(" key = "name" or number { "," … } ")" ]       key: plan arena heap pool op tensor
+//! figure      [ "baseline." ] name [ "(" choice { "," choice } ")" ]
+//! choice      key = "name" · key = number · key ~ "na*e"              key: plan arena heap pool op tensor; of ~ * ? in it
 //! function    count sum min max mean p50 p90 p95 p99 ( figure )      of a distribution, or over what the figure is told of
 //!             min max ( x, y, … ) · abs ( x )
 //! ```
 //! The names of figures are those of [`bayplan_trace::quantities::QUANTITIES`]; without a key a figure is that of the
-//! session. Bytes are compared with bytes, times with times; a plain number goes with both.
+//! session. Bytes are compared with bytes, times with times; a plain number goes with both. What is written, and what figures
+//! are whole numbers, is computed with exactly: 15 <= 15% * 100 holds.
 //!
 //! An assertion holds, fails, or cannot be judged: where records are missing, a figure is known from below only, so that
-//! `deviation == 0` fails on what was seen and is open if nothing was.
+//! `deviation == 0` fails on what was seen and is open if nothing was. One that fails names its causes: alarms, and the
+//! tensors of an arena that is too large, beside a baseline those that grew.
 
 mod baseline;
+mod causes;
+#[cfg(test)]
+mod causes_tests;
 mod error;
 mod eval;
 mod finding;
@@ -25,6 +31,7 @@ mod json;
 mod junit;
 mod lex;
 mod markdown;
+mod notes;
 mod number;
 mod parse;
 mod program;
@@ -32,7 +39,7 @@ mod program;
 mod tests;
 mod text;
 
-pub use baseline::compare;
+pub use baseline::{Share, Tolerance, compare};
 pub use error::ExpressionError;
 pub use finding::{Finding, Findings, Verdict};
 pub use json::json;
@@ -40,8 +47,8 @@ pub use junit::junit;
 pub use markdown::markdown;
 pub use text::text;
 
-use bayplan_trace::Timeline;
 use bayplan_trace::quantities::Unit;
+use bayplan_trace::{PlanRecord, Timeline};
 
 use eval::Evaluation;
 use program::Step;
@@ -57,25 +64,6 @@ pub struct Judged<'a> {
     pub damages: &'a [String],
     /// Whether the recorded process still runs.
     pub live: bool,
-}
-
-impl Judged<'_> {
-    /// What is to be known before its figures are believed.
-    fn notes(&self) -> Vec<String> {
-        let name = self.name;
-        let mut notes = Vec::new();
-        if let Some(first) = self.damages.first() {
-            notes.push(format!("{name} is damaged at {} places, the first: {first}", self.damages.len()));
-        }
-        if self.live {
-            notes.push(format!("{name} still runs: this is what was recorded so far"));
-        }
-        let dropped = self.timeline.dropped_total();
-        if dropped > 0 {
-            notes.push(format!("{name} lost {dropped} events while it was recorded"));
-        }
-        notes
-    }
 }
 
 /// An assertion that was read.
@@ -147,4 +135,11 @@ impl Kind {
     pub(crate) fn is_pure(self) -> bool {
         matches!(self, Self::Plain | Self::Count | Self::Ratio)
     }
+}
+
+/// What a plan is for: its dimensions, by name.
+fn dims(plan: &PlanRecord) -> Vec<(&str, i64)> {
+    let mut dims: Vec<_> = plan.dims.iter().map(|dim| (dim.name.as_str(), dim.value)).collect();
+    dims.sort_unstable();
+    dims
 }

@@ -4,10 +4,13 @@ use std::cmp::Ordering;
 
 use bayplan_trace::quantities;
 
-/// A number. Sums, differences and products of whole numbers are exact.
+/// A number. Whole numbers and fractions are exact, so that 15% of 100 is 15 and no rounding decides an assertion; what is
+/// too large or too fine for them becomes a float.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Number {
     Whole(i128),
+    /// In lowest terms, over a divisor above 1.
+    Part(i128, i128),
     Real(f64),
 }
 
@@ -21,40 +24,66 @@ impl From<quantities::Number> for Number {
 }
 
 impl Number {
+    /// `above / below`, exactly; `None` where that is not possible.
+    pub(super) fn fraction(above: i128, below: i128) -> Option<Self> {
+        if below == 0 {
+            return None;
+        }
+        let common = i128::try_from(gcd(above.unsigned_abs(), below.unsigned_abs())).ok()?;
+        let sign = below.signum();
+        let above = above.checked_div(common)?.checked_mul(sign)?;
+        let below = below.checked_div(common)?.checked_abs()?;
+        Some(if below == 1 { Self::Whole(above) } else { Self::Part(above, below) })
+    }
+
     pub(super) fn as_f64(self) -> f64 {
         match self {
             Self::Whole(number) => number as f64,
+            Self::Part(above, below) => above as f64 / below as f64,
             Self::Real(number) => number,
         }
     }
 
-    pub(super) fn order(self, other: Self) -> Ordering {
-        match (self, other) {
-            (Self::Whole(a), Self::Whole(b)) => a.cmp(&b),
-            (a, b) => a.as_f64().total_cmp(&b.as_f64()),
+    fn is_finite(self) -> bool {
+        self.as_f64().is_finite()
+    }
+
+    fn exact(self) -> Option<(i128, i128)> {
+        match self {
+            Self::Whole(number) => Some((number, 1)),
+            Self::Part(above, below) => Some((above, below)),
+            Self::Real(_) => None,
         }
     }
 
-    fn with(self, other: Self, whole: fn(i128, i128) -> Option<i128>, real: fn(f64, f64) -> f64) -> Self {
-        let exact = match (self, other) {
-            (Self::Whole(a), Self::Whole(b)) => whole(a, b),
-            _ => None,
+    pub(super) fn order(self, other: Self) -> Ordering {
+        let exact = || {
+            let ((a, b), (c, d)) = (self.exact()?, other.exact()?);
+            Some(a.checked_mul(d)?.cmp(&c.checked_mul(b)?))
         };
-        exact.map_or_else(|| Self::Real(real(self.as_f64(), other.as_f64())), Self::Whole)
+        exact().unwrap_or_else(|| self.as_f64().total_cmp(&other.as_f64()))
+    }
+
+    fn with(self, other: Self, exact: Exact, real: fn(f64, f64) -> f64) -> Self {
+        let found = self.exact().zip(other.exact()).and_then(|(a, b)| exact(a, b));
+        found.unwrap_or_else(|| Self::Real(real(self.as_f64(), other.as_f64())))
     }
 
     fn add(self, other: Self) -> Self {
-        self.with(other, i128::checked_add, |a, b| a + b)
+        let exact = |(a, b): Fraction, (c, d): Fraction| {
+            Self::fraction(a.checked_mul(d)?.checked_add(c.checked_mul(b)?)?, b.checked_mul(d)?)
+        };
+        self.with(other, exact, |a, b| a + b)
     }
 
     fn times(self, other: Self) -> Self {
-        self.with(other, i128::checked_mul, |a, b| a * b)
+        let exact = |(a, b): Fraction, (c, d): Fraction| Self::fraction(a.checked_mul(c)?, b.checked_mul(d)?);
+        self.with(other, exact, |a, b| a * b)
     }
 
-    fn by(self, other: Self) -> Self {
-        let whole =
-            |a: i128, b: i128| a.checked_rem(b).filter(|&rest| rest == 0).and_then(|_| a.checked_div(b));
-        self.with(other, whole, |a, b| a / b)
+    pub(super) fn by(self, other: Self) -> Self {
+        let exact = |(a, b): Fraction, (c, d): Fraction| Self::fraction(a.checked_mul(d)?, b.checked_mul(c)?);
+        self.with(other, exact, |a, b| a / b)
     }
 
     fn negated(self) -> Self {
@@ -64,6 +93,19 @@ impl Number {
     fn is_negative(self) -> bool {
         self.order(Self::Whole(0)).is_lt()
     }
+}
+
+/// What is above and below the line.
+type Fraction = (i128, i128);
+
+/// Exact arithmetic; `None` where the result is too large for it, or there is none.
+type Exact = fn(Fraction, Fraction) -> Option<Number>;
+
+fn gcd(mut a: u128, mut b: u128) -> u128 {
+    while b > 0 {
+        (a, b) = (b, a % b);
+    }
+    a.max(1)
 }
 
 /// What is known of a number: it is neither below `least` nor above `most`.
@@ -77,7 +119,18 @@ pub(super) struct Known {
 
 impl Known {
     pub(super) fn exactly(number: Number) -> Self {
-        Self { least: Some(number), most: Some(number), why: Vec::new() }
+        Self { least: Some(number), most: Some(number), why: Vec::new() }.bounded()
+    }
+
+    /// Without bounds that are no numbers: what is beyond all numbers, or none, would compare as if it were one.
+    pub(super) fn bounded(mut self) -> Self {
+        let beyond = |bound: Option<Number>| bound.is_some_and(|number| !number.is_finite());
+        if beyond(self.least) || beyond(self.most) {
+            self.why.push("its numbers are too large to compute with".into());
+            self.least = self.least.filter(|number| number.is_finite());
+            self.most = self.most.filter(|number| number.is_finite());
+        }
+        self
     }
 
     pub(super) fn unknown(why: String) -> Self {
@@ -100,6 +153,7 @@ impl Known {
             most: sum(self.most, other.most),
             why: self.joined(other),
         }
+        .bounded()
     }
 
     pub(super) fn negated(&self) -> Self {
@@ -126,7 +180,7 @@ impl Known {
 
     fn scaled(&self, scale: impl Fn(Number) -> Number, turns: bool, other: &Self) -> Self {
         let (least, most) = if turns { (self.most, self.least) } else { (self.least, self.most) };
-        Self { least: least.map(&scale), most: most.map(&scale), why: self.joined(other) }
+        Self { least: least.map(&scale), most: most.map(&scale), why: self.joined(other) }.bounded()
     }
 
     pub(super) fn absolute(&self) -> Self {

@@ -17,13 +17,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Step>, ExpressionError> {
     let mut parser = Parser { text, words: words(text)?, next: 0, depth: 0, steps: Vec::new() };
     let whole = parser.or()?;
     if parser.next < parser.words.len() {
-        let chained = parser.peek_sign().is_some_and(|sign| Comparison::of(sign).is_some());
-        let why = if chained {
-            "comparisons are joined with `and`: 1 <= x and x <= 2"
-        } else {
-            "nothing can stand here"
-        };
-        return Err(parser.error_here(why));
+        return Err(parser.error_here(parser.why_no_more()));
     }
     parser.must_be_truth(&whole)?;
     Ok(parser.steps)
@@ -115,6 +109,20 @@ impl Parser<'_> {
         Ok(left)
     }
 
+    /// Why an expression that is whole cannot go on.
+    fn why_no_more(&self) -> &'static str {
+        let before = self.next.checked_sub(1).and_then(|before| self.words.get(before));
+        match (before, self.words.get(self.next)) {
+            (_, Some((Token::Sign(sign), _))) if Comparison::of(sign).is_some() => {
+                "comparisons are joined with `and`: 1 <= x and x <= 2"
+            }
+            (Some((Token::Number(..), _)), Some((Token::Word(_), _))) => {
+                "this is no unit; write sizes like 512MiB, times like 3ms, shares like 2%"
+            }
+            _ => "nothing can stand here",
+        }
+    }
+
     fn factor(&mut self) -> Parsed<Part> {
         let at = self.here();
         if self.take_sign(&["-"]).is_some() {
@@ -139,6 +147,7 @@ impl Parser<'_> {
                 Err(self
                     .error_here("a text stands only in brackets behind a figure: peak(arena=\"weights\")"))
             }
+            Some(Token::Sign(".")) => Err(self.error_here("a number begins with a digit: 0.5")),
             _ => Err(self.error_here("a number or the name of a figure is missing here")),
         }
     }
@@ -264,19 +273,30 @@ impl Parser<'_> {
             let known: Vec<&str> = keys.iter().map(|key| key.name()).collect();
             let why = match known.is_empty() {
                 true => format!("`{}` is of the whole session: there is nothing to choose", quantity.name),
-                false => format!("`{}` is chosen by {}", quantity.name, known.join(" or ")),
+                false => {
+                    let name = quantity.name;
+                    format!("`{name}` is chosen by {}: {name}({}=…)", known.join(" or "), known[0])
+                }
             };
             return Err(self.error(at, why));
         };
-        self.expect("=")?;
+        let like = self.take_sign(&["~"]).is_some();
+        if !like {
+            self.expect("=")?;
+        }
         let wanted = match self.words.get(self.next) {
+            Some((Token::Text(text), _)) if key.has_names() && like => Match::Like(text.clone()),
             Some((Token::Text(text), _)) if key.has_names() => Match::Name(text.clone()),
-            Some((Token::Number(Number::Whole(number), Kind::Plain), _)) => {
+            Some((Token::Number(Number::Whole(number), Kind::Plain), _)) if !like => {
                 Match::Number(u64::try_from(*number).unwrap_or(u64::MAX))
             }
             _ => {
-                let either = if key.has_names() { "a name in quotes or a number" } else { "a number" };
-                return Err(self.error_here(&format!("{} is {either}", key.name())));
+                let why = match (key.has_names(), like) {
+                    (true, true) => format!("{} is like a name in quotes: \"*/conv1\"", key.name()),
+                    (true, false) => format!("{} is a name in quotes or a number", key.name()),
+                    (false, _) => format!("{} is a number: {0}=0", key.name()),
+                };
+                return Err(self.error_here(&why));
             }
         };
         self.next += 1;
@@ -409,7 +429,8 @@ fn unknown(name: &str) -> String {
     if function {
         return format!("{name} takes a figure in brackets: {name}(op_time)");
     }
-    let near = QUANTITIES.iter().map(|row| (distance(name, row.name), row.name));
+    let lower = name.to_ascii_lowercase();
+    let near = QUANTITIES.iter().map(|row| (distance(&lower, row.name), row.name));
     let near =
         near.filter(|(far, known)| *far <= 1 + known.len() / 4 || known.contains(name) && name.len() > 2);
     let mut near: Vec<_> = near.collect();

@@ -71,7 +71,15 @@ impl Comparison {
 }
 
 impl Step {
+    /// The figure that it puts, if it is one.
+    pub(super) fn asked(&self) -> Option<&Asked> {
+        match &self.does {
+            Does::Figure(asked) => Some(asked),
+            _ => None,
+        }
+    }
+
     pub(super) fn is_of_baseline(&self) -> bool {
-        matches!(&self.does, Does::Figure(asked) if asked.of_baseline)
+        self.asked().is_some_and(|asked| asked.of_baseline)
     }
 }

@@ -20,9 +20,17 @@ pub fn text(findings: &Findings) -> String {
         let label = if verdict == Verdict::Failed { "FAILED" } else { verdict.name() };
         for finding in findings.list.iter().filter(|finding| finding.verdict == verdict) {
             line(label, &escape(&finding.text).to_string());
-            finding.shown.iter().for_each(|shown| line("", &format!("  {shown}")));
+            let figures: Vec<String> = finding.shown.iter().map(ToString::to_string).collect();
+            match verdict {
+                Verdict::Holds if figures.is_empty() => {}
+                Verdict::Holds => line("", &format!("  {}", figures.join(", "))),
+                _ => figures.iter().for_each(|figure| line("", &format!("  {figure}"))),
+            }
             finding.why.iter().for_each(|why| line("", &format!("  {}", escape(why))));
-            finding.causes.iter().for_each(|cause| line("", &format!("    {cause}")));
+            match findings.told_before(finding) {
+                Some(before) => line("", &format!("    because of the same as {}", escape(before))),
+                None => finding.causes.iter().for_each(|cause| line("", &format!("    {cause}"))),
+            }
         }
     }
     findings.notes.iter().for_each(|note| line("note", &escape(note).to_string()));

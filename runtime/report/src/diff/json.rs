@@ -15,10 +15,12 @@ pub fn json(compared: &Compared<'_>) -> String {
         let (a, b) = compared.plans(plan.numbers);
         plan_json((&a.record, &b.record), plan)
     });
+    let run_time = compared.run_times();
     let value = json!({
         "format": "bayplan-diff", "version": 1,
         "same": compared.diff.is_empty(),
         "a": side(&compared.a), "b": side(&compared.b),
+        "run_time_ns": {"a": run_time.0, "b": run_time.1},
         "plans": plans.collect::<Vec<_>>(),
         "only_a": compared.diff.only_a, "only_b": compared.diff.only_b,
     });
@@ -34,7 +36,7 @@ fn side(side: &Side<'_>) -> Value {
 }
 
 fn plan_json(plans: (&PlanRecord, &PlanRecord), plan: &PlanDiff) -> Value {
-    let TensorCounts { added, removed, resized, moved, relived, unchanged } = plan.counts;
+    let TensorCounts { added, removed, renamed, resized, moved, relived, unchanged } = plan.counts;
     let dims = |plan: &PlanRecord| -> Value {
         plan.dims
             .iter()
@@ -48,7 +50,7 @@ fn plan_json(plans: (&PlanRecord, &PlanRecord), plan: &PlanDiff) -> Value {
         "dims": {"a": dims(plans.0), "b": dims(plans.1)},
         "arenas": plan.arenas.iter().map(|arena| arena_json(plans, arena)).collect::<Vec<_>>(),
         "counts": {
-            "added": added, "removed": removed, "resized": resized, "moved": moved, "relived": relived,
+            "added": added, "removed": removed, "renamed": renamed, "resized": resized, "moved": moved, "relived": relived,
             "unchanged": unchanged,
         },
         "tensors": plan.tensors.iter().map(|tensor| tensor_json(plans, tensor)).collect::<Vec<_>>(),
@@ -97,14 +99,15 @@ fn tensor_json(plans: (&PlanRecord, &PlanRecord), tensor: &TensorDiff) -> Value 
         let buffer = plan.buffers.get(at as usize)?;
         let arena = plan.arenas.get(buffer.arena as usize).map(|arena| &arena.name);
         Some(json!({
-            "buffer": at, "arena": arena, "size": buffer.size, "offset": buffer.offset, "first": buffer.first,
+            "buffer": at, "name": buffer.name, "arena": arena, "size": buffer.size, "offset": buffer.offset, "first": buffer.first,
             "last": buffer.last, "shape": buffer.shape,
         }))
     };
     json!({
         "name": tensor_name(plans, tensor.a, tensor.b),
         "change": {
-            "added": tensor.is_added(), "removed": tensor.is_removed(), "resized": tensor.resized,
+            "added": tensor.is_added(), "removed": tensor.is_removed(), "renamed": tensor.renamed,
+            "resized": tensor.resized,
             "moved": tensor.moved, "relived": tensor.relived,
         },
         "a": place(plans.0, tensor.a), "b": place(plans.1, tensor.b),

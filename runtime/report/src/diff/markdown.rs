@@ -6,8 +6,8 @@ use bayplan_text::{Bytes, Nanos};
 use bayplan_trace::{ArenaDiff, ArenaSide, PlanDiff, PlanRecord};
 
 use super::words::{
-    Signed, bytes_change, cause_words, counts, moment_words, nanos_change, op_record, op_what, ratio_change,
-    to_spare, what,
+    AB, Signed, bytes_change, cause_words, counts, moment_words, nanos_change, op_record, op_what,
+    ratio_change, tells, to_spare, what,
 };
 use super::{Compared, tensor_name};
 use crate::markup::{code, plain};
@@ -25,6 +25,9 @@ pub fn markdown(compared: &Compared<'_>) -> String {
     let _ = writeln!(out, "### Memory: {} → {}\n", plain(compared.a.name), plain(compared.b.name));
     if compared.diff.is_empty() {
         out += "No tensor, arena or op differs.\n";
+    }
+    if let (Some(a), Some(b)) = compared.run_times() {
+        let _ = writeln!(out, "The median run takes {}.\n", nanos_change((a, b)));
     }
     let differ = || compared.diff.plans.iter().filter(|plan| !plan.is_empty() || has_times(plan));
     for plan in differ().take(PLANS) {
@@ -103,10 +106,10 @@ fn causes_table(out: &mut String, plans: (&PlanRecord, &PlanRecord), arena: &Are
     *out += "| difference | tensor | |\n|---:|---|---|\n";
     for cause in arena.causes.iter().take(ROWS) {
         let name = code(tensor_name(plans, cause.a, cause.b));
-        let _ = writeln!(out, "| {} | {name} | {} |", Signed(cause.growth(), Bytes), cause_words(cause));
+        let _ = writeln!(out, "| {} | {name} | {} |", Signed(cause.growth(), Bytes), cause_words(cause, AB));
     }
     more(out, arena.causes.len());
-    let (side, spare) = to_spare(arena, moment);
+    let (side, spare) = to_spare(arena, moment, AB);
     if spare > 0 {
         let _ = writeln!(out, "\n{side} had {} to spare there, below its own peak.", Bytes(spare));
     }
@@ -136,15 +139,16 @@ fn ops_table(out: &mut String, plans: (&PlanRecord, &PlanRecord), plan: &PlanDif
     if let (Some(a), Some(b)) = plan.op_time {
         let _ = writeln!(out, "\nTime of all ops of a run, in the mean: {}.", nanos_change((a, b)));
     }
-    if plan.ops.is_empty() {
+    let told: Vec<_> = plan.ops.iter().filter(|op| tells(plan, op)).collect();
+    if told.is_empty() {
         return;
     }
     *out += "\n<details><summary>Ops</summary>\n\n| difference | op | what |\n|---:|---|---|\n";
-    for op in plan.ops.iter().take(ROWS) {
+    for op in told.iter().take(ROWS) {
         let growth = op.growth().map_or_else(String::new, |growth| Signed(growth, Nanos).to_string());
         let name = op_record(plans, op).map_or("", |op| op.name.as_str());
         let _ = writeln!(out, "| {growth} | {} | {} |", code(name), op_what(op));
     }
-    more(out, plan.ops.len());
+    more(out, told.len());
     *out += "\n</details>\n";
 }

@@ -12,7 +12,7 @@ pub use json::json;
 pub use markdown::markdown;
 pub use picture::svg;
 pub use text::text;
-pub use words::causes;
+pub(crate) use words::{Sides, Signed, cause_line, to_spare};
 
 use bayplan_trace::{Diff, PlanRecord, PlanState, Timeline, diff};
 
@@ -42,6 +42,12 @@ impl<'a> Compared<'a> {
         Self { a, b, diff: diff(a.timeline, b.timeline) }
     }
 
+    /// Nanoseconds of a run of both, the median; `None` where none ended.
+    fn run_times(&self) -> (Option<u64>, Option<u64>) {
+        let median = |side: &Side<'_>| side.timeline.totals.run_times.percentile(0.5);
+        (median(&self.a), median(&self.b))
+    }
+
     /// The plans with these numbers.
     fn plans(&self, (a, b): (u32, u32)) -> (&'a PlanState, &'a PlanState) {
         (self.a.plan(a), self.b.plan(b))
@@ -56,7 +62,11 @@ impl<'a> Side<'a> {
 }
 
 /// The name of a tensor that is in one of two plans at least.
-fn tensor_name<'a>(plans: (&'a PlanRecord, &'a PlanRecord), a: Option<u32>, b: Option<u32>) -> &'a str {
+pub(crate) fn tensor_name<'a>(
+    plans: (&'a PlanRecord, &'a PlanRecord),
+    a: Option<u32>,
+    b: Option<u32>,
+) -> &'a str {
     let name =
         |plan: &'a PlanRecord, at: u32| plan.buffers.get(at as usize).map(|buffer| buffer.name.as_str());
     let found = b.and_then(|at| name(plans.1, at)).or_else(|| name(plans.0, a?));

@@ -51,7 +51,7 @@ fn json_of_a_changed_plan() {
         assert_eq!(read["same"], false);
         let plan = &read["plans"][0];
         let counts = serde_json::json!({
-            "added": 1, "removed": 1, "resized": 1, "moved": 1, "relived": 0, "unchanged": 4
+            "added": 1, "removed": 1, "renamed": 0, "resized": 1, "moved": 1, "relived": 0, "unchanged": 4
         });
         assert_eq!(plan["counts"], counts);
         let arena = &plan["arenas"][0];

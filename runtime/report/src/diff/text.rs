@@ -4,8 +4,8 @@ use bayplan_text::{Bytes, Count, Nanos, columns, ellipsis, escape};
 use bayplan_trace::{ArenaDiff, ArenaSide, BufferRecord, OpDiff, PlanDiff, PlanRecord};
 
 use super::words::{
-    Signed, bytes_change, causes, counts, moment_words, nanos_change, op_record, op_what, ratio_change,
-    to_spare, what,
+    AB, NOISE_WORDS, Signed, bytes_change, cause_line, counts, moment_words, nanos_change, op_record,
+    op_what, ratio_change, tells, to_spare, what,
 };
 use super::{Compared, Side, tensor_name};
 use crate::page::{Page, TOP, plural};
@@ -18,6 +18,9 @@ pub fn text(compared: &Compared<'_>) -> String {
     let mut page = Page(String::new());
     page.side("A", &compared.a);
     page.side("B", &compared.b);
+    if let (Some(a), Some(b)) = compared.run_times() {
+        page.line("run time", format_args!("{}, the median of each", nanos_change((a, b))));
+    }
     let plans = &compared.diff.plans;
     // Those that differ first; the same come in a line each.
     let (other, same): (Vec<_>, Vec<_>) = plans.iter().partition(|plan| !plan.is_empty());
@@ -56,7 +59,8 @@ impl Page {
     fn heading(&mut self, compared: &Compared<'_>, plan: &PlanDiff, rest: &str) {
         let (a, b) = compared.plans(plan.numbers);
         let (dims_a, dims_b) = (dims(&a.record), dims(&b.record));
-        let dims = if dims_a == dims_b { dims_a } else { format!(" · A:{dims_a} · B:{dims_b}") };
+        let dims =
+            if dims_a == dims_b { dims_a } else { format!("{dims_a} →{}", dims_b.replace(" ·", "")) };
         let (number_a, number_b) = plan.numbers;
         let numbers =
             if number_a == number_b { number_a.to_string() } else { format!("{number_a} → {number_b}") };
@@ -138,10 +142,11 @@ impl Page {
         let growth = i128::from(moment.live.1) - i128::from(moment.live.0);
         let at = moment_words((&a.record, &b.record), moment);
         self.item(format_args!("{} of live tensors at {at}:", Signed(growth, Bytes)));
-        let lines = causes(compared, plan, arena);
-        lines.iter().take(TOP).for_each(|line| self.item(line));
-        self.more(lines.len() as u64, TOP);
-        let (side, spare) = to_spare(arena, moment);
+        for cause in arena.causes.iter().take(TOP) {
+            self.item(cause_line((&a.record, &b.record), cause, AB));
+        }
+        self.more(arena.causes.len() as u64, TOP);
+        let (side, spare) = to_spare(arena, moment, AB);
         if spare > 0 {
             self.item(format_args!("{side} had {} to spare there, below its own peak", Bytes(spare)));
         }
@@ -173,6 +178,7 @@ impl Page {
         }
         let number =
             |which: fn(&OpDiff) -> bool| Count(plan.ops.iter().filter(|op| which(op)).count() as u64);
+        let told: Vec<&OpDiff> = plan.ops.iter().filter(|op| tells(plan, op)).collect();
         let changed = plan.ops.iter().any(|op| !op_what(op).is_empty());
         if changed {
             self.line(
@@ -184,10 +190,12 @@ impl Page {
                     number(|op| op.other_kernel)
                 ),
             );
-        } else if !plan.ops.is_empty() {
+        } else if told.is_empty() && !plan.ops.is_empty() {
+            self.line("ops", format_args!("the same in both; no time differs by more than {NOISE_WORDS}"));
+        } else if !told.is_empty() {
             self.line("ops", "the same in both; the largest differences in time:");
         }
-        for op in plan.ops.iter().take(TOP) {
+        for op in told.iter().take(TOP) {
             let growth = op.growth().map_or_else(String::new, |growth| Signed(growth, Nanos).to_string());
             let name = op_record(plans, op).map_or("", |op| op.name.as_str());
             let number = op.b.or(op.a).unwrap_or(0);
@@ -195,7 +203,7 @@ impl Page {
             let what = if what.is_empty() { String::new() } else { format!("  {what}") };
             self.item(format_args!("{growth:>10}  op {number} {}{what}", ellipsis(name, 60)));
         }
-        self.more(plan.ops.len() as u64, TOP);
+        self.more(told.len() as u64, TOP);
     }
 }
 
@@ -219,6 +227,7 @@ fn places((plan_a, plan_b): (&PlanRecord, &PlanRecord), a: Option<u32>, b: Optio
             };
             let ops = |own: &BufferRecord| format!("{}..{}", own.first, own.last);
             let parts = [
+                ("", escape(&a.name).to_string(), escape(&b.name).to_string()),
                 ("", Bytes(a.size).to_string(), Bytes(b.size).to_string()),
                 ("in ", arena(plan_a, a.arena), arena(plan_b, b.arena)),
                 ("at ", a.offset.to_string(), b.offset.to_string()),

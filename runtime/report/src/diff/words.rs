@@ -5,13 +5,13 @@ use std::fmt;
 use bayplan_text::{Bytes, Nanos, Percent, ellipsis};
 use bayplan_trace::{ArenaDiff, Cause, Moment, OpDiff, OpRecord, PlanDiff, PlanRecord, TensorDiff};
 
-use super::{Compared, tensor_name};
+use super::tensor_name;
 
 /// Columns of a tensor's name in a line.
 const NAME: usize = 60;
 
 /// A difference with its sign: `+1.00 MiB`, `−3.1 ms`, `±0 B`.
-pub(super) struct Signed<T>(pub(super) i128, pub(super) fn(u64) -> T);
+pub(crate) struct Signed<T>(pub(crate) i128, pub(crate) fn(u64) -> T);
 
 impl<T: fmt::Display> fmt::Display for Signed<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -68,15 +68,24 @@ pub(super) fn what(tensor: &TensorDiff) -> String {
     if tensor.is_removed() {
         return "removed".into();
     }
-    let words = [(tensor.resized, "resized"), (tensor.moved, "moved"), (tensor.relived, "other life")];
+    let words = [
+        (tensor.renamed, "renamed"),
+        (tensor.resized, "resized"),
+        (tensor.moved, "moved"),
+        (tensor.relived, "other life"),
+    ];
     words.iter().filter(|(there, _)| *there).map(|(_, word)| *word).collect::<Vec<_>>().join(", ")
 }
 
 /// How many tensors differ, in one line.
 pub(super) fn counts(plan: &PlanDiff) -> String {
     let counts = plan.counts;
+    let renamed = match counts.renamed {
+        0 => String::new(),
+        count => format!("{count} renamed, "),
+    };
     format!(
-        "{} added, {} removed, {} resized, {} moved, {} with another life, {} the same",
+        "{} added, {} removed, {renamed}{} resized, {} moved, {} with another life, {} the same",
         counts.added, counts.removed, counts.resized, counts.moved, counts.relived, counts.unchanged
     )
 }
@@ -89,6 +98,20 @@ pub(super) fn op_what(op: &OpDiff) -> &'static str {
         _ if op.other_kernel => "other kernel",
         _ => "",
     }
+}
+
+/// Shares of an op's time, and of all ops', below which a difference is what differs from run to run.
+const NOISE: (f64, f64) = (0.1, 0.01);
+
+/// What is said of differences that are left out.
+pub(super) const NOISE_WORDS: &str = "10 % of an op's and 1 % of all time";
+
+/// Whether an op is worth a line: it is in one plan alone, has another kernel, or takes another time beyond noise.
+pub(super) fn tells(plan: &PlanDiff, op: &OpDiff) -> bool {
+    let all = plan.op_time.0.max(plan.op_time.1).unwrap_or(0) as f64;
+    let own = op.mean.0.max(op.mean.1).unwrap_or(0) as f64;
+    let growth = op.growth().map_or(0.0, |growth| growth.unsigned_abs() as f64);
+    !op_what(op).is_empty() || growth > NOISE.0 * own && growth > NOISE.1 * all
 }
 
 /// The op of a difference: that of the second plan, where it is there.
@@ -113,31 +136,33 @@ pub(super) fn moment_words(plans: (&PlanRecord, &PlanRecord), moment: &Moment) -
 }
 
 /// Bytes by which the smaller plan could grow at the moment without a higher peak of its own.
-pub(super) fn to_spare(arena: &ArenaDiff, moment: &Moment) -> (&'static str, u64) {
+pub(crate) fn to_spare(arena: &ArenaDiff, moment: &Moment, sides: Sides) -> (&'static str, u64) {
     let (a, b) = arena.peaks();
-    let (name, peak, live) = if moment.of_b { ("A", a, moment.live.0) } else { ("B", b, moment.live.1) };
+    let (name, peak, live) =
+        if moment.of_b { (sides.0, a, moment.live.0) } else { (sides.1, b, moment.live.1) };
     (name, peak.saturating_sub(live))
 }
 
-/// One line for each tensor that makes an arena's peak larger (or smaller) than the other's, the largest difference first:
-/// `+1.00 MiB  features/conv2/out  4.00 MiB → 5.00 MiB`. Escaped.
-pub fn causes(compared: &Compared<'_>, plan: &PlanDiff, arena: &ArenaDiff) -> Vec<String> {
-    let (a, b) = compared.plans(plan.numbers);
-    arena.causes.iter().map(|cause| cause_line((&a.record, &b.record), cause)).collect()
-}
+/// What the two plans are called.
+pub(crate) type Sides = (&'static str, &'static str);
 
-fn cause_line(plans: (&PlanRecord, &PlanRecord), cause: &Cause) -> String {
+/// What they are called where nothing else is said.
+pub(super) const AB: Sides = ("A", "B");
+
+/// A tensor that makes an arena's peak larger (or smaller) than the other's, in a line:
+/// `+1.00 MiB  features/conv2/out  4.00 MiB → 5.00 MiB`. Escaped.
+pub(crate) fn cause_line(plans: (&PlanRecord, &PlanRecord), cause: &Cause, sides: Sides) -> String {
     let name = ellipsis(tensor_name(plans, cause.a, cause.b), NAME);
-    format!("{:>10}  {name}  {}", Signed(cause.growth(), Bytes), cause_words(cause))
+    format!("{:>10}  {name}  {}", Signed(cause.growth(), Bytes), cause_words(cause, sides))
 }
 
 /// Why the bytes of a tensor differ at the moment.
-pub(super) fn cause_words(cause: &Cause) -> String {
+pub(super) fn cause_words(cause: &Cause, (name_a, name_b): Sides) -> String {
     match (cause.a, cause.b, cause.bytes) {
         (None, _, (_, b)) => format!("added, {}", Bytes(b)),
         (_, None, (a, _)) => format!("removed, {}", Bytes(a)),
-        (_, _, (0, b)) => format!("{}, lives there in B alone", Bytes(b)),
-        (_, _, (a, 0)) => format!("{}, lives there in A alone", Bytes(a)),
+        (_, _, (0, b)) => format!("{}, lives there in {name_b} alone", Bytes(b)),
+        (_, _, (a, 0)) => format!("{}, lives there in {name_a} alone", Bytes(a)),
         (_, _, (a, b)) => format!("{} → {}", Bytes(a), Bytes(b)),
     }
 }

@@ -44,7 +44,8 @@ pub struct Moment {
     pub op: u32,
     /// Whether that is the second plan.
     pub of_b: bool,
-    /// The op of the other plan: the same, or the last before it that is in both. `None` where there is none.
+    /// The op of the other plan: the same, the last before it that is in both, or where there is none its own peak. `None`
+    /// where nothing lives there.
     pub other: Option<u32>,
     /// Bytes that live there in both plans.
     pub live: (u64, u64),
@@ -122,9 +123,11 @@ fn why(
 ) -> Option<(Moment, Vec<Cause>)> {
     let peak = |side: &Option<ArenaSide>| side.as_ref().map_or(0, |side| side.metrics.peak_live);
     let of_b = peak(side_b) >= peak(side_a);
-    let (larger, map) = if of_b { (side_b, &names.ops.a_of_b) } else { (side_a, &names.ops.b_of_a) };
+    let (larger, smaller, map) =
+        if of_b { (side_b, side_a, &names.ops.a_of_b) } else { (side_a, side_b, &names.ops.b_of_a) };
     let op = larger.as_ref()?.metrics.peak_op?;
-    let other = map.get(..=op as usize)?.iter().rev().find_map(|other| *other);
+    let same = map.get(..=op as usize)?.iter().rev().find_map(|other| *other);
+    let other = same.or_else(|| smaller.as_ref()?.metrics.peak_op);
     let (op_a, op_b) = if of_b { (other, Some(op)) } else { (Some(op), other) };
     let live = |plan: &PlanRecord, side: &Option<ArenaSide>, op: Option<u32>| match (side, op) {
         (Some(side), Some(op)) => live_at(plan, side.arena, op),

@@ -1,7 +1,9 @@
 //! What differs between two plans, or between the plans of two sessions.
 //!
 //! Tensors, ops and arenas are found again by their names; of several with one name the first is compared with the first,
-//! and so on. Lifespans are compared by ops that are in both plans, so that an op more moves nobody's life.
+//! and so on. Where less than half of the tensors have a name of the other plan, as in the exports of one network by two
+//! programs, the others are found again by what they are: those of one shape, arena and kind in the order of the plans.
+//! Lifespans are compared by ops that are in both plans, so that an op more moves nobody's life.
 //!
 //! ```text
 //!  live bytes
@@ -27,6 +29,7 @@ pub use ops::OpDiff;
 pub use tensors::{TensorCounts, TensorDiff};
 
 use crate::diff::names::{Pairing, pair_by};
+use crate::schema::plan_record::{BufferKind, PlanRecord};
 use crate::timeline::Timeline;
 use crate::timeline::plan_state::PlanState;
 
@@ -116,13 +119,18 @@ fn dims<'a>(sides: &[Side<'a>]) -> Vec<Vec<(&'a str, i64)>> {
     sides.iter().map(of).collect()
 }
 
-fn diff_plans((number_a, a): Side<'_>, (number_b, b): Side<'_>) -> PlanDiff {
+/// Compares two plans, each with its number in its session, whatever their dimensions are.
+pub fn diff_plans((number_a, a): (u32, &PlanState), (number_b, b): (u32, &PlanState)) -> PlanDiff {
     let (record_a, record_b) = (&a.record, &b.record);
-    let names = Names {
+    let mut names = Names {
         arenas: Pairing::by_name(&record_a.arenas, &record_b.arenas, |arena| &arena.name),
         buffers: Pairing::by_name(&record_a.buffers, &record_b.buffers, |buffer| &buffer.name),
         ops: Pairing::by_name(&record_a.ops, &record_b.ops, |op| &op.name),
     };
+    if names.buffers.is_poor() {
+        names.buffers.complete(&kinds(record_a), &kinds(record_b), |kind| *kind);
+        names.ops.complete(&record_a.ops, &record_b.ops, |op| op.kernel.as_str());
+    }
     let (tensors, counts) = tensors::tensors(record_a, record_b, &names);
     let (ops, op_time) = ops::ops(a, b, &names.ops);
     PlanDiff {
@@ -133,6 +141,13 @@ fn diff_plans((number_a, a): Side<'_>, (number_b, b): Side<'_>) -> PlanDiff {
         ops,
         op_time,
     }
+}
+
+/// What tells a tensor without its name: its arena, its kind, its shape and its bytes.
+fn kinds(plan: &PlanRecord) -> Vec<(&str, BufferKind, &str, u64)> {
+    let arena = |at: u32| plan.arenas.get(at as usize).map_or("", |arena| arena.name.as_str());
+    let buffers = plan.buffers.iter();
+    buffers.map(|buffer| (arena(buffer.arena), buffer.kind, buffer.shape.as_str(), buffer.size)).collect()
 }
 
 /// What is the same in both plans, by name.

@@ -19,6 +19,31 @@ impl Pairing {
     }
 }
 
+impl Pairing {
+    /// Whether less than half of the shorter list was found again.
+    pub(super) fn is_poor(&self) -> bool {
+        let paired = self.a_of_b.iter().flatten().count();
+        2 * paired < self.a_of_b.len().min(self.b_of_a.len())
+    }
+
+    /// Pairs what is left of both lists by another key, in the order of both.
+    pub(super) fn complete<'t, T, K: Ord>(&mut self, a: &'t [T], b: &'t [T], key: impl Fn(&'t T) -> K) {
+        let left = |paired: &[Option<u32>]| -> Vec<u32> {
+            (0..).zip(paired).filter(|(_, other)| other.is_none()).map(|(at, _)| at).collect()
+        };
+        let (left_a, left_b) = (left(&self.b_of_a), left(&self.a_of_b));
+        let keys = |list: &'t [T], left: &[u32]| -> Vec<K> {
+            left.iter().filter_map(|&at| list.get(at as usize)).map(&key).collect()
+        };
+        let more = pair_by(&keys(a, &left_a), &keys(b, &left_b));
+        for (&own, other) in left_a.iter().zip(&more.b_of_a) {
+            let Some(&other) = other.and_then(|other| left_b.get(other as usize)) else { continue };
+            self.b_of_a[own as usize] = Some(other);
+            self.a_of_b[other as usize] = Some(own);
+        }
+    }
+}
+
 /// Pairs equal keys, in the order of both lists.
 pub(super) fn pair_by<K: Ord>(a: &[K], b: &[K]) -> Pairing {
     let (order_a, order_b) = (sorted(a), sorted(b));
@@ -49,6 +74,17 @@ fn sorted<K: Ord>(keys: &[K]) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_left_pairs_by_another_key() {
+        let (a, b) = (["x1", "y1", "z", "x2"], ["x7", "z", "x8", "x9"]);
+        let mut pairing = Pairing::by_name(&a, &b, |name| name);
+        assert!(pairing.is_poor());
+        pairing.complete(&a, &b, |name| name.chars().next());
+        assert_eq!(pairing.b_of_a, [Some(0), None, Some(1), Some(2)]);
+        assert_eq!(pairing.a_of_b, [Some(0), Some(2), Some(3), None]);
+        assert!(!pairing.is_poor());
+    }
 
     #[test]
     fn equal_names_pair_in_order() {

@@ -15,6 +15,8 @@ pub struct TensorDiff {
     pub b: Option<u32>,
     /// Its size in both, in bytes; 0 where it is not.
     pub sizes: (u64, u64),
+    /// Whether it is in both, under another name.
+    pub renamed: bool,
     /// Whether it is in both, and its sizes differ.
     pub resized: bool,
     /// Whether it is in both, at another offset or in another arena.
@@ -47,6 +49,8 @@ pub struct TensorCounts {
     pub added: usize,
     /// In the first plan alone.
     pub removed: usize,
+    /// In both, under another name.
+    pub renamed: usize,
     /// In both, with another size.
     pub resized: usize,
     /// In both, elsewhere.
@@ -69,10 +73,11 @@ pub(super) fn tensors(a: &PlanRecord, b: &PlanRecord, names: &Names) -> (Vec<Ten
         };
         let change = compare((a, b), names, before, own);
         let change = TensorDiff { a: Some(other), b: Some(at), ..change };
+        counts.renamed += usize::from(change.renamed);
         counts.resized += usize::from(change.resized);
         counts.moved += usize::from(change.moved);
         counts.relived += usize::from(change.relived);
-        if change.resized || change.moved || change.relived {
+        if change.renamed || change.resized || change.moved || change.relived {
             found.push(change);
         } else {
             counts.unchanged += 1;
@@ -99,6 +104,7 @@ fn compare(
     let same_arena = names.arenas.b_of_a.get(a.arena as usize) == Some(&Some(b.arena));
     TensorDiff {
         sizes: (a.size, b.size),
+        renamed: a.name != b.name,
         resized: a.size != b.size,
         moved: !same_arena || a.offset != b.offset,
         relived: lives_otherwise(plans, names, a, b),

@@ -88,6 +88,7 @@ fn tensors_are_told_by_what_happened_to_them() {
     let counts = |added, removed, resized, moved, relived| TensorCounts {
         added,
         removed,
+        renamed: 0,
         resized,
         moved,
         relived,
@@ -124,6 +125,24 @@ fn lives_and_peaks_are_compared_by_the_names_of_ops() {
     let moment = found.arenas[0].moment.unwrap();
     assert_eq!((moment.op, moment.of_b, moment.other), (2, true, Some(1)));
     assert_eq!(moment.live, (12 * KIB, 13 * KIB));
+}
+
+/// Another exporter calls everything otherwise: what a tensor is tells which it was.
+#[test]
+fn tensors_of_another_export_are_renamed() {
+    let other = |name: &str| alloc::format!("{name}_output_0").leak() as &'static str;
+    let mut rows = BASE.map(|(name, size, offset, first, last)| (other(name), size, offset, first, last));
+    rows[1].1 += 1;
+    let (before, mut after) = (plan(&OPS, &BASE), plan(&OPS.map(other), &rows));
+    for (op, same) in after.ops.iter_mut().zip(&before.ops) {
+        op.kernel.clone_from(&same.kernel);
+    }
+    let found = one(before, after);
+    // The one that grew is another tensor: nothing else tells that it is the same.
+    let counts = TensorCounts { added: 1, removed: 1, renamed: 3, ..TensorCounts::default() };
+    assert_eq!(found.counts, counts);
+    assert_eq!(found.arenas[0].causes.iter().map(Cause::growth).sum::<i128>(), i128::from(KIB));
+    assert!(found.tensors.iter().any(|tensor| tensor.renamed && !tensor.moved && !tensor.relived));
 }
 
 #[test]
@@ -189,7 +208,7 @@ proptest! {
         let counts = found.counts;
         let both = b.buffers.len() - counts.added;
         prop_assert_eq!(both, a.buffers.len() - counts.removed);
-        prop_assert!(counts.unchanged + counts.resized.max(counts.moved).max(counts.relived) <= both);
+        prop_assert!(counts.unchanged + counts.renamed.max(counts.resized).max(counts.moved).max(counts.relived) <= both);
         prop_assert_eq!(found.tensors.len() + counts.unchanged, both + counts.added + counts.removed);
         let sum = |plan: &PlanRecord| plan.buffers.iter().map(|buffer| i128::from(buffer.size)).sum::<i128>();
         prop_assert_eq!(found.tensors.iter().map(TensorDiff::growth).sum::<i128>(), sum(&b) - sum(&a));

@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+use core::str::Chars;
 
 use bayplan_text::escape;
 
@@ -107,8 +108,34 @@ impl Key {
 pub enum Match {
     /// This name.
     Name(String),
+    /// A name like this: `*` stands for any text, also none, `?` for one character.
+    Like(String),
     /// This number.
     Number(u64),
+}
+
+/// Whether a name is like a pattern. Takes at most as many steps as both lengths multiplied.
+fn is_like(name: &str, pattern: &str) -> bool {
+    let (mut name, mut pattern) = (name.chars(), pattern.chars());
+    // Behind the latest `*`: the pattern, and the name less one character for each try that failed.
+    let mut again: Option<(Chars<'_>, Chars<'_>)> = None;
+    loop {
+        let before = name.clone();
+        match (pattern.next(), name.next()) {
+            (None, None) => return true,
+            (Some('*'), _) => {
+                name = before;
+                again = Some((pattern.clone(), name.clone()));
+            }
+            (Some(wanted), Some(found)) if wanted == '?' || wanted == found => {}
+            (_, None) => return false,
+            (_, Some(_)) => {
+                let Some((behind, rest)) = &mut again else { return false };
+                rest.next();
+                (pattern, name) = (behind.clone(), rest.clone());
+            }
+        }
+    }
 }
 
 /// Which subjects are asked for: those that match every entry. An empty one asks for all.
@@ -156,6 +183,7 @@ impl Subject<'_> {
         match wanted {
             Match::Number(wanted) => u64::from(*number) == *wanted,
             Match::Name(wanted) => names.contains(&Some(wanted)),
+            Match::Like(pattern) => names.into_iter().flatten().any(|name| is_like(name, pattern)),
         }
     }
 }
@@ -166,9 +194,40 @@ impl fmt::Display for Filter {
             let between = if at > 0 { ", " } else { "" };
             match wanted {
                 Match::Name(name) => write!(f, "{between}{} \"{}\"", key.name(), escape(name))?,
+                Match::Like(name) => write!(f, "{between}{} like \"{}\"", key.name(), escape(name))?,
                 Match::Number(number) => write!(f, "{between}{} {number}", key.name())?,
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_like;
+
+    #[test]
+    fn patterns_stand_for_names() {
+        let like = [
+            ("", ""),
+            ("", "*"),
+            ("conv1", "conv1"),
+            ("conv1", "conv?"),
+            ("conv1", "*"),
+            ("conv1", "*1"),
+            ("/layer.3/attention/scores", "*/attention/*"),
+            ("abcabd", "*abd"),
+            ("aab", "*?b"),
+            ("é*", "?*"),
+        ];
+        for (name, pattern) in like {
+            assert!(is_like(name, pattern), "{name} {pattern}");
+        }
+        for (name, pattern) in [("a", ""), ("", "?"), ("conv12", "conv?"), ("abc", "*b"), ("ab", "a*b*c")] {
+            assert!(!is_like(name, pattern), "{name} {pattern}");
+        }
+        // Steps are bounded however many stars there are.
+        let (long, stars) = ("a".repeat(2_000), "*a".repeat(500));
+        assert!(is_like(&long, &stars) && !is_like(&long, &(stars + "b")));
     }
 }

@@ -125,7 +125,8 @@ pub static QUANTITIES: &[Quantity] = &[
         .cumulative(),
     distribution("run_time", "Totals::run_times", |timeline| &timeline.totals.run_times)
         .help("durations of the runs that succeeded, from submission to end")
-        .made_of(RUNS),
+        .made_of(RUNS)
+        .worse(Worse::More),
     distribution("op_time", "Totals::op_times", |timeline| &timeline.totals.op_times)
         .help("device times of all ops of all runs")
         .made_of(OP_TIMES),
@@ -225,7 +226,8 @@ pub static QUANTITIES: &[Quantity] = &[
     // Ops.
     op("op_mean", "OpTime::total", |state, op| timed(state, op, |time| time.total / time.count.max(1)))
         .help("device time of an op, the mean over its runs; of several ops of a plan their sum")
-        .may_shrink(),
+        .may_shrink()
+        .worse(Worse::More),
     op("op_latest", "OpTime::latest", |state, op| timed(state, op, |time| time.latest))
         .help("device time of an op in its latest run; of several ops of a plan their sum")
         .may_shrink(),
