@@ -14,6 +14,7 @@
 # make planners  100,000 random problems against the planners of TFLite, XLA and ggml (SEEDS=A..B, STEPS=N)
 # make differential  10,000 random graphs on each driver, every dispatch against the host (SEEDS=A..B, DEVICES=NAME …)
 # make shapes    10,000 random shapes of each of three models, one session each, 100 against onnxruntime (SHAPES=N, DEVICE=NAME)
+# make clean-runs  1,000 runs of many models and shapes on every backend, each judged by bayplan check (RUNS=N)
 # make helgrind  threads that record at once, and a session that switches shapes, under valgrind's helgrind (RUNS=N, DEVICE=NAME)
 # make golden-torch  what PyTorch's own _memory_viz.py prints of our snapshots, written anew (it brings the tool: 110 MiB)
 # make references, fmt, clean
@@ -40,7 +41,7 @@ DEVICES ?= llvmpipe SwiftShader
 SHAPES ?= 10000
 RUNS ?= 5
 
-.PHONY: help demo test test-device lint install bench bench-exports bench-ncnn bench-format bench-shapes bench-trace bench-viewers bench-plan planners differential shapes helgrind golden-torch references binaries fmt clean
+.PHONY: help demo test test-device lint install bench bench-exports bench-ncnn bench-format bench-shapes bench-trace bench-viewers bench-plan planners differential shapes clean-runs helgrind golden-torch references binaries fmt clean
 
 help:
 	@sed -n 's/^# \(make.*\)/\1/p' Makefile
@@ -174,6 +175,12 @@ differential:
 shapes: references
 	@$(CARGO) build $(LOCKED) --release -p bayplan-tests --bin shapes
 	@. target/env-test.sh && BAYPLAN_TEST_REFERENCES="$(REFERENCES)" "$(RELEASE)/shapes" --shapes $(SHAPES) --device "$(or $(DEVICE),llvmpipe)" $(ARGS)
+
+# Fails where `bayplan check` finds an alarm in a run in which nothing was planted.
+clean-runs:
+	@scripts/setup.sh test
+	@$(CARGO) build $(LOCKED) --release -p bayplan-cli -p bayplan-tests --bin bayplan --bin clean
+	@. target/env-test.sh && "$(RELEASE)/clean" --runs $(if $(filter file,$(origin RUNS)),1000,$(RUNS)) $(ARGS)
 
 # System calls go through the C library, which valgrind knows. What helgrind cannot judge is told in tests/helgrind.supp. A shape
 # takes about 40 seconds of processor time on a driver and one on the host (DEVICE=host).

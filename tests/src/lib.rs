@@ -4,6 +4,7 @@
 //! fails a test with the command that brings it.
 
 pub mod backend;
+pub mod clean;
 pub mod conformance;
 pub mod decoder;
 pub mod differential;
@@ -38,15 +39,16 @@ pub fn root() -> PathBuf {
     Path::new(&tests).parent().expect("tests/ has a parent").to_path_buf()
 }
 
-/// A binary of the workspace (`bayplan`, `bayplan-tui`, `examples/digits`), built with the profile of this test.
+/// A binary of the workspace (`bayplan`, `bayplan-tui`, `examples/digits`), built with the profile of this test or program.
 ///
 /// # Panics
 /// When it was not built; the message says how to.
 pub fn binary(name: &str) -> PathBuf {
-    // target/PROFILE/deps/TEST-HASH
-    let test = env::current_exe().expect("a running test has a path");
-    let profile = test.parent().and_then(Path::parent).expect("tests run from target/PROFILE/deps");
-    let path = profile.join(name);
+    // target/PROFILE/deps/TEST-HASH, target/PROFILE/PROGRAM
+    let own = env::current_exe().expect("a running program has a path");
+    let folder = own.parent().expect("programs run from target/PROFILE");
+    let profile = if folder.ends_with("deps") { folder.parent() } else { Some(folder) };
+    let path = profile.expect("tests run from target/PROFILE/deps").join(name);
     assert!(path.exists(), "{} is missing: run `make test`, which builds the binaries first", path.display());
     path
 }

@@ -178,7 +178,7 @@ fn same(inspection: &Inspection, stepped: &Memory, what: &str) -> Result<(), Fai
 }
 
 /// The program of a case, whose constants all lie in memory.
-pub(super) fn compiled(case: &Case, target: &Target) -> Result<Program, CompileError> {
+pub(crate) fn compiled(case: &Case, target: &Target) -> Result<Program, CompileError> {
     let read = |_: &ByteRange| Err("no file".to_string());
     compile(&case.graph, &Bindings::default(), target, case.settings.options(), &read)
 }

@@ -24,6 +24,7 @@ mod sweep;
 mod tally;
 
 pub use case::Case;
+pub(crate) use check::compiled;
 pub use check::{Checker, dispatch_by_dispatch};
 pub use failure::{Failure, Kind};
 pub use minimise::minimise;

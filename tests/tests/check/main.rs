@@ -5,8 +5,11 @@ mod model;
 mod workflow;
 
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 
-use bayplan_tests::program::Sandbox;
+use bayplan_tests::program::{Sandbox, run};
+use bayplan_tests::{python, root};
 use serde_json::Value;
 
 use model::network;
@@ -22,6 +25,12 @@ fn record(sandbox: &Sandbox, name: &str, hidden: i64) -> String {
     let model = model.to_string_lossy().into_owned();
     sandbox.bayplan(&["run", &model, "--runs", "3", "--trace", &trace]).success();
     trace
+}
+
+/// Holds a report to the schema of build servers.
+fn valid_junit(path: &Path) {
+    let mut command = Command::new(python());
+    run(command.arg(root().join("tests/python/junit.py")).arg(path)).success();
 }
 
 #[test]
@@ -59,6 +68,7 @@ fn a_mebibyte_more_fails_and_its_tensor_is_named() {
     assert_eq!(values[0] - values[1], 1 << 20, "{peak:#}");
     let cause = peak["causes"][0].as_str().unwrap_or_default();
     assert!(cause.contains("+1.00 MiB") && cause.contains("hidden"), "{peak:#}");
+    valid_junit(&junit);
     for path in [&junit, &markdown] {
         let text = fs::read_to_string(path).expect("a report");
         assert!(text.contains("hidden") && text.contains("1.00 MiB"), "{text}");
@@ -98,6 +108,8 @@ fn what_cannot_be_judged_does_not_pass() {
     assert_eq!(code(&[&trace, "--assert", "runs == 3", "--assert", "peak(arena=\"x\") == 1"]), Some(4));
     assert_eq!(code(&["nothing-of-the-kind", "--assert", "runs == 4"]), Some(4));
     assert_eq!(code(&[&trace, "--assert", "runs == 3", "--junit", "/nowhere/x.xml"]), Some(4));
+    // What failed has failed, whatever becomes of the report.
+    assert_eq!(code(&[&trace, "--assert", "runs == 4", "--junit", "/nowhere/x.xml"]), Some(1));
     for wrong in
         [&["--assert", "peek == 1"][..], &["--assert", "runs"], &["--assert", "runs == baseline.runs"]]
     {
@@ -107,9 +119,20 @@ fn what_cannot_be_judged_does_not_pass() {
     }
     assert_eq!(code(&[&trace]), Some(2));
     assert_eq!(code(&[&trace, "--assert", "runs == 3", "--tolerance", "2%"]), Some(2));
+    assert_eq!(code(&["-", "--baseline", "-"]), Some(2));
+
+    // Reports never take the place of what is read, or of each other.
+    let bytes = fs::read(&trace).expect("the recording");
+    let report = sandbox.path("report").to_string_lossy().into_owned();
+    let both = ["--assert", "runs == 3", "--junit", &report, "--markdown", &report];
+    for words in
+        [&["--assert", "runs == 3", "--junit", &trace][..], &["--assert", "runs == 3", "--junit", "-"], &both]
+    {
+        assert_eq!(code(&[&[trace.as_str()], words].concat()), Some(2), "{words:?}");
+    }
+    assert!(fs::read(&trace).is_ok_and(|now| now == bytes), "the recording is as it was");
 
     // A recording with its end cut off: what was seen still fails, what was not is not taken for granted.
-    let bytes = fs::read(&trace).expect("the recording");
     fs::write(&trace, &bytes[..bytes.len() - 7]).expect("a file");
     assert_eq!(code(&[&trace, "--assert", CLEAN]), Some(4));
     assert_eq!(code(&[&trace, "--assert", "peak < 1MiB"]), Some(1));
