@@ -61,11 +61,11 @@ pub(crate) fn check(options: &CheckOptions) -> Outcome {
 /// Refuses arguments that are one place twice.
 fn told_apart(options: &CheckOptions, files: &[(&Path, &str)]) -> Result<(), Failure> {
     only_one_standard_input(&options.recording, options.baseline.as_deref())?;
-    if let [(junit, _), (markdown, _)] = files {
-        if junit == markdown {
-            let name = escape(&junit.to_string_lossy()).to_string();
-            return Err(Failure::usage(format!("--junit and --markdown are both {name}: name two files")));
-        }
+    if let [(junit, _), (markdown, _)] = files
+        && junit == markdown
+    {
+        let name = escape(&junit.to_string_lossy()).to_string();
+        return Err(Failure::usage(format!("--junit and --markdown are both {name}: name two files")));
     }
     match files.iter().find(|(path, _)| path.as_os_str() == "-") {
         Some((_, what)) => Err(Failure::usage(format!(

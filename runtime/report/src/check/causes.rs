@@ -1,7 +1,7 @@
 //! What made an assertion fail: the alarms that are counted, and the tensors of an arena that is too large.
 
 use bayplan_text::{Bytes, ellipsis, escape};
-use bayplan_trace::quantities::{Figure, Filter, Key, Match, Quantity, Reading, Scope, Subject};
+use bayplan_trace::quantities::{Figure, Filter, Key, Match, Number, Quantity, Reading, Scope, Subject};
 use bayplan_trace::{ArenaDiff, PlanDiff, PlanRecord, PlanState, arena_metrics, diff_plans, why_peak};
 
 use super::Judged;
@@ -123,7 +123,7 @@ fn largest<'a>(
     let mut sums: Vec<(u32, f64, Vec<&str>)> = Vec::new();
     for Figure { subject, value, .. } in Reading::new(judged.timeline).of(quantity, filter) {
         let Subject::Arena { plan, name, .. } = subject else { continue };
-        let value = value.least().map_or(0.0, |number| number.as_f64());
+        let value = value.least().map_or(0.0, Number::as_f64);
         match sums.last_mut().filter(|(last, ..)| *last == plan) {
             Some((_, sum, names)) => {
                 *sum += value;
@@ -174,10 +174,9 @@ fn grown(before: (u32, &PlanState), after: (u32, &PlanState), name: &str) -> Vec
     let Some(arena) = arenas.iter().find(|arena| arena.name == name) else { return Vec::new() };
     let tensors = arena.causes.iter().filter(|cause| cause.growth() > 0);
     let mut lines = shortened(tensors.map(|cause| cause_line(plans, cause, SIDES)).collect());
-    if let Some((side, spare)) = arena.moment.as_ref().map(|moment| to_spare(arena, moment, SIDES)) {
-        if spare > 0 && !lines.is_empty() {
-            lines.push(format!("{side} had {} to spare there, below its own peak", Bytes(spare)));
-        }
+    let spare = arena.moment.as_ref().map(|moment| to_spare(arena, moment, SIDES));
+    if let (Some((side, spare @ 1..)), false) = (spare, lines.is_empty()) {
+        lines.push(format!("{side} had {} to spare there, below its own peak", Bytes(spare)));
     }
     lines.extend(lost(arena));
     lines.extend(top(plans, arena));
