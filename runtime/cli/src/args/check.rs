@@ -47,7 +47,10 @@ pub(super) fn help() -> String {
 }
 
 #[derive(Args, Debug)]
-#[command(group(ArgGroup::new("what").args(["assertions", "baseline"]).required(true).multiple(true)))]
+#[command(
+    group(ArgGroup::new("what").args(["assertions", "baseline"]).required(true).multiple(true)),
+    override_usage = "bayplan check [OPTIONS] <RECORDING>"
+)]
 pub(crate) struct CheckOptions {
     /// A file, a folder, a process id, the name of a model (its newest run), or the name of a run (a unique beginning is
     /// enough); or a plan file, such as `bayplan plan --json` writes.
