@@ -289,7 +289,7 @@ fn places() {
         writer.event(&event);
         since += writer.ready_len();
         writer.take(&mut bytes);
-        if since > 16 << 20 {
+        if since > 4 << 20 {
             (since, _) = (0, writer.begin_segment());
         }
     }

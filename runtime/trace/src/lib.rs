@@ -81,5 +81,6 @@ pub use schema::session::{Keyframe, Level, Record, SessionInfo, UnknownLevel};
 pub use schema::totals::Totals;
 pub use timeline::alarms::Alarm;
 pub use timeline::plan_state::{Actual, OpTime, PlanState, Stray};
+pub use timeline::plan_sums::PlanSums;
 pub use timeline::pool::{Pool, PoolRange, PoolTotals};
 pub use timeline::{AlarmCounts, Block, CurrentRun, FinishedRun, HISTORY, HeapState, RETIRED, Timeline};

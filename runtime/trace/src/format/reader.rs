@@ -200,20 +200,25 @@ impl Reader {
     /// Hands all records and damages to `visitor` that the bytes fed so far hold: what calling [`Reader::next_record`] until
     /// there is nothing more does, much faster.
     pub fn visit(&mut self, visitor: &mut impl Visitor) {
-        loop {
-            if self.waiting.is_none() && !self.fatal && self.events.is_some_and(|open| open.context.is_none())
-            {
-                self.visit_packed(visitor);
-                continue;
-            }
-            match self.next_step() {
-                Step::Item(Ok(Record::Event(event))) => visitor.event(event.as_ref()),
-                Step::Item(Ok(record)) => visitor.record(record),
-                Step::Item(Err(damage)) => visitor.damage(damage),
-                Step::NeedBytes => return,
-                Step::Opened | Step::Again => {}
-            }
+        while self.visit_some(visitor) {}
+    }
+
+    /// As [`Reader::visit`], but no more at once than the events of a chunk, or one record or damage; returns whether to
+    /// call it again before more bytes are fed. A chunk of events is kept for [`Reader::take_chunks`] one call before its
+    /// events are handed out.
+    pub fn visit_some(&mut self, visitor: &mut impl Visitor) -> bool {
+        if self.waiting.is_none() && !self.fatal && self.events.is_some_and(|open| open.context.is_none()) {
+            self.visit_packed(visitor);
+            return true;
         }
+        match self.next_step() {
+            Step::Item(Ok(Record::Event(event))) => visitor.event(event.as_ref()),
+            Step::Item(Ok(record)) => visitor.record(record),
+            Step::Item(Err(damage)) => visitor.damage(damage),
+            Step::NeedBytes => return false,
+            Step::Opened | Step::Again => {}
+        }
+        true
     }
 
     /// Events and chunks of kinds that this version does not know, which were passed over.

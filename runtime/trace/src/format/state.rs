@@ -5,6 +5,7 @@
 //! Session   1 id · 2 model · 3 device · 4 driver · 5 api · 6 version · 7 level · 8 pid · 9 start · 10 origin
 //! Keyframe  1 time · 2 runs started · 3 runs ok · 4 runs failed · 5 dropped (packed pairs) · 6 events
 //!           7 totals · 8 pools (packed: number, high water, top, taken, given back)
+//!           9 sums of a plan (since 1.3)
 //! Plan      1 number of the plan · 2 plan record
 //! ```
 
@@ -19,6 +20,7 @@ use crate::schema::event::{Event, EventKind, Nanos};
 use crate::schema::event_ref::EventRef;
 use crate::schema::session::{Keyframe, Level, SessionInfo};
 use crate::schema::totals::Totals;
+use crate::timeline::plan_sums::{PlanSums, SumsOfPlans};
 use crate::timeline::pool::{Pool, PoolRange, PoolTotals};
 
 /// Most events of a keyframe: device blocks, heaps, and parts of window lists. A device allows some thousand blocks.
@@ -50,6 +52,7 @@ pub(crate) struct LiveState {
     playhead: Option<(u64, u32, u32, Nanos)>,
     cost: Option<Event>,
     totals: Totals,
+    plans: SumsOfPlans,
     /// Pools, and when they were ready.
     pools: BTreeMap<u32, (Nanos, Pool)>,
 }
@@ -64,11 +67,17 @@ impl LiveState {
                 self.runs_started += 1;
                 self.run = Some((run, plan, t));
                 self.playhead = None;
+                self.plans.run_started(run, plan);
             }
-            EventRef::RunEnd { ok: true, .. } => self.runs_ok += 1,
-            EventRef::RunEnd { ok: false, .. } => self.runs_failed += 1,
+            EventRef::RunEnd { run, ok, .. } => {
+                *(if ok { &mut self.runs_ok } else { &mut self.runs_failed }) += 1;
+                self.plans.run_ended(run);
+            }
             EventRef::Completed { run, plan, op, t } => self.playhead = Some((run, plan, op, t)),
-            EventRef::OpTimes { .. } | EventRef::Message { .. } | EventRef::SessionEnd { .. } => {}
+            EventRef::OpTimes { plan, first_op, times, .. } => {
+                self.plans.add_op_times(plan, first_op, times);
+            }
+            EventRef::Message { .. } | EventRef::SessionEnd { .. } => {}
             EventRef::PoolReady { .. } | EventRef::PoolAllocated { .. } | EventRef::PoolFreed { .. } => {
                 self.apply_to_pool(event);
             }
@@ -112,6 +121,7 @@ impl LiveState {
             EventRef::TraceCost { .. } => self.cost = Some(event.to_event()),
             EventRef::PlanRetired { plan, .. } => {
                 self.windows.remove(&plan);
+                self.plans.retire(plan);
             }
             // Folded by `apply`.
             _ => {}
@@ -137,6 +147,11 @@ impl LiveState {
             }
             _ => {}
         }
+    }
+
+    /// A plan was recorded.
+    pub(crate) fn plan(&mut self, number: u32, ops: usize) {
+        self.plans.begin(number, ops);
     }
 
     /// Bytes taken in a pool.
@@ -178,8 +193,10 @@ impl LiveState {
         let ready = self.ready.map(|t| Event::SessionReady { t });
         let run = self.run.map(|(run, plan, t)| Event::RunStart { run, plan, t });
         let playhead = self.playhead.map(|(run, plan, op, t)| Event::Completed { run, plan, op, t });
-        let held = self.freed.iter().chain(self.blocks.values()).chain(self.heaps.values());
-        let held = held.chain(self.windows.values().flatten());
+        // As they came: alarms are told in that order.
+        let mut blocks: Vec<_> = self.freed.iter().chain(self.blocks.values()).collect();
+        blocks.sort_by_key(|event| event.time());
+        let held = blocks.into_iter().chain(self.heaps.values()).chain(self.windows.values().flatten());
         let state = ready.into_iter().chain(held.cloned()).chain(run).chain(playhead);
         Keyframe {
             t: self.now,
@@ -187,8 +204,9 @@ impl LiveState {
             runs_ok: self.runs_ok,
             runs_failed: self.runs_failed,
             dropped: self.dropped.iter().map(|(kind, count)| (*kind, *count)).collect(),
-            totals: Some(Box::new(self.totals.without_open_runs())),
+            totals: Some(Box::new(self.totals.clone())),
             pools: self.pools.iter().map(|(number, (_, pool))| (*number, pool.totals)).collect(),
+            plans: self.plans.told(),
             state: state.chain(self.cost.clone()).chain(self.pool_events()).collect(),
         }
     }
@@ -271,6 +289,9 @@ pub(crate) fn keyframe_to_bytes(keyframe: &Keyframe) -> Vec<u8> {
             .for_each(|number| put_varint(&mut part, number));
         field_bytes(&mut out, 8, &part);
     }
+    for (plan, sums) in &keyframe.plans {
+        field_bytes(&mut out, 9, &sums.to_bytes(*plan));
+    }
     out
 }
 
@@ -309,6 +330,7 @@ pub(crate) fn keyframe_from_bytes(bytes: &[u8]) -> Result<Keyframe, WireError> {
                 let (allocated, freed) = (part.varint()?, part.varint()?);
                 keyframe.pools.push((pool, PoolTotals { high_water, top, allocated, freed }));
             }
+            9 => keyframe.plans.push(PlanSums::from_bytes(field.bytes()?)?),
             _ => {}
         }
     }

@@ -104,6 +104,7 @@ impl Writer {
         let encoded = plan_to_bytes(number, &record.to_bytes());
         self.put_pieces(ChunkKind::Plan, 0, &encoded);
         let (arenas, curves) = (record.arenas.clone(), live_curves(record));
+        self.state.plan(number, record.ops.len());
         self.plans.push(StoredPlan { encoded, arenas, curves, drawn: false });
         number
     }

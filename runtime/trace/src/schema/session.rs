@@ -9,6 +9,7 @@ use core::str::FromStr;
 use crate::schema::event::{Event, EventKind, Nanos};
 use crate::schema::plan_record::PlanRecord;
 use crate::schema::totals::Totals;
+use crate::timeline::plan_sums::PlanSums;
 use crate::timeline::pool::PoolTotals;
 
 /// What is known about a session when its recording begins.
@@ -119,6 +120,9 @@ pub struct Keyframe {
     pub totals: Option<Box<Totals>>,
     /// What the pools came to so far, by their number.
     pub pools: Vec<(u32, PoolTotals)>,
+    /// What the runs of each plan came to so far, by its number: of plans that runs may still be of. Recordings of format 1.2
+    /// and before do not say it.
+    pub plans: Vec<(u32, PlanSums)>,
     /// Events that restate what holds: ready, live device blocks, pools and their ranges, the last sample of each heap, the
     /// windows of each plan, the last start and playhead, the cost of tracing. They happened before; they are not to be
     /// counted again.

@@ -67,7 +67,8 @@ impl Totals {
         self.device_bytes_max = self.device_bytes_max.max(bytes);
     }
 
-    /// 1 run times · 2 op times · 3 allocations · 4 ready · 5 device bytes · 6 heaps (packed pairs).
+    /// 1 run times · 2 op times · 3 allocations · 4 ready · 5 device bytes · 6 heaps (packed pairs) · 7 open runs (packed
+    /// pairs of number and start, since 1.3).
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
         for (field, distribution) in [(1, &self.run_times), (2, &self.op_times)] {
@@ -83,8 +84,15 @@ impl Totals {
             put_varint(&mut heaps, u64::from(*heap));
             put_varint(&mut heaps, *most);
         }
-        if !heaps.is_empty() {
-            field_bytes(&mut out, 6, &heaps);
+        let mut open = Vec::new();
+        self.open
+            .iter()
+            .flat_map(|(run, start)| [*run, *start])
+            .for_each(|number| put_varint(&mut open, number));
+        for (field, pairs) in [(6, heaps), (7, open)] {
+            if !pairs.is_empty() {
+                field_bytes(&mut out, field, &pairs);
+            }
         }
         out
     }
@@ -105,20 +113,23 @@ impl Totals {
                         totals.heap_usage_max.insert(heaps.index()?, heaps.varint()?);
                     }
                 }
+                (7, field) => {
+                    let mut open = Cursor::new(field.bytes()?);
+                    while !open.is_empty() && totals.open.len() < MAX_OPEN_RUNS {
+                        totals.open.push((open.varint()?, open.varint()?));
+                    }
+                }
                 _ => {}
             }
         }
         Ok(totals)
     }
 
-    /// What a keyframe says: the open run is restated by its event.
-    pub(crate) fn without_open_runs(&self) -> Self {
-        Self { open: Vec::new(), ..self.clone() }
-    }
-
-    /// Takes over what a keyframe says, with the runs that the events it restates left open.
-    pub(crate) fn restate(&mut self, restated: Self) {
-        let open = core::mem::take(&mut self.open);
-        *self = Self { open, ..restated };
+    /// Takes over what a keyframe says. The run in progress is told beside it, by recordings that do not say more.
+    pub(crate) fn restate(&mut self, restated: Self, current: Option<(u64, Nanos)>) {
+        *self = restated;
+        if let Some(run) = current.filter(|run| !self.open.contains(run)) {
+            self.open.push(run);
+        }
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod alarms;
 pub(crate) mod overlaps;
 pub(crate) mod plan_state;
+pub(crate) mod plan_sums;
 pub(crate) mod pool;
 #[cfg(test)]
 mod tests;
@@ -246,14 +247,19 @@ impl Timeline {
         self.runs_ok = keyframe.runs_ok;
         self.runs_failed = keyframe.runs_failed;
         self.dropped = keyframe.dropped.into_iter().collect();
-        if let Some(totals) = keyframe.totals {
-            self.totals.restate(*totals);
-        }
         for (pool, totals) in keyframe.pools {
             self.pools.entry(pool).or_default().totals = totals;
         }
+        for (plan, sums) in &keyframe.plans {
+            if let Some(plan) = self.plans.get_mut(*plan as usize).filter(|plan| !plan.forgotten) {
+                plan.restate(sums);
+            }
+        }
         if self.runs_started <= self.runs_ok + self.runs_failed {
             self.current = None;
+        }
+        if let Some(totals) = keyframe.totals {
+            self.totals.restate(*totals, self.current.map(|run| (run.run, run.start)));
         }
     }
 

@@ -8,6 +8,7 @@ use crate::quantities::PlanFigures;
 use crate::schema::event::{Nanos, UNPLANNED, Window};
 use crate::schema::plan_record::{BufferKind, BufferRecord, PlanRecord};
 use crate::timeline::alarms::{Alarm, Alarms};
+use crate::timeline::plan_sums::{PlanSums, add_op_times};
 
 /// A plan and what was seen of it.
 #[derive(Clone, Debug, Default)]
@@ -77,6 +78,16 @@ pub struct OpTime {
     pub total: Nanos,
     /// Runs seen.
     pub count: u64,
+}
+
+impl OpTime {
+    /// Adds what one run took.
+    #[inline]
+    pub(crate) fn add(&mut self, took: Nanos) {
+        self.latest = took;
+        self.total = self.total.saturating_add(took);
+        self.count = self.count.saturating_add(1);
+    }
 }
 
 impl Actual {
@@ -201,10 +212,18 @@ impl PlanState {
 
     /// Adds the device times of consecutive ops of a run.
     pub(crate) fn add_op_times(&mut self, first_op: u32, times: &[(Nanos, Nanos)]) {
-        for (op, (start, end)) in self.op_times.iter_mut().skip(first_op as usize).zip(times) {
-            op.latest = end.saturating_sub(*start);
-            op.total = op.total.saturating_add(op.latest);
-            op.count = op.count.saturating_add(1);
+        add_op_times(&mut self.op_times, first_op, times);
+    }
+
+    /// Takes over what a keyframe says of the runs so far.
+    pub(crate) fn restate(&mut self, sums: &PlanSums) {
+        self.runs = sums.runs;
+        // What the keyframe leaves out was never seen.
+        self.op_times.fill(OpTime::default());
+        for (at, restated) in &sums.op_times {
+            if let Some(op) = self.op_times.get_mut(*at as usize) {
+                *op = *restated;
+            }
         }
     }
 }

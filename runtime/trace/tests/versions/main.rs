@@ -1,14 +1,17 @@
 //! Recordings that each version of the format wrote are read by this one, and what later versions add is passed over.
 
-use bayplan_trace::{Event, EventRef, FORMAT_MINOR, PlanRecord, Reader, Record, SessionInfo, Visitor};
+use bayplan_trace::{
+    Event, EventRef, FORMAT_MINOR, OpTime, PlanRecord, PlanSums, Reader, Record, SessionInfo, Visitor,
+};
 
 mod story;
 
 /// The recordings that writers of former versions left, each written by the last writer of its version.
-const WRITTEN: [(&str, &[u8]); 3] = [
+const WRITTEN: [(&str, &[u8]); 4] = [
     ("1.0", include_bytes!("fixtures/format-1.0.bptrace")),
     ("1.1", include_bytes!("fixtures/format-1.1.bptrace")),
     ("1.2", include_bytes!("fixtures/format-1.2.bptrace")),
+    ("1.3", include_bytes!("fixtures/format-1.3.bptrace")),
 ];
 
 /// What a version can tell that the one before could not.
@@ -27,13 +30,13 @@ fn more(version: &str) -> Vec<Event> {
 }
 
 fn session(version: &str) -> SessionInfo {
-    let origin = if version == "1.2" { "a story".into() } else { String::new() };
+    let origin = if version < "1.2" { String::new() } else { "a story".into() };
     SessionInfo { origin, ..story::session() }
 }
 
 fn plan(version: &str) -> PlanRecord {
     let mut plan = story::plan();
-    plan.ops[1].host = version == "1.2";
+    plan.ops[1].host = version >= "1.2";
     plan
 }
 
@@ -110,6 +113,11 @@ fn every_version_is_read_from_its_keyframe_on() {
         assert_eq!(records[3..], expect[second..], "{version}");
         let Record::Keyframe(keyframe) = &records[2] else { panic!("{version}: {:?}", records[2]) };
         assert_eq!((keyframe.runs_started, keyframe.runs_ok), (3, 3), "{version}");
+        // Device times of each of three runs, of which the last is told as the latest.
+        let sums = |op: u64| OpTime { latest: 3900 - 34 * op, total: 3 * 3900 - 51 * op, count: 3 };
+        let op_times = (0..3).map(|op| (op as u32, sums(op))).collect();
+        let plans = if version < "1.3" { vec![] } else { vec![(0, PlanSums { runs: 3, op_times })] };
+        assert_eq!(keyframe.plans, plans, "{version}");
         for event in &story::first_part()[..4] {
             assert!(keyframe.state.contains(event), "{version}: {event:?} is not restated");
         }
