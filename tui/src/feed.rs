@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use bayplan_record::{Follower, RecordError, RunState, Source, Start};
+use bayplan_record::{Follower, Part, RecordError, RunState, Source, Start};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 
 use crate::events::Message;
@@ -14,7 +14,7 @@ use crate::model::{Life, Model};
 const PORTION: Duration = Duration::from_millis(20);
 /// A live recording larger than this is read from its last keyframe on, which says what holds: reading all of it
 /// would keep the viewer behind for seconds.
-const WHOLE: u64 = 48 << 20;
+const WHOLE: u64 = 4 << 20;
 
 /// A recording that is being read.
 pub(crate) struct Feed {
@@ -45,7 +45,11 @@ impl Feed {
         let before = (model.life, model.caught_up, model.failure.is_some(), model.damages);
         let mut records = 0;
         while model.failure.is_none() {
-            match self.follower.poll(|record| model.apply(record)) {
+            match self.follower.poll_parts(|part| match part {
+                Part::Event(event) => model.timeline.apply_event(event),
+                Part::Record(record) => model.apply(record),
+                Part::Chunks(_) => {}
+            }) {
                 Ok(progress) => {
                     records += progress.records;
                     model.caught_up = progress.caught_up;

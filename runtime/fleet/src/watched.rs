@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bayplan_record::{Follower, RunState, Source, Start};
+use bayplan_record::{Follower, Part, RunState, Source, Start};
 use bayplan_trace::Timeline;
 use bayplan_trace::quantities::Reading;
 
@@ -80,7 +80,11 @@ impl State {
                 return;
             }
             let timeline = &mut self.timeline;
-            match self.follower.poll(|record| timeline.apply(record)) {
+            match self.follower.poll_parts(|part| match part {
+                Part::Event(event) => timeline.apply_event(event),
+                Part::Record(record) => timeline.apply(record),
+                Part::Chunks(_) => {}
+            }) {
                 Ok(progress) => {
                     self.ended = progress.state != RunState::Live;
                     if progress.caught_up {

@@ -5,8 +5,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use bayplan_trace::{Index, last_segment};
 
-/// Bytes at the end of a file that are searched, one after the other: a keyframe is written every 16 MiB, behind a plan.
-const TAILS: [u64; 2] = [24 << 20, 96 << 20];
+/// Bytes at the end of a file that are searched, one after the other: a keyframe is written every 4 MiB, behind a plan.
+const TAILS: [u64; 3] = [6 << 20, 24 << 20, 96 << 20];
 /// Longest index that is read.
 const MAX_INDEX: u64 = 1 << 20;
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bayplan_trace::{Damage, Event, Reader, Record};
+use bayplan_trace::{Damage, EventRef, Reader, Record, Visitor};
 
 use crate::error::RecordError;
 use crate::source::Source;
@@ -59,8 +59,10 @@ pub struct SegmentDamage {
 pub enum Part<'a> {
     /// Chunks that are sound, in their frames as they lie in the file. They come before the records in them.
     Chunks(&'a [u8]),
-    /// What they hold.
+    /// A session, a plan or a keyframe.
     Record(Record),
+    /// An event, without a copy of its own: a recording holds millions.
+    Event(EventRef<'a>),
 }
 
 /// Reads a recording from its start or its last keyframe and follows it as it grows, across segments.
@@ -127,14 +129,14 @@ impl Follower {
     /// # Errors
     /// The file cannot be read, or is no recording that this version reads.
     pub fn poll(&mut self, mut sink: impl FnMut(Record)) -> Result<Progress, RecordError> {
-        self.poll_parts(|part| {
-            if let Part::Record(record) = part {
-                sink(record);
-            }
-        })
+        self.poll_parts(|part| records(part, &mut sink))
     }
 
-    fn poll_parts(&mut self, mut sink: impl FnMut(Part<'_>)) -> Result<Progress, RecordError> {
+    /// As [`Follower::poll`], much faster where there are many events.
+    ///
+    /// # Errors
+    /// As those of [`Follower::poll`].
+    pub fn poll_parts(&mut self, mut sink: impl FnMut(Part<'_>)) -> Result<Progress, RecordError> {
         let mut records = 0;
         let mut left = POLL_BYTES;
         while self.state == RunState::Live {
@@ -168,41 +170,84 @@ impl Follower {
     }
 
     fn hand_out(&mut self, sink: &mut impl FnMut(Part<'_>)) -> Result<u64, RecordError> {
-        let mut records = 0;
+        let mut hands = Hands {
+            sink,
+            records: 0,
+            session_ended: &mut self.session_ended,
+            record: None,
+            damages: Vec::new(),
+        };
         let mut chunks = Vec::new();
-        let mut pass = |reader: &mut Reader, sink: &mut dyn FnMut(Part<'_>)| {
-            reader.take_chunks(&mut chunks);
+        while self.reader.visit_some(&mut hands) {
+            self.reader.take_chunks(&mut chunks);
             if !chunks.is_empty() {
-                sink(Part::Chunks(&chunks));
+                (hands.sink)(Part::Chunks(&chunks));
                 chunks.clear();
             }
-        };
-        while let Some(item) = self.reader.next_record() {
-            pass(&mut self.reader, sink);
-            match item {
-                Ok(record) => {
-                    match &record {
-                        Record::Event(Event::SessionEnd { .. }) => self.session_ended = true,
-                        // Another session's recording follows in the same file.
-                        Record::Session(_) => self.session_ended = false,
-                        _ => {}
-                    }
-                    records += 1;
-                    sink(Part::Record(record));
-                }
-                Err(damage) if damage.is_fatal() => {
-                    return Err(RecordError::Unreadable { path: self.stream.path().to_path_buf(), damage });
-                }
-                Err(damage) => {
-                    self.damage_count += 1;
-                    if self.damages.len() < MAX_DAMAGES {
-                        self.damages.push(SegmentDamage { path: self.stream.path().to_path_buf(), damage });
-                    }
-                }
+            hands.hand_on();
+        }
+        let Hands { records, damages, .. } = hands;
+        for damage in damages {
+            if damage.is_fatal() {
+                return Err(RecordError::Unreadable { path: self.stream.path().to_path_buf(), damage });
+            }
+            self.damage_count += 1;
+            if self.damages.len() < MAX_DAMAGES {
+                self.damages.push(SegmentDamage { path: self.stream.path().to_path_buf(), damage });
             }
         }
-        pass(&mut self.reader, sink);
         Ok(records)
+    }
+}
+
+/// Between a reader and whoever follows.
+struct Hands<'h, S> {
+    sink: &'h mut S,
+    records: u64,
+    session_ended: &'h mut bool,
+    /// What was read and waits until its chunk was handed on.
+    record: Option<Record>,
+    damages: Vec<Damage>,
+}
+
+impl<S: FnMut(Part<'_>)> Hands<'_, S> {
+    fn hand_on(&mut self) {
+        if let Some(record) = self.record.take() {
+            (self.sink)(Part::Record(record));
+        }
+    }
+}
+
+impl<S: FnMut(Part<'_>)> Visitor for Hands<'_, S> {
+    fn record(&mut self, record: Record) {
+        if matches!(record, Record::Session(_)) {
+            // Another session's recording may follow in the same file.
+            *self.session_ended = false;
+        }
+        self.records += 1;
+        self.record = Some(record);
+    }
+
+    #[inline]
+    fn event(&mut self, event: EventRef<'_>) {
+        if matches!(event, EventRef::SessionEnd { .. }) {
+            *self.session_ended = true;
+        }
+        self.records += 1;
+        (self.sink)(Part::Event(event));
+    }
+
+    fn damage(&mut self, damage: Damage) {
+        self.damages.push(damage);
+    }
+}
+
+/// Hands on what is a record, an event as one of its own.
+fn records(part: Part<'_>, sink: &mut impl FnMut(Record)) {
+    match part {
+        Part::Record(record) => sink(record),
+        Part::Event(event) => sink(Record::Event(event.to_event())),
+        Part::Chunks(_) => {}
     }
 }
 
@@ -214,19 +259,25 @@ pub fn read(
     source: Source,
     mut sink: impl FnMut(Record),
 ) -> Result<(RunState, Vec<SegmentDamage>), RecordError> {
-    let follower = Follower::open(source, Start::Beginning)?;
-    read_all(follower, |part| {
-        if let Part::Record(record) = part {
-            sink(record);
-        }
-    })
+    read_parts(source, |part| records(part, &mut sink))
 }
 
-/// As [`read`], with the bytes of the chunks beside the records in them.
+/// As [`read`], much faster where there are many events.
 ///
 /// # Errors
 /// As those of [`read`].
 pub fn read_parts(
+    source: Source,
+    sink: impl FnMut(Part<'_>),
+) -> Result<(RunState, Vec<SegmentDamage>), RecordError> {
+    read_all(Follower::open(source, Start::Beginning)?, sink)
+}
+
+/// As [`read_parts`], with the bytes of the chunks before what they hold.
+///
+/// # Errors
+/// As those of [`read`].
+pub fn read_with_chunks(
     source: Source,
     sink: impl FnMut(Part<'_>),
 ) -> Result<(RunState, Vec<SegmentDamage>), RecordError> {

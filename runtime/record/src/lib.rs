@@ -45,7 +45,9 @@ pub use discovery::{RecordingEntry, live_runs, recordings};
 pub use disk::DiskError;
 pub use emitter::Emitter;
 pub use error::RecordError;
-pub use follower::{Follower, Part, Progress, RunState, SegmentDamage, Start, read, read_parts};
+pub use follower::{
+    Follower, Part, Progress, RunState, SegmentDamage, Start, read, read_parts, read_with_chunks,
+};
 pub use places::Places;
 pub use recorder::{Destination, Recorder, RecordingOptions, Summary};
 pub use recording::{Executor, Recording};

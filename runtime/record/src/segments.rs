@@ -29,7 +29,7 @@ pub struct Retention {
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { segment_bytes: 16 << 20, total_bytes: 256 << 20, keep_runs: 64 }
+        Self { segment_bytes: 4 << 20, total_bytes: 256 << 20, keep_runs: 64 }
     }
 }
 

@@ -7,7 +7,7 @@ use bayplan::Places;
 use bayplan_record::Part;
 use bayplan_report::Exporter;
 use bayplan_text::escape;
-use bayplan_trace::Timeline;
+use bayplan_trace::{Record, Timeline};
 
 use super::recordings::damage_text;
 use crate::args::ExportOptions;
@@ -27,7 +27,7 @@ pub(crate) fn export(options: &ExportOptions) -> Outcome {
     };
     let mut output = Output::open(wanted)?;
     let mut work = Work { exporter: (options.format.new)(), timeline: Timeline::new(), error: None };
-    let (_, damages) = bayplan_record::read_parts(source, |part| work.part(part, output.writer()))?;
+    let (_, damages) = bayplan_record::read_with_chunks(source, |part| work.part(part, output.writer()))?;
     if work.timeline.session.is_none() && work.timeline.plans.is_empty() {
         return Err(Failure::new(format!(
             "{} holds no recording that can be read; it may be damaged or not be a bayplan trace",
@@ -58,11 +58,14 @@ impl Work {
         }
         match part {
             Part::Chunks(frames) => self.error = self.exporter.chunks(frames, out).err(),
-            Part::Record(record) => {
-                self.error = self.exporter.record(&record, &self.timeline, out).err();
-                self.timeline.apply(record);
-            }
+            Part::Record(record) => self.record(record, out),
+            Part::Event(event) => self.record(Record::Event(event.to_event()), out),
         }
+    }
+
+    fn record(&mut self, record: Record, out: &mut dyn Write) {
+        self.error = self.exporter.record(&record, &self.timeline, out).err();
+        self.timeline.apply(record);
     }
 
     fn finish(&mut self, out: &mut dyn Write) -> io::Result<()> {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bayplan::Places;
-use bayplan_record::{RunState, SegmentDamage};
+use bayplan_record::{Part, RunState, SegmentDamage};
 use bayplan_text::escape;
 use bayplan_trace::Timeline;
 
@@ -29,7 +29,11 @@ impl Recorded {
         let source = bayplan_record::open(name, &Places::from_env())?;
         let mut timeline = Timeline::new();
         let path = source.path.clone();
-        let (state, damages) = bayplan_record::read(source, |record| timeline.apply(record))?;
+        let (state, damages) = bayplan_record::read_parts(source, |part| match part {
+            Part::Event(event) => timeline.apply_event(event),
+            Part::Record(record) => timeline.apply(record),
+            Part::Chunks(_) => {}
+        })?;
         if timeline.session.is_none() && timeline.plans.is_empty() {
             return Err(unreadable(&path));
         }
