@@ -10,6 +10,7 @@
 # make bench-shapes  processor time of new shapes at random points, on descriptions of devices
 # make bench-trace  what recordings cost: emitting, the thread that writes, losses counted, runs at each level (TRACED=MODEL/CASE …)
 # make bench-viewers  latency of runs that nobody, a stopped viewer and ten viewers watch (TRACED=MODEL/CASE …)
+# make bench-attach  attaching with ten million events behind, an event's way to the screen, programs on such a file (EVENTS=N)
 # make bench-plan DATA=DIR  plans of all instances (CSV) in a folder and below (ARGS=--effort high)
 # make planners  100,000 random problems against the planners of TFLite, XLA and ggml (SEEDS=A..B, STEPS=N)
 # make differential  10,000 random graphs on each driver, every dispatch against the host (SEEDS=A..B, DEVICES=NAME …)
@@ -41,7 +42,7 @@ DEVICES ?= llvmpipe SwiftShader
 SHAPES ?= 10000
 RUNS ?= 5
 
-.PHONY: help demo test test-device lint install bench bench-exports bench-ncnn bench-format bench-shapes bench-trace bench-viewers bench-plan planners differential shapes clean-runs helgrind golden-torch references binaries fmt clean
+.PHONY: help demo test test-device lint install bench bench-exports bench-ncnn bench-format bench-shapes bench-trace bench-attach bench-viewers bench-plan planners differential shapes clean-runs helgrind golden-torch references binaries fmt clean
 
 help:
 	@sed -n 's/^# \(make.*\)/\1/p' Makefile
@@ -150,6 +151,10 @@ bench-viewers: references
 	@. target/env-test.sh && for case in $(TRACED); do \
 		BAYPLAN_DEVICE="$(or $(DEVICE),llvmpipe)" "$(RELEASE)/viewing" "$(REFERENCES)/$${case%/*}/model.onnx" "$(REFERENCES)/$$case" $(ARGS) || exit 1; \
 	done
+
+EVENTS ?= 10000000
+bench-attach: binaries
+	@$(CARGO) bench $(LOCKED) -p bayplan-tui --bench attach -- $(EVENTS)
 
 # Instances are not part of this repository: BENCHMARKS.md names their public origins.
 bench-plan:

@@ -1,13 +1,16 @@
 //! What a picture costs, however many tensors there are: time, and bytes for the terminal.
 //!
 //! `cargo bench -p bayplan-tui --bench frames [-- TENSORS …]`: at 200×50, of plans of ten thousand, a million and ten million
-//! tensors. A picture is drawn after every key of a walk that zooms, pans, follows the playhead and changes the view.
+//! tensors. A picture is drawn after every key of a walk that zooms, pans, follows the playhead and changes the view. Beside
+//! the time of the clock stands the processor time of the thread that draws, which other work on the machine does not lengthen
+//! by waiting; it is what the bar is held against.
 
 use std::error::Error;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bayplan_trace::{ArenaRecord, BufferRecord, Event, OpRecord, PlanRecord, Record, Window};
 use bayplan_tui::rehearsal::Rehearsal;
+use rustix::time::{ClockId, clock_gettime};
 
 /// Tensors, the bar in milliseconds, and which of a hundred pictures, by time, is held against it.
 const BARS: [(u64, f64, usize); 3] = [(10_000, 4.0, 50), (1_000_000, 16.6, 99), (10_000_000, 33.0, 50)];
@@ -15,29 +18,34 @@ const BARS: [(u64, f64, usize); 3] = [(10_000, 4.0, 50), (1_000_000, 16.6, 99), 
 fn main() -> Result<(), Box<dyn Error>> {
     let wanted: Vec<u64> = std::env::args().filter_map(|word| word.replace('_', "").parse().ok()).collect();
     println!(
-        "tensors      shape   index      median     99th      longest    bar            most bytes (bar 64 kB)"
+        "{:<22}{:<20}{:<21}{:<21}{:<19}most bytes (bar 64 kB)",
+        "tensors, shape", "index: clock, cpu", "median: clock, cpu", "99th: clock, cpu", "bar"
     );
     for (tensors, bar, percentile) in BARS {
         if !wanted.is_empty() && !wanted.contains(&tensors) {
             continue;
         }
         for shape in [Shape::Small, Shape::Long] {
-            let begun = Instant::now();
+            let begun = Taken::begin();
             let mut screen = Rehearsal::new(records(tensors, shape), (200, 50), 2);
             screen.frame()?;
-            let index = begun.elapsed();
-            let (mut times, bytes) = walk(&mut screen)?;
-            times.sort_unstable();
-            let at = |percent: usize| times[(times.len() - 1) * percent / 100].as_secs_f64() * 1e3;
-            let held = at(percentile);
+            let index = begun.end();
+            let (times, bytes) = walk(&mut screen)?;
+            let [clock, cpu] = [|taken: &Taken| taken.clock, |taken: &Taken| taken.cpu].map(|part| {
+                let mut times: Vec<f64> = times.iter().map(|taken| part(taken).as_secs_f64() * 1e3).collect();
+                times.sort_by(f64::total_cmp);
+                times
+            });
+            let at = |times: &[f64], percent: usize| times[(times.len() - 1) * percent / 100];
+            let pair = |percent| format!("{:.2}, {:.2} ms", at(&clock, percent), at(&cpu, percent));
             println!(
-                "{tensors:<12} {:<7} {:>6.2} s  {:>6.2} ms  {:>6.2} ms  {:>6.2} ms  {} {bar} ms ({percentile}th)  {bytes}",
-                format!("{shape:?}").to_lowercase(),
-                index.as_secs_f64(),
-                at(50),
-                at(99),
-                at(100),
-                if held <= bar { "<=" } else { "> " },
+                "{:<22}{:<20}{:<21}{:<21}{} {:<16}{bytes}",
+                format!("{tensors} {}", format!("{shape:?}").to_lowercase()),
+                format!("{:.2}, {:.2} s", index.clock.as_secs_f64(), index.cpu.as_secs_f64()),
+                pair(50),
+                pair(99),
+                if at(&cpu, percentile) <= bar { "<=" } else { "> " },
+                format!("{bar} ms ({percentile}th)"),
             );
         }
         let mut idle = Rehearsal::new(records(tensors.min(1_000_000), Shape::Small), (200, 50), 2);
@@ -47,8 +55,32 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// Time by the clock, and processor time of this thread.
+#[derive(Clone, Copy)]
+struct Taken {
+    clock: Duration,
+    cpu: Duration,
+}
+
+impl Taken {
+    /// Both as they are now.
+    fn begin() -> Self {
+        let [clock, cpu] = [ClockId::Monotonic, ClockId::ThreadCPUTime].map(|id| {
+            let time = clock_gettime(id);
+            Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
+        });
+        Self { clock, cpu }
+    }
+
+    /// What passed since then.
+    fn end(self) -> Self {
+        let now = Self::begin();
+        Self { clock: now.clock - self.clock, cpu: now.cpu - self.cpu }
+    }
+}
+
 /// Draws after every key; the times, and the most bytes of a picture.
-fn walk(screen: &mut Rehearsal) -> Result<(Vec<Duration>, usize), Box<dyn Error>> {
+fn walk(screen: &mut Rehearsal) -> Result<(Vec<Taken>, usize), Box<dyn Error>> {
     let keys = [
         "llllhhhh",
         "+l+l+l+j+k+l+l+h",
@@ -70,9 +102,9 @@ fn walk(screen: &mut Rehearsal) -> Result<(Vec<Duration>, usize), Box<dyn Error>
                 op: (round * 61 + t / 1_000_000) as u32,
                 t,
             })]);
-            let begun = Instant::now();
+            let begun = Taken::begin();
             most = most.max(screen.frame()?);
-            times.push(begun.elapsed());
+            times.push(begun.end());
         }
     }
     Ok((times, most))

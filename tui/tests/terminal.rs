@@ -1,129 +1,18 @@
 //! The binary on a pseudo-terminal: it gives the terminal back however it ends, is silent when nothing happens, and
 //! follows what is recorded while it looks.
 
+#[path = "support/on_terminal.rs"]
+mod on_terminal;
 mod support;
 
-use std::fs::File;
-use std::io::{Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use bayplan_record::{Places, Recorder, RecordingOptions};
-use rustix::process::{Pid, Signal, kill_process};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+use rustix::process::Signal;
+use rustix::termios::tcgetattr;
 
-/// Longest time anything is waited for; the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// The viewer on a terminal of its own.
-struct OnTerminal {
-    child: Child,
-    /// Our end of the terminal.
-    master: OwnedFd,
-    /// Its end, kept open so that its settings can be looked at afterwards.
-    slave: OwnedFd,
-    output: Receiver<Vec<u8>>,
-    seen: Vec<u8>,
-}
-
-impl OnTerminal {
-    fn start(home: &Path, args: &[&str]) -> Self {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
-        let open = || File::options().read(true).write(true).open(&name).unwrap();
-        let slave = OwnedFd::from(open());
-        let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
-        tcsetwinsize(&slave, size).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_bayplan-tui"))
-            .args(args)
-            .stdin(open())
-            .stdout(open())
-            .stderr(open())
-            .env("TERM", "xterm-256color")
-            .env("XDG_RUNTIME_DIR", home.join("runtime"))
-            .env("XDG_STATE_HOME", home.join("state"))
-            .env_remove("NO_COLOR")
-            .env_remove("COLORTERM")
-            .spawn()
-            .unwrap();
-        let (sender, output) = channel();
-        let mut reader = File::from(master.as_fd().try_clone_to_owned().unwrap());
-        std::thread::spawn(move || {
-            let mut bytes = [0; 1 << 16];
-            while let Ok(count @ 1..) = reader.read(&mut bytes) {
-                if sender.send(bytes[..count].to_vec()).is_err() {
-                    return;
-                }
-            }
-        });
-        Self { child, master, slave, output, seen: Vec::new() }
-    }
-
-    /// Takes what comes within a time; returns how much that was.
-    fn listen(&mut self, time: Duration) -> usize {
-        let (end, before) = (Instant::now() + time, self.seen.len());
-        while let Ok(bytes) = self.output.recv_timeout(end.saturating_duration_since(Instant::now())) {
-            self.seen.extend(bytes);
-        }
-        self.seen.len() - before
-    }
-
-    /// Waits for a word, and forgets what came before it. Blanks are not sent where the screen is blank already, so
-    /// that it has to be one word.
-    fn wait_for(&mut self, wanted: &str) {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            let bytes = wanted.as_bytes();
-            if let Some(at) = self.seen.windows(bytes.len()).position(|part| part == bytes) {
-                self.seen.drain(..at + wanted.len());
-                return;
-            }
-            match self.output.recv_timeout(end.saturating_duration_since(Instant::now())) {
-                Ok(bytes) => self.seen.extend(bytes),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                    panic!("{:?} never came; got {}", wanted, String::from_utf8_lossy(&self.seen))
-                }
-            }
-        }
-    }
-
-    fn send(&mut self, keys: &str) {
-        let mut master = File::from(self.master.as_fd().try_clone_to_owned().unwrap());
-        master.write_all(keys.as_bytes()).unwrap();
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
-    }
-
-    fn is_raw(&self) -> bool {
-        !tcgetattr(&self.slave).unwrap().local_modes.contains(LocalModes::ECHO)
-    }
-
-    fn end(&mut self) -> ExitStatus {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(Instant::now() < end, "the viewer did not end");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-impl Drop for OnTerminal {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use on_terminal::{OnTerminal, PATIENCE};
 
 fn recorder(home: &Path) -> Recorder {
     let session = support::session();

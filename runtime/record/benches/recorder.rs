@@ -3,7 +3,8 @@
 //!
 //! Bars: an event, the clock read for it, ≤ 25 ns (median, one thread, the drain thread at work); ≥ 10 M events/s into
 //! the file with 0 lost at the default ring. On a machine that has no core to spare for the drain thread, losses say
-//! nothing; what the drain thread takes per event, in processor time, then tells how many it could take.
+//! nothing; what the drain thread takes per event, in processor time, then tells how many it could take. Which share of the
+//! time either thread had a processor is told beside it: two cores for themselves come to what they need, other work to less.
 
 use std::env;
 use std::hint::black_box;
@@ -12,7 +13,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bayplan_record::{Clock, Destination, MonotonicClock, Places, Recorder, RecordingOptions, Summary};
+use bayplan_record::{
+    Clock, Destination, MonotonicClock, Part, Places, Recorder, RecordingOptions, Source, Summary,
+    read_with_chunks,
+};
 use bayplan_trace::{Event, Level, PlanRecord};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -151,21 +155,42 @@ fn sustained(folder: &Path) {
     let streams: [(&str, Stream); 3] = [("pool", pool), ("playhead", playhead), ("runs of 16 events", runs)];
     for (what, stream) in streams {
         let recorder = recorder(folder, Level::Op, &plan::plan());
+        let path = recorder.path().expect("a recording has a path").to_path_buf();
+        let begun = Instant::now();
         let (all, own) = (cpu(ClockId::ProcessCPUTime), cpu(ClockId::ThreadCPUTime));
         let emitted = paced(&recorder, stream);
         let own = cpu(ClockId::ThreadCPUTime) - own;
-        let Summary { written, lost, bytes, disk_error } = recorder.finish();
+        let clock = begun.elapsed().as_nanos() as f64;
+        let Summary { written, lost, disk_error, .. } = recorder.finish();
         let drain = cpu(ClockId::ProcessCPUTime) - all - own;
         assert_eq!((written + lost, disk_error), (emitted, None), "what was emitted is written or counted");
+        let (ours, shown) = bytes_of(&path);
+        let each = |bytes: u64| bytes as f64 / written as f64;
         println!(
-            "  {what:18} {:5.2} M/s written, {lost} lost ({:.2} %); the drain thread takes {:.1} ns each, so {:.1} M/s; {:.2} bytes each",
+            "  {what:18} {:5.2} M/s written, {lost} lost ({:.2} %); the drain thread takes {:.1} ns each, so {:.1} M/s; {:.2} bytes each, and {:.2} that Perfetto shows; of the time, {:.0} % were the emitting thread's and {:.0} % the drain thread's",
             written as f64 / SECONDS as f64 / 1e6,
             lost as f64 / emitted as f64 * 100.0,
             drain as f64 / written as f64,
             written as f64 / drain as f64 * 1e3,
-            bytes as f64 / written as f64,
+            each(ours),
+            each(shown),
+            own as f64 / clock * 100.0,
+            drain as f64 / clock * 100.0,
         );
     }
+}
+
+/// Bytes of a recording that hold our own records, their frames included, and bytes that Perfetto shows.
+fn bytes_of(path: &Path) -> (u64, u64) {
+    let mut ours = 0;
+    read_with_chunks(Source::of_path(path), |part| {
+        if let Part::Chunks(frames) = part {
+            ours += frames.len() as u64;
+        }
+    })
+    .expect("the recording can be read");
+    let all = path.metadata().map_or(0, |about| about.len());
+    (ours, all.saturating_sub(ours))
 }
 
 /// Emits at the rate of the bar; answers how many events.
