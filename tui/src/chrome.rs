@@ -1,6 +1,7 @@
 //! What stands around every view: header, tabs, the line at the foot, the help.
 
 use bayplan_text::{Count, Nanos, Percent, escape};
+use bayplan_trace::SessionInfo;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -145,8 +146,8 @@ fn state(model: &Model, theme: &Theme) -> Vec<Span<'static>> {
 }
 
 /// Whether the recording was made of what another program wrote.
-fn is_imported(model: &Model) -> bool {
-    model.timeline.session.as_ref().is_some_and(|session| !session.origin.is_empty())
+pub(crate) fn is_imported(model: &Model) -> bool {
+    model.timeline.session.as_ref().is_some_and(SessionInfo::is_imported)
 }
 
 /// The views to choose from.

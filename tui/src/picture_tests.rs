@@ -306,24 +306,3 @@ fn ascii_pictures_are_ascii() {
         }
     }
 }
-
-/// How long that takes is for the bench to say (`benches/frames.rs`); work that grows with their square would take minutes here.
-#[test]
-fn ten_thousand_tensors_are_drawn_in_time() {
-    let plan = support::encoder(680);
-    assert!(plan.buffers.len() > 10_000);
-    let windows = support::windows(&plan);
-    let mut watch = Watch::of(model(support::records(&plan, windows, 4000)), 1);
-    let theme = Theme { colours: Colours::True, ascii: false };
-    draw(&mut watch, (200, 50), &theme);
-    let mut times: Vec<_> = (0..20)
-        .map(|_| {
-            let begun = std::time::Instant::now();
-            draw(&mut watch, (200, 50), &theme);
-            begun.elapsed()
-        })
-        .collect();
-    times.sort();
-    println!("200x50, {} tensors: best {:?}, median {:?}", plan.buffers.len(), times[0], times[10]);
-    assert!(times[0].as_secs() < 5, "{times:?}");
-}

@@ -5,10 +5,10 @@ use bayplan_plan::{Buffer, Plan};
 use bayplan_trace::{ArenaKind, ArenaRecord, BufferRecord, OpRecord, PlanRecord};
 
 /// Most program points that are kept one by one. Beyond it only those are at which a lifespan begins or ends.
-const MOST_POINTS: u32 = 1 << 20;
+const MOST_POINTS: u32 = 1 << 16;
 
 /// The record of an instance with a plan: one arena, a buffer for each row, an op `point N` for each program point. Where
-/// there are more than a million points, those at which nothing begins or ends are left out.
+/// there are more than 65,536 points, those at which nothing begins or ends are left out.
 pub fn instance_plan(name: &str, instance: &Instance, plan: &Plan) -> PlanRecord {
     let buffers = instance.problem.buffers();
     let points = Points::of(buffers);
@@ -16,7 +16,7 @@ pub fn instance_plan(name: &str, instance: &Instance, plan: &Plan) -> PlanRecord
     // A buffer of no bytes may lie beyond the peak.
     let ends = buffers.iter().zip(&plan.offsets).map(|(buffer, offset)| offset.saturating_add(buffer.size));
     let arena = ArenaRecord {
-        name: "arena".into(),
+        name: "activations".into(),
         kind: ArenaKind::Activations,
         size: ends.max().unwrap_or(0).max(plan.peak),
         alignment,

@@ -6,6 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
+use crate::chrome::is_imported;
 use crate::draw;
 use crate::model::{Model, explain};
 use crate::theme::Theme;
@@ -258,8 +259,14 @@ fn alarms(model: &Model, theme: &Theme, width: usize) -> Section {
     }
     if lines.is_empty() {
         let seen = model.plan().is_some_and(|plan| !plan.windows.is_empty());
-        let words = if seen { "none: all windows are where planned" } else { "none; no window was seen yet" };
-        lines.push(Line::styled(words, if seen { theme.good() } else { theme.faint() }));
+        let (words, style) = if is_imported(model) {
+            ("none: nothing was planned to differ from", theme.faint())
+        } else if seen {
+            ("none: all windows are where planned", theme.good())
+        } else {
+            ("none; no window was seen yet", theme.faint())
+        };
+        lines.push(Line::styled(words, style));
     }
     Section { title: "alarms", lines, more: 0, least: 3 }
 }

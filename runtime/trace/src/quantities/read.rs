@@ -16,6 +16,7 @@ use super::{Figure, Join, Quantity, Scope, Statistic};
 use crate::schema::distribution::Distribution;
 use crate::schema::event::EventKind;
 use crate::schema::plan_record::BufferRecord;
+use crate::schema::session::SessionInfo;
 use crate::timeline::plan_state::PlanState;
 use crate::timeline::pool::Pool;
 use crate::timeline::{HeapState, Timeline};
@@ -195,7 +196,7 @@ impl<'a> Reading<'a> {
         (plan, state): (u32, &'a PlanState),
         give: &mut dyn FnMut(Subject<'a>, Value),
     ) {
-        let give = &mut |subject, value| give(subject, of_windows(state, quantity, value));
+        let give = &mut |subject, value| give(subject, self.of_windows(state, quantity, value));
         match quantity.read {
             // What never ran has shown nothing, and nothing can be wrong with it.
             Read::Plan(read)
@@ -256,14 +257,20 @@ impl<'a> Reading<'a> {
         }
         Unknown::NoSuch { asked: filter.to_string(), known: names.join(", ") }
     }
-}
 
-/// A value that is made of windows: unknown where none were seen, not certain where some were lost.
-fn of_windows(state: &PlanState, quantity: &Quantity, value: Value) -> Value {
-    match quantity.made_of.contains(&EventKind::Windows) {
-        true if state.recording.is_none() => Value::Unknown(Unknown::NoWindows),
-        true if state.incomplete => value.uncertain(quantity.grows, &Unknown::LostWindows),
-        _ => value,
+    /// A value that is made of windows: unknown where none were seen, not certain where some were lost. What was imported
+    /// has no plan of its own that it could differ from; tensors may share bytes in it all the same.
+    fn of_windows(&self, state: &PlanState, quantity: &Quantity, value: Value) -> Value {
+        if !quantity.made_of.contains(&EventKind::Windows) {
+            return value;
+        }
+        let imported = self.timeline.session.as_ref().is_some_and(SessionInfo::is_imported);
+        match state.recording {
+            _ if imported && quantity.name != "overlap" => Value::Unknown(Unknown::Imported),
+            None => Value::Unknown(Unknown::NoWindows),
+            Some(_) if state.incomplete => value.uncertain(quantity.grows, &Unknown::LostWindows),
+            Some(_) => value,
+        }
     }
 }
 

@@ -123,6 +123,8 @@ pub enum Unknown {
     },
     /// No windows were seen to compare with the plan.
     NoWindows,
+    /// The recording was imported: what it shows was not planned.
+    Imported,
     /// Some windows were lost.
     LostWindows,
     /// No op was timed.
@@ -171,6 +173,7 @@ impl fmt::Display for Unknown {
             }
             Self::Several { scope } => return write!(f, "there are several: say of which {scope}"),
             Self::NoWindows => "no windows were seen to compare with the plan".into(),
+            Self::Imported => "the recording was imported: there was no plan to differ from".into(),
             Self::LostWindows => "some windows were lost".into(),
             Self::NotTimed => "no op was timed; --trace-level op times them".into(),
             Self::NoRuns => "no run has ended".into(),

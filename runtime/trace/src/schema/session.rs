@@ -39,6 +39,11 @@ pub struct SessionInfo {
 }
 
 impl SessionInfo {
+    /// Whether the recording was made of what another program wrote.
+    pub fn is_imported(&self) -> bool {
+        !self.origin.is_empty()
+    }
+
     /// Its texts by the names that other programs are told; empty ones too.
     pub fn named(&self) -> [(&'static str, &str); 8] {
         [
