@@ -34,7 +34,7 @@ pub(crate) fn session_words(timeline: &Timeline, live: bool) -> Vec<(&'static st
                 lines.push(("device", device.join(" · ")));
             }
             let (version, level) = (escape(&session.version), session.level);
-            lines.push(if session.origin.is_empty() {
+            lines.push(if !session.is_imported() {
                 ("recorded", format!("by bayplan {version}, level {level}"))
             } else {
                 ("imported", format!("from {}, by bayplan {version}", escape(&session.origin)))
