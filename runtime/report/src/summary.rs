@@ -34,10 +34,10 @@ pub(crate) fn session_words(timeline: &Timeline, live: bool) -> Vec<(&'static st
                 lines.push(("device", device.join(" · ")));
             }
             let (version, level) = (escape(&session.version), session.level);
-            lines.push(if !session.is_imported() {
-                ("recorded", format!("by bayplan {version}, level {level}"))
-            } else {
+            lines.push(if session.is_imported() {
                 ("imported", format!("from {}, by bayplan {version}", escape(&session.origin)))
+            } else {
+                ("recorded", format!("by bayplan {version}, level {level}"))
             });
         }
         None => lines.push(("session", format!("unknown; {state}"))),
