@@ -4,14 +4,14 @@
 //! best of several rounds; the bar stands beside each figure, and the program fails where a size misses its bar. Times are
 //! for whoever reads them: machines differ.
 
-use std::fs;
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bayplan_trace::{
     ArenaRecord, BufferRecord, Damage, Event, EventRef, Index, IndexScan, Level, OpRecord, PlanRecord,
     Reader, Record, SessionInfo, Timeline, Visitor, Writer, last_segment,
 };
+use rustix::time::{ClockId, clock_gettime};
 
 /// Events of each workload.
 const EVENTS: u64 = 2_000_000;
@@ -344,13 +344,9 @@ fn best(mut work: impl FnMut()) -> Duration {
     (0..ROUNDS).map(|_| round(&mut work)).min().unwrap_or_default()
 }
 
-/// Processor time of this thread, as the kernel counts it; the time of day where it does not tell.
+/// Processor time of this thread. What `/proc` tells of it goes up in steps of a scheduler's tick, longer than some rounds
+/// differ.
 fn thread_time() -> Duration {
-    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let ns = text.split_whitespace().next().and_then(|ns| ns.parse().ok());
-    ns.map_or_else(|| START.with(Instant::elapsed), Duration::from_nanos)
-}
-
-thread_local! {
-    static START: Instant = Instant::now();
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
 }

@@ -162,6 +162,7 @@ impl<'a> Numbers<'a> {
         unzigzag(self.number())
     }
 
+    #[inline]
     pub(crate) fn index(&mut self) -> Result<u32, WireError> {
         crate::format::wire::narrow(self.number())
     }

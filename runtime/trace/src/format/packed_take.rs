@@ -13,7 +13,7 @@ use crate::schema::event_ref::EventRef;
 
 impl PackedContext {
     /// Reads the next event; `None` for one that a later version added.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take<'e, 'b: 'e>(
         &mut self,
         source: &mut Numbers<'b>,
@@ -73,6 +73,7 @@ impl PackedContext {
         self.time
     }
 
+    #[inline]
     fn take_run(&mut self, source: &mut Numbers<'_>) -> Result<(), WireError> {
         self.run = self.run.wrapping_add(source.signed() as u64);
         self.plan = source.index()?;
@@ -116,6 +117,7 @@ impl PackedContext {
         Ok(EventRef::OpTimes { run: self.run, plan: self.plan, first_op, times })
     }
 
+    #[inline(always)]
     fn take_pool_allocated(
         &mut self,
         source: &mut Numbers<'_>,
