@@ -161,7 +161,7 @@ impl<'a> Reading<'a> {
             }
         };
         match quantity.read {
-            Read::Session(read) => give(Subject::Session, read(self.timeline)),
+            Read::Session(read) => give(Subject::Session, self.of_session(quantity, read)),
             Read::Damage => give(Subject::Session, Value::whole(self.damage)),
             Read::Distribution(_) => give(Subject::Session, Value::Unknown(Unknown::Statistic)),
             Read::Heap(read) => {
@@ -179,6 +179,22 @@ impl<'a> Reading<'a> {
                     self.each_of_plan(quantity, (plan, state), &mut give);
                 }
             }
+        }
+    }
+
+    /// A figure of the session. A plan alone has none but the number of plans: that nothing failed in it proves nothing.
+    fn of_session(&self, quantity: &Quantity, read: fn(&Timeline) -> Value) -> Value {
+        let session = self.timeline.session.as_ref();
+        let imported = session.is_some_and(SessionInfo::is_imported);
+        let ran = session.is_some() || self.timeline.now > 0 || self.damage > 0;
+        if quantity.name == "plans" {
+            read(self.timeline)
+        } else if !ran || (imported && self.timeline.runs_started == 0) {
+            Value::Unknown(Unknown::NothingRan)
+        } else if imported && ["unplanned", "allocs_after_init"].contains(&quantity.name) {
+            Value::Unknown(Unknown::Imported)
+        } else {
+            read(self.timeline)
         }
     }
 
@@ -279,7 +295,8 @@ fn statistic_of(distribution: &Distribution, statistic: Statistic) -> Option<Val
     let percentile = |fraction| whole(distribution.percentile(fraction));
     match statistic {
         Statistic::Count => Some(Value::whole(distribution.count())),
-        Statistic::Sum => Some(Value::whole(distribution.sum())),
+        // Of nothing, a sum is no measurement.
+        Statistic::Sum => (distribution.count() > 0).then(|| Value::whole(distribution.sum())),
         Statistic::Min => whole(distribution.min()),
         Statistic::Max => whole(distribution.max()),
         Statistic::Mean => distribution.mean().map(Value::real),

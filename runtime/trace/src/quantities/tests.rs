@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 
 use super::*;
 use crate::{
-    ArenaRecord, BufferKind, BufferRecord, Event, OpRecord, PlanRecord, RETIRED, Record, Timeline, Window,
+    ArenaRecord, BufferKind, BufferRecord, Event, OpRecord, PlanRecord, RETIRED, Record, SessionInfo,
+    Timeline, Window,
 };
 
 fn arena(name: &str, size: u64, lower_bound: u64) -> ArenaRecord {
@@ -295,13 +296,32 @@ fn what_is_not_known_says_why() {
     let (empty, none) = (Timeline::new(), Filter::default());
     check(&empty, "peak", &none, "no plan");
     check(&empty, "deviation", &none, "no plan");
-    check(&empty, "device_bytes_max", &none, "no block");
+    // Of a plan alone nothing is known that only a run shows.
+    for name in ["unplanned", "failed_runs", "ended", "allocs_after_init", "device_bytes_max"] {
+        check(&fold(vec![plan()], vec![]), name, &none, "nothing ran");
+    }
+    let mut begun = Timeline::new();
+    begun.apply(Record::Session(SessionInfo::default()));
+    check(&begun, "device_bytes_max", &none, "no block");
     check(&empty, "heap_usage", &none, "driver");
-    check(&empty, "build_time", &none, "ready");
+    check(&begun, "build_time", &none, "ready");
     check(&empty, "pool_free", &none, "no dynamic pool");
     check(&session(), "run_time", &none, "distribution");
-    check(&empty, "trace_cost", &none, "no run");
+    check(&begun, "trace_cost", &none, "no run");
     check(&fold(vec![PlanRecord::default()], vec![]), "peak", &none, "has any arena");
+    let mut imported = Timeline::new();
+    imported.apply(Record::Session(SessionInfo { origin: "a snapshot".into(), ..SessionInfo::default() }));
+    check(&imported, "unplanned", &none, "nothing ran");
+    imported.apply(Record::Event(Event::RunStart { run: 0, plan: 0, t: 1 }));
+    check(&imported, "unplanned", &none, "imported");
+    let op_time = QUANTITIES.iter().find(|quantity| quantity.name == "op_time").unwrap();
+    let timed = |statistic| Reading::new(&begun).statistic(op_time, statistic);
+    assert_eq!(timed(Statistic::Count), Value::whole(0));
+    assert_eq!(
+        timed(Statistic::Sum),
+        Value::Unknown(Unknown::NotTimed),
+        "a sum of nothing is no measurement"
+    );
     let planned = fold(vec![plan()], vec![]);
     check(&planned, "deviation", &none, "no windows");
     check(&planned, "reached", &none, "no windows");

@@ -123,6 +123,8 @@ pub enum Unknown {
     },
     /// No windows were seen to compare with the plan.
     NoWindows,
+    /// It is a plan: nothing ran.
+    NothingRan,
     /// The recording was imported: what it shows was not planned.
     Imported,
     /// Some windows were lost.
@@ -173,6 +175,7 @@ impl fmt::Display for Unknown {
             }
             Self::Several { scope } => return write!(f, "there are several: say of which {scope}"),
             Self::NoWindows => "no windows were seen to compare with the plan".into(),
+            Self::NothingRan => "it is a plan: nothing ran".into(),
             Self::Imported => "the recording was imported: there was no plan to differ from".into(),
             Self::LostWindows => "some windows were lost".into(),
             Self::NotTimed => "no op was timed; --trace-level op times them".into(),
