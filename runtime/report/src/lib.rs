@@ -5,7 +5,7 @@
 //! [`html`], one page with all of it that needs no network. All text that comes from the recording is escaped.
 //!
 //! A recording has one report, to the byte: that of a process that runs, of its folder or file, of the stream that `tail`
-//! makes of it, and of its export for Perfetto, all read up to the same record. `live` alone says which it was, and `damage`
+//! makes of it, and of its export for Perfetto, all read up to the same record. `live` and `state` alone say which it was, and `damage`
 //! names the file or folder that it was found in.
 //!
 //! # The JSON report

@@ -26,7 +26,7 @@ fn piped(sandbox: &Sandbox, file: &Path) -> String {
 }
 
 /// The process stands still at some point of its run. Whatever way its recording is read, the report is the same; but that it
-/// is live is said of the process alone.
+/// it is live and running is said of the process alone.
 #[test]
 fn a_run_its_recording_and_its_exports_have_one_report() {
     let sandbox = Sandbox::new();
@@ -37,7 +37,9 @@ fn a_run_its_recording_and_its_exports_have_one_report() {
     let of_process = printed(&sandbox, &pid);
     assert_eq!(of_process.matches("\"live\": true").count(), 1, "{of_process}");
     assert_eq!(printed(&sandbox, &pid), of_process, "it stands still");
+    assert_eq!(of_process.matches("\"state\": \"running\"").count(), 1, "{of_process}");
     let expected = of_process.replacen("\"live\": true", "\"live\": false", 1);
+    let expected = expected.replacen("\"state\": \"running\"", "\"state\": \"killed\"", 1);
 
     // What is on the disk at this point: a folder elsewhere, one file, a stream.
     let (folder, file) = (sandbox.path("copied"), sandbox.path("copied.bptrace"));
