@@ -186,10 +186,7 @@ impl App {
                 Stage::Picker(_) => self.picker_key(*key),
             },
             Event::Mouse(mouse) => match &mut self.stage {
-                Stage::Watch(watch) => {
-                    watch.mouse(*mouse, self.area);
-                    Outcome::Stay
-                }
+                Stage::Watch(watch) => watch.mouse(*mouse, self.area),
                 Stage::Picker(_) => self.picker_mouse(*mouse),
             },
             _ => Outcome::Stay,

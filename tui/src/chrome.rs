@@ -11,7 +11,8 @@ use crate::draw;
 use crate::keys;
 use crate::model::{Life, Model, explain};
 use crate::theme::Theme;
-use crate::views::VIEWS;
+use crate::view::View;
+use crate::views;
 
 /// Smallest picture that is drawn; below it a word says so.
 pub(crate) const SMALLEST: (u16, u16) = (40, 12);
@@ -151,11 +152,11 @@ pub(crate) fn is_imported(model: &Model) -> bool {
 }
 
 /// The views to choose from.
-pub(crate) fn tabs(buffer: &mut Buffer, area: Rect, chosen: usize, theme: &Theme) {
+pub(crate) fn tabs(buffer: &mut Buffer, area: Rect, chosen: usize, model: &Model, theme: &Theme) {
     let mut spans = vec![Span::raw(" ")];
-    for (at, view) in VIEWS.iter().enumerate() {
+    for (at, name) in tab_names(model, chosen, area.width) {
         let style = if at == chosen { theme.chosen() } else { theme.text() };
-        spans.push(Span::styled(format!(" {} {} ", at + 1, view.title()), style));
+        spans.push(Span::styled(name, style));
         spans.push(Span::raw(" "));
     }
     draw::put_line(buffer, area, 0, &Line::from(spans));
@@ -165,11 +166,25 @@ pub(crate) fn tabs(buffer: &mut Buffer, area: Rect, chosen: usize, theme: &Theme
     }
 }
 
-/// Which tab is at a column.
-pub(crate) fn tab_at(column: u16) -> Option<usize> {
+/// The tabs with the numbers of their views; where there is too little room, only the chosen one has its name.
+fn tab_names(model: &Model, chosen: usize, width: u16) -> Vec<(usize, String)> {
+    let named = |all: bool| -> Vec<(usize, String)> {
+        let tab = |(number, (at, view)): (usize, (usize, &dyn View))| {
+            let name = if all || at == chosen { format!(" {}", view.title()) } else { String::new() };
+            (at, format!(" {}{name} ", number + 1))
+        };
+        views::listed(model).enumerate().map(tab).collect()
+    };
+    let all = named(true);
+    let columns: usize = all.iter().map(|(_, name)| bayplan_text::columns(name) + 1).sum();
+    if columns < usize::from(width) { all } else { named(false) }
+}
+
+/// Which view's tab is at a column.
+pub(crate) fn tab_at(column: u16, model: &Model, chosen: usize, width: u16) -> Option<usize> {
     let mut start = 1;
-    for (at, view) in VIEWS.iter().enumerate() {
-        let width = view.title().len() as u16 + 4;
+    for (at, name) in tab_names(model, chosen, width) {
+        let width = bayplan_text::columns(&name) as u16;
         if (start..start + width).contains(&column) {
             return Some(at);
         }
@@ -209,59 +224,53 @@ pub(crate) fn prompt(buffer: &mut Buffer, area: Rect, text: &str, found: usize, 
     draw::put_line(buffer, area, 0, &line);
 }
 
-/// A window over the view with a title and lines.
-pub(crate) fn window(buffer: &mut Buffer, screen: Rect, title: &str, lines: &[Line<'_>], theme: &Theme) {
-    let widest = lines.iter().map(Line::width).max().unwrap_or(0).max(title.len() + 2) as u16;
-    let width = (widest + 4).min(screen.width);
-    let height = (lines.len() as u16 + 2).min(screen.height);
-    let area = Rect {
+/// Where a window of so many columns and rows inside its frame has its inside.
+pub(crate) fn inside(screen: Rect, (width, height): (u16, u16)) -> Rect {
+    let (width, height) =
+        (width.min(screen.width.saturating_sub(4)), height.min(screen.height.saturating_sub(2)));
+    Rect {
         x: screen.x + (screen.width - width) / 2,
         y: screen.y + (screen.height - height) / 2,
         width,
         height,
-    };
-    Clear.render(area, buffer);
-    let inner = draw::frame(buffer, area, &Line::styled(title.to_owned(), theme.accent()), theme);
-    let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
-    for (row, line) in lines.iter().enumerate() {
-        draw::put_line(buffer, inner, row as u16, line);
     }
 }
 
-/// The help, made of the table of keys; in two columns where there are too few lines.
-pub(crate) fn help(buffer: &mut Buffer, screen: Rect, theme: &Theme) {
-    let entry = |binding: &keys::Binding| {
-        vec![
-            Span::styled(format!("{:<14}", binding.label), theme.accent()),
-            Span::styled(format!("{:<38}", binding.help), theme.text()),
-        ]
+/// Draws the frame of a window around its inside, and clears that.
+pub(crate) fn window(buffer: &mut Buffer, screen: Rect, title: &str, inside: Rect, theme: &Theme) {
+    let area = Rect {
+        x: inside.x.saturating_sub(2),
+        y: inside.y.saturating_sub(1),
+        width: inside.width + 4,
+        height: inside.height + 2,
     };
-    let all: Vec<Vec<Span<'static>>> = keys::BINDINGS
-        .iter()
-        .map(entry)
-        .chain(keys::MOUSE.iter().map(|(what, help)| {
-            vec![
-                Span::styled(format!("{what:<14}"), theme.accent()),
-                Span::styled(format!("{help:<38}"), theme.text()),
-            ]
-        }))
-        .collect();
-    let one_column = all.len() + 2 <= usize::from(screen.height);
-    let lines: Vec<Line<'static>> = if one_column || screen.width < 110 {
-        all.into_iter().map(Line::from).collect()
-    } else {
-        let half = all.len().div_ceil(2);
-        (0..half)
-            .map(|row| {
-                Line::from(
-                    all[row]
-                        .iter()
-                        .chain(all.get(row + half).into_iter().flatten())
-                        .cloned()
-                        .collect::<Vec<_>>(),
-                )
-            })
-            .collect()
-    };
-    window(buffer, screen, "keys", &lines, theme);
+    let area = area.intersection(screen);
+    Clear.render(area, buffer);
+    draw::frame(buffer, area, &Line::styled(title.to_owned(), theme.accent()), theme);
+}
+
+/// A window with lines from the one of a number on; returns the number of the first line that is shown.
+pub(crate) fn page(
+    buffer: &mut Buffer,
+    screen: Rect,
+    title: &str,
+    (lines, first): (&[Line<'_>], usize),
+    theme: &Theme,
+) -> usize {
+    let widest = lines.iter().map(Line::width).max().unwrap_or(0).max(title.len() + 2);
+    let wanted = |size: usize| u16::try_from(size).unwrap_or(u16::MAX);
+    let area = inside(screen, (wanted(widest), wanted(lines.len())));
+    window(buffer, screen, title, area, theme);
+    let rows = usize::from(area.height);
+    let first = first.min(lines.len().saturating_sub(rows));
+    for (row, line) in (0..area.height).zip(lines.iter().skip(first)) {
+        draw::put_line(buffer, area, row, line);
+    }
+    let below = lines.len().saturating_sub(first + rows);
+    if first > 0 || below > 0 {
+        let words = format!(" ↑ {first} ↓ {below} more ");
+        let place = Rect { y: area.y + area.height, height: 1, ..area };
+        draw::put_line(buffer, place, 0, &Line::styled(words, theme.faint()).right_aligned());
+    }
+    first
 }

@@ -48,10 +48,18 @@ pub(crate) fn fill_row(buffer: &mut Buffer, area: Rect, row: u16, style: Style) 
     }
 }
 
+/// The area inside a frame; nothing where there is no room for one.
+pub(crate) fn inside(area: Rect) -> Rect {
+    if area.width < 2 || area.height < 2 {
+        return Rect { width: 0, height: 0, ..area };
+    }
+    Rect { x: area.x + 1, y: area.y + 1, width: area.width - 2, height: area.height - 2 }
+}
+
 /// Draws a frame with a title set into its upper edge; returns the area inside.
 pub(crate) fn frame(buffer: &mut Buffer, area: Rect, title: &Line<'_>, theme: &Theme) -> Rect {
     if area.width < 2 || area.height < 2 {
-        return Rect { width: 0, height: 0, ..area };
+        return inside(area);
     }
     rule(buffer, area, 0, ("┌", "┐"), title, theme);
     rule(buffer, area, area.height - 1, ("└", "┘"), &Line::default(), theme);
@@ -59,7 +67,7 @@ pub(crate) fn frame(buffer: &mut Buffer, area: Rect, title: &Line<'_>, theme: &T
         put(buffer, area, area.x, area.y + row, "│", theme.line());
         put(buffer, area, area.right() - 1, area.y + row, "│", theme.line());
     }
-    Rect { x: area.x + 1, y: area.y + 1, width: area.width - 2, height: area.height - 2 }
+    inside(area)
 }
 
 /// Draws a horizontal line of a frame with text set into it.

@@ -271,3 +271,86 @@ fn what_is_looked_at_stays_when_the_shape_changes() {
     assert_eq!(model.plan().unwrap().record.arenas[0].size, 2 * support::by_hand().arenas[0].size);
     assert_eq!(look(&model), (name, ops, 2 * bytes));
 }
+
+fn click(watch: &mut Watch, x: u16, y: u16, button: MouseButton) {
+    for kind in [MouseEventKind::Down(button), MouseEventKind::Up(button)] {
+        watch.mouse(MouseEvent { kind, column: x, row: y, modifiers: KeyModifiers::NONE }, SCREEN);
+    }
+}
+
+/// The row of the screen that holds some words, with the column at which they begin.
+fn place(picture: &str, words: &str) -> (u16, u16) {
+    let (row, line) = picture.lines().enumerate().find(|(_, line)| line.contains(words)).unwrap();
+    let before = &line[..line.find(words).unwrap()];
+    (bayplan_text::columns(before) as u16, row as u16)
+}
+
+#[test]
+fn a_list_goes_where_keys_and_mouse_say_and_the_map_goes_along() {
+    let mut watch = watch();
+    press(&mut watch, "3");
+    draw(&mut watch);
+    press(&mut watch, "j");
+    let second = name_at_cursor(&watch);
+    watch.key(KeyEvent::from(KeyCode::Home));
+    let first = name_at_cursor(&watch);
+    assert_ne!(first, second);
+    watch.key(KeyEvent::from(KeyCode::End));
+    assert_eq!(name_at_cursor(&watch), "tokens");
+    let (x, y) = place(&draw(&mut watch), "block/gelu");
+    click(&mut watch, x, y, MouseButton::Left);
+    assert_eq!(name_at_cursor(&watch), "block/gelu");
+    // The head orders: by size, and the largest first.
+    let (x, y) = place(&draw(&mut watch), " size");
+    click(&mut watch, x + 1, y, MouseButton::Left);
+    let picture = draw(&mut watch);
+    assert!(picture.contains("size▲"), "{picture}");
+    assert_eq!(place(&picture, "block/gelu").1, 4 + 7, "the largest comes last: {picture}");
+    press(&mut watch, "S");
+    let picture = draw(&mut watch);
+    assert_eq!(place(&picture, "block/gelu").1, 4, "{picture}");
+    assert_eq!(name_at_cursor(&watch), "block/gelu", "what was chosen stays chosen");
+    // A click on the chosen row, and a right click on any, inspects.
+    let (x, y) = place(&draw(&mut watch), "block/gelu");
+    click(&mut watch, x, y, MouseButton::Left);
+    assert!(draw(&mut watch).contains("at the cursor"));
+    press(&mut watch, "\u{1b}");
+    let (x, y) = place(&draw(&mut watch), "logits");
+    click(&mut watch, x, y, MouseButton::Right);
+    assert!(draw(&mut watch).contains("at the cursor"));
+    assert_eq!(name_at_cursor(&watch), "logits");
+}
+
+#[test]
+fn a_window_that_is_too_long_is_scrolled() {
+    let mut watch = watch();
+    let small = Rect { x: 0, y: 0, width: 60, height: 14 };
+    let picture = |watch: &mut Watch| {
+        let mut buffer = Buffer::empty(small);
+        watch.draw(&mut buffer, small, &Theme { colours: Colours::None, ascii: false });
+        buffer.content.iter().map(ratatui::buffer::Cell::symbol).collect::<String>()
+    };
+    press(&mut watch, "?");
+    assert!(picture(&mut watch).contains("quit") && picture(&mut watch).contains("↓"));
+    for _ in 0..200 {
+        press(&mut watch, "j");
+    }
+    assert!(picture(&mut watch).contains("when each tensor is born and dies"));
+    press(&mut watch, "k?");
+    assert!(!picture(&mut watch).contains("when each tensor is born and dies"));
+}
+
+#[test]
+fn what_stands_beside_the_map_can_be_clicked() {
+    let mut watch = watch();
+    let (x, y) = place(&draw(&mut watch), "? help");
+    click(&mut watch, x, y, MouseButton::Left);
+    assert!(draw(&mut watch).contains("this help"));
+    press(&mut watch, "\u{1b}");
+    let (x, y) = place(&draw(&mut watch), "┴");
+    click(&mut watch, x, y, MouseButton::Left);
+    assert_eq!(view(&watch).ops.cursor, 0);
+    let (x, y) = place(&draw(&mut watch), "1 Overview");
+    click(&mut watch, x, y, MouseButton::Left);
+    assert!(draw(&mut watch).contains("device memory"));
+}

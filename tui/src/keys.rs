@@ -20,6 +20,8 @@ pub(crate) enum Action {
     FarRight,
     FarUp,
     FarDown,
+    First,
+    Last,
     ZoomIn,
     ZoomOut,
     ZoomOpsIn,
@@ -31,6 +33,8 @@ pub(crate) enum Action {
     Live,
     Pause,
     Arena,
+    Order,
+    Reverse,
     Search,
     NextMatch,
     FormerMatch,
@@ -98,7 +102,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
     },
     Binding {
         label: "hjkl ←↓↑→",
-        help: "move the cursor; what is in view follows",
+        help: "move the cursor, go through a list",
         short: "move",
         keys: &[
             on('h', Action::Left),
@@ -152,12 +156,13 @@ pub(crate) const BINDINGS: &[Binding] = &[
         label: "g G",
         help: "go to the start; to the playhead, and follow",
         short: "",
-        keys: &[
-            on('g', Action::Start),
-            on('G', Action::Live),
-            at(KeyCode::Home, Action::Start),
-            at(KeyCode::End, Action::Live),
-        ],
+        keys: &[on('g', Action::Start), on('G', Action::Live)],
+    },
+    Binding {
+        label: "home end",
+        help: "the first op or row, the last",
+        short: "",
+        keys: &[at(KeyCode::Home, Action::First), at(KeyCode::End, Action::Last)],
     },
     Binding { label: "p", help: "go to the peak", short: "peak", keys: &[on('p', Action::Peak)] },
     Binding { label: "!", help: "go to the next alarm", short: "", keys: &[on('!', Action::NextAlarm)] },
@@ -174,6 +179,12 @@ pub(crate) const BINDINGS: &[Binding] = &[
         keys: &[on('n', Action::NextMatch), on('N', Action::FormerMatch)],
     },
     Binding { label: "a", help: "next arena", short: "arena", keys: &[on('a', Action::Arena)] },
+    Binding {
+        label: "s S",
+        help: "order the list by the next column; turn it round",
+        short: "",
+        keys: &[on('s', Action::Order), on('S', Action::Reverse)],
+    },
     Binding {
         label: "enter",
         help: "everything about the tensor at the cursor",
@@ -198,8 +209,13 @@ pub(crate) const BINDINGS: &[Binding] = &[
 ];
 
 /// What the mouse does.
-pub(crate) const MOUSE: &[(&str, &str)] =
-    &[("click", "put the cursor there"), ("wheel", "zoom at the pointer"), ("drag", "move what is in view")];
+pub(crate) const MOUSE: &[(&str, &str)] = &[
+    ("click", "put the cursor there, choose a row, a tab, an order"),
+    ("click again", "inspect the row that is chosen"),
+    ("right click", "inspect what is there"),
+    ("wheel", "zoom the map at the pointer, scroll a list"),
+    ("drag", "move what is in view"),
+];
 
 /// What a key does, if anything.
 pub(crate) fn action(key: KeyEvent) -> Option<Action> {

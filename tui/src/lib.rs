@@ -1,12 +1,14 @@
 //! The viewer of `bayplan-tui`: watches the device memory of a model run in a terminal.
 //!
 //! ```text
-//! main ─► app ─► watch ─► views/* ─► view ─► model        arrows: "knows"
-//!          │       │                          │
-//!          │       └► feed ► bayplan-record   └► bayplan-trace
+//! main ─► app ─► watch ─► views/*, windows/* ─► view, list ─► model        arrows: "knows"
+//!          │       │                                           │
+//!          │       └► feed ► bayplan-record                    └► bayplan-trace
 //!          └► picker, events, terminal
 //! ```
-//! The model knows no view; a view changes nothing. A new view is a file in `views` and a row in its table.
+//! The model knows no view; a view changes nothing: what a click on it means it says by a `Target`, and `watch` does it. A new
+//! view is a file in `views` and a row in its table; so is a window. A list is a `List` (columns and cells), whose rows, order
+//! and place are the model's (`model::lists`, `model::rows`). Every key is a row of `keys::BINDINGS`.
 #![forbid(unsafe_code)]
 
 mod app;
@@ -20,6 +22,7 @@ mod feed;
 #[cfg(test)]
 mod input_tests;
 mod keys;
+mod list;
 mod model;
 mod picker;
 #[cfg(test)]
@@ -35,6 +38,7 @@ mod theme;
 mod view;
 mod views;
 mod watch;
+mod windows;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -1,15 +1,26 @@
-//! What a view is. The table of views is in [`crate::views`].
+//! What a view is. The tables are in [`crate::views`] and, of those that stand over others, in [`crate::windows`].
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Position, Rect};
 
+use crate::keys::Action;
+use crate::list::List;
 use crate::model::Model;
 use crate::theme::Theme;
 
-/// One way to look at a session. Views read the model; they change nothing.
+/// One way to look at a session. Views read the model; they change nothing: what a click on them means they say by a [`Target`].
 pub(crate) trait View: Sync {
-    /// Its name in the row of tabs.
+    /// Its name in the row of tabs, or over the window.
     fn title(&self) -> &'static str;
+
+    /// What it shows, in a few words for the help.
+    fn about(&self) -> &'static str;
+
+    /// Whether the session has anything for it: a view that is not listed has no tab.
+    fn is_listed(&self, model: &Model) -> bool {
+        let _ = model;
+        true
+    }
 
     /// Draws it.
     fn draw(&self, buffer: &mut Buffer, area: Rect, model: &Model, theme: &Theme);
@@ -19,4 +30,42 @@ pub(crate) trait View: Sync {
         let _ = (area, model);
         None
     }
+
+    /// The list that the keys up and down go through, if it shows one, and where it stands.
+    fn list(&self, area: Rect, model: &Model) -> Option<(&'static dyn List, Rect)> {
+        let _ = (area, model);
+        None
+    }
+
+    /// What lies at a cell of the screen, beside the map and the list.
+    fn target(&self, area: Rect, model: &Model, at: Position) -> Option<Target> {
+        let _ = (area, model, at);
+        None
+    }
+}
+
+/// What a click means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// The view of that number.
+    View(usize),
+    /// As a key that does this.
+    Do(Action),
+    /// A place on the map of the arena, which stands there.
+    Map(Rect),
+    /// The op that a column shows of the ops in view, on an axis that stands there.
+    Ops(Rect),
+    /// An op by its number.
+    #[expect(dead_code, reason = "the first one comes next")]
+    Op(u32),
+    /// A tensor by its number.
+    #[expect(dead_code, reason = "the first one comes next")]
+    Tensor(u32),
+    /// An arena by its number.
+    #[expect(dead_code, reason = "the first one comes next")]
+    Arena(u32),
+    /// A row of the list, counted from the first of the session, not of the screen.
+    Row(usize),
+    /// The head of a column of the list: order by it.
+    Column(usize),
 }

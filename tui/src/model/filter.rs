@@ -8,6 +8,7 @@ pub(crate) struct Filter {
     text: String,
     kept: Vec<u32>,
     is_kept: Vec<bool>,
+    version: u64,
 }
 
 impl Filter {
@@ -19,6 +20,7 @@ impl Filter {
 
     /// Searches again, in a plan that has changed.
     pub(crate) fn changed(&mut self, plan: Option<&PlanState>) {
+        self.version += 1;
         let buffers = plan.map_or(&[][..], |plan| &plan.record.buffers);
         let keeps = |name: &str| !self.text.is_empty() && name.to_lowercase().contains(&self.text);
         self.is_kept = buffers.iter().map(|buffer| keeps(&buffer.name)).collect();
@@ -29,6 +31,11 @@ impl Filter {
     /// What is searched for, in small letters.
     pub(crate) fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Another number whenever it may keep something else.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
     }
 
     /// Whether anything is searched for.

@@ -4,13 +4,16 @@
 pub(crate) mod explain;
 pub(crate) mod filter;
 pub(crate) mod index;
+pub(crate) mod lists;
 pub(crate) mod place;
+mod rows;
 pub(crate) mod viewport;
 
 use bayplan_trace::{BufferRecord, MapIndex, PlanState, Record, Timeline};
 
 use filter::Filter;
 use index::{ArenaIndex, PlanIndex};
+use lists::Lists;
 use place::AlarmPlace;
 use viewport::Viewport;
 
@@ -67,6 +70,8 @@ pub(crate) struct Model {
     pub(crate) follow: bool,
     /// What is searched for.
     pub(crate) filter: Filter,
+    /// What stands in lists, and where in them the viewer stands.
+    pub(crate) lists: Lists,
     place: Option<Place>,
     indexes: Vec<PlanIndex>,
 }
@@ -361,6 +366,15 @@ impl Model {
     /// Goes to the start.
     pub(crate) fn go_to_start(&mut self) {
         self.go(|view, _| view.ops.put(0));
+    }
+
+    /// Looks at another arena.
+    pub(crate) fn go_to_arena(&mut self, arena: u32) {
+        let arena = arena as usize;
+        let there = self.index().is_some_and(|index| arena < index.arenas.len());
+        if let Some(place) = self.place.filter(|place| there && place.arena != arena) {
+            self.place = Some(self.enter(place.plan, arena));
+        }
     }
 
     /// Goes to the playhead and follows it; reading goes on if it was held.

@@ -3,14 +3,15 @@
 use bayplan_text::{Bytes, Count};
 use bayplan_trace::BufferRecord;
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
 
 use super::{bay_plan_map, inspector};
 use crate::draw;
+use crate::keys::Action;
 use crate::model::{ArenaView, Model, Playhead, explain};
 use crate::theme::Theme;
-use crate::view::View;
+use crate::view::{Target, View};
 
 /// The map of an arena.
 pub(crate) struct BayPlan;
@@ -68,9 +69,22 @@ impl View for BayPlan {
         "Bay plan"
     }
 
+    fn about(&self) -> &'static str {
+        "where every tensor lies, byte by byte, op by op"
+    }
+
     fn map(&self, area: Rect, _: &Model) -> Option<Rect> {
         let map = Places::of(area).map;
         (map.width > 0 && map.height > 0).then_some(map)
+    }
+
+    fn target(&self, area: Rect, model: &Model, at: Position) -> Option<Target> {
+        let places = Places::of(area);
+        let (map, frame) = (places.map, places.frame);
+        let beside = (map.x..map.right()).contains(&at.x) && (frame.y + 1..map.bottom() + 2).contains(&at.y);
+        let title = at.y == frame.y && frame.contains(at) && model.arena().is_some();
+        // The curve above the map and the axis under it have its columns.
+        if title { Some(Target::Do(Action::Arena)) } else { beside.then_some(Target::Ops(map)) }
     }
 
     fn draw(&self, buffer: &mut Buffer, area: Rect, model: &Model, theme: &Theme) {

@@ -3,11 +3,18 @@
 mod bay_plan;
 mod bay_plan_map;
 mod inspector;
+mod lifetimes;
 mod overview;
 
+use crate::model::Model;
 use crate::view::View;
 
-/// Every view, in the order of their tabs and numbers.
-pub(crate) const VIEWS: &[&dyn View] = &[&overview::Overview, &bay_plan::BayPlan];
-
 pub(crate) use inspector::details;
+
+/// Every view, in the order of their tabs.
+pub(crate) const VIEWS: &[&dyn View] = &[&overview::Overview, &bay_plan::BayPlan, &lifetimes::Lifetimes];
+
+/// The views that the session has something for, with their numbers in [`VIEWS`]; their tabs are counted as they stand here.
+pub(crate) fn listed(model: &Model) -> impl Iterator<Item = (usize, &'static dyn View)> + '_ {
+    VIEWS.iter().copied().enumerate().filter(|(_, view)| view.is_listed(model))
+}

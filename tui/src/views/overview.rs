@@ -30,6 +30,10 @@ impl View for Overview {
         "Overview"
     }
 
+    fn about(&self) -> &'static str {
+        "memory, runs, peak and alarms at a glance"
+    }
+
     fn draw(&self, buffer: &mut Buffer, area: Rect, model: &Model, theme: &Theme) {
         let wide = area.width >= 76;
         let tall = wide && area.height >= 32;

@@ -1,0 +1,89 @@
+//! What stands in the lists, and what choosing a row means.
+
+use std::cmp::Ordering;
+
+use bayplan_trace::BufferRecord;
+
+use super::Model;
+use super::lists::{ListKind, Sort, Stamp};
+
+/// What tensors are ordered by, in the order of the columns of their list.
+const TENSOR_KEYS: &[fn(&BufferRecord, &BufferRecord) -> Ordering] = &[
+    |a, b| a.name.cmp(&b.name),
+    |a, b| a.size.cmp(&b.size),
+    |a, b| a.offset.cmp(&b.offset),
+    |a, b| (a.first, a.last).cmp(&(b.first, b.last)),
+    |a, b| a.last.cmp(&b.last),
+    |a, b| (a.last - a.first).cmp(&(b.last - b.first)),
+];
+
+impl Model {
+    /// Fills a list, if what it depends on has changed.
+    pub(crate) fn refresh_list(&mut self, kind: ListKind) {
+        let stamp = self.stamp(kind);
+        if self.lists.get(kind).stamp == Some(stamp) {
+            return;
+        }
+        let rows = match kind {
+            ListKind::Tensors => self.tensors_in_order(),
+        };
+        let list = self.lists.get_mut(kind);
+        list.stamp = Some(stamp);
+        list.replace(rows);
+    }
+
+    /// What the rows of a list depend on. A list that is not looked at costs nothing, one that did not change next to nothing.
+    fn stamp(&self, kind: ListKind) -> Stamp {
+        let Sort { column, descending } = self.lists.get(kind).sort;
+        let order = column as u64 * 2 + u64::from(descending);
+        let place = self.place.map_or([u64::MAX; 2], |place| [place.plan.into(), place.arena as u64]);
+        let tensors = self.plan().map_or(0, |plan| plan.record.buffers.len() as u64);
+        match kind {
+            ListKind::Tensors => [order, place[0], place[1], tensors, self.filter.version(), 0],
+        }
+    }
+
+    /// Orders a list by a column; by the same one again, the other way round.
+    pub(crate) fn order_by(&mut self, kind: ListKind, column: usize) {
+        let sort = &mut self.lists.get_mut(kind).sort;
+        let descending = if sort.column == column { !sort.descending } else { false };
+        *sort = Sort { column, descending };
+    }
+
+    /// Goes where the chosen row of a list points.
+    pub(crate) fn go_to_chosen(&mut self, kind: ListKind) {
+        let Some(thing) = self.lists.get(kind).chosen() else { return };
+        match kind {
+            ListKind::Tensors => self.select(thing),
+        }
+    }
+
+    /// Chooses in a list what the cursor is on, where that stands in it.
+    pub(crate) fn choose_at_cursor(&mut self, kind: ListKind) {
+        let thing = match kind {
+            ListKind::Tensors => self.selected().map(|(number, _)| number),
+        };
+        if let Some(thing) = thing {
+            self.lists.get_mut(kind).choose(thing);
+        }
+    }
+
+    fn tensors_in_order(&self) -> Vec<u32> {
+        let Some(arena) = self.arena() else { return Vec::new() };
+        let sort = self.lists.get(ListKind::Tensors).sort;
+        let buffers = &arena.plan.record.buffers;
+        let own = |at: &u32| {
+            let buffer = &buffers[*at as usize];
+            buffer.arena == arena.arena
+                && buffer.size > 0
+                && buffer.alias_of.is_none()
+                && self.filter.keeps(*at)
+        };
+        let mut rows: Vec<u32> = (0..buffers.len() as u32).filter(own).collect();
+        if let Some(key) = TENSOR_KEYS.get(sort.column) {
+            let order = |a: &u32, b: &u32| key(&buffers[*a as usize], &buffers[*b as usize]);
+            rows.sort_by(|a, b| if sort.descending { order(b, a) } else { order(a, b) });
+        }
+        rows
+    }
+}

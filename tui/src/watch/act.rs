@@ -1,0 +1,275 @@
+//! What keys do.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use ratatui::layout::Rect;
+
+use super::{Outcome, Watch};
+use crate::chrome::Areas;
+use crate::keys::{self, Action};
+use crate::list::List;
+use crate::model::Model;
+use crate::model::lists::ListKind;
+use crate::model::viewport::Viewport;
+use crate::views::{self, VIEWS};
+use crate::windows::{self, Content};
+
+/// Largest search text, in characters.
+const MAX_SEARCH: usize = 200;
+
+impl Watch {
+    /// Takes a key.
+    pub(crate) fn key(&mut self, key: KeyEvent) -> Outcome {
+        self.status = None;
+        if self.typing.is_some() && !is_control(key) {
+            self.type_key(key);
+            return Outcome::Stay;
+        }
+        match keys::action(key) {
+            Some(action) => self.act(action),
+            None if self.window.is_some() => {
+                self.window = None;
+                Outcome::Stay
+            }
+            None => {
+                self.say("? shows the keys");
+                Outcome::Stay
+            }
+        }
+    }
+
+    fn type_key(&mut self, key: KeyEvent) {
+        let Some(mut text) = self.typing.take() else { return };
+        match key.code {
+            KeyCode::Esc => {
+                self.model.search("");
+                return;
+            }
+            KeyCode::Enter => {
+                self.model.next_match(true);
+                if self.model.filter.is_on() && self.model.filter.count() == 0 {
+                    self.say("nothing found");
+                }
+                return;
+            }
+            KeyCode::Backspace => drop(text.pop()),
+            KeyCode::Char(c) if text.chars().count() < MAX_SEARCH => text.push(c),
+            _ => {}
+        }
+        self.model.search(&text);
+        self.typing = Some(text);
+    }
+
+    pub(super) fn act(&mut self, action: Action) -> Outcome {
+        if self.window.is_some()
+            && !matches!(action, Action::Quit | Action::Suspend | Action::Redraw)
+            && self.in_window(action)
+        {
+            return Outcome::Stay;
+        }
+        if self.in_list(action) {
+            return Outcome::Stay;
+        }
+        match action {
+            Action::Quit => return Outcome::Quit,
+            Action::Suspend => return Outcome::Suspend,
+            Action::Redraw => return Outcome::Redraw,
+            Action::Back if self.model.filter.is_on() => self.model.search(""),
+            Action::Back => return Outcome::Leave,
+            Action::Help | Action::Inspect => self.open_window(action),
+            Action::NextView => self.show_neighbour(true),
+            Action::FormerView => self.show_neighbour(false),
+            Action::View(number) => {
+                let view = views::listed(&self.model).nth(number).map(|(at, _)| at);
+                match view {
+                    Some(view) => self.show(view),
+                    None => self.say("there is no view of that number"),
+                }
+            }
+            Action::Search => self.typing = Some(String::new()),
+            Action::Pause => self.pause(),
+            Action::Arena => self.model.next_arena(),
+            Action::NextMatch => self.model.next_match(true),
+            Action::FormerMatch => self.model.next_match(false),
+            Action::NextAlarm => self.next_alarm(),
+            Action::Peak => self.on_map(Model::go_to_peak),
+            Action::Start => self.model.go_to_start(),
+            Action::Live => self.model.go_live(),
+            Action::Fit => self.model.look(|view, _| view.fit()),
+            Action::Order | Action::Reverse => self.say("there is no list to order in this view"),
+            other => self.model.go(|view, cells| navigate(view, cells, other)),
+        }
+        Outcome::Stay
+    }
+
+    /// What an action does to the window that is open; returns whether that was all.
+    fn in_window(&mut self, action: Action) -> bool {
+        let Some(window) = self.window else { return false };
+        if action == Action::Back || action == window.opened_by && !self.enters(action) {
+            self.window = None;
+            return true;
+        }
+        let Content::Lines(..) = window.content else {
+            // A window with a list takes what lists take; whatever else is done closes it.
+            if !list_takes(action) {
+                self.window = None;
+            }
+            return false;
+        };
+        let lines = match action {
+            Action::Up => -1,
+            Action::Down => 1,
+            Action::FarUp => -FAR,
+            Action::FarDown => FAR,
+            Action::First => i64::MIN,
+            Action::Last => i64::MAX,
+            _ => {
+                self.window = None;
+                return false;
+            }
+        };
+        self.scroll_lines(lines);
+        true
+    }
+
+    /// Whether an action enters a row of the window's list rather than closing the window.
+    fn enters(&self, action: Action) -> bool {
+        action == Action::Inspect && self.front_list().is_some()
+    }
+
+    /// Moves the lines of a window; drawing keeps them in bounds.
+    pub(super) fn scroll_lines(&mut self, lines: i64) {
+        let far = usize::try_from(lines.unsigned_abs()).unwrap_or(usize::MAX);
+        self.scroll =
+            if lines < 0 { self.scroll.saturating_sub(far) } else { self.scroll.saturating_add(far) };
+    }
+
+    /// The list that is in front, with where it stands.
+    pub(super) fn front_list(&self) -> Option<(&'static dyn List, Rect)> {
+        let areas = Areas::of(self.screen)?;
+        let (view, area) = self.front(&areas, self.screen);
+        view.list(area, &self.model)
+    }
+
+    /// What an action does to the list in front; returns whether it was for a list.
+    fn in_list(&mut self, action: Action) -> bool {
+        let Some((list, _)) = self.front_list().filter(|_| list_takes(action)) else { return false };
+        let kind = list.kind();
+        let state = self.model.lists.get_mut(kind);
+        match action {
+            Action::Up => state.step(-1),
+            Action::Down => state.step(1),
+            Action::FarUp => state.step(-FAR),
+            Action::FarDown => state.step(FAR),
+            Action::First => state.go(0),
+            Action::Last => state.go(usize::MAX),
+            Action::Order => self.order_by_next(list),
+            Action::Reverse => {
+                let column = state.sort.column;
+                self.model.order_by(kind, column);
+            }
+            Action::Inspect => return self.enter_row(kind),
+            _ => {}
+        }
+        self.model.go_to_chosen(kind);
+        true
+    }
+
+    /// Orders a list by its next column that rows can be ordered by.
+    fn order_by_next(&mut self, list: &'static dyn List) {
+        let columns = list.columns();
+        let now = self.model.lists.get(list.kind()).sort.column;
+        let next = (1..=columns.len()).map(|step| (now + step) % columns.len());
+        let Some(next) = next.into_iter().find(|at| columns[*at].sorts) else { return };
+        self.model.order_by(list.kind(), next);
+        self.say(&format!("ordered by {}; S turns it round", columns[next].title));
+    }
+
+    /// Does what entering the chosen row of a list means; returns whether that was all.
+    fn enter_row(&mut self, kind: ListKind) -> bool {
+        match kind {
+            ListKind::Tensors => false,
+        }
+    }
+
+    /// Opens a window.
+    pub(super) fn open_window(&mut self, action: Action) {
+        (self.window, self.scroll) = (windows::opened_by(action), 0);
+    }
+
+    /// Shows a view by its number in the table; its list begins where the cursor is.
+    pub(super) fn show(&mut self, view: usize) {
+        self.view = view.min(VIEWS.len() - 1);
+        if let Some((list, _)) = self.front_list() {
+            self.model.refresh_list(list.kind());
+            self.model.choose_at_cursor(list.kind());
+        }
+    }
+
+    fn show_neighbour(&mut self, forward: bool) {
+        let listed: Vec<usize> = views::listed(&self.model).map(|(at, _)| at).collect();
+        let at = listed.iter().position(|at| *at == self.view).unwrap_or(0);
+        let step = if forward { 1 } else { listed.len().saturating_sub(1) };
+        if let Some(next) = listed.get((at + step) % listed.len().max(1)) {
+            self.show(*next);
+        }
+    }
+
+    fn pause(&mut self) {
+        self.model.paused = !self.model.paused;
+        self.say(if self.model.paused { "held; space goes on" } else { "going on" });
+    }
+
+    fn next_alarm(&mut self) {
+        if self.model.plan().is_some_and(|plan| !plan.alarms().is_empty()) {
+            self.on_map(Model::next_alarm);
+        } else {
+            self.say("no alarm on this map");
+        }
+    }
+
+    /// Changes what is in view, and shows it on a view that has the map.
+    fn on_map(&mut self, change: impl FnOnce(&mut Model)) {
+        change(&mut self.model);
+        let area = Rect { x: 0, y: 0, width: 80, height: 20 };
+        if self.shown().map(area, &self.model).is_none() {
+            let map = VIEWS.iter().position(|view| view.map(area, &self.model).is_some());
+            self.view = map.unwrap_or(self.view);
+        }
+    }
+}
+
+/// Whether an action is for the list in front, where there is one.
+fn list_takes(action: Action) -> bool {
+    use Action::{Down, FarDown, FarUp, First, Inspect, Last, Order, Reverse, Up};
+    matches!(action, Up | Down | FarUp | FarDown | First | Last | Order | Reverse | Inspect)
+}
+
+/// Cells and rows that the far keys go.
+const FAR: i64 = 10;
+
+fn navigate(view: &mut Viewport, (cols, rows): (u64, u64), action: Action) {
+    let (op, byte) = (view.ops.cursor, view.bytes.cursor);
+    match action {
+        Action::Left => view.ops.step(-1, cols),
+        Action::Right => view.ops.step(1, cols),
+        Action::Down => view.bytes.step(-1, rows),
+        Action::Up => view.bytes.step(1, rows),
+        Action::FarLeft => view.ops.step(-FAR, cols),
+        Action::FarRight => view.ops.step(FAR, cols),
+        Action::FarDown => view.bytes.step(-FAR, rows),
+        Action::FarUp => view.bytes.step(FAR, rows),
+        Action::First => view.ops.put(0),
+        Action::Last => view.ops.put(u64::MAX),
+        Action::ZoomIn => view.zoom(op, byte, 2, 3),
+        Action::ZoomOut => view.zoom(op, byte, 3, 2),
+        Action::ZoomOpsIn => view.ops.zoom(op, 2, 3),
+        Action::ZoomOpsOut => view.ops.zoom(op, 3, 2),
+        Action::ZoomBytesIn => view.bytes.zoom(byte, 2, 3),
+        Action::ZoomBytesOut => view.bytes.zoom(byte, 3, 2),
+        _ => {}
+    }
+}
+
+fn is_control(key: KeyEvent) -> bool {
+    key.modifiers.contains(KeyModifiers::CONTROL)
+}

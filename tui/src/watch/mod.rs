@@ -1,0 +1,168 @@
+//! A session on the screen: which view, which window over it, what was typed; and how input changes that.
+
+mod act;
+mod mouse;
+
+use bayplan_record::{RecordError, Source};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::chrome::{self, Areas};
+use crate::events::Message;
+use crate::feed::Feed;
+use crate::list;
+use crate::model::{Life, Model};
+use crate::theme::Theme;
+use crate::view::View;
+use crate::views::VIEWS;
+use crate::windows::{Content, Window};
+
+/// What the caller is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Go on.
+    Stay,
+    /// Leave the session; back to the list, if it came from there.
+    Leave,
+    /// End.
+    Quit,
+    /// Stop until the shell lets the process go on.
+    Suspend,
+    /// Draw everything anew.
+    Redraw,
+}
+
+/// A session on the screen.
+pub(crate) struct Watch {
+    /// What is shown.
+    pub(crate) model: Model,
+    feed: Option<Feed>,
+    view: usize,
+    window: Option<&'static Window>,
+    /// The first line that is shown of a window of lines.
+    scroll: usize,
+    /// The search being typed.
+    typing: Option<String>,
+    status: Option<String>,
+    /// Where the mouse went down.
+    held: Option<(u16, u16)>,
+    /// The screen as it was drawn last.
+    screen: Rect,
+}
+
+impl Watch {
+    /// Opens a recording.
+    ///
+    /// # Errors
+    /// It is not there or cannot be opened.
+    pub(crate) fn open(
+        source: Source,
+        view: usize,
+        tell: Option<&std::sync::mpsc::Sender<Message>>,
+    ) -> Result<Self, RecordError> {
+        Ok(Self { feed: Some(Feed::open(source, tell)?), ..Self::of(Model::new(), view) })
+    }
+
+    /// Shows a model that does not change.
+    pub(crate) fn of(model: Model, view: usize) -> Self {
+        let view = view.min(VIEWS.len() - 1);
+        Self {
+            model,
+            feed: None,
+            view,
+            window: None,
+            scroll: 0,
+            typing: None,
+            status: None,
+            held: None,
+            screen: Rect::default(),
+        }
+    }
+
+    /// Reads what has come; returns whether the picture changes.
+    pub(crate) fn pump(&mut self) -> bool {
+        let Some(feed) = self.feed.as_mut().filter(|_| !self.model.paused) else { return false };
+        let before = self.model.life;
+        let changed = feed.pump(&mut self.model);
+        if before == Life::Live && self.model.caught_up {
+            match self.model.life {
+                Life::Killed => self.say("the run stopped without an end; what it recorded stays here"),
+                Life::Ended | Life::Live => {}
+            }
+        }
+        if let Some(failure) = self.model.failure.clone().filter(|_| changed) {
+            self.say(&failure);
+        }
+        changed
+    }
+
+    /// Reads all there is.
+    pub(crate) fn read_all(&mut self) {
+        if let Some(feed) = &mut self.feed {
+            feed.read_all(&mut self.model);
+        }
+    }
+
+    /// Whether there is more to read at once.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.feed.is_some() && !self.model.paused && !self.model.caught_up
+    }
+
+    fn say(&mut self, words: &str) {
+        self.status = Some(words.to_owned());
+    }
+
+    fn shown(&self) -> &'static dyn View {
+        VIEWS[self.view]
+    }
+
+    /// The view that the keys go to: that of the window, if one is open and shows a view.
+    fn front(&self, areas: &Areas, screen: Rect) -> (&'static dyn View, Rect) {
+        match self.window.map(|window| &window.content) {
+            Some(Content::View(view, size)) => (*view, chrome::inside(screen, size(&self.model))),
+            _ => (self.shown(), areas.view),
+        }
+    }
+
+    /// Draws the session.
+    pub(crate) fn draw(&mut self, buffer: &mut Buffer, screen: Rect, theme: &Theme) {
+        self.screen = screen;
+        let Some(areas) = Areas::of(screen) else {
+            chrome::too_small(buffer, screen, theme);
+            return;
+        };
+        if let Some(map) = self.shown().map(areas.view, &self.model) {
+            self.model.set_cells(map.width, map.height);
+        }
+        self.settle_list(self.shown(), areas.view);
+        chrome::header(buffer, areas.header, &self.model, theme);
+        chrome::tabs(buffer, areas.tabs, self.view, &self.model, theme);
+        self.shown().draw(buffer, areas.view, &self.model, theme);
+        match &self.typing {
+            Some(text) => chrome::prompt(buffer, areas.foot, text, self.model.filter.count(), theme),
+            None => chrome::foot(buffer, areas.foot, self.status.as_deref(), theme),
+        }
+        match self.window.map(|window| &window.content) {
+            Some(Content::Lines(title, lines)) => {
+                let width = usize::from(screen.width.saturating_sub(4));
+                let lines = lines(&self.model, theme, width);
+                self.scroll = chrome::page(buffer, screen, title, (&lines, self.scroll), theme);
+            }
+            Some(Content::View(view, _)) => {
+                let (_, area) = self.front(&areas, screen);
+                self.settle_list(*view, area);
+                chrome::window(buffer, screen, view.title(), area, theme);
+                view.draw(buffer, area, &self.model, theme);
+            }
+            None => {}
+        }
+    }
+
+    /// Brings the list of a view up to date before it is drawn.
+    fn settle_list(&mut self, view: &'static dyn View, area: Rect) {
+        if let Some((list, area)) = view.list(area, &self.model) {
+            self.model.refresh_list(list.kind());
+            self.model.lists.get_mut(list.kind()).set_page(list::page(list, area));
+        }
+    }
+}

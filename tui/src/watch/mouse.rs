@@ -1,0 +1,139 @@
+//! What the mouse does.
+
+use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
+use ratatui::layout::{Position, Rect};
+
+use super::{Outcome, Watch};
+use crate::chrome::{self, Areas};
+use crate::keys::Action;
+use crate::list;
+use crate::model::viewport::Viewport;
+use crate::view::Target;
+use crate::windows::Content;
+
+impl Watch {
+    /// Takes a mouse event.
+    pub(crate) fn mouse(&mut self, mouse: MouseEvent, screen: Rect) -> Outcome {
+        self.screen = screen;
+        let Some(areas) = Areas::of(screen) else { return Outcome::Stay };
+        let at = Position { x: mouse.column, y: mouse.row };
+        match mouse.kind {
+            MouseEventKind::Down(button) => {
+                self.status = None;
+                let again = button == MouseButton::Right;
+                match self.target(&areas, at) {
+                    Some(target) => return self.click(target, at, again),
+                    // A click beside a window closes it.
+                    None => self.window = None,
+                }
+            }
+            MouseEventKind::Drag(MouseButton::Left) => self.drag((at.x, at.y)),
+            MouseEventKind::Up(_) => self.held = None,
+            MouseEventKind::ScrollUp => self.wheel(&areas, at, false),
+            MouseEventKind::ScrollDown => self.wheel(&areas, at, true),
+            _ => {}
+        }
+        Outcome::Stay
+    }
+
+    /// What lies at a cell of the screen.
+    fn target(&self, areas: &Areas, at: Position) -> Option<Target> {
+        if self.window.is_none() && areas.tabs.contains(at) {
+            let tab = chrome::tab_at(at.x, &self.model, self.view, areas.tabs.width).map(Target::View);
+            return tab.or_else(|| (at.x + 8 > areas.tabs.right()).then_some(Target::Do(Action::Help)));
+        }
+        let (view, area) = self.front(areas, self.screen);
+        if self.window.is_some_and(|window| matches!(window.content, Content::Lines(..))) {
+            return None;
+        }
+        let map = view.map(area, &self.model).filter(|map| map.contains(at)).map(Target::Map);
+        let row = || {
+            view.list(area, &self.model).and_then(|(list, area)| list::target(list, area, &self.model, at))
+        };
+        map.or_else(row).or_else(|| view.target(area, &self.model, at))
+    }
+
+    /// Does what a click means; `inspects` asks for all that is known of it.
+    fn click(&mut self, target: Target, at: Position, inspects: bool) -> Outcome {
+        match target {
+            Target::View(view) => {
+                self.window = None;
+                self.show(view);
+                return Outcome::Stay;
+            }
+            Target::Do(action) => return self.act(action),
+            Target::Map(map) => {
+                self.held = Some((at.x, at.y));
+                self.model.go(|view, _| {
+                    let (op, byte) = under(view, map, (at.x, at.y));
+                    view.ops.put(op);
+                    view.bytes.put(byte);
+                });
+            }
+            Target::Ops(strip) => {
+                let x = u64::from(at.x.saturating_sub(strip.x));
+                self.model.go(|view, _| view.ops.put(view.ops.span(x, strip.width.into()).0));
+            }
+            Target::Op(op) => self.model.go(|view, _| view.ops.put(op.into())),
+            Target::Tensor(number) => self.model.select(number),
+            Target::Arena(arena) => self.model.go_to_arena(arena),
+            Target::Row(row) => {
+                let Some((list, _)) = self.front_list() else { return Outcome::Stay };
+                let kind = list.kind();
+                let again = self.model.lists.get(kind).at == row;
+                self.model.lists.get_mut(kind).go(row);
+                self.model.go_to_chosen(kind);
+                if again && !inspects {
+                    return self.act(Action::Inspect);
+                }
+            }
+            Target::Column(column) => {
+                let Some((list, _)) = self.front_list() else { return Outcome::Stay };
+                self.model.order_by(list.kind(), column);
+                return Outcome::Stay;
+            }
+        }
+        if inspects { self.act(Action::Inspect) } else { Outcome::Stay }
+    }
+
+    /// Moves what is in view with the mouse.
+    fn drag(&mut self, at: (u16, u16)) {
+        let Some(from) = self.held.replace(at) else {
+            self.held = None;
+            return;
+        };
+        self.model.go(|view, (cols, rows)| {
+            view.ops.pan(i64::from(from.0) - i64::from(at.0), cols);
+            view.bytes.pan(i64::from(at.1) - i64::from(from.1), rows);
+        });
+    }
+
+    /// Zooms the map at the pointer, or scrolls the list or the lines in front.
+    fn wheel(&mut self, areas: &Areas, at: Position, down: bool) {
+        let rows = if down { WHEEL } else { -WHEEL };
+        if self.window.is_some_and(|window| matches!(window.content, Content::Lines(..))) {
+            self.scroll_lines(rows);
+            return;
+        }
+        let (view, area) = self.front(areas, self.screen);
+        if let Some(map) = view.map(area, &self.model).filter(|map| map.contains(at)) {
+            let (num, den) = if down { (3, 2) } else { (2, 3) };
+            self.model.go(|view, _| {
+                let (op, byte) = under(view, map, (at.x, at.y));
+                view.zoom(op, byte, num, den);
+            });
+        } else if let Some((list, _)) = view.list(area, &self.model).filter(|(_, area)| area.contains(at)) {
+            self.model.lists.get_mut(list.kind()).scroll(rows);
+        }
+    }
+}
+
+/// Rows that the wheel goes.
+const WHEEL: i64 = 3;
+
+/// The op and the byte that a cell of the map shows.
+fn under(view: &Viewport, map: Rect, at: (u16, u16)) -> (u64, u64) {
+    let from_bottom = map.bottom() - 1 - at.1;
+    let op = view.ops.span(u64::from(at.0 - map.x), u64::from(map.width)).0;
+    (op, view.bytes.span(u64::from(from_bottom), u64::from(map.height)).0)
+}

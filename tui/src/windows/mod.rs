@@ -1,0 +1,39 @@
+//! What stands over a view in a frame of its own: one row each.
+
+mod help;
+
+use ratatui::text::Line;
+
+use crate::keys::Action;
+use crate::model::Model;
+use crate::theme::Theme;
+use crate::view::View;
+use crate::views;
+
+/// A window.
+pub(crate) struct Window {
+    /// The key that opens it and closes it again.
+    pub(crate) opened_by: Action,
+    /// What stands in it.
+    pub(crate) content: Content,
+}
+
+/// What stands in a window.
+pub(crate) enum Content {
+    /// Text with a title, made for a width; the keys up and down move through it.
+    Lines(&'static str, fn(&Model, &Theme, usize) -> Vec<Line<'static>>),
+    /// A view, with the columns and rows that it wants; it gets no more than there are.
+    #[expect(dead_code, reason = "the first one comes next")]
+    View(&'static dyn View, fn(&Model) -> (u16, u16)),
+}
+
+/// Every window.
+pub(crate) static WINDOWS: &[Window] = &[
+    Window { opened_by: Action::Help, content: Content::Lines("keys", help::lines) },
+    Window { opened_by: Action::Inspect, content: Content::Lines("at the cursor", views::details) },
+];
+
+/// The window that an action opens.
+pub(crate) fn opened_by(action: Action) -> Option<&'static Window> {
+    WINDOWS.iter().find(|window| window.opened_by == action)
+}
