@@ -1,8 +1,14 @@
 //! A planning problem and its plan as a plan record: what compares, draws and imports them.
 
 use bayplan_plan::csv::Instance;
-use bayplan_plan::{Buffer, Plan};
-use bayplan_trace::{ArenaKind, ArenaRecord, BufferRecord, OpRecord, PlanRecord};
+use bayplan_plan::{Buffer, Plan, Problem, ProblemError};
+use bayplan_trace::{ArenaKind, ArenaRecord, BufferRecord, OpRecord, PlanRecord, Storage};
+
+/// What a plan has placed as a problem to place anew.
+pub(crate) fn problem(placed: &[Storage]) -> Result<Problem, ProblemError> {
+    let buffer = |row: &Storage| Buffer::new(row.size, row.first, row.last).aligned(row.alignment);
+    Problem::new(placed.iter().map(buffer).collect())
+}
 
 /// Most program points that are kept one by one. Beyond it only those are at which a lifespan begins or ends.
 const MOST_POINTS: u32 = 1 << 16;

@@ -78,6 +78,7 @@ pub use schema::plan_record::{
     PlanRecordError,
 };
 pub use schema::session::{Keyframe, Level, Record, SessionInfo, UnknownLevel};
+pub use schema::storage::{Storage, storages};
 pub use schema::totals::Totals;
 pub use timeline::alarms::Alarm;
 pub use timeline::plan_state::{Actual, OpTime, PlanState, Stray};

@@ -4,14 +4,16 @@
 //! minimalloc's format. The plan is that of the latest run, the arena that of the activations or, where
 //! there is none, the largest that runs write to. What is resident, such as weights, has no lifespans to plan.
 
+use std::cmp::Reverse;
 use std::io::{self, Write};
 
+use bayplan_plan::ProblemError;
 use bayplan_plan::csv::{self, Instance};
-use bayplan_plan::{Buffer, Problem, ProblemError};
 use bayplan_text::escape;
-use bayplan_trace::{ArenaKind, BufferRecord, PlanRecord, Record, Timeline};
+use bayplan_trace::{ArenaKind, ArenaRecord, PlanRecord, Record, Storage, Timeline, storages};
 
 use super::Exporter;
+use crate::instance::problem;
 
 /// Writes an instance.
 #[derive(Default)]
@@ -31,37 +33,22 @@ impl Exporter for Planner {
 }
 
 fn instance(plan: &PlanRecord) -> Result<Instance, ProblemError> {
-    let arena = arena(plan);
-    let rows: Vec<(&BufferRecord, Buffer)> = plan
-        .buffers
-        .iter()
-        .filter(|buffer| Some(buffer.arena as usize) == arena && buffer.alias_of.is_none())
-        .map(|buffer| (buffer, planned(plan, buffer)))
-        .filter(|(_, planned)| !planned.lifespan.is_empty())
-        .collect();
+    let rows: Vec<Storage> = arena(plan).into_iter().flat_map(|arena| storages(plan, arena)).collect();
+    let name = |row: &Storage| plan.buffers.get(row.buffer as usize).map_or("", |buffer| &buffer.name);
     Ok(Instance {
-        ids: rows.iter().map(|(buffer, _)| shortened(&escape(&buffer.name).to_string())).collect(),
-        problem: Problem::new(rows.iter().map(|(_, planned)| *planned).collect())?,
-        offsets: Some(rows.iter().map(|(buffer, _)| buffer.offset).collect()),
+        ids: rows.iter().map(|row| shortened(&escape(name(row)).to_string())).collect(),
+        problem: problem(&rows)?,
+        offsets: Some(rows.iter().map(|row| row.offset).collect()),
     })
 }
 
 /// The arena that the instance is of; of equals the first.
-fn arena(plan: &PlanRecord) -> Option<usize> {
+fn arena(plan: &PlanRecord) -> Option<u32> {
     let resident = |kind| matches!(kind, ArenaKind::Weights | ArenaKind::Constants | ArenaKind::Kv);
-    let arenas = plan.arenas.iter().enumerate().rev().filter(|(_, arena)| !resident(arena.kind));
-    let found = arenas.max_by_key(|(_, arena)| (arena.kind == ArenaKind::Activations, arena.size));
+    let arenas = (0u32..).zip(&plan.arenas).filter(|(_, arena)| !resident(arena.kind));
+    let key = |at: u32, arena: &ArenaRecord| (arena.kind == ArenaKind::Activations, arena.size, Reverse(at));
+    let found = arenas.max_by_key(|(at, arena)| key(*at, arena));
     found.map(|(at, _)| at)
-}
-
-/// A buffer as planners know it.
-fn planned(plan: &PlanRecord, buffer: &BufferRecord) -> Buffer {
-    // A result computed in place takes bytes when its operand dies.
-    let operand = buffer.in_place_of.and_then(|at| plan.buffers.get(at as usize));
-    let first = operand.map_or(buffer.first, |operand| operand.last.clamp(buffer.first, buffer.last));
-    // Where an offset is no multiple of the alignment, as in others' allocators, it is the offset that counts.
-    let aligned = buffer.alignment.is_power_of_two() && buffer.offset.is_multiple_of(buffer.alignment);
-    Buffer::new(buffer.size, first, buffer.last).aligned(if aligned { buffer.alignment } else { 1 })
 }
 
 /// A name that fits a field.

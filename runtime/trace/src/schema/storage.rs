@@ -1,4 +1,4 @@
-//! Which buffers are the same memory: views share the storage of what they look at.
+//! Which buffers are the same memory, and what of it planners have to place: views share the storage of what they look at.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -42,10 +42,85 @@ pub(crate) fn counted(plan: &PlanRecord, buffer: &BufferRecord) -> Range<u32> {
     first..buffer.last
 }
 
+/// A buffer with bytes of its own, as planners know it: size, alignment and life, and where the plan has put it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Storage {
+    /// Number of the buffer in the plan.
+    pub buffer: u32,
+    /// Bytes.
+    pub size: u64,
+    /// Its offset is a multiple of this power of two. 1 where the recorded offset is no multiple of the recorded
+    /// alignment, as other allocators have it: the offset was seen, the alignment only claimed.
+    pub alignment: u64,
+    /// Byte offset in the arena.
+    pub offset: u64,
+    /// First op at which its bytes count.
+    pub first: u32,
+    /// One past the last such op; later than `first`.
+    pub last: u32,
+}
+
+/// The buffers of an arena that have bytes of their own at some op, by number. Views have none. Of two that share bytes in
+/// place the later one begins where the earlier one ends, so that no byte counts twice at one op.
+pub fn storages(plan: &PlanRecord, arena: u32) -> impl Iterator<Item = Storage> + '_ {
+    let members = (0..).zip(&plan.buffers).filter(move |(_, buffer)| buffer.arena == arena);
+    members.filter_map(|(number, buffer)| {
+        let Range { start: first, end: last } = counted(plan, buffer);
+        let aligned = buffer.alignment.is_power_of_two() && buffer.offset.is_multiple_of(buffer.alignment);
+        let alignment = if aligned { buffer.alignment } else { 1 };
+        let &BufferRecord { size, offset, .. } = buffer;
+        (first < last).then_some(Storage { buffer: number, size, alignment, offset, first, last })
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use alloc::vec;
+
+    #[test]
+    fn what_has_bytes_of_its_own_is_placed() {
+        let buffer = |arena, offset, first, last| BufferRecord {
+            arena,
+            size: 10,
+            alignment: 8,
+            offset,
+            first,
+            last,
+            ..BufferRecord::default()
+        };
+        let plan = PlanRecord {
+            ops: vec![crate::OpRecord::default(); 8],
+            buffers: vec![
+                buffer(0, 16, 0, 3),
+                buffer(1, 0, 0, 3),
+                BufferRecord { alias_of: Some(0), ..buffer(0, 16, 0, 3) },
+                BufferRecord { in_place_of: Some(0), ..buffer(0, 16, 2, 5) },
+                buffer(0, 3, 4, 5),
+                buffer(0, 32, 6, 6),
+                BufferRecord { alignment: 0, ..buffer(0, 0, 5, 6) },
+            ],
+            ..PlanRecord::default()
+        };
+        let storage = |buffer, alignment, offset, first, last| Storage {
+            buffer,
+            size: 10,
+            alignment,
+            offset,
+            first,
+            last,
+        };
+        let expect = [
+            storage(0, 8, 16, 0, 3),
+            storage(3, 8, 16, 3, 5),
+            // Not where its alignment would have it; an alignment that is none.
+            storage(4, 1, 3, 4, 5),
+            storage(6, 1, 0, 5, 6),
+        ];
+        assert_eq!(storages(&plan, 0).collect::<Vec<_>>(), expect);
+        assert_eq!(storages(&plan, 1).count(), 1);
+        assert_eq!(storages(&plan, 2).count(), 0);
+    }
 
     #[test]
     fn views_lead_to_their_storage() {
