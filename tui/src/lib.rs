@@ -20,6 +20,8 @@ mod error;
 mod events;
 mod feed;
 #[cfg(test)]
+mod ghost_tests;
+#[cfg(test)]
 mod input_tests;
 mod keys;
 mod list;

@@ -41,7 +41,7 @@ pub(crate) fn model(records: Vec<Record>) -> Model {
     model
 }
 
-fn draw(watch: &mut Watch, size: (u16, u16), theme: &Theme) -> Buffer {
+pub(crate) fn draw(watch: &mut Watch, size: (u16, u16), theme: &Theme) -> Buffer {
     let area = Rect { x: 0, y: 0, width: size.0, height: size.1 };
     let mut buffer = Buffer::empty(area);
     watch.draw(&mut buffer, area, theme);
@@ -52,7 +52,7 @@ fn draw(watch: &mut Watch, size: (u16, u16), theme: &Theme) -> Buffer {
 }
 
 /// Symbols, then a letter for the style of each cell, then what the letters mean.
-fn dump(buffer: &Buffer) -> String {
+pub(crate) fn dump(buffer: &Buffer) -> String {
     let mut styles = Vec::new();
     let (mut symbols, mut letters) = (String::new(), String::new());
     for row in buffer.content.chunks(usize::from(buffer.area.width)) {

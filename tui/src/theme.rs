@@ -176,6 +176,11 @@ impl Theme {
         self.ink(&BRIGHT).add_modifier(Modifier::BOLD)
     }
 
+    /// Another plan laid over the map: over any tensor's colour.
+    pub(crate) fn ghost(&self) -> Style {
+        self.ink(&BRIGHT).add_modifier(Modifier::BOLD)
+    }
+
     /// A chosen line of a list.
     pub(crate) fn chosen(&self) -> Style {
         Style::new().add_modifier(Modifier::REVERSED | Modifier::BOLD)
@@ -244,7 +249,7 @@ fn nearest_indexed(r: u8, g: u8, b: u8) -> u8 {
 const ASCII: &[(&str, char)] = &[
     ("─━┄╌", '-'),
     ("│┃┆▏▕╎", '|'),
-    ("┌┐└┘├┤┬┴┼┏┓┗┛", '+'),
+    ("┌┐└┘├┤┬┴┼┏┓┗┛╭╮╰╯", '+'),
     ("░▁", '.'),
     ("▒▂▃", ':'),
     ("▓▄▅▀", '='),
@@ -257,7 +262,8 @@ const ASCII: &[(&str, char)] = &[
     ("▲↑", '^'),
     ("▼↓", 'v'),
     ("·…", '.'),
-    ("‖", '='),
+    ("‖═", '='),
+    ("╱", '/'),
     ("—–", '-'),
     ("µ", 'u'),
     ("▣", '#'),

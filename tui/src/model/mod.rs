@@ -3,6 +3,8 @@
 
 pub(crate) mod explain;
 pub(crate) mod filter;
+#[cfg_attr(not(test), allow(dead_code, reason = "the what-ifs and the diff make ghosts"))]
+pub(crate) mod ghost;
 pub(crate) mod index;
 pub(crate) mod lists;
 pub(crate) mod place;
@@ -12,6 +14,7 @@ pub(crate) mod viewport;
 use bayplan_trace::{BufferRecord, MapIndex, PlanState, Record, Timeline};
 
 use filter::Filter;
+use ghost::Ghost;
 use index::{ArenaIndex, PlanIndex};
 use lists::Lists;
 use place::AlarmPlace;
@@ -74,6 +77,8 @@ pub(crate) struct Model {
     pub(crate) lists: Lists,
     place: Option<Place>,
     indexes: Vec<PlanIndex>,
+    /// Another plan, laid over the map.
+    ghost: Option<Ghost>,
 }
 
 /// Where the viewer stands: a plan, an arena of it, and a part of that.
@@ -130,7 +135,7 @@ impl Model {
         if self.timeline.session.as_ref().is_some_and(|old| old.id != new.id) {
             self.timeline = Timeline::new();
             self.indexes.clear();
-            self.place = None;
+            (self.place, self.ghost) = (None, None);
         }
     }
 
@@ -239,6 +244,18 @@ impl Model {
         let place = self.place.as_ref()?;
         let index = self.index()?.arenas.get(place.arena)?;
         Some(ArenaView { plan: self.plan()?, arena: place.arena as u32, index, view: &place.view })
+    }
+
+    /// Lays another plan over the map, or takes it away.
+    #[cfg_attr(not(test), allow(dead_code, reason = "the what-ifs and the diff lay them"))]
+    pub(crate) fn set_ghost(&mut self, ghost: Option<Ghost>) {
+        self.ghost = ghost;
+    }
+
+    /// The plan that is laid over the map, if it is of the arena that is looked at.
+    pub(crate) fn ghost(&self) -> Option<&Ghost> {
+        let place = self.place?;
+        self.ghost.as_ref().filter(|ghost| ghost.lies_over(place.plan, place.arena as u32))
     }
 
     /// How far the run in progress has come. Between two runs, and until the next one's first op, the last one counts:

@@ -8,6 +8,7 @@ use ratatui::text::Span;
 
 use bayplan_trace::{BufferRecord, Cell, CellState, Raster, RasterOptions};
 
+use super::ghost;
 use crate::model::{ArenaView, Model, Playhead};
 use crate::theme::{Colours, Shade, Theme};
 
@@ -39,6 +40,9 @@ pub(crate) fn draw(buffer: &mut Buffer, map: Rect, model: &Model, arena: &ArenaV
         }
     }
     names(buffer, map, model, arena, theme);
+    if let Some(ghost) = model.ghost() {
+        ghost::draw(buffer, map, arena, ghost, theme);
+    }
     lines(buffer, map, model, arena, theme);
     if let Some((_, buffer_record)) = model.selected().filter(|_| theme.has_shades()) {
         corners(buffer, map, arena, buffer_record, theme);
@@ -252,7 +256,7 @@ fn corners(buffer: &mut Buffer, map: Rect, arena: &ArenaView<'_>, of: &BufferRec
 }
 
 /// Draws a line's glyph over a cell whose colour stays: the background's, or of half-filled cells the lower half's.
-fn over(buffer: &mut Buffer, x: u16, y: u16, glyph: &str, style: Style) {
+pub(super) fn over(buffer: &mut Buffer, x: u16, y: u16, glyph: &str, style: Style) {
     let Some(cell) = buffer.cell_mut((x, y)) else { return };
     // Alarms and names are not to be hidden by a line.
     let plain = [" ", "▀", "▄", "░", "▒", "▓", "█", "│", "╎", "╌"].contains(&cell.symbol());

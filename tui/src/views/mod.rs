@@ -2,6 +2,7 @@
 
 mod bay_plan;
 mod bay_plan_map;
+mod ghost;
 mod inspector;
 mod lifetimes;
 mod overview;
