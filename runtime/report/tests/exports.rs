@@ -1,6 +1,6 @@
 //! Every format of [`FORMATS`] on a small session, held against the files in `golden/`.
 //!
-//! `BAYPLAN_WRITE_GOLDEN=1 cargo test -p bayplan-report --test exports` writes these files anew, for review.
+//! `BAYPLAN_WRITE_GOLDEN=1 cargo test -p bayplan-report --features parquet --test exports` writes these files anew, for review.
 
 mod common;
 
