@@ -50,6 +50,7 @@ impl Trace {
             device: info.name.clone(),
             driver: info.driver.clone(),
             api: format!("Vulkan {}", info.api_version),
+            roofs: None,
         };
         let recording = Recording::begin(options, &record(program), executor)?;
         Ok(Self::new(recording, Some(program.dims.clone())))

@@ -48,6 +48,7 @@ impl Trace {
             device: NAME.into(),
             driver: format!("bayplan {}", env!("CARGO_PKG_VERSION")),
             api: NAME.into(),
+            roofs: None,
         };
         let recording = Recording::begin(options, &record(program), executor)?;
         Ok(Self { recording, ..Self::new(program, activations) })

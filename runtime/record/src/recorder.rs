@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use bayplan_trace::{Event, EventKind, Level, PlanRecord, SessionInfo, Writer};
+use bayplan_trace::{Event, EventKind, Level, PlanRecord, Roofs, SessionInfo, Writer};
 
 use crate::clock::{Clock, MonotonicClock};
 use crate::descriptor::Descriptor;
@@ -52,6 +52,8 @@ pub struct RecordingOptions {
     pub driver: String,
     /// Interface version of the device, such as `Vulkan 1.3.255`.
     pub api: String,
+    /// What the device does at most, where that is known.
+    pub roofs: Option<Roofs>,
     /// How much of the recording is kept.
     pub retention: Retention,
     /// Small events that fit in the ring between a thread and the drain thread; each takes some 32 bytes.
@@ -72,6 +74,7 @@ impl RecordingOptions {
             device: String::new(),
             driver: String::new(),
             api: String::new(),
+            roofs: None,
             retention: Retention::default(),
             ring: DEFAULT_RING,
             places,
@@ -138,6 +141,7 @@ impl Recorder {
             pid,
             start_unix_ns: options.clock.start_unix_ns(),
             origin: String::new(),
+            roofs: options.roofs,
         };
         let mut writer = Writer::new(session);
         writer.plan(plan);

@@ -1,7 +1,7 @@
 //! The recording of a session: what every executor of programs tells in the same way.
 
 use bayplan_text::Bytes;
-use bayplan_trace::{Event, Level, PlanRecord, Severity, Window};
+use bayplan_trace::{Event, Level, PlanRecord, Roofs, Severity, Window};
 
 use crate::emitter::Emitter;
 use crate::error::RecordError;
@@ -19,6 +19,8 @@ pub struct Executor {
     pub driver: String,
     /// Interface version, such as `Vulkan 1.3.255`.
     pub api: String,
+    /// What it does at most, where that is known.
+    pub roofs: Option<Roofs>,
 }
 
 /// A session's recorder, or why there is none; a handle that records nothing if none was asked for.
@@ -53,8 +55,8 @@ impl Recording {
         executor: Executor,
     ) -> Result<Self, RecordError> {
         let Some(options) = options else { return Ok(Self::off(None)) };
-        let Executor { device, driver, api } = executor;
-        let options = RecordingOptions { model: plan.model.clone(), device, driver, api, ..options };
+        let Executor { device, driver, api, roofs } = executor;
+        let options = RecordingOptions { model: plan.model.clone(), device, driver, api, roofs, ..options };
         let by_name = options.destination != Destination::Folder;
         match Recorder::create(options, plan) {
             Ok(recorder) => Ok(Self { recorder, refused: None, commands: 0, pools: 0 }),

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use bayplan_trace::{
-    Alarm, ArenaMetrics, Block, PlanState, Severity, Timeline, arena_metrics, deviation, op_shares,
+    Alarm, ArenaMetrics, Block, PlanState, Roofs, Severity, Timeline, arena_metrics, deviation, op_shares,
     recent_runs, reserved_unused, why_not_smaller, why_peak,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::figures::figures;
+use crate::roofline::roofs_json;
 
 /// Buffers named at each peak.
 const TOP: usize = 20;
@@ -64,7 +65,7 @@ impl<'a> Report<'a> {
                     "id": session.id, "model": session.model, "device": session.device, "driver": session.driver,
                     "api": session.api, "version": session.version, "level": session.level.name(),
                     "pid": session.pid, "start_unix_ns": session.start_unix_ns,
-                    "origin": session.origin,
+                    "origin": session.origin, "roofs": roofs_json(session),
                 })
             }),
             deviation: counts.deviation,
@@ -73,7 +74,7 @@ impl<'a> Report<'a> {
             alarms: timeline.alarms().map(|(number, found)| alarm(number, plan(number), &found)).collect(),
             figures: figures(timeline, damage.len()),
             runs: runs(timeline),
-            plans: timeline.plans.iter().enumerate().map(|(number, state)| self::plan(number, state)).collect(),
+            plans: timeline.plans.iter().enumerate().map(|(number, state)| self::plan(number, state, timeline.roofs())).collect(),
             blocks: timeline.blocks.values().map(block).collect(),
             unplanned_blocks: timeline.unplanned.iter().map(block).collect(),
             heaps: timeline
@@ -140,7 +141,7 @@ fn block(block: &Block) -> Value {
     })
 }
 
-fn plan(number: usize, state: &PlanState) -> Value {
+fn plan(number: usize, state: &PlanState, roofs: Option<&Roofs>) -> Value {
     let plan = &state.record;
     let metrics = arena_metrics(plan);
     let dims: BTreeMap<&str, i64> = plan.dims.iter().map(|dim| (dim.name.as_str(), dim.value)).collect();
@@ -150,7 +151,7 @@ fn plan(number: usize, state: &PlanState) -> Value {
         "runs": state.runs, "windows_seen": state.windows.len(), "windows_incomplete": state.incomplete,
         "arenas": metrics.iter().enumerate().map(|(at, metrics)| arena(state, at, metrics)).collect::<Vec<_>>(),
         "deviations": deviations(state),
-        "op_times": op_times(state),
+        "op_times": op_times(state, roofs),
     })
 }
 
@@ -198,13 +199,16 @@ fn deviations(state: &PlanState) -> Option<Value> {
     }))
 }
 
-fn op_times(state: &PlanState) -> Vec<Value> {
-    let times = op_shares(state).into_iter().map(|time| {
+fn op_times(state: &PlanState, roofs: Option<&Roofs>) -> Vec<Value> {
+    let times = op_shares(state, roofs).into_iter().map(|time| {
         let op = &state.record.ops[time.op];
         json!({
             "op": time.op, "name": op.name, "kernel": op.kernel, "source_node": op.source_node,
             "source_op": op.source_op, "count": time.count, "mean_ns": time.mean, "latest_ns": time.latest,
             "share": time.share, "bytes": op.bytes, "flops": op.flops,
+            "bytes_per_second": time.bytes_per_second, "flops_per_second": time.flops_per_second,
+            "attainable_ns": time.roof.map(|roof| roof.attainable_ns), "roof_share": time.roof.map(|roof| roof.share),
+            "bound": time.roof.map(|roof| roof.bound.name()),
         })
     });
     times.collect()

@@ -55,6 +55,7 @@ mod pages_tests;
 mod pickle;
 mod picture;
 mod regret;
+mod roofline;
 mod summary;
 #[cfg(test)]
 mod tests;

@@ -3,12 +3,13 @@
 use std::fmt::Write as _;
 
 use bayplan_text::{Bytes, Count, Nanos, Percent};
-use bayplan_trace::{ArenaMetrics, PlanState, Timeline, arena_metrics, op_shares, why_peak};
+use bayplan_trace::{ArenaMetrics, Timeline, arena_metrics, op_shares, why_peak};
 
 use crate::json::severity;
 use crate::markup::{code, marked, plain, xml};
 use crate::page::{TOP, plural};
 use crate::picture::{Drawn, op_words};
+use crate::roofline::{rate_words, share_words};
 use crate::summary::{bound_words, session_words};
 
 /// Plans that are told before the rest is only counted: a comment holds 65,536 characters.
@@ -120,7 +121,7 @@ fn plan_section(out: &mut String, drawn: &Drawn<'_>, ops: bool) {
     for (number, metrics) in metrics.iter().enumerate() {
         peak_table(out, drawn, number, metrics);
     }
-    ops_table(out, drawn.state, ops);
+    ops_table(out, drawn, ops);
 }
 
 fn peak_table(out: &mut String, drawn: &Drawn<'_>, arena: usize, metrics: &ArenaMetrics) {
@@ -155,20 +156,29 @@ fn peak_table(out: &mut String, drawn: &Drawn<'_>, arena: usize, metrics: &Arena
     *out += "\n</details>\n";
 }
 
-fn ops_table(out: &mut String, state: &PlanState, all: bool) {
-    let times = op_shares(state);
+fn ops_table(out: &mut String, drawn: &Drawn<'_>, all: bool) {
+    let roofs = drawn.timeline.roofs();
+    let times = op_shares(drawn.state, roofs);
     if times.is_empty() {
         return;
     }
     let total = times.iter().fold(0, |sum: u64, time| sum.saturating_add(time.mean));
     let _ = write!(out, "\n<details><summary>Ops by device time, {} in all</summary>\n\n", Nanos(total));
-    *out += "| mean | share | op | operator | node | kernel |\n|---:|---:|---:|---|---|---|\n";
+    let more = if roofs.is_some() { [" of the roof |", "---:|"] } else { [""; 2] };
+    let _ = writeln!(
+        out,
+        "| mean | share |{} bytes moved | operations | op | operator | node | kernel |",
+        more[0]
+    );
+    let _ = writeln!(out, "|---:|---:|{}---:|---:|---:|---|---|---|", more[1]);
     let most = if all { MOST_OPS } else { TOP };
     for time in times.iter().take(most) {
-        let op = &state.record.ops[time.op];
+        let op = &drawn.state.record.ops[time.op];
+        let roof = roofs.map_or_else(String::new, |_| format!(" {} |", share_words(time)));
+        let [bytes, flops] = rate_words(time);
         let _ = writeln!(
             out,
-            "| {} | {} | {} | {} | {} | {} |",
+            "| {} | {} |{roof} {bytes} | {flops} | {} | {} | {} | {} |",
             Nanos(time.mean),
             Percent(time.share),
             time.op,
@@ -178,7 +188,12 @@ fn ops_table(out: &mut String, state: &PlanState, all: bool) {
         );
     }
     if times.len() > most {
-        let _ = writeln!(out, "| | | | … and {} more | | |", Count((times.len() - most) as u64));
+        let _ = writeln!(
+            out,
+            "| | |{} | | | … and {} more | | |",
+            if roofs.is_some() { " |" } else { "" },
+            Count((times.len() - most) as u64)
+        );
     }
     *out += "\n</details>\n";
 }

@@ -3,6 +3,8 @@
 use bayplan_text::{Bytes, Count, Nanos, Percent, escape};
 use bayplan_trace::{ArenaMetrics, ArenaRecord, Timeline, recent_runs, why_not_smaller};
 
+use crate::roofline::roof_words;
+
 /// How far an arena is from its lower bound, after its size: `= its lower bound`, `bound 7.00 MiB, waste 14.3 %`.
 pub(crate) fn bound_words(arena: &ArenaRecord, metrics: &ArenaMetrics) -> String {
     match metrics.waste {
@@ -33,6 +35,7 @@ pub(crate) fn session_words(timeline: &Timeline, live: bool) -> Vec<(&'static st
             if !device.is_empty() {
                 lines.push(("device", device.join(" · ")));
             }
+            lines.extend(roof_words(session).map(|words| ("roof", words)));
             let (version, level) = (escape(&session.version), session.level);
             lines.push(if session.is_imported() {
                 ("imported", format!("from {}, by bayplan {version}", escape(&session.origin)))

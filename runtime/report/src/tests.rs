@@ -2,7 +2,7 @@
 
 use bayplan_trace::{
     ArenaKind, ArenaRecord, BufferKind, BufferRecord, DimBinding, Event, Level, OpRecord, PlanRecord, Record,
-    SessionInfo, Severity, Timeline, Window,
+    RoofClock, RoofSource, Roofs, SessionInfo, Severity, Timeline, Window,
 };
 
 use proptest::prelude::*;
@@ -63,6 +63,9 @@ pub(crate) fn plan() -> PlanRecord {
                 source_node: format!("node{op}"),
                 source_op: "Conv".into(),
                 kernel: "direct".into(),
+                // The first op moves and computes nothing, the third one's bytes come from a cache, and the fifth one computes most.
+                bytes: [0, 200, 800, 600, 800, 1000][op],
+                flops: if op == 4 { 13_500 } else { 10 * op as u64 },
                 ..OpRecord::default()
             })
             .collect(),
@@ -99,6 +102,13 @@ pub(crate) fn session(windows: Vec<Window>, more: Vec<Event>) -> Timeline {
         pid: 4711,
         start_unix_ns: 1_700_000_000_000_000_000,
         origin: String::new(),
+        roofs: Some(Roofs {
+            bytes_per_second: 20_000_000_000,
+            flops_per_second: 300_000_000_000,
+            source: RoofSource::Cached,
+            clock: RoofClock::Timestamps,
+            measured_unix_ns: 1_699_992_800_000_000_000,
+        }),
     }));
     timeline.apply(Record::Plan { plan: 0, record: plan() });
     let purpose = "activations".into();

@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 
 use bayplan_text::{Bytes, Count, Nanos, Percent, columns, ellipsis, escape};
 use bayplan_trace::{
-    ArenaMetrics, PlanState, Timeline, arena_metrics, deviation, op_shares, why_not_smaller, why_peak,
+    ArenaMetrics, PlanState, Roofs, Timeline, arena_metrics, deviation, op_shares, why_not_smaller, why_peak,
 };
 
 use crate::json::severity;
 use crate::page::{Page, TOP, plural};
+use crate::roofline::{rate_words, share_words};
 use crate::summary::session_words;
 
 /// The report for people, in lines of text. Alarms and damage come first, if there are any. `ops` adds the time of every op
@@ -19,7 +20,7 @@ pub fn text(timeline: &Timeline, damages: &[String], live: bool, ops: bool) -> S
     page.damage(timeline, damages);
     page.session(timeline, live);
     for (number, plan) in timeline.plans.iter().enumerate().filter(|(_, plan)| !plan.forgotten) {
-        page.plan(number, plan, ops);
+        page.plan(timeline, number, plan, ops);
     }
     page.forgotten(timeline);
     page.memory(timeline);
@@ -92,7 +93,7 @@ impl Page {
         }
     }
 
-    fn plan(&mut self, number: usize, state: &PlanState, ops: bool) {
+    fn plan(&mut self, timeline: &Timeline, number: usize, state: &PlanState, ops: bool) {
         let plan = &state.record;
         let _ = writeln!(self.0);
         let dims = plan
@@ -117,7 +118,7 @@ impl Page {
             self.arena(state, number, metrics);
         }
         self.deviations(state);
-        self.ops(state, ops);
+        self.ops(state, timeline.roofs(), ops);
     }
 
     fn forgotten(&mut self, timeline: &Timeline) {
@@ -194,18 +195,24 @@ impl Page {
         }
     }
 
-    fn ops(&mut self, state: &PlanState, all: bool) {
-        let times = op_shares(state);
+    fn ops(&mut self, state: &PlanState, roofs: Option<&Roofs>, all: bool) {
+        let times = op_shares(state, roofs);
         if times.is_empty() {
             return;
         }
         let total = times.iter().fold(0, |sum: u64, time| sum.saturating_add(time.mean));
-        let _ = writeln!(self.0, "ops by device time, {} in all", Nanos(total));
+        let _ = writeln!(self.0, "ops by device time, {} in all{}", Nanos(total), legend(roofs, all));
         let most = if all { times.len() } else { TOP };
         for time in times.iter().take(most) {
             let op = &state.record.ops[time.op];
+            let roof = roofs.map_or_else(String::new, |_| format!("  {:>15}", share_words(time)));
+            let rates = if all {
+                rate_words(time).map(|rate| format!("  {rate:>12}")).concat()
+            } else {
+                String::new()
+            };
             self.item(format_args!(
-                "  {:>9}  {:>6}  op {} {} ({})",
+                "  {:>9}  {:>6}{roof}{rates}  op {} {} ({})",
                 Nanos(time.mean),
                 Percent(time.share),
                 time.op,
@@ -250,6 +257,16 @@ impl Page {
             self.line(severity(*level), format_args!("{} · {}", Nanos(*t), escape(text)));
         }
     }
+}
+
+/// What the columns of the ops are, where they are more than their times.
+fn legend(roofs: Option<&Roofs>, all: bool) -> String {
+    let mut columns = vec!["mean", "share of all"];
+    columns.extend(roofs.map(|_| "share of the device's roof and what binds"));
+    if all {
+        columns.extend(["bytes moved", "operations"]);
+    }
+    if columns.len() == 2 { String::new() } else { format!(": {}", columns.join(", ")) }
 }
 
 /// `op 97 (layer.3/attention, MatMul)`.

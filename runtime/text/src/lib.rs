@@ -1,7 +1,7 @@
 //! Text for people: escaping, byte sizes, counts and durations.
 //!
 //! Names in a model file are chosen by strangers: [`escape`] and [`ellipsis`] make them safe to print on a
-//! terminal. [`Bytes`], [`Count`], [`Nanos`] and [`Percent`] print quantities in one style everywhere;
+//! terminal. [`Bytes`], [`Count`], [`Nanos`], [`Percent`] and [`Rate`] print quantities in one style everywhere;
 //! [`parse_bytes`] and [`parse_duration`] read what people type on a command line.
 //!
 //! All quantity types honour width, fill and alignment of the format string (`{:>10}`).
@@ -18,6 +18,7 @@ mod error;
 mod escape;
 mod number;
 mod quantity;
+mod rate;
 mod wrap;
 
 pub use bytes::{Bytes, parse_bytes};
@@ -25,4 +26,5 @@ pub use duration::{Nanos, parse_duration};
 pub use error::{ParseError, Problem};
 pub use escape::{Ellipsis, Escape, columns, ellipsis, escape, escape_lines};
 pub use quantity::{Count, Percent};
+pub use rate::Rate;
 pub use wrap::wrap;

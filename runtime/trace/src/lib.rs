@@ -23,7 +23,8 @@
 //!           32  u32               CRC-32C of the body
 //!           36  u32               CRC-32C of bytes 0 to 36
 //!           40                    body
-//! session   protobuf message: id, model, device, driver, api, version, level, process, start, origin
+//! session   protobuf message: id, model, device, driver, api, version, level, process, start, origin, and what
+//!           the device does at most (since minor version 4)
 //! plan      protobuf message: number, and the plan record
 //! keyframe  protobuf message: counts, losses, sums, and the events that restate what holds
 //! events    kind byte, then varints; times and runs as differences (written before minor version 2)
@@ -65,6 +66,7 @@ pub use map::raster::{Cell, CellState, Edges, Raster, RasterOptions, glyph, glyp
 pub use map::shapes::{MapDeviant, MapShape, Stretch, map_deviants, map_shapes, producers};
 pub use metrics::deviation::{Deviation, Lateness, deviation, reserved_unused};
 pub use metrics::live_curve::{live_curves, thin};
+pub use metrics::roofline::{OpRoof, RoofBound, op_attainable, op_roof};
 pub use metrics::timings::{OpShare, RecentRuns, op_shares, recent_runs};
 pub use metrics::{
     ArenaMetrics, Fragmentation, Loss, Peak, WhyNotSmaller, arena_metrics, fragmentation, live_at, loss_at,
@@ -77,6 +79,7 @@ pub use schema::plan_record::{
     ArenaKind, ArenaRecord, BufferKind, BufferRecord, DimBinding, MAX_PLAN_ITEMS, OpRecord, PlanRecord,
     PlanRecordError,
 };
+pub use schema::roofs::{RoofClock, RoofSource, Roofs};
 pub use schema::session::{Keyframe, Level, Record, SessionInfo, UnknownLevel};
 pub use schema::storage::{Storage, storages};
 pub use schema::totals::Totals;

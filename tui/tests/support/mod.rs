@@ -274,6 +274,7 @@ pub(crate) fn session() -> SessionInfo {
         pid: 4711,
         start_unix_ns: 1_763_756_472_000_000_000,
         origin: String::new(),
+        roofs: None,
     }
 }
 

@@ -2,8 +2,8 @@
 
 use bayplan_trace::quantities::{Filter, Number, QUANTITIES, Reading, Statistic};
 use bayplan_trace::{
-    ArenaRecord, BufferKind, BufferRecord, Event, EventKind, OpRecord, PlanRecord, Record, SessionInfo,
-    Timeline, Window,
+    ArenaRecord, BufferKind, BufferRecord, Event, EventKind, OpRecord, PlanRecord, Record, RoofClock,
+    RoofSource, Roofs, SessionInfo, Timeline, Window,
 };
 use proptest::prelude::*;
 
@@ -50,10 +50,18 @@ pub(super) fn windows(plan: &PlanRecord) -> Vec<Window> {
     at.into_iter().map(window).collect()
 }
 
+const ROOFS: Roofs = Roofs {
+    bytes_per_second: 1_000_000_000,
+    flops_per_second: 10_000_000_000,
+    source: RoofSource::Measured,
+    clock: RoofClock::Timestamps,
+    measured_unix_ns: 0,
+};
+
 pub(super) fn session(b: u64) -> Timeline {
     let mut timeline = Timeline::new();
     let record = plan(b);
-    let session = SessionInfo { model: "small".into(), ..SessionInfo::default() };
+    let session = SessionInfo { model: "small".into(), roofs: Some(ROOFS), ..SessionInfo::default() };
     let windows = Event::Windows { t: 3, recording: 0, plan: 0, part: 0, windows: windows(&record) };
     let block = |id, bytes, planned| Event::DeviceAllocated {
         t: 1,
@@ -133,6 +141,7 @@ fn every_figure_can_be_asserted() {
         ("regret(tensor=\"b\")", 2 * MIB),
         ("regret(tensor=\"w\")", 8 * MIB),
         ("p50(run_time)", 4_000_000),
+        ("op_attainable", 3 * 64),
         ("max(op_time)", 2_000_000),
         ("count(tensor_size(arena=\"activations\"))", 3),
         ("max(peak)", 8 * MIB),

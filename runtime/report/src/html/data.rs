@@ -228,7 +228,7 @@ fn ops(state: &PlanState, strings: &mut Strings, times: bool) -> Ops {
     }
     if times {
         found.mean = vec![None; list.len()];
-        op_shares(state).into_iter().for_each(|time| found.mean[time.op] = Some(time.mean));
+        op_shares(state, None).into_iter().for_each(|time| found.mean[time.op] = Some(time.mean));
     }
     found
 }

@@ -10,6 +10,7 @@ use crate::json::severity;
 use crate::markup::{marked, xml};
 use crate::page::plural;
 use crate::picture::{Drawn, op_words};
+use crate::roofline::{rate_words, share_words};
 use crate::summary::{bound_words, session_words};
 
 /// Rows of a table before the rest is only counted.
@@ -110,7 +111,8 @@ pub(super) fn peak(out: &mut String, drawn: &Drawn<'_>) {
 
 /// Ops by device time: the slowest, or all.
 pub(super) fn ops(out: &mut String, drawn: &Drawn<'_>, all: bool) {
-    let times = op_shares(drawn.state);
+    let roofs = drawn.timeline.roofs();
+    let times = op_shares(drawn.state, roofs);
     if times.is_empty() {
         if all {
             *out += "<h2>Ops</h2>\n<p>No op was timed; <code>--trace-level op</code> times them.</p>\n";
@@ -122,17 +124,24 @@ pub(super) fn ops(out: &mut String, drawn: &Drawn<'_>, all: bool) {
     let most = if all { MOST_OPS } else { ROWS / 5 };
     let rows = times.iter().take(most).map(|time| {
         let op = &drawn.state.record.ops[time.op];
-        vec![
-            ("n", Nanos(time.mean).to_string()),
-            ("n", Percent(time.share).to_string()),
+        let [bytes, flops] = rate_words(time);
+        let mut row = vec![("n", Nanos(time.mean).to_string()), ("n", Percent(time.share).to_string())];
+        row.extend(roofs.map(|_| ("n", xml(&share_words(time)))));
+        row.extend([
+            ("n", bytes),
+            ("n", flops),
             ("n", time.op.to_string()),
             ("", xml(&op.source_op)),
             ("code wide", xml(&op.source_node)),
             ("code", xml(&op.kernel)),
             ("n", Bytes(op.bytes).to_string()),
-        ]
+        ]);
+        row
     });
-    table(out, "ops", &["mean ", "share ", "op ", "operator", "node", "kernel", "moves "], rows);
+    let mut heads = vec!["mean ", "share "];
+    heads.extend(roofs.map(|_| "of the roof "));
+    heads.extend(["bytes moved ", "operations ", "op ", "operator", "node", "kernel", "moves "]);
+    table(out, "ops", &heads, rows);
     more(out, times.len(), most);
 }
 

@@ -150,6 +150,7 @@ pub(crate) fn info(level: Level) -> SessionInfo {
         pid: 4711,
         start_unix_ns: 1_700_000_000_000_000_000,
         origin: String::new(),
+        roofs: None,
     }
 }
 

@@ -569,6 +569,10 @@ fn check(plans: &[Option<PlanShape>], event: EventRef<'_>) -> Result<(), WireErr
 }
 
 /// What reading the next frame came to.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is taken apart at once; a box would cost an allocation for every event"
+)]
 enum Step {
     Item(Result<Record, Damage>),
     /// A chunk of events was opened.

@@ -3,6 +3,8 @@
 //!
 //! ```text
 //! Session   1 id · 2 model · 3 device · 4 driver · 5 api · 6 version · 7 level · 8 pid · 9 start · 10 origin
+//!           11 roofs (since 1.4): 1 bytes per second · 2 flops per second · 3 source (1: an earlier session)
+//!           · 4 clock (1: the host's) · 5 when, ns since the Unix epoch
 //! Keyframe  1 time · 2 runs started · 3 runs ok · 4 runs failed · 5 dropped (packed pairs) · 6 events
 //!           7 totals · 8 pools (packed: number, high water, top, taken, given back)
 //!           9 sums of a plan (since 1.3)
@@ -18,6 +20,7 @@ use crate::format::event_codec::{Context, put_event, take_event};
 use crate::format::wire::{Cursor, WireError, field_bytes, field_nonzero, field_text, put_varint};
 use crate::schema::event::{Event, EventKind, Nanos};
 use crate::schema::event_ref::EventRef;
+use crate::schema::roofs::Roofs;
 use crate::schema::session::{Keyframe, Level, SessionInfo};
 use crate::schema::totals::Totals;
 use crate::timeline::plan_sums::{PlanSums, SumsOfPlans};
@@ -227,6 +230,9 @@ pub(crate) fn session_to_bytes(session: &SessionInfo) -> Vec<u8> {
     field_nonzero(&mut out, 8, u64::from(session.pid));
     field_nonzero(&mut out, 9, session.start_unix_ns);
     field_text(&mut out, 10, &session.origin);
+    if let Some(roofs) = session.roofs {
+        field_bytes(&mut out, 11, &roofs.to_bytes());
+    }
     out
 }
 
@@ -252,6 +258,7 @@ pub(crate) fn session_from_bytes(bytes: &[u8]) -> Result<SessionInfo, WireError>
             8 => session.pid = field.index()?,
             9 => session.start_unix_ns = field.number()?,
             10 => session.origin = field.text()?.into(),
+            11 => session.roofs = Some(Roofs::from_bytes(field.bytes()?)?),
             _ => {}
         }
     }

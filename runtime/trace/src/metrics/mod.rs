@@ -20,6 +20,7 @@
 
 pub(crate) mod deviation;
 pub(crate) mod live_curve;
+pub(crate) mod roofline;
 #[cfg(test)]
 mod tests;
 pub(crate) mod timings;

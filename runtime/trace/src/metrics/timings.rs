@@ -4,7 +4,9 @@
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
+use crate::metrics::roofline::{OpRoof, op_roof, per_second};
 use crate::schema::event::Nanos;
+use crate::schema::roofs::Roofs;
 use crate::timeline::plan_state::PlanState;
 use crate::timeline::{FinishedRun, Timeline};
 
@@ -34,6 +36,12 @@ pub struct OpShare {
     pub count: u64,
     /// Its part of the sum of all means, from 0 to 1.
     pub share: f64,
+    /// Bytes it moves per second, by the plan's bytes and the mean; `None` where that is 0.
+    pub bytes_per_second: Option<f64>,
+    /// Its floating-point operations per second, likewise.
+    pub flops_per_second: Option<f64>,
+    /// How far it is from the device's roof, where the recording has one and it holds for this op ([`op_roof`]).
+    pub roof: Option<OpRoof>,
 }
 
 /// The times of the latest runs; `None` where none that succeeded is known.
@@ -48,16 +56,23 @@ pub fn recent_runs(timeline: &Timeline) -> Option<RecentRuns> {
     Some(RecentRuns { latest, median: rank(50), p99: rank(99), count })
 }
 
-/// The ops of a plan that were timed, the slowest first.
-pub fn op_shares(plan: &PlanState) -> Vec<OpShare> {
+/// The ops of a plan that were timed, the slowest first; `roofs` are those of the recording ([`Timeline::roofs`]).
+pub fn op_shares(plan: &PlanState, roofs: Option<&Roofs>) -> Vec<OpShare> {
     let timed = plan.op_times.iter().enumerate().filter(|(_, time)| time.count > 0);
     let mut shares: Vec<OpShare> = timed
-        .map(|(op, time)| OpShare {
-            op,
-            mean: time.total / time.count,
-            latest: time.latest,
-            count: time.count,
-            share: 0.0,
+        .map(|(op, time)| {
+            let mean = time.total / time.count;
+            let record = plan.record.ops.get(op);
+            OpShare {
+                op,
+                mean,
+                latest: time.latest,
+                count: time.count,
+                share: 0.0,
+                bytes_per_second: record.and_then(|record| per_second(record.bytes, mean)),
+                flops_per_second: record.and_then(|record| per_second(record.flops, mean)),
+                roof: record.zip(roofs).and_then(|(record, roofs)| op_roof(record, mean, roofs)),
+            }
         })
         .collect();
     let all: f64 = shares.iter().map(|op| op.mean as f64).sum();
@@ -73,7 +88,7 @@ mod tests {
     use alloc::vec;
 
     use super::*;
-    use crate::{Event, OpRecord, PlanRecord, Record};
+    use crate::{Event, OpRecord, PlanRecord, Record, RoofBound, SessionInfo};
 
     /// Runs of so many nanoseconds; those of 0 fail.
     fn timeline(times: &[u64]) -> Timeline {
@@ -111,10 +126,35 @@ mod tests {
             let times = vec![(0, 10), (10, 40 + run), (50, 60)];
             timeline.apply(Record::Event(Event::OpTimes { run, plan: 0, first_op: 0, times }));
         }
-        let found: Vec<_> = op_shares(&timeline.plans[0])
+        let found: Vec<_> = op_shares(&timeline.plans[0], None)
             .iter()
             .map(|op| (op.op, op.mean, op.latest, op.count, op.share))
             .collect();
         assert_eq!(found, [(1, 30, 31, 2, 0.6), (0, 10, 10, 2, 0.2), (2, 10, 10, 2, 0.2)]);
+    }
+
+    #[test]
+    fn rates_follow_from_the_plan_and_shares_from_the_recordings_roofs() {
+        let mut timeline = Timeline::new();
+        let op = |bytes, flops| OpRecord { bytes, flops, ..OpRecord::default() };
+        let record = PlanRecord { ops: vec![op(40, 10), op(0, 320), op(8, 8)], ..PlanRecord::default() };
+        timeline.apply(Record::Plan { plan: 0, record });
+        // The last op took no time that the clock could tell.
+        let times = vec![(0, 40), (40, 60), (60, 60)];
+        timeline.apply(Record::Event(Event::OpTimes { run: 0, plan: 0, first_op: 0, times }));
+        let found = |timeline: &Timeline| -> Vec<_> {
+            let shares = op_shares(&timeline.plans[0], timeline.roofs());
+            let roof = |op: &OpShare| op.roof.map(|roof| (roof.share, roof.bound));
+            shares.iter().map(|op| (op.bytes_per_second, op.flops_per_second, roof(op))).collect()
+        };
+        let rates = [(Some(1e9), Some(0.25e9)), (Some(0.0), Some(16e9)), (None, None)];
+        assert_eq!(found(&timeline), rates.map(|(bytes, flops)| (bytes, flops, None)));
+        let roofs =
+            Roofs { bytes_per_second: 4_000_000_000, flops_per_second: 32_000_000_000, ..Roofs::default() };
+        timeline.apply(Record::Session(SessionInfo { roofs: Some(roofs), ..SessionInfo::default() }));
+        let shares = [Some((0.25, RoofBound::Memory)), Some((0.5, RoofBound::Compute)), None];
+        let all: Vec<_> =
+            rates.iter().zip(shares).map(|((bytes, flops), roof)| (*bytes, *flops, roof)).collect();
+        assert_eq!(found(&timeline), all);
     }
 }

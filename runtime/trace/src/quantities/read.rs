@@ -43,7 +43,7 @@ pub(crate) enum Read {
     Arena(fn(&ArenaFigures) -> Value),
     Heap(fn(&Timeline, u32, &HeapState) -> Value),
     Pool(fn(&Pool) -> Value),
-    Op(fn(&PlanState, usize) -> Value),
+    Op(fn(&Timeline, &PlanState, usize) -> Value),
     Tensor(fn(&PlanState, usize, &BufferRecord) -> Value),
     /// Of a tensor, by a planner.
     Regret,
@@ -229,7 +229,7 @@ impl<'a> Reading<'a> {
                 for (op, record) in state.record.ops.iter().enumerate() {
                     let subject =
                         Subject::Op { plan, op: op as u32, name: &record.name, node: &record.source_node };
-                    give(subject, read(state, op));
+                    give(subject, read(self.timeline, state, op));
                 }
             }
             Read::Tensor(read) => each_tensor(plan, state, give, |at, buffer| read(state, at, buffer)),

@@ -3,9 +3,11 @@
 use super::read::Read;
 use super::value::{Unknown, Value};
 use super::{Join, Quantity, Scope, Unit, Worse};
+use crate::metrics::roofline::{op_attainable, op_roof};
 use crate::schema::distribution::Distribution;
 use crate::schema::event::EventKind;
-use crate::schema::plan_record::{BufferKind, BufferRecord};
+use crate::schema::plan_record::{BufferKind, BufferRecord, OpRecord};
+use crate::schema::roofs::Roofs;
 use crate::timeline::plan_state::{OpTime, PlanState};
 use crate::timeline::pool::Pool;
 use crate::timeline::{HeapState, Timeline};
@@ -224,25 +226,41 @@ pub static QUANTITIES: &[Quantity] = &[
         .unit(Ratio)
         .join(Max),
     // Ops.
-    op("op_mean", "OpTime::total", |state, op| timed(state, op, |time| time.total / time.count.max(1)))
+    op("op_mean", "OpTime::total", |_, state, op| timed(state, op, |time| time.total / time.count.max(1)))
         .help("device time of an op, the mean over its runs; of several ops of a plan their sum")
         .may_shrink()
         .worse(Worse::More),
-    op("op_latest", "OpTime::latest", |state, op| timed(state, op, |time| time.latest))
+    op("op_latest", "OpTime::latest", |_, state, op| timed(state, op, |time| time.latest))
         .help("device time of an op in its latest run; of several ops of a plan their sum")
         .may_shrink(),
-    op("op_timings", "OpTime::count", |state, op| whole(op_time(state, op).count))
+    op("op_timings", "OpTime::count", |_, state, op| whole(op_time(state, op).count))
         .help("runs in which an op was timed; of several ops the most")
         .unit(Count)
         .join(Max),
-    op("op_bytes", "OpRecord::bytes", |state, op| whole(state.record.ops.get(op).map_or(0, |op| op.bytes)))
+    op("op_bytes", "OpRecord::bytes", |_, state, op| whole(state.record.ops.get(op).map_or(0, |op| op.bytes)))
         .help("bytes that an op moves; of several ops of a plan their sum")
         .made_of(&[])
         .unit(Bytes),
-    op("op_flops", "OpRecord::flops", |state, op| whole(state.record.ops.get(op).map_or(0, |op| op.flops)))
+    op("op_flops", "OpRecord::flops", |_, state, op| whole(state.record.ops.get(op).map_or(0, |op| op.flops)))
         .help("floating-point operations of an op; of several ops of a plan their sum")
         .made_of(&[])
         .unit(Count),
+    op("op_attainable", "op_attainable", |timeline, state, op| {
+        roof(timeline, state, op, |record, roofs| op_attainable(record, roofs).map(|(ns, _)| ns))
+    })
+    .help("time of an op at the device's roof; of several ops of a plan their sum")
+    .made_of(&[])
+    .may_shrink(),
+    op("op_roof_share", "OpRoof::share", |timeline, state, op| match op_time(state, op) {
+        OpTime { count: 0, .. } => Value::Unknown(Unknown::NotTimed),
+        time => roof(timeline, state, op, |record, roofs| {
+            op_roof(record, time.total / time.count, roofs).map(|roof| roof.share)
+        }),
+    })
+        .help("time of an op at the device's roof / its mean time, above 1 where caches help; of several ops the smallest")
+        .unit(Ratio)
+        .join(Min)
+        .may_shrink(),
     // Tensors.
     tensor("tensor_size", "BufferRecord::size", |_, _, tensor| whole(tensor.size))
         .help("the size of a tensor; of several the largest"),
@@ -301,7 +319,11 @@ const fn pool(name: &'static str, source: &'static str, read: fn(&Pool) -> Value
     row(name, source, Scope::Pool, Read::Pool(read)).unit(Bytes).may_shrink().made_of(POOLS)
 }
 
-const fn op(name: &'static str, source: &'static str, read: fn(&PlanState, usize) -> Value) -> Quantity {
+const fn op(
+    name: &'static str,
+    source: &'static str,
+    read: fn(&Timeline, &PlanState, usize) -> Value,
+) -> Quantity {
     row(name, source, Scope::Op, Read::Op(read)).unit(Nanos).join(MaxOfSums).made_of(OP_TIMES)
 }
 
@@ -386,6 +408,18 @@ fn timed(state: &PlanState, op: usize, read: impl Fn(OpTime) -> u64) -> Value {
         OpTime { count: 0, .. } => Value::Unknown(Unknown::NotTimed),
         time => whole(read(time)),
     }
+}
+
+fn roof(
+    timeline: &Timeline,
+    state: &PlanState,
+    op: usize,
+    read: impl Fn(&OpRecord, &Roofs) -> Option<f64>,
+) -> Value {
+    let (Some(roofs), Some(record)) = (timeline.roofs(), state.record.ops.get(op)) else {
+        return Value::Unknown(Unknown::NoRoofs);
+    };
+    read(record, roofs).map_or(Value::Unknown(Unknown::NoRoofOfOp), Value::real)
 }
 
 fn lateness(state: &PlanState, buffer: usize, record: &BufferRecord) -> Value {

@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 
 use super::*;
 use crate::{
-    ArenaRecord, BufferKind, BufferRecord, Event, OpRecord, PlanRecord, RETIRED, Record, SessionInfo,
-    Timeline, Window,
+    ArenaRecord, BufferKind, BufferRecord, Event, OpRecord, PlanRecord, RETIRED, Record, RoofClock,
+    RoofSource, Roofs, SessionInfo, Timeline, Window,
 };
 
 fn arena(name: &str, size: u64, lower_bound: u64) -> ArenaRecord {
@@ -109,8 +109,19 @@ fn session() -> Timeline {
         Event::TraceCost { t: 102, ns: 2, run_ns: 100 },
         Event::SessionEnd { t: 200 },
     ];
-    fold(vec![plan(), smaller()], events)
+    let mut timeline = fold(vec![plan(), smaller()], events);
+    timeline.apply(Record::Session(SessionInfo { roofs: Some(ROOFS), ..SessionInfo::default() }));
+    timeline
 }
+
+/// 5 bytes and half a flop a nanosecond: at the roof the ops of plan 0 take 2, 4 and 6 ns, that of plan 1 takes 2 ns of its 5.
+const ROOFS: Roofs = Roofs {
+    bytes_per_second: 5_000_000_000,
+    flops_per_second: 500_000_000,
+    source: RoofSource::Cached,
+    clock: RoofClock::Timestamps,
+    measured_unix_ns: 1,
+};
 
 /// Of the runs of 10 and 40 ns; of the ops of 2, 6, 1 and 5 ns.
 const STATISTICS: &[(&str, [f64; 9])] = &[
@@ -177,6 +188,8 @@ const EXPECTED: &[(&str, Number)] = &[
     ("op_timings", Number::Whole(1)),
     ("op_bytes", Number::Whole(60)),
     ("op_flops", Number::Whole(6)),
+    ("op_attainable", Number::Real(12.0)),
+    ("op_roof_share", Number::Real(0.4)),
     ("tensor_size", Number::Whole(200)),
     ("tensor_offset", Number::Whole(256)),
     ("tensor_life", Number::Whole(3)),
@@ -327,6 +340,7 @@ fn what_is_not_known_says_why() {
     check(&planned, "reached", &none, "no windows");
     check(&planned, "tensor_lateness", &none, "no windows");
     check(&planned, "op_mean", &named(Key::Op, "conv"), "--trace-level op");
+    check(&planned, "op_attainable", &none, "--probe");
     check(&planned, "regret", &none, "planner");
     check(&planned, "peak", &named(Key::Arena, "actvations"), "it has \"activations\", \"weights\"");
     check(&planned, "peak", &Filter::by(Key::Plan, Match::Number(7)), "no plan 7; it has 0");
@@ -352,6 +366,12 @@ fn losses_make_figures_uncertain() {
     assert_eq!(of_session(&windows, "peak"), Value::whole(556));
     assert_eq!(of_session(&lost(EventKind::RunEnd), "runs"), at_least(2, why(EventKind::RunEnd)));
     assert_eq!(of_session(&lost(EventKind::OpTimes), "op_mean"), Value::Unknown(why(EventKind::OpTimes)));
+    assert_eq!(
+        of_session(&lost(EventKind::OpTimes), "op_roof_share"),
+        Value::Unknown(why(EventKind::OpTimes))
+    );
+    // It needs no times: what the plan says is enough.
+    assert_eq!(of_session(&lost(EventKind::OpTimes), "op_attainable"), Value::real(12.0));
 
     let times = quantity("run_time").expect("a row");
     let timed = |timeline: &Timeline, statistic| Reading::new(timeline).statistic(times, statistic);

@@ -131,6 +131,10 @@ pub enum Unknown {
     LostWindows,
     /// No op was timed.
     NotTimed,
+    /// The recording does not say what its device does at most.
+    NoRoofs,
+    /// The device's roof does not hold for this op: it moves and computes nothing, took no time, or the host computes it.
+    NoRoofOfOp,
     /// No run has ended.
     NoRuns,
     /// The session was not seen to be ready.
@@ -179,6 +183,12 @@ impl fmt::Display for Unknown {
             Self::Imported => "the recording was imported: there was no plan to differ from".into(),
             Self::LostWindows => "some windows were lost".into(),
             Self::NotTimed => "no op was timed; --trace-level op times them".into(),
+            Self::NoRoofs => {
+                "what the device does at most is not in the recording; bayplan devices --probe measures it".into()
+            }
+            Self::NoRoofOfOp => {
+                "no roof holds for this op: it moves and computes nothing, took no time, or the host computes it".into()
+            }
             Self::NoRuns => "no run has ended".into(),
             Self::NotReady => "the session was not seen to be ready".into(),
             Self::NotTold => "the driver does not tell it".into(),

@@ -5,6 +5,7 @@ pub(crate) mod event;
 pub(crate) mod event_ref;
 mod plan_json;
 pub(crate) mod plan_record;
+pub(crate) mod roofs;
 pub(crate) mod session;
 pub(crate) mod storage;
 pub(crate) mod totals;

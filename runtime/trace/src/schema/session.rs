@@ -8,6 +8,7 @@ use core::str::FromStr;
 
 use crate::schema::event::{Event, EventKind, Nanos};
 use crate::schema::plan_record::PlanRecord;
+use crate::schema::roofs::Roofs;
 use crate::schema::totals::Totals;
 use crate::timeline::plan_sums::PlanSums;
 use crate::timeline::pool::PoolTotals;
@@ -36,6 +37,8 @@ pub struct SessionInfo {
     /// What the recording was made from, in words, where nothing ran while it was made: `PyTorch memory snapshot x.pickle`.
     /// Empty for the recording of a run.
     pub origin: String,
+    /// What the device does at most, where that was measured; recordings of format 1.3 and before do not say it.
+    pub roofs: Option<Roofs>,
 }
 
 impl SessionInfo {

@@ -15,6 +15,7 @@ use alloc::vec::Vec;
 use crate::schema::event::{EventKind, Nanos, Severity};
 use crate::schema::event_ref::EventRef;
 use crate::schema::plan_record::PlanRecord;
+use crate::schema::roofs::Roofs;
 use crate::schema::session::{Keyframe, Record, SessionInfo};
 use crate::schema::totals::Totals;
 use crate::timeline::alarms::Alarm;
@@ -214,6 +215,11 @@ impl Timeline {
     pub fn trace_share(&self) -> Option<f64> {
         let (ns, run_ns) = self.trace_cost.filter(|(_, run_ns)| *run_ns > 0)?;
         Some(ns as f64 / run_ns as f64)
+    }
+
+    /// What the device of the session does at most, where the recording says it.
+    pub fn roofs(&self) -> Option<&Roofs> {
+        self.session.as_ref()?.roofs.as_ref()
     }
 
     /// Events lost so far.

@@ -1,17 +1,19 @@
 //! Recordings that each version of the format wrote are read by this one, and what later versions add is passed over.
 
 use bayplan_trace::{
-    Event, EventRef, FORMAT_MINOR, OpTime, PlanRecord, PlanSums, Reader, Record, SessionInfo, Visitor,
+    Event, EventRef, FORMAT_MINOR, OpTime, PlanRecord, PlanSums, Reader, Record, RoofClock, RoofSource,
+    Roofs, SessionInfo, Visitor,
 };
 
 mod story;
 
 /// The recordings that writers of former versions left, each written by the last writer of its version.
-const WRITTEN: [(&str, &[u8]); 4] = [
+const WRITTEN: [(&str, &[u8]); 5] = [
     ("1.0", include_bytes!("fixtures/format-1.0.bptrace")),
     ("1.1", include_bytes!("fixtures/format-1.1.bptrace")),
     ("1.2", include_bytes!("fixtures/format-1.2.bptrace")),
     ("1.3", include_bytes!("fixtures/format-1.3.bptrace")),
+    ("1.4", include_bytes!("fixtures/format-1.4.bptrace")),
 ];
 
 /// What a version can tell that the one before could not.
@@ -31,7 +33,14 @@ fn more(version: &str) -> Vec<Event> {
 
 fn session(version: &str) -> SessionInfo {
     let origin = if version < "1.2" { String::new() } else { "a story".into() };
-    SessionInfo { origin, ..story::session() }
+    let roofs = (version >= "1.4").then_some(Roofs {
+        bytes_per_second: 12_345_678_901,
+        flops_per_second: 234_567_890_123,
+        source: RoofSource::Cached,
+        clock: RoofClock::Host,
+        measured_unix_ns: 1_763_700_000_000_000_000,
+    });
+    SessionInfo { origin, roofs, ..story::session() }
 }
 
 fn plan(version: &str) -> PlanRecord {
