@@ -81,7 +81,7 @@ pub use schema::plan_record::{
 };
 pub use schema::roofs::{RoofClock, RoofSource, Roofs};
 pub use schema::session::{Keyframe, Level, Record, SessionInfo, UnknownLevel};
-pub use schema::storage::{Storage, storages};
+pub use schema::storage::{Storage, roots, storages};
 pub use schema::totals::Totals;
 pub use timeline::alarms::Alarm;
 pub use timeline::plan_state::{Actual, OpTime, PlanState, Stray};

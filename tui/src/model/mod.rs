@@ -10,6 +10,8 @@ pub(crate) mod lists;
 pub(crate) mod place;
 mod rows;
 pub(crate) mod viewport;
+#[cfg_attr(not(test), allow(dead_code, reason = "the windows ask"))]
+pub(crate) mod whatif;
 
 use bayplan_trace::{BufferRecord, MapIndex, PlanState, Record, Timeline};
 

@@ -6,7 +6,7 @@ use core::ops::Range;
 use crate::schema::plan_record::{BufferRecord, PlanRecord};
 
 /// For each buffer, the buffer whose storage it uses: itself, or the end of its chain of views.
-pub(crate) fn roots(plan: &PlanRecord) -> Vec<u32> {
+pub fn roots(plan: &PlanRecord) -> Vec<u32> {
     let mut roots: Vec<u32> = (0..plan.buffers.len() as u32).collect();
     if plan.buffers.iter().all(|buffer| buffer.alias_of.is_none()) {
         return roots;

@@ -1,0 +1,70 @@
+//! Sizes at other values of the symbols.
+
+use std::collections::BTreeMap;
+
+use bayplan_expr::{Bindings, Expr};
+use bayplan_trace::{BufferRecord, PlanRecord};
+
+/// The sizes of buffers as functions of the model's symbols.
+pub(super) struct Sizes {
+    own: Bindings,
+    other: Bindings,
+    /// What a text gives at the own and at the other values: many buffers share a size.
+    known: BTreeMap<String, Option<(u64, u64)>>,
+    /// Buffers whose recorded size does not follow from the symbols.
+    pub(super) fixed: u64,
+}
+
+impl Sizes {
+    /// With these values instead of the plan's own.
+    ///
+    /// # Errors
+    /// The plan has no symbols, or none of that name; in words.
+    pub(super) fn new(record: &PlanRecord, values: &[(&str, i64)]) -> Result<Self, String> {
+        let own: Bindings = record.dims.iter().map(|dim| (dim.name.as_str(), dim.value)).collect();
+        if own.is_empty() {
+            return Err("this recording names no dims: the model's shapes are fixed".to_owned());
+        }
+        let mut other = own.clone();
+        for (name, value) in values {
+            if own.get(name).is_none() {
+                return Err(format!("this plan has no dim {}", bayplan_text::escape(name)));
+            }
+            if *value < 1 {
+                return Err(format!("{} cannot be {value}", bayplan_text::escape(name)));
+            }
+            other.set(*name, *value);
+        }
+        Ok(Self { own, other, known: BTreeMap::new(), fixed: 0 })
+    }
+
+    /// The size of a buffer at the other values; its recorded size where no expression says otherwise.
+    ///
+    /// # Errors
+    /// The expression has no size at the other values; in words.
+    pub(super) fn of(&mut self, buffer: &BufferRecord) -> Result<u64, String> {
+        if !self.known.contains_key(&buffer.size_expr) {
+            let sizes = self.evaluate(&buffer.size_expr)?;
+            self.known.insert(buffer.size_expr.clone(), sizes);
+        }
+        match self.known.get(&buffer.size_expr) {
+            // Room behind a buffer, such as a kernel's vectors ask for, stays.
+            Some(Some((own, other))) if buffer.size >= *own => Ok(other.saturating_add(buffer.size - own)),
+            _ => {
+                self.fixed += 1;
+                Ok(buffer.size)
+            }
+        }
+    }
+
+    fn evaluate(&self, text: &str) -> Result<Option<(u64, u64)>, String> {
+        let Ok(expr) = text.parse::<Expr>() else { return Ok(None) };
+        let Some(own) = expr.eval(&self.own).ok().and_then(|size| u64::try_from(size).ok()) else {
+            return Ok(None);
+        };
+        let other =
+            expr.eval(&self.other).map_err(|error| format!("a size cannot be told there: {error}"))?;
+        let other = u64::try_from(other).map_err(|_| "a size would be below 0 there".to_owned())?;
+        Ok(Some((own, other)))
+    }
+}
