@@ -120,7 +120,7 @@ fn alarm(number: Option<u32>, plan: Option<&PlanState>, alarm: &Alarm) -> Value 
     };
     object["kind"] = alarm.kind().into();
     object["plan"] = number.into();
-    object["text"] = alarm.text(plan.map(|state| &state.record)).into();
+    object["text"] = alarm.text(plan.map(|state| &*state.record)).into();
     object
 }
 

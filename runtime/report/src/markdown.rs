@@ -65,7 +65,7 @@ fn warnings(out: &mut String, timeline: &Timeline, damages: &[String]) {
         let alarms = timeline.alarms().take(TOP);
         for (number, alarm) in alarms {
             let plan = number.and_then(|number| timeline.plans.get(number as usize));
-            let text = alarm.text(plan.map(|plan| &plan.record));
+            let text = alarm.text(plan.map(|plan| &*plan.record));
             let _ = writeln!(out, "- {}: {}", alarm.kind(), shown(&text));
         }
         more(out, counts.total(), TOP, "- ");

@@ -63,7 +63,7 @@ impl Page {
             let mut shown = 0;
             for (number, alarm) in alarms {
                 let plan = number.and_then(|number| timeline.plans.get(number as usize));
-                self.item(format_args!("{kind}: {}", alarm.text(plan.map(|plan| &plan.record))));
+                self.item(format_args!("{kind}: {}", alarm.text(plan.map(|plan| &*plan.record))));
                 shown += 1;
             }
             self.more(count, shown);

@@ -99,7 +99,7 @@ pub(crate) fn alarms(timeline: &Timeline) -> impl Iterator<Item = (&'static str,
             Alarm::Unplanned { block, .. } => unplanned(timeline, block),
             _ => None,
         };
-        (alarm.kind(), text.unwrap_or_else(|| alarm.text(plan.map(|plan| &plan.record))))
+        (alarm.kind(), text.unwrap_or_else(|| alarm.text(plan.map(|plan| &*plan.record))))
     })
 }
 

@@ -290,7 +290,7 @@ fn at_cursor(arena: &ArenaView<'_>, model: &Model, theme: &Theme) -> Line<'stati
     let heading = Span::styled("at the cursor: ", theme.accent());
     if let Some(alarm) = model.alarms_at_cursor().first().and_then(|at| arena.plan.alarms().get(*at)) {
         let kind = Span::styled(format!(" {} ", alarm.kind()), theme.alarm());
-        let words = Span::styled(format!(" {}", alarm.text(Some(&arena.plan.record))), theme.text());
+        let words = Span::styled(format!(" {}", alarm.text(Some(&*arena.plan.record))), theme.text());
         return Line::from(vec![heading, kind, words]);
     }
     match model.selected() {

@@ -76,7 +76,7 @@ fn alarms(own: &Judged<'_>, kind: &str, filter: &Filter) -> Vec<String> {
     };
     let alarms = own.timeline.alarms().filter(|(plan, alarm)| alarm.kind() == kind && chosen(*plan));
     let text = |(plan, alarm): (Option<u32>, bayplan_trace::Alarm)| {
-        let record = plan.and_then(|plan| Some(&plans.get(plan as usize)?.record));
+        let record = plan.and_then(|plan| Some(&*plans.get(plan as usize)?.record));
         let of = plan.filter(|_| plans.len() > 1).map_or_else(String::new, |plan| format!(" of plan {plan}"));
         format!("{kind}{of}: {}", alarm.text(record))
     };
@@ -169,7 +169,7 @@ fn at_peak(plan: &PlanRecord, name: &str) -> Vec<String> {
 
 /// The tensors that make an arena larger than the baseline's, and what beside live bytes does.
 fn grown(before: (u32, &PlanState), after: (u32, &PlanState), name: &str) -> Vec<String> {
-    let plans = (&before.1.record, &after.1.record);
+    let plans = (&*before.1.record, &*after.1.record);
     let PlanDiff { arenas, .. } = diff_plans(before, after);
     let Some(arena) = arenas.iter().find(|arena| arena.name == name) else { return Vec::new() };
     let tensors = arena.causes.iter().filter(|cause| cause.growth() > 0);

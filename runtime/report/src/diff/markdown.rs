@@ -67,7 +67,7 @@ fn dims(plan: &PlanRecord) -> String {
 
 fn plan_section(out: &mut String, compared: &Compared<'_>, plan: &PlanDiff) {
     let (a, b) = compared.plans(plan.numbers);
-    let plans = (&a.record, &b.record);
+    let plans = (&*a.record, &*b.record);
     let (dims_a, dims_b) = (dims(plans.0), dims(plans.1));
     let dims = if dims_a == dims_b { dims_a } else { format!("{dims_a} → {dims_b}") };
     let _ = writeln!(out, "Plan {dims}: tensors {}.\n", counts(plan));

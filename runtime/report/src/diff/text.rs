@@ -84,7 +84,7 @@ impl Page {
 
     fn compared_plan(&mut self, compared: &Compared<'_>, plan: &PlanDiff) {
         let (a, b) = compared.plans(plan.numbers);
-        let plans = (&a.record, &b.record);
+        let plans = (&*a.record, &*b.record);
         let ops = |plan: &PlanRecord| plan.ops.len() as u64;
         let count = |plan: &PlanRecord| {
             format!("{}, {}", plural(ops(plan), "op"), plural(plan.buffers.len() as u64, "tensor"))

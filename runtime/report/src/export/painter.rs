@@ -85,7 +85,7 @@ impl Painter {
         self.runs.finish(&mut self.tracks, timeline, canvas);
         self.pools.finish(&mut self.tracks, timeline.now, canvas);
         for (plan, alarm) in timeline.alarms().take(MAX_ALARMS) {
-            let record = plan.and_then(|plan| timeline.plans.get(plan as usize)).map(|plan| &plan.record);
+            let record = plan.and_then(|plan| timeline.plans.get(plan as usize)).map(|plan| &*plan.record);
             let text = shown(&alarm.text(record));
             let mut args = vec![("kind", Arg::Text(alarm.kind())), ("text", Arg::Text(&text))];
             args.extend(plan.map(|plan| ("plan", Arg::Number(u64::from(plan)))));

@@ -34,7 +34,7 @@ pub(super) fn warnings(out: &mut String, timeline: &Timeline, damages: &[String]
         lines.extend(alarms.map(|(number, alarm)| {
             let plan = number.and_then(|number| timeline.plans.get(number as usize));
             // Names are escaped in it.
-            format!("{kind}: {}", marked(&alarm.text(plan.map(|plan| &plan.record))))
+            format!("{kind}: {}", marked(&alarm.text(plan.map(|plan| &*plan.record))))
         }));
     }
     let all = counts.total();

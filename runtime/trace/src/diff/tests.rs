@@ -148,7 +148,7 @@ fn tensors_of_another_export_are_renamed() {
 #[test]
 fn ops_are_told_by_kernel_and_time() {
     let (mut a, mut b) = (timeline([plan(&OPS, &BASE)]), timeline([plan(&OPS, &BASE)]));
-    b.plans[0].record.ops[2].kernel = "other".into();
+    alloc::sync::Arc::make_mut(&mut b.plans[0].record).ops[2].kernel = "other".into();
     let time = |timeline: &mut Timeline, op: usize, ns: u64| {
         timeline.plans[0].op_times[op] = crate::OpTime { total: 2 * ns, count: 2, ..Default::default() };
     };

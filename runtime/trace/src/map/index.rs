@@ -1,5 +1,6 @@
 //! What makes the map of very many buffers quick to draw and to search.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -20,10 +21,10 @@ const MAX_VISITS: usize = 1 << 16;
 pub(crate) type Deviant = (u32, (u32, u32), (u64, u64));
 
 /// An index of one arena of a plan and of what was seen of it. Pictures that are drawn with it cost what they show, however
-/// many buffers there are: [`Raster::indexed`](crate::Raster::indexed).
+/// many buffers there are: [`Raster::indexed`](crate::Raster::indexed). A copy shares where the buffers lie by the plan.
 #[derive(Clone, Debug, Default)]
 pub struct MapIndex {
-    forest: Forest,
+    forest: Arc<Forest>,
     pub(crate) field: Option<Field>,
     pub(crate) deviants: Vec<Deviant>,
     /// What was seen of each storage, where there are views.
@@ -58,7 +59,7 @@ impl MapIndex {
         });
         let bytes = record.arenas.get(arena as usize).map_or(0, |arena| arena.size);
         let mut index = Self {
-            forest: Forest::new(rects, record.ops.len() as u32, bytes),
+            forest: Arc::new(Forest::new(rects, record.ops.len() as u32, bytes)),
             field: None,
             deviants: Vec::new(),
             merged: None,

@@ -257,7 +257,7 @@ fn cell(owner: Option<u32>, planned: f64, actual: f64, deviant: f64) -> Cell {
 
 /// What is not as planned: buffers touched outside their life or their bytes, and those that overlap.
 pub(crate) fn deviants(state: &PlanState, arena: u32) -> impl Iterator<Item = Deviant> {
-    let lives = (0..).zip(&state.record.buffers).zip(&state.actual);
+    let lives = (0..).zip(&state.record.buffers).zip(state.actual.iter());
     let late = lives.flat_map(|((index, buffer), seen)| {
         let seen = seen.filter(|_| !matches!(buffer.kind, BufferKind::Weight | BufferKind::Constant));
         let outside = |seen: Actual| [(seen.first, buffer.first), (buffer.last, seen.last)];

@@ -129,7 +129,7 @@ impl<'a> StorageLives<'a> {
 
 fn late(state: &PlanState) -> Vec<Lateness> {
     let mut found: Vec<Lateness> = (0..)
-        .zip(&state.actual)
+        .zip(state.actual.iter())
         .zip(&state.record.buffers)
         .filter_map(|((buffer, seen), record)| {
             let seen = seen.as_ref()?.last;

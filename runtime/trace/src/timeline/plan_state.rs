@@ -1,6 +1,7 @@
 //! What was seen of one plan: the windows bound for its buffers, and what follows from them.
 
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::OnceCell;
 
@@ -10,19 +11,19 @@ use crate::schema::plan_record::{BufferKind, BufferRecord, PlanRecord};
 use crate::timeline::alarms::{Alarm, Alarms};
 use crate::timeline::plan_sums::{PlanSums, add_op_times};
 
-/// A plan and what was seen of it.
+/// A plan and what was seen of it. A copy shares what is large: a state is kept and shown while the next one is folded.
 #[derive(Clone, Debug, Default)]
 pub struct PlanState {
     /// The plan.
-    pub record: PlanRecord,
+    pub record: Arc<PlanRecord>,
     /// The windows of the newest command buffer, as they were bound.
-    pub windows: Vec<Window>,
+    pub windows: Arc<Vec<Window>>,
     /// Which recording they belong to.
     pub recording: Option<u32>,
     /// Parts of that recording's windows are missing.
     pub incomplete: bool,
     /// Where each buffer was seen within the bytes that the plan gives it, by buffer.
-    pub actual: Vec<Option<Actual>>,
+    pub actual: Arc<Vec<Option<Actual>>>,
     /// Where buffers were seen outside the bytes that the plan gives them.
     pub strays: Vec<Stray>,
     /// Device times of each op, by op.
@@ -40,9 +41,9 @@ pub struct PlanState {
     /// Position in `strays` by buffer, arena, offset and end.
     stray_at: BTreeMap<(u32, u32, u64, u64), usize>,
     /// Found when first asked for, forgotten when windows arrive: windows come in parts, comparing them all is work.
-    alarms: OnceCell<Alarms>,
+    alarms: OnceCell<Arc<Alarms>>,
     /// As the alarms are.
-    figures: OnceCell<PlanFigures>,
+    figures: OnceCell<Arc<PlanFigures>>,
 }
 
 /// Where and when a buffer was seen in the recorded commands.
@@ -114,10 +115,17 @@ impl PlanState {
     pub fn new(record: PlanRecord) -> Self {
         Self {
             op_times: alloc::vec![OpTime::default(); record.ops.len()],
-            actual: alloc::vec![None; record.buffers.len()],
+            actual: Arc::new(alloc::vec![None; record.buffers.len()]),
             has_views: record.buffers.iter().any(|buffer| buffer.alias_of.is_some()),
-            record,
+            record: Arc::new(record),
             ..Self::default()
+        }
+    }
+
+    /// Keeps the plan where `other` keeps it, if it is the same plan: one copy in memory for two states of a session.
+    pub fn share_record(&mut self, other: &Self) {
+        if !Arc::ptr_eq(&self.record, &other.record) && self.record == other.record {
+            self.record = Arc::clone(&other.record);
         }
     }
 
@@ -138,19 +146,20 @@ impl PlanState {
     }
 
     fn found(&self) -> &Alarms {
-        self.alarms.get_or_init(|| Alarms::find(&self.record, &self.windows, &self.actual, &self.strays))
+        let find = || Arc::new(Alarms::find(&self.record, &self.windows, &self.actual, &self.strays));
+        self.alarms.get_or_init(find)
     }
 
     /// The figures of the plan and of its arenas; of a forgotten plan those that it had.
     pub(crate) fn figures(&self) -> &PlanFigures {
-        self.figures.get_or_init(|| PlanFigures::new(self))
+        self.figures.get_or_init(|| Arc::new(PlanFigures::new(self)))
     }
 
     /// Takes one part of the windows of a command buffer.
     pub(crate) fn add_windows(&mut self, recording: u32, part: u32, windows: &[Window]) {
         if part == 0 || self.recording != Some(recording) {
-            self.windows.clear();
-            self.actual.fill(None);
+            self.windows = Arc::default();
+            Arc::make_mut(&mut self.actual).fill(None);
             self.strays.clear();
             self.stray_at.clear();
             self.recording = Some(recording);
@@ -158,20 +167,24 @@ impl PlanState {
         }
         self.incomplete |= part != self.next_part;
         self.next_part = part.saturating_add(1);
+        // Taken out, so that it is asked once for all windows whether somebody else holds a copy.
+        let mut actual = core::mem::take(&mut self.actual);
+        let slots = Arc::make_mut(&mut actual);
         for window in windows.iter().filter(|window| window.len > 0) {
-            self.see(window);
+            self.see(slots, window);
         }
-        self.windows.extend_from_slice(windows);
+        self.actual = actual;
+        Arc::make_mut(&mut self.windows).extend_from_slice(windows);
         self.alarms.take();
         self.figures.take();
     }
 
-    fn see(&mut self, window: &Window) {
+    fn see(&mut self, slots: &mut [Option<Actual>], window: &Window) {
         let seen = Actual::of(window);
         if let Some(buffer) = self.record.buffers.get(window.buffer as usize) {
             let home =
                 window.arena == buffer.arena && window.offset >= buffer.offset && seen.end <= buffer.end();
-            if let (true, Some(slot)) = (home, self.actual.get_mut(window.buffer as usize)) {
+            if let (true, Some(slot)) = (home, slots.get_mut(window.buffer as usize)) {
                 *slot = Some(slot.map_or(seen, |before| before.join(seen)));
                 return;
             }
@@ -191,7 +204,7 @@ impl PlanState {
     /// forgotten, which are most of what is kept of a plan.
     pub(crate) fn retire(&mut self) {
         if self.found().list.is_empty() {
-            self.windows = Vec::new();
+            self.windows = Arc::default();
             self.stray_at.clear();
         }
         self.retired = true;
@@ -204,9 +217,11 @@ impl PlanState {
         }
         // Kept: what a session needs is what its largest plan needs.
         self.figures();
-        let PlanRecord { model, target, dims, strategy, .. } = core::mem::take(&mut self.record);
-        self.record = PlanRecord { model, target, dims, strategy, ..PlanRecord::default() };
-        (self.actual, self.op_times) = (Vec::new(), Vec::new());
+        let record = core::mem::take(&mut self.record);
+        let (model, target) = (record.model.clone(), record.target.clone());
+        let (dims, strategy) = (record.dims.clone(), record.strategy.clone());
+        self.record = Arc::new(PlanRecord { model, target, dims, strategy, ..PlanRecord::default() });
+        (self.actual, self.op_times) = (Arc::default(), Vec::new());
         self.forgotten = true;
     }
 

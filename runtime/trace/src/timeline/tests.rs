@@ -405,7 +405,7 @@ fn of_many_shapes_the_latest_are_kept_and_those_with_something_wrong() {
         timeline.apply(Record::Event(Event::RunEnd { run: u64::from(number), t: 4, ok: true }));
         timeline.apply(Record::Event(Event::PlanRetired { t: 5, plan: number - 1 }));
         assert_eq!(
-            timeline.current_plan().map(|(on_show, plan)| (on_show, &plan.record)),
+            timeline.current_plan().map(|(on_show, plan)| (on_show, &*plan.record)),
             Some((number, &plan()))
         );
     }
