@@ -23,6 +23,8 @@ use crate::watch::{Outcome, Watch};
 
 /// Time between two looks at the files, for file systems that do not tell of changes.
 const POLL: Duration = Duration::from_millis(500);
+/// Time between two looks at how far a long read is.
+const PROGRESS: Duration = Duration::from_millis(100);
 /// Shortest time between two pictures.
 const FRAME: Duration = Duration::from_millis(34);
 
@@ -113,17 +115,14 @@ impl App {
                 // What was too much for one picture follows with the next.
                 (drawn, self.dirty) = (Some(Instant::now()), !whole);
             }
-            let wait = match (behind, self.dirty) {
-                (true, _) => Duration::ZERO,
-                (false, true) => frame_due,
-                (false, false) => POLL.saturating_sub(self.last_look.elapsed()),
-            };
+            let poll = if behind { PROGRESS } else { POLL };
+            let wait = if self.dirty { frame_due } else { poll.saturating_sub(self.last_look.elapsed()) };
             let mut next = match messages.recv_timeout(wait) {
                 Ok(message) => Some(message),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return Ok(End::Quit),
             };
-            let mut changed = behind || self.last_look.elapsed() >= POLL;
+            let mut changed = self.last_look.elapsed() >= poll;
             while let Some(message) = next {
                 changed |= matches!(message, Message::Changed);
                 if let Some(end) = self.react(message, screen)? {
@@ -160,6 +159,7 @@ impl App {
     fn react(&mut self, message: Message, screen: &mut Screen) -> Result<Option<End>, TuiError> {
         let outcome = match message {
             Message::Changed => return Ok(None),
+            Message::ReaderLost => return Err(TuiError::ReaderLost),
             Message::InputEnded(error) => return Err(TuiError::Terminal(error)),
             Message::Signal(SIGTSTP) => Outcome::Suspend,
             Message::Signal(signal) => return Ok(Some(End::Signal(signal))),

@@ -9,7 +9,7 @@ use ratatui::widgets::{Clear, Widget};
 
 use crate::draw;
 use crate::keys;
-use crate::model::{Life, Model, explain};
+use crate::model::{Life, Model, Stage, explain};
 use crate::theme::Theme;
 use crate::view::View;
 use crate::views;
@@ -133,6 +133,14 @@ fn brief_version(version: &str) -> &str {
 }
 
 fn state(model: &Model, theme: &Theme) -> Vec<Span<'static>> {
+    if let (Some(stage), false) = (model.stage, model.paused) {
+        let words = match stage {
+            Stage::Reading(None) => "   … reading".to_owned(),
+            Stage::Reading(Some(percent)) => format!("   … reading {percent} %"),
+            Stage::Indexing(tensors) => format!("   … indexing {} tensors", Count(tensors)),
+        };
+        return vec![Span::styled(words, theme.bar().patch(theme.warning()))];
+    }
     let (words, style) = match model.life {
         // Reading stopped for good: whether the run goes on is not known.
         _ if model.failure.is_some() => ("unreadable", theme.alarm_text()),

@@ -18,6 +18,10 @@ pub(crate) enum TuiError {
     Terminal(io::Error),
     /// The signals could not be caught.
     Signals(io::Error),
+    /// No thread could be started to read the recording.
+    Thread(io::Error),
+    /// The thread that reads the recording broke down.
+    ReaderLost,
 }
 
 impl fmt::Display for TuiError {
@@ -32,6 +36,8 @@ impl fmt::Display for TuiError {
             ),
             Self::Terminal(error) => write!(f, "the terminal cannot be used: {error}; --text needs none"),
             Self::Signals(error) => write!(f, "could not catch signals: {error}"),
+            Self::Thread(error) => write!(f, "could not start a thread that reads the recording: {error}"),
+            Self::ReaderLost => f.write_str("reading broke down; what it said stands above"),
         }
     }
 }
@@ -40,8 +46,8 @@ impl std::error::Error for TuiError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Record(error) => Some(error),
-            Self::Terminal(error) | Self::Signals(error) => Some(error),
-            Self::NoRecording | Self::NoTerminal => None,
+            Self::Terminal(error) | Self::Signals(error) | Self::Thread(error) => Some(error),
+            Self::NoRecording | Self::NoTerminal | Self::ReaderLost => None,
         }
     }
 }

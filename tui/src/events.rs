@@ -20,6 +20,8 @@ pub(crate) enum Message {
     InputEnded(io::Error),
     /// A file or folder that is watched has changed.
     Changed,
+    /// The thread that reads the recording broke down.
+    ReaderLost,
     /// A signal came.
     Signal(i32),
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! main ─► app ─► watch ─► views/*, windows/* ─► view, list ─► model        arrows: "knows"
 //!          │       │                                           │
-//!          │       └► feed ► bayplan-record                    └► bayplan-trace
+//!          │       └► feed ► worker ► bayplan-record           └► bayplan-trace
 //!          └► picker, events, terminal
 //! ```
 //! The model knows no view; a view changes nothing: what a click on it means it says by a `Target`, and `watch` does it. A new
@@ -19,6 +19,8 @@ mod draw;
 mod error;
 mod events;
 mod feed;
+#[cfg(test)]
+mod feed_tests;
 #[cfg(test)]
 mod ghost_tests;
 #[cfg(test)]
@@ -41,6 +43,7 @@ mod view;
 mod views;
 mod watch;
 mod windows;
+mod worker;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -55,6 +55,8 @@ pub enum RecordError {
     },
     /// A recording was to come through standard input, which is a terminal.
     NothingPiped,
+    /// What has passed of standard input was wanted again.
+    NotKept,
     /// The recording cannot be read at all.
     Unreadable {
         /// The segment or file.
@@ -124,6 +126,10 @@ impl fmt::Display for RecordError {
             Self::NothingPiped => f.write_str(
                 "- reads a recording from standard input, which is a terminal: pipe one in, as in \
                  `ssh HOST bayplan tail RUN | bayplan top -`",
+            ),
+            Self::NotKept => f.write_str(
+                "what came through standard input is not kept: for its past, record to disk and open that, as in \
+                 `ssh HOST bayplan tail RUN > run.bptrace`",
             ),
             Self::Unreadable { path, damage } => write!(f, "{} cannot be read: {damage}", shown(path)),
         }

@@ -102,6 +102,11 @@ impl Follower {
         self.stream.source()
     }
 
+    /// Bytes of the recording that were passed so far, of all segments; what was left out at the start of a single file counts.
+    pub fn passed(&self) -> u64 {
+        self.stream.passed()
+    }
+
     /// Calls this from a thread of its own whenever something has come through standard input. Nothing of the kind is
     /// told of files: watch or poll them.
     pub fn tell_of_arrivals(&self, tell: impl Fn() + Send + Sync + 'static) {

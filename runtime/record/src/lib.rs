@@ -26,6 +26,7 @@ mod drain;
 mod emitter;
 mod error;
 mod follower;
+mod history;
 mod lane;
 mod packed;
 mod pipe;
@@ -48,6 +49,7 @@ pub use error::RecordError;
 pub use follower::{
     Follower, Part, Progress, RunState, SegmentDamage, Start, read, read_parts, read_with_chunks,
 };
+pub use history::{Chapter, History};
 pub use places::Places;
 pub use recorder::{Destination, Recorder, RecordingOptions, Summary};
 pub use recording::{Executor, Recording};

@@ -38,6 +38,8 @@ pub(crate) struct Stream {
     path: PathBuf,
     /// Offset in the first file at which reading begins.
     begin: u64,
+    /// Bytes that were read.
+    read: u64,
     /// The segment to go on with.
     next: Option<(u64, PathBuf, File)>,
     /// The rest of the segment is of no use to whoever reads.
@@ -67,12 +69,17 @@ impl Stream {
             }
             (source.path.clone(), Input::File(file))
         };
-        Ok(Self { source, input, path, begin, next: None, skipped: false, end_seen: false })
+        Ok(Self { source, input, path, begin, read: 0, next: None, skipped: false, end_seen: false })
     }
 
     /// Offset in the first file at which reading begins.
     pub(crate) fn begin(&self) -> u64 {
         self.begin
+    }
+
+    /// Bytes passed so far, those before the place where reading began among them.
+    pub(crate) fn passed(&self) -> u64 {
+        self.begin.saturating_add(self.read)
     }
 
     pub(crate) fn source(&self) -> &Source {
@@ -117,6 +124,7 @@ impl Stream {
             match self.arrived(portion)? {
                 Arrived::Bytes(read) => {
                     self.end_seen = false;
+                    self.read = self.read.saturating_add(read as u64);
                     return Ok(Piece::Bytes(read));
                 }
                 Arrived::Nothing => return Ok(Piece::Nothing),

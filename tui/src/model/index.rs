@@ -1,9 +1,13 @@
 //! What is precomputed of a plan, once, so that a frame costs no more than what it draws.
 
-use std::cell::OnceCell;
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use bayplan_trace::{ArenaMetrics, MapIndex, Peak, PlanRecord, PlanState, arena_metrics, colours, why_peak};
+use bayplan_trace::{
+    ArenaKind, ArenaMetrics, MapIndex, Peak, PlanRecord, PlanState, Timeline, arena_metrics, colours,
+    why_peak,
+};
 
 /// How many colours buffers are told apart by.
 pub(crate) const HUES: u8 = 4;
@@ -30,26 +34,12 @@ pub(crate) struct ArenaIndex {
     pub(crate) peak: Peak,
     /// The most bytes that live in each stretch of [`STRETCH`] ops.
     live_peaks: Vec<u64>,
-    /// Where buffers lie; made when it is first asked for, since most arenas are never looked at.
-    map: OnceCell<MapIndex>,
 }
 
 /// Ops of which the most live bytes are known beforehand.
 const STRETCH: usize = 256;
 
 impl ArenaIndex {
-    /// Where the arena's buffers lie.
-    pub(crate) fn map(&self, plan: &PlanState, arena: u32) -> &MapIndex {
-        self.map.get_or_init(|| MapIndex::new(plan, arena))
-    }
-
-    /// Takes in what was seen of the plan since the map was made, if it was.
-    pub(crate) fn refresh_map(&mut self, plan: &PlanState, arena: u32) {
-        if let Some(map) = self.map.get_mut().filter(|map| !map.is_fresh(plan)) {
-            map.refresh(plan, arena);
-        }
-    }
-
     /// The most bytes that live at any of these ops.
     pub(crate) fn most_live(&self, first: usize, last: usize) -> u64 {
         let most = |bytes: Option<&[u64]>| bytes.unwrap_or_default().iter().copied().max().unwrap_or(0);
@@ -84,7 +74,7 @@ impl PlanIndex {
                 let peak = why_peak(record, arena, &metrics).unwrap_or_default();
                 let stretches = metrics.live.chunks(STRETCH);
                 let live_peaks = stretches.map(|live| live.iter().copied().max().unwrap_or(0)).collect();
-                ArenaIndex { buffers: 0, metrics, peak, live_peaks, map: OnceCell::new() }
+                ArenaIndex { buffers: 0, metrics, peak, live_peaks }
             })
             .collect();
         for buffer in &record.buffers {
@@ -111,4 +101,110 @@ impl PlanIndex {
     pub(crate) fn hue(&self, number: u32) -> u8 {
         self.hues.get(number as usize).copied().unwrap_or(0)
     }
+}
+
+/// A plan and one of its arenas.
+pub(crate) type ArenaKey = (u32, u32);
+
+/// What is precomputed of all plans of a session, and of the arenas that are looked at. A copy shares all of it, so that the
+/// thread that reads makes it and the one that draws has it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Indexes {
+    /// Name of the session: plans of another are others.
+    session: String,
+    plans: Vec<Arc<PlanIndex>>,
+    /// Where buffers lie, of the arenas that are looked at: most never are.
+    maps: BTreeMap<ArenaKey, Arc<MapIndex>>,
+}
+
+impl Indexes {
+    /// What is known of a plan.
+    pub(crate) fn plan(&self, number: u32) -> Option<&PlanIndex> {
+        self.plans.get(number as usize).map(|index| &**index)
+    }
+
+    /// Where the buffers of an arena lie, if that was made.
+    pub(crate) fn map(&self, key: ArenaKey) -> Option<&MapIndex> {
+        self.maps.get(&key).map(|map| &**map)
+    }
+
+    /// Takes over what is known of plans that are the same ones: those of two states of a session.
+    #[allow(dead_code, reason = "time travel comes next")]
+    pub(crate) fn of_same_plans(&self, own: &Timeline, other: &Timeline) -> Self {
+        let same = |at: usize| {
+            let plans = own.plans.get(at).zip(other.plans.get(at));
+            plans.is_some_and(|(own, other)| Arc::ptr_eq(&own.record, &other.record))
+        };
+        let known = self.plans.iter().enumerate();
+        let plans = known
+            .take_while(|(at, _)| *at < other.plans.len())
+            .map(|(at, index)| if same(at) { Arc::clone(index) } else { Arc::default() });
+        let plans = plans.collect();
+        let maps = self.maps.iter().filter(|((plan, _), _)| same(*plan as usize));
+        let maps = maps.map(|(key, map)| (*key, Arc::clone(map))).collect();
+        Self { session: self.session.clone(), plans, maps }
+    }
+
+    /// Brings all of it up to date: every plan, the arena that people see first, and those that are `wanted`. `tell` is told
+    /// how many tensors are about to be indexed, where that takes long.
+    pub(crate) fn update(&mut self, timeline: &Timeline, wanted: &[ArenaKey], tell: &dyn Fn(u64)) {
+        let session = timeline.session.as_ref().map_or("", |session| &session.id);
+        if self.session != session {
+            *self = Self { session: session.to_owned(), ..Self::default() };
+        }
+        for (at, plan) in timeline.plans.iter().enumerate() {
+            // A plan that was missing when its number was first named may come after all; one may be forgotten.
+            if self.plans.get(at).is_some_and(|index| index.arenas.len() == plan.record.arenas.len()) {
+                continue;
+            }
+            tell(plan.record.buffers.len() as u64);
+            let index = Arc::new(PlanIndex::of(plan));
+            match self.plans.get_mut(at) {
+                Some(slot) => *slot = index,
+                None => self.plans.push(index),
+            }
+        }
+        let Some((current, plan)) =
+            timeline.current_plan().filter(|(_, plan)| !plan.record.arenas.is_empty())
+        else {
+            return;
+        };
+        let main = (current, main_arena(&plan.record));
+        self.maps.retain(|key, _| key.0 == current || wanted.contains(key));
+        for key in wanted.iter().copied().chain([main]) {
+            self.make_map(timeline, key, tell);
+        }
+        let stale = |(key, map): (&ArenaKey, &Arc<MapIndex>)| {
+            timeline.plans.get(key.0 as usize).is_some_and(|plan| !map.is_fresh(plan)).then_some(*key)
+        };
+        let stale: Vec<ArenaKey> = self.maps.iter().filter_map(stale).collect();
+        for key in stale {
+            self.make_map(timeline, key, tell);
+        }
+    }
+
+    /// Makes the map of an arena, or takes in what was seen of the plan since it was made.
+    pub(crate) fn make_map(&mut self, timeline: &Timeline, key: ArenaKey, tell: &dyn Fn(u64)) {
+        let Some(plan) = timeline.plans.get(key.0 as usize) else { return };
+        if key.1 as usize >= plan.record.arenas.len() {
+            return;
+        }
+        if self.maps.get(&key).is_some_and(|map| map.is_fresh(plan)) {
+            return;
+        }
+        tell(plan.record.buffers.len() as u64);
+        match self.maps.get_mut(&key) {
+            Some(map) => Arc::make_mut(map).refresh(plan, key.1),
+            None => drop(self.maps.insert(key, Arc::new(MapIndex::new(plan, key.1)))),
+        }
+    }
+}
+
+/// The arena that people want to see first: the largest one of activations, else the largest.
+pub(crate) fn main_arena(plan: &PlanRecord) -> u32 {
+    let wanted = |at: &u32| {
+        let arena = &plan.arenas[*at as usize];
+        (arena.kind == ArenaKind::Activations, arena.size)
+    };
+    (0..plan.arenas.len() as u32).rev().max_by_key(wanted).unwrap_or(0)
 }

@@ -3,23 +3,33 @@
 
 pub(crate) mod explain;
 pub(crate) mod filter;
+pub(crate) mod fold;
 #[cfg_attr(not(test), allow(dead_code, reason = "the what-ifs and the diff make ghosts"))]
 pub(crate) mod ghost;
 pub(crate) mod index;
 pub(crate) mod lists;
+#[allow(dead_code, reason = "time travel comes next")]
+pub(crate) mod moment;
 pub(crate) mod place;
 mod rows;
+mod session;
+pub(crate) mod strip;
 pub(crate) mod viewport;
 #[cfg_attr(not(test), allow(dead_code, reason = "the windows ask"))]
 pub(crate) mod whatif;
 
-use bayplan_trace::{BufferRecord, MapIndex, PlanState, Record, Timeline};
+use std::sync::LazyLock;
+
+use bayplan_trace::{BufferRecord, MapIndex, PlanState, Timeline};
+
+pub(crate) use session::{FEW, News, Stage, State};
 
 use filter::Filter;
 use ghost::Ghost;
-use index::{ArenaIndex, PlanIndex};
+use index::{ArenaIndex, Indexes, PlanIndex};
 use lists::Lists;
 use place::AlarmPlace;
+use strip::Strip;
 use viewport::Viewport;
 
 /// How far a run has come.
@@ -59,8 +69,12 @@ pub(crate) enum Life {
 /// A session and where in it the viewer stands.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Model {
-    /// The session as far as it was read.
+    /// The state of the session that is shown: what holds now, as far as it was read, or what held at a moment.
     pub(crate) timeline: Timeline,
+    /// The whole time of the session in few stretches.
+    pub(crate) strip: Strip,
+    /// What reading is busy with, if it takes long.
+    pub(crate) stage: Option<Stage>,
     /// Whether more is to come.
     pub(crate) life: Life,
     /// Whether all that was there has been read.
@@ -78,7 +92,7 @@ pub(crate) struct Model {
     /// What stands in lists, and where in them the viewer stands.
     pub(crate) lists: Lists,
     place: Option<Place>,
-    indexes: Vec<PlanIndex>,
+    indexes: Indexes,
     /// Another plan, laid over the map.
     ghost: Option<Ghost>,
 }
@@ -104,88 +118,24 @@ pub(crate) struct ArenaView<'a> {
     pub(crate) index: &'a ArenaIndex,
     /// The part in view.
     pub(crate) view: &'a Viewport,
+    /// Where the arena's buffers lie; nothing in it while that is being made.
+    map: &'a MapIndex,
 }
 
 impl<'a> ArenaView<'a> {
     /// Where the arena's buffers lie.
     pub(crate) fn map(&self) -> &'a MapIndex {
-        self.index.map(self.plan, self.arena)
+        self.map
     }
 }
 
-/// Buffers of an arena whose map is brought up to date at once.
-const FEW: u64 = 50_000;
+/// Shown while the map of a large arena is being made.
+static NO_MAP: LazyLock<MapIndex> = LazyLock::new(MapIndex::default);
 
 impl Model {
     /// A model that knows nothing and follows.
     pub(crate) fn new() -> Self {
         Self { follow: true, ..Self::default() }
-    }
-
-    /// Takes one record in. Call [`Model::settle`] after the last of a portion.
-    pub(crate) fn apply(&mut self, record: Record) {
-        if let Record::Session(_) = &record {
-            self.begin_session(&record);
-        }
-        self.timeline.apply(record);
-    }
-
-    /// Another session's recording follows in the same file: what the former one left is not its own. Segments of one
-    /// session restate it.
-    fn begin_session(&mut self, record: &Record) {
-        let Record::Session(new) = record else { return };
-        if self.timeline.session.as_ref().is_some_and(|old| old.id != new.id) {
-            self.timeline = Timeline::new();
-            self.indexes.clear();
-            (self.place, self.ghost) = (None, None);
-        }
-    }
-
-    /// Brings what depends on the timeline up to date.
-    pub(crate) fn settle(&mut self) {
-        for plan in self.timeline.plans.iter().skip(self.indexes.len()) {
-            self.indexes.push(PlanIndex::of(plan));
-        }
-        // A plan that was missing when its number was first named has come after all.
-        for (index, plan) in self.indexes.iter_mut().zip(&self.timeline.plans) {
-            if index.arenas.len() != plan.record.arenas.len() {
-                *index = PlanIndex::of(plan);
-            }
-        }
-        let current = self.timeline.current_plan().map(|(number, plan)| (number, plan.record.arenas.len()));
-        let Some((number, arenas)) = current.filter(|(_, arenas)| *arenas > 0) else { return };
-        self.refresh_map();
-        let stays = self.place.is_some_and(|place| place.plan == number && place.arena < arenas);
-        if !stays {
-            let turned = self.turned(number);
-            self.place = turned.or_else(|| Some(self.enter(number, self.main_arena(number))));
-            if turned.is_none() {
-                self.cursor_to_peak();
-            }
-            self.filter.changed(self.timeline.plans.get(number as usize));
-        }
-        self.follow_playhead();
-    }
-
-    /// Takes in what was seen of the plan that is looked at. Of a large one, once all of it has been read.
-    fn refresh_map(&mut self) {
-        let Some(place) = self.place else { return };
-        let (plans, indexes) = (&self.timeline.plans, &mut self.indexes);
-        let at = place.plan as usize;
-        let (Some(plan), Some(index)) = (plans.get(at), indexes.get_mut(at)) else { return };
-        if let Some(arena) =
-            index.arenas.get_mut(place.arena).filter(|arena| self.caught_up || arena.buffers <= FEW)
-        {
-            arena.refresh_map(plan, place.arena as u32);
-        }
-    }
-
-    /// The arena that people want to see first: the largest one of activations, else the largest.
-    fn main_arena(&self, plan: u32) -> usize {
-        let arenas = &self.timeline.plans[plan as usize].record.arenas;
-        let wanted =
-            |at: &usize| (arenas[*at].kind == bayplan_trace::ArenaKind::Activations, arenas[*at].size);
-        (0..arenas.len()).rev().max_by_key(wanted).unwrap_or(0)
     }
 
     fn enter(&self, plan: u32, arena: usize) -> Place {
@@ -238,14 +188,15 @@ impl Model {
 
     /// What is known beforehand of the plan that is looked at.
     pub(crate) fn index(&self) -> Option<&PlanIndex> {
-        self.indexes.get(self.place?.plan as usize)
+        self.indexes.plan(self.place?.plan)
     }
 
     /// The arena that is looked at.
     pub(crate) fn arena(&self) -> Option<ArenaView<'_>> {
         let place = self.place.as_ref()?;
         let index = self.index()?.arenas.get(place.arena)?;
-        Some(ArenaView { plan: self.plan()?, arena: place.arena as u32, index, view: &place.view })
+        let map = self.indexes.map((place.plan, place.arena as u32)).unwrap_or(&NO_MAP);
+        Some(ArenaView { plan: self.plan()?, arena: place.arena as u32, index, view: &place.view, map })
     }
 
     /// Lays another plan over the map, or takes it away.

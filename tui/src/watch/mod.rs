@@ -3,15 +3,16 @@
 mod act;
 mod mouse;
 
-use bayplan_record::{RecordError, Source};
+use bayplan_record::Source;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::chrome::{self, Areas};
+use crate::error::TuiError;
 use crate::events::Message;
 use crate::feed::Feed;
 use crate::list;
-use crate::model::{Life, Model};
+use crate::model::{FEW, Life, Model};
 use crate::theme::Theme;
 use crate::view::View;
 use crate::views::VIEWS;
@@ -59,7 +60,7 @@ impl Watch {
         source: Source,
         view: usize,
         tell: Option<&std::sync::mpsc::Sender<Message>>,
-    ) -> Result<Self, RecordError> {
+    ) -> Result<Self, TuiError> {
         Ok(Self { feed: Some(Feed::open(source, tell)?), ..Self::of(Model::new(), view) })
     }
 
@@ -83,7 +84,7 @@ impl Watch {
     pub(crate) fn pump(&mut self) -> bool {
         let Some(feed) = self.feed.as_mut().filter(|_| !self.model.paused) else { return false };
         let before = self.model.life;
-        let changed = feed.pump(&mut self.model);
+        let changed = feed.take(&mut self.model);
         if before == Life::Live && self.model.caught_up {
             match self.model.life {
                 Life::Killed => self.say("the run stopped without an end; what it recorded stays here"),
@@ -103,9 +104,18 @@ impl Watch {
         }
     }
 
-    /// Whether there is more to read at once.
+    /// Whether something is being read or made that takes long: how far it is, is worth a look.
     pub(crate) fn is_behind(&self) -> bool {
-        self.feed.is_some() && !self.model.paused && !self.model.caught_up
+        self.feed.is_some() && !self.model.paused && (!self.model.caught_up || self.model.stage.is_some())
+    }
+
+    /// Sees to the map of the arena that is looked at: a large one is made by the thread that reads.
+    fn see_to_map(&mut self) {
+        let Some((key, buffers)) = self.model.missing_map() else { return };
+        match &self.feed {
+            Some(feed) if buffers > FEW && feed.has_thread() => feed.want(key),
+            _ => self.model.make_map(),
+        }
     }
 
     fn say(&mut self, words: &str) {
@@ -131,6 +141,7 @@ impl Watch {
             chrome::too_small(buffer, screen, theme);
             return;
         };
+        self.see_to_map();
         if let Some(map) = self.shown().map(areas.view, &self.model) {
             self.model.set_cells(map.width, map.height);
         }

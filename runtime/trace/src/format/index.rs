@@ -196,6 +196,11 @@ impl IndexScan {
         self.offset += bytes;
     }
 
+    /// The chunks that were found so far.
+    pub fn entries(&self) -> &[IndexEntry] {
+        &self.index.entries
+    }
+
     /// The index of what was fed.
     pub fn finish(self) -> Index {
         self.index

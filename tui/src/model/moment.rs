@@ -1,0 +1,196 @@
+//! Moments of a session: how one is named, and how its state is folded.
+//!
+//! ```text
+//!  records  s p k e e e│e e e e e e         the state at a time is that of all records up to the last one
+//!  now      0 0 5 6 6 8│9 9 …               with which the session's clock had not passed it
+//!                      └ at 8
+//! ```
+//! The clock of a session never goes back, whatever order events come in; a keyframe says where it stood. So reading from a
+//! keyframe on comes to the same state as reading from the beginning.
+
+use std::fmt;
+
+use bayplan_text::parse_duration;
+use bayplan_trace::{EventRef, Nanos, Record};
+
+use super::fold::Fold;
+
+/// A moment as it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// What held at a time of the session.
+    At(Nanos),
+    /// When that run had ended, counted from 1; where it never did, before the next one began.
+    Run(u64),
+    /// When something happened next after a time.
+    After(Nanos),
+    /// The end of what is there.
+    End,
+}
+
+/// Where to look, as it is written on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum At {
+    /// A moment of the session.
+    Stop(Stop),
+    /// So long before the end.
+    BeforeEnd(Nanos),
+    /// When most memory was taken.
+    Peak,
+}
+
+/// Why a moment cannot be read from its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NotAMoment(String);
+
+impl fmt::Display for NotAMoment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NotAMoment {}
+
+impl At {
+    /// Reads `1.5s` since the session began, `-1.5s` before its end, `run:12`, `peak` or `end`.
+    ///
+    /// # Errors
+    /// It is none of these.
+    pub(crate) fn parse(text: &str) -> Result<Self, NotAMoment> {
+        let time = |text: &str| {
+            let time = parse_duration(text).map_err(|error| NotAMoment(error.to_string()))?;
+            Ok(Nanos::try_from(time.as_nanos()).unwrap_or(Nanos::MAX))
+        };
+        let number = |text: &str| text.parse().ok().filter(|number| *number > 0);
+        match (text, text.strip_prefix("run:"), text.strip_prefix('-')) {
+            ("end", ..) => Ok(Self::Stop(Stop::End)),
+            ("peak", ..) => Ok(Self::Peak),
+            (_, Some(run), _) => match number(run) {
+                Some(run) => Ok(Self::Stop(Stop::Run(run))),
+                None => Err(NotAMoment("runs are counted from 1, as in run:12".to_owned())),
+            },
+            (_, _, Some(before)) => time(before).map(Self::BeforeEnd),
+            _ => time(text).map(|t| Self::Stop(Stop::At(t))).map_err(|_| {
+                let ways = "a time since the session began, as 1.5s, or before its end, as -1.5s; run:12, peak or end";
+                NotAMoment(format!("a moment is {ways}"))
+            }),
+        }
+    }
+
+    /// The moment that is meant in a session that was read to its end. `None` where no memory was ever taken.
+    pub(crate) fn in_session(self, whole: &Fold) -> Option<Stop> {
+        match self {
+            Self::Stop(stop) => Some(stop),
+            Self::BeforeEnd(time) => Some(Stop::At(whole.timeline.now.saturating_sub(time))),
+            Self::Peak => whole.strip.most().map(|(t, _)| Stop::At(t)),
+        }
+    }
+}
+
+/// A state that is folded up to a moment.
+#[derive(Debug)]
+pub(crate) struct Folding {
+    pub(crate) fold: Fold,
+    stop: Stop,
+    /// The clock may not pass this any more.
+    limit: Option<Nanos>,
+    /// Whether what was read so far says all that held before: a keyframe, or the beginning of the session.
+    pub(crate) is_whole: bool,
+    /// Whether the moment was passed: what came after it was not taken.
+    pub(crate) is_passed: bool,
+}
+
+impl Folding {
+    /// Begins at a chapter; `has_keyframe` says whether anything was before it.
+    pub(crate) fn new(stop: Stop, has_keyframe: bool) -> Self {
+        let limit = if let Stop::At(t) = stop { Some(t) } else { None };
+        Self { fold: Fold::default(), stop, limit, is_whole: !has_keyframe, is_passed: false }
+    }
+
+    /// Takes a session, a plan or a keyframe; returns whether to go on.
+    pub(crate) fn record(&mut self, record: Record) -> bool {
+        self.is_whole |= matches!(record, Record::Keyframe(_));
+        self.fold.apply(record);
+        true
+    }
+
+    /// Takes an event, unless it came after the moment; returns whether to go on.
+    #[inline]
+    pub(crate) fn event(&mut self, event: EventRef<'_>) -> bool {
+        let now = self.fold.timeline.now.max(event.time());
+        let is_later = self.limit.is_some_and(|limit| now > limit) || self.begins_later_run(event);
+        if is_later {
+            self.is_passed = true;
+            return false;
+        }
+        self.fold.apply_event(event);
+        match (self.stop, event) {
+            (Stop::Run(run), EventRef::RunEnd { .. }) if self.has_run(run) => self.limit = Some(now),
+            (Stop::After(t), _) if now > t => self.limit = Some(now),
+            _ => {}
+        }
+        true
+    }
+
+    fn begins_later_run(&self, event: EventRef<'_>) -> bool {
+        let Stop::Run(run) = self.stop else { return false };
+        matches!(event, EventRef::RunStart { .. }) && self.fold.timeline.runs_started >= run
+    }
+
+    /// Whether that run was begun as the last one, and has ended.
+    fn has_run(&self, run: u64) -> bool {
+        self.fold.timeline.runs_started == run && self.fold.timeline.current.is_none()
+    }
+
+    /// Whether the moment was found: not where the recording ends before it.
+    pub(crate) fn is_found(&self) -> bool {
+        match self.stop {
+            Stop::At(_) | Stop::End => true,
+            Stop::Run(run) => self.fold.timeline.runs_started == run,
+            Stop::After(t) => self.fold.timeline.now > t,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_read_from_their_names() {
+        let check = |text: &str, expect: Option<At>| assert_eq!(At::parse(text).ok(), expect, "{text}");
+        let at = |t| Some(At::Stop(Stop::At(t)));
+        check("1.5s", at(1_500_000_000));
+        check("0", at(0));
+        check("200us", at(200_000));
+        check("-2ms", Some(At::BeforeEnd(2_000_000)));
+        check("run:12", Some(At::Stop(Stop::Run(12))));
+        check("peak", Some(At::Peak));
+        check("end", Some(At::Stop(Stop::End)));
+        for wrong in
+            ["", "run:", "run:0", "run:-1", "run:1.5", "12", "-", "--1s", "now", "Peak", "1.5 parsecs"]
+        {
+            check(wrong, None);
+        }
+    }
+
+    #[test]
+    fn moments_near_the_end_and_the_peak_are_those_of_the_session() {
+        let mut whole = Fold::default();
+        assert_eq!(At::Peak.in_session(&whole), None);
+        let take = |t, id, bytes| EventRef::DeviceAllocated {
+            t,
+            id,
+            bytes,
+            memory_type: 0,
+            purpose: "",
+            planned: true,
+        };
+        for event in [take(10, 1, 5), take(20, 2, 5), EventRef::DeviceFreed { t: 30, id: 1 }] {
+            whole.apply_event(event);
+        }
+        assert_eq!(At::Peak.in_session(&whole), Some(Stop::At(20)));
+        assert_eq!(At::BeforeEnd(4).in_session(&whole), Some(Stop::At(26)));
+        assert_eq!(At::BeforeEnd(99).in_session(&whole), Some(Stop::At(0)));
+    }
+}
