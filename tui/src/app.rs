@@ -86,7 +86,9 @@ impl App {
     ) -> Result<Self, TuiError> {
         let from_picker = source.is_none();
         let stage = match source {
-            Some(source) => Stage::Watch(Box::new(Watch::open(source, view, Some(&tell))?)),
+            Some(source) => {
+                Stage::Watch(Box::new(Watch::open(source, view, Some(&tell))?.with_keys(theme.keys)))
+            }
             None => Stage::Picker(Picker::default()),
         };
         let folders = [&places.live, &places.runs].map(|folder| feed::watch(folder, &tell));
@@ -207,7 +209,7 @@ impl App {
         let Some(source) = picker.chosen().cloned() else { return Outcome::Stay };
         match Watch::open(source, self.view, Some(&self.tell)) {
             Ok(watch) => {
-                self.stage = Stage::Watch(Box::new(watch));
+                self.stage = Stage::Watch(Box::new(watch.with_keys(self.theme.keys)));
                 self.look();
             }
             Err(error) => picker.fail(error.to_string()),

@@ -8,7 +8,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Clear, Widget};
 
 use crate::draw;
-use crate::keys;
+use crate::keys::{self, Action, Keymap};
 use crate::model::{Life, Model, Stage, explain};
 use crate::theme::Theme;
 use crate::view::View;
@@ -51,7 +51,7 @@ pub(crate) fn too_small(buffer: &mut Buffer, screen: Rect, theme: &Theme) {
     let lines = [
         format!("bayplan needs {width}×{height}"),
         format!("here: {}×{}", screen.width, screen.height),
-        "q quits".into(),
+        format!("{} quits", theme.keys.name(Action::Quit)),
     ];
     let top = screen.height.saturating_sub(lines.len() as u16) / 2;
     for (row, line) in lines.into_iter().enumerate() {
@@ -168,7 +168,8 @@ pub(crate) fn tabs(buffer: &mut Buffer, area: Rect, chosen: usize, model: &Model
         spans.push(Span::raw(" "));
     }
     draw::put_line(buffer, area, 0, &Line::from(spans));
-    let help = Line::from(vec![Span::styled("?", theme.accent()), Span::styled(" help ", theme.faint())]);
+    let key = theme.keys.name(Action::Help);
+    let help = Line::from(vec![Span::styled(key, theme.accent()), Span::styled(" help ", theme.faint())]);
     if area.width > 60 {
         draw::put_line(buffer, area, 0, &help.right_aligned());
     }
@@ -202,20 +203,50 @@ pub(crate) fn tab_at(column: u16, model: &Model, chosen: usize, width: u16) -> O
 }
 
 /// What was just said, else the keys that are used most.
-pub(crate) fn foot(buffer: &mut Buffer, area: Rect, status: Option<&str>, theme: &Theme) {
+pub(crate) fn foot(buffer: &mut Buffer, area: Rect, status: Option<&str>, model: &Model, theme: &Theme) {
     if let Some(status) = status {
         draw::put_line(buffer, area, 0, &Line::styled(format!(" {status}"), theme.warning()));
         return;
     }
-    let parts =
-        keys::BINDINGS.iter().filter(|binding| !binding.short.is_empty()).enumerate().map(|(at, binding)| {
-            let spans = vec![
-                Span::styled(format!(" {}", binding.label), theme.accent()),
-                Span::styled(format!(" {} ", binding.short), theme.faint()),
-            ];
-            (100 - at.min(100) as u8, spans)
-        });
-    draw::put_line(buffer, area, 0, &draw::fitting(parts.collect(), usize::from(area.width)));
+    let spans = foot_keys(model, theme.keys, area.width).into_iter().flat_map(|(label, word, _)| {
+        [Span::styled(label, theme.accent()), Span::styled(word, theme.faint())]
+    });
+    draw::put_line(buffer, area, 0, &Line::from(spans.collect::<Vec<_>>()));
+}
+
+/// What a click on the line at the foot does.
+pub(crate) fn foot_at(column: u16, area: Rect, model: &Model, keys: &Keymap) -> Option<Action> {
+    let mut start = usize::from(area.x);
+    for (label, word, action) in foot_keys(model, keys, area.width) {
+        let end = start + bayplan_text::columns(&label) + bayplan_text::columns(&word);
+        if (start..end).contains(&usize::from(column)) {
+            return Some(action);
+        }
+        start = end;
+    }
+    None
+}
+
+/// The keys at the foot that there is room for: their label, the word, and what the first of them does.
+fn foot_keys(model: &Model, keys: &Keymap, width: u16) -> Vec<(String, String, Action)> {
+    let views = views::listed(model).count();
+    let rows = keys::BINDINGS.iter().filter(|binding| !binding.short.is_empty());
+    let parts: Vec<(String, String, Action)> = rows
+        .map(|binding| (keys.label(binding, views), binding))
+        .filter(|(label, _)| !label.is_empty())
+        .map(|(label, row)| (format!(" {label}"), format!(" {} ", row.short), row.acts[0].action))
+        .collect();
+    let mut room = usize::from(width);
+    // Those that come first matter most.
+    parts
+        .into_iter()
+        .take_while(|(label, word, _)| {
+            let wanted = bayplan_text::columns(label) + bayplan_text::columns(word);
+            let fits = wanted <= room;
+            room = room.saturating_sub(wanted);
+            fits
+        })
+        .collect()
 }
 
 /// The search being typed.

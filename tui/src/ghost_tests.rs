@@ -41,7 +41,7 @@ fn count(buffer: &Buffer, glyphs: &str) -> usize {
 #[test]
 fn ghosts_are_seen_on_every_terminal() {
     let all = [Colours::True, Colours::Indexed, Colours::Basic, Colours::None];
-    for theme in all.into_iter().flat_map(|colours| [false, true].map(|ascii| Theme { colours, ascii })) {
+    for theme in all.into_iter().flat_map(|colours| [false, true].map(|ascii| Theme::new(colours, ascii))) {
         for size in [(80, 24), (120, 40), (200, 50)] {
             let (with, without) =
                 (draw(&mut haunted(), size, &theme), draw(&mut Watch::of(small(false), 1), size, &theme));

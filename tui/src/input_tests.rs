@@ -22,7 +22,7 @@ fn watch() -> Watch {
 
 fn draw(watch: &mut Watch) -> String {
     let mut buffer = Buffer::empty(SCREEN);
-    watch.draw(&mut buffer, SCREEN, &Theme { colours: Colours::None, ascii: false });
+    watch.draw(&mut buffer, SCREEN, &Theme::new(Colours::None, false));
     buffer
         .content
         .chunks(100)
@@ -327,11 +327,11 @@ fn a_window_that_is_too_long_is_scrolled() {
     let small = Rect { x: 0, y: 0, width: 60, height: 14 };
     let picture = |watch: &mut Watch| {
         let mut buffer = Buffer::empty(small);
-        watch.draw(&mut buffer, small, &Theme { colours: Colours::None, ascii: false });
+        watch.draw(&mut buffer, small, &Theme::new(Colours::None, false));
         buffer.content.iter().map(ratatui::buffer::Cell::symbol).collect::<String>()
     };
     press(&mut watch, "?");
-    assert!(picture(&mut watch).contains("quit") && picture(&mut watch).contains("↓"));
+    assert!(picture(&mut watch).contains("move the cursor") && picture(&mut watch).contains("↓"));
     for _ in 0..200 {
         press(&mut watch, "j");
     }

@@ -88,7 +88,7 @@ fn run(args: &Args) -> Result<End, TuiError> {
         let text = if args.ascii { theme::ascii_text(&text) } else { text };
         return print(&text);
     }
-    let theme = Theme { colours: Colours::detect(|name| std::env::var(name).ok()), ascii: args.ascii };
+    let theme = Theme::new(Colours::detect(|name| std::env::var(name).ok()), args.ascii);
     app::run(source, places, theme, view)
 }
 

@@ -199,7 +199,7 @@ mod tests {
     fn picture(picker: &Picker, size: (u16, u16)) -> String {
         let screen = Rect { x: 0, y: 0, width: size.0, height: size.1 };
         let mut buffer = Buffer::empty(screen);
-        let theme = Theme { colours: crate::theme::Colours::None, ascii: false };
+        let theme = Theme::new(crate::theme::Colours::None, false);
         picker.draw(&mut buffer, screen, u64::MAX, &theme);
         let rows = buffer.content.chunks(usize::from(size.0));
         rows.map(|row| row.iter().map(ratatui::buffer::Cell::symbol).collect::<String>() + "\n").collect()

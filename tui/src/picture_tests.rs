@@ -91,7 +91,7 @@ fn golden_pictures() {
     for (name, faults, size, colours, ascii) in cases {
         for (number, view) in VIEWS.iter().enumerate() {
             let mut watch = Watch::of(small(faults), number);
-            let picture = dump(&draw(&mut watch, size, &Theme { colours, ascii }));
+            let picture = dump(&draw(&mut watch, size, &Theme::new(colours, ascii)));
             let view = view.title().to_lowercase().replace(' ', "-");
             let ascii = if ascii { "-ascii" } else { "" };
             let file = format!("{view}-{name}-{}x{}-{colours:?}{ascii}.txt", size.0, size.1).to_lowercase();
@@ -111,7 +111,7 @@ fn golden_pictures() {
 #[test]
 fn faults_are_on_the_screen() {
     for colours in [Colours::True, Colours::Indexed, Colours::Basic, Colours::None] {
-        let theme = Theme { colours, ascii: false };
+        let theme = Theme::new(colours, false);
         for number in 0..VIEWS.len() {
             let clean = dump(&draw(&mut Watch::of(small(false), number), (100, 30), &theme));
             let faulty = dump(&draw(&mut Watch::of(small(true), number), (100, 30), &theme));
@@ -156,7 +156,7 @@ fn with_a_guest(until: u32) -> Model {
 
 #[test]
 fn a_guest_is_no_overlap_until_the_part_is_used() {
-    let theme = Theme { colours: Colours::None, ascii: false };
+    let theme = Theme::new(Colours::None, false);
     let [legal, illegal] = [7, 8].map(|until| {
         let draw = |view: usize| draw(&mut Watch::of(with_a_guest(until), view), (100, 30), &theme);
         [draw(0), draw(1)]
@@ -173,8 +173,7 @@ fn a_guest_is_no_overlap_until_the_part_is_used() {
 
 #[test]
 fn every_size_is_drawn() {
-    let themes =
-        [Theme { colours: Colours::True, ascii: false }, Theme { colours: Colours::None, ascii: true }];
+    let themes = [Theme::new(Colours::True, false), Theme::new(Colours::None, true)];
     let plan = support::encoder(2);
     let mut windows = support::windows(&plan);
     support::plant_by_hand(&mut windows);
@@ -215,7 +214,7 @@ fn odd_plans_are_drawn() {
         for number in 0..VIEWS.len() {
             let mut watch = Watch::of(model(support::records(&plan, Vec::new(), 0)), number);
             for size in [(40, 12), (80, 24), (200, 50)] {
-                draw(&mut watch, size, &Theme { colours: Colours::True, ascii: false });
+                draw(&mut watch, size, &Theme::new(Colours::True, false));
             }
             crate::summary::text(&watch.model);
         }
@@ -266,10 +265,7 @@ fn hostile_names_stay_inside_their_cells() {
                         crossterm::event::KeyCode::Char(key)
                     };
                     watch.key(crossterm::event::KeyEvent::from(code));
-                    check_cells(
-                        &draw(&mut watch, size, &Theme { colours: Colours::True, ascii: false }),
-                        name,
-                    );
+                    check_cells(&draw(&mut watch, size, &Theme::new(Colours::True, false)), name);
                 }
             }
             let text = crate::snapshot::text(&mut watch, (120, 40), false);

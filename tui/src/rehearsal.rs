@@ -47,7 +47,7 @@ impl Rehearsal {
     /// # Errors
     /// None that is known: nothing is written anywhere.
     pub fn frame(&mut self) -> io::Result<usize> {
-        let theme = Theme { colours: Colours::True, ascii: false };
+        let theme = Theme::new(Colours::True, false);
         let (watch, area) = (&mut self.watch, self.area);
         Ok(self.canvas.draw(area, |buffer| watch.draw(buffer, area, &theme))?.bytes)
     }

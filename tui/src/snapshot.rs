@@ -9,7 +9,7 @@ use crate::watch::Watch;
 /// Draws a session on a screen of this size; returns its rows, without the blanks at their ends. There are no colours
 /// in text, so that shades are glyphs.
 pub(crate) fn text(watch: &mut Watch, (cols, rows): (u16, u16), ascii: bool) -> String {
-    let theme = Theme { colours: Colours::None, ascii };
+    let theme = Theme::new(Colours::None, ascii);
     let area = Rect { x: 0, y: 0, width: cols, height: rows };
     let mut buffer = Buffer::empty(area);
     watch.draw(&mut buffer, area, &theme);

@@ -5,13 +5,13 @@ use ratatui::layout::Rect;
 
 use super::{Outcome, Watch};
 use crate::chrome::Areas;
-use crate::keys::{self, Action};
+use crate::keys::Action;
 use crate::list::List;
 use crate::model::Model;
 use crate::model::lists::ListKind;
 use crate::model::viewport::Viewport;
 use crate::views::{self, VIEWS};
-use crate::windows::{self, Content};
+use crate::windows;
 
 /// Largest search text, in characters.
 const MAX_SEARCH: usize = 200;
@@ -24,14 +24,14 @@ impl Watch {
             self.type_key(key);
             return Outcome::Stay;
         }
-        match keys::action(key) {
+        match self.keys.action(key) {
             Some(action) => self.act(action),
             None if self.window.is_some() => {
                 self.window = None;
                 Outcome::Stay
             }
             None => {
-                self.say("? shows the keys");
+                self.say(&format!("{} shows the keys", self.keys.name(Action::Help)));
                 Outcome::Stay
             }
         }
@@ -108,13 +108,13 @@ impl Watch {
             self.window = None;
             return true;
         }
-        let Content::Lines(..) = window.content else {
+        if !window.content.is_text() {
             // A window with a list takes what lists take; whatever else is done closes it.
             if !list_takes(action) {
                 self.window = None;
             }
             return false;
-        };
+        }
         let lines = match action {
             Action::Up => -1,
             Action::Down => 1,
@@ -181,7 +181,8 @@ impl Watch {
         let next = (1..=columns.len()).map(|step| (now + step) % columns.len());
         let Some(next) = next.into_iter().find(|at| columns[*at].sorts) else { return };
         self.model.order_by(list.kind(), next);
-        self.say(&format!("ordered by {}; S turns it round", columns[next].title));
+        let round = self.keys.name(Action::Reverse);
+        self.say(&format!("ordered by {}; {round} turns it round", columns[next].title));
     }
 
     /// Does what entering the chosen row of a list means; returns whether that was all.
@@ -216,7 +217,11 @@ impl Watch {
 
     fn pause(&mut self) {
         self.model.paused = !self.model.paused;
-        self.say(if self.model.paused { "held; space goes on" } else { "going on" });
+        if self.model.paused {
+            self.say(&format!("held; {} goes on", self.keys.name(Action::Pause)));
+        } else {
+            self.say("going on");
+        }
     }
 
     fn next_alarm(&mut self) {

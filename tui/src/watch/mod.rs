@@ -11,6 +11,7 @@ use crate::chrome::{self, Areas};
 use crate::error::TuiError;
 use crate::events::Message;
 use crate::feed::Feed;
+use crate::keys::Keymap;
 use crate::list;
 use crate::model::{FEW, Life, Model};
 use crate::theme::Theme;
@@ -49,6 +50,7 @@ pub(crate) struct Watch {
     held: Option<(u16, u16)>,
     /// The screen as it was drawn last.
     screen: Rect,
+    keys: &'static Keymap,
 }
 
 impl Watch {
@@ -77,7 +79,13 @@ impl Watch {
             status: None,
             held: None,
             screen: Rect::default(),
+            keys: Keymap::standard(),
         }
+    }
+
+    /// With other keys than those of the table.
+    pub(crate) fn with_keys(self, keys: &'static Keymap) -> Self {
+        Self { keys, ..self }
     }
 
     /// Reads what has come; returns whether the picture changes.
@@ -151,12 +159,13 @@ impl Watch {
         self.shown().draw(buffer, areas.view, &self.model, theme);
         match &self.typing {
             Some(text) => chrome::prompt(buffer, areas.foot, text, self.model.filter.count(), theme),
-            None => chrome::foot(buffer, areas.foot, self.status.as_deref(), theme),
+            None => chrome::foot(buffer, areas.foot, self.status.as_deref(), &self.model, theme),
         }
         match self.window.map(|window| &window.content) {
-            Some(Content::Lines(title, lines)) => {
+            Some(content @ (Content::Lines(..) | Content::Keys)) => {
                 let width = usize::from(screen.width.saturating_sub(4));
-                let lines = lines(&self.model, theme, width);
+                let text = content.text(self.shown(), &self.model, theme, width);
+                let Some((title, lines)) = text else { return };
                 self.scroll = chrome::page(buffer, screen, title, (&lines, self.scroll), theme);
             }
             Some(Content::View(view, _)) => {

@@ -9,7 +9,6 @@ use crate::keys::Action;
 use crate::list;
 use crate::model::viewport::Viewport;
 use crate::view::Target;
-use crate::windows::Content;
 
 impl Watch {
     /// Takes a mouse event.
@@ -42,8 +41,11 @@ impl Watch {
             let tab = chrome::tab_at(at.x, &self.model, self.view, areas.tabs.width).map(Target::View);
             return tab.or_else(|| (at.x + 8 > areas.tabs.right()).then_some(Target::Do(Action::Help)));
         }
+        if areas.foot.contains(at) && self.typing.is_none() {
+            return chrome::foot_at(at.x, areas.foot, &self.model, self.keys).map(Target::Do);
+        }
         let (view, area) = self.front(areas, self.screen);
-        if self.window.is_some_and(|window| matches!(window.content, Content::Lines(..))) {
+        if self.window.is_some_and(|window| window.content.is_text()) {
             return None;
         }
         let map = view.map(area, &self.model).filter(|map| map.contains(at)).map(Target::Map);
@@ -111,7 +113,7 @@ impl Watch {
     /// Zooms the map at the pointer, or scrolls the list or the lines in front.
     fn wheel(&mut self, areas: &Areas, at: Position, down: bool) {
         let rows = if down { WHEEL } else { -WHEEL };
-        if self.window.is_some_and(|window| matches!(window.content, Content::Lines(..))) {
+        if self.window.is_some_and(|window| window.content.is_text()) {
             self.scroll_lines(rows);
             return;
         }

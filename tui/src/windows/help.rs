@@ -2,36 +2,101 @@
 
 use ratatui::text::{Line, Span};
 
-use crate::keys;
+use crate::keys::{BINDINGS, MOUSE, Section};
 use crate::model::Model;
 use crate::theme::Theme;
+use crate::view::View;
 use crate::views;
 
 /// Columns of the key, and of what it does.
 const KEY: usize = 14;
-const HELP: usize = 46;
+const HELP: usize = 48;
 
-/// The lines of the help; in two columns where they fit.
-pub(crate) fn lines(model: &Model, theme: &Theme, width: usize) -> Vec<Line<'static>> {
-    let entry = |key: &str, help: &str| {
-        vec![
-            Span::styled(format!("{key:<KEY$}"), theme.accent()),
-            Span::styled(format!("{help:<HELP$}"), theme.text()),
-        ]
-    };
-    let keys = keys::BINDINGS.iter().map(|binding| entry(binding.label, binding.help));
-    let mouse = keys::MOUSE.iter().map(|(what, help)| entry(what, help));
-    let views = views::listed(model).enumerate();
-    let views = views.map(|(at, (_, view))| entry(&format!("{} {}", at + 1, view.title()), view.about()));
-    let all: Vec<Vec<Span<'static>>> = keys.chain(mouse).chain(views).collect();
+/// An entry: a heading alone, or a key with what it does.
+enum Entry {
+    Heading(String),
+    Key(String, String),
+}
+
+/// The lines of the help, the keys of the view in front first; in two columns where they fit.
+pub(crate) fn lines(view: &dyn View, model: &Model, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+    let all = entries(view, model, theme);
+    let lines: Vec<Line<'static>> = all.iter().flat_map(|entry| shown(entry, theme, width)).collect();
     if width < 2 * (KEY + HELP) {
-        return all.into_iter().map(Line::from).collect();
+        return lines;
     }
-    let half = all.len().div_ceil(2);
-    let (left, right) = all.split_at(half);
+    let (left, right) = lines.split_at(lines.len().div_ceil(2));
     let right = right.iter().map(Some).chain(std::iter::repeat(None));
-    left.iter()
-        .zip(right)
-        .map(|(left, right)| left.iter().chain(right.into_iter().flatten()).cloned().collect::<Line<'_>>())
-        .collect()
+    let side_by_side = |(left, right): (&Line<'static>, Option<&Line<'static>>)| {
+        let gap = Span::raw(" ".repeat((KEY + HELP).saturating_sub(left.width())));
+        let right = right.into_iter().flat_map(|line| line.spans.clone());
+        Line::from(left.spans.iter().cloned().chain([gap]).chain(right).collect::<Vec<_>>())
+    };
+    left.iter().zip(right).map(side_by_side).collect()
+}
+
+fn entries(view: &dyn View, model: &Model, theme: &Theme) -> Vec<Entry> {
+    let area = ratatui::layout::Rect { x: 0, y: 0, width: 80, height: 20 };
+    let has_map = view.map(area, model).is_some();
+    let has_list = view.list(area, model).is_some();
+    let matters = |section: Section| match section {
+        Section::Move => 0,
+        Section::Map if has_map => 1,
+        Section::List if has_list => 1,
+        Section::Find => 2,
+        Section::Time => 3,
+        Section::General => 4,
+        Section::Map | Section::List => 5,
+    };
+    let mut sections = Section::ALL;
+    sections.sort_by_key(|section| matters(*section));
+    let listed = views::listed(model).count();
+    let mut all = Vec::new();
+    for section in sections {
+        all.push(Entry::Heading(section.title().to_owned()));
+        let rows = BINDINGS.iter().filter(|binding| binding.section == section);
+        all.extend(
+            rows.map(|binding| Entry::Key(theme.keys.label(binding, listed), binding.help.to_owned())),
+        );
+    }
+    all.push(Entry::Heading("mouse".to_owned()));
+    all.extend(MOUSE.iter().map(|(what, help)| Entry::Key((*what).to_owned(), (*help).to_owned())));
+    all.push(Entry::Heading("views".to_owned()));
+    let views = views::listed(model).enumerate();
+    all.extend(
+        views.map(|(at, (_, view))| {
+            Entry::Key(format!("{} {}", at + 1, view.title()), view.about().to_owned())
+        }),
+    );
+    all
+}
+
+/// An entry as lines: what does not fit beside the key goes on below.
+fn shown(entry: &Entry, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+    match entry {
+        Entry::Heading(words) => vec![Line::styled(words.clone(), theme.strong())],
+        Entry::Key(key, help) => {
+            let room = width.saturating_sub(KEY).clamp(16, HELP - 1);
+            // A key that needs more room than there is has a line of its own.
+            let wide = bayplan_text::columns(key) >= KEY;
+            let mut lines: Vec<Line<'static>> = Vec::new();
+            if wide {
+                lines.push(Line::styled(key.clone(), theme.accent()));
+            }
+            let first = if wide { String::new() } else { key.clone() };
+            let pad = |text: String| {
+                let gap = KEY.saturating_sub(bayplan_text::columns(&text));
+                Span::styled(text + &" ".repeat(gap), theme.accent())
+            };
+            let names = std::iter::once(first).chain(std::iter::repeat(String::new()));
+            let words = bayplan_text::wrap(help, room);
+            lines.extend(
+                words
+                    .into_iter()
+                    .zip(names)
+                    .map(|(words, name)| Line::from(vec![pad(name), Span::styled(words, theme.text())])),
+            );
+            lines
+        }
+    }
 }

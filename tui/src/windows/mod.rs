@@ -22,6 +22,8 @@ pub(crate) struct Window {
 pub(crate) enum Content {
     /// Text with a title, made for a width; the keys up and down move through it.
     Lines(&'static str, fn(&Model, &Theme, usize) -> Vec<Line<'static>>),
+    /// The keys: text as well, but of the view behind it.
+    Keys,
     /// A view, with the columns and rows that it wants; it gets no more than there are.
     #[expect(dead_code, reason = "the first one comes next")]
     View(&'static dyn View, fn(&Model) -> (u16, u16)),
@@ -29,9 +31,31 @@ pub(crate) enum Content {
 
 /// Every window.
 pub(crate) static WINDOWS: &[Window] = &[
-    Window { opened_by: Action::Help, content: Content::Lines("keys", help::lines) },
+    Window { opened_by: Action::Help, content: Content::Keys },
     Window { opened_by: Action::Inspect, content: Content::Lines("at the cursor", views::details) },
 ];
+
+impl Content {
+    /// Whether text stands in it, through which keys and wheel move.
+    pub(crate) fn is_text(&self) -> bool {
+        matches!(self, Self::Lines(..) | Self::Keys)
+    }
+
+    /// Its text with the title, if it has any.
+    pub(crate) fn text(
+        &self,
+        behind: &dyn View,
+        model: &Model,
+        theme: &Theme,
+        width: usize,
+    ) -> Option<(&'static str, Vec<Line<'static>>)> {
+        match self {
+            Self::Lines(title, lines) => Some((title, lines(model, theme, width))),
+            Self::Keys => Some(("keys", help::lines(behind, model, theme, width))),
+            Self::View(..) => None,
+        }
+    }
+}
 
 /// The window that an action opens.
 pub(crate) fn opened_by(action: Action) -> Option<&'static Window> {

@@ -7,6 +7,12 @@
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier, Style};
 
+use crate::keys::Keymap;
+
+mod palette;
+
+pub(crate) use palette::{HUE_COUNT, Ink, Palette};
+
 /// How many colours the terminal has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Colours {
@@ -37,32 +43,6 @@ impl Colours {
     }
 }
 
-/// A colour as 24 bits and as one of the basic 16.
-struct Ink(u8, u8, u8, Color);
-
-const GREY: Ink = Ink(138, 143, 152, Color::DarkGray);
-const LINE: Ink = Ink(88, 94, 106, Color::DarkGray);
-const BRIGHT: Ink = Ink(236, 239, 244, Color::White);
-const BAR: Ink = Ink(38, 43, 54, Color::Black);
-const GREEN: Ink = Ink(0, 158, 115, Color::Green);
-const SKY: Ink = Ink(86, 180, 233, Color::LightCyan);
-const ORANGE: Ink = Ink(230, 159, 0, Color::Yellow);
-const YELLOW: Ink = Ink(240, 228, 66, Color::LightYellow);
-const VERMILION: Ink = Ink(213, 94, 0, Color::LightRed);
-
-/// The colours of tensors: neighbours get different ones.
-const HUES: [Ink; HUE_COUNT] = [
-    Ink(86, 180, 233, Color::Cyan),
-    Ink(0, 158, 115, Color::Green),
-    Ink(204, 121, 167, Color::Magenta),
-    Ink(60, 110, 200, Color::Blue),
-];
-
-/// Their shades among xterm's 256, from dim to bright: mixing would make some of them one.
-const INDEXED_SHADES: [[u8; 3]; HUE_COUNT] = [[24, 67, 74], [22, 29, 36], [53, 132, 175], [17, 61, 62]];
-
-const HUE_COUNT: usize = crate::model::index::HUES as usize;
-
 /// How strongly a tensor is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shade {
@@ -81,9 +61,18 @@ pub(crate) struct Theme {
     pub(crate) colours: Colours,
     /// Whether only ASCII may be shown.
     pub(crate) ascii: bool,
+    /// Which colours there are.
+    pub(crate) palette: &'static Palette,
+    /// How keys are called here: words on the screen name them by [`Keymap::name`].
+    pub(crate) keys: &'static Keymap,
 }
 
 impl Theme {
+    /// The dark theme with the keys of the table.
+    pub(crate) fn new(colours: Colours, ascii: bool) -> Self {
+        Self { colours, ascii, palette: &palette::DARK, keys: Keymap::standard() }
+    }
+
     /// Whether maps are drawn by shades of colour, two pixels in a cell; by a ramp of glyphs otherwise.
     pub(crate) fn has_shades(&self) -> bool {
         matches!(self.colours, Colours::True | Colours::Indexed) && !self.ascii
@@ -116,7 +105,7 @@ impl Theme {
     pub(crate) fn faint(&self) -> Style {
         match self.colours {
             Colours::None => Style::new().add_modifier(Modifier::DIM),
-            _ => self.ink(&GREY),
+            _ => self.ink(&self.palette.faint),
         }
     }
 
@@ -124,61 +113,63 @@ impl Theme {
     pub(crate) fn line(&self) -> Style {
         match self.colours {
             Colours::None => Style::new().add_modifier(Modifier::DIM),
-            _ => self.ink(&LINE),
+            _ => self.ink(&self.palette.line),
         }
     }
 
     /// The header line.
     pub(crate) fn bar(&self) -> Style {
         match self.colours {
-            Colours::True | Colours::Indexed => Style::new().fg(self.color(&BRIGHT)).bg(self.color(&BAR)),
+            Colours::True | Colours::Indexed => {
+                Style::new().fg(self.color(&self.palette.bright)).bg(self.color(&self.palette.bar))
+            }
             _ => Style::new().add_modifier(Modifier::REVERSED),
         }
     }
 
     /// What goes well.
     pub(crate) fn good(&self) -> Style {
-        self.ink(&GREEN).add_modifier(Modifier::BOLD)
+        self.ink(&self.palette.good).add_modifier(Modifier::BOLD)
     }
 
     /// What should be looked at.
     pub(crate) fn warning(&self) -> Style {
-        self.ink(&ORANGE).add_modifier(Modifier::BOLD)
+        self.ink(&self.palette.warning).add_modifier(Modifier::BOLD)
     }
 
     /// Alarms.
     pub(crate) fn alarm(&self) -> Style {
         match self.colours {
             Colours::True | Colours::Indexed => {
-                Style::new().fg(Color::Black).bg(self.color(&VERMILION)).add_modifier(Modifier::BOLD)
+                Style::new().fg(self.over()).bg(self.color(&self.palette.alarm)).add_modifier(Modifier::BOLD)
             }
-            _ => self.ink(&VERMILION).add_modifier(Modifier::BOLD | Modifier::REVERSED),
+            _ => self.ink(&self.palette.alarm).add_modifier(Modifier::BOLD | Modifier::REVERSED),
         }
     }
 
     /// Alarms in running text.
     pub(crate) fn alarm_text(&self) -> Style {
-        self.ink(&VERMILION).add_modifier(Modifier::BOLD)
+        self.ink(&self.palette.alarm).add_modifier(Modifier::BOLD)
     }
 
     /// Keys, names of sections, the chosen view.
     pub(crate) fn accent(&self) -> Style {
-        self.ink(&SKY).add_modifier(Modifier::BOLD)
+        self.ink(&self.palette.accent).add_modifier(Modifier::BOLD)
     }
 
     /// The cursor and what the search found.
     pub(crate) fn cursor(&self) -> Style {
-        self.ink(&YELLOW).add_modifier(Modifier::BOLD)
+        self.ink(&self.palette.cursor).add_modifier(Modifier::BOLD)
     }
 
     /// The playhead: over any tensor's colour.
     pub(crate) fn playhead(&self) -> Style {
-        self.ink(&BRIGHT).add_modifier(Modifier::BOLD)
+        self.ink(&self.palette.bright).add_modifier(Modifier::BOLD)
     }
 
     /// Another plan laid over the map: over any tensor's colour.
     pub(crate) fn ghost(&self) -> Style {
-        self.ink(&BRIGHT).add_modifier(Modifier::BOLD)
+        self.ink(&self.palette.bright).add_modifier(Modifier::BOLD)
     }
 
     /// A chosen line of a list.
@@ -188,43 +179,53 @@ impl Theme {
 
     /// Bars and sparklines.
     pub(crate) fn gauge(&self) -> Style {
-        self.ink(&SKY)
+        self.ink(&self.palette.accent)
     }
 
     /// A tensor as text or glyph.
     pub(crate) fn tensor(&self, hue: u8) -> Style {
-        self.ink(&HUES[usize::from(hue) % HUE_COUNT])
+        self.ink(&self.palette.hues[usize::from(hue) % HUE_COUNT])
     }
 
     /// A tensor's colour in a shade; meant for terminals with shades.
     pub(crate) fn shade(&self, hue: u8, shade: Shade) -> Color {
         let hue = usize::from(hue) % HUE_COUNT;
         if self.colours == Colours::Indexed {
-            return Color::Indexed(INDEXED_SHADES[hue][shade as usize]);
+            return Color::Indexed(self.palette.indexed_shades[hue][shade as usize]);
         }
-        let Ink(r, g, b, basic) = HUES[hue];
+        let Ink(r, g, b, basic) = self.palette.hues[hue];
         // Towards the dark of the map's ground, in percent of the full colour.
         let strength = match shade {
             Shade::Dim => 30u16,
             Shade::Medium => 62,
             Shade::Bright => 100,
         };
-        let mix =
-            |full: u8, ground: u16| ((u16::from(full) * strength + ground * (100 - strength)) / 100) as u8;
-        self.color(&Ink(mix(r, 18), mix(g, 20), mix(b, 26), basic))
+        let ground = self.palette.ground;
+        let mix = |full: u8, ground: u8| {
+            ((u16::from(full) * strength + u16::from(ground) * (100 - strength)) / 100) as u8
+        };
+        self.color(&Ink(mix(r, ground.0), mix(g, ground.1), mix(b, ground.2), basic))
     }
 
     /// The colour of what is not where it should be.
     pub(crate) fn deviant(&self) -> Color {
-        self.color(&VERMILION)
+        self.color(&self.palette.alarm)
+    }
+
+    /// Text over full colours. Black is the terminal's own: pictures differ less.
+    fn over(&self) -> Color {
+        match self.palette.over {
+            Ink(0, 0, 0, basic) => basic,
+            other => self.color(&other),
+        }
     }
 
     /// Text that is laid over a tensor in this shade.
     pub(crate) fn label(&self, shade: Shade) -> Color {
         match shade {
-            Shade::Dim => self.color(&Ink(176, 184, 196, Color::Gray)),
-            Shade::Medium => self.color(&BRIGHT),
-            Shade::Bright => Color::Black,
+            Shade::Dim => self.color(&self.palette.label),
+            Shade::Medium => self.color(&self.palette.bright),
+            Shade::Bright => self.over(),
         }
     }
 }
@@ -322,7 +323,7 @@ mod tests {
     #[test]
     fn shades_of_tensors_and_alarms_are_all_different() {
         for colours in [Colours::True, Colours::Indexed] {
-            let theme = Theme { colours, ascii: false };
+            let theme = Theme::new(colours, false);
             let mut all = vec![theme.deviant()];
             for hue in 0..HUE_COUNT as u8 {
                 all.extend([Shade::Dim, Shade::Medium, Shade::Bright].map(|shade| theme.shade(hue, shade)));

@@ -1,0 +1,284 @@
+//! The table of keys: which action has which keys unless the user says otherwise, its name in the configuration, and what
+//! help and foot say of it. The help, the line at the foot, the configuration and `--print-config` are made of it.
+//!
+//! To add a key: a variant of [`Action`], an [`act`] in a row of [`BINDINGS`] (or a row of its own), and what it does in
+//! `watch::act`. `tests/keys.rs` presses every key of the table in a terminal and wants a row for it.
+
+mod chord;
+mod keymap;
+
+pub(crate) use keymap::Keymap;
+
+/// What a key does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Quit,
+    Suspend,
+    Help,
+    Back,
+    NextView,
+    FormerView,
+    View(usize),
+    Left,
+    Right,
+    Up,
+    Down,
+    FarLeft,
+    FarRight,
+    FarUp,
+    FarDown,
+    First,
+    Last,
+    ZoomIn,
+    ZoomOut,
+    ZoomOpsIn,
+    ZoomOpsOut,
+    ZoomBytesIn,
+    ZoomBytesOut,
+    Fit,
+    Start,
+    Live,
+    Pause,
+    Arena,
+    Order,
+    Reverse,
+    Search,
+    NextMatch,
+    FormerMatch,
+    NextAlarm,
+    Peak,
+    Inspect,
+    Redraw,
+}
+
+/// What keys are for: the help puts those of the view in front first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Section {
+    /// Where one is.
+    Move,
+    /// The map of an arena.
+    Map,
+    /// Lists.
+    List,
+    /// Names and filters.
+    Find,
+    /// Time: what goes on, and the past.
+    Time,
+    /// Windows, views, the viewer itself.
+    General,
+}
+
+impl Section {
+    /// Every section.
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Move, Self::Map, Self::List, Self::Find, Self::Time, Self::General];
+
+    /// Its heading in the help.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Move => "move",
+            Self::Map => "on the map",
+            Self::List => "in a list",
+            Self::Find => "find",
+            Self::Time => "time",
+            Self::General => "views and windows",
+        }
+    }
+}
+
+/// Keys that do one thing, or a pair of things: one line of the help.
+pub(crate) struct Binding {
+    /// What they are for.
+    pub(crate) section: Section,
+    /// What the help says.
+    pub(crate) help: &'static str,
+    /// What the line at the foot says; empty where it is left out there.
+    pub(crate) short: &'static str,
+    /// What they do.
+    pub(crate) acts: &'static [Act],
+}
+
+/// An action with its keys.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Act {
+    pub(crate) action: Action,
+    /// Its name in the configuration: that never changes.
+    pub(crate) name: &'static str,
+    /// The keys that it has unless the user says otherwise, with blanks between; see [`chord`]. People are told the first.
+    pub(crate) keys: &'static str,
+}
+
+const fn act(action: Action, name: &'static str, keys: &'static str) -> Act {
+    Act { action, name, keys }
+}
+
+/// Every key, in the order in which the foot and, within a section, the help list them.
+pub(crate) const BINDINGS: &[Binding] = &[
+    Binding {
+        section: Section::General,
+        help: "quit",
+        short: "quit",
+        acts: &[act(Action::Quit, "quit", "q ctrl-c")],
+    },
+    Binding {
+        section: Section::General,
+        help: "this help",
+        short: "help",
+        acts: &[act(Action::Help, "help", "?")],
+    },
+    Binding {
+        section: Section::General,
+        help: "view of that number",
+        short: "views",
+        acts: &[
+            act(Action::View(0), "view-1", "1"),
+            act(Action::View(1), "view-2", "2"),
+            act(Action::View(2), "view-3", "3"),
+            act(Action::View(3), "view-4", "4"),
+            act(Action::View(4), "view-5", "5"),
+            act(Action::View(5), "view-6", "6"),
+            act(Action::View(6), "view-7", "7"),
+            act(Action::View(7), "view-8", "8"),
+            act(Action::View(8), "view-9", "9"),
+        ],
+    },
+    Binding {
+        section: Section::General,
+        help: "next view, former view",
+        short: "",
+        acts: &[
+            act(Action::NextView, "next-view", "tab"),
+            act(Action::FormerView, "former-view", "shift-tab"),
+        ],
+    },
+    Binding {
+        section: Section::Time,
+        help: "hold the picture, go on",
+        short: "pause",
+        acts: &[act(Action::Pause, "pause", "space")],
+    },
+    Binding {
+        section: Section::Move,
+        help: "move the cursor, go through a list",
+        short: "move",
+        acts: &[
+            act(Action::Left, "left", "h left"),
+            act(Action::Down, "down", "j down"),
+            act(Action::Up, "up", "k up"),
+            act(Action::Right, "right", "l right"),
+        ],
+    },
+    Binding {
+        section: Section::Move,
+        help: "move ten times as far",
+        short: "",
+        acts: &[
+            act(Action::FarLeft, "far-left", "H"),
+            act(Action::FarDown, "far-down", "J page-down"),
+            act(Action::FarUp, "far-up", "K page-up"),
+            act(Action::FarRight, "far-right", "L"),
+        ],
+    },
+    Binding {
+        section: Section::Map,
+        help: "zoom around the cursor",
+        short: "zoom",
+        acts: &[act(Action::ZoomIn, "zoom-in", "+ ="), act(Action::ZoomOut, "zoom-out", "- _")],
+    },
+    Binding {
+        section: Section::Map,
+        help: "zoom the ops only",
+        short: "",
+        acts: &[act(Action::ZoomOpsIn, "zoom-ops-in", ">"), act(Action::ZoomOpsOut, "zoom-ops-out", "<")],
+    },
+    Binding {
+        section: Section::Map,
+        help: "zoom the bytes only",
+        short: "",
+        acts: &[
+            act(Action::ZoomBytesIn, "zoom-bytes-in", "]"),
+            act(Action::ZoomBytesOut, "zoom-bytes-out", "["),
+        ],
+    },
+    Binding {
+        section: Section::Map,
+        help: "show all of it",
+        short: "fit",
+        acts: &[act(Action::Fit, "fit", "0")],
+    },
+    Binding {
+        section: Section::Time,
+        help: "go to the start; to the playhead, and follow",
+        short: "",
+        acts: &[act(Action::Start, "start", "g"), act(Action::Live, "live", "G")],
+    },
+    Binding {
+        section: Section::Move,
+        help: "the first op or row, the last",
+        short: "",
+        acts: &[act(Action::First, "first", "home"), act(Action::Last, "last", "end")],
+    },
+    Binding {
+        section: Section::Map,
+        help: "go to the peak",
+        short: "peak",
+        acts: &[act(Action::Peak, "peak", "p")],
+    },
+    Binding {
+        section: Section::Find,
+        help: "go to the next alarm",
+        short: "",
+        acts: &[act(Action::NextAlarm, "next-alarm", "!")],
+    },
+    Binding {
+        section: Section::Find,
+        help: "search tensors by name; esc ends it",
+        short: "search",
+        acts: &[act(Action::Search, "search", "/")],
+    },
+    Binding {
+        section: Section::Find,
+        help: "next, former tensor found",
+        short: "",
+        acts: &[act(Action::NextMatch, "next-match", "n"), act(Action::FormerMatch, "former-match", "N")],
+    },
+    Binding {
+        section: Section::Map,
+        help: "next arena",
+        short: "arena",
+        acts: &[act(Action::Arena, "arena", "a")],
+    },
+    Binding {
+        section: Section::List,
+        help: "order the list by the next column; turn it round",
+        short: "",
+        acts: &[act(Action::Order, "order", "s"), act(Action::Reverse, "reverse", "S")],
+    },
+    Binding {
+        section: Section::General,
+        help: "everything about the tensor at the cursor",
+        short: "inspect",
+        acts: &[act(Action::Inspect, "inspect", "enter")],
+    },
+    Binding {
+        section: Section::General,
+        help: "close a window, end the search, go back",
+        short: "",
+        acts: &[act(Action::Back, "back", "esc")],
+    },
+    Binding {
+        section: Section::General,
+        help: "draw anew; stop until fg",
+        short: "",
+        acts: &[act(Action::Redraw, "redraw", "ctrl-l"), act(Action::Suspend, "suspend", "ctrl-z")],
+    },
+];
+
+/// What the mouse does.
+pub(crate) const MOUSE: &[(&str, &str)] = &[
+    ("click", "put the cursor there, choose a row, a tab, an order"),
+    ("click again", "inspect the row that is chosen"),
+    ("right click", "inspect what is there"),
+    ("wheel", "zoom the map at the pointer, scroll a list"),
+    ("drag", "move what is in view"),
+];
