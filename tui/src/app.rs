@@ -143,7 +143,7 @@ impl App {
         self.last_look = Instant::now();
         self.dirty |= match &mut self.stage {
             Stage::Picker(picker) => picker.look(&self.places, unix_now()),
-            Stage::Watch(watch) => watch.pump(),
+            Stage::Watch(watch) => watch.hear() | watch.pump(),
         };
     }
 

@@ -15,6 +15,7 @@ mod app;
 mod args;
 mod canvas;
 mod chrome;
+mod desk;
 mod draw;
 mod error;
 mod events;

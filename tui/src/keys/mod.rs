@@ -47,6 +47,11 @@ pub(crate) enum Action {
     FormerMatch,
     NextAlarm,
     Peak,
+    WhyPeak,
+    WhyNotSmaller,
+    Without,
+    Half,
+    Undo,
     Inspect,
     Redraw,
 }
@@ -225,6 +230,28 @@ pub(crate) const BINDINGS: &[Binding] = &[
         acts: &[act(Action::Peak, "peak", "p")],
     },
     Binding {
+        section: Section::General,
+        help: "why this peak? what lives there",
+        short: "",
+        acts: &[act(Action::WhyPeak, "why-peak", "P")],
+    },
+    Binding {
+        section: Section::General,
+        help: "why not smaller? and what if",
+        short: "what if",
+        acts: &[act(Action::WhyNotSmaller, "why-not-smaller", "w")],
+    },
+    Binding {
+        section: Section::Map,
+        help: "what if this tensor were gone, or half; undo",
+        short: "",
+        acts: &[
+            act(Action::Without, "without", "x"),
+            act(Action::Half, "half", "X"),
+            act(Action::Undo, "undo", "u"),
+        ],
+    },
+    Binding {
         section: Section::Find,
         help: "go to the next alarm",
         short: "",
@@ -262,7 +289,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
     },
     Binding {
         section: Section::General,
-        help: "close a window, end the search, go back",
+        help: "close a window, end a what-if, a search; go back",
         short: "",
         acts: &[act(Action::Back, "back", "esc")],
     },

@@ -51,17 +51,69 @@ pub(crate) fn type_of(buffer: &BufferRecord) -> String {
 
 /// Where a buffer's life begins and ends, in words.
 pub(crate) fn life_of(plan: &PlanRecord, buffer: &BufferRecord) -> String {
-    let born = match buffer.kind {
-        BufferKind::Input => "given by the caller".to_owned(),
-        BufferKind::Weight | BufferKind::Constant => return "resident for the session".to_owned(),
-        _ => format!("born {}", op_name(plan, buffer.first)),
-    };
-    let dies = match (buffer.kind, buffer.last.checked_sub(1)) {
-        (BufferKind::Output, _) => "kept for the caller".to_owned(),
-        (_, Some(last)) => format!("dies {}", op_name(plan, last)),
-        (_, None) => "never used".to_owned(),
+    if matches!(buffer.kind, BufferKind::Weight | BufferKind::Constant) {
+        return "resident for the session".to_owned();
+    }
+    let (first, last) = born_and_dies(plan, buffer);
+    let born = if buffer.kind == BufferKind::Input { first } else { format!("born {first}") };
+    let dies = match buffer.last {
+        0 => last,
+        _ if buffer.kind == BufferKind::Output => last,
+        _ => format!("dies {last}"),
     };
     format!("{born}, {dies}")
+}
+
+/// What begins a buffer's life, and what ends it.
+pub(crate) fn born_and_dies(plan: &PlanRecord, buffer: &BufferRecord) -> (String, String) {
+    let resident = matches!(buffer.kind, BufferKind::Weight | BufferKind::Constant);
+    let born = match buffer.kind {
+        _ if resident => "when loaded".to_owned(),
+        BufferKind::Input => "given by the caller".to_owned(),
+        _ => op_name(plan, buffer.first),
+    };
+    let dies = match (buffer.kind, buffer.last.checked_sub(1)) {
+        _ if resident => "with the session".to_owned(),
+        (BufferKind::Output, _) => "kept for the caller".to_owned(),
+        (_, Some(last)) => op_name(plan, last),
+        (_, None) => "never used".to_owned(),
+    };
+    (born, dies)
+}
+
+/// Whether a buffer took over another's bytes, or why it has bytes of its own, as far as the record tells.
+pub(crate) fn own_bytes(plan: &PlanRecord, number: u32) -> String {
+    let Some(buffer) = plan.buffers.get(number as usize) else { return String::new() };
+    if let Some(of) = buffer.in_place_of {
+        return format!("in place: yes, in the bytes of {}", buffer_name(plan, of));
+    }
+    let Some(op) = plan.ops.get(buffer.first as usize).filter(|op| op.writes.contains(&number)) else {
+        return "in place: no, no operator of the run makes it".to_owned();
+    };
+    // Where a result took the bytes of an operand, both are one buffer of the plan.
+    if op.reads.contains(&number) {
+        return format!("in place: yes, {} writes where it reads", op_name(plan, buffer.first));
+    }
+    let operands = || {
+        let all = op.reads.iter().filter_map(|read| Some((*read, plan.buffers.get(*read as usize)?)));
+        all.filter(|(read, operand)| {
+            operand.arena == buffer.arena && *read != number && operand.size >= buffer.size
+        })
+    };
+    let lives_on = operands().find(|(_, operand)| operand.last > buffer.first.saturating_add(1));
+    let dies = operands().any(|(_, operand)| operand.last == buffer.first.saturating_add(1));
+    match (dies, lives_on) {
+        (true, _) => format!(
+            "in place: no, though an operand as large ends here: {} cannot write over what it reads",
+            op_name(plan, buffer.first)
+        ),
+        (false, Some((operand, record))) => format!(
+            "in place: no, {} is still needed until {}",
+            buffer_name(plan, operand),
+            op_name(plan, record.last - 1)
+        ),
+        (false, None) => "in place: no, none of its operands is as large".to_owned(),
+    }
 }
 
 /// How many of the arena's buffers live at its peak, and how large they are: `8 tensors, 12.4 MiB at op 97`.

@@ -5,10 +5,14 @@
 pub(crate) enum ListKind {
     /// Tensors of the arena that is looked at.
     Tensors,
+    /// Tensors that live at the peak.
+    Peak,
+    /// What can be asked of a plan.
+    Questions,
 }
 
 /// How many kinds there are.
-const KINDS: usize = ListKind::Tensors as usize + 1;
+const KINDS: usize = ListKind::Questions as usize + 1;
 
 /// In which order rows stand: by the column of that number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -4,7 +4,6 @@
 pub(crate) mod explain;
 pub(crate) mod filter;
 pub(crate) mod fold;
-#[cfg_attr(not(test), allow(dead_code, reason = "the what-ifs and the diff make ghosts"))]
 pub(crate) mod ghost;
 pub(crate) mod index;
 pub(crate) mod lists;
@@ -15,7 +14,6 @@ mod rows;
 mod session;
 pub(crate) mod strip;
 pub(crate) mod viewport;
-#[cfg_attr(not(test), allow(dead_code, reason = "the windows ask"))]
 pub(crate) mod whatif;
 
 use std::sync::LazyLock;
@@ -31,6 +29,7 @@ use lists::Lists;
 use place::AlarmPlace;
 use strip::Strip;
 use viewport::Viewport;
+use whatif::Asked;
 
 /// How far a run has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +94,8 @@ pub(crate) struct Model {
     indexes: Indexes,
     /// Another plan, laid over the map.
     ghost: Option<Ghost>,
+    /// What was asked of the arena that is looked at.
+    pub(crate) asked: Asked,
 }
 
 /// Where the viewer stands: a plan, an arena of it, and a part of that.
@@ -200,7 +201,6 @@ impl Model {
     }
 
     /// Lays another plan over the map, or takes it away.
-    #[cfg_attr(not(test), allow(dead_code, reason = "the what-ifs and the diff lay them"))]
     pub(crate) fn set_ghost(&mut self, ghost: Option<Ghost>) {
         self.ghost = ghost;
     }

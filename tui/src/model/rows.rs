@@ -17,6 +17,15 @@ const TENSOR_KEYS: &[fn(&BufferRecord, &BufferRecord) -> Ordering] = &[
     |a, b| (a.last - a.first).cmp(&(b.last - b.first)),
 ];
 
+/// What tensors of the peak are ordered by.
+const PEAK_KEYS: &[fn(&BufferRecord, &BufferRecord) -> Ordering] = &[
+    |a, b| a.name.cmp(&b.name),
+    |a, b| a.size.cmp(&b.size),
+    |a, b| a.size.cmp(&b.size),
+    |a, b| (a.first, a.last).cmp(&(b.first, b.last)),
+    |a, b| a.last.cmp(&b.last),
+];
+
 impl Model {
     /// Fills a list, if what it depends on has changed.
     pub(crate) fn refresh_list(&mut self, kind: ListKind) {
@@ -26,6 +35,8 @@ impl Model {
         }
         let rows = match kind {
             ListKind::Tensors => self.tensors_in_order(),
+            ListKind::Peak => self.tensors_at_peak(),
+            ListKind::Questions => (0..self.asked_rows().len() as u32).collect(),
         };
         let list = self.lists.get_mut(kind);
         list.stamp = Some(stamp);
@@ -40,6 +51,8 @@ impl Model {
         let tensors = self.plan().map_or(0, |plan| plan.record.buffers.len() as u64);
         match kind {
             ListKind::Tensors => [order, place[0], place[1], tensors, self.filter.version(), 0],
+            ListKind::Peak => [order, place[0], place[1], tensors, 0, 0],
+            ListKind::Questions => [self.asked_rows().len() as u64, 0, 0, 0, 0, 0],
         }
     }
 
@@ -54,18 +67,33 @@ impl Model {
     pub(crate) fn go_to_chosen(&mut self, kind: ListKind) {
         let Some(thing) = self.lists.get(kind).chosen() else { return };
         match kind {
-            ListKind::Tensors => self.select(thing),
+            ListKind::Tensors | ListKind::Peak => self.select(thing),
+            ListKind::Questions => {}
         }
     }
 
     /// Chooses in a list what the cursor is on, where that stands in it.
     pub(crate) fn choose_at_cursor(&mut self, kind: ListKind) {
         let thing = match kind {
-            ListKind::Tensors => self.selected().map(|(number, _)| number),
+            ListKind::Tensors | ListKind::Peak => self.selected().map(|(number, _)| number),
+            ListKind::Questions => None,
         };
         if let Some(thing) = thing {
             self.lists.get_mut(kind).choose(thing);
         }
+    }
+
+    /// The tensors of the peak: the largest first, until they are ordered by a column.
+    fn tensors_at_peak(&self) -> Vec<u32> {
+        let Some(arena) = self.arena() else { return Vec::new() };
+        let buffers = &arena.plan.record.buffers;
+        let mut rows = arena.index.peak.buffers.clone();
+        let sort = self.lists.get(ListKind::Peak).sort;
+        if let Some(key) = PEAK_KEYS.get(sort.column).filter(|_| sort != Sort::default()) {
+            let order = |a: &u32, b: &u32| key(&buffers[*a as usize], &buffers[*b as usize]);
+            rows.sort_by(|a, b| if sort.descending { order(b, a) } else { order(a, b) });
+        }
+        rows
     }
 
     fn tensors_in_order(&self) -> Vec<u32> {

@@ -4,6 +4,7 @@ use bayplan_trace::{Record, Timeline};
 
 use super::fold::Fold;
 use super::index::{ArenaKey, Indexes, main_arena};
+use super::whatif::Asked;
 use super::{Life, Model};
 
 /// Buffers of a plan whose map is made while somebody waits for it; of more, another thread makes it.
@@ -68,7 +69,7 @@ impl Model {
     pub(super) fn show(&mut self, state: State) {
         let id = |timeline: &Timeline| timeline.session.as_ref().map(|session| session.id.clone());
         if id(&self.timeline) != id(&state.fold.timeline) {
-            (self.place, self.ghost) = (None, None);
+            (self.place, self.ghost, self.asked) = (None, None, Asked::default());
         }
         let State { fold, indexes } = state;
         (self.timeline, self.strip, self.indexes) = (fold.timeline, fold.strip, indexes);

@@ -6,11 +6,15 @@ mod ghost;
 mod inspector;
 mod lifetimes;
 mod overview;
+mod why_not_smaller;
+mod why_peak;
 
 use crate::model::Model;
 use crate::view::View;
 
 pub(crate) use inspector::details;
+pub(crate) use why_not_smaller::WhyNotSmaller;
+pub(crate) use why_peak::WhyPeak;
 
 /// Every view, in the order of their tabs.
 pub(crate) const VIEWS: &[&dyn View] = &[&overview::Overview, &bay_plan::BayPlan, &lifetimes::Lifetimes];

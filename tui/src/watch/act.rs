@@ -73,9 +73,15 @@ impl Watch {
             Action::Quit => return Outcome::Quit,
             Action::Suspend => return Outcome::Suspend,
             Action::Redraw => return Outcome::Redraw,
+            Action::Back if self.is_what_if() => self.end_what_if(),
             Action::Back if self.model.filter.is_on() => self.model.search(""),
             Action::Back => return Outcome::Leave,
-            Action::Help | Action::Inspect => self.open_window(action),
+            Action::Help | Action::Inspect | Action::WhyPeak => self.open_window(action),
+            Action::WhyNotSmaller => {
+                self.look_into();
+                self.open_window(action);
+            }
+            Action::Without | Action::Half | Action::Undo => self.what_if(action),
             Action::NextView => self.show_neighbour(true),
             Action::FormerView => self.show_neighbour(false),
             Action::View(number) => {
@@ -188,7 +194,12 @@ impl Watch {
     /// Does what entering the chosen row of a list means; returns whether that was all.
     fn enter_row(&mut self, kind: ListKind) -> bool {
         match kind {
-            ListKind::Tensors => false,
+            ListKind::Tensors | ListKind::Peak => false,
+            ListKind::Questions => {
+                let at = self.model.lists.get(kind).at;
+                self.enter_question(self.model.asked_rows().into_iter().nth(at));
+                true
+            }
         }
     }
 
@@ -233,7 +244,7 @@ impl Watch {
     }
 
     /// Changes what is in view, and shows it on a view that has the map.
-    fn on_map(&mut self, change: impl FnOnce(&mut Model)) {
+    pub(super) fn on_map(&mut self, change: impl FnOnce(&mut Model)) {
         change(&mut self.model);
         let area = Rect { x: 0, y: 0, width: 80, height: 20 };
         if self.shown().map(area, &self.model).is_none() {

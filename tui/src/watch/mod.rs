@@ -2,12 +2,14 @@
 
 mod act;
 mod mouse;
+mod whatif;
 
 use bayplan_record::Source;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::chrome::{self, Areas};
+use crate::desk::Desk;
 use crate::error::TuiError;
 use crate::events::Message;
 use crate::feed::Feed;
@@ -51,6 +53,8 @@ pub(crate) struct Watch {
     /// The screen as it was drawn last.
     screen: Rect,
     keys: &'static Keymap,
+    /// Who answers what is asked of plans.
+    desk: Desk,
 }
 
 impl Watch {
@@ -63,7 +67,11 @@ impl Watch {
         view: usize,
         tell: Option<&std::sync::mpsc::Sender<Message>>,
     ) -> Result<Self, TuiError> {
-        Ok(Self { feed: Some(Feed::open(source, tell)?), ..Self::of(Model::new(), view) })
+        Ok(Self {
+            feed: Some(Feed::open(source, tell)?),
+            desk: Desk::new(tell),
+            ..Self::of(Model::new(), view)
+        })
     }
 
     /// Shows a model that does not change.
@@ -80,6 +88,7 @@ impl Watch {
             held: None,
             screen: Rect::default(),
             keys: Keymap::standard(),
+            desk: Desk::new(None),
         }
     }
 

@@ -25,7 +25,6 @@ pub(crate) enum Content {
     /// The keys: text as well, but of the view behind it.
     Keys,
     /// A view, with the columns and rows that it wants; it gets no more than there are.
-    #[expect(dead_code, reason = "the first one comes next")]
     View(&'static dyn View, fn(&Model) -> (u16, u16)),
 }
 
@@ -33,6 +32,11 @@ pub(crate) enum Content {
 pub(crate) static WINDOWS: &[Window] = &[
     Window { opened_by: Action::Help, content: Content::Keys },
     Window { opened_by: Action::Inspect, content: Content::Lines("at the cursor", views::details) },
+    Window { opened_by: Action::WhyPeak, content: Content::View(&views::WhyPeak, views::WhyPeak::size) },
+    Window {
+        opened_by: Action::WhyNotSmaller,
+        content: Content::View(&views::WhyNotSmaller, views::WhyNotSmaller::size),
+    },
 ];
 
 impl Content {

@@ -11,6 +11,7 @@
 //! into its dead bytes may still be smaller, so that what no plan can go below is told of the buffers one by one.
 
 mod answer;
+mod asked;
 mod because;
 mod bundle;
 mod dims;
@@ -20,6 +21,7 @@ mod subject;
 mod tests;
 
 pub(crate) use answer::{Answer, Proof};
+pub(crate) use asked::{Asked, Brief, Part, Row, all_words, words};
 pub(crate) use because::{Because, Reason};
 pub(crate) use subject::Subject;
 

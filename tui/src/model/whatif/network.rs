@@ -152,13 +152,7 @@ impl Network {
     }
 
     /// Lets the operators that write a buffer run right before the first that must come after them.
-    fn move_late(
-        &self,
-        order: &mut Vec<u32>,
-        dag: &Dag,
-        placed: &[Storage],
-        buffer: u32,
-    ) -> Result<(), String> {
+    fn move_late(&self, order: &mut [u32], dag: &Dag, placed: &[Storage], buffer: u32) -> Result<(), String> {
         let at = placed.iter().position(|row| row.buffer == buffer).ok_or("that tensor has no bytes here")?;
         let writers: Vec<u32> =
             (0..self.writes.len() as u32).filter(|op| self.writes[*op as usize].contains(&at)).collect();

@@ -1,0 +1,322 @@
+//! Why not smaller: what no plan can go below, what that rests on, and what could be changed.
+
+use bayplan_plan::explain::{Regret, Verdict};
+use bayplan_text::{Bytes, Count, ellipsis};
+use bayplan_trace::PlanRecord;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use crate::draw;
+use crate::keys::Action;
+use crate::list::{self, List};
+use crate::model::lists::ListKind;
+use crate::model::whatif::{Because, Brief, Edit, Part, Proof, Reason, Row, all_words, words};
+use crate::model::{Model, explain};
+use crate::theme::Theme;
+use crate::view::View;
+
+/// The window of questions.
+pub(crate) struct WhyNotSmaller;
+
+/// Columns that it wants, and lines of what is said above the list and below it.
+const WIDTH: u16 = 100;
+const ABOVE: u16 = 4;
+const BELOW: u16 = 4;
+/// Columns of a figure at the right.
+const FIGURE: usize = 14;
+
+impl WhyNotSmaller {
+    /// Columns and rows that it wants.
+    pub(crate) fn size(model: &Model) -> (u16, u16) {
+        let rows = u16::try_from(model.asked_rows().len()).unwrap_or(u16::MAX);
+        (WIDTH, rows.saturating_add(ABOVE + BELOW))
+    }
+
+    fn parts(area: Rect) -> (Rect, Rect, Rect) {
+        let (above, below) = match area.height {
+            0..=9 => (1, 1),
+            10..=15 => (2, 2),
+            _ => (ABOVE, BELOW),
+        };
+        let list = Rect { y: area.y + above, height: area.height.saturating_sub(above + below), ..area };
+        let below = Rect { y: list.bottom(), height: area.bottom().saturating_sub(list.bottom()), ..area };
+        (Rect { height: above.min(area.height), ..area }, list, below)
+    }
+}
+
+impl View for WhyNotSmaller {
+    fn title(&self) -> &'static str {
+        "why not smaller?"
+    }
+
+    fn about(&self) -> &'static str {
+        "what no plan can go below, and what if"
+    }
+
+    fn draw(&self, buffer: &mut Buffer, area: Rect, model: &Model, theme: &Theme) {
+        let Some(arena) = model.arena() else {
+            draw::put_line(buffer, area, 0, &Line::styled("waiting for the plan …", theme.faint()));
+            return;
+        };
+        let (above, list, below) = Self::parts(area);
+        let width = usize::from(area.width);
+        for (row, line) in (0..above.height).zip(summary(model, &arena.plan.record, theme, width)) {
+            draw::put_line(buffer, above, row, &line);
+        }
+        list::draw(self, buffer, list, model, theme);
+        let at = model.lists.get(ListKind::Questions).at;
+        if let Some(row) = model.asked_rows().get(at) {
+            let skipped = u16::from(below.height > 1);
+            let lines = about(model, &arena.plan.record, row, theme, width);
+            for (row, line) in (skipped..below.height).zip(&lines) {
+                draw::put_line(buffer, below, row, line);
+            }
+        }
+    }
+
+    fn list(&self, area: Rect, _: &Model) -> Option<(&'static dyn List, Rect)> {
+        Some((&Self, Self::parts(area).1))
+    }
+}
+
+/// What the bound is and what is known of it, in sentences.
+fn summary(model: &Model, record: &PlanRecord, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+    let text = match model.asked.because() {
+        None => "looking into it …".to_owned(),
+        Some(Err(why)) => format!("it cannot be told: {why}"),
+        Some(Ok(because)) => verdict(because, record),
+    };
+    let mut lines: Vec<Line<'static>> = bayplan_text::wrap(&text, width.max(8))
+        .into_iter()
+        .map(|line| Line::styled(line, theme.strong()))
+        .collect();
+    if !model.asked.edits.is_empty() {
+        let words = format!(
+            "changed now: {}; {} undoes",
+            all_words(&model.asked.edits, record),
+            theme.keys.name(Action::Undo)
+        );
+        lines.truncate(usize::from(ABOVE) - 1);
+        lines.push(Line::styled(ellipsis(&words, width).to_string(), theme.cursor()));
+    }
+    lines
+}
+
+fn verdict(because: &Because, record: &PlanRecord) -> String {
+    let count = because.reasons.len();
+    let tensors = if count == 1 { "this tensor lives" } else { "these tensors live at once" };
+    let padding = match because.padding {
+        0 => String::new(),
+        bytes => format!(", with {} of padding", Bytes(bytes)),
+    };
+    let bound = format!(
+        "No plan can be smaller than {}: at {} {tensors}{padding}.",
+        Bytes(because.bound),
+        explain::op_name(record, because.witness)
+    );
+    let known = match because.verdict {
+        Verdict::Empty => "Nothing lives here.".to_owned(),
+        Verdict::BoundMet => {
+            "The plan is that small: only fewer or smaller tensors, or another order, can help.".to_owned()
+        }
+        Verdict::Excluded { gap } => format!(
+            "The plan is {} larger, and a search of all others found none that is smaller.",
+            Bytes(gap)
+        ),
+        Verdict::Open { at_most, searched } => format!(
+            "The plan is {} larger; {} could be saved at most{}.",
+            Bytes(because.peak.saturating_sub(because.bound)),
+            Bytes(at_most),
+            if searched { ", by a plan that a search has not found or not excluded" } else { "" }
+        ),
+    };
+    format!("{bound} {known}")
+}
+
+impl List for WhyNotSmaller {
+    fn kind(&self) -> ListKind {
+        ListKind::Questions
+    }
+
+    fn row(&self, model: &Model, thing: u32, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+        let Some(arena) = model.arena() else { return Vec::new() };
+        let record = &arena.plan.record;
+        let row = model.asked_rows().into_iter().nth(thing as usize);
+        let line = match row {
+            Some(Row::Head(part)) => head(part, theme, width),
+            Some(Row::More(count)) => {
+                Line::styled(format!("  … and {} more", Count(count as u64)), theme.faint())
+            }
+            Some(Row::Reason(at)) => match model.asked.because() {
+                Some(Ok(because)) if at < because.reasons.len() => {
+                    reason(model, record, &because.reasons[at], theme, width)
+                }
+                _ => Line::default(),
+            },
+            Some(Row::Question(edit)) => question(model, record, edit.as_ref(), theme, width),
+            None => Line::default(),
+        };
+        vec![line]
+    }
+
+    fn empty(&self, _: &Model) -> String {
+        "waiting for the plan".to_owned()
+    }
+}
+
+/// A label, and as many figures at the right as there is room for.
+fn cells(label: Vec<Span<'static>>, figures: [Span<'static>; 3], width: usize) -> Line<'static> {
+    let shown = (width.saturating_sub(24) / FIGURE).min(figures.len());
+    let room = width.saturating_sub(shown * FIGURE);
+    let mut spans = label;
+    let used: usize = spans.iter().map(Span::width).sum();
+    if used > room
+        && let Some(last) = spans.pop()
+    {
+        let rest = room.saturating_sub(used - last.width() + 1);
+        spans.push(Span::styled(draw::tail(&last.content, rest), last.style));
+    }
+    let used: usize = spans.iter().map(Span::width).sum();
+    spans.push(Span::raw(" ".repeat(room.saturating_sub(used))));
+    for figure in figures.into_iter().take(shown) {
+        let text = ellipsis(&figure.content, FIGURE - 1).to_string();
+        let pad = FIGURE.saturating_sub(bayplan_text::columns(&text));
+        spans.push(Span::styled(format!("{}{text}", " ".repeat(pad)), figure.style));
+    }
+    Line::from(spans)
+}
+
+fn head(part: Part, theme: &Theme, width: usize) -> Line<'static> {
+    let (label, figures) = match part {
+        Part::Reasons => ("it rests on", ["size", "bound without", "arena without"]),
+        Part::Questions => ("what if …", ["arena then", "change", "bound then"]),
+    };
+    let figures = figures.map(|text| Span::styled(text, theme.faint()));
+    cells(vec![Span::styled(label, theme.accent())], figures, width)
+}
+
+fn reason(model: &Model, record: &PlanRecord, reason: &Reason, theme: &Theme, width: usize) -> Line<'static> {
+    let hue = model.index().map_or(0, |index| index.hue(reason.buffer));
+    let asked = model.asked.tensor == Some(reason.buffer);
+    let mark = if asked { "▸" } else { " " };
+    let label = vec![
+        Span::styled(mark, theme.cursor()),
+        Span::styled("▣ ", theme.tensor(hue)),
+        Span::styled(explain::buffer_name(record, reason.buffer), theme.text()),
+    ];
+    let figures = [
+        Span::styled(Bytes(reason.size).to_string(), theme.text()),
+        Span::styled(less(reason.without), theme.text()),
+        Span::styled(regret_words(reason.regret), theme.text()),
+    ];
+    cells(label, figures, width)
+}
+
+fn less(bytes: u64) -> String {
+    if bytes == 0 { "as now".to_owned() } else { format!("−{}", Bytes(bytes)) }
+}
+
+/// How much smaller the arena is without a tensor, in a few columns.
+fn regret_words(regret: Regret) -> String {
+    match regret.exact() {
+        Some(bytes) => less(bytes),
+        None if regret.at_least > 0 => format!("≥ {}", Bytes(regret.at_least)),
+        None => format!("≤ {}", Bytes(regret.at_most)),
+    }
+}
+
+fn question(
+    model: &Model,
+    record: &PlanRecord,
+    edit: Option<&Edit>,
+    theme: &Theme,
+    width: usize,
+) -> Line<'static> {
+    let text = edit.map_or_else(|| "everything placed anew".to_owned(), |edit| words(edit, record));
+    let edits = model.asked.with(edit);
+    let label = vec![Span::styled("  ", theme.text()), Span::styled(text, theme.text())];
+    let figures = match model.asked.answer(&edits) {
+        None => ["…", "", ""].map(|text| Span::styled(text, theme.faint())),
+        Some(Err(_)) => ["no answer", "", ""].map(|text| Span::styled(text, theme.faint())),
+        Some(Ok(brief)) => answer(brief, theme),
+    };
+    cells(label, figures, width)
+}
+
+fn answer(brief: &Brief, theme: &Theme) -> [Span<'static>; 3] {
+    let (before, after) = brief.arena;
+    let least = if brief.proof == Proof::Unplaced { "≥ " } else { "" };
+    let (change, style) = match before.checked_sub(after) {
+        Some(0) => ("as now".to_owned(), theme.faint()),
+        Some(saved) => (format!("−{}", Bytes(saved)), theme.good()),
+        None => (format!("+{}", Bytes(after - before)), theme.warning()),
+    };
+    [
+        Span::styled(format!("{least}{}", Bytes(after)), theme.text()),
+        Span::styled(change, style),
+        Span::styled(Bytes(brief.bound.1).to_string(), theme.faint()),
+    ]
+}
+
+/// What is known of the chosen row, and what enter does.
+fn about(model: &Model, record: &PlanRecord, row: &Row, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+    let enter = theme.keys.name(Action::Inspect);
+    let text = match row {
+        Row::Head(Part::Reasons) => {
+            "bound: what no plan can be smaller than. arena without: how much smaller the planner makes it"
+                .to_owned()
+        }
+        Row::Head(Part::Questions) => {
+            let (back, undo) = (theme.keys.name(Action::Back), theme.keys.name(Action::Undo));
+            format!("{enter} shows the answer over the map; {back} takes it away, {undo} undoes the last")
+        }
+        Row::More(_) => format!("{enter} lists all of them"),
+        Row::Reason(at) => match model.asked.because() {
+            Some(Ok(because)) => because
+                .reasons
+                .get(*at)
+                .map_or_else(String::new, |reason| about_reason(record, reason, &enter)),
+            _ => String::new(),
+        },
+        Row::Question(edit) => about_question(model, record, edit.as_ref(), &enter),
+    };
+    let lines = bayplan_text::wrap(&text, width.max(8));
+    lines.into_iter().map(|line| Line::styled(line, theme.faint())).collect()
+}
+
+fn about_reason(record: &PlanRecord, reason: &Reason, enter: &str) -> String {
+    let name = explain::buffer_name(record, reason.buffer);
+    let Some(buffer) = record.buffers.get(reason.buffer as usize) else { return name };
+    let arena = match (reason.regret.exact(), reason.regret.at_least, reason.regret.at_most) {
+        (Some(0), ..) => "no smaller".to_owned(),
+        (Some(bytes), ..) => format!("{} smaller", Bytes(bytes)),
+        (None, 0, most) => format!("{} smaller at most", Bytes(most)),
+        (None, least, most) => format!("{} to {} smaller", Bytes(least), Bytes(most)),
+    };
+    format!(
+        "{name}: {}. Without it the arena is {arena}; with half of it the bound is {}. {enter} asks about it.",
+        explain::life_of(record, buffer),
+        match reason.halved {
+            0 => "as now".to_owned(),
+            bytes => format!("{} lower", Bytes(bytes)),
+        }
+    )
+}
+
+fn about_question(model: &Model, record: &PlanRecord, edit: Option<&Edit>, enter: &str) -> String {
+    let edits = model.asked.with(edit);
+    let title = all_words(&edits, record);
+    match model.asked.answer(&edits) {
+        None => format!("{title}: {enter} plans it and shows it over the map"),
+        Some(Err(why)) => format!("{title}: {why}"),
+        Some(Ok(brief)) => {
+            let notes: String = brief.notes.iter().map(|note| format!("; {note}")).collect();
+            format!(
+                "{title}: {}; {}{notes}. {enter} shows it over the map.",
+                brief.words(),
+                brief.proof_words()
+            )
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Questions about the plan: what keys ask, and what is done with the answers.
+
+use std::sync::Arc;
+
+use super::Watch;
+use crate::desk::{Desk, Found, Job, Question, Reply};
+use crate::keys::Action;
+use crate::model::ghost::Ghost;
+use crate::model::whatif::{Brief, Edit, Proof, Row, all_words};
+
+/// Buffers of a plan of which every question that is offered is answered before it is asked.
+const FORESEEN: usize = 4_000;
+
+impl Watch {
+    /// Looks into why the arena is not smaller, for the window of that question.
+    pub(super) fn look_into(&mut self) {
+        self.model.ask_of_arena();
+        self.foresee();
+    }
+
+    /// Asks for what the window shows and what is not known yet.
+    fn foresee(&mut self) {
+        let mut questions = Vec::new();
+        if self.model.asked.because().is_none() {
+            questions.push(Question::Because);
+        } else if self.model.plan().is_some_and(|plan| plan.record.buffers.len() <= FORESEEN) {
+            for row in self.model.asked_rows() {
+                if let Row::Question(edit) = row {
+                    let edits = self.model.asked.with(edit.as_ref());
+                    if self.model.asked.answer(&edits).is_none() {
+                        questions.push(Question::Plan(edits, false));
+                    }
+                }
+            }
+        }
+        self.put_questions(questions, false);
+    }
+
+    /// Takes what a key asks about the tensor at the cursor.
+    pub(super) fn what_if(&mut self, action: Action) {
+        self.model.ask_of_arena();
+        match action {
+            Action::Undo if self.model.asked.edits.pop().is_none() => {
+                let key = self.keys.name(Action::WhyNotSmaller);
+                self.say(&format!("nothing is changed; {key} shows what can be"));
+            }
+            Action::Undo if self.model.asked.edits.is_empty() => {
+                self.end_what_if();
+                self.say("the plan is shown as it is");
+            }
+            Action::Undo => self.show_changed(),
+            _ => {
+                let Some(tensor) = self.model.selected().map(|(number, _)| number) else {
+                    self.say("there is no tensor at the cursor");
+                    return;
+                };
+                self.model.asked.tensor = Some(tensor);
+                let edit = if action == Action::Without { Edit::Drop(tensor) } else { Edit::Halve(tensor) };
+                self.change(Some(&edit));
+            }
+        }
+    }
+
+    /// Does what entering a row of the window means.
+    pub(super) fn enter_question(&mut self, row: Option<Row>) {
+        match row {
+            Some(Row::Reason(at)) => {
+                let reason = match self.model.asked.because() {
+                    Some(Ok(because)) => because.reasons.get(at).map(|reason| reason.buffer),
+                    _ => None,
+                };
+                if let Some(buffer) = reason {
+                    self.model.asked.tensor = Some(buffer);
+                    self.model.select(buffer);
+                    self.foresee();
+                }
+            }
+            Some(Row::More(_)) => self.model.asked.all = true,
+            Some(Row::Question(edit)) => {
+                self.window = None;
+                self.change(edit.as_ref());
+            }
+            Some(Row::Head(_)) | None => {}
+        }
+    }
+
+    /// Changes the plan once more, and shows it over the map.
+    fn change(&mut self, edit: Option<&Edit>) {
+        self.model.asked.edits = self.model.asked.with(edit);
+        self.show_changed();
+    }
+
+    /// Asks for the plan as it is changed now, and shows it as soon as it is known.
+    fn show_changed(&mut self) {
+        let edits = self.model.asked.edits.clone();
+        self.model.asked.shown = true;
+        self.model.set_ghost(None);
+        self.on_map(|_| ());
+        self.say("planning anew …");
+        self.put_questions(vec![Question::Plan(edits, true)], true);
+        if matches!(self.desk, Desk::Here(..)) {
+            self.hear();
+        }
+    }
+
+    /// Takes the changed plan away.
+    pub(super) fn end_what_if(&mut self) {
+        self.model.asked.edits.clear();
+        self.model.asked.shown = false;
+        self.model.set_ghost(None);
+    }
+
+    /// Whether a changed plan lies over the map, or is awaited.
+    pub(super) fn is_what_if(&self) -> bool {
+        self.model.asked.shown && self.model.is_asked_of_arena()
+    }
+
+    fn put_questions(&mut self, questions: Vec<Question>, at_once: bool) {
+        let record = self.model.plan().map(|plan| Arc::clone(&plan.record));
+        let Some((over, record)) = self.model.asked.over.zip(record) else { return };
+        let job = |question| Job { over, record: Arc::clone(&record), question };
+        if !questions.is_empty() {
+            self.desk.ask(questions.into_iter().map(job).collect(), at_once);
+        }
+    }
+
+    /// Takes the answers that have come; returns whether the picture changes.
+    pub(crate) fn hear(&mut self) -> bool {
+        let mut heard = false;
+        while let Some(Reply { over, found }) = self.desk.hear() {
+            if self.model.asked.over != Some(over) {
+                continue;
+            }
+            heard = true;
+            match found {
+                Found::Because(because) => {
+                    self.model.asked.know(because);
+                    self.foresee();
+                }
+                Found::Plan(edits, brief, ghost) => {
+                    let awaited = self.model.asked.shown && self.model.asked.edits == edits;
+                    self.model.asked.learn(&edits, brief.clone());
+                    if awaited {
+                        self.take_shown(&edits, brief, ghost.map(|ghost| *ghost));
+                    }
+                }
+            }
+        }
+        heard
+    }
+
+    /// Shows the plan that was waited for, and says what it is.
+    fn take_shown(&mut self, edits: &[Edit], brief: Result<Brief, String>, ghost: Option<Ghost>) {
+        let Some(plan) = self.model.plan() else { return };
+        let title = all_words(edits, &plan.record);
+        match brief {
+            Ok(brief) => {
+                let words = brief.words();
+                if let Some(ghost) = ghost {
+                    let moved = ghost.counts().words();
+                    self.model.set_ghost(Some(ghost));
+                    let (undo, back) = (self.keys.name(Action::Undo), self.keys.name(Action::Back));
+                    self.say(&format!("{title}: {words}; {moved}; {undo} undoes, {back} ends"));
+                } else if brief.proof == Proof::Unplaced {
+                    self.say(&format!("{title}: {words}; too many tensors to draw where each would lie"));
+                }
+                // What was foreseen has no ghost: it is on its way.
+            }
+            Err(why) => {
+                // What was changed before stays.
+                self.model.asked.edits.pop();
+                if self.model.asked.edits.is_empty() {
+                    self.end_what_if();
+                } else {
+                    self.show_changed();
+                }
+                self.say(&format!("{title}: {why}"));
+            }
+        }
+    }
+}
