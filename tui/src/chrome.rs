@@ -249,20 +249,6 @@ fn foot_keys(model: &Model, keys: &Keymap, width: u16) -> Vec<(String, String, A
         .collect()
 }
 
-/// The search being typed.
-pub(crate) fn prompt(buffer: &mut Buffer, area: Rect, text: &str, found: usize, theme: &Theme) {
-    let room = usize::from(area.width).saturating_sub(24);
-    let skipped = text.chars().count().saturating_sub(room);
-    let shown: String = text.chars().skip(skipped).collect();
-    let line = Line::from(vec![
-        Span::styled(" /", theme.cursor()),
-        Span::styled(escape(&shown).to_string(), theme.text()),
-        Span::styled("▏", theme.cursor()),
-        Span::styled(format!("  {} found", Count(found as u64)), theme.faint()),
-    ]);
-    draw::put_line(buffer, area, 0, &line);
-}
-
 /// Where a window of so many columns and rows inside its frame has its inside.
 pub(crate) fn inside(screen: Rect, (width, height): (u16, u16)) -> Rect {
     let (width, height) =

@@ -32,6 +32,7 @@ mod model;
 mod picker;
 #[cfg(test)]
 mod picture_tests;
+mod prompt;
 pub mod rehearsal;
 mod snapshot;
 mod summary;

@@ -3,6 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
+use ratatui::widgets::{Clear, Widget};
 
 use crate::draw;
 use crate::model::Model;
@@ -22,6 +23,16 @@ pub(crate) trait List: Sync {
 
     /// The cells of a row, one for each column; one for all where there are none.
     fn row(&self, model: &Model, thing: u32, theme: &Theme, width: usize) -> Vec<Line<'static>>;
+
+    /// The column that is drawn cell by cell, as bars are, if there is one: its number.
+    fn painted(&self) -> Option<usize> {
+        None
+    }
+
+    /// Draws that column of a row.
+    fn paint(&self, buffer: &mut Buffer, place: Rect, model: &Model, thing: u32, theme: &Theme) {
+        let _ = (buffer, place, model, thing, theme);
+    }
 
     /// Whether the chosen row is shown as chosen.
     fn shows_choice(&self) -> bool {
@@ -49,21 +60,40 @@ pub(crate) struct Column {
 
 /// Columns of the screen that a column without a width is given at least.
 const LEAST: u16 = 12;
+/// Columns of the screen that bars are given at least; a third of all where that is more.
+const LEAST_BARS: u16 = 22;
+/// Columns of the screen that text beside bars is given at most.
+const MOST_BESIDE_BARS: u16 = 48;
 
-/// Which columns fit, with where they begin and how wide they are.
-fn places(columns: &[Column], width: u16) -> Vec<(usize, u16, u16)> {
+/// Which columns fit, with where they begin and how wide they are; one of them may be painted.
+fn places(columns: &[Column], painted: Option<usize>, width: u16) -> Vec<(usize, u16, u16)> {
     let mut shown: Vec<usize> = (0..columns.len()).collect();
-    let wanted = |at: &usize| if columns[*at].width == 0 { LEAST } else { columns[*at].width } + 1;
+    let bars = LEAST_BARS.max(width / 3);
+    let wanted = |at: &usize| match columns[*at].width {
+        0 if painted == Some(*at) => bars + 1,
+        0 => LEAST + 1,
+        width => width + 1,
+    };
     while shown.len() > 1 && shown.iter().map(wanted).sum::<u16>() > width {
         let least = shown.iter().copied().min_by_key(|at| (columns[*at].weight, usize::MAX - *at));
         shown.retain(|at| Some(*at) != least);
     }
     let fixed: u16 = shown.iter().map(|at| columns[*at].width + 1).sum();
     let rest = width.saturating_sub(fixed);
+    let open = |at: &&usize| columns[**at].width == 0;
+    let has_bars = shown.iter().filter(open).any(|at| painted == Some(*at));
+    // Bars take what text leaves them: two thirds, or more.
+    let beside = if has_bars { (rest / 3).clamp(LEAST.min(rest), MOST_BESIDE_BARS) } else { rest };
+    let alone = shown.iter().filter(open).count() < 2;
     let mut x = 0;
     let mut found = Vec::new();
     for at in shown {
-        let columns = if columns[at].width == 0 { rest } else { columns[at].width };
+        let columns = match columns[at].width {
+            0 if alone => rest,
+            0 if painted == Some(at) => rest - beside,
+            0 => beside,
+            width => width,
+        };
         found.push((at, x, columns.min(width.saturating_sub(x))));
         x += columns + 1;
     }
@@ -83,7 +113,7 @@ pub(crate) fn draw(list: &dyn List, buffer: &mut Buffer, area: Rect, model: &Mod
     let state = model.lists.get(list.kind());
     let width = area.width - 1;
     let columns = list.columns();
-    let places = places(columns, width);
+    let places = places(columns, list.painted(), width);
     let head = u16::from(!columns.is_empty());
     for &(at, x, wide) in &places {
         let place = Rect { x: area.x + x, width: wide, height: 1, ..area };
@@ -111,6 +141,12 @@ pub(crate) fn draw(list: &dyn List, buffer: &mut Buffer, area: Rect, model: &Mod
         }
         if at == state.at && list.shows_choice() {
             draw::fill_row(buffer, Rect { width, ..area }, y, theme.chosen());
+        }
+        for &(_, x, wide) in places.iter().filter(|(column, ..)| list.painted() == Some(*column)) {
+            // What is chosen does not turn the colours of bars round.
+            let place = Rect { x: area.x + x, y: area.y + y, width: wide, height: 1 };
+            Clear.render(place, buffer);
+            list.paint(buffer, place, model, *thing, theme);
         }
     }
     scroll_bar(buffer, Rect { y: area.y + head, height: area.height - head, ..area }, state, theme);
@@ -141,6 +177,13 @@ fn scroll_bar(buffer: &mut Buffer, area: Rect, state: &ListState, theme: &Theme)
     }
 }
 
+/// Where the painted column of a list stands, head and all rows.
+pub(crate) fn painted(list: &dyn List, area: Rect) -> Option<Rect> {
+    let places = places(list.columns(), list.painted(), area.width.saturating_sub(1));
+    let (_, x, width) = places.into_iter().find(|(column, ..)| list.painted() == Some(*column))?;
+    (width > 0 && area.height > 1).then_some(Rect { x: area.x + x, width, ..area })
+}
+
 /// What lies at a cell of a list's area.
 pub(crate) fn target(list: &dyn List, area: Rect, model: &Model, at: Position) -> Option<Target> {
     if !area.contains(at) {
@@ -149,7 +192,7 @@ pub(crate) fn target(list: &dyn List, area: Rect, model: &Model, at: Position) -
     let head = u16::from(!list.columns().is_empty());
     if at.y < area.y + head {
         let x = at.x - area.x;
-        let places = places(list.columns(), area.width.saturating_sub(1));
+        let places = places(list.columns(), list.painted(), area.width.saturating_sub(1));
         let place = places.into_iter().find(|(_, from, width)| (*from..from + width).contains(&x));
         return place.filter(|(column, ..)| list.columns()[*column].sorts).map(|at| Target::Column(at.0));
     }
@@ -171,10 +214,14 @@ mod tests {
 
     #[test]
     fn columns_share_the_width_and_the_least_go_first() {
-        assert_eq!(places(COLUMNS, 60), [(0, 0, 37), (1, 38, 8), (2, 47, 6), (3, 54, 5)]);
-        assert_eq!(places(COLUMNS, 30), [(0, 0, 14), (1, 15, 8), (3, 24, 5)]);
-        assert_eq!(places(COLUMNS, 14), [(0, 0, 13)]);
-        assert_eq!(places(COLUMNS, 3), [(0, 0, 2)]);
-        assert!(places(&[], 3).is_empty());
+        assert_eq!(places(COLUMNS, None, 60), [(0, 0, 37), (1, 38, 8), (2, 47, 6), (3, 54, 5)]);
+        assert_eq!(places(COLUMNS, None, 30), [(0, 0, 14), (1, 15, 8), (3, 24, 5)]);
+        assert_eq!(places(COLUMNS, None, 14), [(0, 0, 13)]);
+        assert_eq!(places(COLUMNS, None, 3), [(0, 0, 2)]);
+        assert!(places(&[], None, 3).is_empty());
+        // Bars get the larger part, and numbers give way to them.
+        const BARS: &[Column] = &[column("name", 0, 9), column("bars", 0, 9), column("size", 8, 8)];
+        assert_eq!(places(BARS, Some(1), 99), [(0, 0, 29), (1, 30, 59), (2, 90, 8)]);
+        assert_eq!(places(BARS, Some(1), 37), [(0, 0, 12), (1, 13, 23)]);
     }
 }

@@ -31,6 +31,12 @@ pub(crate) trait View: Sync {
         None
     }
 
+    /// Where ops run from left to right without bytes: there the wheel zooms them, and a click puts the cursor.
+    fn axis(&self, area: Rect, model: &Model) -> Option<Rect> {
+        let _ = (area, model);
+        None
+    }
+
     /// The list that the keys up and down go through, if it shows one, and where it stands.
     fn list(&self, area: Rect, model: &Model) -> Option<(&'static dyn List, Rect)> {
         let _ = (area, model);

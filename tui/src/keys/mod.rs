@@ -42,6 +42,7 @@ pub(crate) enum Action {
     Arena,
     Order,
     Reverse,
+    Otherwise,
     Search,
     NextMatch,
     FormerMatch,
@@ -259,7 +260,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
     },
     Binding {
         section: Section::Find,
-        help: "search tensors by name; esc ends it",
+        help: "search: names, size>1MiB, op:MatMul, peak …; esc ends it",
         short: "search",
         acts: &[act(Action::Search, "search", "/")],
     },
@@ -280,6 +281,12 @@ pub(crate) const BINDINGS: &[Binding] = &[
         help: "order the list by the next column; turn it round",
         short: "",
         acts: &[act(Action::Order, "order", "s"), act(Action::Reverse, "reverse", "S")],
+    },
+    Binding {
+        section: Section::List,
+        help: "the list otherwise: all arenas, operators by kind, events by time",
+        short: "",
+        acts: &[act(Action::Otherwise, "otherwise", "o")],
     },
     Binding {
         section: Section::General,

@@ -14,6 +14,9 @@ pub(crate) enum ListKind {
 /// How many kinds there are.
 const KINDS: usize = ListKind::Questions as usize + 1;
 
+/// The column of the birth of tensors.
+const BY_BIRTH: usize = 5;
+
 /// In which order rows stand: by the column of that number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sort {
@@ -99,8 +102,17 @@ impl ListState {
 }
 
 /// All lists.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Lists([ListState; KINDS]);
+
+impl Default for Lists {
+    fn default() -> Self {
+        let mut lists = Self(Default::default());
+        // As on the map, the first ones come first.
+        lists.get_mut(ListKind::Tensors).sort = Sort { column: BY_BIRTH, descending: false };
+        lists
+    }
+}
 
 impl Lists {
     /// The list of a kind.

@@ -1,6 +1,7 @@
 //! What is looked at: the timeline of a session, and where in it the viewer stands. Knows no view, no terminal, no
 //! file.
 
+pub(crate) mod bars;
 pub(crate) mod explain;
 pub(crate) mod filter;
 pub(crate) mod fold;
@@ -22,7 +23,7 @@ use bayplan_trace::{BufferRecord, MapIndex, PlanState, Timeline};
 
 pub(crate) use session::{FEW, News, Stage, State};
 
-use filter::Filter;
+use filter::{Filter, Searched};
 use ghost::Ghost;
 use index::{ArenaIndex, Indexes, PlanIndex};
 use lists::Lists;
@@ -88,6 +89,8 @@ pub(crate) struct Model {
     pub(crate) follow: bool,
     /// What is searched for.
     pub(crate) filter: Filter,
+    /// Whether lifetimes are those of all arenas.
+    pub(crate) all_arenas: bool,
     /// What stands in lists, and where in them the viewer stands.
     pub(crate) lists: Lists,
     place: Option<Place>,
@@ -233,6 +236,13 @@ impl Model {
         }
     }
 
+    /// Tells how many columns the ops have, where no map is shown.
+    pub(crate) fn set_columns(&mut self, cols: u16) {
+        if let Some(place) = &mut self.place {
+            place.cells.0 = u64::from(cols.max(1));
+        }
+    }
+
     /// Changes the part in view; the cells of the map are given along.
     pub(crate) fn look(&mut self, change: impl FnOnce(&mut Viewport, (u64, u64))) {
         if let Some(place) = &mut self.place {
@@ -281,8 +291,7 @@ impl Model {
 
     /// Sets what is searched for.
     pub(crate) fn search(&mut self, text: &str) {
-        let plan = self.place.and_then(|place| self.timeline.plans.get(place.plan as usize));
-        self.filter.set(text, plan);
+        self.filter.set(text, searched(&self.timeline, &self.indexes, self.place));
     }
 
     /// The buffer under the cursor: one whose life and bytes hold it, else one that shares its cell.
@@ -374,4 +383,10 @@ impl Model {
             view.bytes.put(byte);
         });
     }
+}
+
+/// The plan that a search looks at.
+fn searched<'a>(timeline: &'a Timeline, indexes: &'a Indexes, place: Option<Place>) -> Searched<'a> {
+    let number = place?.plan;
+    timeline.plans.get(number as usize).zip(indexes.plan(number))
 }

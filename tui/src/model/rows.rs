@@ -7,13 +7,15 @@ use bayplan_trace::BufferRecord;
 use super::Model;
 use super::lists::{ListKind, Sort, Stamp};
 
-/// What tensors are ordered by, in the order of the columns of their list.
+/// What tensors are ordered by, in the order of the columns of their list; the second has their bars.
 const TENSOR_KEYS: &[fn(&BufferRecord, &BufferRecord) -> Ordering] = &[
     |a, b| a.name.cmp(&b.name),
-    |a, b| a.size.cmp(&b.size),
-    |a, b| a.offset.cmp(&b.offset),
     |a, b| (a.first, a.last).cmp(&(b.first, b.last)),
-    |a, b| a.last.cmp(&b.last),
+    |a, b| a.size.cmp(&b.size),
+    |a, b| (a.arena, a.offset).cmp(&(b.arena, b.offset)),
+    |a, b| (&a.dtype, &a.shape).cmp(&(&b.dtype, &b.shape)),
+    |a, b| (a.first, a.last).cmp(&(b.first, b.last)),
+    |a, b| (a.last, a.first).cmp(&(b.last, b.first)),
     |a, b| (a.last - a.first).cmp(&(b.last - b.first)),
 ];
 
@@ -50,7 +52,9 @@ impl Model {
         let place = self.place.map_or([u64::MAX; 2], |place| [place.plan.into(), place.arena as u64]);
         let tensors = self.plan().map_or(0, |plan| plan.record.buffers.len() as u64);
         match kind {
-            ListKind::Tensors => [order, place[0], place[1], tensors, self.filter.version(), 0],
+            ListKind::Tensors => {
+                [order, place[0], place[1], tensors, self.filter.version(), u64::from(self.all_arenas)]
+            }
             ListKind::Peak => [order, place[0], place[1], tensors, 0, 0],
             ListKind::Questions => [self.asked_rows().len() as u64, 0, 0, 0, 0, 0],
         }
@@ -61,6 +65,21 @@ impl Model {
         let sort = &mut self.lists.get_mut(kind).sort;
         let descending = if sort.column == column { !sort.descending } else { false };
         *sort = Sort { column, descending };
+    }
+
+    /// Shows a list the other way that it can be shown; returns what is so now.
+    pub(crate) fn list_otherwise(&mut self, kind: ListKind) -> &'static str {
+        match kind {
+            ListKind::Tensors => {
+                self.all_arenas = !self.all_arenas;
+                if self.all_arenas {
+                    "tensors of all arenas"
+                } else {
+                    "tensors of the arena that is looked at"
+                }
+            }
+            ListKind::Peak | ListKind::Questions => "this list has no other way",
+        }
     }
 
     /// Goes where the chosen row of a list points.
@@ -102,7 +121,7 @@ impl Model {
         let buffers = &arena.plan.record.buffers;
         let own = |at: &u32| {
             let buffer = &buffers[*at as usize];
-            buffer.arena == arena.arena
+            (self.all_arenas || buffer.arena == arena.arena)
                 && buffer.size > 0
                 && buffer.alias_of.is_none()
                 && self.filter.keeps(*at)

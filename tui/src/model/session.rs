@@ -5,7 +5,7 @@ use bayplan_trace::{Record, Timeline};
 use super::fold::Fold;
 use super::index::{ArenaKey, Indexes, main_arena};
 use super::whatif::Asked;
-use super::{Life, Model};
+use super::{Life, Model, searched};
 
 /// Buffers of a plan whose map is made while somebody waits for it; of more, another thread makes it.
 pub(crate) const FEW: u64 = 50_000;
@@ -91,8 +91,9 @@ impl Model {
             if turned.is_none() {
                 self.cursor_to_peak();
             }
-            self.filter.changed(self.timeline.plans.get(number as usize));
+            self.filter.changed(searched(&self.timeline, &self.indexes, self.place));
         }
+        self.filter.see(searched(&self.timeline, &self.indexes, self.place));
         self.follow_playhead();
     }
 

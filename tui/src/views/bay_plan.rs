@@ -6,7 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
 
-use super::{bay_plan_map, inspector};
+use super::{bay_plan_map, inspector, op_axis};
 use crate::draw;
 use crate::keys::Action;
 use crate::model::{ArenaView, Model, Playhead, explain};
@@ -104,7 +104,7 @@ impl View for BayPlan {
             }
             bay_plan_map::draw(buffer, places.map, model, &arena, theme);
             byte_axis(buffer, &places, &arena, theme);
-            op_axis(buffer, &places, &arena, model, theme);
+            axis_of_ops(buffer, &places, &arena, model, theme);
         }
         notes(buffer, &places, &arena, model, theme);
         if let Some(panel) = places.panel {
@@ -211,7 +211,7 @@ fn byte_axis(buffer: &mut Buffer, places: &Places, arena: &ArenaView<'_>, theme:
     }
 }
 
-fn op_axis(buffer: &mut Buffer, places: &Places, arena: &ArenaView<'_>, model: &Model, theme: &Theme) {
+fn axis_of_ops(buffer: &mut Buffer, places: &Places, arena: &ArenaView<'_>, model: &Model, theme: &Theme) {
     let (map, ops) = (places.map, &arena.view.ops);
     let (cols, y) = (u64::from(map.width), map.bottom());
     draw::put(buffer, places.frame, map.x - 1, y, "└", theme.line());
@@ -219,30 +219,13 @@ fn op_axis(buffer: &mut Buffer, places: &Places, arena: &ArenaView<'_>, model: &
         draw::put(buffer, places.frame, map.x + col, y, "─", theme.line());
     }
     let labels = Rect { y: y + 1, height: 1, ..map };
-    let mut marks = vec![(ops.start, "┴", theme.line(), theme.faint(), String::new())];
-    let playhead = match model.playhead() {
-        Playhead::At(op) => Some(u64::from(op)),
-        _ => None,
-    };
-    marks.push((ops.cursor, "▲", theme.cursor(), theme.cursor(), "op ".to_owned()));
-    if let Some(op) = playhead {
-        marks.push((op, "▲", theme.playhead(), theme.playhead(), "now ".to_owned()));
-    }
-    marks.push((ops.end() - 1, "┴", theme.line(), theme.faint(), String::new()));
-    marks.push((u64::from(arena.index.peak.op), "┴", theme.warning(), theme.warning(), "peak ".to_owned()));
-    let mut taken: Vec<(u16, u16)> = Vec::new();
-    for (op, glyph, glyph_style, style, word) in marks {
-        let Some(col) = ops.cell(op, cols) else { continue };
-        let text = format!("{word}{}", Count(op));
-        let width = text.chars().count() as u16;
-        let start = (col as u16).saturating_sub(width / 2).min(map.width.saturating_sub(width));
-        draw::put(buffer, places.frame, map.x + col as u16, y, glyph, glyph_style);
-        let free = taken.iter().all(|(from, to)| start > *to || start + width < *from);
-        if free && width <= map.width {
-            draw::put(buffer, labels, map.x + start, labels.y, &text, style);
-            taken.push((start, start + width));
+    let marks = op_axis::marks(arena, model, theme);
+    for mark in &marks {
+        if let Some(col) = ops.cell(mark.op, cols) {
+            draw::put(buffer, places.frame, map.x + col as u16, y, mark.glyph, mark.on_axis);
         }
     }
+    let taken = op_axis::labels(buffer, labels, ops, &marks);
     legend(buffer, places, labels, &taken, theme);
 }
 

@@ -49,9 +49,9 @@ pub(crate) fn draw(buffer: &mut Buffer, map: Rect, model: &Model, arena: &ArenaV
     }
 }
 
-/// What a pixel of the map shows.
+/// What a pixel of the map, or a cell of a bar, shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     Free,
     Planned,
     Seen,
@@ -161,7 +161,8 @@ fn border(cell: &mut ratatui::buffer::Cell, raster: &Raster, (col, row): (u16, u
     }
 }
 
-fn shade_of(state: State) -> Shade {
+/// How strongly it is shown.
+pub(super) fn shade_of(state: State) -> Shade {
     match state {
         State::Live => Shade::Bright,
         State::Seen => Shade::Medium,
@@ -169,7 +170,8 @@ fn shade_of(state: State) -> Shade {
     }
 }
 
-fn glyph_of(state: State) -> &'static str {
+/// The glyph that says the same without shades.
+pub(super) fn glyph_of(state: State) -> &'static str {
     match state {
         State::Free => " ",
         State::Planned => "░",
@@ -259,7 +261,7 @@ fn corners(buffer: &mut Buffer, map: Rect, arena: &ArenaView<'_>, of: &BufferRec
 pub(super) fn over(buffer: &mut Buffer, x: u16, y: u16, glyph: &str, style: Style) {
     let Some(cell) = buffer.cell_mut((x, y)) else { return };
     // Alarms and names are not to be hidden by a line.
-    let plain = [" ", "▀", "▄", "░", "▒", "▓", "█", "│", "╎", "╌"].contains(&cell.symbol());
+    let plain = [" ", "▀", "▄", "░", "▒", "▓", "█", "│", "╎", "┆", "╌"].contains(&cell.symbol());
     if !plain {
         return;
     }

@@ -5,6 +5,7 @@ mod bay_plan_map;
 mod ghost;
 mod inspector;
 mod lifetimes;
+mod op_axis;
 mod overview;
 mod why_not_smaller;
 mod why_peak;

@@ -1,6 +1,6 @@
 //! What keys do.
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use crossterm::event::{KeyEvent, KeyModifiers};
 use ratatui::layout::Rect;
 
 use super::{Outcome, Watch};
@@ -10,11 +10,9 @@ use crate::list::List;
 use crate::model::Model;
 use crate::model::lists::ListKind;
 use crate::model::viewport::Viewport;
+use crate::prompt::Prompt;
 use crate::views::{self, VIEWS};
 use crate::windows;
-
-/// Largest search text, in characters.
-const MAX_SEARCH: usize = 200;
 
 impl Watch {
     /// Takes a key.
@@ -37,28 +35,6 @@ impl Watch {
         }
     }
 
-    fn type_key(&mut self, key: KeyEvent) {
-        let Some(mut text) = self.typing.take() else { return };
-        match key.code {
-            KeyCode::Esc => {
-                self.model.search("");
-                return;
-            }
-            KeyCode::Enter => {
-                self.model.next_match(true);
-                if self.model.filter.is_on() && self.model.filter.count() == 0 {
-                    self.say("nothing found");
-                }
-                return;
-            }
-            KeyCode::Backspace => drop(text.pop()),
-            KeyCode::Char(c) if text.chars().count() < MAX_SEARCH => text.push(c),
-            _ => {}
-        }
-        self.model.search(&text);
-        self.typing = Some(text);
-    }
-
     pub(super) fn act(&mut self, action: Action) -> Outcome {
         if self.window.is_some()
             && !matches!(action, Action::Quit | Action::Suspend | Action::Redraw)
@@ -66,6 +42,7 @@ impl Watch {
         {
             return Outcome::Stay;
         }
+        let action = self.on_axis(action);
         if self.in_list(action) {
             return Outcome::Stay;
         }
@@ -91,7 +68,7 @@ impl Watch {
                     None => self.say("there is no view of that number"),
                 }
             }
-            Action::Search => self.typing = Some(String::new()),
+            Action::Search => self.typing = Some(Prompt::default()),
             Action::Pause => self.pause(),
             Action::Arena => self.model.next_arena(),
             Action::NextMatch => self.model.next_match(true),
@@ -101,10 +78,25 @@ impl Watch {
             Action::Start => self.model.go_to_start(),
             Action::Live => self.model.go_live(),
             Action::Fit => self.model.look(|view, _| view.fit()),
-            Action::Order | Action::Reverse => self.say("there is no list to order in this view"),
+            Action::Order | Action::Reverse | Action::Otherwise => {
+                self.say("there is no list to order in this view");
+            }
             other => self.model.go(|view, cells| navigate(view, cells, other)),
         }
         Outcome::Stay
+    }
+
+    /// Where ops stand without bytes, both zooms are that of the ops.
+    fn on_axis(&self, action: Action) -> Action {
+        let has_axis = Areas::of(self.screen).is_some_and(|areas| {
+            let (view, area) = self.front(&areas, self.screen);
+            view.axis(area, &self.model).is_some()
+        });
+        match action {
+            Action::ZoomIn if has_axis => Action::ZoomOpsIn,
+            Action::ZoomOut if has_axis => Action::ZoomOpsOut,
+            other => other,
+        }
     }
 
     /// What an action does to the window that is open; returns whether that was all.
@@ -174,6 +166,11 @@ impl Watch {
                 self.model.order_by(kind, column);
             }
             Action::Inspect => return self.enter_row(kind),
+            Action::Otherwise => {
+                let words = self.model.list_otherwise(kind);
+                self.say(words);
+                return true;
+            }
             _ => {}
         }
         self.model.go_to_chosen(kind);
@@ -194,7 +191,16 @@ impl Watch {
     /// Does what entering the chosen row of a list means; returns whether that was all.
     fn enter_row(&mut self, kind: ListKind) -> bool {
         match kind {
-            ListKind::Tensors | ListKind::Peak => false,
+            ListKind::Tensors => {
+                // The cursor may have left the tensor for another op of its bar.
+                let chosen = self.model.lists.get(kind).chosen();
+                let selected = self.model.selected().map(|(number, _)| number);
+                if let Some(chosen) = chosen.filter(|chosen| selected != Some(*chosen)) {
+                    self.model.select(chosen);
+                }
+                false
+            }
+            ListKind::Peak => false,
             ListKind::Questions => {
                 let at = self.model.lists.get(kind).at;
                 self.enter_question(self.model.asked_rows().into_iter().nth(at));
@@ -256,8 +262,8 @@ impl Watch {
 
 /// Whether an action is for the list in front, where there is one.
 fn list_takes(action: Action) -> bool {
-    use Action::{Down, FarDown, FarUp, First, Inspect, Last, Order, Reverse, Up};
-    matches!(action, Up | Down | FarUp | FarDown | First | Last | Order | Reverse | Inspect)
+    use Action::{Down, FarDown, FarUp, First, Inspect, Last, Order, Otherwise, Reverse, Up};
+    matches!(action, Up | Down | FarUp | FarDown | First | Last | Order | Reverse | Otherwise | Inspect)
 }
 
 /// Cells and rows that the far keys go.

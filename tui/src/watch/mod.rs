@@ -2,11 +2,13 @@
 
 mod act;
 mod mouse;
+mod typing;
 mod whatif;
 
 use bayplan_record::Source;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::widgets::{Clear, Widget};
 
 use crate::chrome::{self, Areas};
 use crate::desk::Desk;
@@ -16,6 +18,7 @@ use crate::feed::Feed;
 use crate::keys::Keymap;
 use crate::list;
 use crate::model::{FEW, Life, Model};
+use crate::prompt::{self, Prompt};
 use crate::theme::Theme;
 use crate::view::View;
 use crate::views::VIEWS;
@@ -46,7 +49,9 @@ pub(crate) struct Watch {
     /// The first line that is shown of a window of lines.
     scroll: usize,
     /// The search being typed.
-    typing: Option<String>,
+    typing: Option<Prompt>,
+    /// Former searches, the latest last.
+    searches: Vec<String>,
     status: Option<String>,
     /// Where the mouse went down.
     held: Option<(u16, u16)>,
@@ -84,6 +89,7 @@ impl Watch {
             window: None,
             scroll: 0,
             typing: None,
+            searches: Vec::new(),
             status: None,
             held: None,
             screen: Rect::default(),
@@ -161,15 +167,14 @@ impl Watch {
         self.see_to_map();
         if let Some(map) = self.shown().map(areas.view, &self.model) {
             self.model.set_cells(map.width, map.height);
+        } else if let Some(axis) = self.shown().axis(areas.view, &self.model) {
+            self.model.set_columns(axis.width);
         }
         self.settle_list(self.shown(), areas.view);
         chrome::header(buffer, areas.header, &self.model, theme);
         chrome::tabs(buffer, areas.tabs, self.view, &self.model, theme);
         self.shown().draw(buffer, areas.view, &self.model, theme);
-        match &self.typing {
-            Some(text) => chrome::prompt(buffer, areas.foot, text, self.model.filter.count(), theme),
-            None => chrome::foot(buffer, areas.foot, self.status.as_deref(), &self.model, theme),
-        }
+        chrome::foot(buffer, areas.foot, self.status.as_deref(), &self.model, theme);
         match self.window.map(|window| &window.content) {
             Some(content @ (Content::Lines(..) | Content::Keys)) => {
                 let width = usize::from(screen.width.saturating_sub(4));
@@ -184,6 +189,10 @@ impl Watch {
                 view.draw(buffer, area, &self.model, theme);
             }
             None => {}
+        }
+        if let Some(typed) = &self.typing {
+            Clear.render(areas.foot, buffer);
+            prompt::draw(buffer, areas.foot, typed, &self.model.filter, theme);
         }
     }
 

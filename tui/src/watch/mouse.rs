@@ -73,8 +73,7 @@ impl Watch {
                 });
             }
             Target::Ops(strip) => {
-                let x = u64::from(at.x.saturating_sub(strip.x));
-                self.model.go(|view, _| view.ops.put(view.ops.span(x, strip.width.into()).0));
+                self.model.go(|view, _| view.ops.put(op_under(view, strip, at.x)));
             }
             Target::Op(op) => self.model.go(|view, _| view.ops.put(op.into())),
             Target::Tensor(number) => self.model.select(number),
@@ -85,6 +84,7 @@ impl Watch {
                 let again = self.model.lists.get(kind).at == row;
                 self.model.lists.get_mut(kind).go(row);
                 self.model.go_to_chosen(kind);
+                self.cursor_on_axis(at);
                 if again && !inspects {
                     return self.act(Action::Inspect);
                 }
@@ -96,6 +96,15 @@ impl Watch {
             }
         }
         if inspects { self.act(Action::Inspect) } else { Outcome::Stay }
+    }
+
+    /// Puts the cursor on the op of a bar that was clicked.
+    fn cursor_on_axis(&mut self, at: Position) {
+        let Some(areas) = Areas::of(self.screen) else { return };
+        let (view, area) = self.front(&areas, self.screen);
+        if let Some(axis) = view.axis(area, &self.model).filter(|axis| axis.contains(at)) {
+            self.model.go(|view, _| view.ops.put(op_under(view, axis, at.x)));
+        }
     }
 
     /// Moves what is in view with the mouse.
@@ -124,6 +133,9 @@ impl Watch {
                 let (op, byte) = under(view, map, (at.x, at.y));
                 view.zoom(op, byte, num, den);
             });
+        } else if let Some(axis) = view.axis(area, &self.model).filter(|axis| axis.contains(at)) {
+            let (num, den) = if down { (3, 2) } else { (2, 3) };
+            self.model.go(|view, _| view.ops.zoom(op_under(view, axis, at.x), num, den));
         } else if let Some((list, _)) = view.list(area, &self.model).filter(|(_, area)| area.contains(at)) {
             self.model.lists.get_mut(list.kind()).scroll(rows);
         }
@@ -133,9 +145,13 @@ impl Watch {
 /// Rows that the wheel goes.
 const WHEEL: i64 = 3;
 
+/// The op that a column of a strip shows.
+fn op_under(view: &Viewport, strip: Rect, x: u16) -> u64 {
+    view.ops.span(u64::from(x.saturating_sub(strip.x)), strip.width.into()).0
+}
+
 /// The op and the byte that a cell of the map shows.
 fn under(view: &Viewport, map: Rect, at: (u16, u16)) -> (u64, u64) {
     let from_bottom = map.bottom() - 1 - at.1;
-    let op = view.ops.span(u64::from(at.0 - map.x), u64::from(map.width)).0;
-    (op, view.bytes.span(u64::from(from_bottom), u64::from(map.height)).0)
+    (op_under(view, map, at.0), view.bytes.span(u64::from(from_bottom), u64::from(map.height)).0)
 }

@@ -1,0 +1,149 @@
+//! The line in which a search is typed: its text, the searches before it, and what it could go on with.
+
+use bayplan_text::{Count, columns, escape};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Clear, Widget};
+
+use crate::draw;
+use crate::model::filter::{self, Filter};
+use crate::theme::Theme;
+
+/// Largest search text, in characters.
+const MAX_SEARCH: usize = 200;
+
+/// Searches that are remembered.
+const REMEMBERED: usize = 50;
+
+/// A search being typed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Prompt {
+    /// What stands in the line.
+    pub(crate) text: String,
+    /// What was typed before one of the former searches was taken.
+    own: String,
+    /// How many searches back the text is; 0 is what is being typed.
+    back: usize,
+}
+
+impl Prompt {
+    /// Adds a character.
+    pub(crate) fn push(&mut self, c: char) {
+        if self.text.chars().count() < MAX_SEARCH {
+            self.text.push(c);
+            self.back = 0;
+        }
+    }
+
+    /// Takes the last character away.
+    pub(crate) fn pop(&mut self) {
+        self.text.pop();
+        self.back = 0;
+    }
+
+    /// Completes the word that is being typed, where a term begins so; returns whether one does.
+    pub(crate) fn complete(&mut self) -> bool {
+        let whole = filter::complete(&self.text);
+        self.text = whole.clone().unwrap_or_else(|| std::mem::take(&mut self.text));
+        whole.is_some()
+    }
+
+    /// Goes to the search before or after the one that stands there.
+    pub(crate) fn go(&mut self, searches: &[String], back: bool) {
+        if self.back == 0 {
+            self.own.clone_from(&self.text);
+        }
+        self.back = if back { (self.back + 1).min(searches.len()) } else { self.back.saturating_sub(1) };
+        let former = searches.len().checked_sub(self.back).and_then(|at| searches.get(at));
+        self.text.clone_from(former.unwrap_or(&self.own));
+    }
+}
+
+/// Remembers a search: the latest comes last, and none stands there twice.
+pub(crate) fn remember(searches: &mut Vec<String>, text: &str) {
+    let text = text.trim();
+    if text.is_empty() {
+        return;
+    }
+    searches.retain(|former| former != text);
+    searches.push(text.to_owned());
+    searches.drain(..searches.len().saturating_sub(REMEMBERED));
+}
+
+/// Draws the search being typed in the line at the foot, and what it could go on with in the line above.
+pub(crate) fn draw(buffer: &mut Buffer, foot: Rect, prompt: &Prompt, filter: &Filter, theme: &Theme) {
+    let bad = filter.error().map(|error| error.place.clone()).unwrap_or_default();
+    let style = |at: usize| if bad.contains(&at) { theme.alarm() } else { theme.text() };
+    let mut spans = vec![Span::styled(" /", theme.cursor())];
+    let room = usize::from(foot.width).saturating_sub(24);
+    let skipped = columns(&prompt.text).saturating_sub(room);
+    let mut left = skipped;
+    for (at, c) in prompt.text.char_indices() {
+        let shown = escape(c.encode_utf8(&mut [0; 4])).to_string();
+        let wide = columns(&shown);
+        if left > 0 {
+            left = left.saturating_sub(wide);
+            continue;
+        }
+        spans.push(Span::styled(shown, style(at)));
+    }
+    spans.push(Span::styled("▏", theme.cursor()));
+    let found = format!("  {} found", Count(filter.count() as u64));
+    if filter.error().is_none() && filter.is_on() {
+        spans.push(Span::styled(found, theme.faint()));
+    }
+    draw::put_line(buffer, foot, 0, &Line::from(spans));
+    let Some(y) = foot.y.checked_sub(1) else { return };
+    let above = Rect { y, ..foot };
+    Clear.render(above, buffer);
+    draw::put_line(buffer, above, 0, &above_line(prompt, filter, usize::from(foot.width), theme));
+}
+
+/// What is wrong with the text, else the terms that it could go on with.
+fn above_line(prompt: &Prompt, filter: &Filter, width: usize, theme: &Theme) -> Line<'static> {
+    if let Some(error) = filter.error() {
+        return Line::styled(format!(" {}", error.words), theme.alarm_text());
+    }
+    let hints = filter::hints(&prompt.text);
+    if let [one] = hints[..] {
+        let example = Span::styled(format!(" {}", one.example), theme.accent());
+        return Line::from(vec![example, Span::styled(format!("  {}", one.about), theme.faint())]);
+    }
+    let mut spans = vec![Span::styled(" ", theme.faint())];
+    let mut used = 1;
+    for hint in hints {
+        used += hint.example.len() + 2;
+        if used > width {
+            break;
+        }
+        spans.push(Span::styled(format!("{}  ", hint.example), theme.faint()));
+    }
+    Line::from(spans)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn former_searches_come_back_and_the_own_text_too() {
+        let mut searches = Vec::new();
+        for text in ["peak", " size>1 ", "peak", "", "  "] {
+            remember(&mut searches, text);
+        }
+        assert_eq!(searches, ["size>1", "peak"]);
+        let mut prompt = Prompt::default();
+        prompt.push('q');
+        let mut go = |back: bool| {
+            prompt.go(&searches, back);
+            prompt.text.clone()
+        };
+        assert_eq!([go(true), go(true), go(true)], ["peak", "size>1", "size>1"]);
+        assert_eq!([go(false), go(false), go(false)], ["peak", "q", "q"]);
+        for number in 0..200 {
+            remember(&mut searches, &number.to_string());
+        }
+        assert_eq!((searches.len(), searches.last().map(String::as_str)), (REMEMBERED, Some("199")));
+    }
+}
