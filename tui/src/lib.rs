@@ -44,6 +44,8 @@ mod theme;
 mod view;
 mod views;
 mod watch;
+#[cfg(test)]
+mod whatif_tests;
 mod windows;
 mod worker;
 

@@ -52,7 +52,7 @@ pub(crate) fn draw(watch: &mut Watch, size: (u16, u16), theme: &Theme) -> Buffer
 }
 
 /// Symbols, then for each row its styles as a letter behind the number of cells that have it, then what the letters mean.
-fn dump(buffer: &Buffer) -> String {
+pub(crate) fn dump(buffer: &Buffer) -> String {
     let mut styles = Vec::new();
     let (mut symbols, mut letters) = (String::new(), String::new());
     for row in buffer.content.chunks(usize::from(buffer.area.width)) {
@@ -82,6 +82,17 @@ fn dump(buffer: &Buffer) -> String {
     text
 }
 
+/// What a picture is, if it is not the golden one of that file.
+pub(crate) fn differs(file: &str, picture: &str) -> Option<String> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file);
+    if std::env::var_os("BAYPLAN_BLESS").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, picture).unwrap();
+    }
+    let same = std::fs::read_to_string(&path).ok().as_deref() == Some(picture);
+    (!same).then(|| format!("{file}:\n{picture}"))
+}
+
 #[test]
 fn golden_pictures() {
     let mut cases = vec![
@@ -102,14 +113,7 @@ fn golden_pictures() {
             let view = view.title().to_lowercase().replace(' ', "-");
             let ascii = if ascii { "-ascii" } else { "" };
             let file = format!("{view}-{name}-{}x{}-{colours:?}{ascii}.txt", size.0, size.1).to_lowercase();
-            let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(&file);
-            if std::env::var_os("BAYPLAN_BLESS").is_some() {
-                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-                std::fs::write(&path, &picture).unwrap();
-            }
-            if std::fs::read_to_string(&path).ok().as_deref() != Some(&*picture) {
-                wrong.push(format!("{file}:\n{picture}"));
-            }
+            wrong.extend(differs(&file, &picture));
         }
     }
     assert!(wrong.is_empty(), "BAYPLAN_BLESS=1 takes these over once they are right:\n{}", wrong.join("\n"));

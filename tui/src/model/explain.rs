@@ -101,18 +101,19 @@ pub(crate) fn own_bytes(plan: &PlanRecord, number: u32) -> String {
         })
     };
     let lives_on = operands().find(|(_, operand)| operand.last > buffer.first.saturating_add(1));
-    let dies = operands().any(|(_, operand)| operand.last == buffer.first.saturating_add(1));
+    let dies = operands().find(|(_, operand)| operand.last == buffer.first.saturating_add(1));
     match (dies, lives_on) {
-        (true, _) => format!(
-            "in place: no, though an operand as large ends here: {} cannot write over what it reads",
+        (Some((operand, _)), _) => format!(
+            "in place: no, though {} ends here and is as large: {} has both at once",
+            buffer_name(plan, operand),
             op_name(plan, buffer.first)
         ),
-        (false, Some((operand, record))) => format!(
+        (None, Some((operand, record))) => format!(
             "in place: no, {} is still needed until {}",
             buffer_name(plan, operand),
             op_name(plan, record.last - 1)
         ),
-        (false, None) => "in place: no, none of its operands is as large".to_owned(),
+        (None, None) => "in place: no, none of its operands is as large".to_owned(),
     }
 }
 

@@ -11,7 +11,7 @@ pub(crate) mod lists;
 #[allow(dead_code, reason = "time travel comes next")]
 pub(crate) mod moment;
 pub(crate) mod place;
-mod rows;
+pub(crate) mod rows;
 mod session;
 pub(crate) mod strip;
 pub(crate) mod viewport;

@@ -19,6 +19,9 @@ const TENSOR_KEYS: &[fn(&BufferRecord, &BufferRecord) -> Ordering] = &[
     |a, b| (a.last - a.first).cmp(&(b.last - b.first)),
 ];
 
+/// How the tensors of the peak stand unless one says otherwise.
+pub(crate) const BY_SIZE: Sort = Sort { column: 1, descending: true };
+
 /// What tensors of the peak are ordered by.
 const PEAK_KEYS: &[fn(&BufferRecord, &BufferRecord) -> Ordering] = &[
     |a, b| a.name.cmp(&b.name),
@@ -108,7 +111,7 @@ impl Model {
         let buffers = &arena.plan.record.buffers;
         let mut rows = arena.index.peak.buffers.clone();
         let sort = self.lists.get(ListKind::Peak).sort;
-        if let Some(key) = PEAK_KEYS.get(sort.column).filter(|_| sort != Sort::default()) {
+        if let Some(key) = PEAK_KEYS.get(sort.column).filter(|_| sort != BY_SIZE) {
             let order = |a: &u32, b: &u32| key(&buffers[*a as usize], &buffers[*b as usize]);
             rows.sort_by(|a, b| if sort.descending { order(b, a) } else { order(a, b) });
         }

@@ -83,6 +83,14 @@ impl View for BayPlan {
         let (map, frame) = (places.map, places.frame);
         let beside = (map.x..map.right()).contains(&at.x) && (frame.y + 1..map.bottom() + 2).contains(&at.y);
         let title = at.y == frame.y && frame.contains(at) && model.arena().is_some();
+        let notes = frame.bottom().saturating_sub(places.notes);
+        let note = frame.contains(at).then(|| at.y.checked_sub(notes)).flatten();
+        let asked = [Action::Inspect, Action::WhyPeak, Action::WhyNotSmaller];
+        if let Some(action) =
+            note.and_then(|note| asked.get(usize::from(note))).filter(|_| model.arena().is_some())
+        {
+            return Some(Target::Do(*action));
+        }
         // The curve above the map and the axis under it have its columns.
         if title { Some(Target::Do(Action::Arena)) } else { beside.then_some(Target::Ops(map)) }
     }

@@ -16,13 +16,13 @@ use crate::theme::Theme;
 /// Draws the ghost over a map that is drawn already. Costs what is in view, however many buffers there are.
 pub(super) fn draw(buffer: &mut Buffer, map: Rect, arena: &ArenaView<'_>, ghost: &Ghost, theme: &Theme) {
     let style = theme.ghost();
-    gone(buffer, map, arena, ghost, style);
     let (ops, bytes) = (&arena.view.ops, &arena.view.bytes);
     let in_view = (ops.start as u32..ops.end() as u32, bytes.start..bytes.end());
     for outline in ghost.outlines(in_view.0, in_view.1, least(map, ops, bytes)) {
         let Some(place) = Place::of(map, arena, (&outline.ops, &outline.bytes)) else { continue };
         place.outline(buffer, map, style);
     }
+    gone(buffer, map, arena, ghost, style);
     top(buffer, map, bytes, ghost, style);
 }
 

@@ -115,6 +115,9 @@ fn verdict(because: &Because, record: &PlanRecord) -> String {
         Bytes(because.bound),
         explain::op_name(record, because.witness)
     );
+    let alone = because.reasons.iter().all(|reason| reason.without == 0);
+    let alone =
+        if alone && count > 1 { " Other operators need as much: no single one of them helps." } else { "" };
     let known = match because.verdict {
         Verdict::Empty => "Nothing lives here.".to_owned(),
         Verdict::BoundMet => {
@@ -124,14 +127,21 @@ fn verdict(because: &Because, record: &PlanRecord) -> String {
             "The plan is {} larger, and a search of all others found none that is smaller.",
             Bytes(gap)
         ),
-        Verdict::Open { at_most, searched } => format!(
-            "The plan is {} larger; {} could be saved at most{}.",
-            Bytes(because.peak.saturating_sub(because.bound)),
-            Bytes(at_most),
-            if searched { ", by a plan that a search has not found or not excluded" } else { "" }
-        ),
+        Verdict::Open { at_most, .. } => {
+            let gap = Bytes(because.peak.saturating_sub(because.bound));
+            match because.anew {
+                Some(anew) if anew < because.peak => {
+                    format!("The plan is {gap} larger: placed anew it needs {}.", Bytes(anew))
+                }
+                Some(_) => format!(
+                    "The plan is {gap} larger: nothing smaller was found, at most {} could be saved still.",
+                    Bytes(at_most)
+                ),
+                None => format!("The plan is {gap} larger: at most {} could be saved.", Bytes(at_most)),
+            }
+        }
     };
-    format!("{bound} {known}")
+    format!("{bound} {known}{alone}")
 }
 
 impl List for WhyNotSmaller {
@@ -165,9 +175,16 @@ impl List for WhyNotSmaller {
     }
 }
 
+/// Where a label is cut that is too long.
+#[derive(Clone, Copy)]
+enum Cut {
+    Name,
+    Words,
+}
+
 /// A label, and as many figures at the right as there is room for.
-fn cells(label: Vec<Span<'static>>, figures: [Span<'static>; 3], width: usize) -> Line<'static> {
-    let shown = (width.saturating_sub(24) / FIGURE).min(figures.len());
+fn cells(label: Vec<Span<'static>>, cut: Cut, figures: [Span<'static>; 3], width: usize) -> Line<'static> {
+    let shown = (width.saturating_sub(20) / FIGURE).min(figures.len());
     let room = width.saturating_sub(shown * FIGURE);
     let mut spans = label;
     let used: usize = spans.iter().map(Span::width).sum();
@@ -175,7 +192,12 @@ fn cells(label: Vec<Span<'static>>, figures: [Span<'static>; 3], width: usize) -
         && let Some(last) = spans.pop()
     {
         let rest = room.saturating_sub(used - last.width() + 1);
-        spans.push(Span::styled(draw::tail(&last.content, rest), last.style));
+        // The ends of names differ more than their beginnings; a sentence is cut at its end.
+        let cut = match cut {
+            Cut::Name => draw::tail(&last.content, rest),
+            Cut::Words => ellipsis(&last.content, rest.max(1)).to_string(),
+        };
+        spans.push(Span::styled(cut, last.style));
     }
     let used: usize = spans.iter().map(Span::width).sum();
     spans.push(Span::raw(" ".repeat(room.saturating_sub(used))));
@@ -193,7 +215,7 @@ fn head(part: Part, theme: &Theme, width: usize) -> Line<'static> {
         Part::Questions => ("what if …", ["arena then", "change", "bound then"]),
     };
     let figures = figures.map(|text| Span::styled(text, theme.faint()));
-    cells(vec![Span::styled(label, theme.accent())], figures, width)
+    cells(vec![Span::styled(label, theme.accent())], Cut::Words, figures, width)
 }
 
 fn reason(model: &Model, record: &PlanRecord, reason: &Reason, theme: &Theme, width: usize) -> Line<'static> {
@@ -210,7 +232,7 @@ fn reason(model: &Model, record: &PlanRecord, reason: &Reason, theme: &Theme, wi
         Span::styled(less(reason.without), theme.text()),
         Span::styled(regret_words(reason.regret), theme.text()),
     ];
-    cells(label, figures, width)
+    cells(label, Cut::Name, figures, width)
 }
 
 fn less(bytes: u64) -> String {
@@ -241,7 +263,7 @@ fn question(
         Some(Err(_)) => ["no answer", "", ""].map(|text| Span::styled(text, theme.faint())),
         Some(Ok(brief)) => answer(brief, theme),
     };
-    cells(label, figures, width)
+    cells(label, Cut::Words, figures, width)
 }
 
 fn answer(brief: &Brief, theme: &Theme) -> [Span<'static>; 3] {
@@ -295,12 +317,14 @@ fn about_reason(record: &PlanRecord, reason: &Reason, enter: &str) -> String {
         (None, least, most) => format!("{} to {} smaller", Bytes(least), Bytes(most)),
     };
     format!(
-        "{name}: {}. Without it the arena is {arena}; with half of it the bound is {}. {enter} asks about it.",
+        "{name}: {0}. Without it the arena is {arena}: then most lives at {2}. With half of it the bound is {1}. {enter} \
+         asks about it.",
         explain::life_of(record, buffer),
         match reason.halved {
             0 => "as now".to_owned(),
             bytes => format!("{} lower", Bytes(bytes)),
-        }
+        },
+        explain::op_name(record, reason.then)
     )
 }
 

@@ -35,8 +35,10 @@ impl WhyPeak {
     }
 
     /// The parts: what is said, the list, the sum and the chosen tensor.
-    fn parts(area: Rect) -> (Rect, Rect, Rect) {
-        let below = if area.height >= 14 { BELOW } else { 1 };
+    fn parts(area: Rect, model: &Model) -> (Rect, Rect, Rect) {
+        // The list comes before what is said of one of its rows.
+        let tensors = model.arena().map_or(0, |arena| arena.index.peak.buffers.len().min(4) as u16);
+        let below = if area.height > ABOVE + BELOW + tensors { BELOW } else { 1 };
         let above = ABOVE.min(area.height.saturating_sub(below));
         let list = Rect { y: area.y + above, height: area.height.saturating_sub(above + below), ..area };
         (
@@ -61,7 +63,7 @@ impl View for WhyPeak {
             draw::put_line(buffer, area, 0, &Line::styled("waiting for the plan …", theme.faint()));
             return;
         };
-        let (above, list, below) = Self::parts(area);
+        let (above, list, below) = Self::parts(area, model);
         draw::put_line(buffer, above, 0, &heading(&arena, theme));
         list::draw(self, buffer, list, model, theme);
         draw::put_line(buffer, below, 0, &sum(&arena, theme, usize::from(below.width)));
@@ -73,8 +75,8 @@ impl View for WhyPeak {
         }
     }
 
-    fn list(&self, area: Rect, _: &Model) -> Option<(&'static dyn List, Rect)> {
-        Some((&Self, Self::parts(area).1))
+    fn list(&self, area: Rect, model: &Model) -> Option<(&'static dyn List, Rect)> {
+        Some((&Self, Self::parts(area, model).1))
     }
 }
 

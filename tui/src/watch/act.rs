@@ -9,6 +9,7 @@ use crate::keys::Action;
 use crate::list::List;
 use crate::model::Model;
 use crate::model::lists::ListKind;
+use crate::model::rows::BY_SIZE;
 use crate::model::viewport::Viewport;
 use crate::prompt::Prompt;
 use crate::views::{self, VIEWS};
@@ -53,7 +54,11 @@ impl Watch {
             Action::Back if self.is_what_if() => self.end_what_if(),
             Action::Back if self.model.filter.is_on() => self.model.search(""),
             Action::Back => return Outcome::Leave,
-            Action::Help | Action::Inspect | Action::WhyPeak => self.open_window(action),
+            Action::Help | Action::Inspect => self.open_window(action),
+            Action::WhyPeak => {
+                self.model.lists.get_mut(ListKind::Peak).sort = BY_SIZE;
+                self.open_window(action);
+            }
             Action::WhyNotSmaller => {
                 self.look_into();
                 self.open_window(action);

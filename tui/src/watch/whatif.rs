@@ -115,6 +115,12 @@ impl Watch {
         self.model.asked.shown && self.model.is_asked_of_arena()
     }
 
+    /// Lets others answer.
+    #[cfg(test)]
+    pub(crate) fn set_desk(&mut self, desk: Desk) {
+        self.desk = desk;
+    }
+
     fn put_questions(&mut self, questions: Vec<Question>, at_once: bool) {
         let record = self.model.plan().map(|plan| Arc::clone(&plan.record));
         let Some((over, record)) = self.model.asked.over.zip(record) else { return };

@@ -12,6 +12,8 @@ use crate::model::{Model, explain};
 const KEPT: usize = 4096;
 /// Tensors that are listed at first; those without which the bound sinks most.
 const SHOWN: usize = 6;
+/// Tensors that are listed at most: of more, the rest hardly matter.
+const LISTED: usize = 1000;
 
 /// An answer without its places.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,7 +137,9 @@ impl Asked {
     pub(crate) fn with(&self, edit: Option<&Edit>) -> Vec<Edit> {
         let replaces = |old: &Edit| match (old, edit) {
             (Edit::Dim(a, _), Some(Edit::Dim(b, _))) => a == b,
-            (Edit::At(a, _), Some(Edit::At(b, _))) => a == b,
+            (Edit::At(a, _), Some(Edit::At(b, _)))
+            | (Edit::Drop(a), Some(Edit::Halve(b)))
+            | (Edit::Halve(a), Some(Edit::Drop(b))) => a == b,
             (old, Some(new)) => old == new,
             _ => false,
         };
@@ -148,7 +152,8 @@ impl Asked {
             Some(Ok(because)) => because.reasons.len(),
             _ => 0,
         };
-        let listed = if self.all || count <= SHOWN + 1 { count } else { SHOWN };
+        let listed = if self.all { count.min(LISTED) } else { SHOWN };
+        let listed = if count <= SHOWN + 1 { count } else { listed };
         let mut rows: Vec<Row> = (count > 0).then_some(Row::Head(Part::Reasons)).into_iter().collect();
         rows.extend((0..listed).map(Row::Reason));
         rows.extend((listed < count).then_some(Row::More(count - listed)));
@@ -230,7 +235,7 @@ fn key(edits: &[Edit]) -> Vec<Edit> {
 
 /// An edit as the answer to "what if": `without block/up`.
 pub(crate) fn words(edit: &Edit, record: &PlanRecord) -> String {
-    let name = |buffer: u32| explain::buffer_name(record, buffer);
+    let name = |buffer: u32| explain::short_name(record, buffer);
     match edit {
         Edit::Drop(buffer) => format!("without {}", name(*buffer)),
         Edit::Halve(buffer) => format!("half of {}", name(*buffer)),

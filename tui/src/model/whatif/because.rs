@@ -14,6 +14,8 @@ pub(crate) struct Reason {
     pub(crate) size: u64,
     /// By how many bytes the bound sinks without it; exact.
     pub(crate) without: u64,
+    /// The op that shows the bound without it.
+    pub(crate) then: u32,
     /// By how many with half of it; exact.
     pub(crate) halved: u64,
     /// How much smaller the arena is without it, as far as that is proved.
@@ -33,6 +35,8 @@ pub(crate) struct Because {
     pub(crate) padding: u64,
     /// What is known of what lies between.
     pub(crate) verdict: Verdict,
+    /// The smallest plan found in the same order where this one is above its bound, if it was looked for.
+    pub(crate) anew: Option<u64>,
     /// The tensors that the bound rests on, those without which it sinks most first.
     pub(crate) reasons: Vec<Reason>,
 }
@@ -63,15 +67,18 @@ impl Because {
             Some(Reason {
                 buffer: row.buffer,
                 size: row.size,
+                then: relief.without.witness,
                 without: bound.saturating_sub(relief.without.bytes),
                 halved: bound.saturating_sub(relief.halved.bytes),
                 regret: why.regrets.of.get(at).copied().unwrap_or_default(),
             })
         });
         let reasons = reasons.collect();
-        let mut found = Self { peak: why.peak, bound, witness, padding, verdict: why.verdict, reasons };
+        let mut found =
+            Self { peak: why.peak, bound, witness, padding, verdict: why.verdict, anew: None, reasons };
         if found.peak > found.bound && problem.len() <= MOST_PLACED {
             let anew = solve(&problem, Effort::Normal);
+            found.anew = Some(anew.peak);
             if anew.proved_bound >= found.peak {
                 found.verdict = Verdict::Excluded { gap: found.peak - found.bound };
             } else {

@@ -263,7 +263,7 @@ fn the_small_plan_is_answered() {
     let record = by_hand();
     let because = Because::of(&subject(&record)).unwrap();
     assert_eq!((because.peak, because.bound, because.witness, because.padding), (9 << 10, 8 << 10, 4, 0));
-    assert_eq!(because.reasons.len(), 4);
+    assert_eq!((because.reasons.len(), because.anew), (4, Some(8 << 10)));
     // Without gelu (op 6) nothing is gained at op 4; 8 KiB live at op 4 and 7 KiB at op 6.
     let without: Vec<u64> = because.reasons.iter().map(|reason| reason.without >> 10).collect();
     assert_eq!(without, [2, 2, 1, 1]);

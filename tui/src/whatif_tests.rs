@@ -1,0 +1,339 @@
+//! The windows of the peak and of what-ifs, and what keys and mouse do there.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use bayplan_trace::{DimBinding, PlanRecord};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+
+use crate::desk::Desk;
+use crate::events::Message;
+use crate::model::ghost::Counts;
+use crate::model::lists::ListKind;
+use crate::model::whatif::{Edit, Row};
+use crate::model::{Model, explain};
+use crate::picture_tests::{differs, draw, dump, model};
+use crate::support;
+use crate::theme::{Colours, Theme};
+use crate::watch::{Outcome, Watch};
+
+const SIZE: (u16, u16) = (120, 40);
+
+/// The small plan, of a model with one symbol.
+fn plan() -> PlanRecord {
+    let dims = vec![DimBinding { name: "seq".to_owned(), value: 2 }];
+    PlanRecord { dims, ..support::by_hand() }
+}
+
+fn of(plan: &PlanRecord) -> Model {
+    model(support::records(plan, support::windows(plan), 4))
+}
+
+fn watch() -> Watch {
+    let mut watch = Watch::of(of(&plan()), 1);
+    seen(&mut watch);
+    watch
+}
+
+fn picture(watch: &mut Watch) -> Buffer {
+    draw(watch, SIZE, &Theme::new(Colours::None, false))
+}
+
+/// Draws, and gives the rows as text.
+fn seen(watch: &mut Watch) -> String {
+    let picture = picture(watch);
+    let row =
+        |row: &[ratatui::buffer::Cell]| row.iter().map(ratatui::buffer::Cell::symbol).collect::<String>();
+    picture.content.chunks(usize::from(SIZE.0)).map(|cells| row(cells) + "\n").collect()
+}
+
+fn press(watch: &mut Watch, keys: &str) -> Outcome {
+    let mut outcome = Outcome::Stay;
+    for c in keys.chars() {
+        let code = match c {
+            '\n' => KeyCode::Enter,
+            '\u{1b}' => KeyCode::Esc,
+            c => KeyCode::Char(c),
+        };
+        outcome = watch.key(KeyEvent::new(code, KeyModifiers::NONE));
+        watch.hear();
+    }
+    outcome
+}
+
+/// Clicks on the first place where some text stands.
+fn click(watch: &mut Watch, text: &str) {
+    let picture = seen(watch);
+    let found = picture.lines().enumerate().find_map(|(y, line)| Some((y, line.find(text)?, line)));
+    let Some((y, at, line)) = found else { panic!("{text} is not in\n{picture}") };
+    let at = Position { x: line[..at].chars().count() as u16 + 1, y: y as u16 };
+    let kind = MouseEventKind::Down(MouseButton::Left);
+    let event = MouseEvent { kind, column: at.x, row: at.y, modifiers: KeyModifiers::NONE };
+    watch.mouse(event, Rect { x: 0, y: 0, width: SIZE.0, height: SIZE.1 });
+    watch.hear();
+}
+
+/// Goes to the row of a question in the window.
+fn go_to(watch: &mut Watch, wanted: &Edit) {
+    seen(watch);
+    let rows = watch.model.asked_rows();
+    let row = rows.iter().position(|row| *row == Row::Question(Some(wanted.clone())));
+    watch
+        .model
+        .lists
+        .get_mut(ListKind::Questions)
+        .go(row.unwrap_or_else(|| panic!("{wanted:?} in {rows:?}")));
+}
+
+#[test]
+fn golden_windows() {
+    let colours = [Colours::True, Colours::Indexed, Colours::Basic, Colours::None];
+    let sizes = [(40, 12), (80, 24), (120, 40), (200, 50)];
+    let cases = sizes.into_iter().flat_map(|size| colours.map(|colours| (size, colours, false)));
+    let cases = cases.chain([((80, 24), Colours::None, true)]);
+    let mut wrong = Vec::new();
+    for (size, colours, ascii) in cases {
+        for (name, keys) in [("why-peak", "P"), ("why-not-smaller", "wjjj"), ("ghost", "x")] {
+            let mut watch = watch();
+            draw(&mut watch, size, &Theme::new(colours, ascii));
+            for key in keys.chars() {
+                press(&mut watch, &key.to_string());
+                draw(&mut watch, size, &Theme::new(colours, ascii));
+            }
+            let picture = dump(&draw(&mut watch, size, &Theme::new(colours, ascii)));
+            let ascii = if ascii { "-ascii" } else { "" };
+            let file = format!("{name}-{}x{}-{colours:?}{ascii}.txt", size.0, size.1).to_lowercase();
+            wrong.extend(differs(&file, &picture));
+        }
+    }
+    assert!(wrong.is_empty(), "BAYPLAN_BLESS=1 takes these over once they are right:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_key_asks_and_the_answer_lies_over_the_map() {
+    let mut watch = watch();
+    press(&mut watch, "x");
+    let ghost = watch.model.ghost().unwrap();
+    assert_eq!(
+        (ghost.title.as_str(), ghost.size(), ghost.counts().removed),
+        ("without block/up", 6 << 10, 1)
+    );
+    let text = seen(&mut watch);
+    let said = "without block/up: 6.00 KiB, −3.00 KiB (−33.3 %); ";
+    assert!(text.contains(said) && text.contains("u undoes, esc ends"), "{text}");
+    assert!(text.contains('╱') && text.contains("without block/up 6.00 KiB"), "{text}");
+    // Half of it in place of none of it; then undone, which leaves nothing.
+    press(&mut watch, "X");
+    assert_eq!(watch.model.asked.edits, [Edit::Halve(5)]);
+    assert_eq!(watch.model.ghost().unwrap().counts().resized, 1);
+    press(&mut watch, "u");
+    assert!(watch.model.ghost().is_none() && watch.model.asked.edits.is_empty());
+    press(&mut watch, "u");
+    assert!(seen(&mut watch).contains("nothing is changed; w shows what can be"));
+    // Escape ends all of it before it leaves.
+    press(&mut watch, "xx");
+    assert!(watch.model.ghost().is_some());
+    assert_eq!(press(&mut watch, "\u{1b}"), Outcome::Stay);
+    assert!(watch.model.ghost().is_none() && !seen(&mut watch).contains('╱'));
+    assert_eq!(press(&mut watch, "\u{1b}"), Outcome::Leave);
+}
+
+#[test]
+fn what_is_asked_on_another_view_is_shown_on_the_map() {
+    let mut watch = Watch::of(of(&plan()), 0);
+    seen(&mut watch);
+    press(&mut watch, "x");
+    assert!(seen(&mut watch).contains("without block/up 6.00 KiB"));
+}
+
+#[test]
+fn the_window_says_why_and_answers_what_it_offers() {
+    let mut watch = watch();
+    press(&mut watch, "w");
+    let text = seen(&mut watch);
+    for words in [
+        "No plan can be smaller than 8.00 KiB: at op 4 Softmax these tensors live at once.",
+        "KiB larger: placed anew it needs 8.00 KiB.",
+        "it rests on",
+        "▸▣ block/context",
+        "without block/context",
+        "half of block/context",
+        "block/context made as late as it can be",
+        "another order of the operators",
+        "seq 4 instead of 2",
+        "seq 1 instead of 2",
+        "everything placed anew",
+    ] {
+        assert!(text.contains(words), "{words} in\n{text}");
+    }
+    // Every question was answered meanwhile.
+    assert!(
+        !text.contains('…')
+            || !text.lines().any(|line| line.contains("instead of 2  ") && line.contains('…'))
+    );
+    for row in watch.model.asked_rows() {
+        if let Row::Question(edit) = row {
+            let edits = watch.model.asked.with(edit.as_ref());
+            assert!(watch.model.asked.answer(&edits).is_some(), "{edits:?}");
+        }
+    }
+    go_to(&mut watch, &Edit::Dim("seq".to_owned(), 4));
+    press(&mut watch, "\n");
+    assert_eq!(watch.model.asked.edits, [Edit::Dim("seq".to_owned(), 4)]);
+    assert!(watch.model.ghost().unwrap().counts().resized > 0);
+    let text = seen(&mut watch);
+    assert!(!text.contains("it rests on") && text.contains("seq 4 instead of 2: "), "{text}");
+    // From there on the same symbol has another value, and something else may be changed as well.
+    press(&mut watch, "w");
+    assert!(seen(&mut watch).contains("changed now: seq 4 instead of 2; u undoes"));
+    go_to(&mut watch, &Edit::Dim("seq".to_owned(), 8));
+    press(&mut watch, "\nw");
+    go_to(&mut watch, &Edit::Order);
+    press(&mut watch, "\n");
+    assert_eq!(watch.model.asked.edits, [Edit::Dim("seq".to_owned(), 8), Edit::Order]);
+    press(&mut watch, "u");
+    assert_eq!(watch.model.asked.edits, [Edit::Dim("seq".to_owned(), 8)]);
+    assert!(watch.model.ghost().is_some());
+}
+
+#[test]
+fn tensors_of_the_window_are_asked_about() {
+    let mut watch = watch();
+    press(&mut watch, "w");
+    seen(&mut watch);
+    // The last of the four, by keys.
+    press(&mut watch, "jjjj\n");
+    assert_eq!(watch.model.asked.tensor, Some(3));
+    assert_eq!(watch.model.selected().map(|(number, _)| number), Some(3));
+    assert!(seen(&mut watch).contains("▸▣ block/scores"));
+    // And by the mouse: once chooses, twice does.
+    click(&mut watch, "▣ block/key");
+    click(&mut watch, "▣ block/key");
+    assert_eq!(watch.model.asked.tensor, Some(2));
+    click(&mut watch, "without block/key");
+    assert!(watch.model.ghost().is_none());
+    click(&mut watch, "without block/key");
+    assert_eq!(watch.model.ghost().unwrap().title, "without block/key");
+    // Beside the window: it closes.
+    press(&mut watch, "w");
+    assert!(seen(&mut watch).contains("it rests on"));
+    click(&mut watch, "bayplan");
+    assert!(!seen(&mut watch).contains("it rests on"));
+}
+
+#[test]
+fn the_lines_under_the_map_open_the_windows() {
+    let mut watch = watch();
+    click(&mut watch, "why this peak?");
+    assert!(seen(&mut watch).contains("4 tensors live at op 4 Softmax"));
+    press(&mut watch, "\u{1b}");
+    click(&mut watch, "why not smaller?");
+    assert!(seen(&mut watch).contains("it rests on"));
+    press(&mut watch, "\u{1b}");
+    click(&mut watch, "at the cursor: ");
+    assert!(seen(&mut watch).contains("in place"));
+}
+
+#[test]
+fn the_tensors_of_the_peak_add_up() {
+    let mut watch = watch();
+    press(&mut watch, "P");
+    let text = seen(&mut watch);
+    assert!(
+        text.contains("9.00 KiB arena = 8.00 KiB live + 0 B padding + 1.00 KiB holes + 0 B above them"),
+        "{text}"
+    );
+    let rows = watch.model.lists.get(ListKind::Peak).rows.clone();
+    let record = &watch.model.plan().unwrap().record;
+    let sizes: Vec<u64> = rows.iter().map(|at| record.buffers[*at as usize].size).collect();
+    assert_eq!(sizes.iter().sum::<u64>(), watch.model.arena().unwrap().index.peak.live);
+    assert!(sizes.is_sorted_by(|a, b| a >= b), "{sizes:?}");
+    // Going through them moves the cursor; enter tells everything of one.
+    press(&mut watch, "j");
+    assert_eq!(watch.model.selected().map(|(number, _)| number), Some(rows[1]));
+    assert!(seen(&mut watch).contains("in place: no, "), "{}", seen(&mut watch));
+    press(&mut watch, "\n");
+    assert!(seen(&mut watch).contains("at the cursor") && !seen(&mut watch).contains("holes"));
+}
+
+#[test]
+fn what_cannot_be_answered_is_said_and_leaves_what_was() {
+    let mut silent = plan();
+    for op in &mut silent.ops {
+        (op.reads, op.writes) = (vec![], vec![]);
+    }
+    let mut watch = Watch::of(of(&silent), 1);
+    seen(&mut watch);
+    press(&mut watch, "xw");
+    go_to(&mut watch, &Edit::Order);
+    assert!(seen(&mut watch).contains("no answer"));
+    press(&mut watch, "\n");
+    assert_eq!(watch.model.asked.edits, [Edit::Drop(5)]);
+    assert_eq!(watch.model.ghost().unwrap().title, "without block/up");
+    let text = seen(&mut watch);
+    assert!(text.contains("this recording does not say which operator reads and writes"), "{text}");
+}
+
+#[test]
+fn another_arena_is_asked_anew() {
+    let mut watch = Watch::of(of(&support::encoder(1)), 1);
+    seen(&mut watch);
+    press(&mut watch, "x");
+    let counts = watch.model.ghost().unwrap().counts();
+    assert_eq!(Counts { removed: 1, ..counts }, counts);
+    press(&mut watch, "a");
+    assert!(watch.model.ghost().is_none());
+    press(&mut watch, "w");
+    assert_eq!(watch.model.asked.over, watch.model.wanted_map());
+    assert!(watch.model.asked.edits.is_empty());
+    assert!(seen(&mut watch).contains("No plan can be smaller than"));
+}
+
+#[test]
+fn a_thread_answers_and_the_newest_question_wins() {
+    let (tell, messages) = mpsc::channel();
+    let mut threaded = watch();
+    threaded.set_desk(Desk::new(Some(&tell)));
+    drop(tell);
+    for key in "xXxXxXwX".chars() {
+        threaded.key(KeyEvent::from(KeyCode::Char(key)));
+    }
+    let mut expected = watch();
+    press(&mut expected, "xXxXxXwX");
+    let wanted = expected.model.ghost().unwrap();
+    let shown =
+        |watch: &Watch| watch.model.ghost().map(|ghost| (ghost.title.clone(), ghost.size(), ghost.counts()));
+    while shown(&threaded).is_none() {
+        // Every answer wakes the loop.
+        let message = messages.recv_timeout(Duration::from_secs(60)).expect("an answer");
+        assert!(matches!(message, Message::Changed));
+        threaded.hear();
+    }
+    assert_eq!(shown(&threaded), Some((wanted.title.clone(), wanted.size(), wanted.counts())));
+    assert_eq!(threaded.model.asked.edits, [Edit::Halve(5)]);
+    assert!(seen(&mut threaded).contains("half of block/up: "));
+    // With the viewer the thread ends.
+    drop(threaded);
+    while messages.recv_timeout(Duration::from_secs(60)).is_ok() {}
+}
+
+#[test]
+fn why_a_tensor_has_bytes_of_its_own_is_told() {
+    let check = |change: fn(&mut PlanRecord), number: u32, expect: &str| {
+        let mut record = support::by_hand();
+        change(&mut record);
+        assert_eq!(explain::own_bytes(&record, number), format!("in place: {expect}"));
+    };
+    // The key is read for the last time where up is made, and is as large.
+    let both = "no, though block/key ends here and is as large: op 4 Softmax has both at once";
+    check(|_| (), 5, both);
+    check(|record| record.buffers[2].last = 6, 5, "no, block/key is still needed until op 5 MatMul");
+    check(|record| record.buffers[2].size = 8, 5, "no, none of its operands is as large");
+    check(|record| record.buffers[2].arena = 1, 5, "no, none of its operands is as large");
+    check(|record| record.buffers[5].in_place_of = Some(2), 5, "yes, in the bytes of block/key");
+    check(|record| record.ops[4].reads.push(5), 5, "yes, op 4 Softmax writes where it reads");
+    check(|record| record.ops[4].writes.clear(), 5, "no, no operator of the run makes it");
+    assert_eq!(explain::own_bytes(&support::by_hand(), 99), "");
+}
