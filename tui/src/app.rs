@@ -16,17 +16,16 @@ use signal_hook::consts::SIGTSTP;
 use crate::error::TuiError;
 use crate::events::{self, Message};
 use crate::feed;
+use crate::pace;
 use crate::picker::Picker;
 use crate::terminal::Screen;
-use crate::theme::{self, Theme};
+use crate::theme::{self, Colours, Theme};
 use crate::watch::{Outcome, Watch};
 
 /// Time between two looks at the files, for file systems that do not tell of changes.
 const POLL: Duration = Duration::from_millis(500);
 /// Time between two looks at how far a long read is.
 const PROGRESS: Duration = Duration::from_millis(100);
-/// Shortest time between two pictures.
-const FRAME: Duration = Duration::from_millis(34);
 
 /// Why the loop ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +54,8 @@ struct App {
     _runs: Vec<RecommendedWatcher>,
     last_look: Instant,
     dirty: bool,
+    /// How the viewer is to break down after a picture.
+    broken: Option<String>,
 }
 
 /// Shows a recording, or the list of runs, until the viewer has enough.
@@ -70,6 +71,8 @@ pub(crate) fn run(
     if !std::io::stdout().is_terminal() {
         return Err(TuiError::NoTerminal);
     }
+    // What is wished for here came of the environment already.
+    crossterm::style::force_color_output(theme.colours != Colours::None);
     let (tell, messages) = events::start()?;
     let mut app = App::new(source, places, theme, view, tell)?;
     let mut screen = Screen::take()?;
@@ -103,19 +106,24 @@ impl App {
             places,
             last_look: Instant::now(),
             dirty: true,
+            broken: std::env::var("BAYPLAN_TUI_BREAK").ok().filter(|_| cfg!(debug_assertions)),
         })
     }
 
     fn run(&mut self, messages: &Receiver<Message>, screen: &mut Screen) -> Result<End, TuiError> {
-        let mut drawn: Option<Instant> = None;
+        // When the latest picture was drawn, and how soon the next may follow.
+        let mut drawn: Option<(Instant, Duration)> = None;
         self.look();
         loop {
             let behind = matches!(&self.stage, Stage::Watch(watch) if watch.is_behind());
-            let frame_due = drawn.map_or(Duration::ZERO, |at| FRAME.saturating_sub(at.elapsed()));
+            let frame_due = drawn.map_or(Duration::ZERO, |(at, pause)| pause.saturating_sub(at.elapsed()));
             if self.dirty && frame_due.is_zero() {
-                let whole = screen.draw(|buffer| self.draw(buffer))?;
+                let begun = Instant::now();
+                let sent = screen.draw(|buffer| self.draw(buffer))?;
                 // What was too much for one picture follows with the next.
-                (drawn, self.dirty) = (Some(Instant::now()), !whole);
+                drawn = Some((begun, pace::until_next(sent.bytes, sent.took)));
+                self.dirty = !sent.whole;
+                break_down(&mut self.broken)?;
             }
             let poll = if behind { PROGRESS } else { POLL };
             let wait = if self.dirty { frame_due } else { poll.saturating_sub(self.last_look.elapsed()) };
@@ -248,6 +256,15 @@ impl App {
             _ => {}
         }
         Outcome::Stay
+    }
+}
+
+/// Breaks down as the tests of the terminal ask for. A build for people has no such way: it never asks.
+fn break_down(how: &mut Option<String>) -> Result<(), TuiError> {
+    match how.take().as_deref() {
+        Some("panic") => panic!("asked to break down"),
+        Some("error") => Err(TuiError::Terminal(std::io::Error::other("asked to fail"))),
+        _ => Ok(()),
     }
 }
 

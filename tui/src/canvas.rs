@@ -1,6 +1,7 @@
 //! What a terminal shows, and what is sent to make it show something else.
 
 use std::io::{self, Write};
+use std::time::{Duration, Instant};
 
 use crossterm::queue;
 use crossterm::terminal::{BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate};
@@ -33,6 +34,8 @@ pub(crate) struct Sent {
     pub(crate) bytes: usize,
     /// Whether the terminal shows all of it now.
     pub(crate) whole: bool,
+    /// How long writing took: long where the terminal or the line is slow.
+    pub(crate) took: Duration,
 }
 
 impl<W: Write> Canvas<W> {
@@ -64,11 +67,12 @@ impl<W: Write> Canvas<W> {
             (self.shown, self.unknown, self.first_row) = (Buffer::empty(area), false, 0);
         }
         let whole = self.put_rows()?;
+        let begun = Instant::now();
         if !self.bytes.is_empty() {
             self.out.write_all(&self.bytes)?;
             self.out.flush()?;
         }
-        Ok(Sent { bytes: self.bytes.len(), whole })
+        Ok(Sent { bytes: self.bytes.len(), whole, took: begun.elapsed() })
     }
 
     /// Puts rows that differ into `bytes`, as many as may be sent at once; returns whether those were all.
@@ -129,7 +133,8 @@ mod tests {
         let mut canvas = Canvas::new(Vec::new());
         let word = |buffer: &mut Buffer| buffer.set_string(3, 1, "word", Style::new());
         assert!(canvas.draw(AREA, word).unwrap().bytes > 0);
-        assert_eq!(canvas.draw(AREA, word).unwrap(), Sent { bytes: 0, whole: true });
+        let sent = canvas.draw(AREA, word).unwrap();
+        assert_eq!((sent.bytes, sent.whole), (0, true));
         canvas.forget();
         assert!(canvas.draw(AREA, word).unwrap().bytes > 0);
         let sent = canvas.out.len();

@@ -143,15 +143,15 @@ fn state(model: &Model, theme: &Theme) -> Vec<Span<'static>> {
     }
     let (words, style) = match model.life {
         // Reading stopped for good: whether the run goes on is not known.
-        _ if model.failure.is_some() => ("unreadable", theme.alarm_text()),
+        _ if model.failure.is_some() => (" unreadable ", theme.alarm()),
         _ if model.paused => ("‖ paused", theme.warning()),
         _ if !model.caught_up => ("… reading", theme.warning()),
         Life::Live => ("● live", theme.good()),
         Life::Ended if is_imported(model) => ("○ imported", theme.strong()),
         Life::Ended => ("○ ended", theme.strong()),
-        Life::Killed => ("✝ killed", theme.alarm_text()),
+        Life::Killed => (" ✝ killed ", theme.alarm()),
     };
-    vec![Span::styled(format!("   {words}"), theme.bar().patch(style))]
+    vec![Span::styled("   ", theme.bar()), Span::styled(words, theme.bar().patch(style))]
 }
 
 /// Whether the recording was made of what another program wrote.

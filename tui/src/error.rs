@@ -5,11 +5,15 @@ use std::io;
 
 use bayplan_record::RecordError;
 
+use crate::config::ConfigError;
+
 /// Why the viewer could not do what was asked.
 #[derive(Debug)]
 pub(crate) enum TuiError {
     /// The recording could not be found or read.
     Record(RecordError),
+    /// The configuration cannot be read or is wrong.
+    Config(ConfigError),
     /// Nothing was named, and this way of looking needs a name.
     NoRecording,
     /// Standard output is no terminal.
@@ -28,6 +32,7 @@ impl fmt::Display for TuiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Record(error) => error.fmt(f),
+            Self::Config(error) => error.fmt(f),
             Self::NoRecording => f.write_str(
                 "no run is live: name a recording, or start a run with `bayplan run MODEL` in another terminal",
             ),
@@ -47,7 +52,7 @@ impl std::error::Error for TuiError {
         match self {
             Self::Record(error) => Some(error),
             Self::Terminal(error) | Self::Signals(error) | Self::Thread(error) => Some(error),
-            Self::NoRecording | Self::NoTerminal | Self::ReaderLost => None,
+            Self::Config(_) | Self::NoRecording | Self::NoTerminal | Self::ReaderLost => None,
         }
     }
 }
@@ -55,5 +60,11 @@ impl std::error::Error for TuiError {
 impl From<RecordError> for TuiError {
     fn from(error: RecordError) -> Self {
         Self::Record(error)
+    }
+}
+
+impl From<ConfigError> for TuiError {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error)
     }
 }

@@ -32,8 +32,18 @@ pub(crate) enum Message {
 /// Signals cannot be caught, or threads not be started.
 pub(crate) fn start() -> Result<(Sender<Message>, Receiver<Message>), TuiError> {
     let (sender, receiver) = mpsc::channel();
+    catch_signals(&sender)?;
+    read_input(sender.clone())?;
+    Ok((sender, receiver))
+}
+
+/// Tells of signals that end or stop a process, in place of being ended by them.
+///
+/// # Errors
+/// They cannot be caught, or no thread be started.
+pub(crate) fn catch_signals(tell: &Sender<Message>) -> Result<(), TuiError> {
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP]).map_err(TuiError::Signals)?;
-    let tell = sender.clone();
+    let tell = tell.clone();
     spawn("signals", move || {
         let mut ends = 0;
         for signal in signals.forever() {
@@ -47,8 +57,10 @@ pub(crate) fn start() -> Result<(Sender<Message>, Receiver<Message>), TuiError> 
                 return;
             }
         }
-    })?;
-    let tell = sender.clone();
+    })
+}
+
+fn read_input(tell: Sender<Message>) -> Result<(), TuiError> {
     spawn("input", move || {
         loop {
             let (message, ended) = match event::read() {
@@ -59,8 +71,7 @@ pub(crate) fn start() -> Result<(Sender<Message>, Receiver<Message>), TuiError> 
                 return;
             }
         }
-    })?;
-    Ok((sender, receiver))
+    })
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), TuiError> {

@@ -15,6 +15,7 @@ mod app;
 mod args;
 mod canvas;
 mod chrome;
+mod config;
 mod desk;
 mod draw;
 mod error;
@@ -29,6 +30,8 @@ mod input_tests;
 mod keys;
 mod list;
 mod model;
+mod narrate;
+mod pace;
 mod picker;
 #[cfg(test)]
 mod picture_tests;
@@ -49,7 +52,7 @@ mod whatif_tests;
 mod windows;
 mod worker;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use bayplan_record::{Places, Source, live_runs, open};
@@ -57,8 +60,9 @@ use clap::Parser;
 
 use app::End;
 use args::Args;
+use config::Config;
 use error::TuiError;
-use theme::{Colours, Theme};
+use theme::Theme;
 use watch::Watch;
 
 /// Does what the command line asks for.
@@ -78,22 +82,29 @@ pub fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<End, TuiError> {
+    let mut config = Config::load(args.config.as_deref(), |name| std::env::var_os(name))?;
+    config.color = args.color.unwrap_or(config.color);
+    config.ascii |= args.ascii;
+    if args.print_config {
+        return print(&config.to_string());
+    }
+    let var = |name: &str| std::env::var(name).ok();
+    let colours = config.color.colours(io::stdout().is_terminal(), var);
+    let theme = Theme::of(&config, colours, theme::ground_is_light(var));
     let places = Places::from_env();
     let source = args.recording.as_deref().map(|name| open(name, &places)).transpose()?;
-    let view = usize::from(args.view) - 1;
     if args.text || args.snapshot.is_some() {
         let source = source.map_or_else(|| newest_live(&places), Ok)?;
-        let mut watch = Watch::open(source, view, None)?;
+        if args.text {
+            return narrate::run(source, theme.ascii);
+        }
+        let mut watch = Watch::open(source, args.view, None)?.with_keys(theme.keys);
         watch.read_all();
-        let text = match args.snapshot {
-            Some(size) => snapshot::text(&mut watch, size, args.ascii),
-            None => summary::text(&watch.model),
-        };
-        let text = if args.ascii { theme::ascii_text(&text) } else { text };
-        return print(&text);
+        let size = args.snapshot.unwrap_or((80, 24));
+        let keys = args.key.as_ref().map_or(&[][..], |keys| &keys.0);
+        return print(&snapshot::picture(&mut watch, size, keys, &theme));
     }
-    let theme = Theme::new(Colours::detect(|name| std::env::var(name).ok()), args.ascii);
-    app::run(source, places, theme, view)
+    app::run(source, places, theme, args.view)
 }
 
 fn newest_live(places: &Places) -> Result<Source, TuiError> {

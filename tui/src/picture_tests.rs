@@ -279,7 +279,8 @@ fn hostile_names_stay_inside_their_cells() {
                     check_cells(&draw(&mut watch, size, &Theme::new(Colours::True, false)), name);
                 }
             }
-            let text = crate::snapshot::text(&mut watch, (120, 40), false);
+            let text =
+                crate::snapshot::picture(&mut watch, (120, 40), &[], &Theme::new(Colours::None, false));
             assert!(text.lines().all(|line| bayplan_text::columns(line) <= 120), "{text}");
             let summary = crate::summary::text(&watch.model);
             assert!(!summary.chars().any(|c| c.is_control() && c != '\n'), "{summary}");
@@ -304,7 +305,12 @@ fn check_cells(buffer: &Buffer, name: &str) {
 fn ascii_pictures_are_ascii() {
     for faults in [false, true] {
         for number in 0..VIEWS.len() {
-            let text = crate::snapshot::text(&mut Watch::of(small(faults), number), (120, 40), true);
+            let text = crate::snapshot::picture(
+                &mut Watch::of(small(faults), number),
+                (120, 40),
+                &[],
+                &Theme::new(Colours::None, true),
+            );
             assert!(text.is_ascii(), "{text}");
             // What has no stand-in would show as a question mark.
             let known = ["why this peak?", "why not smaller?", "? help"];

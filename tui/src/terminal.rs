@@ -2,8 +2,10 @@
 
 use std::io::{self, Stdout, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crossterm::event::{DisableMouseCapture, EnableMouseCapture};
+use crossterm::style::Print;
 use crossterm::terminal::{
     self, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, SetTitle, disable_raw_mode,
     enable_raw_mode,
@@ -12,7 +14,7 @@ use crossterm::{cursor, execute};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::canvas::Canvas;
+use crate::canvas::{Canvas, Sent};
 use crate::error::TuiError;
 
 /// Whether the terminal is ours at the moment.
@@ -44,15 +46,19 @@ impl Screen {
         })
     }
 
-    /// Draws a picture: only what changed is sent, all of it at once, unless that is very much. Returns whether the
-    /// terminal shows all of it.
+    /// Draws a picture: only what changed is sent, all of it at once, unless that is very much. Returns how much
+    /// that was, and whether the terminal shows all of it.
     ///
     /// # Errors
     /// The terminal cannot be written to.
-    pub(crate) fn draw(&mut self, paint: impl FnOnce(&mut Buffer)) -> Result<bool, TuiError> {
-        let draw = || -> io::Result<bool> {
+    pub(crate) fn draw(&mut self, paint: impl FnOnce(&mut Buffer)) -> Result<Sent, TuiError> {
+        // Another thread broke down and gave the terminal back: nothing is drawn into what it says.
+        if !TAKEN.load(Ordering::SeqCst) {
+            return Ok(Sent { bytes: 0, whole: true, took: Duration::ZERO });
+        }
+        let draw = || -> io::Result<Sent> {
             let (width, height) = terminal::size()?;
-            Ok(self.canvas.draw(Rect { x: 0, y: 0, width, height }, paint)?.whole)
+            self.canvas.draw(Rect { x: 0, y: 0, width, height }, paint)
         };
         draw().map_err(TuiError::Terminal)
     }
@@ -86,8 +92,19 @@ impl Drop for Screen {
 fn enter() -> io::Result<()> {
     enable_raw_mode()?;
     TAKEN.store(true, Ordering::SeqCst);
-    execute!(io::stdout(), EnterAlternateScreen, EnableMouseCapture, SetTitle("bayplan"), cursor::Hide)
+    execute!(
+        io::stdout(),
+        EnterAlternateScreen,
+        EnableMouseCapture,
+        Print(KEEP_TITLE),
+        SetTitle("bayplan"),
+        cursor::Hide
+    )
 }
+
+/// Puts the window's title on the terminal's own stack, and takes it from there again.
+const KEEP_TITLE: &str = "\x1b[22;2t";
+const FORMER_TITLE: &str = "\x1b[23;2t";
 
 /// Gives the terminal back, if it is ours. Whatever fails, the rest is tried.
 pub(crate) fn restore() {
@@ -97,7 +114,7 @@ pub(crate) fn restore() {
     let mut out = io::stdout();
     let _ = execute!(out, EndSynchronizedUpdate);
     let _ = execute!(out, DisableMouseCapture);
-    let _ = execute!(out, LeaveAlternateScreen, SetTitle(""), cursor::Show);
+    let _ = execute!(out, LeaveAlternateScreen, Print(FORMER_TITLE), cursor::Show);
     let _ = disable_raw_mode();
     let _ = out.flush();
 }

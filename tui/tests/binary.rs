@@ -182,9 +182,9 @@ fn errors_are_one_message_and_a_status() {
     check(&["", "--text"], 1, "name a recording");
     check(&["/dev/zero", "--text"], 1, "/dev/zero is not a regular file");
     check(&[home.path().to_str().unwrap()], 1, "holds no recording");
-    check(&["--snapshot", "80x24"], 2, "required arguments");
+    check(&["--snapshot", "80x24"], 1, "no run is live");
     check(&["x", "--snapshot", "80"], 2, "like 120x40");
-    check(&["x", "--view", "9"], 2, "9 is not in");
+    check(&["x", "--view", "9"], 2, "the views are 1 Overview");
     check(&["x", "y"], 2, "unexpected argument");
     let path = record(home.path(), false, Finish::InOrder);
     check(&[path.to_str().unwrap()], 1, "not a terminal");

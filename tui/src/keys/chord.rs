@@ -34,11 +34,11 @@ const NAMED: &[(&str, KeyCode, &str)] = &[
 /// What control makes of some letters: terminals send the same for another key.
 const SAME: &[(char, &str)] = &[('i', "tab"), ('m', "enter"), ('[', "esc"), ('h', "backspace")];
 
-/// What a key may be called, for the messages about one that is not.
-pub(crate) const ALLOWED: &str = "a single character, ctrl-LETTER, alt-KEY, f1 to f12, space, enter, esc, tab, shift-tab, \
-    backspace, delete, insert, home, end, page-up, page-down, left, right, up or down";
-
 impl Chord {
+    /// What a key may be called.
+    pub(crate) const ALLOWED: &str = "a single character, ctrl-LETTER, alt-KEY, f1 to f12, space, enter, esc, tab, \
+        shift-tab, backspace, delete, insert, home, end, page-up, page-down, left, right, up or down";
+
     /// Reads a key as people write it.
     ///
     /// # Errors
@@ -50,7 +50,7 @@ impl Chord {
                 Some((with, text.strip_prefix(prefix).filter(|rest| !rest.is_empty())?))
             })
             .unwrap_or((KeyModifiers::NONE, text));
-        let unknown = || format!("there is no key {text:?}; a key is {ALLOWED}");
+        let unknown = || format!("there is no key {text:?}; a key is {}", Self::ALLOWED);
         let code = code(key).ok_or_else(unknown)?;
         if modifiers == KeyModifiers::CONTROL {
             let same = SAME.iter().find(|(c, _)| code == KeyCode::Char(*c));
@@ -68,6 +68,11 @@ impl Chord {
     pub(crate) fn is(self, key: KeyEvent) -> bool {
         // A capital letter says shift by itself; terminals differ in whether they add it.
         self.code == key.code && self.modifiers == key.modifiers.difference(KeyModifiers::SHIFT)
+    }
+
+    /// The key as if it were pressed.
+    pub(crate) fn event(self) -> KeyEvent {
+        KeyEvent::new(self.code, self.modifiers)
     }
 
     /// As the screen shows it: short.

@@ -32,7 +32,6 @@ impl Keymap {
     }
 
     /// Gives an action other keys in place of those it has.
-    #[allow(dead_code, reason = "the configuration comes next")]
     pub(crate) fn set(&mut self, act: &'static Act, chords: Vec<Chord>) {
         if let Some((_, keys)) = self.keys.iter_mut().find(|(own, _)| own.action == act.action) {
             *keys = chords;
@@ -55,7 +54,6 @@ impl Keymap {
     }
 
     /// A key that two actions have, and which.
-    #[allow(dead_code, reason = "the configuration comes next")]
     pub(crate) fn clash(&self) -> Option<(Chord, &'static Act, &'static Act)> {
         let all = || self.keys.iter().flat_map(|(act, keys)| keys.iter().map(move |key| (*act, *key)));
         all().enumerate().find_map(|(at, (act, key))| {
@@ -91,7 +89,7 @@ impl Keymap {
 
 /// Keys side by side: without blanks where there are many and each takes one column.
 fn together(keys: &[Chord]) -> String {
-    let dense = keys.len() > 2 && keys.iter().all(|key| key.is_short());
+    let dense = keys.len() > 3 && keys.iter().all(|key| key.is_short());
     let labels: Vec<String> = keys.iter().map(|key| key.label()).collect();
     labels.join(if dense { "" } else { " " })
 }

@@ -7,7 +7,8 @@
 mod chord;
 mod keymap;
 
-pub(crate) use keymap::Keymap;
+pub(crate) use chord::Chord;
+pub(crate) use keymap::{Keymap, acts};
 
 /// What a key does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

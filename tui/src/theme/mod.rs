@@ -7,11 +7,15 @@
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier, Style};
 
+use crate::config::Config;
 use crate::keys::Keymap;
 
-mod palette;
+pub(crate) mod palette;
+mod wish;
 
-pub(crate) use palette::{HUE_COUNT, Ink, Palette};
+use palette::HUE_COUNT;
+pub(crate) use palette::{Ink, Palette};
+pub(crate) use wish::Wish;
 
 /// How many colours the terminal has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +58,17 @@ pub(crate) enum Shade {
     Bright,
 }
 
+impl Shade {
+    /// How much of the full colour is in it, in percent; the rest is the ground.
+    fn strength(self) -> u16 {
+        match self {
+            Self::Dim => 30,
+            Self::Medium => 62,
+            Self::Bright => 100,
+        }
+    }
+}
+
 /// What things look like on this terminal.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Theme {
@@ -68,6 +83,16 @@ pub(crate) struct Theme {
 }
 
 impl Theme {
+    /// What the user has chosen, on this terminal. There is one in a process: it is never freed.
+    pub(crate) fn of(config: &Config, colours: Colours, ground_is_light: bool) -> Self {
+        Self {
+            colours,
+            ascii: config.ascii,
+            palette: Box::leak(Box::new(config.palette(ground_is_light))),
+            keys: Box::leak(Box::new(config.keys.clone())),
+        }
+    }
+
     /// The dark theme with the keys of the table.
     pub(crate) fn new(colours: Colours, ascii: bool) -> Self {
         Self { colours, ascii, palette: &palette::DARK, keys: Keymap::standard() }
@@ -81,7 +106,7 @@ impl Theme {
     fn color(&self, ink: &Ink) -> Color {
         match self.colours {
             Colours::True => Color::Rgb(ink.0, ink.1, ink.2),
-            Colours::Indexed => Color::Indexed(nearest_indexed(ink.0, ink.1, ink.2)),
+            Colours::Indexed => Color::Indexed(nearest_indexed((ink.0, ink.1, ink.2), &[])),
             Colours::Basic => ink.3,
             Colours::None => Color::Reset,
         }
@@ -140,9 +165,10 @@ impl Theme {
     /// Alarms.
     pub(crate) fn alarm(&self) -> Style {
         match self.colours {
-            Colours::True | Colours::Indexed => {
-                Style::new().fg(self.over()).bg(self.color(&self.palette.alarm)).add_modifier(Modifier::BOLD)
-            }
+            Colours::True | Colours::Indexed => Style::new()
+                .fg(self.palette.alarm.text_over())
+                .bg(self.color(&self.palette.alarm))
+                .add_modifier(Modifier::BOLD),
             _ => self.ink(&self.palette.alarm).add_modifier(Modifier::BOLD | Modifier::REVERSED),
         }
     }
@@ -193,18 +219,9 @@ impl Theme {
         if self.colours == Colours::Indexed {
             return Color::Indexed(self.palette.indexed_shades[hue][shade as usize]);
         }
-        let Ink(r, g, b, basic) = self.palette.hues[hue];
-        // Towards the dark of the map's ground, in percent of the full colour.
-        let strength = match shade {
-            Shade::Dim => 30u16,
-            Shade::Medium => 62,
-            Shade::Bright => 100,
-        };
-        let ground = self.palette.ground;
-        let mix = |full: u8, ground: u8| {
-            ((u16::from(full) * strength + u16::from(ground) * (100 - strength)) / 100) as u8
-        };
-        self.color(&Ink(mix(r, ground.0), mix(g, ground.1), mix(b, ground.2), basic))
+        let (ink, ground) = (self.palette.hues[hue], self.palette.ground);
+        let (r, g, b) = ink.towards(ground, shade.strength());
+        self.color(&Ink(r, g, b, ink.3))
     }
 
     /// The colour of what is not where it should be.
@@ -212,38 +229,37 @@ impl Theme {
         self.color(&self.palette.alarm)
     }
 
-    /// Text over full colours. Black is the terminal's own: pictures differ less.
-    fn over(&self) -> Color {
-        match self.palette.over {
-            Ink(0, 0, 0, basic) => basic,
-            other => self.color(&other),
-        }
-    }
-
     /// Text that is laid over a tensor in this shade.
-    pub(crate) fn label(&self, shade: Shade) -> Color {
+    pub(crate) fn label(&self, hue: u8, shade: Shade) -> Color {
         match shade {
             Shade::Dim => self.color(&self.palette.label),
             Shade::Medium => self.color(&self.palette.bright),
-            Shade::Bright => self.over(),
+            Shade::Bright => self.palette.hues[usize::from(hue) % HUE_COUNT].text_over(),
         }
     }
 }
 
-/// The nearest of xterm's colours 16 to 255: a cube of 6 steps, then 24 greys.
-fn nearest_indexed(r: u8, g: u8, b: u8) -> u8 {
+/// Of xterm's colours 16 to 255, a cube of 6 steps and then 24 greys, the nearest that is not taken.
+fn nearest_indexed((r, g, b): (u8, u8, u8), taken: &[u8]) -> u8 {
     const STEPS: [u8; 6] = [0, 95, 135, 175, 215, 255];
-    let step = |value: u8| (0..6u8).min_by_key(|at| STEPS[usize::from(*at)].abs_diff(value)).unwrap_or(0);
-    let distance = |x: (u8, u8, u8)| {
-        let square = |a: u8, b: u8| u32::from(a.abs_diff(b)).pow(2);
-        square(x.0, r) + square(x.1, g) + square(x.2, b)
+    let rgb = |index: u8| match index {
+        grey @ 232.. => [8 + (grey - 232) * 10; 3],
+        index => {
+            let step = |by: u8| STEPS[usize::from((index - 16) / by % 6)];
+            [step(36), step(6), step(1)]
+        }
     };
-    let (cr, cg, cb) = (step(r), step(g), step(b));
-    let cube = (STEPS[usize::from(cr)], STEPS[usize::from(cg)], STEPS[usize::from(cb)]);
-    let mean = ((u16::from(r) + u16::from(g) + u16::from(b)) / 3) as u8;
-    let grey = (mean.saturating_sub(3) / 10).min(23);
-    let shade = 8 + grey * 10;
-    if distance((shade, shade, shade)) < distance(cube) { 232 + grey } else { 16 + 36 * cr + 6 * cg + cb }
+    let distance = |index: u8| -> u32 {
+        rgb(index).into_iter().zip([r, g, b]).map(|(a, b)| u32::from(a.abs_diff(b)).pow(2)).sum()
+    };
+    (16..=255).filter(|index| !taken.contains(index)).min_by_key(|index| distance(*index)).unwrap_or(16)
+}
+
+/// Whether the terminal's ground is light, by what some terminals say in `COLORFGBG`: `foreground;ground`. The terminal is
+/// not asked: an answer that comes late would be taken for keys.
+pub(crate) fn ground_is_light(var: impl Fn(&str) -> Option<String>) -> bool {
+    let ground = var("COLORFGBG").and_then(|value| value.rsplit(';').next()?.parse::<u8>().ok());
+    ground.is_some_and(|ground| ground == 7 || (9..=15).contains(&ground))
 }
 
 /// Stand-ins for the glyphs that views use, for terminals that show ASCII only.
@@ -318,7 +334,7 @@ mod tests {
         for (rgb, index) in
             [((0, 0, 0), 16), ((255, 255, 255), 231), ((255, 0, 0), 196), ((128, 128, 128), 244)]
         {
-            assert_eq!(nearest_indexed(rgb.0, rgb.1, rgb.2), index, "{rgb:?}");
+            assert_eq!(nearest_indexed(rgb, &[]), index, "{rgb:?}");
         }
     }
 

@@ -330,7 +330,7 @@ fn label(buffer: &mut Buffer, (x, y): (u16, u16), text: &str, model: &Model, num
             let style = if theme.has_shades() {
                 let shades = [Shade::Dim, Shade::Medium, Shade::Bright];
                 let shade = shades.into_iter().find(|shade| theme.shade(hue, *shade) == cell.bg);
-                Style::new().fg(theme.label(shade.unwrap_or(Shade::Dim)))
+                Style::new().fg(theme.label(hue, shade.unwrap_or(Shade::Dim)))
             } else {
                 theme.text().remove_modifier(Modifier::REVERSED)
             };

@@ -11,6 +11,8 @@ use crate::views;
 /// Columns of the key, and of what it does.
 const KEY: usize = 14;
 const HELP: usize = 48;
+/// Columns of what a key does where the help stands in two columns, at least.
+const NARROW: usize = 32;
 
 /// An entry: a heading alone, or a key with what it does.
 enum Entry {
@@ -21,14 +23,16 @@ enum Entry {
 /// The lines of the help, the keys of the view in front first; in two columns where they fit.
 pub(crate) fn lines(view: &dyn View, model: &Model, theme: &Theme, width: usize) -> Vec<Line<'static>> {
     let all = entries(view, model, theme);
-    let lines: Vec<Line<'static>> = all.iter().flat_map(|entry| shown(entry, theme, width)).collect();
-    if width < 2 * (KEY + HELP) {
+    let beside = width >= 2 * (KEY + NARROW);
+    let column = (KEY + HELP).min(if beside { width / 2 } else { width });
+    let lines: Vec<Line<'static>> = all.iter().flat_map(|entry| shown(entry, theme, column)).collect();
+    if !beside {
         return lines;
     }
     let (left, right) = lines.split_at(lines.len().div_ceil(2));
     let right = right.iter().map(Some).chain(std::iter::repeat(None));
     let side_by_side = |(left, right): (&Line<'static>, Option<&Line<'static>>)| {
-        let gap = Span::raw(" ".repeat((KEY + HELP).saturating_sub(left.width())));
+        let gap = Span::raw(" ".repeat(column.saturating_sub(left.width())));
         let right = right.into_iter().flat_map(|line| line.spans.clone());
         Line::from(left.spans.iter().cloned().chain([gap]).chain(right).collect::<Vec<_>>())
     };
@@ -76,7 +80,7 @@ fn shown(entry: &Entry, theme: &Theme, width: usize) -> Vec<Line<'static>> {
     match entry {
         Entry::Heading(words) => vec![Line::styled(words.clone(), theme.strong())],
         Entry::Key(key, help) => {
-            let room = width.saturating_sub(KEY).clamp(16, HELP - 1);
+            let room = width.saturating_sub(KEY + 1).max(16);
             // A key that needs more room than there is has a line of its own.
             let wide = bayplan_text::columns(key) >= KEY;
             let mut lines: Vec<Line<'static>> = Vec::new();
