@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use bayplan_trace::{
-    Alarm, ArenaMetrics, Block, PlanState, Roofs, Severity, Timeline, arena_metrics, deviation, op_shares,
-    recent_runs, reserved_unused, why_not_smaller, why_peak,
+    Alarm, ArenaMetrics, Block, Forecast, Growing, PlanState, Roofs, Severity, Timeline, arena_metrics,
+    deviation, forecasts, holdings, op_shares, recent_runs, reserved_unused, why_not_smaller, why_peak,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -37,10 +37,13 @@ struct Report<'a> {
     alarms: Vec<Value>,
     figures: BTreeMap<&'static str, Value>,
     runs: Value,
+    current_plan: Option<u32>,
     plans: Vec<Value>,
     blocks: Vec<Value>,
     unplanned_blocks: Vec<Value>,
     heaps: Vec<Value>,
+    memory: Value,
+    forecasts: Vec<Value>,
     dropped: BTreeMap<&'static str, u64>,
     trace_cost: Option<Value>,
     messages: Vec<Value>,
@@ -74,6 +77,7 @@ impl<'a> Report<'a> {
             alarms: timeline.alarms().map(|(number, found)| alarm(number, plan(number), &found)).collect(),
             figures: figures(timeline, damage.len()),
             runs: runs(timeline),
+            current_plan: timeline.current_plan().map(|(number, _)| number),
             plans: timeline.plans.iter().enumerate().map(|(number, state)| self::plan(number, state, timeline.roofs())).collect(),
             blocks: timeline.blocks.values().map(block).collect(),
             unplanned_blocks: timeline.unplanned.iter().map(block).collect(),
@@ -81,9 +85,14 @@ impl<'a> Report<'a> {
                 .heaps
                 .iter()
                 .map(|(heap, state)| {
-                    json!({"heap": heap, "size": state.size, "usage": state.usage, "budget": state.budget})
+                    json!({
+                        "heap": heap, "size": state.size, "usage": state.usage, "budget": state.budget,
+                        "others": state.others(),
+                    })
                 })
                 .collect(),
+            memory: memory(timeline),
+            forecasts: forecasts(timeline).iter().map(forecast).collect(),
             dropped: timeline.dropped.iter().map(|(kind, count)| (kind.name(), *count)).collect(),
             trace_cost: timeline
                 .trace_cost
@@ -129,8 +138,27 @@ fn runs(timeline: &Timeline) -> Value {
     json!({
         "started": timeline.runs_started, "ok": timeline.runs_ok, "failed": timeline.runs_failed,
         "latest_ns": times.map(|times| times.latest), "median_ns": times.map(|times| times.median),
+        "p99_ns": times.map(|times| times.p99),
         "recent": times.map_or(0, |times| times.count),
         "current": timeline.current.map(|run| json!({"run": run.run, "plan": run.plan, "playhead": run.playhead})),
+    })
+}
+
+/// Device memory by what it is held for.
+fn memory(timeline: &Timeline) -> Value {
+    let found = holdings(timeline);
+    let parts: BTreeMap<&str, u64> = found.parts.iter().map(|(of, bytes)| (of.name(), *bytes)).collect();
+    json!({"total": found.total, "seen": found.seen, "parts": parts})
+}
+
+fn forecast(found: &Forecast) -> Value {
+    let (kind, number) = match found.of {
+        Growing::Heap(number) => ("heap", number),
+        Growing::Pool(number) => ("pool", number),
+    };
+    json!({
+        "kind": kind, "number": number, "bytes_per_second": found.rate, "used": found.used, "limit": found.limit,
+        "budget": found.budget, "left_ns": found.left,
     })
 }
 
@@ -175,9 +203,11 @@ fn arena(state: &PlanState, number: usize, metrics: &ArenaMetrics) -> Value {
         "witness_node": witness.map(|op| &op.source_node), "gap": why.gap, "optimal": why.optimal,
         "waste": metrics.waste, "peak_op": metrics.peak_op, "peak_live": metrics.peak_live,
         "utilisation": metrics.peak_op.map(|op| metrics.utilisation(arena, op)),
+        "least_op": metrics.least_op, "least_live": metrics.least_live,
+        "least_utilisation": metrics.least_utilisation(arena), "area_efficiency": metrics.area_efficiency(arena),
         "loss": {
             "live": loss.live, "padding": loss.padding, "holes": loss.holes, "tail": loss.tail,
-            "hole_count": loss.hole_count, "largest_hole": loss.largest_hole,
+            "hole_count": loss.hole_count, "largest_hole": loss.largest_hole, "largest_fit": loss.largest_fit,
         },
         "live_at_peak_count": peak.buffers.len(),
         "live_at_peak": live.collect::<Vec<_>>(),

@@ -22,16 +22,19 @@
 //! | `deviation`, `overlap`, `unplanned` | how many alarms of each sort there are |
 //! | `alarms` | the alarms, at most 1,000 of each sort per plan: `kind`, `plan`, `text`, and what the sort has: `op`, `binding`, `buffer`, `buffers`, `arena`, `planned_arena`, `planned`, `actual`, `bytes`, `ops`, `block` |
 //! | `figures` | every figure that [`bayplan_trace::quantities`] names, by name: `unit`, `value` (the session's), and where it is told of plans, arenas, heaps or pools `of` (each with `plan`, `arena`, `heap`, `pool`, `name`, `value`); of a distribution `count`, `sum`, `min`, `max`, `mean`, `p50`, `p90`, `p95`, `p99` instead; where a value is `null`, `why`, and `at_least` or `at_most` if that much is known |
-//! | `runs` | `started`, `ok`, `failed`, `latest_ns`, `median_ns`, `recent` (runs that the times are taken from), `current` (`run`, `plan`, `playhead`) |
+//! | `runs` | `started`, `ok`, `failed`, `latest_ns`, `median_ns`, `p99_ns`, `recent` (runs that the times are taken from), `current` (`run`, `plan`, `playhead`) |
+//! | `current_plan` | the number of the plan of the run in progress, else of the latest run, else of the newest plan |
 //! | `plans` | `number`, `model`, `target`, `strategy`, `notes`, `dims` (an object), `ops`, `buffers`, `runs`, `windows_seen`, `windows_incomplete`, `arenas`, `deviations`, `op_times` |
-//! | `plans[].arenas` | `name`, `kind`, `size`, `alignment`, `lower_bound`, `witness_op`, `witness_node`, `gap`, `optimal`, `waste`, `peak_op`, `peak_live`, `utilisation` (live / size at the peak), `loss`, `live_at_peak` |
-//! | `…loss` | `live`, `padding`, `holes`, `tail` (their sum is `size`), `hole_count`, `largest_hole` |
+//! | `plans[].arenas` | `name`, `kind`, `size`, `alignment`, `lower_bound`, `witness_op`, `witness_node`, `gap`, `optimal`, `waste`, `peak_op`, `peak_live`, `utilisation` (live / size at the peak), `least_op`, `least_live`, `least_utilisation`, `area_efficiency` (Σ size · life / (size · ops)), `loss`, `live_at_peak` |
+//! | `…loss` | `live`, `padding`, `holes`, `tail` (their sum is `size`), `hole_count`, `largest_hole`, `largest_fit` (the most bytes that one more buffer could have at that op) |
 //! | `…live_at_peak` | the largest 20, with `buffer`, `name`, `shape`, `kind`, `size`, `size_expr`, `offset`, `first`, `last`; `live_at_peak_count` counts all |
 //! | `plans[].deviations` | `null` before windows were seen; else `max_excess` (most bytes at one op that the plan does not have), `largest_op`, `largest_bytes` (the largest symmetric difference of live sets), `reserved_unused`, `late` (`buffer`, `name`, `planned`, `seen`) |
 //! | `plans[].op_times` | ops that were timed, the slowest first: `op`, `name`, `kernel`, `source_node`, `source_op`, `count`, `mean_ns`, `latest_ns`, `share`, `bytes`, `flops` |
 //! | `blocks` | live blocks of device memory: `id`, `bytes`, `memory_type`, `purpose`, `planned`, `t` |
 //! | `unplanned_blocks` | every block allocated outside the plan, freed or not |
-//! | `heaps` | `heap`, `size`, `usage`, `budget` |
+//! | `heaps` | `heap`, `size`, `usage`, `budget`, `others` (what the budget leaves out of the heap) |
+//! | `memory` | `total` (bytes of live blocks; what the plan needs where none was `seen`), `parts`: bytes by what they are held for, which sum to it |
+//! | `forecasts` | what grows into its limit, the soonest first: `kind` (`heap` or `pool`), `number`, `bytes_per_second`, `used`, `limit`, `budget` (whether the limit is one; else a size), `left_ns` |
 //! | `dropped` | events lost, by kind |
 //! | `trace_cost` | `ns`, `run_ns`, `share` |
 //! | `messages` | the latest: `t`, `level`, `text` |

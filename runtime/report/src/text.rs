@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use bayplan_text::{Bytes, Count, Nanos, Percent, columns, ellipsis, escape};
 use bayplan_trace::{
-    ArenaMetrics, PlanState, Roofs, Timeline, arena_metrics, deviation, op_shares, why_not_smaller, why_peak,
+    ArenaMetrics, Growing, PlanState, Roofs, Timeline, arena_metrics, deviation, forecasts, holdings,
+    op_shares, why_not_smaller, why_peak,
 };
 
 use crate::json::severity;
@@ -241,13 +242,28 @@ impl Page {
             ));
         }
         self.more(timeline.blocks.len() as u64, TOP);
+        let held = holdings(timeline);
+        let parts: Vec<String> =
+            held.parts.iter().map(|(of, bytes)| format!("{} {}", of.name(), Bytes(*bytes))).collect();
+        if held.seen {
+            self.folded(&format!("of which {}", parts.join(" + ")), 2);
+        }
         for (heap, state) in &timeline.heaps {
+            let others =
+                state.others().map_or_else(String::new, |bytes| format!(", {} left to others", Bytes(bytes)));
             let budget =
                 state.budget.map_or_else(String::new, |budget| format!(", budget {}", Bytes(budget)));
             self.line(
                 &format!("heap {heap}"),
-                format_args!("{} used of {}{budget}", Bytes(state.usage), Bytes(state.size)),
+                format_args!("{} used of {}{budget}{others}", Bytes(state.usage), Bytes(state.size)),
             );
+        }
+        for found in forecasts(timeline) {
+            let name = match found.of {
+                Growing::Heap(number) => format!("heap {number}"),
+                Growing::Pool(number) => format!("pool {number}"),
+            };
+            self.line("FORECAST", format_args!("{name}: {}", found.text()));
         }
     }
 

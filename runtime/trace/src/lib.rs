@@ -65,9 +65,12 @@ pub use map::index::MapIndex;
 pub use map::raster::{Cell, CellState, Edges, Raster, RasterOptions, glyph, glyph_ascii};
 pub use map::shapes::{MapDeviant, MapShape, Stretch, map_deviants, map_shapes, producers};
 pub use metrics::deviation::{Deviation, Lateness, deviation, reserved_unused};
+pub use metrics::holdings::{Holdings, Purpose, holdings};
 pub use metrics::live_curve::{live_curves, thin};
+pub use metrics::occupancy::{Holds, Occupancy, Part, occupancy_at};
 pub use metrics::roofline::{OpRoof, RoofBound, op_attainable, op_roof};
 pub use metrics::timings::{OpShare, RecentRuns, op_shares, recent_runs};
+pub use metrics::trend::{Forecast, Growing, forecast, forecasts, growth};
 pub use metrics::{
     ArenaMetrics, Fragmentation, Loss, Peak, WhyNotSmaller, arena_metrics, fragmentation, live_at, loss_at,
     waste, why_not_smaller, why_peak,
@@ -87,4 +90,5 @@ pub use timeline::alarms::Alarm;
 pub use timeline::plan_state::{Actual, OpTime, PlanState, Stray};
 pub use timeline::plan_sums::PlanSums;
 pub use timeline::pool::{Pool, PoolRange, PoolTotals};
+pub use timeline::pool_history::{PoolHistory, PoolSample};
 pub use timeline::{AlarmCounts, Block, CurrentRun, FinishedRun, HISTORY, HeapState, RETIRED, Timeline};

@@ -8,6 +8,8 @@ use crate::map::field::Field;
 use crate::map::raster::deviants;
 use crate::map::tree::{Forest, Query, Rect};
 use crate::metrics::deviation::StorageLives;
+use crate::metrics::occupancy::Occupancy;
+use crate::schema::plan_record::PlanRecord;
 use crate::timeline::plan_state::{Actual, PlanState};
 
 /// Buffers of a picture that are drawn one by one; of more, sums are drawn that were made beforehand.
@@ -29,6 +31,8 @@ pub struct MapIndex {
     pub(crate) deviants: Vec<Deviant>,
     /// What was seen of each storage, where there are views.
     pub(crate) merged: Option<Vec<Option<Actual>>>,
+    /// The views of the arena, which take up no room on the map.
+    views: Vec<u32>,
     seen: Seen,
     /// Buffers that are drawn one by one at most.
     drawn: usize,
@@ -58,11 +62,15 @@ impl MapIndex {
             Rect { number, first: buffer.first, last: buffer.last, low, high }
         });
         let bytes = record.arenas.get(arena as usize).map_or(0, |arena| arena.size);
+        let views = (0..).zip(&record.buffers);
+        let views = views.filter(|(_, buffer)| buffer.arena == arena && buffer.alias_of.is_some());
+        let views = views.map(|(number, _)| number).collect();
         let mut index = Self {
             forest: Arc::new(Forest::new(rects, record.ops.len() as u32, bytes)),
             field: None,
             deviants: Vec::new(),
             merged: None,
+            views,
             seen: Seen::default(),
             drawn,
         };
@@ -101,6 +109,23 @@ impl MapIndex {
     pub fn large_at(&self, ops: Range<u32>, bytes: Range<u64>, least: (u32, u64)) -> Vec<u32> {
         let query = Query { ops: (ops.start, ops.end), bytes: (bytes.start, bytes.end), least };
         self.find(&query, MAX_VISITS)
+    }
+
+    /// What each byte of the arena is at an op, as [`occupancy_at`](crate::occupancy_at) tells it. Time grows with what lives
+    /// there, and with the views of the arena.
+    pub fn occupancy(&self, plan: &PlanRecord, arena: u32, op: u32) -> Occupancy {
+        let Some(record) = plan.arenas.get(arena as usize) else { return Occupancy::default() };
+        let query = Query { ops: (op, op.saturating_add(1)), bytes: (0, u64::MAX), least: (0, 0) };
+        let mut live = Vec::new();
+        self.forest.visit(&query, |rect| {
+            live.push((rect.low, rect.high, rect.number));
+            true
+        });
+        let views =
+            self.views.iter().filter_map(|&number| Some((number, plan.buffers.get(number as usize)?)));
+        let views = views.filter(|(_, buffer)| buffer.lives_at(op) && buffer.size > 0);
+        live.extend(views.map(|(number, buffer)| (buffer.offset, buffer.end(), number)));
+        Occupancy::of(record.size, record.alignment, live)
     }
 
     /// The buffers to draw one by one, ordered by their number; `None` if they are too many.

@@ -19,11 +19,14 @@
 //! ```
 
 pub(crate) mod deviation;
+pub(crate) mod holdings;
 pub(crate) mod live_curve;
+pub(crate) mod occupancy;
 pub(crate) mod roofline;
 #[cfg(test)]
 mod tests;
 pub(crate) mod timings;
+pub(crate) mod trend;
 
 use alloc::vec::Vec;
 
@@ -50,6 +53,12 @@ pub struct ArenaMetrics {
     pub peak_op: Option<u32>,
     /// Bytes that live there.
     pub peak_live: u64,
+    /// The first op at which the fewest bytes live. `None` without ops.
+    pub least_op: Option<u32>,
+    /// Bytes that live there.
+    pub least_live: u64,
+    /// Sum of the live bytes over all ops.
+    pub live_sum: u128,
     /// See [`waste`].
     pub waste: Option<f64>,
     /// How the arena is used at the peak.
@@ -63,6 +72,18 @@ impl ArenaMetrics {
             (Some(&live), size) if size > 0 => live as f64 / size as f64,
             _ => 0.0,
         }
+    }
+
+    /// The smallest share of the arena that lives at any op; `None` without ops or bytes.
+    pub fn least_utilisation(&self, arena: &ArenaRecord) -> Option<f64> {
+        self.least_op.filter(|_| arena.size > 0).map(|op| self.utilisation(arena, op))
+    }
+
+    /// How much of the arena × ops is live: Σ size · life / (arena · ops), views and what is in place counted once. `None`
+    /// without ops or bytes.
+    pub fn area_efficiency(&self, arena: &ArenaRecord) -> Option<f64> {
+        let area = u128::from(arena.size) * self.live.len() as u128;
+        (area > 0).then(|| self.live_sum as f64 / area as f64)
     }
 }
 
@@ -82,28 +103,13 @@ pub struct Loss {
     pub hole_count: u64,
     /// The longest of them.
     pub largest_hole: u64,
+    /// The most bytes that one more buffer could have here, if it lived at this op alone: the longest hole, or the tail from its
+    /// first aligned byte on.
+    pub largest_fit: u64,
 }
 
 impl Loss {
-    /// Splits `size` bytes, given the live byte ranges ordered by their start.
-    fn split(size: u64, alignment: u64, live: impl Iterator<Item = (u64, u64)>) -> Self {
-        let mut loss = Self::default();
-        let mut top = 0;
-        for (start, end) in live {
-            let (start, end) = (start.min(size), end.min(size));
-            if start > top {
-                let usable = top.checked_next_multiple_of(alignment.max(1)).unwrap_or(u64::MAX).min(start);
-                loss.padding += usable - top;
-                loss.add_hole(start - usable);
-            }
-            loss.live += end.saturating_sub(start.max(top));
-            top = top.max(end);
-        }
-        loss.tail = size - top;
-        loss
-    }
-
-    fn add_hole(&mut self, bytes: u64) {
+    pub(crate) fn add_hole(&mut self, bytes: u64) {
         self.holes += bytes;
         self.hole_count += u64::from(bytes > 0);
         self.largest_hole = self.largest_hole.max(bytes);
@@ -124,9 +130,13 @@ pub fn arena_metrics(plan: &PlanRecord) -> Vec<ArenaMetrics> {
             let peak_op = arena.witness_op.filter(is_peak).or_else(first).filter(|_| peak_live > 0);
             let loss = match peak_op {
                 Some(op) => loss_at(plan, number, op),
-                None => Loss { tail: arena.size, ..Loss::default() },
+                None => occupancy::split(arena.size, arena.alignment, core::iter::empty(), |_| {}),
             };
-            ArenaMetrics { live, peak_op, peak_live, waste: waste(arena.size, arena.lower_bound), loss }
+            let least = (0u32..).zip(&live).min_by_key(|&(op, &bytes)| (bytes, op));
+            let (least_op, least_live) = (least.map(|(op, _)| op), least.map_or(0, |(_, &bytes)| bytes));
+            let live_sum = live.iter().map(|&bytes| u128::from(bytes)).sum();
+            let waste = waste(arena.size, arena.lower_bound);
+            ArenaMetrics { live, peak_op, peak_live, least_op, least_live, live_sum, waste, loss }
         })
         .collect()
 }
@@ -134,11 +144,9 @@ pub fn arena_metrics(plan: &PlanRecord) -> Vec<ArenaMetrics> {
 /// How the bytes of an arena are used at an op.
 pub fn loss_at(plan: &PlanRecord, arena: u32, op: u32) -> Loss {
     let Some(record) = plan.arenas.get(arena as usize) else { return Loss::default() };
-    let alive =
-        plan.buffers.iter().filter(|buffer| buffer.arena == arena && buffer.lives_at(op) && buffer.size > 0);
-    let mut ranges: Vec<(u64, u64)> = alive.map(|buffer| (buffer.offset, buffer.end())).collect();
-    ranges.sort_unstable();
-    Loss::split(record.size, record.alignment, ranges.into_iter())
+    let mut live = occupancy::live_ranges(plan, arena, op);
+    live.sort_unstable();
+    occupancy::split(record.size, record.alignment, live.into_iter(), |_| {})
 }
 
 /// The buffers whose bytes count at an op, largest first. Views are left out, and of two buffers that share bytes in

@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 use proptest::prelude::*;
 
 use crate::{
-    ArenaRecord, BufferRecord, Fragmentation, Loss, OpRecord, PlanRecord, arena_metrics, fragmentation,
-    live_at, loss_at, waste, why_not_smaller, why_peak,
+    ArenaRecord, BufferRecord, Fragmentation, Holds, Loss, MapIndex, OpRecord, PlanRecord, PlanState,
+    arena_metrics, fragmentation, live_at, loss_at, occupancy_at, waste, why_not_smaller, why_peak,
 };
 
 fn buffer(size: u64, offset: u64, first: u32, last: u32) -> BufferRecord {
@@ -104,7 +104,10 @@ fn arenas_are_told_apart_and_may_be_empty() {
     plan.arenas.push(ArenaRecord { size: 32, lower_bound: 16, ..ArenaRecord::default() });
     let metrics = arena_metrics(&plan);
     assert_eq!((metrics[0].peak_live, metrics[1].peak_live), (8, 0));
-    assert_eq!((metrics[1].peak_op, metrics[1].loss), (None, Loss { tail: 32, ..Loss::default() }));
+    assert_eq!(
+        (metrics[1].peak_op, metrics[1].loss),
+        (None, Loss { tail: 32, largest_fit: 32, ..Loss::default() })
+    );
     assert_eq!(why_peak(&plan, 1, &metrics[1]), None);
     let why = why_not_smaller(&plan.arenas[1]);
     assert_eq!((why.gap, why.optimal, metrics[1].waste), (16, false, Some(1.0)));
@@ -152,6 +155,74 @@ proptest! {
             bytes[buffer.offset as usize..buffer.end() as usize].fill(true);
         }
         prop_assert_eq!(loss.live, bytes.iter().filter(|&&live| live).count() as u64);
+        // The largest stretch that is free and begins at a multiple of the alignment, by trying every one.
+        let step = plan.arenas[0].alignment.max(1) as usize;
+        let fits = (0..260).step_by(step).map(|at| bytes[at..].iter().take_while(|&&live| !live).count());
+        prop_assert_eq!(loss.largest_fit, fits.max().unwrap_or(0) as u64);
+    }
+
+    #[test]
+    fn occupancy_is_the_arena_byte_by_byte(plan in any_plan(), op in 0u32..12, cells in 1u16..400) {
+        let occupancy = occupancy_at(&plan, 0, op);
+        prop_assert_eq!(occupancy.loss, loss_at(&plan, 0, op));
+        let mut next = 0;
+        let mut sums = [0; 4];
+        for part in &occupancy.parts {
+            prop_assert!(part.start == next && part.end > part.start);
+            next = part.end;
+            let free = |at: u64| plan.buffers.iter().all(|b| !b.lives_at(op) || !(b.offset..b.end()).contains(&at));
+            for at in part.start..part.end {
+                match part.holds {
+                    Holds::Live(number) => {
+                        let buffer = &plan.buffers[number as usize];
+                        prop_assert!(buffer.lives_at(op) && (buffer.offset..buffer.end()).contains(&at));
+                    }
+                    _ => prop_assert!(free(at)),
+                }
+            }
+            let kind = match part.holds {
+                Holds::Live(_) => 0,
+                Holds::Padding => 1,
+                Holds::Hole => 2,
+                Holds::Tail => 3,
+            };
+            sums[kind] += part.end - part.start;
+        }
+        prop_assert_eq!(next, plan.arenas[0].size);
+        let loss = occupancy.loss;
+        prop_assert_eq!(sums, [loss.live, loss.padding, loss.holes, loss.tail]);
+        // In cells: what is live in any part of a cell is seen, and a cell that is all of one kind is of that kind.
+        let shown = occupancy.cells(&(0..260), cells);
+        prop_assert_eq!(shown.len(), usize::from(cells));
+        for (cell, shown) in (0..u64::from(cells)).zip(shown) {
+            let (from, to) = (260 * cell / u64::from(cells), 260 * (cell + 1) / u64::from(cells));
+            let to = to.max(from + 1);
+            let touching: Vec<_> = occupancy.parts.iter().filter(|p| p.start < to && p.end > from).collect();
+            let live = touching.iter().any(|part| matches!(part.holds, Holds::Live(_)));
+            prop_assert_eq!(matches!(shown, Some(Holds::Live(_))), live);
+            if let [only] = touching[..] {
+                prop_assert_eq!(shown, Some(only.holds));
+            }
+        }
+    }
+
+    #[test]
+    fn an_index_knows_the_same_occupancy(plan in any_plan(), op in 0u32..12) {
+        // Of buffers that begin together, whichever comes first by number lends its name.
+        let state = PlanState::new(plan.clone());
+        prop_assert_eq!(MapIndex::new(&state, 0).occupancy(&plan, 0, op), occupancy_at(&plan, 0, op));
+    }
+
+    #[test]
+    fn least_and_area_are_of_the_curve(plan in any_plan()) {
+        let (arena, metrics) = (&plan.arenas[0], arena_metrics(&plan).remove(0));
+        prop_assert_eq!(metrics.least_live, metrics.live.iter().copied().min().unwrap_or(0));
+        let first = metrics.live.iter().position(|&live| live == metrics.least_live);
+        prop_assert_eq!(metrics.least_op, first.map(|op| op as u32));
+        let sum: u64 = metrics.live.iter().sum();
+        let area = (!plan.ops.is_empty()).then(|| sum as f64 / (260 * plan.ops.len()) as f64);
+        prop_assert_eq!(metrics.area_efficiency(arena), area);
+        prop_assert_eq!(metrics.least_utilisation(arena).is_some(), !plan.ops.is_empty());
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub(crate) struct ArenaFigures {
     pub(crate) lower_bound: u64,
     pub(crate) waste: Option<f64>,
     pub(crate) utilisation: f64,
+    pub(crate) utilisation_min: Option<f64>,
+    pub(crate) area_efficiency: Option<f64>,
     pub(crate) loss: Loss,
     /// One past the highest byte that a window reached.
     pub(crate) reached: Option<u64>,
@@ -60,6 +62,8 @@ impl PlanFigures {
                     Some(op) => metrics.utilisation(arena, op),
                     None => f64::from(u8::from(*size == 0)),
                 },
+                utilisation_min: metrics.least_utilisation(arena),
+                area_efficiency: metrics.area_efficiency(arena),
                 loss: metrics.loss,
                 reached,
             }

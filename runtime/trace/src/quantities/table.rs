@@ -3,6 +3,7 @@
 use super::read::Read;
 use super::value::{Unknown, Value};
 use super::{Join, Quantity, Scope, Unit, Worse};
+use crate::metrics::holdings::{Purpose, holdings};
 use crate::metrics::roofline::{op_attainable, op_roof};
 use crate::schema::distribution::Distribution;
 use crate::schema::event::EventKind;
@@ -40,12 +41,22 @@ pub static QUANTITIES: &[Quantity] = &[
         .help("no plan for this order of ops is smaller"),
     arena("gap", "why_not_smaller", |arena| whole(arena.reserved.saturating_sub(arena.lower_bound)))
         .help("bytes of the arena above its lower bound"),
-    arena("waste", "waste", |arena| arena.waste.map_or(Value::Unknown(Unknown::NoRatio), Value::real))
+    arena("waste", "waste", |arena| ratio(arena.waste))
         .help("(size of the arena - lower bound) / lower bound; of several arenas the largest")
         .unit(Ratio)
         .join(Max),
     arena("utilisation", "ArenaMetrics::utilisation", |arena| Value::real(arena.utilisation))
         .help("bytes that live at the peak / size of the arena, 1 where it has none; of several arenas the smallest")
+        .unit(Ratio)
+        .join(Min)
+        .may_shrink(),
+    arena("utilisation_min", "ArenaMetrics::least_utilisation", |arena| ratio(arena.utilisation_min))
+        .help("the smallest share of the arena that lives at any op; of several arenas the smallest")
+        .unit(Ratio)
+        .join(Min)
+        .may_shrink(),
+    arena("area_efficiency", "ArenaMetrics::area_efficiency", |arena| ratio(arena.area_efficiency))
+        .help("sum of size x life of all tensors / (size of the arena x ops); of several arenas the smallest")
         .unit(Ratio)
         .join(Min)
         .may_shrink(),
@@ -65,6 +76,10 @@ pub static QUANTITIES: &[Quantity] = &[
     arena("largest_hole", "Loss::largest_hole", |arena| whole(arena.loss.largest_hole))
         .help("the longest of them")
         .join(Max),
+    arena("largest_fit", "Loss::largest_fit", |arena| whole(arena.loss.largest_fit))
+        .help("the most bytes that one more tensor could have that lives at the peak op alone")
+        .join(Max)
+        .may_shrink(),
     plan("plan_ops", "PlanRecord::ops", |_, figures| whole(figures.ops))
         .help("ops (dispatches) of a plan; of several plans the most")
         .join(Max),
@@ -184,6 +199,14 @@ pub static QUANTITIES: &[Quantity] = &[
         .made_of(BLOCKS)
         .unit(Bytes)
         .worse(Worse::More),
+    session("unaccounted", "holdings", |timeline| match holdings(timeline) {
+        found if found.seen => whole(found.bytes(Purpose::Unaccounted)),
+        _ => Value::Unknown(Unknown::NoBlocks),
+    })
+    .help("bytes of live blocks of device memory that neither the plan nor the runtime explains")
+    .made_of(BLOCKS)
+    .unit(Bytes)
+    .may_shrink(),
     heap("heap_size", "HeapState::size", |_, _, heap| whole(heap.size)).help("the size of the heap"),
     heap("heap_usage", "HeapState::usage", |_, _, heap| whole(heap.usage))
         .help("bytes of the heap that this process uses, at the latest sample"),
@@ -193,6 +216,8 @@ pub static QUANTITIES: &[Quantity] = &[
     .help("the most bytes of the heap that this process was seen to use"),
     heap("heap_budget", "HeapState::budget", |_, _, heap| told(heap.budget))
         .help("bytes of the heap that this process may use, as the driver estimates"),
+    heap("heap_others", "HeapState::others", |_, _, heap| told(heap.others()))
+        .help("bytes of the heap that its budget leaves out: other processes and the system hold them"),
     heap("heap_headroom", "HeapState::budget", |_, _, heap| {
         told(heap.budget.map(|budget| budget.saturating_sub(heap.usage)))
     })
@@ -389,6 +414,10 @@ impl Quantity {
 
 const fn whole(number: u64) -> Value {
     Value::Exact(super::Number::Whole(number))
+}
+
+fn ratio(share: Option<f64>) -> Value {
+    share.map_or(Value::Unknown(Unknown::NoRatio), Value::real)
 }
 
 fn told(number: Option<u64>) -> Value {

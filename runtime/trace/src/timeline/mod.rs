@@ -5,6 +5,7 @@ pub(crate) mod overlaps;
 pub(crate) mod plan_state;
 pub(crate) mod plan_sums;
 pub(crate) mod pool;
+pub(crate) mod pool_history;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ use crate::schema::totals::Totals;
 use crate::timeline::alarms::Alarm;
 use crate::timeline::plan_state::PlanState;
 use crate::timeline::pool::{Pool, PoolRange};
+use crate::timeline::pool_history::PoolHistory;
 
 /// Runs, heap samples and messages that are kept for drawing; older ones are forgotten, not their sums.
 pub const HISTORY: usize = 512;
@@ -52,6 +54,8 @@ pub struct Timeline {
     pub totals: Totals,
     /// Dynamic pools, by their number.
     pub pools: BTreeMap<u32, Pool>,
+    /// How they were filled over time, by their number.
+    pub pool_histories: BTreeMap<u32, PoolHistory>,
     /// The run in progress.
     pub current: Option<CurrentRun>,
     /// The latest finished runs, oldest first.
@@ -152,6 +156,14 @@ pub struct HeapState {
     pub history: VecDeque<(Nanos, u64)>,
 }
 
+impl HeapState {
+    /// Bytes that the budget leaves out of the heap: other processes and the system hold them. `None` where the driver tells no
+    /// budget.
+    pub fn others(&self) -> Option<u64> {
+        self.budget.map(|budget| self.size.saturating_sub(budget))
+    }
+}
+
 impl Timeline {
     /// A timeline that knows nothing.
     pub fn new() -> Self {
@@ -245,9 +257,12 @@ impl Timeline {
         self.device_bytes = 0;
         self.pools.clear();
         self.current = None;
+        // What is restated did not happen again: pools do not grow by it.
+        let histories = core::mem::take(&mut self.pool_histories);
         for event in &keyframe.state {
             self.apply_event(event.as_ref());
         }
+        self.pool_histories = histories;
         self.now = self.now.max(keyframe.t);
         self.runs_started = keyframe.runs_started;
         self.runs_ok = keyframe.runs_ok;
@@ -293,13 +308,21 @@ impl Timeline {
             }
             EventRef::PoolAllocated { t, pool, id, offset, bytes } => {
                 self.pools.entry(pool).or_default().allocate(id, PoolRange { t, offset, bytes });
+                self.note_pool(pool, t);
             }
-            EventRef::PoolFreed { pool, id, .. } => {
+            EventRef::PoolFreed { pool, id, t } => {
                 if let Some(pool) = self.pools.get_mut(&pool) {
                     pool.free(id);
                 }
+                self.note_pool(pool, t);
             }
             _ => self.apply_rare(event),
+        }
+    }
+
+    fn note_pool(&mut self, pool: u32, t: Nanos) {
+        if let Some(state) = self.pools.get(&pool) {
+            self.pool_histories.entry(pool).or_default().note(t, state);
         }
     }
 
