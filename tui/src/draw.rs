@@ -135,6 +135,44 @@ pub(crate) fn chart(values: impl ExactSizeIterator<Item = u64>, width: usize, ro
     (0..rows).map(row).collect()
 }
 
+/// Columns of eighths of a cell against a highest value, from the bottom up; what is nothing leaves its column free.
+pub(crate) fn columns(buffer: &mut Buffer, area: Rect, highest: u64, column: impl Fn(u16) -> (u64, Style)) {
+    const HEIGHTS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
+    let full = u128::from(area.height) * 8;
+    for col in 0..area.width {
+        let (value, style) = column(col);
+        let eighths = (u128::from(value) * full).div_ceil(u128::from(highest.max(1))).min(full) as usize;
+        for row in 0..usize::from(area.height) {
+            let glyph = HEIGHTS[eighths.saturating_sub(row * 8).min(8)];
+            if glyph != " " {
+                put(buffer, area, area.x + col, area.bottom() - 1 - row as u16, glyph, style);
+            }
+        }
+    }
+}
+
+/// Divides a width among parts by their size, exactly; what is not nothing gets a column where there is one.
+pub(crate) fn shares<const N: usize>(parts: [u64; N], width: u16) -> [u16; N] {
+    let sum = parts.iter().map(|part| u128::from(*part)).sum::<u128>().max(1);
+    let mut widths = parts.map(|part| (u128::from(part) * u128::from(width) / sum) as u16);
+    for at in 0..N {
+        if parts[at] > 0 && widths[at] == 0 {
+            widths[at] = 1;
+        }
+    }
+    // What was rounded away goes to the largest, and what was rounded up is taken from it.
+    while parts.iter().any(|part| *part > 0) {
+        let all: u32 = widths.iter().map(|width| u32::from(*width)).sum();
+        let Some(widest) = (0..N).max_by_key(|at| (widths[*at], parts[*at])) else { break };
+        match all.cmp(&u32::from(width)) {
+            std::cmp::Ordering::Less => widths[widest] += width - all as u16,
+            std::cmp::Ordering::Greater => widths[widest] -= 1,
+            std::cmp::Ordering::Equal => break,
+        }
+    }
+    widths
+}
+
 /// A size in as few columns as axes leave: `12.4M`, `812B`.
 pub(crate) fn short_bytes(bytes: u64) -> String {
     bayplan_text::Bytes(bytes).to_string().replace("iB", "").replace(' ', "")
@@ -194,6 +232,32 @@ mod tests {
         assert_eq!(chart([u64::MAX, 0].into_iter(), 3, 1), ["█▁"]);
         assert_eq!(chart([4, 3, 2, 1].into_iter(), 4, 2), ["█▄  ", "███▄"]);
         assert!(chart([1].into_iter(), 4, 0).is_empty());
+    }
+
+    #[test]
+    fn shares_fill_a_width_exactly_and_hide_nothing() {
+        for (parts, width, expect) in [
+            ([0, 0, 0, 0], 9, [0, 0, 0, 0]),
+            ([8, 0, 1, 0], 9, [8, 0, 1, 0]),
+            ([1_000_000, 1, 1, 1], 10, [7, 1, 1, 1]),
+            ([1, 1, 1, 1], 10, [2, 2, 2, 4]),
+            ([5, 5, 5, 5], 3, [1, 1, 1, 0]),
+            ([u64::MAX, u64::MAX, 1, 0], 101, [50, 50, 1, 0]),
+            ([3, 3, 3, 3], 0, [0, 0, 0, 0]),
+        ] {
+            let widths = shares(parts, width);
+            assert_eq!(widths, expect, "{parts:?} in {width}");
+        }
+    }
+
+    #[test]
+    fn columns_rise_by_eighths() {
+        let area = Rect { x: 0, y: 0, width: 5, height: 2 };
+        let mut buffer = Buffer::empty(area);
+        let values = [0, 1, 8, 9, 99];
+        columns(&mut buffer, area, 16, |col| (values[usize::from(col)], Style::new()));
+        let row = |y: u16| (0..5).map(|x| buffer[(x, y)].symbol().to_owned()).collect::<String>();
+        assert_eq!([row(0), row(1)], ["   ▁█", " ▁███"]);
     }
 
     #[test]

@@ -354,3 +354,84 @@ fn what_stands_beside_the_map_can_be_clicked() {
     click(&mut watch, x, y, MouseButton::Left);
     assert!(draw(&mut watch).contains("device memory"));
 }
+
+#[test]
+fn what_the_overview_names_can_be_clicked() {
+    let mut watch = Watch::of(small(true), 0);
+    let click_on = |watch: &mut Watch, words: &str, button: MouseButton| {
+        let (x, y) = place(&draw(watch), words);
+        click(watch, x, y, button);
+    };
+    let at_cursor = |watch: &Watch| (view(watch).ops.cursor, name_at_cursor(watch));
+    // A tensor of the peak: the cursor goes there; a second click tells all of it.
+    click_on(&mut watch, "block/context", MouseButton::Left);
+    assert_eq!(name_at_cursor(&watch), "block/context");
+    assert!(draw(&mut watch).contains("device memory"), "the view stays");
+    click_on(&mut watch, "block/context", MouseButton::Left);
+    assert!(draw(&mut watch).contains("at the cursor"));
+    press(&mut watch, "\u{1b}");
+    // The peak, by each line that names it.
+    for words in ["8.00 KiB at op 4", "peak 8.00 KiB", "at the peak: live"] {
+        press(&mut watch, "g");
+        assert_eq!(at_cursor(&watch).0, 0);
+        click_on(&mut watch, words, MouseButton::Left);
+        assert_eq!(at_cursor(&watch).0, 4, "{words}");
+    }
+    // A column of the live bytes is an op.
+    let (x, y) = place(&draw(&mut watch), "peak 8.00 KiB");
+    click(&mut watch, x, y + 1, MouseButton::Left);
+    assert_eq!(at_cursor(&watch).0, 0);
+    // An alarm is shown on the map.
+    click_on(&mut watch, "op 2 (Add_2)", MouseButton::Left);
+    let shown = draw(&mut watch);
+    assert!(shown.contains("at the cursor:") && !watch.model.alarms_at_cursor().is_empty(), "{shown}");
+}
+
+#[test]
+fn an_arena_of_the_overview_is_chosen_by_a_click() {
+    let plan = support::encoder(1);
+    let model = crate::picture_tests::model(support::records(&plan, support::windows(&plan), 3));
+    let mut watch = Watch::of(model, 0);
+    let chosen = |watch: &Watch| watch.model.arena().unwrap().arena;
+    assert_eq!(chosen(&watch), 0);
+    let picture = draw(&mut watch);
+    let row = picture.lines().position(|line| line.contains("bound") && line.contains("waste")).unwrap();
+    click(&mut watch, 4, row as u16 + 2, MouseButton::Left);
+    assert_eq!(chosen(&watch), 1, "{picture}");
+}
+
+#[test]
+fn what_fragmentation_shows_can_be_clicked() {
+    let mut watch = Watch::of(small(true), 3);
+    let picture = draw(&mut watch);
+    // What stands where changes with the words.
+    let line = |watch: &mut Watch, words: &str| place(&draw(watch), words).1;
+    // The curve and its axis are ops; a line that names one goes there.
+    let (x, y) = place(&picture, "op 9");
+    click(&mut watch, x + 3, y, MouseButton::Left);
+    assert_eq!(view(&watch).ops.cursor, 9);
+    let below = line(&mut watch, "utilisation") + 1;
+    click(&mut watch, 3, below, MouseButton::Left);
+    assert_eq!(view(&watch).ops.cursor, 0);
+    let loss = line(&mut watch, "loss at the peak");
+    click(&mut watch, 30, loss, MouseButton::Left);
+    assert_eq!(view(&watch).ops.cursor, 4);
+    // The strip of addresses: up, context, key, a hole, scores at op 4.
+    let legend = line(&mut watch, "its bytes");
+    for (share, name) in [(30, "block/context"), (55, "block/key"), (99, "block/scores"), (0, "block/up")] {
+        click(&mut watch, 2 + 95 * share / 100, legend - 1, MouseButton::Left);
+        assert_eq!(name_at_cursor(&watch), name, "at {share} %");
+        click_on_op(&mut watch, 4);
+    }
+    let before = view(&watch);
+    click(&mut watch, 2 + 95 * 72 / 100, legend - 1, MouseButton::Left);
+    assert_eq!(view(&watch), before, "a hole is no tensor");
+    click(&mut watch, 2, legend - 1, MouseButton::Left);
+    assert!(draw(&mut watch).contains("at the cursor ─"), "a second click tells all of it");
+}
+
+/// Puts the cursor on an op without moving what is in view.
+fn click_on_op(watch: &mut Watch, op: u64) {
+    watch.model.go(|view, _| view.ops.put(op));
+    draw(watch);
+}

@@ -62,14 +62,13 @@ pub(crate) enum Target {
     /// The op that a column shows of the ops in view, on an axis that stands there.
     Ops(Rect),
     /// An op by its number.
-    #[expect(dead_code, reason = "the first one comes next")]
     Op(u32),
     /// A tensor by its number.
-    #[expect(dead_code, reason = "the first one comes next")]
     Tensor(u32),
     /// An arena by its number.
-    #[expect(dead_code, reason = "the first one comes next")]
     Arena(u32),
+    /// Where an alarm is, by its number among those of the plan that is looked at.
+    Alarm(usize),
     /// A row of the list, counted from the first of the session, not of the screen.
     Row(usize),
     /// The head of a column of the list: order by it.

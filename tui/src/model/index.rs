@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bayplan_trace::{
-    ArenaKind, ArenaMetrics, MapIndex, Peak, PlanRecord, PlanState, Timeline, arena_metrics, colours,
-    why_peak,
+    ArenaKind, ArenaMetrics, MapIndex, Occupancy, Peak, PlanRecord, PlanState, Timeline, arena_metrics,
+    colours, deviation, why_peak,
 };
+
+use super::kept::Kept;
+use super::stretches::Stretches;
 
 /// How many colours buffers are told apart by.
 pub(crate) const HUES: u8 = 4;
@@ -21,6 +24,27 @@ pub(crate) struct PlanIndex {
     pub(crate) hues: Vec<u8>,
     /// Each buffer that others are views of, with one of them; ordered.
     views: Vec<(u32, u32)>,
+    /// How far what was seen lies from the plan, as of the windows that it was asked for last.
+    deviation: Kept<(Option<u32>, usize, usize), Option<DeviationCurve>>,
+}
+
+/// How far what was seen lies from what was planned, over the ops.
+#[derive(Clone, Debug)]
+pub(crate) struct DeviationCurve {
+    /// Bytes of the symmetric difference of the live sets, for each op.
+    pub(crate) bytes: Vec<u64>,
+    /// The op with the most of them, and how many.
+    pub(crate) largest: Option<(u32, u64)>,
+    /// The most of any part of them.
+    pub(crate) most: Stretches,
+}
+
+impl DeviationCurve {
+    fn of(plan: &PlanState) -> Option<Self> {
+        let found = deviation(plan)?;
+        let bytes: Vec<u64> = (0..plan.record.ops.len() as u32).map(|op| found.at(op)).collect();
+        Some(Self { largest: found.largest(), most: Stretches::of(&bytes), bytes })
+    }
 }
 
 /// The index of one arena.
@@ -32,25 +56,21 @@ pub(crate) struct ArenaIndex {
     pub(crate) metrics: ArenaMetrics,
     /// What lives at the peak; nothing where nothing ever does.
     pub(crate) peak: Peak,
-    /// The most bytes that live in each stretch of [`STRETCH`] ops.
-    live_peaks: Vec<u64>,
+    /// The most and the least bytes that live in any part of the program.
+    live: Stretches,
+    /// What each byte is at the op that was asked for last.
+    pub(crate) occupancy: Kept<u32, Occupancy>,
 }
-
-/// Ops of which the most live bytes are known beforehand.
-const STRETCH: usize = 256;
 
 impl ArenaIndex {
     /// The most bytes that live at any of these ops.
     pub(crate) fn most_live(&self, first: usize, last: usize) -> u64 {
-        let most = |bytes: Option<&[u64]>| bytes.unwrap_or_default().iter().copied().max().unwrap_or(0);
-        let live = &self.metrics.live;
-        let last = last.min(live.len());
-        let (from, to) = (first.div_ceil(STRETCH), last / STRETCH);
-        if from >= to {
-            return most(live.get(first..last));
-        }
-        let ends = most(live.get(first..from * STRETCH)).max(most(live.get(to * STRETCH..last)));
-        ends.max(most(self.live_peaks.get(from..to)))
+        self.live.most(&self.metrics.live, first, last)
+    }
+
+    /// The fewest bytes that live at any of these ops.
+    pub(crate) fn least_live(&self, first: usize, last: usize) -> u64 {
+        self.live.least(&self.metrics.live, first, last)
     }
 
     /// A buffer's place among those that live at the peak, by size.
@@ -72,9 +92,8 @@ impl PlanIndex {
             .zip(metrics)
             .map(|(arena, metrics)| {
                 let peak = why_peak(record, arena, &metrics).unwrap_or_default();
-                let stretches = metrics.live.chunks(STRETCH);
-                let live_peaks = stretches.map(|live| live.iter().copied().max().unwrap_or(0)).collect();
-                ArenaIndex { buffers: 0, metrics, peak, live_peaks }
+                let live = Stretches::of(&metrics.live);
+                ArenaIndex { metrics, peak, live, ..ArenaIndex::default() }
             })
             .collect();
         for buffer in &record.buffers {
@@ -87,7 +106,13 @@ impl PlanIndex {
         let mut views: Vec<(u32, u32)> =
             views.filter_map(|(number, buffer)| Some((buffer.alias_of?, number))).collect();
         views.sort_unstable();
-        Self { arenas, hues: colours(record, HUES), views }
+        Self { arenas, hues: colours(record, HUES), views, deviation: Kept::default() }
+    }
+
+    /// How far what was seen lies from the plan; none before anything was seen.
+    pub(crate) fn deviation(&self, plan: &PlanState) -> Arc<Option<DeviationCurve>> {
+        let seen = (plan.recording, plan.windows.len(), plan.strays.len());
+        self.deviation.get(seen, || DeviationCurve::of(plan))
     }
 
     /// The views of a buffer, each with the buffer before it.

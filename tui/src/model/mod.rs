@@ -7,19 +7,21 @@ pub(crate) mod filter;
 pub(crate) mod fold;
 pub(crate) mod ghost;
 pub(crate) mod index;
+pub(crate) mod kept;
 pub(crate) mod lists;
 #[allow(dead_code, reason = "time travel comes next")]
 pub(crate) mod moment;
 pub(crate) mod place;
 pub(crate) mod rows;
 mod session;
+pub(crate) mod stretches;
 pub(crate) mod strip;
 pub(crate) mod viewport;
 pub(crate) mod whatif;
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use bayplan_trace::{BufferRecord, MapIndex, PlanState, Timeline};
+use bayplan_trace::{BufferRecord, MapIndex, Occupancy, PlanState, Timeline, occupancy_at};
 
 pub(crate) use session::{FEW, News, Stage, State};
 
@@ -130,6 +132,17 @@ impl<'a> ArenaView<'a> {
     /// Where the arena's buffers lie.
     pub(crate) fn map(&self) -> &'a MapIndex {
         self.map
+    }
+
+    /// What each byte of the arena is at an op.
+    pub(crate) fn occupancy(&self, op: u32) -> Arc<Occupancy> {
+        let record = &self.plan.record;
+        // While the map of a large arena is being made, every buffer has to be looked at.
+        let made = !std::ptr::eq(self.map, &raw const *NO_MAP);
+        self.index.occupancy.get(op, || match made {
+            true => self.map.occupancy(record, self.arena, op),
+            false => occupancy_at(record, self.arena, op),
+        })
     }
 }
 
@@ -331,8 +344,16 @@ impl Model {
         let places: Vec<(usize, AlarmPlace)> =
             alarms.filter_map(|(at, alarm)| Some((at, AlarmPlace::of(plan, alarm)?))).collect();
         let later = places.iter().find(|(at, _)| here.is_none_or(|here| *at > here));
-        let Some((_, place)) = later.or(places.first()).copied() else { return };
-        let Some(at) = self.place else { return };
+        if let Some((at, _)) = later.or(places.first()) {
+            self.go_to_alarm(*at);
+        }
+    }
+
+    /// Goes to an alarm by its number among those of the plan that is looked at; one that is on no map stays unvisited.
+    pub(crate) fn go_to_alarm(&mut self, number: usize) {
+        let Some((plan, at)) = self.plan().zip(self.place) else { return };
+        let alarm = plan.alarms().get(number);
+        let Some(place) = alarm.and_then(|alarm| AlarmPlace::of(plan, alarm)) else { return };
         if at.arena != place.arena as usize {
             self.place = Some(self.enter(at.plan, place.arena as usize));
         }
@@ -340,6 +361,15 @@ impl Model {
             view.ops.show(place.ops.0, place.ops.1);
             view.bytes.show(place.bytes.0, place.bytes.1);
         });
+    }
+
+    /// Tells, of alarms in the order of the timeline, which number each has among those of the plan that is looked at; none for
+    /// those of other plans and those on no map.
+    pub(crate) fn alarm_places(&self) -> impl Fn(usize) -> Option<usize> {
+        let number = self.place.map_or(usize::MAX, |place| place.plan as usize);
+        let before: usize = self.timeline.plans.iter().take(number).map(|plan| plan.alarms().len()).sum();
+        let own = self.plan().map_or(0, |plan| plan.alarms().len());
+        move |at| at.checked_sub(before).filter(|at| *at < own)
     }
 
     /// Goes to the start.

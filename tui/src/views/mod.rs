@@ -2,15 +2,20 @@
 
 mod bay_plan;
 mod bay_plan_map;
+mod fragmentation;
+mod fragmentation_lines;
 mod ghost;
 mod inspector;
 mod lifetimes;
 mod op_axis;
 mod overview;
+mod overview_memory;
+mod overview_runs;
+mod section;
 mod why_not_smaller;
 mod why_peak;
 
-use crate::model::Model;
+use crate::model::{ArenaView, Model, explain};
 use crate::view::View;
 
 pub(crate) use inspector::details;
@@ -18,7 +23,14 @@ pub(crate) use why_not_smaller::WhyNotSmaller;
 pub(crate) use why_peak::WhyPeak;
 
 /// Every view, in the order of their tabs.
-pub(crate) const VIEWS: &[&dyn View] = &[&overview::Overview, &bay_plan::BayPlan, &lifetimes::Lifetimes];
+pub(crate) const VIEWS: &[&dyn View] =
+    &[&overview::Overview, &bay_plan::BayPlan, &lifetimes::Lifetimes, &fragmentation::Fragmentation];
+
+/// The name of the arena that is looked at, made safe to show.
+fn arena_name(arena: &ArenaView<'_>) -> String {
+    let name = &arena.plan.record.arenas[arena.arena as usize].name;
+    explain::name_of(name, "arena", arena.arena)
+}
 
 /// The views that the session has something for, with their numbers in [`VIEWS`]; their tabs are counted as they stand here.
 pub(crate) fn listed(model: &Model) -> impl Iterator<Item = (usize, &'static dyn View)> + '_ {

@@ -76,7 +76,15 @@ impl Watch {
                 self.model.go(|view, _| view.ops.put(op_under(view, strip, at.x)));
             }
             Target::Op(op) => self.model.go(|view, _| view.ops.put(op.into())),
-            Target::Tensor(number) => self.model.select(number),
+            Target::Tensor(number) => {
+                let again = self.model.selected().is_some_and(|(selected, _)| selected == number);
+                self.model.select(number);
+                // As with rows of lists, a second click asks for all that is known.
+                if again && !inspects {
+                    return self.act(Action::Inspect);
+                }
+            }
+            Target::Alarm(number) => self.on_map(|model| model.go_to_alarm(number)),
             Target::Arena(arena) => self.model.go_to_arena(arena),
             Target::Row(row) => {
                 let Some((list, _)) = self.front_list() else { return Outcome::Stay };

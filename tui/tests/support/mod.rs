@@ -282,7 +282,7 @@ pub(crate) fn session() -> SessionInfo {
 pub(crate) fn preamble(plan: &PlanRecord, windows: Vec<Window>) -> Vec<Event> {
     let mut events = Vec::new();
     for (id, arena) in (0..).zip(&plan.arenas) {
-        let purpose = format!("arena {}", arena.name);
+        let purpose = arena.name.clone();
         let bytes = arena.size.checked_next_multiple_of(65536).unwrap_or(arena.size);
         events.push(Event::DeviceAllocated { t: 1000, id, bytes, memory_type: 1, purpose, planned: true });
     }

@@ -1,0 +1,251 @@
+//! What the Fragmentation view says, in the order in which it matters.
+
+use bayplan_text::{Bytes, Count, Percent, columns, wrap};
+use bayplan_trace::{Growing, Loss, forecasts};
+
+use crate::model::{ArenaView, Model, explain};
+
+/// What a piece is drawn as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// Its lines.
+    Text,
+    /// Live bytes over ops.
+    Live,
+    /// The ops in view.
+    Axis,
+    /// The arena at its peak as a bar.
+    Loss,
+    /// The address space at the op under the cursor.
+    Strip,
+    /// Bytes that deviate, over ops.
+    Deviation,
+    /// Fragmentation of the pool of a number, over time.
+    Pool(u32),
+}
+
+/// Something that stands in the view.
+#[derive(Clone, Debug)]
+pub(crate) struct Piece {
+    pub(crate) shape: Shape,
+    /// Pieces of little weight go first where there is no room.
+    pub(crate) weight: u8,
+    pub(crate) lines: Vec<String>,
+    /// The op that it speaks of.
+    pub(crate) op: Option<u32>,
+    /// Whether it tells of something wrong.
+    pub(crate) alarming: bool,
+}
+
+impl Piece {
+    /// Rows that it needs.
+    pub(crate) fn least(&self) -> usize {
+        if self.shape == Shape::Text { self.lines.len() } else { 1 }
+    }
+
+    /// Rows that it can use.
+    pub(crate) fn most(&self) -> usize {
+        match self.shape {
+            Shape::Live => 12,
+            Shape::Deviation | Shape::Pool(_) => 4,
+            Shape::Strip => 2,
+            _ => self.least(),
+        }
+    }
+
+    fn text(weight: u8, text: &str, width: usize) -> Self {
+        Self { shape: Shape::Text, weight, lines: broken(text, width.max(8)), op: None, alarming: false }
+    }
+
+    fn shape(weight: u8, shape: Shape) -> Self {
+        Self { shape, weight, lines: Vec::new(), op: None, alarming: false }
+    }
+}
+
+/// Breaks a text into lines between its parts, so that a figure stays beside what it is called; a part that is too long for a
+/// line is broken between words.
+fn broken(text: &str, width: usize) -> Vec<String> {
+    const BREAKS: [&str; 4] = [" · ", " + ", "; ", " = "];
+    let mut lines = vec![String::new()];
+    let mut rest = text;
+    while !rest.is_empty() {
+        let next = BREAKS.iter().filter_map(|mark| rest.find(mark).map(|at| at + mark.len())).min();
+        let (part, after) = rest.split_at(next.unwrap_or(rest.len()));
+        let line = lines.last_mut();
+        match line.filter(|line| columns(line) + columns(part.trim_end()) <= width) {
+            Some(line) => line.push_str(part),
+            None => lines.extend(wrap(part.trim_end(), width).into_iter().map(|line| line + " ")),
+        }
+        rest = after;
+    }
+    lines.iter().map(|line| line.trim_end().to_owned()).filter(|line| !line.is_empty()).collect()
+}
+
+/// Everything that there is to say, for lines of so many columns.
+pub(crate) fn pieces(model: &Model, width: usize) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    match model.arena() {
+        Some(arena) => of_arena(&mut pieces, model, &arena, width),
+        None => pieces.push(Piece::text(9, "waiting for the plan: the recording has not told it yet", width)),
+    }
+    of_pools(&mut pieces, model, width);
+    pieces
+}
+
+fn of_arena(pieces: &mut Vec<Piece>, model: &Model, arena: &ArenaView<'_>, width: usize) {
+    let op = arena.view.ops.cursor as u32;
+    pieces.push(Piece::text(10, &waste_words(arena), width));
+    pieces
+        .push(Piece { op: arena.index.metrics.peak_op, ..Piece::text(9, &utilisation_words(arena), width) });
+    if arena.plan.record.ops.is_empty() {
+        return;
+    }
+    pieces.push(Piece::shape(8, Shape::Live));
+    pieces.push(Piece::shape(3, Shape::Axis));
+    let loss = &arena.index.metrics.loss;
+    let at_peak = format!("loss at the peak  {}", loss_words(loss));
+    pieces.push(Piece { op: arena.index.metrics.peak_op, ..Piece::text(7, &at_peak, width) });
+    pieces.push(Piece { op: arena.index.metrics.peak_op, ..Piece::shape(6, Shape::Loss) });
+    let name = explain::op_name(&arena.plan.record, op);
+    let here = arena.occupancy(op).loss;
+    let at_cursor = format!("at the cursor  {name}: {}; {}", loss_words(&here), hole_words(&here));
+    pieces.push(Piece { op: Some(op), ..Piece::text(6, &at_cursor, width) });
+    pieces.push(Piece::shape(5, Shape::Strip));
+    let what = if arena.view.bytes.is_whole() { "from byte 0 up" } else { "the bytes in view" };
+    pieces.push(Piece::text(2, &format!("its bytes  {what}: █ live  ▒ padding  ░ hole  · tail"), width));
+    deviation(pieces, model, arena, width);
+}
+
+/// How much the arena is larger than it must be.
+fn waste_words(arena: &ArenaView<'_>) -> String {
+    let record = &arena.plan.record.arenas[arena.arena as usize];
+    let gap = record.size.saturating_sub(record.lower_bound);
+    let waste = match arena.index.metrics.waste {
+        _ if record.lower_bound == 0 => "not known: no lower bound was recorded".to_owned(),
+        Some(waste) => format!("{} ({})", Percent(waste), Bytes(gap)),
+        None => Bytes(gap).to_string(),
+    };
+    format!(
+        "waste above the bound  {waste} · reserved {} · lower bound {}{}",
+        Bytes(record.size),
+        Bytes(record.lower_bound),
+        if gap == 0 { " · optimal" } else { "" }
+    )
+}
+
+/// How much of the arena lives, at the peak, at least, here and on the whole.
+fn utilisation_words(arena: &ArenaView<'_>) -> String {
+    let record = &arena.plan.record.arenas[arena.arena as usize];
+    let metrics = &arena.index.metrics;
+    let share = |op: u32| Percent(metrics.utilisation(record, op));
+    let (Some(peak), Some(least), Some(area)) =
+        (metrics.peak_op, metrics.least_op, metrics.area_efficiency(record))
+    else {
+        return "utilisation  not known: nothing ever lives in this arena".to_owned();
+    };
+    let cursor = arena.view.ops.cursor as u32;
+    format!(
+        "utilisation  peak {} at op {} · min {} at op {} · op {} {} · area efficiency {}",
+        share(peak),
+        Count(peak.into()),
+        share(least),
+        Count(least.into()),
+        Count(cursor.into()),
+        share(cursor),
+        Percent(area)
+    )
+}
+
+/// The parts of an arena, and their sum.
+fn loss_words(loss: &Loss) -> String {
+    let sum = loss.live + loss.padding + loss.holes + loss.tail;
+    let parts = [("live", loss.live), ("padding", loss.padding), ("holes", loss.holes), ("tail", loss.tail)];
+    let parts: Vec<String> = parts.iter().map(|(name, bytes)| format!("{name} {}", Bytes(*bytes))).collect();
+    format!("{} = {}", parts.join(" + "), Bytes(sum))
+}
+
+fn hole_words(loss: &Loss) -> String {
+    let holes = match loss.hole_count {
+        0 => "no hole".to_owned(),
+        1 => "1 hole".to_owned(),
+        count => format!("{} holes", Count(count)),
+    };
+    format!(
+        "{holes}, the largest hole {}, would still fit {}",
+        Bytes(loss.largest_hole),
+        Bytes(loss.largest_fit)
+    )
+}
+
+fn deviation(pieces: &mut Vec<Piece>, model: &Model, arena: &ArenaView<'_>, width: usize) {
+    let found = model.index().map(|index| index.deviation(arena.plan));
+    let Some(curve) = found.as_deref().and_then(Option::as_ref) else {
+        let words = "off the plan  not known: no windows were seen to compare with the plan";
+        pieces.push(Piece::text(2, words, width));
+        return;
+    };
+    let here = curve.bytes.get(arena.view.ops.cursor as usize).copied().unwrap_or(0);
+    let (words, op) = match curve.largest {
+        None => ("off the plan  none: what was seen is what was planned, at every op".to_owned(), None),
+        Some((op, bytes)) => (
+            format!(
+                "off the plan  at most {} at op {} · here {} (seen and not planned; or planned and not seen)",
+                Bytes(bytes),
+                Count(op.into()),
+                Bytes(here)
+            ),
+            Some(op),
+        ),
+    };
+    let weight = if op.is_some() { 5 } else { 2 };
+    pieces.push(Piece { op, alarming: op.is_some(), ..Piece::text(weight, &words, width) });
+    if op.is_some() {
+        pieces.push(Piece::shape(4, Shape::Deviation));
+    }
+}
+
+fn of_pools(pieces: &mut Vec<Piece>, model: &Model, width: usize) {
+    let timeline = &model.timeline;
+    if timeline.pools.is_empty() {
+        pieces.push(Piece::text(1, "pools  the session has no dynamic pool", width));
+        return;
+    }
+    let growing = forecasts(timeline);
+    for (&number, pool) in &timeline.pools {
+        let found = pool.fragmentation();
+        let forecast = growing.iter().find(|forecast| forecast.of == Growing::Pool(number));
+        let forecast = forecast.map_or_else(String::new, |forecast| format!(" · {}", forecast.text()));
+        let words = format!(
+            "pool {}  live {} of {} in {} · free {} in {} · largest free {} · fragmentation {}{forecast}",
+            explain::name_of(&pool.name, "number", number),
+            Bytes(pool.live_bytes),
+            Bytes(pool.bytes),
+            plural(pool.live.len() as u64, "range"),
+            Bytes(found.free),
+            plural(found.holes, "hole"),
+            Bytes(found.largest),
+            Percent(found.external),
+        );
+        pieces.push(Piece { alarming: !forecast.is_empty(), ..Piece::text(4, &words, width) });
+        pieces.push(Piece::shape(3, Shape::Pool(number)));
+    }
+}
+
+fn plural(count: u64, thing: &str) -> String {
+    format!("{} {thing}{}", Count(count), if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_stay_beside_their_names() {
+        let text = "loss  live 8.00 KiB + padding 0 B = 9.00 KiB; 1 hole · waste 12.5 %";
+        let check = |width: usize, expect: &[&str]| assert_eq!(broken(text, width), expect, "in {width}");
+        check(99, &[text]);
+        check(30, &["loss  live 8.00 KiB +", "padding 0 B = 9.00 KiB;", "1 hole · waste 12.5 %"]);
+        check(20, &["loss  live 8.00 KiB", "+ padding 0 B =", "9.00 KiB; 1 hole ·", "waste 12.5 %"]);
+        assert!(broken("", 9).is_empty());
+    }
+}

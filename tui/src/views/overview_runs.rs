@@ -1,0 +1,167 @@
+//! Sections of the overview: live bytes over ops, the times of runs, alarms, the peak, messages.
+
+use bayplan_text::{Bytes, Count, Nanos, ellipsis, escape};
+use bayplan_trace::{Severity, recent_runs};
+use ratatui::text::{Line, Span};
+
+use super::section::Section;
+use crate::chrome::is_imported;
+use crate::draw;
+use crate::model::{Model, Playhead, explain};
+use crate::theme::Theme;
+use crate::view::Target;
+
+/// More lines than fit any screen.
+const MOST_LINES: usize = 1000;
+/// Alarms that are told one by one.
+const MOST_ALARMS: usize = 200;
+/// Messages that are told.
+const MOST_MESSAGES: usize = 50;
+
+/// Bytes that live in the arena over the ops in view.
+pub(crate) fn live(model: &Model, theme: &Theme, width: usize, tall: bool) -> Section {
+    let mut section = Section::new("live bytes, op by op", if tall { 4 } else { 2 });
+    let Some(arena) = model.arena().filter(|arena| !arena.plan.record.ops.is_empty()) else { return section };
+    let at = |word: &str, op: u32| {
+        let bytes = arena.index.metrics.live.get(op as usize).copied().unwrap_or(0);
+        format!("{word} {} at op {}", Bytes(bytes), Count(op.into()))
+    };
+    let peak = arena.index.peak.op;
+    let now = match model.playhead() {
+        Playhead::At(op) => format!("   {}", at("now", op)),
+        Playhead::Done | Playhead::Before => String::new(),
+    };
+    section.offer(
+        vec![Span::styled(at("peak", peak), theme.strong()), Span::styled(now, theme.faint())],
+        Target::Op(peak),
+    );
+    let ops = &arena.view.ops;
+    let most = (0..width).map(|col| {
+        let (first, last) = ops.span(col as u64, width as u64);
+        arena.index.most_live(first as usize, last as usize)
+    });
+    for row in draw::chart(most, width, if tall { 3 } else { 1 }) {
+        section.ops(Line::styled(row, theme.gauge()));
+    }
+    section
+}
+
+/// How the runs went, and how long they took.
+pub(crate) fn times(model: &Model, theme: &Theme, width: usize, tall: bool) -> Section {
+    let mut section = Section::new("runs", 3);
+    let timeline = &model.timeline;
+    let mut counts = vec![Span::styled(format!("{} done", Count(timeline.runs_ok)), theme.strong())];
+    if timeline.runs_failed > 0 {
+        counts.push(Span::styled(format!("  {} failed", Count(timeline.runs_failed)), theme.alarm_text()));
+    }
+    if let Some(run) = timeline.current {
+        counts.push(Span::styled(format!("  run {} in progress", Count(run.run)), theme.faint()));
+    }
+    section.say(counts);
+    if timeline.runs.is_empty() {
+        section.say(Line::styled("no run has ended yet", theme.faint()));
+        return section;
+    }
+    match recent_runs(timeline) {
+        Some(runs) => section.say(vec![
+            Span::styled(format!("latest {}  ", Nanos(runs.latest)), theme.text()),
+            Span::styled(format!("median {}  99th {}", Nanos(runs.median), Nanos(runs.p99)), theme.faint()),
+        ]),
+        None => section.say(Line::styled("no run has succeeded yet", theme.faint())),
+    }
+    let took = timeline.runs.iter().map(|run| run.end.saturating_sub(run.start));
+    for row in draw::chart(took, width, if tall { 5 } else { 1 }) {
+        section.say(Line::styled(row, theme.gauge()));
+    }
+    section
+}
+
+/// What is wrong; a click goes there.
+pub(crate) fn alarms(model: &Model, theme: &Theme, width: usize) -> Section {
+    let mut section = Section::new("alarms", 3);
+    let place = model.alarm_places();
+    for (at, (kind, text)) in explain::alarms(&model.timeline).take(MOST_ALARMS).enumerate() {
+        let label = format!(" {kind} ");
+        let indent = label.len();
+        let lines = bayplan_text::wrap(&text, width.saturating_sub(indent + 1).max(8));
+        for (row, part) in lines.into_iter().enumerate() {
+            let head = match row {
+                0 => Span::styled(label.clone(), theme.alarm()),
+                _ => Span::raw(" ".repeat(indent)),
+            };
+            let line = vec![head, Span::styled(format!(" {part}"), theme.text())];
+            match place(at) {
+                Some(alarm) => section.offer(line, Target::Alarm(alarm)),
+                None => section.say(line),
+            }
+        }
+    }
+    let told = MOST_ALARMS as u64;
+    section.leave_out(model.timeline.alarm_counts().total().saturating_sub(told) as usize);
+    if section.is_empty() {
+        let seen = model.plan().is_some_and(|plan| !plan.windows.is_empty());
+        let (words, style) = if is_imported(model) {
+            ("none: nothing was planned to differ from", theme.faint())
+        } else if seen {
+            ("none: all windows are where planned", theme.good())
+        } else {
+            ("none; no window was seen yet", theme.faint())
+        };
+        section.say(Line::styled(words, style));
+    }
+    section
+}
+
+/// The tensors that make the peak, the largest first.
+pub(crate) fn peak(model: &Model, theme: &Theme, width: usize) -> Section {
+    let mut section = Section::new("why this peak?", 4);
+    let (Some(arena), Some(index)) = (model.arena(), model.index()) else { return section };
+    let record = &arena.plan.record;
+    let summary = Line::styled(explain::peak_summary(&arena), theme.strong());
+    section.offer(summary, Target::Op(arena.index.peak.op));
+    let selected = model.selected().map(|(number, _)| number);
+    section.leave_out(arena.index.peak.buffers.len().saturating_sub(MOST_LINES));
+    for &number in arena.index.peak.buffers.iter().take(MOST_LINES) {
+        let buffer = &record.buffers[number as usize];
+        let size = format!("{:>10} ", Bytes(buffer.size).to_string());
+        let room = (width / 6).min(24);
+        let ratio = buffer.size as f64 / arena.index.peak.live.max(1) as f64;
+        let name_width = width.saturating_sub(size.len() + room + 1);
+        let name = explain::buffer_name(record, number);
+        let style = if selected == Some(number) { theme.cursor() } else { theme.text() };
+        let mut spans = vec![Span::styled(size, theme.text())];
+        spans.extend(draw::bar(ratio, room, theme.tensor(index.hue(number)), theme.line()));
+        spans.push(Span::styled(format!(" {}", draw::tail(&name, name_width)), style));
+        section.offer(spans, Target::Tensor(number));
+    }
+    section
+}
+
+/// What was said of late; before anything was, who runs on what.
+pub(crate) fn messages(model: &Model, theme: &Theme, width: usize) -> Section {
+    let mut section = Section::new("messages", 1);
+    let style = |level: &Severity| match level {
+        Severity::Error => theme.alarm_text(),
+        Severity::Warning => theme.warning(),
+        Severity::Info => theme.text(),
+    };
+    for (t, level, text) in model.timeline.messages.iter().rev().take(MOST_MESSAGES) {
+        let time = format!("{:>9}  ", Nanos(*t).to_string());
+        let room = width.saturating_sub(time.len());
+        section.say(vec![
+            Span::styled(time, theme.faint()),
+            Span::styled(ellipsis(text, room).to_string(), style(level)),
+        ]);
+    }
+    if let Some(session) = model.timeline.session.as_ref().filter(|_| section.is_empty()) {
+        let version = escape(&session.version).to_string();
+        let about = format!("bayplan {version}, process {}, trace level {}", session.pid, session.level);
+        section.say(Line::styled(about, theme.faint()));
+        let device = format!("{}, {}, driver {}", session.device, session.api, session.driver);
+        let device = escape(&device).to_string();
+        for line in bayplan_text::wrap(&device, width.max(8)) {
+            section.say(Line::styled(line, theme.faint()));
+        }
+    }
+    section
+}
