@@ -26,6 +26,7 @@ mod lanes;
 mod layout;
 mod loops;
 mod packing;
+mod probe;
 mod scratch;
 mod source;
 mod spec;
@@ -43,6 +44,7 @@ pub use bounds::{
 pub use convert::Convert;
 pub use kernel::{Access, Binding, Kernel, Launch, Refusal, Slot};
 pub use packing::Packing;
+pub use probe::{COPIED, MULTIPLY_ADD_FLOPS, probe_copy, probe_lanes, probe_multiply_add};
 pub use scratch::Scratch;
 pub use spec::{
     Arg, Chain, ConvSpec, CopySpec, CumulateSpec, ElementwiseSpec, GatherNdSpec, GatherSpec, HostSpec,

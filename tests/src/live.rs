@@ -138,7 +138,7 @@ impl Drop for LiveRun {
 
 /// The folders of recordings in a sandbox.
 pub fn places(sandbox: &Sandbox) -> Places {
-    Places { live: sandbox.path("live/bayplan"), runs: sandbox.path("state/bayplan/runs") }
+    Places { live: sandbox.path("live/bayplan"), runs: sandbox.path("state/bayplan/runs"), cache: None }
 }
 
 /// The bytes of all segments of a recording in a folder, one after the other.

@@ -16,7 +16,8 @@ use on_terminal::{OnTerminal, PATIENCE};
 
 fn recorder(home: &Path) -> Recorder {
     let session = support::session();
-    let places = Places { live: home.join("runtime/bayplan"), runs: home.join("state/bayplan/runs") };
+    let places =
+        Places { live: home.join("runtime/bayplan"), runs: home.join("state/bayplan/runs"), cache: None };
     let options =
         RecordingOptions { model: session.model, device: session.device, ..RecordingOptions::new(places) };
     let plan = support::encoder(6);

@@ -6,7 +6,7 @@ use bayplan_engine::{
 };
 use bayplan_graph::DType;
 use bayplan_shaders::Target;
-use bayplan_trace::Level;
+use bayplan_trace::{Level, Roofs};
 
 use crate::error::Error;
 use crate::tensors::{Buffer, DeviceTensor};
@@ -105,6 +105,18 @@ impl Device {
         match &self.0 {
             Kind::Vulkan(device) => Ok(device.check_memory(program)?),
             Kind::Host(_) => Ok(bayplan_host::check_memory(program)?),
+        }
+    }
+
+    /// Measures what it does at most, how fast it copies and how fast it computes: what the times of ops are held against in
+    /// recordings. Takes some 2 s. `None` on the host, which computes for exactness.
+    ///
+    /// # Errors
+    /// Too little of its memory is free, or the driver fails.
+    pub fn measure_roofs(&self) -> Result<Option<Roofs>, Error> {
+        match &self.0 {
+            Kind::Vulkan(device) => Ok(Some(device.measure_roofs()?)),
+            Kind::Host(_) => Ok(None),
         }
     }
 

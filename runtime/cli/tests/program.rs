@@ -210,6 +210,11 @@ fn the_host_needs_no_driver() {
     let devices: serde_json::Value = serde_json::from_str(&told).unwrap();
     assert_eq!(devices["devices"][0]["name"], "host");
     assert_eq!(devices["devices"][0]["target"]["storage_alignment"], 64);
+    assert_eq!(devices["devices"][0]["roof"], serde_json::Value::Null);
+    // The host has no roof, and says why.
+    let (code, told, _) = ended(&["devices", "--probe"]);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("roof      not measured: the host computes for exactness"), "{told}");
     let (code, _, refused) = ended(&["run", model, "--dim", "n=2"]);
     assert_eq!(code, Some(1));
     assert!(refused.starts_with("error: ") && refused.contains("--device host"), "{refused}");

@@ -13,6 +13,7 @@ use crate::check::check_memory;
 use crate::error::EngineError;
 use crate::memory::Ledger;
 use crate::pipelines::Pipelines;
+use crate::probe::Known;
 use crate::target::{Limits, target_of};
 use crate::transfer::{CHUNK, Transfer};
 
@@ -39,6 +40,7 @@ pub struct Device {
     pub(crate) vulkan: bayplan_vulkan::Device,
     pub(crate) ledger: Ledger,
     pub(crate) pipelines: Pipelines,
+    pub(crate) roofs: Known,
     /// Moves bytes of tensors that callers made; made with the first of them.
     tensors: Arc<OnceLock<Arc<Transfer>>>,
     instance: Instance,
@@ -74,6 +76,7 @@ impl Device {
             vulkan,
             ledger: Ledger::default(),
             pipelines: Pipelines::default(),
+            roofs: Known::default(),
             tensors: Arc::default(),
             instance,
             target: options.limits.apply(target_of(info)),

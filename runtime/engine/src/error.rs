@@ -88,6 +88,11 @@ pub enum EngineError {
         /// Bytes that are free there.
         free: u64,
     },
+    /// The device cannot be measured: too little of its memory is free for a copy that no cache holds.
+    Probe {
+        /// Bytes that are free in its largest heap.
+        free: u64,
+    },
     /// The program has no place for a fault that was to be planted.
     #[cfg(feature = "faults")]
     Fault {
@@ -124,6 +129,12 @@ impl fmt::Display for EngineError {
             Self::Copy { name, reason } => {
                 write!(f, "{} cannot be copied: {reason}", escape(name))
             }
+            Self::Probe { free } => write!(
+                f,
+                "what the device does at most cannot be measured: that takes at least 64 MiB in windows of at least 16 MiB, \
+                 and {} of its memory are free",
+                Bytes(*free)
+            ),
             Self::Recording(e) => write!(f, "the recording cannot be made: {e}"),
             Self::Timeout { limit } => write!(
                 f,

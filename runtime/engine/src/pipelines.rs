@@ -56,7 +56,8 @@ impl Pipelines {
     }
 }
 
-fn compile(device: &Device, kernel: &Kernel) -> Result<Pipeline, EngineError> {
+/// Compiles a kernel.
+pub(crate) fn compile(device: &Device, kernel: &Kernel) -> Result<Pipeline, EngineError> {
     let spirv = compile_wgsl(kernel)
         .map_err(|e| EngineError::Kernel { name: kernel.name.clone(), reason: e.to_string() })?;
     let mut bindings = vec![BindingKind::Storage; kernel.bindings.len()];

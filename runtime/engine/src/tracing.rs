@@ -13,6 +13,7 @@ use crate::external::Placement;
 use crate::instruments::{CurrentRun, Instruments, Places, Span};
 use crate::memory::Planned;
 use crate::parts::{Part, parts};
+use crate::probe::roofs;
 
 /// Heaps are sampled at most this often, in nanoseconds.
 const SAMPLE_EVERY: u64 = 500_000_000;
@@ -46,13 +47,17 @@ impl Trace {
         device: &Device,
     ) -> Result<Self, RecordError> {
         let info = device.info();
+        let (roofs, unmeasured) = roofs(device, options.as_ref());
         let executor = Executor {
             device: info.name.clone(),
             driver: info.driver.clone(),
             api: format!("Vulkan {}", info.api_version),
-            roofs: None,
+            roofs,
         };
         let recording = Recording::begin(options, &record(program), executor)?;
+        if let Some(e) = unmeasured {
+            recording.message(Severity::Warning, e.to_string());
+        }
         Ok(Self::new(recording, Some(program.dims.clone())))
     }
 

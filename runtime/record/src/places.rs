@@ -18,18 +18,20 @@ pub struct Places {
     pub live: PathBuf,
     /// Holds one folder per recorded run.
     pub runs: PathBuf,
+    /// Holds what was measured of devices, a file for each; none where the user has no home.
+    pub cache: Option<PathBuf>,
 }
 
 impl Places {
-    /// Both folders under `root`.
+    /// All folders under `root`.
     pub fn under(root: impl AsRef<Path>) -> Self {
         let root = root.as_ref();
-        Self { live: root.join("live"), runs: root.join("runs") }
+        Self { live: root.join("live"), runs: root.join("runs"), cache: Some(root.join("cache")) }
     }
 
     /// The folders by the XDG base directory specification:
     /// `$XDG_RUNTIME_DIR/bayplan` and `$XDG_STATE_HOME/bayplan/runs` (`~/.local/state` where that is unset), or a
-    /// folder of this user under the temporary directory.
+    /// folder of this user under the temporary directory; `$XDG_CACHE_HOME/bayplan` (`~/.cache` where that is unset).
     pub fn from_env() -> Self {
         Self::resolve(|name| env::var_os(name), &env::temp_dir(), rustix::process::getuid().as_raw())
     }
@@ -38,10 +40,13 @@ impl Places {
         // The specification says that relative paths are to be ignored.
         let folder = |name| var(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let own = temp.join(format!("{USER_FOLDER}{user}"));
-        let state = folder("XDG_STATE_HOME").or_else(|| folder("HOME").map(|home| home.join(".local/state")));
+        let in_home =
+            |name, below: &str| folder(name).or_else(|| folder("HOME").map(|home| home.join(below)));
+        let state = in_home("XDG_STATE_HOME", ".local/state");
         Self {
             live: folder("XDG_RUNTIME_DIR").map_or_else(|| own.join("live"), |path| path.join("bayplan")),
             runs: state.map_or_else(|| own.join("runs"), |path| path.join("bayplan/runs")),
+            cache: in_home("XDG_CACHE_HOME", ".cache").map(|path| path.join("bayplan")),
         }
     }
 
@@ -97,21 +102,36 @@ fn check_private(path: &Path) -> Result<(), RecordError> {
 mod tests {
     use super::*;
 
-    fn check(vars: &[(&str, &str)], live: &str, runs: &str) {
+    fn check(vars: &[(&str, &str)], live: &str, runs: &str, cache: Option<&str>) {
         let var = |name: &str| vars.iter().find(|(n, _)| *n == name).map(|(_, value)| OsString::from(value));
         let places = Places::resolve(var, Path::new("/t"), 7);
-        assert_eq!(places, Places { live: live.into(), runs: runs.into() }, "{vars:?}");
+        assert_eq!(
+            places,
+            Places { live: live.into(), runs: runs.into(), cache: cache.map(PathBuf::from) },
+            "{vars:?}"
+        );
     }
 
     #[test]
     fn folders_follow_the_environment() {
-        check(&[], "/t/bayplan-7/live", "/t/bayplan-7/runs");
-        check(&[("HOME", "/h")], "/t/bayplan-7/live", "/h/.local/state/bayplan/runs");
-        check(&[("XDG_RUNTIME_DIR", "/r"), ("XDG_STATE_HOME", "/s")], "/r/bayplan", "/s/bayplan/runs");
+        check(&[], "/t/bayplan-7/live", "/t/bayplan-7/runs", None);
         check(
-            &[("XDG_RUNTIME_DIR", "relative"), ("XDG_STATE_HOME", "")],
+            &[("HOME", "/h")],
+            "/t/bayplan-7/live",
+            "/h/.local/state/bayplan/runs",
+            Some("/h/.cache/bayplan"),
+        );
+        check(
+            &[("XDG_RUNTIME_DIR", "/r"), ("XDG_STATE_HOME", "/s"), ("XDG_CACHE_HOME", "/c"), ("HOME", "/h")],
+            "/r/bayplan",
+            "/s/bayplan/runs",
+            Some("/c/bayplan"),
+        );
+        check(
+            &[("XDG_RUNTIME_DIR", "relative"), ("XDG_STATE_HOME", ""), ("XDG_CACHE_HOME", "x")],
             "/t/bayplan-7/live",
             "/t/bayplan-7/runs",
+            None,
         );
     }
 

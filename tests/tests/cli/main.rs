@@ -2,6 +2,7 @@
 
 mod bench;
 mod branches;
+mod devices;
 mod instance;
 mod pages;
 mod usage;

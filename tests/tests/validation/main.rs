@@ -73,6 +73,20 @@ on_every_driver! {
         controls_fire(&on.selector());
     };
 
+    /// What measures the device keeps to the rules as well, in one memory and with memory apart.
+    measuring_is_silent_where_controls_are_not => |on| {
+        controls_fire(&on.selector());
+        for separate_memory in [false, true] {
+            let device = on.open(&validated(separate_memory));
+            let roofs = device.measure_roofs().expect("it is measured").expect("a Vulkan device");
+            assert!(roofs.bytes_per_second > 0 && roofs.flops_per_second > 0, "{roofs:?}");
+            assert_eq!(device.message_count(), 0, "{:#?}", device.messages());
+            let said = device.close();
+            assert!(said.is_empty(), "at the end: {said:#?}");
+        }
+        controls_fire(&on.selector());
+    };
+
     /// Shapes that change and come again, parameters written where others were, outputs that callers keep or have made in
     /// their buffers, functions of one family, Ifs: in one memory, and through staging buffers.
     changing_shapes_are_silent_where_controls_are_not => |on| {

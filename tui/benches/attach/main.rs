@@ -120,5 +120,5 @@ fn attach(what: &str, recorded: &Recorded) -> Result<(), Box<dyn Error>> {
 
 /// The folders of recordings that the viewer sees.
 fn places(home: &Path) -> Places {
-    Places { live: home.join("runtime/bayplan"), runs: home.join("state/bayplan/runs") }
+    Places { live: home.join("runtime/bayplan"), runs: home.join("state/bayplan/runs"), cache: None }
 }

@@ -7,8 +7,9 @@ use bayplan_text::{Bytes, ellipsis};
 use serde_json::{Value, json};
 
 use crate::args::DevicesOptions;
+use crate::commands::probe::{Probed, probed};
 use crate::exit::Outcome;
-use crate::out;
+use crate::out::{self, Progress};
 
 /// Version of the JSON that this command prints.
 const VERSION: u32 = 1;
@@ -23,11 +24,19 @@ pub(crate) fn devices(options: &DevicesOptions) -> Outcome {
         Vec::new()
     });
     let host = Device::host();
+    let mut progress = Progress::new(false);
+    let with_roofs = |info: DeviceInfo| {
+        let probed = probed(&info, options.probe, &mut progress);
+        (info, probed)
+    };
+    let all: Vec<(DeviceInfo, Probed)> = all.into_iter().map(with_roofs).collect();
+    progress.clear();
     if options.format.is_json() {
-        let all: Vec<Value> = all.iter().map(json).chain([host_json(&host)]).collect();
+        let devices = all.iter().map(|(info, probed)| json(info, probed));
+        let all: Vec<Value> = devices.chain([host_json(&host)]).collect();
         out::print_json(&json!({ "version": VERSION, "devices": all }))?;
     } else {
-        let devices = all.iter().map(|info| text(info, &target_of(info)));
+        let devices = all.iter().map(|(info, probed)| text(info, probed, &target_of(info)));
         let all: Vec<String> = devices.chain([host_text(&host)]).collect();
         out::print(&all.join("\n"))?;
     }
@@ -46,13 +55,14 @@ fn host_text(host: &Device) -> String {
     }
     let alignment = Bytes(host.target().storage_alignment);
     rows.push(("limits", format!("none but memory · alignment {alignment}")));
+    rows.push(("roof", Probed::host().words()));
     listed(&format!("-   {}", host.name()), &rows)
 }
 
 fn host_json(host: &Device) -> Value {
     let heaps: Vec<Value> =
         memory().map(|memory| json!({ "bytes": memory.total, "device_local": true })).into_iter().collect();
-    json!({
+    let mut device = json!({
         "index": null,
         "name": host.name(),
         "kind": "cpu",
@@ -61,7 +71,9 @@ fn host_json(host: &Device) -> Value {
         "uuid": null,
         "heaps": heaps,
         "target": target_json(host.target()),
-    })
+    });
+    Probed::host().put(&mut device);
+    device
 }
 
 /// A device's name, then its rows.
@@ -70,7 +82,7 @@ fn listed(head: &str, rows: &[(&str, String)]) -> String {
     format!("{head}\n{}", rows.collect::<String>())
 }
 
-fn text(info: &DeviceInfo, target: &Target) -> String {
+fn text(info: &DeviceInfo, probed: &Probed, target: &Target) -> String {
     let mut rows = vec![
         ("kind", info.kind.to_string()),
         ("driver", format!("{} · Vulkan {}", ellipsis(&info.driver, 60), info.api_version)),
@@ -88,6 +100,7 @@ fn text(info: &DeviceInfo, target: &Target) -> String {
         let (allocation, window) = (Bytes(target.max_allocation), Bytes(target.max_storage_range));
         format!("allocation {allocation} · window {window} · alignment {}", Bytes(target.storage_alignment))
     }));
+    rows.push(("roof", probed.words()));
     listed(&format!("{:<3} {}", info.index, ellipsis(&info.name, NAME)), &rows)
 }
 
@@ -114,11 +127,11 @@ fn features(target: &Target) -> [(&'static str, bool); 5] {
     ]
 }
 
-fn json(info: &DeviceInfo) -> Value {
+fn json(info: &DeviceInfo, probed: &Probed) -> Value {
     let heaps = info.heaps.iter();
     let heaps: Vec<Value> =
         heaps.map(|heap| json!({ "bytes": heap.size, "device_local": heap.device_local })).collect();
-    json!({
+    let mut device = json!({
         "index": info.index,
         "name": info.name,
         "kind": info.kind.to_string(),
@@ -127,7 +140,9 @@ fn json(info: &DeviceInfo) -> Value {
         "uuid": info.uuid.to_string(),
         "heaps": heaps,
         "target": target_json(&target_of(info)),
-    })
+    });
+    probed.put(&mut device);
+    device
 }
 
 /// What programs are compiled for.
