@@ -19,6 +19,7 @@ mod escape;
 mod number;
 mod quantity;
 mod rate;
+mod signed;
 mod wrap;
 
 pub use bytes::{Bytes, parse_bytes};
@@ -27,4 +28,5 @@ pub use error::{ParseError, Problem};
 pub use escape::{Ellipsis, Escape, columns, ellipsis, escape, escape_lines};
 pub use quantity::{Count, Percent};
 pub use rate::Rate;
+pub use signed::Signed;
 pub use wrap::wrap;

@@ -1,12 +1,12 @@
 //! What made an assertion fail: the alarms that are counted, and the tensors of an arena that is too large.
 
-use bayplan_text::{Bytes, ellipsis, escape};
+use bayplan_text::{Bytes, Signed, ellipsis, escape};
 use bayplan_trace::quantities::{Figure, Filter, Key, Match, Number, Quantity, Reading, Scope, Subject};
 use bayplan_trace::{ArenaDiff, PlanDiff, PlanRecord, PlanState, arena_metrics, diff_plans, why_peak};
 
 use super::Judged;
 use super::program::{Asked, Does, Step};
-use crate::diff::{Sides, Signed, cause_line, to_spare};
+use crate::diff::{Sides, cause_line, to_spare};
 
 /// Lines of each sort before the rest is only counted.
 const TOP: usize = 20;

@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use bayplan_text::{Bytes, Nanos};
+use bayplan_text::{Bytes, Nanos, Signed};
 use bayplan_trace::{ArenaDiff, ArenaSide, PlanDiff, PlanRecord};
 
 use super::words::{
-    AB, Signed, bytes_change, cause_words, counts, moment_words, nanos_change, op_record, op_what,
-    ratio_change, tells, to_spare, what,
+    AB, bytes_change, cause_words, counts, moment_words, nanos_change, op_record, op_what, ratio_change,
+    tells, to_spare, what,
 };
 use super::{Compared, tensor_name};
 use crate::markup::{code, plain};

@@ -12,7 +12,7 @@ pub use json::json;
 pub use markdown::markdown;
 pub use picture::svg;
 pub use text::text;
-pub(crate) use words::{Sides, Signed, cause_line, to_spare};
+pub(crate) use words::{Sides, cause_line, to_spare};
 
 use bayplan_trace::{Diff, PlanRecord, PlanState, Timeline, diff};
 

@@ -1,11 +1,11 @@
 //! The difference for people.
 
-use bayplan_text::{Bytes, Count, Nanos, columns, ellipsis, escape};
+use bayplan_text::{Bytes, Count, Nanos, Signed, columns, ellipsis, escape};
 use bayplan_trace::{ArenaDiff, ArenaSide, BufferRecord, OpDiff, PlanDiff, PlanRecord};
 
 use super::words::{
-    AB, NOISE_WORDS, Signed, bytes_change, cause_line, counts, moment_words, nanos_change, op_record,
-    op_what, ratio_change, tells, to_spare, what,
+    AB, NOISE_WORDS, bytes_change, cause_line, counts, moment_words, nanos_change, op_record, op_what,
+    ratio_change, tells, to_spare, what,
 };
 use super::{Compared, Side, tensor_name};
 use crate::page::{Page, TOP, plural};

@@ -2,28 +2,13 @@
 
 use std::fmt;
 
-use bayplan_text::{Bytes, Nanos, Percent, ellipsis};
+use bayplan_text::{Bytes, Nanos, Percent, Signed, ellipsis};
 use bayplan_trace::{ArenaDiff, Cause, Moment, OpDiff, OpRecord, PlanDiff, PlanRecord, TensorDiff};
 
 use super::tensor_name;
 
 /// Columns of a tensor's name in a line.
 const NAME: usize = 60;
-
-/// A difference with its sign: `+1.00 MiB`, `−3.1 ms`, `±0 B`.
-pub(crate) struct Signed<T>(pub(crate) i128, pub(crate) fn(u64) -> T);
-
-impl<T: fmt::Display> fmt::Display for Signed<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = match self.0 {
-            0 => "±",
-            1.. => "+",
-            _ => "−",
-        };
-        let size = (self.1)(u64::try_from(self.0.unsigned_abs()).unwrap_or(u64::MAX));
-        f.pad(&format!("{sign}{size}"))
-    }
-}
 
 /// `8.00 MiB → 9.00 MiB (+1.00 MiB, +12.5 %)`, or the one size where both are the same.
 pub(super) fn bytes_change((a, b): (u64, u64)) -> String {
