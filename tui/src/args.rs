@@ -6,6 +6,7 @@ use clap::Parser;
 use crossterm::event::KeyEvent;
 
 use crate::keys::Chord;
+use crate::model::moment::At;
 use crate::theme::Wish;
 use crate::views::VIEWS;
 
@@ -53,6 +54,10 @@ pub(crate) struct Args {
     /// Print all of the configuration as it holds, with what can be changed, and exit.
     #[arg(long, conflicts_with_all = ["recording", "snapshot", "text"])]
     pub(crate) print_config: bool,
+    /// Print the picture of that moment: a time since the session began (1.5s) or before its end (-1.5s), run:12, when most
+    /// memory was taken (peak), or the end.
+    #[arg(long, value_name = "WHEN", value_parser = At::parse, requires = "snapshot", allow_hyphen_values = true)]
+    pub(crate) at: Option<At>,
 }
 
 /// Largest picture, in columns or rows.

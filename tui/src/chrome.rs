@@ -27,6 +27,8 @@ pub(crate) struct Areas {
     pub(crate) tabs: Rect,
     pub(crate) view: Rect,
     pub(crate) foot: Rect,
+    /// The strip of time, where it is shown.
+    pub(crate) strip: Option<Rect>,
 }
 
 impl Areas {
@@ -41,7 +43,18 @@ impl Areas {
             tabs: row(1, 1),
             view: row(2, screen.height - 3),
             foot: row(screen.height - 1, 1),
+            strip: None,
         })
+    }
+
+    /// The same with room for the strip of time, if it is wanted.
+    pub(crate) fn with_strip(screen: Rect, is_wanted: bool) -> Option<Self> {
+        let mut areas = Self::of(screen)?;
+        if is_wanted {
+            areas.view.height -= 1;
+            areas.strip = Some(Rect { y: areas.view.bottom(), height: 1, ..screen });
+        }
+        Some(areas)
     }
 }
 
@@ -82,7 +95,11 @@ pub(crate) fn header(buffer: &mut Buffer, area: Rect, model: &Model, theme: &The
         }
     }
     if timeline.runs_started > 0 {
-        parts.push((6, plain(format!("   run {}", Count(timeline.runs_started)))));
+        let of = model
+            .standing
+            .as_ref()
+            .map_or_else(String::new, |_| format!(" of {}", Count(model.live().runs_started)));
+        parts.push((6, plain(format!("   run {}{of}", Count(timeline.runs_started)))));
     }
     if let Some((_, plan)) = timeline.current_plan().filter(|(_, plan)| !plan.record.dims.is_empty()) {
         let dims: Vec<String> =
@@ -137,8 +154,15 @@ fn state(model: &Model, theme: &Theme) -> Vec<Span<'static>> {
         let words = match stage {
             Stage::Reading(None) => "   … reading".to_owned(),
             Stage::Reading(Some(percent)) => format!("   … reading {percent} %"),
+            Stage::Seeking => "   … looking it up".to_owned(),
             Stage::Indexing(tensors) => format!("   … indexing {} tensors", Count(tensors)),
         };
+        return vec![Span::styled(words, theme.bar().patch(theme.warning()))];
+    }
+    if model.standing.is_some() && model.failure.is_none() {
+        let end = if model.life == Life::Live { "live" } else { "the end" };
+        let behind = Nanos(model.live().now.saturating_sub(model.now()));
+        let words = format!("   ◀ {behind} before {end}");
         return vec![Span::styled(words, theme.bar().patch(theme.warning()))];
     }
     let (words, style) = match model.life {

@@ -139,7 +139,11 @@ impl Feed {
     /// Takes what has been read; returns whether anything changed.
     pub(crate) fn take(&mut self, model: &mut Model) -> bool {
         let news = self.desk.open().news.take();
-        let stage = self.stage(model, news.as_deref());
+        let stage = if model.stage == Some(Stage::Seeking) {
+            model.stage
+        } else {
+            self.stage(model, news.as_deref())
+        };
         let changed = std::mem::replace(&mut model.stage, stage) != stage;
         let Some(news) = news else { return changed };
         // The place is free again.

@@ -32,6 +32,9 @@ mod list;
 mod model;
 mod narrate;
 mod pace;
+mod past;
+#[cfg(test)]
+mod past_tests;
 mod picker;
 #[cfg(test)]
 mod picture_tests;
@@ -44,6 +47,9 @@ mod summary;
 mod support;
 mod terminal;
 mod theme;
+#[cfg(test)]
+mod time_tests;
+mod timebar;
 mod view;
 mod views;
 mod watch;
@@ -100,6 +106,9 @@ fn run(args: &Args) -> Result<End, TuiError> {
         }
         let mut watch = Watch::open(source, args.view, None)?.with_keys(theme.keys);
         watch.read_all();
+        if let Some(at) = args.at {
+            watch.stand_at(at)?;
+        }
         let size = args.snapshot.unwrap_or((80, 24));
         let keys = args.key.as_ref().map_or(&[][..], |keys| &keys.0);
         return print(&snapshot::picture(&mut watch, size, keys, &theme));

@@ -154,7 +154,6 @@ impl Indexes {
     }
 
     /// Takes over what is known of plans that are the same ones: those of two states of a session.
-    #[allow(dead_code, reason = "time travel comes next")]
     pub(crate) fn of_same_plans(&self, own: &Timeline, other: &Timeline) -> Self {
         let same = |at: usize| {
             let plans = own.plans.get(at).zip(other.plans.get(at));

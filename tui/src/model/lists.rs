@@ -9,10 +9,12 @@ pub(crate) enum ListKind {
     Peak,
     /// What can be asked of a plan.
     Questions,
+    /// Places to come back to.
+    Marks,
 }
 
 /// How many kinds there are.
-const KINDS: usize = ListKind::Questions as usize + 1;
+const KINDS: usize = ListKind::Marks as usize + 1;
 
 /// The column of the birth of tensors.
 const BY_BIRTH: usize = 5;

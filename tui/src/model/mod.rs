@@ -9,8 +9,9 @@ pub(crate) mod ghost;
 pub(crate) mod index;
 pub(crate) mod kept;
 pub(crate) mod lists;
-#[allow(dead_code, reason = "time travel comes next")]
+pub(crate) mod marks;
 pub(crate) mod moment;
+pub(crate) mod past;
 pub(crate) mod place;
 pub(crate) mod rows;
 mod session;
@@ -29,6 +30,8 @@ use filter::{Filter, Searched};
 use ghost::Ghost;
 use index::{ArenaIndex, Indexes, PlanIndex};
 use lists::Lists;
+use marks::Marks;
+use past::Standing;
 use place::AlarmPlace;
 use strip::Strip;
 use viewport::Viewport;
@@ -75,6 +78,8 @@ pub(crate) struct Model {
     pub(crate) timeline: Timeline,
     /// The whole time of the session in few stretches.
     pub(crate) strip: Strip,
+    /// Where in its time the viewer stands, if not at the end.
+    pub(crate) standing: Option<Standing>,
     /// What reading is busy with, if it takes long.
     pub(crate) stage: Option<Stage>,
     /// Whether more is to come.
@@ -95,6 +100,8 @@ pub(crate) struct Model {
     pub(crate) all_arenas: bool,
     /// What stands in lists, and where in them the viewer stands.
     pub(crate) lists: Lists,
+    /// Places to come back to.
+    pub(crate) marks: Marks,
     place: Option<Place>,
     indexes: Indexes,
     /// Another plan, laid over the map.
@@ -388,6 +395,7 @@ impl Model {
 
     /// Goes to the playhead and follows it; reading goes on if it was held.
     pub(crate) fn go_live(&mut self) {
+        self.stand_live();
         (self.follow, self.paused) = (true, false);
         let op = match self.playhead() {
             Playhead::At(op) => u64::from(op),

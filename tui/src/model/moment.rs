@@ -22,6 +22,8 @@ pub(crate) enum Stop {
     At(Nanos),
     /// When that run had ended, counted from 1; where it never did, before the next one began.
     Run(u64),
+    /// When something happened last before a time.
+    Before(Nanos),
     /// When something happened next after a time.
     After(Nanos),
     /// The end of what is there.
@@ -103,7 +105,11 @@ pub(crate) struct Folding {
 impl Folding {
     /// Begins at a chapter; `has_keyframe` says whether anything was before it.
     pub(crate) fn new(stop: Stop, has_keyframe: bool) -> Self {
-        let limit = if let Stop::At(t) = stop { Some(t) } else { None };
+        let limit = match stop {
+            Stop::At(t) => Some(t),
+            Stop::Before(t) => Some(t.saturating_sub(1)),
+            Stop::Run(_) | Stop::After(_) | Stop::End => None,
+        };
         Self { fold: Fold::default(), stop, limit, is_whole: !has_keyframe, is_passed: false }
     }
 
@@ -145,7 +151,7 @@ impl Folding {
     /// Whether the moment was found: not where the recording ends before it.
     pub(crate) fn is_found(&self) -> bool {
         match self.stop {
-            Stop::At(_) | Stop::End => true,
+            Stop::At(_) | Stop::Before(_) | Stop::End => true,
             Stop::Run(run) => self.fold.timeline.runs_started == run,
             Stop::After(t) => self.fold.timeline.now > t,
         }

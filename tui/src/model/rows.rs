@@ -42,6 +42,7 @@ impl Model {
             ListKind::Tensors => self.tensors_in_order(),
             ListKind::Peak => self.tensors_at_peak(),
             ListKind::Questions => (0..self.asked_rows().len() as u32).collect(),
+            ListKind::Marks => (0..self.marks.all().len() as u32).collect(),
         };
         let list = self.lists.get_mut(kind);
         list.stamp = Some(stamp);
@@ -60,6 +61,7 @@ impl Model {
             }
             ListKind::Peak => [order, place[0], place[1], tensors, 0, 0],
             ListKind::Questions => [self.asked_rows().len() as u64, 0, 0, 0, 0, 0],
+            ListKind::Marks => [self.marks.version(), 0, 0, 0, 0, 0],
         }
     }
 
@@ -81,7 +83,7 @@ impl Model {
                     "tensors of the arena that is looked at"
                 }
             }
-            ListKind::Peak | ListKind::Questions => "this list has no other way",
+            ListKind::Peak | ListKind::Questions | ListKind::Marks => "this list has no other way",
         }
     }
 
@@ -90,7 +92,8 @@ impl Model {
         let Some(thing) = self.lists.get(kind).chosen() else { return };
         match kind {
             ListKind::Tensors | ListKind::Peak => self.select(thing),
-            ListKind::Questions => {}
+            // Entering a mark goes there: it may be at another time.
+            ListKind::Questions | ListKind::Marks => {}
         }
     }
 
@@ -98,7 +101,7 @@ impl Model {
     pub(crate) fn choose_at_cursor(&mut self, kind: ListKind) {
         let thing = match kind {
             ListKind::Tensors | ListKind::Peak => self.selected().map(|(number, _)| number),
-            ListKind::Questions => None,
+            ListKind::Questions | ListKind::Marks => None,
         };
         if let Some(thing) = thing {
             self.lists.get_mut(kind).choose(thing);

@@ -17,6 +17,8 @@ pub(crate) enum Stage {
     Reading(Option<u8>),
     /// What pictures need beforehand, of so many tensors.
     Indexing(u64),
+    /// A moment of the past.
+    Seeking,
 }
 
 /// A session at one instant, and what pictures of it need beforehand. Cheap to copy.
@@ -62,7 +64,20 @@ impl Model {
     pub(crate) fn take(&mut self, news: News) {
         let News { state, life, caught_up, damages, failure } = news;
         (self.life, self.caught_up, self.damages, self.failure) = (life, caught_up, damages, failure);
-        self.show(state);
+        match &mut self.standing {
+            // What is shown stays; what goes on beside it is what the strip shows.
+            Some(standing) => {
+                self.strip.clone_from(&state.fold.strip);
+                *standing.live = state;
+            }
+            None => self.show(state),
+        }
+    }
+
+    /// What is shown, as a state.
+    pub(super) fn shown_state(&self) -> State {
+        let fold = Fold { timeline: self.timeline.clone(), strip: self.strip.clone() };
+        State { fold, indexes: self.indexes.clone() }
     }
 
     /// Shows a state of the session.

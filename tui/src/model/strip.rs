@@ -33,7 +33,6 @@ pub(crate) struct Strip {
     most: Option<(Nanos, u64)>,
 }
 
-#[allow(dead_code, reason = "time travel comes next")]
 impl Strip {
     /// Takes one event in, after the timeline did.
     #[inline]

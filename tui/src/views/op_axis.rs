@@ -19,13 +19,14 @@ pub(super) struct Mark {
     /// In which style.
     pub(super) on_axis: Style,
     style: Style,
-    word: &'static str,
+    word: String,
 }
 
 /// What is marked, the most important first: where two labels would meet, the first one stands.
 pub(super) fn marks(arena: &ArenaView<'_>, model: &Model, theme: &Theme) -> Vec<Mark> {
     let ops = &arena.view.ops;
-    let mark = |op, glyph, on_axis, style, word| Mark { op, glyph, on_axis, style, word };
+    let mark =
+        |op, glyph, on_axis, style, word: &str| Mark { op, glyph, on_axis, style, word: word.to_owned() };
     let mut marks = vec![
         mark(ops.start, "┴", theme.line(), theme.faint(), ""),
         mark(ops.cursor, "▲", theme.cursor(), theme.cursor(), "op "),
@@ -35,6 +36,9 @@ pub(super) fn marks(arena: &ArenaView<'_>, model: &Model, theme: &Theme) -> Vec<
     }
     marks.push(mark(ops.end() - 1, "┴", theme.line(), theme.faint(), ""));
     marks.push(mark(arena.index.peak.op.into(), "┴", theme.warning(), theme.warning(), "peak "));
+    let plan = model.wanted_map().map_or(0, |(plan, _)| plan);
+    let set = model.marks.ops(plan, arena.arena);
+    marks.extend(set.map(|(op, name)| mark(op, "◆", theme.accent(), theme.accent(), &format!("{name} "))));
     marks
 }
 

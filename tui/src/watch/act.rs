@@ -4,7 +4,6 @@ use crossterm::event::{KeyEvent, KeyModifiers};
 use ratatui::layout::Rect;
 
 use super::{Outcome, Watch};
-use crate::chrome::Areas;
 use crate::keys::Action;
 use crate::list::List;
 use crate::model::Model;
@@ -37,6 +36,9 @@ impl Watch {
     }
 
     pub(super) fn act(&mut self, action: Action) -> Outcome {
+        if matches!(action, Action::Remove | Action::Without) && self.remove_mark() {
+            return Outcome::Stay;
+        }
         if self.window.is_some()
             && !matches!(action, Action::Quit | Action::Suspend | Action::Redraw)
             && self.in_window(action)
@@ -53,8 +55,9 @@ impl Watch {
             Action::Redraw => return Outcome::Redraw,
             Action::Back if self.is_what_if() => self.end_what_if(),
             Action::Back if self.model.filter.is_on() => self.model.search(""),
+            Action::Back if self.model.stand_live() => {}
             Action::Back => return Outcome::Leave,
-            Action::Help | Action::Inspect => self.open_window(action),
+            Action::Help | Action::Inspect | Action::Marks => self.open_window(action),
             Action::WhyPeak => {
                 self.model.lists.get_mut(ListKind::Peak).sort = BY_SIZE;
                 self.open_window(action);
@@ -86,6 +89,7 @@ impl Watch {
             Action::Order | Action::Reverse | Action::Otherwise => {
                 self.say("there is no list to order in this view");
             }
+            other if self.travels(other) || self.marks(other) => {}
             other => self.model.go(|view, cells| navigate(view, cells, other)),
         }
         Outcome::Stay
@@ -93,7 +97,7 @@ impl Watch {
 
     /// Where ops stand without bytes, both zooms are that of the ops.
     fn on_axis(&self, action: Action) -> Action {
-        let has_axis = Areas::of(self.screen).is_some_and(|areas| {
+        let has_axis = self.areas(self.screen).is_some_and(|areas| {
             let (view, area) = self.front(&areas, self.screen);
             view.axis(area, &self.model).is_some()
         });
@@ -148,7 +152,7 @@ impl Watch {
 
     /// The list that is in front, with where it stands.
     pub(super) fn front_list(&self) -> Option<(&'static dyn List, Rect)> {
-        let areas = Areas::of(self.screen)?;
+        let areas = self.areas(self.screen)?;
         let (view, area) = self.front(&areas, self.screen);
         view.list(area, &self.model)
     }
@@ -211,6 +215,7 @@ impl Watch {
                 self.enter_question(self.model.asked_rows().into_iter().nth(at));
                 true
             }
+            ListKind::Marks => self.enter_mark(),
         }
     }
 

@@ -1,7 +1,9 @@
 //! A session on the screen: which view, which window over it, what was typed; and how input changes that.
 
 mod act;
+mod marks;
 mod mouse;
+mod time;
 mod typing;
 mod whatif;
 
@@ -17,9 +19,12 @@ use crate::events::Message;
 use crate::feed::Feed;
 use crate::keys::Keymap;
 use crate::list;
+use crate::model::marks::Mark;
 use crate::model::{FEW, Life, Model};
+use crate::past::Past;
 use crate::prompt::{self, Prompt};
 use crate::theme::Theme;
+use crate::timebar;
 use crate::view::View;
 use crate::views::VIEWS;
 use crate::windows::{Content, Window};
@@ -44,6 +49,14 @@ pub(crate) struct Watch {
     /// What is shown.
     pub(crate) model: Model,
     feed: Option<Feed>,
+    /// What is read, if anything is.
+    source: Option<Source>,
+    /// Looks moments up.
+    past: Option<Past>,
+    /// The mark that is gone to while its moment is looked up.
+    heading: Option<Mark>,
+    /// Whether the strip of time is shown also while what is now is.
+    has_strip: bool,
     view: usize,
     window: Option<&'static Window>,
     /// The first line that is shown of a window of lines.
@@ -72,8 +85,11 @@ impl Watch {
         view: usize,
         tell: Option<&std::sync::mpsc::Sender<Message>>,
     ) -> Result<Self, TuiError> {
+        let (past, own) = (time::past(&source, tell), Some(source.clone()));
         Ok(Self {
             feed: Some(Feed::open(source, tell)?),
+            past,
+            source: own,
             desk: Desk::new(tell),
             ..Self::of(Model::new(), view)
         })
@@ -85,6 +101,10 @@ impl Watch {
         Self {
             model,
             feed: None,
+            source: None,
+            past: None,
+            heading: None,
+            has_strip: false,
             view,
             window: None,
             scroll: 0,
@@ -105,9 +125,10 @@ impl Watch {
 
     /// Reads what has come; returns whether the picture changes.
     pub(crate) fn pump(&mut self) -> bool {
-        let Some(feed) = self.feed.as_mut().filter(|_| !self.model.paused) else { return false };
+        let arrived = self.arrive_at_moment();
+        let Some(feed) = self.feed.as_mut().filter(|_| !self.model.paused) else { return arrived };
         let before = self.model.life;
-        let changed = feed.take(&mut self.model);
+        let changed = feed.take(&mut self.model) || arrived;
         if before == Life::Live && self.model.caught_up {
             match self.model.life {
                 Life::Killed => self.say("the run stopped without an end; what it recorded stays here"),
@@ -160,7 +181,7 @@ impl Watch {
     /// Draws the session.
     pub(crate) fn draw(&mut self, buffer: &mut Buffer, screen: Rect, theme: &Theme) {
         self.screen = screen;
-        let Some(areas) = Areas::of(screen) else {
+        let Some(areas) = self.areas(screen) else {
             chrome::too_small(buffer, screen, theme);
             return;
         };
@@ -175,6 +196,9 @@ impl Watch {
         chrome::tabs(buffer, areas.tabs, self.view, &self.model, theme);
         self.shown().draw(buffer, areas.view, &self.model, theme);
         chrome::foot(buffer, areas.foot, self.status.as_deref(), &self.model, theme);
+        if let Some(strip) = areas.strip {
+            timebar::draw(buffer, strip, &self.model, theme);
+        }
         match self.window.map(|window| &window.content) {
             Some(content @ (Content::Lines(..) | Content::Keys)) => {
                 let width = usize::from(screen.width.saturating_sub(4));

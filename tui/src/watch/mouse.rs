@@ -14,11 +14,14 @@ impl Watch {
     /// Takes a mouse event.
     pub(crate) fn mouse(&mut self, mouse: MouseEvent, screen: Rect) -> Outcome {
         self.screen = screen;
-        let Some(areas) = Areas::of(screen) else { return Outcome::Stay };
+        let Some(areas) = self.areas(screen) else { return Outcome::Stay };
         let at = Position { x: mouse.column, y: mouse.row };
         match mouse.kind {
             MouseEventKind::Down(button) => {
                 self.status = None;
+                if self.window.is_none() && self.click_strip(&areas, at) {
+                    return Outcome::Stay;
+                }
                 let again = button == MouseButton::Right;
                 match self.target(&areas, at) {
                     Some(target) => return self.click(target, at, again),
@@ -108,7 +111,7 @@ impl Watch {
 
     /// Puts the cursor on the op of a bar that was clicked.
     fn cursor_on_axis(&mut self, at: Position) {
-        let Some(areas) = Areas::of(self.screen) else { return };
+        let Some(areas) = self.areas(self.screen) else { return };
         let (view, area) = self.front(&areas, self.screen);
         if let Some(axis) = view.axis(area, &self.model).filter(|axis| axis.contains(at)) {
             self.model.go(|view, _| view.ops.put(op_under(view, axis, at.x)));

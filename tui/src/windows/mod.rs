@@ -1,6 +1,7 @@
 //! What stands over a view in a frame of its own: one row each.
 
 mod help;
+mod marks;
 
 use ratatui::text::Line;
 
@@ -31,6 +32,7 @@ pub(crate) enum Content {
 /// Every window.
 pub(crate) static WINDOWS: &[Window] = &[
     Window { opened_by: Action::Help, content: Content::Keys },
+    Window { opened_by: Action::Marks, content: Content::View(&marks::MarkList, marks::size) },
     Window { opened_by: Action::Inspect, content: Content::Lines("at the cursor", views::details) },
     Window { opened_by: Action::WhyPeak, content: Content::View(&views::WhyPeak, views::WhyPeak::size) },
     Window {

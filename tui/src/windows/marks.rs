@@ -1,0 +1,83 @@
+//! The list of marks.
+
+use bayplan_text::{Bytes, Count, Nanos, Signed};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+
+use crate::draw;
+use crate::list::{self, Column, List};
+use crate::model::Model;
+use crate::model::lists::ListKind;
+use crate::theme::Theme;
+use crate::view::View;
+
+/// The marks of this session.
+pub(crate) struct MarkList;
+
+const COLUMNS: &[Column] = &[
+    Column { title: "mark", width: 4, right: false, weight: 9, sorts: false },
+    Column { title: "at", width: 10, right: true, weight: 7, sorts: false },
+    Column { title: "run", width: 9, right: true, weight: 4, sorts: false },
+    Column { title: "op", width: 7, right: true, weight: 6, sorts: false },
+    Column { title: "live", width: 10, right: true, weight: 5, sorts: false },
+    Column { title: "since the one above", width: 24, right: true, weight: 3, sorts: false },
+    Column { title: "tensor", width: 0, right: false, weight: 8, sorts: false },
+];
+
+impl List for MarkList {
+    fn kind(&self) -> ListKind {
+        ListKind::Marks
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        COLUMNS
+    }
+
+    fn row(&self, model: &Model, thing: u32, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+        let Some(mark) = model.marks.get(thing) else { return Vec::new() };
+        let before = thing.checked_sub(1).and_then(|before| model.marks.get(before));
+        let since = before.map_or_else(String::new, |before| {
+            let between = mark.since(before);
+            format!("{} {}", Signed(between.time, Nanos), Signed(between.live, Bytes))
+        });
+        let tensor = if mark.tensor.is_empty() { "free" } else { &mark.tensor };
+        let text = |text: String| Line::styled(text, theme.text());
+        vec![
+            Line::styled(mark.name.clone(), theme.warning()),
+            text(Nanos(mark.t).to_string()),
+            text(Count(mark.run).to_string()),
+            text(Count(mark.op).to_string()),
+            text(Bytes(mark.live).to_string()),
+            Line::styled(since, theme.faint()),
+            text(draw::tail(&format!("{tensor} in {}", mark.arena_name), width / 2)),
+        ]
+    }
+
+    fn empty(&self, _: &Model) -> String {
+        "no marks yet; m marks where you stand".to_owned()
+    }
+}
+
+impl View for MarkList {
+    fn title(&self) -> &'static str {
+        "marks · enter goes there · x takes it away"
+    }
+
+    fn about(&self) -> &'static str {
+        "places to come back to"
+    }
+
+    fn draw(&self, buffer: &mut Buffer, area: Rect, model: &Model, theme: &Theme) {
+        list::draw(self, buffer, area, model, theme);
+    }
+
+    fn list(&self, area: Rect, _: &Model) -> Option<(&'static dyn List, Rect)> {
+        Some((&MarkList, area))
+    }
+}
+
+/// Columns and rows that it wants.
+pub(crate) fn size(model: &Model) -> (u16, u16) {
+    (110, (model.marks.all().len() as u16 + 1).max(4))
+}
