@@ -213,6 +213,9 @@ proptest! {
         let lives: Vec<_> = subject.placed.iter().map(|row| Some((row.first, row.last))).collect();
         prop_assert_eq!(network.lives(&given), lives);
         let buffer = subject.placed[draw.index(subject.placed.len())].buffer;
+        // What a tensor hands on keeps its order, even where the tensor is gone.
+        let gone = subject.wanted(&[Edit::Drop(buffer), Edit::Order]).unwrap();
+        prop_assert!(gone.order.is_none_or(|order| keeps_data(&record, &order)));
         for edit in [Edit::Order, Edit::Late(buffer)] {
             let Ok(wanted) = subject.wanted(std::slice::from_ref(&edit)) else {
                 prop_assert_eq!(edit, Edit::Late(0));
