@@ -5,9 +5,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bayplan_record::{Places, Source};
-use crossterm::event::{
-    Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
-};
+use crossterm::event::{Event, KeyEvent, KeyEventKind, MouseButton, MouseEvent, MouseEventKind};
 use notify::RecommendedWatcher;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -16,8 +14,9 @@ use signal_hook::consts::SIGTSTP;
 use crate::error::TuiError;
 use crate::events::{self, Message};
 use crate::feed;
+use crate::keys::Action;
 use crate::pace;
-use crate::picker::Picker;
+use crate::picker::{Choice, Picker};
 use crate::terminal::Screen;
 use crate::theme::{self, Colours, Theme};
 use crate::watch::{Outcome, Watch};
@@ -102,7 +101,7 @@ impl App {
             from_picker,
             area: Rect::default(),
             tell,
-            _runs: folders.into_iter().flatten().filter(|_| from_picker).collect(),
+            _runs: folders.into_iter().flatten().collect(),
             places,
             last_look: Instant::now(),
             dirty: true,
@@ -182,6 +181,7 @@ impl App {
             Outcome::Stay => {}
             Outcome::Quit => return Ok(Some(End::Quit)),
             Outcome::Leave => self.leave(),
+            Outcome::Runs => self.show_runs(),
             Outcome::Redraw => screen.redraw(),
             Outcome::Suspend => screen.suspend()?,
         }
@@ -206,43 +206,47 @@ impl App {
     /// Back to the list, if the session came from there.
     fn leave(&mut self) {
         if self.from_picker {
-            let mut picker = Picker::default();
-            picker.look(&self.places, unix_now());
-            self.stage = Stage::Picker(picker);
+            self.show_runs();
         }
     }
 
-    fn open_chosen(&mut self) -> Outcome {
-        let Stage::Picker(picker) = &mut self.stage else { return Outcome::Stay };
-        let Some(source) = picker.chosen().cloned() else { return Outcome::Stay };
+    /// Shows the list of runs.
+    fn show_runs(&mut self) {
+        let mut picker = Picker::default();
+        picker.look(&self.places, unix_now());
+        self.stage = Stage::Picker(picker);
+    }
+
+    /// Does what was chosen in the list.
+    fn take(&mut self, choice: Choice) -> Outcome {
+        let source = match choice {
+            Choice::Stay => return Outcome::Stay,
+            Choice::Quit => return Outcome::Quit,
+            Choice::Open(source) => source,
+        };
         match Watch::open(source, self.view, Some(&self.tell)) {
             Ok(watch) => {
                 self.stage = Stage::Watch(Box::new(watch.with_keys(self.theme.keys)));
                 self.look();
             }
-            Err(error) => picker.fail(error.to_string()),
+            Err(error) => {
+                if let Stage::Picker(picker) = &mut self.stage {
+                    picker.fail(error.to_string());
+                }
+            }
         }
         Outcome::Stay
     }
 
     fn picker_key(&mut self, key: KeyEvent) -> Outcome {
-        let control = key.modifiers.contains(KeyModifiers::CONTROL);
-        let Stage::Picker(picker) = &mut self.stage else { return Outcome::Stay };
-        match key.code {
-            KeyCode::Char('c') if control => return Outcome::Quit,
-            KeyCode::Char('z') if control => return Outcome::Suspend,
-            KeyCode::Char('l') if control => return Outcome::Redraw,
-            KeyCode::Char('q') | KeyCode::Esc => return Outcome::Quit,
-            KeyCode::Up | KeyCode::Char('k') => picker.step(-1),
-            KeyCode::Down | KeyCode::Char('j') => picker.step(1),
-            KeyCode::PageUp => picker.step(-10),
-            KeyCode::PageDown => picker.step(10),
-            KeyCode::Home | KeyCode::Char('g') => picker.step(i64::from(i32::MIN)),
-            KeyCode::End | KeyCode::Char('G') => picker.step(i64::from(i32::MAX)),
-            KeyCode::Enter | KeyCode::Char('l') | KeyCode::Right => return self.open_chosen(),
+        match self.theme.keys.action(key) {
+            Some(Action::Suspend) => return Outcome::Suspend,
+            Some(Action::Redraw) => return Outcome::Redraw,
             _ => {}
         }
-        Outcome::Stay
+        let Stage::Picker(picker) = &mut self.stage else { return Outcome::Stay };
+        let choice = picker.key(key, self.theme.keys, &self.places);
+        self.take(choice)
     }
 
     fn picker_mouse(&mut self, mouse: MouseEvent) -> Outcome {
@@ -251,7 +255,8 @@ impl App {
             MouseEventKind::ScrollUp => picker.step(-1),
             MouseEventKind::ScrollDown => picker.step(1),
             MouseEventKind::Down(MouseButton::Left) if picker.choose_at(self.area, mouse.row) => {
-                return self.open_chosen();
+                let choice = picker.open_chosen();
+                return self.take(choice);
             }
             _ => {}
         }

@@ -11,6 +11,7 @@
 //! and place are the model's (`model::lists`, `model::rows`). Every key is a row of `keys::BINDINGS`.
 #![forbid(unsafe_code)]
 
+mod about;
 mod app;
 mod args;
 mod canvas;

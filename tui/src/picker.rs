@@ -1,12 +1,18 @@
 //! The list of live runs and recordings to choose from.
 
-use bayplan_record::{Places, Source, live_runs, recordings};
-use bayplan_text::ellipsis;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use bayplan_record::{Places, Source, live_runs, open, recordings};
+use bayplan_text::{Bytes, ellipsis, escape};
+use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
+use crate::about::{About, Ending, about};
 use crate::draw;
+use crate::keys::{Action, Keymap};
 use crate::theme::Theme;
 
 /// One line of the list.
@@ -17,13 +23,50 @@ pub(crate) struct Entry {
     device: String,
     start_unix_ns: u64,
     source: Source,
+    about: About,
+}
+
+impl Entry {
+    fn state(&self) -> &'static str {
+        match (&self.source.live, self.about.ending) {
+            (Some(_), _) => "● live",
+            (None, Some(Ending::Ended)) => "○ ended",
+            (None, Some(Ending::Killed)) => "✝ killed",
+            (None, None) => "○",
+        }
+    }
+
+    /// Whether each of the words is found in what is shown of it.
+    fn matches(&self, words: &str) -> bool {
+        let all = [self.state(), &self.model, &self.device, &self.id].join(" ").to_lowercase();
+        words.to_lowercase().split_whitespace().all(|word| all.contains(word))
+    }
+}
+
+/// What a key means for whoever shows the list.
+#[derive(Debug)]
+pub(crate) enum Choice {
+    /// Nothing more.
+    Stay,
+    /// This recording is to be opened.
+    Open(Source),
+    /// Enough was seen.
+    Quit,
 }
 
 /// The list, and what is chosen in it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Picker {
+    /// All that were found.
     entries: Vec<Entry>,
+    /// Their numbers that the words keep.
+    kept: Vec<usize>,
     chosen: usize,
+    /// Words that were typed to filter the list, or the path of a file.
+    words: String,
+    typing: bool,
+    /// What was looked up of recordings, which do not change any more.
+    known: HashMap<PathBuf, About>,
     /// Why there is no list, if it cannot be had.
     failure: Option<String>,
     /// The minute it was drawn in.
@@ -32,43 +75,75 @@ pub(crate) struct Picker {
     refused: Option<String>,
 }
 
+/// Most recordings that are looked into at a time: the list comes first.
+const AT_ONCE: usize = 8;
+/// Most characters of a filter or a path.
+const MAX_WORDS: usize = 4096;
+
 impl Picker {
     /// Looks again, at `now` in nanoseconds since the Unix epoch; returns whether the list has changed. What is chosen
     /// stays chosen.
     pub(crate) fn look(&mut self, places: &Places, now: u64) -> bool {
         let minute = now / MINUTE;
         let later = std::mem::replace(&mut self.minute, minute) != minute;
-        let found = live_runs(places).and_then(|live| Ok((live, recordings(places)?)));
-        let (entries, failure) = match found {
-            Ok((live, ended)) => {
-                let live = live.into_iter().map(|run| Entry {
-                    id: run.id.clone(),
-                    model: run.model.clone(),
-                    device: run.device.clone(),
-                    start_unix_ns: run.start_unix_ns,
-                    source: Source::of_run(run, places),
-                });
-                let ended = ended.into_iter().map(|entry| Entry {
-                    id: entry.id,
-                    model: entry.model,
-                    device: entry.device,
-                    start_unix_ns: entry.start_unix_ns,
-                    source: Source::of_path(entry.path),
-                });
-                (live.chain(ended).collect(), None)
-            }
-            Err(error) => (Vec::new(), Some(error.to_string())),
+        let (entries, failure) = match self.found(places) {
+            Ok(entries) => (entries, None),
+            Err(error) => (Vec::new(), Some(error)),
         };
         if entries == self.entries && failure == self.failure {
             return later;
         }
-        let former = self.entries.get(self.chosen).map(|entry| entry.id.clone());
-        // A run that has just begun is what the viewer waits for, until something was chosen by hand.
-        let same = former.filter(|_| self.chosen > 0);
-        let at = same.and_then(|id| entries.iter().position(|entry: &Entry| entry.id == id));
+        let former = self.chosen_entry().map(|entry| entry.id.clone());
         (self.entries, self.failure) = (entries, failure);
-        self.chosen = at.unwrap_or(self.chosen).min(self.entries.len().saturating_sub(1));
+        // A run that has just begun is what the viewer waits for, until something was chosen by hand.
+        self.keep(former.filter(|_| self.chosen > 0));
         true
+    }
+
+    fn found(&mut self, places: &Places) -> Result<Vec<Entry>, String> {
+        let live = live_runs(places).map_err(|error| error.to_string())?;
+        let ended = recordings(places).map_err(|error| error.to_string())?;
+        let mut entries: Vec<Entry> = Vec::new();
+        for run in live {
+            let (id, model, device, start_unix_ns) =
+                (run.id.clone(), run.model.clone(), run.device.clone(), run.start_unix_ns);
+            let source = Source::of_run(run, places);
+            entries.push(Entry { id, model, device, start_unix_ns, source, about: About::default() });
+        }
+        for entry in ended {
+            let source = Source::of_path(entry.path);
+            let (id, model, device, start_unix_ns) =
+                (entry.id, entry.model, entry.device, entry.start_unix_ns);
+            entries.push(Entry { id, model, device, start_unix_ns, source, about: About::default() });
+        }
+        let mut looked = 0;
+        for entry in &mut entries {
+            let (path, is_live) = (&entry.source.path, entry.source.live.is_some());
+            entry.about = match self.known.get(path) {
+                // How a live run ends is not known yet, and it may not have told its plan.
+                Some(about) if is_live == about.ending.is_none() => *about,
+                _ if looked >= AT_ONCE => About::default(),
+                _ => {
+                    looked += 1;
+                    let mut about = about(path);
+                    about.ending = about.ending.filter(|_| !is_live);
+                    if about.memory.is_some() {
+                        self.known.insert(path.clone(), about);
+                    }
+                    about
+                }
+            };
+        }
+        Ok(entries)
+    }
+
+    /// Keeps what the words keep, and chooses what has that name, if anything.
+    fn keep(&mut self, id: Option<String>) {
+        let words = if self.path().is_some() { "" } else { &self.words };
+        let kept = self.entries.iter().enumerate().filter(|(_, entry)| entry.matches(words));
+        self.kept = kept.map(|(at, _)| at).collect();
+        let at = id.and_then(|id| self.kept.iter().position(|at| self.entries[*at].id == id));
+        self.chosen = at.unwrap_or(self.chosen).min(self.kept.len().saturating_sub(1));
     }
 
     /// Says why what was chosen could not be opened.
@@ -79,20 +154,105 @@ impl Picker {
     /// Moves the choice.
     pub(crate) fn step(&mut self, by: i64) {
         self.refused = None;
-        let last = self.entries.len().saturating_sub(1);
+        let last = self.kept.len().saturating_sub(1);
         self.chosen = self.chosen.saturating_add_signed(by as isize).min(last);
+    }
+
+    fn chosen_entry(&self) -> Option<&Entry> {
+        self.entries.get(*self.kept.get(self.chosen)?)
     }
 
     /// The recording that is chosen.
     pub(crate) fn chosen(&self) -> Option<&Source> {
-        self.entries.get(self.chosen).map(|entry| &entry.source)
+        self.chosen_entry().map(|entry| &entry.source)
+    }
+
+    /// The file that the words name, where they are a path.
+    fn path(&self) -> Option<&Path> {
+        let path = Path::new(&self.words);
+        let is_path = self.words.contains('/') || path.extension().is_some_and(|what| what == "bptrace");
+        is_path.then_some(path)
+    }
+
+    /// Takes a key.
+    pub(crate) fn key(&mut self, key: KeyEvent, keys: &Keymap, places: &Places) -> Choice {
+        self.refused = None;
+        let action = keys.action(key);
+        let plain =
+            |code| matches!(code, KeyCode::Char(_) | KeyCode::Backspace | KeyCode::Enter | KeyCode::Esc);
+        if self.typing && plain(key.code) && !key.modifiers.contains(crossterm::event::KeyModifiers::CONTROL)
+        {
+            return self.type_key(key.code, places);
+        }
+        match action {
+            Some(Action::Quit) => return Choice::Quit,
+            Some(Action::Back) if self.words.is_empty() => return Choice::Quit,
+            Some(Action::Back) => self.set_words(String::new()),
+            Some(Action::Search) => self.typing = true,
+            Some(Action::Up) => self.step(-1),
+            Some(Action::Down) => self.step(1),
+            Some(Action::FarUp) => self.step(-10),
+            Some(Action::FarDown) => self.step(10),
+            Some(Action::First | Action::Start) => self.step(i64::from(i32::MIN)),
+            Some(Action::Last | Action::Live) => self.step(i64::from(i32::MAX)),
+            Some(Action::Inspect | Action::Right) => return self.open(places),
+            _ => self.refused = Some(format!("{} is no key of this list", shown(key.code))),
+        }
+        Choice::Stay
+    }
+
+    fn type_key(&mut self, code: KeyCode, places: &Places) -> Choice {
+        let mut words = self.words.clone();
+        match code {
+            KeyCode::Enter => {
+                self.typing = false;
+                return self.open(places);
+            }
+            KeyCode::Esc => {
+                self.typing = false;
+                words.clear();
+            }
+            KeyCode::Backspace => drop(words.pop()),
+            KeyCode::Char(c) if words.chars().count() < MAX_WORDS => words.push(c),
+            _ => {}
+        }
+        self.set_words(words);
+        Choice::Stay
+    }
+
+    fn set_words(&mut self, words: String) {
+        let former = self.chosen_entry().map(|entry| entry.id.clone());
+        self.words = words;
+        self.keep(former);
+    }
+
+    /// What is to be opened: the file that the words name, else what is chosen.
+    pub(crate) fn open(&mut self, places: &Places) -> Choice {
+        if let Some(path) = self.path() {
+            let home = std::env::var("HOME").unwrap_or_default();
+            let named = path.to_string_lossy();
+            let named = named.strip_prefix("~/").map_or(named.to_string(), |rest| format!("{home}/{rest}"));
+            return match open(&named, places) {
+                Ok(source) => Choice::Open(source),
+                Err(error) => {
+                    self.refused = Some(error.to_string());
+                    Choice::Stay
+                }
+            };
+        }
+        self.open_chosen()
+    }
+
+    /// The recording that is chosen is to be opened.
+    pub(crate) fn open_chosen(&self) -> Choice {
+        self.chosen().cloned().map_or(Choice::Stay, Choice::Open)
     }
 
     /// Chooses the entry at a row of the screen, if there is one.
     pub(crate) fn choose_at(&mut self, screen: Rect, row: u16) -> bool {
         let Some(line) = row.checked_sub(screen.y + FIRST_ROW) else { return false };
         let at = usize::from(line) + self.first_shown(screen);
-        let hit = at < self.entries.len() && row + 1 < screen.bottom();
+        let hit = at < self.kept.len() && row + 1 < screen.bottom();
         if hit {
             self.chosen = at;
         }
@@ -108,60 +268,98 @@ impl Picker {
     pub(crate) fn draw(&self, buffer: &mut Buffer, screen: Rect, now: u64, theme: &Theme) {
         draw::fill_row(buffer, screen, 0, theme.bar());
         let live = self.entries.iter().filter(|entry| entry.source.live.is_some()).count();
-        let title = format!(" bayplan ▸ runs   {live} live, {} recorded", self.entries.len() - live);
+        let mut title = format!(" bayplan ▸ runs   {live} live, {} recorded", self.entries.len() - live);
+        if self.kept.len() < self.entries.len() {
+            title += &format!("   {} shown", self.kept.len());
+        }
         draw::put_line(buffer, screen, 0, &Line::styled(title, theme.bar().patch(theme.strong())));
-        let foot = screen.height.saturating_sub(1);
-        let keys = [("↑↓", "choose"), ("enter", "open"), ("q", "quit")];
-        let spans = keys.iter().flat_map(|(key, word)| {
+        draw::put_line(buffer, screen, screen.height.saturating_sub(1), &self.foot(theme));
+        if let Some(failure) = &self.failure {
+            draw::put_line(buffer, screen, 2, &Line::styled(format!(" {failure}"), theme.alarm_text()));
+            return;
+        }
+        if self.kept.is_empty() {
+            self.draw_empty(buffer, screen, theme);
+            return;
+        }
+        let heading = row(["", "model", "device", "memory", "begun", "run"], usize::from(screen.width));
+        draw::put_line(buffer, screen, 1, &Line::styled(heading, theme.faint()));
+        let rows = usize::from(screen.height.saturating_sub(FIRST_ROW + 1));
+        let first = self.first_shown(screen);
+        for (line, at) in self.kept.iter().enumerate().skip(first).take(rows) {
+            let entry = &self.entries[*at];
+            let ago = ago(now.saturating_sub(entry.start_unix_ns));
+            let memory = entry.about.memory.map_or_else(String::new, |bytes| Bytes(bytes).to_string());
+            let cells = [entry.state(), &entry.model, &entry.device, &memory, &ago, &entry.id];
+            let style = match (line == self.chosen, entry.source.live.is_some()) {
+                (true, _) => theme.chosen(),
+                (false, true) => theme.good(),
+                (false, false) => theme.text(),
+            };
+            let text = row(cells, usize::from(screen.width));
+            draw::put_line(buffer, screen, FIRST_ROW + (line - first) as u16, &Line::styled(text, style));
+        }
+    }
+
+    fn foot(&self, theme: &Theme) -> Line<'static> {
+        if let Some(why) = &self.refused {
+            return Line::styled(format!(" {}", escape(why)), theme.alarm_text());
+        }
+        if self.typing {
+            return Line::from(vec![
+                Span::styled(format!(" {}", theme.keys.name(Action::Search)), theme.cursor()),
+                Span::styled(escape(&self.words).to_string(), theme.text()),
+                Span::styled("▏", theme.cursor()),
+                Span::styled("  words to look for, or the path of a file", theme.faint()),
+            ]);
+        }
+        let key = |action| theme.keys.name(action);
+        let keys = [
+            (format!("{} {}", key(Action::Down), key(Action::Up)), "choose"),
+            (key(Action::Inspect), "open"),
+            (key(Action::Search), "find, or open a file"),
+            (key(Action::Quit), "quit"),
+        ];
+        let spans = keys.into_iter().flat_map(|(key, word)| {
             [
                 Span::styled(format!(" {key}"), theme.accent()),
                 Span::styled(format!(" {word} "), theme.faint()),
             ]
         });
-        let line = match &self.refused {
-            Some(why) => Line::styled(format!(" {why}"), theme.alarm_text()),
-            None => Line::from(spans.collect::<Vec<_>>()),
-        };
-        draw::put_line(buffer, screen, foot, &line);
-        if let Some(failure) = &self.failure {
-            draw::put_line(buffer, screen, 2, &Line::styled(format!(" {failure}"), theme.alarm_text()));
-            return;
-        }
-        if self.entries.is_empty() {
-            self.draw_empty(buffer, screen, theme);
-            return;
-        }
-        let heading = row(["", "model", "device", "begun", "run"], usize::from(screen.width));
-        draw::put_line(buffer, screen, 1, &Line::styled(heading, theme.faint()));
-        let rows = usize::from(screen.height.saturating_sub(FIRST_ROW + 1));
-        for (line, entry) in self.entries.iter().enumerate().skip(self.first_shown(screen)).take(rows) {
-            let y = FIRST_ROW + (line - self.first_shown(screen)) as u16;
-            let live = entry.source.live.is_some();
-            let ago = ago(now.saturating_sub(entry.start_unix_ns));
-            let state = if live { "● live" } else { "○" };
-            let text = row([state, &entry.model, &entry.device, &ago, &entry.id], usize::from(screen.width));
-            let style = match (line == self.chosen, live) {
-                (true, _) => theme.chosen(),
-                (false, true) => theme.good(),
-                (false, false) => theme.text(),
-            };
-            draw::put_line(buffer, screen, y, &Line::styled(text, style));
-        }
+        Line::from(spans.collect::<Vec<_>>())
     }
 
     fn draw_empty(&self, buffer: &mut Buffer, screen: Rect, theme: &Theme) {
+        let end = theme.keys.name(Action::Back);
+        let (first, last) = match (self.entries.is_empty(), self.path()) {
+            (true, _) => ("no run found".to_owned(), "it will be listed here within a second".to_owned()),
+            (false, _) => (
+                format!("no run has {}", ellipsis(&self.words, 40)),
+                format!("{end} shows all {} of them", self.entries.len()),
+            ),
+        };
         let lines = [
-            ("no run is live, and none was recorded", theme.strong()),
-            ("", theme.text()),
-            ("start one in another terminal:", theme.text()),
-            ("bayplan run model.onnx --runs 1000000", theme.accent()),
-            ("", theme.text()),
-            ("it will be listed here within a second", theme.faint()),
+            (first, theme.strong()),
+            (String::new(), theme.text()),
+            ("start one in another terminal:".to_owned(), theme.text()),
+            ("bayplan run model.onnx --runs 1000000".to_owned(), theme.accent()),
+            ("or watch one from its beginning:".to_owned(), theme.text()),
+            ("bayplan run model.onnx --watch".to_owned(), theme.accent()),
+            (String::new(), theme.text()),
+            (last, theme.faint()),
         ];
         let top = screen.height.saturating_sub(lines.len() as u16) / 2;
         for (at, (text, style)) in lines.into_iter().enumerate() {
             draw::put_line(buffer, screen, top + at as u16, &Line::styled(text, style).centered());
         }
+    }
+}
+
+/// A key as words name it.
+fn shown(code: KeyCode) -> String {
+    match code {
+        KeyCode::Char(c) => escape(&c.to_string()).to_string(),
+        _ => "that".to_owned(),
     }
 }
 
@@ -181,14 +379,33 @@ const MINUTE: u64 = 60_000_000_000;
 /// Row of the first entry.
 const FIRST_ROW: u16 = 2;
 
-/// Texts side by side in columns that share the width; what a column cannot hold is cut.
-fn row(texts: [&str; 5], width: usize) -> String {
-    let rest = width.saturating_sub(9 + 18 + 22 + 4);
-    let widths = [8, rest * 2 / 5, rest - rest * 2 / 5, 18, 22];
-    let cells = texts.into_iter().zip(widths).filter(|(_, width)| *width > 1);
-    let shown: Vec<String> =
-        cells.map(|(text, width)| format!("{:<width$}", ellipsis(text, width - 1))).collect();
-    format!(" {}", shown.join(" "))
+/// Texts side by side in columns that share the width; what a column cannot hold is cut. Where there is too little room,
+/// the run's name goes first, then the device, then the memory.
+fn row(texts: [&str; 6], width: usize) -> String {
+    // State, model, device, memory, begun, run; model and device share what is left.
+    const FIXED: [usize; 6] = [9, 0, 0, 10, 16, 22];
+    let shown: &[usize] = match width {
+        0..50 => &[0, 1, 4],
+        50..70 => &[0, 1, 3, 4],
+        70..96 => &[0, 1, 2, 3, 4],
+        _ => &[0, 1, 2, 3, 4, 5],
+    };
+    let fixed: usize = shown.iter().map(|at| FIXED[*at]).sum();
+    let rest = width.saturating_sub(fixed + 1);
+    let device = if shown.contains(&2) { rest * 2 / 5 } else { 0 };
+    let wide = |at: usize| match at {
+        1 => rest - device,
+        2 => device,
+        at => FIXED[at],
+    };
+    let cells = shown.iter().filter(|at| wide(**at) > 1).map(|at| {
+        let room = wide(*at) - 1;
+        let text = ellipsis(texts[*at], room).to_string();
+        // Numbers stand at the right end.
+        let blanks = " ".repeat(room.saturating_sub(bayplan_text::columns(&text)));
+        if *at == 3 { format!("{blanks}{text}") } else { format!("{text}{blanks}") }
+    });
+    format!(" {}", cells.collect::<Vec<_>>().join(" "))
 }
 
 #[cfg(test)]
@@ -211,7 +428,7 @@ mod tests {
         let places = Places::under(home.path());
         let mut picker = Picker::default();
         picker.look(&places, 0);
-        assert!(picture(&picker, (100, 20)).contains("no run is live, and none was recorded"));
+        assert!(picture(&picker, (100, 20)).contains("no run found"));
         assert!(picker.chosen().is_none());
         let begin = |model: &str| {
             let options =
@@ -242,6 +459,60 @@ mod tests {
                 picker.choose_at(Rect { x: 0, y: 0, width: cols, height: rows }, rows / 2);
             }
         }
+    }
+
+    #[test]
+    fn recordings_say_how_they_ended_and_words_filter_them() {
+        let home = tempfile::tempdir().unwrap();
+        let places = Places::under(home.path());
+        let plan = crate::support::encoder(2);
+        for model in ["resnet", "minilm"] {
+            let options =
+                RecordingOptions { model: model.to_owned(), ..RecordingOptions::new(places.clone()) };
+            let recorder = Recorder::create(options, &plan).unwrap();
+            recorder.finish();
+        }
+        let mut picker = Picker::default();
+        picker.look(&places, 0);
+        let shown = picture(&picker, (120, 20));
+        let memory = plan.arenas.iter().map(|arena| arena.size).sum();
+        assert!(shown.contains("○ ended") && shown.contains(&Bytes(memory).to_string()), "{shown}");
+        // A file that was cut is that of a run that was killed.
+        let path = picker.entries[0].source.path.clone();
+        let segment = crate::about::files(&path).pop().unwrap();
+        let bytes = std::fs::read(&segment).unwrap();
+        std::fs::write(&segment, &bytes[..bytes.len() / 2]).unwrap();
+        let mut fresh = Picker::default();
+        fresh.look(&places, 0);
+        assert!(picture(&fresh, (120, 20)).contains("✝ killed"));
+        let press = |picker: &mut Picker, text: &str| {
+            for c in text.chars() {
+                let code = match c {
+                    '\n' => KeyCode::Enter,
+                    '\u{1b}' => KeyCode::Esc,
+                    c => KeyCode::Char(c),
+                };
+                if let Choice::Open(source) = picker.key(KeyEvent::from(code), Keymap::standard(), &places) {
+                    return Some(source.path);
+                }
+            }
+            None
+        };
+        press(&mut picker, "/RESN");
+        let shown = picture(&picker, (120, 20));
+        assert!(
+            shown.contains("resnet") && !shown.contains("minilm") && shown.contains("1 shown"),
+            "{shown}"
+        );
+        assert!(press(&mut picker, "\n").is_some());
+        press(&mut picker, "/xyz");
+        let shown = picture(&picker, (120, 20));
+        assert!(shown.contains("no run has RESNxyz") && shown.contains("esc shows all 2"), "{shown}");
+        press(&mut picker, "\u{1b}");
+        let file = segment.to_str().unwrap().to_owned();
+        assert_eq!(press(&mut picker, &format!("/{file}\n")), Some(segment));
+        press(&mut picker, "\u{1b}//none/such\n");
+        assert!(picture(&picker, (120, 20)).contains("/none/such"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::{AUTO, Config};
-use crate::keys::{BINDINGS, Chord};
+use crate::keys::{BINDINGS, Chord, MOUSE};
 use crate::theme::Wish;
 use crate::theme::palette::INKS;
 
@@ -26,6 +26,7 @@ impl Display for Config {
         writeln!(f, "color = \"{}\"\n", self.color)?;
         writeln!(f, "# Show ASCII only.\nascii = {}\n", self.ascii)?;
         self.write_keys(f)?;
+        Self::write_mouse(f)?;
         self.write_themes(f)
     }
 }
@@ -51,6 +52,12 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// The mouse: it cannot be given other things to do, but people look for it here.
+    fn write_mouse(f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\n# The mouse:")?;
+        MOUSE.iter().try_for_each(|(what, help)| writeln!(f, "# - {what}: {help}"))
     }
 
     fn write_themes(&self, f: &mut Formatter<'_>) -> fmt::Result {

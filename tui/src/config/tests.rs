@@ -32,7 +32,7 @@ fn what_is_wrong_is_said_with_its_place_and_what_is_allowed() {
         ("theme = 1", "1:9", "theme is text"),
         ("color = \"8\"", "1:9", "one of auto, always, never, 16, 256, true"),
         ("ascii = \"no\"", "1:9", "true or false"),
-        ("[keys]\nquti = \"q\"", "2:1", "there is no action \"quti\"; there are quit, help"),
+        ("[keys]\nquti = \"q\"", "2:1", "there is no action \"quti\"; there are quit, runs, help"),
         ("[keys]\nquit = [\"Ctrl-q\"]", "2:9", "there is no key \"Ctrl-q\"; a key is a single character"),
         ("[keys]\npause = \"p\"", "2:9", "the key p does both pause and peak"),
         ("[keys]\npause = [\"f9\"]\npeak = [\"f8\", \"f9\"]", "3:15", "the key f9 does both pause and peak"),

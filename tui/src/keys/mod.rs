@@ -14,6 +14,7 @@ pub(crate) use keymap::{Keymap, acts};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     Quit,
+    Runs,
     Suspend,
     Help,
     Back,
@@ -135,6 +136,12 @@ pub(crate) const BINDINGS: &[Binding] = &[
         help: "quit",
         short: "quit",
         acts: &[act(Action::Quit, "quit", "q ctrl-c")],
+    },
+    Binding {
+        section: Section::General,
+        help: "the list of runs",
+        short: "",
+        acts: &[act(Action::Runs, "runs", "r")],
     },
     Binding {
         section: Section::General,

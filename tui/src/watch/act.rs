@@ -53,6 +53,7 @@ impl Watch {
             Action::Quit => return Outcome::Quit,
             Action::Suspend => return Outcome::Suspend,
             Action::Redraw => return Outcome::Redraw,
+            Action::Runs => return Outcome::Runs,
             Action::Back if self.is_what_if() => self.end_what_if(),
             Action::Back if self.model.filter.is_on() => self.model.search(""),
             Action::Back if self.model.stand_live() => {}

@@ -15,9 +15,14 @@ impl Watch {
             Action::Mark => self.set_mark(),
             Action::NextMark => match self.model.marks.next().cloned() {
                 Some(mark) => self.head_for(mark),
-                None => self.say("no marks yet; m marks where you stand"),
+                None => {
+                    self.say(&format!("no marks yet; {} marks where you stand", self.keys.name(Action::Mark)))
+                }
             },
-            Action::Remove => self.say("x takes away a mark of the list that M shows"),
+            Action::Remove => {
+                let (remove, marks) = (self.keys.name(Action::Remove), self.keys.name(Action::Marks));
+                self.say(&format!("{remove} takes away a mark of the list that {marks} shows"));
+            }
             _ => return false,
         }
         true

@@ -36,6 +36,8 @@ pub(crate) enum Outcome {
     Stay,
     /// Leave the session; back to the list, if it came from there.
     Leave,
+    /// Show the list of runs.
+    Runs,
     /// End.
     Quit,
     /// Stop until the shell lets the process go on.
