@@ -30,6 +30,8 @@ mod ghost_tests;
 mod input_tests;
 mod keys;
 mod list;
+#[cfg(test)]
+mod map_tests;
 mod model;
 mod narrate;
 mod pace;

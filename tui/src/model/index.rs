@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bayplan_trace::{
-    ArenaKind, ArenaMetrics, MapIndex, Occupancy, Peak, PlanRecord, PlanState, Timeline, arena_metrics,
-    colours, deviation, why_peak,
+    ArenaKind, ArenaMetrics, MapIndex, Occupancy, OpRecord, Peak, PlanRecord, PlanState, Raster,
+    RasterOptions, Timeline, arena_metrics, colours, deviation, why_peak,
 };
 
 use super::kept::Kept;
@@ -26,6 +26,8 @@ pub(crate) struct PlanIndex {
     views: Vec<(u32, u32)>,
     /// How far what was seen lies from the plan, as of the windows that it was asked for last.
     deviation: Kept<(Option<u32>, usize, usize), Option<DeviationCurve>>,
+    /// Who uses the tensor that was asked for last.
+    users: Kept<u32, Users>,
 }
 
 /// How far what was seen lies from what was planned, over the ops.
@@ -47,6 +49,37 @@ impl DeviationCurve {
     }
 }
 
+/// What a raster is made of: where buffers lie, what was seen of them, and the part in view.
+type RasterKey = (usize, (Option<u32>, usize, usize), RasterOptions);
+
+/// Who uses a tensor, by the ops of its planned life.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Users {
+    /// Ops that write it.
+    pub(crate) writers: Vec<u32>,
+    /// Ops that read it.
+    pub(crate) readers: Vec<u32>,
+    /// Tensors that are computed in its bytes after it.
+    pub(crate) successors: Vec<u32>,
+}
+
+impl Users {
+    fn of(record: &PlanRecord, number: u32) -> Self {
+        let Some(buffer) = record.buffers.get(number as usize) else { return Self::default() };
+        let life = buffer.first..buffer.last;
+        let ops = || life.clone().zip(record.ops.iter().skip(life.start as usize));
+        let pick = |of: fn(&OpRecord) -> &Vec<u32>| {
+            ops().filter(|(_, op)| of(op).contains(&number)).map(|(at, _)| at).collect()
+        };
+        let after = (0..).zip(&record.buffers).filter(|(_, other)| other.in_place_of == Some(number));
+        Self {
+            writers: pick(|op| &op.writes),
+            readers: pick(|op| &op.reads),
+            successors: after.map(|(at, _)| at).collect(),
+        }
+    }
+}
+
 /// The index of one arena.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ArenaIndex {
@@ -60,6 +93,8 @@ pub(crate) struct ArenaIndex {
     live: Stretches,
     /// What each byte is at the op that was asked for last.
     pub(crate) occupancy: Kept<u32, Occupancy>,
+    /// The part of the map that was drawn last.
+    pub(crate) raster: Kept<RasterKey, Raster>,
 }
 
 impl ArenaIndex {
@@ -106,13 +141,24 @@ impl PlanIndex {
         let mut views: Vec<(u32, u32)> =
             views.filter_map(|(number, buffer)| Some((buffer.alias_of?, number))).collect();
         views.sort_unstable();
-        Self { arenas, hues: colours(record, HUES), views, deviation: Kept::default() }
+        Self {
+            arenas,
+            hues: colours(record, HUES),
+            views,
+            deviation: Kept::default(),
+            users: Kept::default(),
+        }
     }
 
     /// How far what was seen lies from the plan; none before anything was seen.
     pub(crate) fn deviation(&self, plan: &PlanState) -> Arc<Option<DeviationCurve>> {
         let seen = (plan.recording, plan.windows.len(), plan.strays.len());
         self.deviation.get(seen, || DeviationCurve::of(plan))
+    }
+
+    /// Who uses a tensor.
+    pub(crate) fn users(&self, record: &PlanRecord, number: u32) -> Arc<Users> {
+        self.users.get(number, || Users::of(record, number))
     }
 
     /// The views of a buffer, each with the buffer before it.

@@ -22,7 +22,10 @@ pub(crate) mod whatif;
 
 use std::sync::{Arc, LazyLock};
 
-use bayplan_trace::{BufferRecord, MapIndex, Occupancy, PlanState, Timeline, occupancy_at};
+use bayplan_trace::{
+    BufferRecord, Cell, CellState, MapIndex, Occupancy, PlanState, Raster, RasterOptions, Timeline,
+    occupancy_at,
+};
 
 pub(crate) use session::{FEW, News, Stage, State};
 
@@ -141,6 +144,15 @@ impl<'a> ArenaView<'a> {
         self.map
     }
 
+    /// The cells of a part of the map, as if all ops were reached: see [`reached_cell`]. They are rasterised once for that part,
+    /// whatever the playhead does.
+    pub(crate) fn raster(&self, part: RasterOptions) -> Arc<Raster> {
+        let options = RasterOptions { playhead: None, ..part };
+        let seen = (self.plan.recording, self.plan.windows.len(), self.plan.strays.len());
+        let key = (std::ptr::from_ref(self.map) as usize, seen, options.clone());
+        self.index.raster.get(key, || Raster::indexed(self.plan, &options, self.map))
+    }
+
     /// What each byte of the arena is at an op.
     pub(crate) fn occupancy(&self, op: u32) -> Arc<Occupancy> {
         let record = &self.plan.record;
@@ -150,6 +162,22 @@ impl<'a> ArenaView<'a> {
             true => self.map.occupancy(record, self.arena, op),
             false => occupancy_at(record, self.arena, op),
         })
+    }
+}
+
+/// A cell of a raster of all ops, where only those below `reached` are: what lies ahead is planned and not seen yet. Of a column
+/// that is reached in part, the larger part decides.
+pub(crate) fn reached_cell(raster: &Raster, (col, row): (u16, u16), reached: Option<u32>) -> Cell {
+    let cell = raster.cell(col, row);
+    let ops = raster.ops_of(col);
+    let done = reached.is_none_or(|reached| {
+        let (past, all) = (reached.saturating_sub(ops.start), ops.end - ops.start);
+        u64::from(past) * 2 >= u64::from(all)
+    });
+    match cell.state {
+        CellState::Actual if !done => Cell { actual: 0.0, state: CellState::Planned, ..cell },
+        _ if !done => Cell { actual: 0.0, ..cell },
+        _ => cell,
     }
 }
 

@@ -9,6 +9,7 @@ use ratatui::text::{Line, Span};
 use super::{bay_plan_map, inspector, op_axis};
 use crate::draw;
 use crate::keys::Action;
+use crate::model::viewport::Axis;
 use crate::model::{ArenaView, Model, Playhead, explain};
 use crate::theme::Theme;
 use crate::view::{Target, View};
@@ -226,6 +227,7 @@ fn axis_of_ops(buffer: &mut Buffer, places: &Places, arena: &ArenaView<'_>, mode
     for col in 0..map.width {
         draw::put(buffer, places.frame, map.x + col, y, "─", theme.line());
     }
+    part_in_view(buffer, places, arena, theme);
     let labels = Rect { y: y + 1, height: 1, ..map };
     let marks = op_axis::marks(arena, model, theme);
     for mark in &marks {
@@ -235,6 +237,29 @@ fn axis_of_ops(buffer: &mut Buffer, places: &Places, arena: &ArenaView<'_>, mode
     }
     let taken = op_axis::labels(buffer, labels, ops, &marks);
     legend(buffer, places, labels, &taken, theme);
+}
+
+/// Where the part in view lies in the whole, once there is more: a stretch of the axis of ops and of the right edge is thick.
+fn part_in_view(buffer: &mut Buffer, places: &Places, arena: &ArenaView<'_>, theme: &Theme) {
+    let thick = |axis: &Axis, cells: u16| {
+        let at = |position: u64| (u128::from(position) * u128::from(cells) / u128::from(axis.total)) as u16;
+        let first = at(axis.start).min(cells.saturating_sub(1));
+        first..at(axis.end()).clamp(first + 1, cells.max(first + 1))
+    };
+    let (map, ops, bytes) = (places.map, &arena.view.ops, &arena.view.bytes);
+    for col in thick(ops, map.width).filter(|_| !ops.is_whole()) {
+        draw::put(buffer, places.frame, map.x + col, map.bottom(), "━", theme.accent());
+    }
+    for row in thick(bytes, map.height).filter(|_| !bytes.is_whole()) {
+        draw::put(
+            buffer,
+            places.frame,
+            places.frame.right() - 1,
+            map.bottom() - 1 - row,
+            "┃",
+            theme.accent(),
+        );
+    }
 }
 
 /// What the shades mean, where the labels of the axis leave room.

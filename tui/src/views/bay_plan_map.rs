@@ -9,7 +9,7 @@ use ratatui::text::Span;
 use bayplan_trace::{BufferRecord, Cell, CellState, Raster, RasterOptions};
 
 use super::ghost;
-use crate::model::{ArenaView, Model, Playhead};
+use crate::model::{ArenaView, Model, Playhead, reached_cell};
 use crate::theme::{Colours, Shade, Theme};
 
 /// Draws the map of an arena.
@@ -22,19 +22,20 @@ pub(crate) fn draw(buffer: &mut Buffer, map: Rect, model: &Model, arena: &ArenaV
         bytes: bytes.start..bytes.end(),
         cols: map.width,
         rows: map.height * per_cell,
-        playhead: model.playhead().reached(),
+        playhead: None,
     };
-    let raster = Raster::indexed(arena.plan, &options, arena.map());
+    let raster = arena.raster(options);
+    let reached = model.playhead().reached();
+    let pixel = |ink: &Ink<'_>, col: u16, row: u16| ink.pixel(reached_cell(&raster, (col, row), reached));
     let selected = model.selected().map(|(number, _)| number);
     let ink = Ink { model, arena, theme, selected, playhead: model.playhead() };
     for row in 0..map.height {
         for col in 0..map.width {
             let Some(cell) = buffer.cell_mut((map.x + col, map.y + row)) else { continue };
             if theme.has_shades() {
-                let (top, bottom) = (raster.cell(col, row * 2), raster.cell(col, row * 2 + 1));
-                ink.shades(cell, ink.pixel(top), ink.pixel(bottom));
+                ink.shades(cell, pixel(&ink, col, row * 2), pixel(&ink, col, row * 2 + 1));
             } else {
-                ink.glyph(cell, ink.pixel(raster.cell(col, row)));
+                ink.glyph(cell, pixel(&ink, col, row));
                 border(cell, &raster, (col, row), theme);
             }
         }

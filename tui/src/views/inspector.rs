@@ -1,10 +1,11 @@
 //! Everything known of the tensor under the cursor.
 
 use bayplan_text::{Bytes, Count, Nanos, Percent, ellipsis, escape};
-use bayplan_trace::{BufferRecord, PlanState};
+use bayplan_trace::{BufferRecord, PlanRecord, PlanState};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
+use crate::model::index::Users;
 use crate::model::{ArenaView, Model, explain};
 use crate::theme::Theme;
 
@@ -24,6 +25,9 @@ pub(crate) fn details(model: &Model, theme: &Theme, width: usize) -> Vec<Line<'s
         let views = model.index().map_or(&[][..], |index| index.views(number));
         tensor(&mut page, &arena, (number, buffer), views);
         seen(&mut page, arena.plan, number);
+        if let Some(index) = model.index() {
+            users(&mut page, record, &index.users(record, number));
+        }
     } else {
         page.text("free", theme.faint());
     }
@@ -111,9 +115,31 @@ fn tensor(
         let name = explain::buffer_name(record, *first);
         page.pair("views", &if more > 0 { format!("{name} and {more} more") } else { name });
     }
+    if let Some(of) = buffer.alias_of {
+        page.pair("view of", &explain::buffer_name(record, of));
+    }
     let at_peak = arena.index.rank_at_peak(record, number);
     let share = Percent(buffer.size as f64 / arena.index.peak.live.max(1) as f64);
     page.pair("at peak", &at_peak.map_or("no".to_owned(), |rank| format!("{share}, number {}", rank + 1)));
+}
+
+/// Ops or tensors that are named one by one.
+const NAMED: usize = 4;
+
+/// Who writes and reads a tensor, and what is computed in its place.
+fn users(page: &mut Page<'_>, record: &PlanRecord, users: &Users) {
+    let list = |numbers: &[u32], name: &dyn Fn(u32) -> String| {
+        let mut words: Vec<String> = numbers.iter().take(NAMED).map(|number| name(*number)).collect();
+        let more = numbers.len().saturating_sub(NAMED);
+        if more > 0 {
+            words.push(format!("{} more", Count(more as u64)));
+        }
+        words.join(", ")
+    };
+    let op = |number: u32| explain::op_name(record, number);
+    page.pair("written by", &list(&users.writers, &op));
+    page.pair("read by", &list(&users.readers, &op));
+    page.pair("becomes", &list(&users.successors, &|number| explain::buffer_name(record, number)));
 }
 
 fn seen(page: &mut Page<'_>, plan: &PlanState, number: u32) {

@@ -1,0 +1,330 @@
+//! The figures on the screen are those of `bayplan report --json` of the same recording: found by their labels in pictures of
+//! the views, for every recording that the project keeps and for one that is made here.
+
+use std::path::{Path, PathBuf};
+
+use bayplan_tests::program::{Sandbox, run};
+use bayplan_tests::root;
+use bayplan_text::{Bytes, Count, Nanos, Percent};
+use serde_json::Value;
+
+/// Room for all that a view says.
+const SIZE: &str = "240x100";
+
+/// Every recording that the project keeps: one of each version of the format.
+fn kept() -> Vec<PathBuf> {
+    let folder = root().join("runtime/trace/tests/versions/fixtures");
+    let entries = std::fs::read_dir(folder).expect("a folder of recordings");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let mut found: Vec<PathBuf> =
+        paths.filter(|path| path.extension().is_some_and(|end| end == "bptrace")).collect();
+    found.sort();
+    found
+}
+
+/// A recording with its report, and what to call it.
+struct Case<'a> {
+    sandbox: &'a Sandbox,
+    path: PathBuf,
+    json: Value,
+}
+
+/// The words of a view, without frames and bars, with one blank between them.
+struct Picture {
+    words: String,
+    lines: Vec<String>,
+    of: String,
+}
+
+impl<'a> Case<'a> {
+    fn new(sandbox: &'a Sandbox, path: &Path) -> Self {
+        let path = path.to_owned();
+        let ended = run(&mut sandbox.command("bayplan", &["report", path.to_str().unwrap(), "--json"]));
+        assert_eq!(ended.code, Some(0), "{}: {}", path.display(), ended.stderr);
+        let json = serde_json::from_str(&ended.stdout).expect("a report is JSON");
+        Self { sandbox, path, json }
+    }
+
+    /// The view of a title.
+    fn view(&self, title: &str) -> Picture {
+        let picture = |number: usize| {
+            let number = number.to_string();
+            let arguments = [self.path.to_str().unwrap(), "--snapshot", SIZE, "--view", &number];
+            let ended = run(&mut self.sandbox.command("bayplan-tui", &arguments));
+            assert_eq!(ended.code, Some(0), "{}: {}", self.path.display(), ended.stderr);
+            ended.stdout
+        };
+        let tabs = picture(1).lines().nth(1).expect("a row of tabs").to_owned();
+        let number =
+            tabs.split_once(title).and_then(|(before, _)| before.split_whitespace().last()?.parse().ok());
+        let text = picture(number.unwrap_or_else(|| panic!("no view {title}: {tabs}")));
+        let is_frame = |c: char| "│┌┐└┘├┤─".contains(c);
+        let lines = text.lines().flat_map(|line| line.split('│'));
+        let tidy = |line: &str| line.replace(is_frame, " ").split_whitespace().collect::<Vec<_>>().join(" ");
+        let lines: Vec<String> = lines.map(tidy).filter(|line| !line.is_empty()).collect();
+        Picture {
+            words: lines.join(" "),
+            lines,
+            of: format!("{} of {}:\n{text}", title, self.path.display()),
+        }
+    }
+
+    fn plan(&self) -> Option<&Value> {
+        Some(&self.json["plans"][self.json["current_plan"].as_u64()? as usize])
+    }
+
+    /// The arena that a viewer shows first: the largest one of activations, else the largest.
+    fn arena(&self) -> Option<&Value> {
+        let arenas = self.plan()?["arenas"].as_array()?;
+        arenas.iter().rev().max_by_key(|arena| (arena["kind"] == "activations", whole(&arena["size"])))
+    }
+}
+
+impl Picture {
+    /// The words stand in the view, and no longer word or number does in their place.
+    fn says(&self, words: &str) {
+        let whole = self.words.match_indices(words).any(|(at, _)| {
+            let after = self.words[at + words.len()..].chars().next();
+            let before = self.words[..at].chars().next_back();
+            !after.is_some_and(char::is_alphanumeric) && !before.is_some_and(char::is_alphanumeric)
+        });
+        assert!(whole, "`{words}` is not in {}", self.of);
+    }
+
+    /// A line begins with a label and ends with a figure.
+    fn row(&self, label: &str, figure: &str) {
+        let there = self.lines.iter().any(|line| line.starts_with(label) && line.ends_with(figure));
+        assert!(there, "no line `{label} … {figure}` in {}", self.of);
+    }
+}
+
+/// A number that the report must have.
+fn whole(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_else(|| panic!("no whole number: {value}"))
+}
+
+fn real(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("no number: {value}"))
+}
+
+fn bytes(value: &Value) -> Bytes {
+    Bytes(whole(value))
+}
+
+fn count(value: &Value) -> Count {
+    Count(whole(value))
+}
+
+fn percent(value: &Value) -> Percent {
+    Percent(real(value))
+}
+
+fn nanos(value: &Value) -> Nanos {
+    Nanos(whole(value))
+}
+
+/// The parts of an arena and their sum, as every view says them.
+fn loss_words(loss: &Value, size: &Value) -> String {
+    let part = |name: &str| format!("{name} {}", bytes(&loss[name]));
+    let parts = ["live", "padding", "holes", "tail"];
+    let sum: u64 = parts.iter().map(|name| whole(&loss[*name])).sum();
+    assert_eq!(sum, whole(size), "the parts sum to the arena");
+    format!("{} = {}", parts.map(part).join(" + "), Bytes(sum))
+}
+
+fn header(case: &Case<'_>) {
+    let (json, shown) = (&case.json, case.view("Overview"));
+    let dropped: u64 = json["dropped"].as_object().unwrap().values().map(whole).sum();
+    shown.says(&format!("dropped {}", Count(dropped)));
+    if whole(&json["runs"]["started"]) > 0 {
+        shown.says(&format!("run {}", count(&json["runs"]["started"])));
+    }
+    if !json["trace_cost"]["share"].is_null() {
+        shown.says(&format!("trace cost {}", percent(&json["trace_cost"]["share"])));
+    }
+    for kind in ["deviation", "overlap", "unplanned"] {
+        let figure = &json["figures"][kind];
+        if whole(&json[kind]) > 0 {
+            shown.says(&format!("{} {kind}", count(&json[kind])));
+            assert!(figure["value"] == json[kind] || figure["at_least"] == json[kind], "{kind}: {figure}");
+        }
+    }
+}
+
+fn overview(case: &Case<'_>) {
+    let (json, shown) = (&case.json, case.view("Overview"));
+    for heap in json["heaps"].as_array().unwrap() {
+        let limit = if heap["budget"].is_null() { &heap["size"] } else { &heap["budget"] };
+        shown.says(&format!("{} of {}", bytes(&heap["usage"]), bytes(limit)));
+        if heap["budget"].is_null() {
+            shown.says("budget and others' share unknown");
+            continue;
+        }
+        let headroom = whole(&heap["budget"]).saturating_sub(whole(&heap["usage"]));
+        shown.says(&format!("headroom {}", Bytes(headroom)));
+        shown.says(&format!("heap {}", bytes(&heap["size"])));
+        shown.says(&format!("others {}", bytes(&heap["others"])));
+        let of = json["figures"]["heap_headroom"]["of"].as_array().unwrap();
+        assert!(of.iter().any(|of| of["heap"] == heap["heap"] && of["value"] == headroom), "{of:?}");
+    }
+    let memory = &json["memory"];
+    if case.plan().is_some() || memory["seen"] == true {
+        let parts = memory["parts"].as_object().unwrap();
+        parts.iter().for_each(|(name, size)| shown.row(name, &bytes(size).to_string()));
+        assert_eq!(parts.values().map(whole).sum::<u64>(), whole(&memory["total"]));
+    }
+    if memory["seen"] == true {
+        let blocks = json["blocks"].as_array().unwrap();
+        assert_eq!(blocks.iter().map(|block| whole(&block["bytes"])).sum::<u64>(), whole(&memory["total"]));
+        let label = if blocks.len() == 1 { "in 1 block" } else { "= all blocks" };
+        shown.row(label, &bytes(&memory["total"]).to_string());
+        let unaccounted = memory["parts"]["unaccounted"].as_u64().unwrap_or(0);
+        shown.row("unaccounted", &Bytes(unaccounted).to_string());
+        assert_eq!(json["figures"]["unaccounted"]["value"], unaccounted);
+    }
+    let runs = &json["runs"];
+    shown.says(&format!("{} done", count(&runs["ok"])));
+    if whole(&runs["failed"]) > 0 {
+        shown.says(&format!("{} failed", count(&runs["failed"])));
+    }
+    if !runs["latest_ns"].is_null() {
+        let times = [("latest", "latest_ns"), ("median", "median_ns"), ("99th", "p99_ns")];
+        times.iter().for_each(|(word, key)| shown.says(&format!("{word} {}", nanos(&runs[*key]))));
+    }
+    if let Some(plan) = case.plan() {
+        for arena in plan["arenas"].as_array().unwrap() {
+            let waste = arena["waste"].as_f64().map_or("n/a".to_owned(), |waste| Percent(waste).to_string());
+            let figures = format!("{} {} {waste}", bytes(&arena["size"]), bytes(&arena["lower_bound"]));
+            shown.row(arena["name"].as_str().unwrap(), &figures);
+        }
+    }
+    let Some(arena) = case.arena().filter(|arena| !arena["peak_op"].is_null()) else { return };
+    let peak = format!("{} at op {}", bytes(&arena["peak_live"]), count(&arena["peak_op"]));
+    shown.says(&format!("peak {peak}"));
+    let tensors = whole(&arena["live_at_peak_count"]);
+    let plural = if tensors == 1 { "" } else { "s" };
+    shown.says(&format!("{} tensor{plural}, {}", Count(tensors), bytes(&arena["peak_live"])));
+    for tensor in arena["live_at_peak"].as_array().unwrap() {
+        let name = tensor["name"].as_str().unwrap();
+        shown.row(&bytes(&tensor["size"]).to_string(), name);
+    }
+}
+
+fn fragmentation(case: &Case<'_>) {
+    let shown = case.view("Fragmentation");
+    if let Some(arena) = case.arena() {
+        of_arena(&shown, arena);
+        let deviations = &case.plan().unwrap()["deviations"];
+        if deviations.is_null() {
+            shown.says("off the plan not known");
+        } else if deviations["largest_op"].is_null() {
+            assert_eq!(deviations["largest_bytes"], 0);
+            shown.says("off the plan none");
+        } else {
+            let (most, op) = (bytes(&deviations["largest_bytes"]), count(&deviations["largest_op"]));
+            shown.says(&format!("off the plan at most {most} at op {op}"));
+        }
+    }
+    let of = |name: &str| case.json["figures"][name]["of"].as_array().cloned().unwrap_or_default();
+    for (at, pool) in of("pool_size").iter().enumerate() {
+        let figure = |name: &str| of(name)[at]["value"].clone();
+        shown.says(&format!("live {} of {}", bytes(&figure("pool_live")), bytes(&pool["value"])));
+        shown.says(&format!("in {} range", count(&figure("pool_ranges"))).replace(" range", ""));
+        shown.says(&format!("free {} in {}", bytes(&figure("pool_free")), count(&figure("pool_holes"))));
+        shown.says(&format!("largest free {}", bytes(&figure("pool_largest_free"))));
+        shown.says(&format!("fragmentation {}", percent(&figure("fragmentation"))));
+    }
+    for forecast in case.json["forecasts"].as_array().unwrap() {
+        assert!(whole(&forecast["limit"]) > 0 && real(&forecast["bytes_per_second"]) > 0.0);
+    }
+}
+
+fn of_arena(shown: &Picture, arena: &Value) {
+    if !arena["waste"].is_null() && whole(&arena["lower_bound"]) > 0 {
+        let waste = format!("waste above the bound {} ({})", percent(&arena["waste"]), bytes(&arena["gap"]));
+        shown.says(&waste);
+    }
+    shown.says(&format!("reserved {}", bytes(&arena["size"])));
+    shown.says(&format!("lower bound {}", bytes(&arena["lower_bound"])));
+    if arena["peak_op"].is_null() {
+        return;
+    }
+    shown.says(&format!("peak {} at op {}", percent(&arena["utilisation"]), count(&arena["peak_op"])));
+    shown.says(&format!("min {} at op {}", percent(&arena["least_utilisation"]), count(&arena["least_op"])));
+    shown.says(&format!("area efficiency {}", percent(&arena["area_efficiency"])));
+    let loss = &arena["loss"];
+    shown.says(&format!("loss at the peak {}", loss_words(loss, &arena["size"])));
+    // The cursor begins at the peak.
+    let holes = match whole(&loss["hole_count"]) {
+        0 => "no hole".to_owned(),
+        1 => "1 hole".to_owned(),
+        holes => format!("{} holes", Count(holes)),
+    };
+    let largest = format!("the largest hole {}", bytes(&loss["largest_hole"]));
+    shown.says(&format!("{holes}, {largest}, would still fit {}", bytes(&loss["largest_fit"])));
+}
+
+fn bay_plan(case: &Case<'_>) {
+    let shown = case.view("Bay plan");
+    let Some(arena) = case.arena() else { return };
+    shown.says(&bytes(&arena["size"]).to_string());
+    if whole(&arena["lower_bound"]) > 0 {
+        shown.says(&format!("lower bound {}", bytes(&arena["lower_bound"])));
+    }
+    if arena["peak_op"].is_null() {
+        return;
+    }
+    let at = format!("{} at op {}", bytes(&arena["peak_live"]), count(&arena["peak_op"]));
+    shown.says(&at);
+    // The cursor is on the largest tensor of the peak, and the inspector tells of it.
+    let Some(tensor) = arena["live_at_peak"].get(0) else { return };
+    let (size, offset) = (&tensor["size"], &tensor["offset"]);
+    shown.says(&format!("size {} = {} B", bytes(size), count(size)));
+    shown.says(&format!("offset {} = {}", bytes(offset), count(offset)));
+    let share = Percent(whole(size) as f64 / whole(&arena["peak_live"]) as f64);
+    shown.says(&format!("at peak {share}, number 1"));
+    let times = case.plan().unwrap()["op_times"].as_array().unwrap();
+    if let Some(op) = times.iter().find(|op| op["op"] == arena["peak_op"]) {
+        shown.says(&format!("takes {}, mean {}", nanos(&op["latest_ns"]), nanos(&op["mean_ns"])));
+        shown.says(&format!("moves {}", bytes(&op["bytes"])));
+    }
+}
+
+fn check(sandbox: &Sandbox, path: &Path) {
+    let case = Case::new(sandbox, path);
+    for view in [header, overview, fragmentation, bay_plan] {
+        view(&case);
+    }
+}
+
+#[test]
+fn of_every_recording_that_is_kept() {
+    let sandbox = Sandbox::new();
+    let recordings = kept();
+    assert!(recordings.len() >= 5, "{recordings:?}");
+    recordings.iter().for_each(|path| check(&sandbox, path));
+}
+
+#[test]
+fn of_a_run_that_is_recorded_here() {
+    let sandbox = Sandbox::new();
+    let (model, trace) = (root().join("assets/digits.onnx"), sandbox.path("run.bptrace"));
+    let arguments = [
+        "run",
+        model.to_str().unwrap(),
+        "--dim",
+        "batch=8",
+        "--runs",
+        "5",
+        "--device",
+        "host",
+        "--trace",
+        trace.to_str().unwrap(),
+        "--trace-level",
+        "op",
+        "--quiet",
+    ];
+    let ended = run(&mut sandbox.command("bayplan", &arguments));
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    check(&sandbox, &trace);
+}
