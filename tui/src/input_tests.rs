@@ -12,7 +12,7 @@ use crate::support;
 use crate::theme::{Colours, Theme};
 use crate::watch::{Outcome, Watch};
 
-const SCREEN: Rect = Rect { x: 0, y: 0, width: 100, height: 30 };
+pub(crate) const SCREEN: Rect = Rect { x: 0, y: 0, width: 100, height: 30 };
 
 fn watch() -> Watch {
     let mut watch = Watch::of(small(true), 1);
@@ -20,7 +20,7 @@ fn watch() -> Watch {
     watch
 }
 
-fn draw(watch: &mut Watch) -> String {
+pub(crate) fn draw(watch: &mut Watch) -> String {
     let mut buffer = Buffer::empty(SCREEN);
     watch.draw(&mut buffer, SCREEN, &Theme::new(Colours::None, false));
     buffer
@@ -30,7 +30,7 @@ fn draw(watch: &mut Watch) -> String {
         .collect()
 }
 
-fn press(watch: &mut Watch, keys: &str) -> Outcome {
+pub(crate) fn press(watch: &mut Watch, keys: &str) -> Outcome {
     let mut outcome = Outcome::Stay;
     for c in keys.chars() {
         let code = match c {
@@ -43,11 +43,11 @@ fn press(watch: &mut Watch, keys: &str) -> Outcome {
     outcome
 }
 
-fn view(watch: &Watch) -> Viewport {
+pub(crate) fn view(watch: &Watch) -> Viewport {
     *watch.model.arena().unwrap().view
 }
 
-fn name_at_cursor(watch: &Watch) -> String {
+pub(crate) fn name_at_cursor(watch: &Watch) -> String {
     watch.model.selected().map(|(_, buffer)| buffer.name.clone()).unwrap_or_default()
 }
 
@@ -179,7 +179,7 @@ fn short_runs_do_not_flicker() {
     assert_eq!(model.playhead(), Playhead::At(0));
 }
 
-fn mouse(watch: &mut Watch, kind: MouseEventKind, (column, row): (u16, u16)) {
+pub(crate) fn mouse(watch: &mut Watch, kind: MouseEventKind, (column, row): (u16, u16)) {
     watch.mouse(MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE }, SCREEN);
 }
 
@@ -272,15 +272,16 @@ fn what_is_looked_at_stays_when_the_shape_changes() {
     assert_eq!(look(&model), (name, ops, 2 * bytes));
 }
 
-fn click(watch: &mut Watch, x: u16, y: u16, button: MouseButton) {
+pub(crate) fn click(watch: &mut Watch, x: u16, y: u16, button: MouseButton) {
     for kind in [MouseEventKind::Down(button), MouseEventKind::Up(button)] {
         watch.mouse(MouseEvent { kind, column: x, row: y, modifiers: KeyModifiers::NONE }, SCREEN);
     }
 }
 
 /// The row of the screen that holds some words, with the column at which they begin.
-fn place(picture: &str, words: &str) -> (u16, u16) {
-    let (row, line) = picture.lines().enumerate().find(|(_, line)| line.contains(words)).unwrap();
+pub(crate) fn place(picture: &str, words: &str) -> (u16, u16) {
+    let line = picture.lines().enumerate().find(|(_, line)| line.contains(words));
+    let (row, line) = line.unwrap_or_else(|| panic!("{words} is not in\n{picture}"));
     let before = &line[..line.find(words).unwrap()];
     (bayplan_text::columns(before) as u16, row as u16)
 }
@@ -345,7 +346,7 @@ fn what_stands_beside_the_map_can_be_clicked() {
     let mut watch = watch();
     let (x, y) = place(&draw(&mut watch), "? help");
     click(&mut watch, x, y, MouseButton::Left);
-    assert!(draw(&mut watch).contains("this help"));
+    assert!(draw(&mut watch).contains("┌ keys "));
     press(&mut watch, "\u{1b}");
     let (x, y) = place(&draw(&mut watch), "┴");
     click(&mut watch, x, y, MouseButton::Left);

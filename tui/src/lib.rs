@@ -31,6 +31,8 @@ mod input_tests;
 mod keys;
 mod list;
 #[cfg(test)]
+mod list_tests;
+#[cfg(test)]
 mod map_tests;
 mod model;
 mod narrate;

@@ -281,7 +281,7 @@ fn hostile_names_stay_inside_their_cells() {
             }
             let text =
                 crate::snapshot::picture(&mut watch, (120, 40), &[], &Theme::new(Colours::None, false));
-            assert!(text.lines().all(|line| bayplan_text::columns(line) <= 120), "{text}");
+            assert!(text.lines().all(|line| ratatui::text::Line::raw(line).width() <= 120), "{text}");
             let summary = crate::summary::text(&watch.model);
             assert!(!summary.chars().any(|c| c.is_control() && c != '\n'), "{summary}");
         }

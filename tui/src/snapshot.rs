@@ -6,6 +6,7 @@ use crossterm::event::KeyEvent;
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier};
+use ratatui::text::Span;
 
 use crate::theme::{self, Colours, Theme};
 use crate::watch::Watch;
@@ -57,7 +58,8 @@ fn put_row(text: &mut String, row: &[Cell], styled: bool) {
             now = style;
         }
         text.push_str(cell.symbol());
-        covered = bayplan_text::columns(cell.symbol()).saturating_sub(1);
+        // As it is drawn: what was to be escaped has been.
+        covered = Span::raw(cell.symbol()).width().saturating_sub(1);
     }
     if now != PLAIN {
         text.push_str("\x1b[0m");

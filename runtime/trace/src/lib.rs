@@ -68,6 +68,7 @@ pub use metrics::deviation::{Deviation, Lateness, deviation, reserved_unused};
 pub use metrics::holdings::{Holdings, Purpose, holdings};
 pub use metrics::live_curve::{live_curves, thin};
 pub use metrics::occupancy::{Holds, Occupancy, Part, occupancy_at};
+pub use metrics::op_groups::{OpGroup, op_groups};
 pub use metrics::roofline::{OpRoof, RoofBound, op_attainable, op_roof};
 pub use metrics::timings::{OpShare, RecentRuns, op_shares, recent_runs};
 pub use metrics::trend::{Forecast, Growing, forecast, forecasts, growth};

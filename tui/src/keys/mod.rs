@@ -65,6 +65,7 @@ pub(crate) enum Action {
     Marks,
     Remove,
     Inspect,
+    InspectOp,
     Redraw,
 }
 
@@ -343,6 +344,12 @@ pub(crate) const BINDINGS: &[Binding] = &[
         help: "everything about the tensor at the cursor",
         short: "inspect",
         acts: &[act(Action::Inspect, "inspect", "enter")],
+    },
+    Binding {
+        section: Section::General,
+        help: "everything about the op at the cursor: reads, writes, times",
+        short: "",
+        acts: &[act(Action::InspectOp, "inspect-op", "i")],
     },
     Binding {
         section: Section::General,

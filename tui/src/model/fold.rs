@@ -5,6 +5,7 @@
 
 use bayplan_trace::{EventRef, Record, Timeline};
 
+use super::log::Log;
 use super::strip::Strip;
 
 /// A session as far as it was read.
@@ -14,6 +15,8 @@ pub(crate) struct Fold {
     pub(crate) timeline: Timeline,
     /// The whole of its time in few stretches.
     pub(crate) strip: Strip,
+    /// What happened.
+    pub(crate) log: Log,
 }
 
 impl Fold {
@@ -27,10 +30,13 @@ impl Fold {
                 if self.timeline.session.as_ref().is_some_and(|old| old.id != new.id) {
                     *self = Self::default();
                 }
-                self.timeline.apply(Record::Session(new));
+                let new = Record::Session(new);
+                self.log.record(&new, &self.timeline);
+                self.timeline.apply(new);
             }
             other => {
                 let restates = matches!(other, Record::Keyframe(_));
+                self.log.record(&other, &self.timeline);
                 self.timeline.apply(other);
                 if restates {
                     self.strip.restate(&self.timeline);
@@ -42,7 +48,12 @@ impl Fold {
     /// Takes one event in.
     #[inline]
     pub(crate) fn apply_event(&mut self, event: EventRef<'_>) {
+        // What an event ends is still known to the timeline before it.
+        self.log.event(event, &self.timeline);
         self.timeline.apply_event(event);
+        if matches!(event, EventRef::RunEnd { .. } | EventRef::SessionEnd { .. }) && self.log.has_news() {
+            self.log.note_alarms(&self.timeline);
+        }
         self.strip.apply(event, &self.timeline);
     }
 }

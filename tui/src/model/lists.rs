@@ -7,6 +7,10 @@ pub(crate) enum ListKind {
     Tensors,
     /// Tensors that live at the peak.
     Peak,
+    /// Ops, or operators, of the plan that is looked at.
+    Ops,
+    /// What happened.
+    Events,
     /// What can be asked of a plan.
     Questions,
     /// Places to come back to.
@@ -18,6 +22,13 @@ const KINDS: usize = ListKind::Marks as usize + 1;
 
 /// The column of the birth of tensors.
 const BY_BIRTH: usize = 5;
+
+/// The column of the time of events; the other one orders them by how much they matter.
+pub(crate) const EVENTS_BY_TIME: usize = 0;
+const EVENTS_BY_GRADE: usize = 1;
+
+/// The column of the mean time of ops.
+const BY_MEAN: usize = 1;
 
 /// In which order rows stand: by the column of that number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -112,6 +123,8 @@ impl Default for Lists {
         let mut lists = Self(Default::default());
         // As on the map, the first ones come first.
         lists.get_mut(ListKind::Tensors).sort = Sort { column: BY_BIRTH, descending: false };
+        lists.get_mut(ListKind::Ops).sort = Sort { column: BY_MEAN, descending: true };
+        lists.get_mut(ListKind::Events).sort = Sort { column: EVENTS_BY_GRADE, descending: true };
         lists
     }
 }

@@ -2,6 +2,7 @@
 //! file.
 
 pub(crate) mod bars;
+pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod filter;
 pub(crate) mod fold;
@@ -9,8 +10,10 @@ pub(crate) mod ghost;
 pub(crate) mod index;
 pub(crate) mod kept;
 pub(crate) mod lists;
+pub(crate) mod log;
 pub(crate) mod marks;
 pub(crate) mod moment;
+pub(crate) mod operators;
 pub(crate) mod past;
 pub(crate) mod place;
 pub(crate) mod rows;
@@ -83,6 +86,10 @@ pub(crate) struct Model {
     pub(crate) strip: Strip,
     /// Where in its time the viewer stands, if not at the end.
     pub(crate) standing: Option<Standing>,
+    /// What happened.
+    pub(crate) log: log::Log,
+    /// The list of it.
+    pub(crate) events: events::Events,
     /// What reading is busy with, if it takes long.
     pub(crate) stage: Option<Stage>,
     /// Whether more is to come.
@@ -101,6 +108,8 @@ pub(crate) struct Model {
     pub(crate) filter: Filter,
     /// Whether lifetimes are those of all arenas.
     pub(crate) all_arenas: bool,
+    /// What ops cost.
+    pub(crate) operators: operators::Operators,
     /// What stands in lists, and where in them the viewer stands.
     pub(crate) lists: Lists,
     /// Places to come back to.
@@ -386,9 +395,15 @@ impl Model {
 
     /// Goes to an alarm by its number among those of the plan that is looked at; one that is on no map stays unvisited.
     pub(crate) fn go_to_alarm(&mut self, number: usize) {
-        let Some((plan, at)) = self.plan().zip(self.place) else { return };
+        let Some(plan) = self.plan() else { return };
         let alarm = plan.alarms().get(number);
         let Some(place) = alarm.and_then(|alarm| AlarmPlace::of(plan, alarm)) else { return };
+        self.go_to_place(place);
+    }
+
+    /// Goes to a rectangle of the map of one of the plan's arenas.
+    pub(crate) fn go_to_place(&mut self, place: AlarmPlace) {
+        let Some(at) = self.place else { return };
         if at.arena != place.arena as usize {
             self.place = Some(self.enter(at.plan, place.arena as usize));
         }

@@ -57,8 +57,9 @@ impl Model {
         let live =
             self.standing.take().map_or_else(|| Box::new(self.shown_state()), |standing| standing.live);
         self.show(state);
-        // The strip is of the whole session.
+        // The strip and what happened are of the whole session.
         self.strip.clone_from(&live.fold.strip);
+        self.log.clone_from(&live.fold.log);
         self.standing = Some(Standing { t, first, is_cut, live });
     }
 

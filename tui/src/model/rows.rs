@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use bayplan_trace::BufferRecord;
 
 use super::Model;
-use super::lists::{ListKind, Sort, Stamp};
+use super::lists::{EVENTS_BY_TIME, ListKind, Sort, Stamp};
 
 /// What tensors are ordered by, in the order of the columns of their list; the second has their bars.
 const TENSOR_KEYS: &[fn(&BufferRecord, &BufferRecord) -> Ordering] = &[
@@ -41,12 +41,22 @@ impl Model {
         let rows = match kind {
             ListKind::Tensors => self.tensors_in_order(),
             ListKind::Peak => self.tensors_at_peak(),
+            ListKind::Ops => self.ops_in_order(),
+            ListKind::Events => {
+                let sort = self.lists.get(kind).sort;
+                self.events_in_order(sort.column == EVENTS_BY_TIME, sort.descending)
+            }
             ListKind::Questions => (0..self.asked_rows().len() as u32).collect(),
             ListKind::Marks => (0..self.marks.all().len() as u32).collect(),
         };
         let list = self.lists.get_mut(kind);
         list.stamp = Some(stamp);
+        // Who stands at the head of what happens stays there while more happens.
+        let at_head = kind == ListKind::Events && list.at == 0;
         list.replace(rows);
+        if at_head {
+            list.go(0);
+        }
     }
 
     /// What the rows of a list depend on. A list that is not looked at costs nothing, one that did not change next to nothing.
@@ -60,6 +70,21 @@ impl Model {
                 [order, place[0], place[1], tensors, self.filter.version(), u64::from(self.all_arenas)]
             }
             ListKind::Peak => [order, place[0], place[1], tensors, 0, 0],
+            ListKind::Events => [
+                order,
+                place[0],
+                self.log.version(),
+                self.filter.version(),
+                self.log.forgotten(),
+                self.marks.version(),
+            ],
+            ListKind::Ops => {
+                let ops = self.plan().map_or(0, |plan| plan.record.ops.len() as u64);
+                let order = order * 2 + u64::from(self.operators.grouped);
+                let timed = self.timeline.totals.op_times.count();
+                let roofs = u64::from(self.timeline.roofs().is_some());
+                [order, place[0], ops, timed, self.filter.version(), roofs]
+            }
             ListKind::Questions => [self.asked_rows().len() as u64, 0, 0, 0, 0, 0],
             ListKind::Marks => [self.marks.version(), 0, 0, 0, 0, 0],
         }
@@ -83,6 +108,19 @@ impl Model {
                     "tensors of the arena that is looked at"
                 }
             }
+            ListKind::Events => {
+                let list = self.lists.get_mut(kind);
+                let column = 1 - list.sort.column.min(1);
+                list.sort = Sort { column, descending: true };
+                if column == EVENTS_BY_TIME { "the latest first" } else { "what is wrong first" }
+            }
+            ListKind::Ops => {
+                let op = self.lists.get(kind).chosen().and_then(|row| self.operators.op_of(row));
+                self.operators.grouped = !self.operators.grouped;
+                self.refresh_list(kind);
+                self.choose_op(op);
+                if self.operators.grouped { "ops of one operator together" } else { "ops one by one" }
+            }
             ListKind::Peak | ListKind::Questions | ListKind::Marks => "this list has no other way",
         }
     }
@@ -92,8 +130,13 @@ impl Model {
         let Some(thing) = self.lists.get(kind).chosen() else { return };
         match kind {
             ListKind::Tensors | ListKind::Peak => self.select(thing),
-            // Entering a mark goes there: it may be at another time.
-            ListKind::Questions | ListKind::Marks => {}
+            // Entering a mark or an event goes there: it may be at another time.
+            ListKind::Questions | ListKind::Marks | ListKind::Events => {}
+            ListKind::Ops => {
+                if let Some(op) = self.operators.op_of(thing) {
+                    self.go(|view, _| view.ops.put(op.into()));
+                }
+            }
         }
     }
 
@@ -101,7 +144,11 @@ impl Model {
     pub(crate) fn choose_at_cursor(&mut self, kind: ListKind) {
         let thing = match kind {
             ListKind::Tensors | ListKind::Peak => self.selected().map(|(number, _)| number),
-            ListKind::Questions | ListKind::Marks => None,
+            ListKind::Questions | ListKind::Marks | ListKind::Events => None,
+            ListKind::Ops => {
+                let op = self.arena().map(|arena| arena.view.ops.cursor as u32);
+                return self.choose_op(op);
+            }
         };
         if let Some(thing) = thing {
             self.lists.get_mut(kind).choose(thing);
@@ -119,6 +166,25 @@ impl Model {
             rows.sort_by(|a, b| if sort.descending { order(b, a) } else { order(a, b) });
         }
         rows
+    }
+
+    /// Chooses an op in the list of ops, or the operator that it belongs to.
+    fn choose_op(&mut self, op: Option<u32>) {
+        let Some(op) = op else { return };
+        let rows = &self.lists.get(ListKind::Ops).rows;
+        let holds =
+            |row: &&u32| self.operators.group(**row).map_or(**row == op, |group| group.ops.contains(&op));
+        if let Some(row) = rows.iter().find(holds).copied() {
+            self.lists.get_mut(ListKind::Ops).choose(row);
+        }
+    }
+
+    fn ops_in_order(&mut self) -> Vec<u32> {
+        let sort = self.lists.get(ListKind::Ops).sort;
+        let Some(plan) = self.place.and_then(|place| self.timeline.plans.get(place.plan as usize)) else {
+            return Vec::new();
+        };
+        self.operators.refresh(plan, self.timeline.roofs(), &self.filter, sort)
     }
 
     fn tensors_in_order(&self) -> Vec<u32> {

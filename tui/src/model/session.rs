@@ -49,9 +49,9 @@ impl Model {
     /// Takes one record in, where no other thread reads. Call [`Model::settle`] after the last of a portion.
     pub(crate) fn apply(&mut self, record: Record) {
         let (timeline, strip) = (std::mem::take(&mut self.timeline), std::mem::take(&mut self.strip));
-        let mut fold = Fold { timeline, strip };
+        let mut fold = Fold { timeline, strip, log: std::mem::take(&mut self.log) };
         fold.apply(record);
-        Fold { timeline: self.timeline, strip: self.strip } = fold;
+        Fold { timeline: self.timeline, strip: self.strip, log: self.log } = fold;
     }
 
     /// Makes what depends on the timeline, where no other thread reads.
@@ -68,6 +68,7 @@ impl Model {
             // What is shown stays; what goes on beside it is what the strip shows.
             Some(standing) => {
                 self.strip.clone_from(&state.fold.strip);
+                self.log.clone_from(&state.fold.log);
                 *standing.live = state;
             }
             None => self.show(state),
@@ -76,7 +77,8 @@ impl Model {
 
     /// What is shown, as a state.
     pub(super) fn shown_state(&self) -> State {
-        let fold = Fold { timeline: self.timeline.clone(), strip: self.strip.clone() };
+        let (timeline, strip, log) = (self.timeline.clone(), self.strip.clone(), self.log.clone());
+        let fold = Fold { timeline, strip, log };
         State { fold, indexes: self.indexes.clone() }
     }
 
@@ -87,12 +89,16 @@ impl Model {
             (self.place, self.ghost, self.asked) = (None, None, Asked::default());
         }
         let State { fold, indexes } = state;
-        (self.timeline, self.strip, self.indexes) = (fold.timeline, fold.strip, indexes);
+        (self.timeline, self.strip, self.log, self.indexes) = (fold.timeline, fold.strip, fold.log, indexes);
         self.arrive();
     }
 
     /// Brings where the viewer stands in line with what is shown now.
     fn arrive(&mut self) {
+        // What is wrong shows at once, not only when a run ends.
+        if self.caught_up && self.log.has_news() {
+            self.log.note_alarms(&self.timeline);
+        }
         let current = self.timeline.current_plan().map(|(number, plan)| (number, plan.record.arenas.len()));
         let Some((number, arenas)) = current.filter(|(_, arenas)| *arenas > 0) else {
             self.place = None;

@@ -46,22 +46,25 @@ pub(crate) fn details(model: &Model, theme: &Theme, width: usize) -> Vec<Line<'s
 }
 
 /// Lines of labels and values.
-struct Page<'a> {
-    lines: Vec<Line<'static>>,
-    theme: &'a Theme,
-    width: usize,
+pub(super) struct Page<'a> {
+    pub(super) lines: Vec<Line<'static>>,
+    pub(super) theme: &'a Theme,
+    pub(super) width: usize,
 }
 
 impl Page<'_> {
-    fn text(&mut self, text: &str, style: Style) {
+    /// A line in a style.
+    pub(super) fn text(&mut self, text: &str, style: Style) {
         self.lines.push(Line::styled(text.to_owned(), style));
     }
 
-    fn gap(&mut self) {
+    /// An empty line.
+    pub(super) fn gap(&mut self) {
         self.lines.push(Line::default());
     }
 
-    fn pair(&mut self, label: &str, value: &str) {
+    /// A label and its value, in as many lines as that takes; none where there is no value.
+    pub(super) fn pair(&mut self, label: &str, value: &str) {
         if value.is_empty() {
             return;
         }
@@ -75,7 +78,8 @@ impl Page<'_> {
         }
     }
 
-    fn wrapped(&mut self, text: &str, style: Style) {
+    /// Text in as many lines as it takes.
+    pub(super) fn wrapped(&mut self, text: &str, style: Style) {
         for line in bayplan_text::wrap(text, self.width.max(4)).into_iter().take(MAX_LINES) {
             self.lines.push(Line::styled(line, style));
         }

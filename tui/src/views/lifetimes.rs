@@ -51,7 +51,7 @@ impl List for Lifetimes {
         // What is wrong is told by a sign of its own, not by the colour alone.
         let mark = match bars::alarm_kinds(plan, thing)[..] {
             [] => Span::styled("▣ ", theme.tensor(index.hue(thing))),
-            _ => Span::styled("⚠ ", theme.alarm_text()),
+            _ => Span::styled("! ", theme.alarm_text()),
         };
         let dies = buffer.last.checked_sub(1).map_or("never".to_owned(), |op| Count(op.into()).to_string());
         vec![

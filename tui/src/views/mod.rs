@@ -2,12 +2,15 @@
 
 mod bay_plan;
 mod bay_plan_map;
+mod events;
 mod fragmentation;
 mod fragmentation_lines;
 mod ghost;
 mod inspector;
 mod lifetimes;
 mod op_axis;
+mod op_details;
+mod operators;
 mod overview;
 mod overview_memory;
 mod overview_runs;
@@ -19,12 +22,19 @@ use crate::model::{ArenaView, Model, explain};
 use crate::view::View;
 
 pub(crate) use inspector::details;
+pub(crate) use op_details::op_details;
 pub(crate) use why_not_smaller::WhyNotSmaller;
 pub(crate) use why_peak::WhyPeak;
 
 /// Every view, in the order of their tabs.
-pub(crate) const VIEWS: &[&dyn View] =
-    &[&overview::Overview, &bay_plan::BayPlan, &lifetimes::Lifetimes, &fragmentation::Fragmentation];
+pub(crate) const VIEWS: &[&dyn View] = &[
+    &overview::Overview,
+    &bay_plan::BayPlan,
+    &lifetimes::Lifetimes,
+    &fragmentation::Fragmentation,
+    &operators::Operators,
+    &events::Events,
+];
 
 /// The name of the arena that is looked at, made safe to show.
 fn arena_name(arena: &ArenaView<'_>) -> String {

@@ -7,7 +7,9 @@ use super::{Outcome, Watch};
 use crate::keys::Action;
 use crate::list::List;
 use crate::model::Model;
+use crate::model::events::Goal;
 use crate::model::lists::ListKind;
+use crate::model::moment::Stop;
 use crate::model::rows::BY_SIZE;
 use crate::model::viewport::Viewport;
 use crate::prompt::Prompt;
@@ -58,7 +60,7 @@ impl Watch {
             Action::Back if self.model.filter.is_on() => self.model.search(""),
             Action::Back if self.model.stand_live() => {}
             Action::Back => return Outcome::Leave,
-            Action::Help | Action::Inspect | Action::Marks => self.open_window(action),
+            Action::Help | Action::Inspect | Action::InspectOp | Action::Marks => self.open_window(action),
             Action::WhyPeak => {
                 self.model.lists.get_mut(ListKind::Peak).sort = BY_SIZE;
                 self.open_window(action);
@@ -112,11 +114,13 @@ impl Watch {
     /// What an action does to the window that is open; returns whether that was all.
     fn in_window(&mut self, action: Action) -> bool {
         let Some(window) = self.window else { return false };
-        if action == Action::Back || action == window.opened_by && !self.enters(action) {
+        let is_text = window.content.is_text();
+        let closes = action == window.opened_by || is_text && action == Action::Inspect;
+        if action == Action::Back || closes && (is_text || !self.enters(action)) {
             self.window = None;
             return true;
         }
-        if !window.content.is_text() {
+        if !is_text {
             // A window with a list takes what lists take; whatever else is done closes it.
             if !list_takes(action) {
                 self.window = None;
@@ -162,6 +166,8 @@ impl Watch {
     fn in_list(&mut self, action: Action) -> bool {
         let Some((list, _)) = self.front_list().filter(|_| list_takes(action)) else { return false };
         let kind = list.kind();
+        // More than one key may come before the next picture.
+        self.model.refresh_list(kind);
         let state = self.model.lists.get_mut(kind);
         match action {
             Action::Up => state.step(-1),
@@ -211,6 +217,26 @@ impl Watch {
                 false
             }
             ListKind::Peak => false,
+            ListKind::Events => {
+                let chosen = self.model.lists.get(kind).chosen();
+                match chosen.and_then(|event| self.model.goal_of(event)) {
+                    Some(Goal::Place(place)) => self.on_map(|model| model.go_to_place(place)),
+                    Some(Goal::Arena(arena)) => self.on_map(|model| model.go_to_arena(arena)),
+                    Some(Goal::Moment(t)) => self.seek(Stop::At(t)),
+                    None => self.say("this is of another plan than the one that is looked at"),
+                }
+                true
+            }
+            ListKind::Ops => {
+                let list = self.model.lists.get(kind);
+                if list.chosen().is_some_and(|row| self.model.operators.group(row).is_some()) {
+                    let words = self.model.list_otherwise(kind);
+                    self.say(words);
+                } else {
+                    self.open_window(Action::InspectOp);
+                }
+                true
+            }
             ListKind::Questions => {
                 let at = self.model.lists.get(kind).at;
                 self.enter_question(self.model.asked_rows().into_iter().nth(at));

@@ -34,6 +34,7 @@ pub(crate) static WINDOWS: &[Window] = &[
     Window { opened_by: Action::Help, content: Content::Keys },
     Window { opened_by: Action::Marks, content: Content::View(&marks::MarkList, marks::size) },
     Window { opened_by: Action::Inspect, content: Content::Lines("at the cursor", views::details) },
+    Window { opened_by: Action::InspectOp, content: Content::Lines("op", views::op_details) },
     Window { opened_by: Action::WhyPeak, content: Content::View(&views::WhyPeak, views::WhyPeak::size) },
     Window {
         opened_by: Action::WhyNotSmaller,

@@ -101,7 +101,6 @@ impl Filter {
 
     /// Whether the search keeps something that is told in words: words are looked for in those; what is asked of tensors must
     /// hold for the one that is told of, if one is.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the list of events asks"))]
     pub(crate) fn keeps_told(&self, words: &str, buffers: &[u32]) -> bool {
         let Some(expr) = &self.expr else { return true };
         buffers.iter().any(|buffer| self.keeps(*buffer)) || eval::says(expr, words) == Some(true)

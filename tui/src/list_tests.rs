@@ -1,0 +1,270 @@
+//! The lists: what their keys and the mouse do, and that their numbers are those of the trace.
+
+use bayplan_text::{Nanos, Percent};
+use bayplan_trace::{Event, Record, Roofs, op_shares};
+use crossterm::event::{KeyCode, KeyEvent, MouseButton, MouseEventKind};
+
+use crate::input_tests::{click, draw, mouse, name_at_cursor, place, press, view};
+use crate::model::Model;
+use crate::picture_tests::small;
+use crate::theme::{Colours, Theme};
+use crate::watch::Watch;
+
+/// A session whose ops were timed twice: the later in the program, the slower; `Gelu` slowest of all.
+pub(crate) fn timed() -> Model {
+    let mut model = small(true);
+    for run in 0..2u64 {
+        let took = |op: u64| if op == 6 { 900_000 } else { 10_000 * (op + 1) + run * 1000 };
+        let mut t = 170_000_000;
+        let mut next = |op| {
+            let start = t;
+            t += took(op);
+            (start, t)
+        };
+        let times = (0..10).map(&mut next).collect();
+        model.apply(Record::Event(Event::OpTimes { run: 42 + run, plan: 0, first_op: 0, times }));
+    }
+    model.settle();
+    model
+}
+
+fn show(model: Model, title: &str) -> Watch {
+    let at = crate::views::VIEWS.iter().position(|view| view.title() == title).unwrap();
+    let mut watch = Watch::of(model, at);
+    draw(&mut watch);
+    watch
+}
+
+/// The first words of the rows of a list on the screen.
+fn rows(picture: &str) -> Vec<String> {
+    let lines = picture.lines().skip(4).filter(|line| line.starts_with('│'));
+    let first = lines.map(|line| line[3..].split_whitespace().take(2).collect::<Vec<_>>().join(" "));
+    first.take_while(|words| !words.is_empty() && !words.starts_with('│')).collect()
+}
+
+#[test]
+fn bars_share_the_axis_and_the_cursor_of_the_map() {
+    let mut watch = show(small(false), "Lifetimes");
+    let all = view(&watch).ops;
+    press(&mut watch, "+");
+    let zoomed = view(&watch);
+    assert!(zoomed.ops.len < all.len && zoomed.bytes.is_whole(), "only ops are shown here");
+    press(&mut watch, "--");
+    assert_eq!(view(&watch).ops.len, all.len);
+    let before = view(&watch).ops.cursor;
+    press(&mut watch, "l");
+    assert_eq!(view(&watch).ops.cursor, before + 1);
+    watch.key(KeyEvent::from(KeyCode::Left));
+    assert_eq!(view(&watch).ops.cursor, before);
+    // A click on a bar chooses the tensor and puts the cursor on the op that was clicked.
+    let picture = draw(&mut watch);
+    let (_, y) = place(&picture, "block/key");
+    let (x, axis) = place(&picture, " 9 ");
+    click(&mut watch, x + 1, y, MouseButton::Left);
+    assert_eq!(view(&watch).ops.cursor, 9);
+    let list = watch.model.lists.get(crate::model::lists::ListKind::Tensors);
+    assert_eq!(list.chosen(), Some(2), "{picture}");
+    // Though the cursor is outside its life now, enter tells of it.
+    press(&mut watch, "\n");
+    assert_eq!(name_at_cursor(&watch), "block/key");
+    press(&mut watch, "\u{1b}");
+    // The head is the axis; the wheel zooms there and over bars.
+    click(&mut watch, x + 1, axis, MouseButton::Left);
+    assert_eq!(view(&watch).ops.cursor, 9);
+    mouse(&mut watch, MouseEventKind::ScrollUp, (x - 10, y));
+    assert!(view(&watch).ops.len < all.len);
+    mouse(&mut watch, MouseEventKind::ScrollDown, (x - 10, y));
+    mouse(&mut watch, MouseEventKind::ScrollDown, (x - 10, y));
+    assert_eq!(view(&watch).ops.len, all.len);
+}
+
+#[test]
+fn tensors_are_ordered_by_every_column_and_of_all_arenas() {
+    let plan = crate::support::encoder(2);
+    let windows = crate::support::windows(&plan);
+    let model = crate::picture_tests::model(crate::support::records(&plan, windows, 7));
+    let mut watch = show(model, "Lifetimes");
+    let own = plan.buffers.iter().filter(|buffer| buffer.arena == 0).count();
+    assert!(draw(&mut watch).contains(&format!("{own} tensors of arena \"activations\"")));
+    press(&mut watch, "o");
+    assert!(draw(&mut watch).contains(&format!("{} tensors of all arenas", plan.buffers.len())));
+    let kind = crate::model::lists::ListKind::Tensors;
+    let mut orders = Vec::new();
+    for _ in 0..7 {
+        press(&mut watch, "s");
+        draw(&mut watch);
+        let list = watch.model.lists.get(kind);
+        assert_eq!(list.rows.len(), plan.buffers.len());
+        let buffers: Vec<_> = list.rows.iter().map(|at| &plan.buffers[*at as usize]).collect();
+        let is_sorted = match list.sort.column {
+            0 => buffers.is_sorted_by_key(|buffer| &buffer.name),
+            2 => buffers.is_sorted_by_key(|buffer| buffer.size),
+            3 => buffers.is_sorted_by_key(|buffer| (buffer.arena, buffer.offset)),
+            4 => buffers.is_sorted_by_key(|buffer| (&buffer.dtype, &buffer.shape)),
+            5 => buffers.is_sorted_by_key(|buffer| buffer.first),
+            6 => buffers.is_sorted_by_key(|buffer| buffer.last),
+            7 => buffers.is_sorted_by_key(|buffer| buffer.last - buffer.first),
+            other => panic!("column {other}"),
+        };
+        assert!(is_sorted, "column {}", list.sort.column);
+        orders.push(list.sort.column);
+    }
+    orders.sort_unstable();
+    assert_eq!(orders, [0, 2, 3, 4, 5, 6, 7]);
+    press(&mut watch, "/kind:weight size>=1MiB\n");
+    let heavy = plan.buffers.iter().filter(|b| b.name.ends_with(".weight") && b.size >= 1 << 20).count();
+    assert!(draw(&mut watch).contains(&format!("{heavy} tensors of all arenas")));
+}
+
+#[test]
+fn nothing_is_ordered_anew_while_a_run_goes_on() {
+    let mut watch = show(timed(), "Lifetimes");
+    let kind = crate::model::lists::ListKind::Tensors;
+    let before = watch.model.lists.get(kind).stamp;
+    watch.model.apply(Record::Event(Event::Completed { run: 42, plan: 0, op: 7, t: 172_000_000 }));
+    watch.model.settle();
+    draw(&mut watch);
+    assert_eq!(watch.model.lists.get(kind).stamp, before);
+}
+
+#[test]
+fn ops_cost_what_the_trace_says() {
+    let mut model = timed();
+    let roofs =
+        Roofs { bytes_per_second: 10_000_000_000, flops_per_second: 1_000_000_000, ..Roofs::default() };
+    model.timeline.session.as_mut().unwrap().roofs = Some(roofs);
+    let mut watch = show(model, "Operators");
+    let text = crate::snapshot::picture(&mut watch, (240, 30), &[], &Theme::new(Colours::None, false));
+    let plan = &watch.model.timeline.plans[0];
+    let shares = op_shares(plan, watch.model.timeline.roofs());
+    assert_eq!(shares.len(), 10);
+    for (line, share) in text.lines().skip(4).zip(&shares) {
+        let op = &plan.record.ops[share.op];
+        let roof = share.roof.unwrap();
+        for words in [
+            format!("{} {}", share.op, op.source_op),
+            Nanos(share.mean).to_string(),
+            Nanos(share.latest).to_string(),
+            Percent(share.share).to_string(),
+            bayplan_text::Bytes(op.bytes).to_string(),
+            bayplan_text::Rate(share.bytes_per_second.unwrap() as u64, "B").to_string(),
+            bayplan_text::Rate(share.flops_per_second.unwrap() as u64, "flop").to_string(),
+            format!("{} {}", Percent(roof.share), roof.bound.name()),
+            op.kernel.clone(),
+            op.source_node.clone(),
+        ] {
+            assert!(line.contains(&words), "{words} in {line}");
+        }
+    }
+}
+
+#[test]
+fn operators_are_chosen_entered_and_taken_together() {
+    let mut watch = show(timed(), "Operators");
+    let picture = draw(&mut watch);
+    assert_eq!(rows(&picture)[..2], ["6 Gelu", "9 Cast"], "{picture}");
+    assert!(picture.contains("bayplan devices --probe"), "{picture}");
+    watch.key(KeyEvent::from(KeyCode::Home));
+    assert_eq!(view(&watch).ops.cursor, 6);
+    press(&mut watch, "j");
+    assert_eq!(view(&watch).ops.cursor, 9);
+    press(&mut watch, "k\n");
+    let picture = draw(&mut watch);
+    for words in ["op 6 Gelu", "gelu_f32", "writes 1", "block/gelu", "barrier", "the device", "mean 900 µs"]
+    {
+        assert!(picture.contains(words), "{words}: {picture}");
+    }
+    press(&mut watch, "\n");
+    assert!(!draw(&mut watch).contains("writes 1"), "enter closes it again");
+    // By name of the operator, then together: four products, two sums.
+    press(&mut watch, "o");
+    let picture = draw(&mut watch);
+    assert_eq!(
+        rows(&picture),
+        ["Gelu ×1", "MatMul ×4", "Add ×2", "Cast ×1", "Softmax ×1", "Gather ×1"],
+        "{picture}"
+    );
+    press(&mut watch, "j");
+    assert_eq!(view(&watch).ops.cursor, 7, "the product that takes longest");
+    press(&mut watch, "\n");
+    let picture = draw(&mut watch);
+    assert!(picture.contains("10 ops"), "{picture}");
+    assert_eq!(watch.model.lists.get(crate::model::lists::ListKind::Ops).chosen(), Some(7));
+    // Ops that touch what a search keeps.
+    press(&mut watch, "/logits\n");
+    assert_eq!(rows(&draw(&mut watch)), ["9 Cast", "8 Add"]);
+}
+
+#[test]
+fn operators_say_what_was_not_recorded() {
+    let mut watch = show(small(false), "Operators");
+    let picture = draw(&mut watch);
+    assert!(picture.contains("no op times were recorded: run with --trace-level op"), "{picture}");
+    // What the plan tells is there all the same.
+    assert!(picture.contains("40.0 KiB") && picture.contains('–'), "{picture}");
+    press(&mut watch, "i");
+    assert!(draw(&mut watch).contains("not timed: run with --trace-level op"));
+    press(&mut watch, "i");
+    assert!(!draw(&mut watch).contains("not timed"));
+}
+
+#[test]
+fn events_are_told_with_what_is_wrong_first_and_lead_there() {
+    let mut model = small(true);
+    let text = "fan at full speed".to_owned();
+    model.apply(Record::Event(Event::Message { t: 6000, level: bayplan_trace::Severity::Warning, text }));
+    model.apply(Record::Event(Event::RunEnd { run: 42, t: 173_000_000, ok: false }));
+    model.settle();
+    let mut watch = show(model, "Events");
+    let picture = draw(&mut watch);
+    let at = |words: &str| place(&picture, words).1;
+    assert!(at("failed") < at("fan at full speed"), "{picture}");
+    assert!(at("outside the plan") < at("fan at full speed") && at("overlap") < at("fan at full speed"));
+    assert!(at("fan at full speed") < at("run 41 of plan 0 took"), "{picture}");
+    assert!(picture.contains("1 warning") && picture.contains("what is wrong first"), "{picture}");
+    // By time, the failed run comes first; turned round, the beginning.
+    press(&mut watch, "o");
+    let picture = draw(&mut watch);
+    assert_eq!(place(&picture, "run 42 of plan 0 failed after 3.00 ms").1, 4, "{picture}");
+    assert!(picture.contains("latest first"));
+    press(&mut watch, "S");
+    draw(&mut watch);
+    watch.key(KeyEvent::from(KeyCode::Home));
+    assert!(place(&draw(&mut watch), "recording of minilm-l6 on llvmpipe began").1 == 4);
+    // A search looks at the words, and at what is told of the tensors that it keeps.
+    press(&mut watch, "o/fan\n");
+    assert!(draw(&mut watch).contains("1 event "));
+    press(&mut watch, "\u{1b}/size>2KiB\n");
+    let picture = draw(&mut watch);
+    assert!(picture.contains("block/gelu") && !picture.contains("fan at full speed"), "{picture}");
+    // An alarm leads to its place on the map, an arena's memory to the arena, a run to its moment.
+    press(&mut watch, "\u{1b}");
+    let (x, y) = place(&draw(&mut watch), "share bytes");
+    click(&mut watch, x, y, MouseButton::Left);
+    if !draw(&mut watch).contains("▲ op") {
+        press(&mut watch, "\n");
+    }
+    let picture = draw(&mut watch);
+    assert!(picture.contains("at the cursor:  deviation  op 6"), "{picture}");
+    let plan = watch.model.plan().unwrap();
+    let kinds = watch.model.alarms_at_cursor().into_iter().map(|at| plan.alarms()[at].kind());
+    assert!(kinds.into_iter().any(|kind| kind == "overlap"));
+    let mut watch = show(small(false), "Events");
+    let (x, y) = place(&draw(&mut watch), "run 41 of plan 0 took");
+    click(&mut watch, x, y, MouseButton::Left);
+    press(&mut watch, "\n");
+    assert!(draw(&mut watch).contains("no recording to go back in"), "{}", draw(&mut watch));
+    press(&mut watch, "/allocated for activations\n\n");
+    let picture = draw(&mut watch);
+    assert!(picture.contains("at the cursor") && picture.contains("arena \"activations\""), "{picture}");
+}
+
+#[test]
+fn a_run_that_goes_on_and_what_is_damaged_stand_under_the_events() {
+    let mut model = small(false);
+    model.damages = 2;
+    let mut watch = show(model, "Events");
+    let picture = draw(&mut watch);
+    assert!(picture.contains("run 42 of plan 0 goes on since 0.170 s"), "{picture}");
+    assert!(picture.contains("damaged in 2 places"), "{picture}");
+}

@@ -1,0 +1,164 @@
+//! What ops cost, as a list of them: one by one, or those of an operator together. The figures are the trace's.
+
+use bayplan_trace::{OpGroup, OpRoof, OpShare, PlanState, Roofs, op_groups, op_shares};
+
+use super::filter::Filter;
+use super::lists::Sort;
+
+/// What the list of ops is made of.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Operators {
+    /// Whether ops of one operator are taken together.
+    pub(crate) grouped: bool,
+    /// The ops that were timed, in the order of their numbers.
+    shares: Vec<OpShare>,
+    /// The operators, where they are taken together.
+    groups: Vec<OpGroup>,
+}
+
+/// The figures of an op, or of those of an operator.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Cost {
+    /// Mean and latest time, and the part of all means; none where it was not timed.
+    pub(crate) time: Option<(u64, u64, f64)>,
+    /// Bytes that it moves, by the plan.
+    pub(crate) bytes: u64,
+    /// Floating-point operations, by the plan.
+    pub(crate) flops: u64,
+    /// Bytes per second.
+    pub(crate) bytes_per_second: Option<f64>,
+    /// Floating-point operations per second.
+    pub(crate) flops_per_second: Option<f64>,
+    /// How far it is from the roof.
+    pub(crate) roof: Option<OpRoof>,
+}
+
+impl Operators {
+    /// Takes in what is known of a plan's ops now; returns the rows in order: numbers of ops, or of groups.
+    pub(crate) fn refresh(
+        &mut self,
+        plan: &PlanState,
+        roofs: Option<&Roofs>,
+        filter: &Filter,
+        sort: Sort,
+    ) -> Vec<u32> {
+        self.shares = op_shares(plan, roofs);
+        let ops = &plan.record.ops;
+        let takes = |op: u32| {
+            let touches = ops.get(op as usize).map(|op| op.reads.iter().chain(&op.writes));
+            !filter.is_on() || touches.is_some_and(|mut touched| touched.any(|buffer| filter.keeps(*buffer)))
+        };
+        self.groups = if self.grouped { op_groups(&plan.record, &self.shares, takes) } else { Vec::new() };
+        self.shares.sort_unstable_by_key(|share| share.op);
+        let mut rows: Vec<u32> = if self.grouped {
+            (0..self.groups.len() as u32).collect()
+        } else {
+            (0..ops.len() as u32).filter(|op| takes(*op)).collect()
+        };
+        self.order(plan, &mut rows, sort);
+        rows
+    }
+
+    fn order(&self, plan: &PlanState, rows: &mut [u32], sort: Sort) {
+        // What is alike stays in the order of the plan, whichever comes first.
+        if sort.descending {
+            rows.reverse();
+        }
+        if let Some(name) = text_key(sort.column) {
+            rows.sort_by_cached_key(|row| self.text(plan, *row, name).to_owned());
+        } else {
+            rows.sort_by_cached_key(|row| {
+                let number = self.cost(plan, *row).and_then(|cost| cost.number(sort.column));
+                // Not negative: their order is that of their bits. What has no figure comes before.
+                number.map(|number| number.max(0.0).to_bits())
+            });
+        }
+        if sort.descending {
+            rows.reverse();
+        }
+    }
+
+    /// A group by its row.
+    pub(crate) fn group(&self, row: u32) -> Option<&OpGroup> {
+        self.groups.get(row as usize).filter(|_| self.grouped)
+    }
+
+    /// The op that a row stands for; of a group, the one that costs most.
+    pub(crate) fn op_of(&self, row: u32) -> Option<u32> {
+        if self.grouped { self.group(row)?.ops.first().copied() } else { Some(row) }
+    }
+
+    /// Whether any op was timed.
+    pub(crate) fn is_timed(&self) -> bool {
+        !self.shares.is_empty()
+    }
+
+    /// The figures of a row.
+    pub(crate) fn cost(&self, plan: &PlanState, row: u32) -> Option<Cost> {
+        if let Some(group) = self.group(row) {
+            return Some(Cost {
+                time: (group.timed > 0).then_some((group.mean, group.latest, group.share)),
+                bytes: group.bytes,
+                flops: group.flops,
+                bytes_per_second: group.bytes_per_second.filter(|_| group.timed > 0),
+                flops_per_second: group.flops_per_second.filter(|_| group.timed > 0),
+                roof: group.roof,
+            });
+        }
+        let op = plan.record.ops.get(row as usize)?;
+        let at = self.shares.binary_search_by_key(&(row as usize), |share| share.op).ok();
+        let share = at.map(|at| &self.shares[at]);
+        Some(Cost {
+            time: share.map(|share| (share.mean, share.latest, share.share)),
+            bytes: op.bytes,
+            flops: op.flops,
+            bytes_per_second: share.and_then(|share| share.bytes_per_second),
+            flops_per_second: share.and_then(|share| share.flops_per_second),
+            roof: share.and_then(|share| share.roof),
+        })
+    }
+
+    /// A text of a row.
+    fn text<'a>(&'a self, plan: &'a PlanState, row: u32, text: Text) -> &'a str {
+        let Some(op) = self.op_of(row).and_then(|op| plan.record.ops.get(op as usize)) else { return "" };
+        match text {
+            Text::Operator => &op.source_op,
+            Text::Kernel => &op.kernel,
+            Text::Node => &op.source_node,
+        }
+    }
+}
+
+/// Texts that ops are ordered by.
+#[derive(Clone, Copy)]
+enum Text {
+    Operator,
+    Kernel,
+    Node,
+}
+
+fn text_key(column: usize) -> Option<Text> {
+    match column {
+        0 => Some(Text::Operator),
+        9 => Some(Text::Kernel),
+        10 => Some(Text::Node),
+        _ => None,
+    }
+}
+
+impl Cost {
+    /// The figure of a column, in the order of the columns of the list.
+    fn number(&self, column: usize) -> Option<f64> {
+        match column {
+            1 => self.time.map(|time| time.0 as f64),
+            2 => self.time.map(|time| time.1 as f64),
+            3 => self.time.map(|time| time.2),
+            4 => Some(self.bytes as f64),
+            5 => Some(self.flops as f64),
+            6 => self.bytes_per_second,
+            7 => self.flops_per_second,
+            8 => self.roof.map(|roof| roof.share),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Operators: what each op costs, and how far it is from what the device does at most.
+
+use bayplan_text::{Bytes, Count, Nanos, Percent, Rate, escape};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use crate::draw;
+use crate::keys::Action;
+use crate::list::{self, Column, List};
+use crate::model::lists::ListKind;
+use crate::model::operators::Cost;
+use crate::model::{Model, explain};
+use crate::theme::Theme;
+use crate::view::View;
+
+/// One row per op, or per operator.
+pub(crate) struct Operators;
+
+/// As `operators::Cost::number` and `operators::text_key`.
+const COLUMNS: &[Column] = &[
+    Column { title: "op", width: 0, right: false, weight: 9, sorts: true },
+    Column { title: "mean", width: 8, right: true, weight: 8, sorts: true },
+    Column { title: "latest", width: 8, right: true, weight: 2, sorts: true },
+    Column { title: "share", width: 16, right: false, weight: 6, sorts: true },
+    Column { title: "moves", width: 9, right: true, weight: 7, sorts: true },
+    Column { title: "flop", width: 14, right: true, weight: 1, sorts: true },
+    Column { title: "bytes/s", width: 10, right: true, weight: 4, sorts: true },
+    Column { title: "flop/s", width: 13, right: true, weight: 3, sorts: true },
+    Column { title: "of roof", width: 15, right: true, weight: 5, sorts: true },
+    Column { title: "kernel", width: 22, right: false, weight: 1, sorts: true },
+    Column { title: "node", width: 26, right: false, weight: 1, sorts: true },
+];
+
+/// What stands where nothing was measured.
+const NONE: &str = "–";
+/// Columns of the bar of a share.
+const BAR: usize = 8;
+
+impl List for Operators {
+    fn kind(&self) -> ListKind {
+        ListKind::Ops
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        COLUMNS
+    }
+
+    fn row(&self, model: &Model, thing: u32, theme: &Theme, _: usize) -> Vec<Line<'static>> {
+        let Some(plan) = model.plan() else { return Vec::new() };
+        let operators = &model.operators;
+        let Some(cost) = operators.cost(plan, thing) else { return Vec::new() };
+        let op = operators.op_of(thing).and_then(|op| plan.record.ops.get(op as usize));
+        let (name, kernel, node) = match (operators.group(thing), op) {
+            (Some(group), Some(op)) => {
+                let name = explain::name_of(&group.operator, "no operator", 0);
+                let more = if group.ops.len() > 1 { "…" } else { "" };
+                (
+                    format!("{name} ×{}", Count(group.ops.len() as u64)),
+                    format!("{}{more}", escape(&op.kernel)),
+                    more.to_owned(),
+                )
+            }
+            (None, Some(op)) => {
+                let name = explain::op_name(&plan.record, thing);
+                let name = name.strip_prefix("op ").unwrap_or(&name).to_owned();
+                let name = if op.host { format!("{name} (host)") } else { name };
+                (name, escape(&op.kernel).to_string(), draw::tail(&escape(&op.source_node).to_string(), 26))
+            }
+            _ => return Vec::new(),
+        };
+        let mut cells = vec![Line::styled(name, theme.text())];
+        cells.extend(figures(&cost, theme));
+        cells.extend([kernel, node].map(|text| Line::styled(text, theme.faint())));
+        cells
+    }
+
+    fn empty(&self, model: &Model) -> String {
+        match model.plan() {
+            None => "waiting for the plan: the recording has not told it yet".to_owned(),
+            Some(plan) if plan.record.ops.is_empty() => "the plan has no ops".to_owned(),
+            Some(_) => "no op touches a tensor that this search finds; esc ends it".to_owned(),
+        }
+    }
+}
+
+/// The cells of the figures, from the mean to the roof.
+fn figures(cost: &Cost, theme: &Theme) -> Vec<Line<'static>> {
+    let text = |text: Option<String>| match text {
+        Some(text) => Line::styled(text, theme.text()),
+        None => Line::styled(NONE, theme.faint()),
+    };
+    let share = cost.time.map_or_else(
+        || Line::styled(NONE, theme.faint()),
+        |(_, _, share)| {
+            let mut spans = vec![Span::styled(format!("{:>7} ", Percent(share).to_string()), theme.text())];
+            spans.extend(draw::bar(share, BAR, theme.gauge(), theme.line()));
+            Line::from(spans)
+        },
+    );
+    let rate = |rate: Option<f64>, unit| text(rate.map(|rate| Rate(rate as u64, unit).to_string()));
+    let roof = cost.roof.map(|roof| format!("{} {}", Percent(roof.share), roof.bound.name()));
+    vec![
+        text(cost.time.map(|(mean, ..)| Nanos(mean).to_string())),
+        text(cost.time.map(|(_, latest, _)| Nanos(latest).to_string())),
+        share,
+        text(Some(Bytes(cost.bytes).to_string())),
+        text(Some(Count(cost.flops).to_string())),
+        rate(cost.bytes_per_second, "B"),
+        rate(cost.flops_per_second, "flop"),
+        text(roof),
+    ]
+}
+
+impl View for Operators {
+    fn title(&self) -> &'static str {
+        "Operators"
+    }
+
+    fn about(&self) -> &'static str {
+        "what each op costs, and how far it is from the device's best"
+    }
+
+    fn draw(&self, buffer: &mut Buffer, area: Rect, model: &Model, theme: &Theme) {
+        let list = model.lists.get(ListKind::Ops);
+        let what = if model.operators.grouped { "operator" } else { "op" };
+        let rows = list.rows.len();
+        let plural = if rows == 1 { "" } else { "s" };
+        let by = COLUMNS[list.sort.column.min(COLUMNS.len() - 1)].title;
+        let other = if model.operators.grouped { "one by one" } else { "by operator" };
+        let parts = vec![
+            (9, vec![Span::styled(format!("{} {what}{plural}", Count(rows as u64)), theme.accent())]),
+            (
+                7,
+                vec![Span::styled(
+                    format!("  by {by} {}", if list.sort.descending { "▼" } else { "▲" }),
+                    theme.faint(),
+                )],
+            ),
+            (
+                3,
+                vec![Span::styled(
+                    format!("  {} {other}", theme.keys.name(Action::Otherwise)),
+                    theme.faint(),
+                )],
+            ),
+        ];
+        let title = draw::fitting(parts, usize::from(area.width.saturating_sub(6)));
+        let inner = draw::frame(buffer, area, &title, theme);
+        list::draw(self, buffer, inner, model, theme);
+        if let Some(note) = note(model, area.width).filter(|_| area.height > 3) {
+            let line = Line::styled(note, theme.warning());
+            draw::rule(buffer, area, area.height - 1, ("└", "┘"), &line, theme);
+        }
+    }
+
+    fn list(&self, area: Rect, _: &Model) -> Option<(&'static dyn List, Rect)> {
+        Some((&Operators, draw::inside(area)))
+    }
+}
+
+/// What is missing, and how to get it.
+fn note(model: &Model, width: u16) -> Option<&'static str> {
+    let plan = model.plan().filter(|plan| !plan.record.ops.is_empty())?;
+    let wide = width >= 100;
+    if plan.op_times.is_empty() || !model.operators.is_timed() {
+        return Some(match width {
+            0..60 => "no op times: --trace-level op",
+            _ => "no op times were recorded: run with --trace-level op",
+        });
+    }
+    if model.timeline.roofs().is_none() {
+        return Some(if wide {
+            "for the share of the roof: bayplan devices --probe, then record again at --trace-level op"
+        } else {
+            "of roof: bayplan devices --probe"
+        });
+    }
+    None
+}
