@@ -90,3 +90,29 @@ impl Roofs {
         Ok(roofs)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let most = u64::MAX;
+        for source in [RoofSource::Measured, RoofSource::Cached] {
+            for clock in [RoofClock::Timestamps, RoofClock::Host] {
+                for (bytes_per_second, flops_per_second, measured_unix_ns) in
+                    [(0, 0, 0), (1, most, 7), (most, 2, most)]
+                {
+                    let roofs = Roofs { bytes_per_second, flops_per_second, source, clock, measured_unix_ns };
+                    let bytes = roofs.to_bytes();
+                    assert_eq!(Roofs::from_bytes(&bytes), Ok(roofs));
+                    // A later version says more, which is passed over; what is cut is refused.
+                    let mut later = bytes.clone();
+                    field_nonzero(&mut later, 6, 9);
+                    assert_eq!(Roofs::from_bytes(&later), Ok(roofs));
+                    assert!(Roofs::from_bytes(&later[..later.len() - 1]).is_err());
+                }
+            }
+        }
+    }
+}
