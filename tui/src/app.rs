@@ -66,6 +66,7 @@ pub(crate) fn run(
     places: Places,
     theme: Theme,
     view: usize,
+    diff: Option<&str>,
 ) -> Result<End, TuiError> {
     if !std::io::stdout().is_terminal() {
         return Err(TuiError::NoTerminal);
@@ -74,6 +75,9 @@ pub(crate) fn run(
     crossterm::style::force_color_output(theme.colours != Colours::None);
     let (tell, messages) = events::start()?;
     let mut app = App::new(source, places, theme, view, tell)?;
+    if let (Stage::Watch(watch), Some(other)) = (&mut app.stage, diff) {
+        watch.compare_with(other);
+    }
     let mut screen = Screen::take()?;
     app.run(&messages, &mut screen)
 }

@@ -54,6 +54,9 @@ pub(crate) struct Args {
     /// Print all of the configuration as it holds, with what can be changed, and exit.
     #[arg(long, conflicts_with_all = ["recording", "snapshot", "text"])]
     pub(crate) print_config: bool,
+    /// Compare with that recording: a file, a folder, or the name of a run.
+    #[arg(long, value_name = "RECORDING", requires = "recording", conflicts_with = "text")]
+    pub(crate) diff: Option<String>,
     /// Print the picture of that moment: a time since the session began (1.5s) or before its end (-1.5s), run:12, when most
     /// memory was taken (peak), or the end.
     #[arg(long, value_name = "WHEN", value_parser = At::parse, requires = "snapshot", allow_hyphen_values = true)]

@@ -24,6 +24,8 @@ pub(crate) enum TuiError {
     Signals(io::Error),
     /// No thread could be started to read the recording.
     Thread(io::Error),
+    /// Two plans could not be compared; why.
+    NotCompared(String),
     /// There is no such moment in the recording; why.
     NoMoment(&'static str),
     /// The thread that reads the recording broke down.
@@ -44,6 +46,7 @@ impl fmt::Display for TuiError {
             Self::Terminal(error) => write!(f, "the terminal cannot be used: {error}; --text needs none"),
             Self::Signals(error) => write!(f, "could not catch signals: {error}"),
             Self::Thread(error) => write!(f, "could not start a thread that reads the recording: {error}"),
+            Self::NotCompared(why) => write!(f, "cannot compare: {why}"),
             Self::NoMoment(why) => write!(f, "there is no such moment in the recording: {why}"),
             Self::ReaderLost => f.write_str("reading broke down; what it said stands above"),
         }
@@ -55,9 +58,12 @@ impl std::error::Error for TuiError {
         match self {
             Self::Record(error) => Some(error),
             Self::Terminal(error) | Self::Signals(error) | Self::Thread(error) => Some(error),
-            Self::Config(_) | Self::NoRecording | Self::NoTerminal | Self::NoMoment(_) | Self::ReaderLost => {
-                None
-            }
+            Self::Config(_)
+            | Self::NoRecording
+            | Self::NoTerminal
+            | Self::NotCompared(_)
+            | Self::NoMoment(_)
+            | Self::ReaderLost => None,
         }
     }
 }

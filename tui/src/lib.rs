@@ -16,8 +16,11 @@ mod app;
 mod args;
 mod canvas;
 mod chrome;
+mod compare;
 mod config;
 mod desk;
+#[cfg(test)]
+mod diff_tests;
 mod draw;
 mod error;
 mod events;
@@ -114,11 +117,14 @@ fn run(args: &Args) -> Result<End, TuiError> {
         if let Some(at) = args.at {
             watch.stand_at(at)?;
         }
+        if let Some(other) = &args.diff {
+            watch.compare_now(other)?;
+        }
         let size = args.snapshot.unwrap_or((80, 24));
         let keys = args.key.as_ref().map_or(&[][..], |keys| &keys.0);
         return print(&snapshot::picture(&mut watch, size, keys, &theme));
     }
-    app::run(source, places, theme, args.view)
+    app::run(source, places, theme, args.view, args.diff.as_deref())
 }
 
 fn newest_live(places: &Places) -> Result<Source, TuiError> {

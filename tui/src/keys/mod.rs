@@ -64,6 +64,8 @@ pub(crate) enum Action {
     NextMark,
     Marks,
     Remove,
+    Diff,
+    EndDiff,
     Inspect,
     InspectOp,
     Redraw,
@@ -268,6 +270,12 @@ pub(crate) const BINDINGS: &[Binding] = &[
         help: "list the marks; take the chosen one away",
         short: "",
         acts: &[act(Action::Marks, "marks", "M"), act(Action::Remove, "remove", "delete")],
+    },
+    Binding {
+        section: Section::General,
+        help: "compare with another run, mark or plan; end that",
+        short: "",
+        acts: &[act(Action::Diff, "diff", "d"), act(Action::EndDiff, "end-diff", "D")],
     },
     Binding {
         section: Section::Move,

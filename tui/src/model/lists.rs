@@ -15,10 +15,16 @@ pub(crate) enum ListKind {
     Questions,
     /// Places to come back to.
     Marks,
+    /// What can be compared with.
+    Choices,
+    /// Tensors that differ from another plan's.
+    DifferingTensors,
+    /// Ops that differ from another plan's.
+    DifferingOps,
 }
 
 /// How many kinds there are.
-const KINDS: usize = ListKind::Marks as usize + 1;
+const KINDS: usize = ListKind::DifferingOps as usize + 1;
 
 /// The column of the birth of tensors.
 const BY_BIRTH: usize = 5;

@@ -2,6 +2,7 @@
 //! file.
 
 pub(crate) mod bars;
+pub(crate) mod compare;
 pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod filter;
@@ -32,6 +33,7 @@ use bayplan_trace::{
 
 pub(crate) use session::{FEW, News, Stage, State};
 
+use compare::{Choice, Compared};
 use filter::{Filter, Searched};
 use ghost::Ghost;
 use index::{ArenaIndex, Indexes, PlanIndex};
@@ -114,6 +116,11 @@ pub(crate) struct Model {
     pub(crate) lists: Lists,
     /// Places to come back to.
     pub(crate) marks: Marks,
+    /// What can be compared with, as it was listed last.
+    pub(crate) choices: Vec<Choice>,
+    compared: Option<Box<Compared>>,
+    /// How often something was compared.
+    compares: u64,
     place: Option<Place>,
     indexes: Indexes,
     /// Another plan, laid over the map.

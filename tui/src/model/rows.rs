@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use bayplan_trace::BufferRecord;
 
 use super::Model;
+use super::compare::Compared;
 use super::lists::{EVENTS_BY_TIME, ListKind, Sort, Stamp};
 
 /// What tensors are ordered by, in the order of the columns of their list; the second has their bars.
@@ -38,6 +39,7 @@ impl Model {
         if self.lists.get(kind).stamp == Some(stamp) {
             return;
         }
+        let sort = self.lists.get(kind).sort;
         let rows = match kind {
             ListKind::Tensors => self.tensors_in_order(),
             ListKind::Peak => self.tensors_at_peak(),
@@ -48,6 +50,9 @@ impl Model {
             }
             ListKind::Questions => (0..self.asked_rows().len() as u32).collect(),
             ListKind::Marks => (0..self.marks.all().len() as u32).collect(),
+            ListKind::Choices => (0..self.choices.len() as u32).collect(),
+            ListKind::DifferingTensors => self.differing_tensors(sort.column, sort.descending),
+            ListKind::DifferingOps => self.differing_ops(sort.column, sort.descending),
         };
         let list = self.lists.get_mut(kind);
         list.stamp = Some(stamp);
@@ -87,6 +92,11 @@ impl Model {
             }
             ListKind::Questions => [self.asked_rows().len() as u64, 0, 0, 0, 0, 0],
             ListKind::Marks => [self.marks.version(), 0, 0, 0, 0, 0],
+            ListKind::Choices => [self.choices.len() as u64, 0, 0, 0, 0, 0],
+            ListKind::DifferingTensors | ListKind::DifferingOps => {
+                let version = self.compared().map_or(0, Compared::version);
+                [order, version, self.filter.version(), 0, 0, 0]
+            }
         }
     }
 
@@ -121,7 +131,10 @@ impl Model {
                 self.choose_op(op);
                 if self.operators.grouped { "ops of one operator together" } else { "ops one by one" }
             }
-            ListKind::Peak | ListKind::Questions | ListKind::Marks => "this list has no other way",
+            ListKind::DifferingTensors | ListKind::DifferingOps => self.list_other_differences(),
+            ListKind::Peak | ListKind::Questions | ListKind::Marks | ListKind::Choices => {
+                "this list has no other way"
+            }
         }
     }
 
@@ -131,12 +144,14 @@ impl Model {
         match kind {
             ListKind::Tensors | ListKind::Peak => self.select(thing),
             // Entering a mark or an event goes there: it may be at another time.
-            ListKind::Questions | ListKind::Marks | ListKind::Events => {}
+            ListKind::Questions | ListKind::Marks | ListKind::Events | ListKind::Choices => {}
             ListKind::Ops => {
                 if let Some(op) = self.operators.op_of(thing) {
                     self.go(|view, _| view.ops.put(op.into()));
                 }
             }
+            ListKind::DifferingTensors => self.go_to_differing_tensor(thing),
+            ListKind::DifferingOps => self.go_to_differing_op(thing),
         }
     }
 
@@ -144,11 +159,19 @@ impl Model {
     pub(crate) fn choose_at_cursor(&mut self, kind: ListKind) {
         let thing = match kind {
             ListKind::Tensors | ListKind::Peak => self.selected().map(|(number, _)| number),
-            ListKind::Questions | ListKind::Marks | ListKind::Events => None,
             ListKind::Ops => {
                 let op = self.arena().map(|arena| arena.view.ops.cursor as u32);
                 return self.choose_op(op);
             }
+            ListKind::DifferingTensors => self.selected().and_then(|(number, _)| {
+                let all = &self.compared()?.diff.tensors;
+                Some(all.iter().position(|tensor| tensor.a == Some(number))? as u32)
+            }),
+            ListKind::Questions
+            | ListKind::Marks
+            | ListKind::Events
+            | ListKind::Choices
+            | ListKind::DifferingOps => None,
         };
         if let Some(thing) = thing {
             self.lists.get_mut(kind).choose(thing);

@@ -76,7 +76,7 @@ impl Model {
     }
 
     /// What is shown, as a state.
-    pub(super) fn shown_state(&self) -> State {
+    pub(crate) fn shown_state(&self) -> State {
         let (timeline, strip, log) = (self.timeline.clone(), self.strip.clone(), self.log.clone());
         let fold = Fold { timeline, strip, log };
         State { fold, indexes: self.indexes.clone() }
@@ -86,7 +86,8 @@ impl Model {
     pub(super) fn show(&mut self, state: State) {
         let id = |timeline: &Timeline| timeline.session.as_ref().map(|session| session.id.clone());
         if id(&self.timeline) != id(&state.fold.timeline) {
-            (self.place, self.ghost, self.asked) = (None, None, Asked::default());
+            (self.place, self.ghost, self.compared) = (None, None, None);
+            self.asked = Asked::default();
         }
         let State { fold, indexes } = state;
         (self.timeline, self.strip, self.log, self.indexes) = (fold.timeline, fold.strip, fold.log, indexes);

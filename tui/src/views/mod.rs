@@ -2,6 +2,7 @@
 
 mod bay_plan;
 mod bay_plan_map;
+mod diff;
 mod events;
 mod fragmentation;
 mod fragmentation_lines;
@@ -34,6 +35,7 @@ pub(crate) const VIEWS: &[&dyn View] = &[
     &fragmentation::Fragmentation,
     &operators::Operators,
     &events::Events,
+    &diff::Diff,
 ];
 
 /// The name of the arena that is looked at, made safe to show.

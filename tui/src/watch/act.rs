@@ -59,6 +59,7 @@ impl Watch {
             Action::Back if self.is_what_if() => self.end_what_if(),
             Action::Back if self.model.filter.is_on() => self.model.search(""),
             Action::Back if self.model.stand_live() => {}
+            Action::Back if self.model.compared().is_some() => self.end_diff(),
             Action::Back => return Outcome::Leave,
             Action::Help | Action::Inspect | Action::InspectOp | Action::Marks => self.open_window(action),
             Action::WhyPeak => {
@@ -92,7 +93,7 @@ impl Watch {
             Action::Order | Action::Reverse | Action::Otherwise => {
                 self.say("there is no list to order in this view");
             }
-            other if self.travels(other) || self.marks(other) => {}
+            other if self.travels(other) || self.marks(other) || self.compares(other) => {}
             other => self.model.go(|view, cells| navigate(view, cells, other)),
         }
         Outcome::Stay
@@ -243,6 +244,12 @@ impl Watch {
                 true
             }
             ListKind::Marks => self.enter_mark(),
+            ListKind::Choices => self.enter_choice(),
+            ListKind::DifferingTensors | ListKind::DifferingOps => {
+                self.model.go_to_chosen(kind);
+                self.on_map(|_| {});
+                true
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! A session on the screen: which view, which window over it, what was typed; and how input changes that.
 
 mod act;
+mod compare;
 mod marks;
 mod mouse;
 mod time;
@@ -57,6 +58,8 @@ pub(crate) struct Watch {
     past: Option<Past>,
     /// The mark that is gone to while its moment is looked up.
     heading: Option<Mark>,
+    /// What is compared with.
+    other: compare::Comparer,
     /// Whether the strip of time is shown also while what is now is.
     has_strip: bool,
     view: usize,
@@ -93,6 +96,7 @@ impl Watch {
             past,
             source: own,
             desk: Desk::new(tell),
+            other: compare::Comparer::new(tell),
             ..Self::of(Model::new(), view)
         })
     }
@@ -106,6 +110,7 @@ impl Watch {
             source: None,
             past: None,
             heading: None,
+            other: compare::Comparer::new(None),
             has_strip: false,
             view,
             window: None,
@@ -127,7 +132,7 @@ impl Watch {
 
     /// Reads what has come; returns whether the picture changes.
     pub(crate) fn pump(&mut self) -> bool {
-        let arrived = self.arrive_at_moment();
+        let arrived = self.arrive_at_moment() | self.see_to_comparing();
         let Some(feed) = self.feed.as_mut().filter(|_| !self.model.paused) else { return arrived };
         let before = self.model.life;
         let changed = feed.take(&mut self.model) || arrived;
@@ -188,6 +193,9 @@ impl Watch {
             return;
         };
         self.see_to_map();
+        if !self.is_what_if() {
+            self.model.lay_compared();
+        }
         if let Some(map) = self.shown().map(areas.view, &self.model) {
             self.model.set_cells(map.width, map.height);
         } else if let Some(axis) = self.shown().axis(areas.view, &self.model) {

@@ -2,6 +2,7 @@
 
 mod help;
 mod marks;
+mod others;
 
 use ratatui::text::Line;
 
@@ -32,6 +33,7 @@ pub(crate) enum Content {
 /// Every window.
 pub(crate) static WINDOWS: &[Window] = &[
     Window { opened_by: Action::Help, content: Content::Keys },
+    Window { opened_by: Action::Diff, content: Content::View(&others::Others, others::size) },
     Window { opened_by: Action::Marks, content: Content::View(&marks::MarkList, marks::size) },
     Window { opened_by: Action::Inspect, content: Content::Lines("at the cursor", views::details) },
     Window { opened_by: Action::InspectOp, content: Content::Lines("op", views::op_details) },

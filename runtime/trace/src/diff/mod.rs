@@ -55,6 +55,8 @@ pub struct PlanDiff {
     pub tensors: Vec<TensorDiff>,
     /// How many differ, and in what.
     pub counts: TensorCounts,
+    /// For each tensor of the second plan, which of the first it is; `None` for those that were added.
+    pub like: Vec<Option<u32>>,
     /// Ops that are in one plan alone, have another kernel, or were timed in both, the largest difference in time first.
     pub ops: Vec<OpDiff>,
     /// Mean device time of all timed ops of a run, in nanoseconds; `None` where none was timed.
@@ -133,11 +135,13 @@ pub fn diff_plans((number_a, a): (u32, &PlanState), (number_b, b): (u32, &PlanSt
     }
     let (tensors, counts) = tensors::tensors(record_a, record_b, &names);
     let (ops, op_time) = ops::ops(a, b, &names.ops);
+    let arenas = arenas::arenas(record_a, record_b, &names);
     PlanDiff {
         numbers: (number_a, number_b),
-        arenas: arenas::arenas(record_a, record_b, &names),
+        arenas,
         tensors,
         counts,
+        like: names.buffers.a_of_b,
         ops,
         op_time,
     }

@@ -1,0 +1,172 @@
+//! Comparing: what is found, what is shown of it, and that keys and mouse do it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use bayplan_record::{Places, Source};
+use bayplan_trace::{Event, PlanRecord, PlanState, Writer};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::model::Model;
+use crate::model::compare::{ChoicePlace, Compared};
+use crate::support;
+use crate::theme::{Colours, Theme};
+use crate::watch::{Outcome, Watch};
+
+const SCREEN: Rect = Rect { x: 0, y: 0, width: 120, height: 30 };
+
+/// A recording of a plan whose ops take so long.
+fn recording(folder: &Path, name: &str, plan: &PlanRecord, ns: u64) -> PathBuf {
+    let mut writer = Writer::new(bayplan_trace::SessionInfo { id: name.to_owned(), ..support::session() });
+    writer.plan(plan);
+    support::preamble(plan, support::windows(plan)).iter().for_each(|event| writer.event(event));
+    for run in 0..20u64 {
+        let start = 10_000 + run * 1_000_000;
+        writer.event(&Event::RunStart { run, plan: 0, t: start });
+        writer.event(&Event::RunEnd { run, t: start + 500_000, ok: true });
+        let times = (0..plan.ops.len() as u64).map(|op| (start + op * ns, start + (op + 1) * ns)).collect();
+        writer.event(&Event::OpTimes { run, plan: 0, first_op: 0, times });
+    }
+    writer.event(&Event::SessionEnd { t: 30_000_000 });
+    writer.flush();
+    let mut bytes = Vec::new();
+    writer.take(&mut bytes);
+    let path = folder.join(name);
+    fs::create_dir_all(&path).unwrap();
+    fs::write(path.join("0001.bptrace"), bytes).unwrap();
+    path
+}
+
+/// The small plan with one tensor larger, one elsewhere, one gone and one new.
+fn other() -> PlanRecord {
+    let mut plan = support::by_hand();
+    plan.buffers[3].size = 1 << 10;
+    plan.buffers[1].offset = 6 << 10;
+    plan.buffers[6].name = "block/\u{1b}[31msilu".to_owned();
+    plan.arenas[0].lower_bound = 7 << 10;
+    plan
+}
+
+/// Compares what is shown with that plan.
+pub(crate) fn compare(model: &mut Model) {
+    let shown = (0, model.plan().unwrap());
+    let compared = Compared::new("run 2-2".to_owned(), shown, (0, PlanState::new(other())));
+    model.compare(Some(compared));
+}
+
+fn open(path: &Path, runs: &Path) -> Watch {
+    let mut watch = Watch::open(Source::of_path(path), 1, None).unwrap();
+    watch.set_places(Places { live: runs.join("none"), runs: runs.to_path_buf(), ..Places::under(runs) });
+    watch.read_all();
+    picture(&mut watch);
+    watch
+}
+
+fn picture(watch: &mut Watch) -> String {
+    let mut buffer = Buffer::empty(SCREEN);
+    watch.draw(&mut buffer, SCREEN, &Theme::new(Colours::None, false));
+    let rows = buffer.content.chunks(usize::from(SCREEN.width));
+    rows.map(|row| {
+        row.iter().map(ratatui::buffer::Cell::symbol).collect::<String>().trim_end().to_owned() + "\n"
+    })
+    .collect()
+}
+
+fn press(watch: &mut Watch, keys: &str) {
+    for key in keys.chars() {
+        let code = match key {
+            '\n' => KeyCode::Enter,
+            '\x1b' => KeyCode::Esc,
+            key => KeyCode::Char(key),
+        };
+        assert_eq!(watch.key(KeyEvent::new(code, KeyModifiers::NONE)), Outcome::Stay, "{key:?}");
+        watch.pump();
+        picture(watch);
+    }
+}
+
+#[test]
+fn another_run_is_chosen_compared_and_left() {
+    let temp = tempfile::tempdir().unwrap();
+    let shown = recording(temp.path(), "1-1", &support::by_hand(), 1000);
+    recording(temp.path(), "2-2", &other(), 1500);
+    let mut watch = open(&shown, temp.path());
+    assert!(!picture(&mut watch).contains("Diff"), "the view is listed only while something is compared");
+    press(&mut watch, "d");
+    let chooser = picture(&mut watch);
+    assert!(chooser.contains("run 2-2") && !chooser.contains("run 1-1"), "{chooser}");
+    press(&mut watch, "\n");
+    let picture_ = picture(&mut watch);
+    let golden = "the plan that is shown → run 2-2";
+    assert!(picture_.contains(golden), "{picture_}");
+    for words in [
+        "peak 8.00 KiB → 7.00 KiB (−1.00 KiB)",
+        "bound 8.00 KiB → 7.00 KiB (−1.00 KiB)",
+        "because  block/scores −1.00 KiB",
+        "all ops of a run  10.0 µs → 15.0 µs (+5.00 µs)",
+        "1 resized, 1 moved",
+        "1 added, 1 removed",
+    ] {
+        assert!(picture_.contains(words), "{words} in {picture_}");
+    }
+    assert!(!picture_.contains('\u{1b}'), "names are escaped");
+    let counts = watch.model.ghost().expect("the other plan lies over the map").counts();
+    assert_eq!((counts.moved, counts.resized, counts.added, counts.removed), (1, 1, 1, 1));
+    // A row goes to its tensor, the other way lists ops.
+    press(&mut watch, "j");
+    let row = watch.model.lists.get(crate::model::lists::ListKind::DifferingTensors).chosen().unwrap();
+    let tensor = watch.model.compared().unwrap().diff.tensors[row as usize];
+    if let Some(own) = tensor.a {
+        assert_eq!(watch.model.selected().map(|(number, _)| number), Some(own));
+    }
+    press(&mut watch, "o");
+    assert!(picture(&mut watch).contains("ops that differ"), "{}", picture(&mut watch));
+    assert!(picture(&mut watch).contains("+500 ns"), "{}", picture(&mut watch));
+    press(&mut watch, "D");
+    assert!(watch.model.compared().is_none() && watch.model.ghost().is_none());
+    assert!(!picture(&mut watch).contains(" Diff"));
+}
+
+#[test]
+fn the_same_plan_says_so() {
+    let temp = tempfile::tempdir().unwrap();
+    let shown = recording(temp.path(), "1-1", &support::by_hand(), 1000);
+    let same = recording(temp.path(), "2-2", &support::by_hand(), 1000);
+    let mut watch = open(&shown, temp.path());
+    watch.compare_now(same.to_str().unwrap()).unwrap();
+    watch.pump();
+    let number = crate::views::listed(&watch.model).position(|(_, view)| view.title() == "Diff").unwrap() + 1;
+    press(&mut watch, &number.to_string());
+    let picture = picture(&mut watch);
+    assert!(picture.contains("no tensor, arena or op differs"), "{picture}");
+    assert!(picture.contains("every tensor is in both"), "{picture}");
+}
+
+#[test]
+fn a_mark_is_another_instant_of_the_same_session() {
+    let temp = tempfile::tempdir().unwrap();
+    let shown = recording(temp.path(), "1-1", &support::by_hand(), 1000);
+    let mut watch = open(&shown, temp.path());
+    watch.stand_at(crate::model::moment::At::parse("run:3").unwrap()).unwrap();
+    press(&mut watch, "mGd");
+    assert!(matches!(watch.model.choices[0].place, ChoicePlace::Mark(..)), "{:?}", watch.model.choices);
+    press(&mut watch, "\n");
+    let compared = watch.model.compared().unwrap();
+    assert_eq!((compared.title.as_str(), compared.diff.is_empty()), ("m1", true));
+    assert_eq!((compared.other.runs, watch.model.plan().unwrap().runs), (3, 20));
+}
+
+#[test]
+fn what_cannot_be_compared_says_why() {
+    let temp = tempfile::tempdir().unwrap();
+    let shown = recording(temp.path(), "1-1", &support::by_hand(), 1000);
+    let mut watch = open(&shown, temp.path());
+    assert!(watch.compare_now("no-such-run").unwrap_err().to_string().contains("no-such-run"));
+    let empty = recording(temp.path(), "3-3", &PlanRecord::default(), 1);
+    let error = watch.compare_now(empty.to_str().unwrap()).unwrap_err().to_string();
+    assert!(error.contains("has no plan"), "{error}");
+    press(&mut watch, "D");
+    assert!(picture(&mut watch).contains("nothing is compared"));
+}

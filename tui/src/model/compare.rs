@@ -1,0 +1,230 @@
+//! Another plan beside the one that is shown: of another recording, of another moment, or for other dims.
+
+use std::cmp::Ordering;
+
+use bayplan_trace::{Nanos, OpDiff, PlanDiff, PlanState, TensorDiff, diff_plans};
+
+use super::ghost::Ghost;
+use super::lists::{ListKind, Sort};
+use super::{FEW, Model};
+
+/// What the plan that is shown is compared with, and what differs.
+#[derive(Clone, Debug)]
+pub(crate) struct Compared {
+    /// What the other one is, escaped: `run 4711-1763756472000`.
+    pub(crate) title: String,
+    /// The other plan, as it was when it was read.
+    pub(crate) other: PlanState,
+    /// What differs: the first is the one that is shown.
+    pub(crate) diff: PlanDiff,
+    /// Whether ops are listed in place of tensors.
+    pub(crate) lists_ops: bool,
+    version: u64,
+}
+
+/// Something that can be compared with, as people choose it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Choice {
+    /// What it is, escaped.
+    pub(crate) name: String,
+    /// More about it, escaped.
+    pub(crate) about: String,
+    /// Where it is.
+    pub(crate) place: ChoicePlace,
+}
+
+/// Where something to compare with is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ChoicePlace {
+    /// A recording; which one is the list's.
+    Recording(usize),
+    /// This session at a mark: the time and the plan.
+    Mark(Nanos, u32),
+    /// Another plan of this session.
+    Plan(u32),
+}
+
+/// What tensors that differ are ordered by, in the order of the columns of their list.
+pub(crate) const TENSOR_ORDERS: &[fn(&TensorDiff, &TensorDiff) -> Ordering] = &[
+    |a, b| (a.a, a.b).cmp(&(b.a, b.b)),
+    |a, b| changes(a).cmp(&changes(b)),
+    |a, b| a.sizes.0.cmp(&b.sizes.0),
+    |a, b| a.sizes.1.cmp(&b.sizes.1),
+    |a, b| a.growth().unsigned_abs().cmp(&b.growth().unsigned_abs()),
+];
+
+/// What ops that differ are ordered by.
+pub(crate) const OP_ORDERS: &[fn(&OpDiff, &OpDiff) -> Ordering] = &[
+    |a, b| (a.a, a.b).cmp(&(b.a, b.b)),
+    |a, b| {
+        (a.is_added(), a.is_removed(), a.other_kernel).cmp(&(b.is_added(), b.is_removed(), b.other_kernel))
+    },
+    |a, b| a.mean.0.cmp(&b.mean.0),
+    |a, b| a.mean.1.cmp(&b.mean.1),
+    |a, b| a.growth().map(i128::unsigned_abs).cmp(&b.growth().map(i128::unsigned_abs)),
+];
+
+/// The largest difference first.
+const LARGEST: Sort = Sort { column: 4, descending: true };
+
+fn changes(tensor: &TensorDiff) -> [bool; 6] {
+    [tensor.is_added(), tensor.is_removed(), tensor.resized, tensor.moved, tensor.relived, tensor.renamed]
+}
+
+impl Compared {
+    /// Compares the plan that is shown with another. Time grows with n log n of both: not for every picture.
+    pub(crate) fn new(title: String, shown: (u32, &PlanState), other: (u32, PlanState)) -> Self {
+        let diff = diff_plans(shown, (other.0, &other.1));
+        Self { title, other: other.1, diff, lists_ops: false, version: 0 }
+    }
+
+    /// The other plan laid over an arena of the one that is shown; none where the other has no such arena.
+    pub(crate) fn ghost(&self, shown: &PlanState, arena: u32) -> Option<Ghost> {
+        let pair =
+            self.diff.arenas.iter().find(|pair| pair.a.as_ref().is_some_and(|side| side.arena == arena))?;
+        let other = pair.b.as_ref()?.arena;
+        let like = |buffer: u32| self.diff.like.get(buffer as usize).copied().flatten();
+        let over = ((self.diff.numbers.0, arena), &*shown.record);
+        Some(Ghost::new(self.title.clone(), over, (self.other.clone(), other), like))
+    }
+
+    /// Another number where what is listed is other.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+impl Model {
+    /// What the plan that is shown is compared with.
+    pub(crate) fn compared(&self) -> Option<&Compared> {
+        self.compared.as_deref()
+    }
+
+    /// Compares with another plan from now on, or no longer.
+    pub(crate) fn compare(&mut self, compared: Option<Compared>) {
+        self.compares += 1;
+        self.set_ghost(None);
+        for kind in [ListKind::DifferingTensors, ListKind::DifferingOps] {
+            self.lists.get_mut(kind).sort = LARGEST;
+        }
+        self.compared = compared.map(|compared| Box::new(Compared { version: self.compares, ..compared }));
+    }
+
+    /// Lists ops that differ in place of tensors, or the other way round; what is so now.
+    pub(crate) fn list_other_differences(&mut self) -> &'static str {
+        let Some(compared) = &mut self.compared else { return "nothing is compared" };
+        compared.lists_ops = !compared.lists_ops;
+        if compared.lists_ops { "ops that differ" } else { "tensors that differ" }
+    }
+
+    /// Lays the other plan over the arena that is looked at, unless something lies there; of a large one only what was made
+    /// beforehand.
+    pub(crate) fn lay_compared(&mut self) {
+        let (Some(compared), Some((plan, arena))) = (&self.compared, self.wanted_map()) else { return };
+        let Some(shown) = self.plan() else { return };
+        let few = shown.record.buffers.len().max(compared.other.record.buffers.len()) as u64 <= FEW;
+        if self.ghost().is_some() || plan != compared.diff.numbers.0 || !few {
+            return;
+        }
+        let ghost = compared.ghost(shown, arena);
+        self.set_ghost(ghost);
+    }
+
+    /// What can be compared with in this session: its marks, and its other plans.
+    pub(crate) fn own_choices(&self) -> Vec<Choice> {
+        let mut found = Vec::new();
+        for mark in self.marks.all() {
+            if mark.t == self.now() && Some(mark.plan) == self.wanted_map().map(|(plan, _)| plan) {
+                continue;
+            }
+            let about = format!(
+                "run {}, {} into this session",
+                bayplan_text::Count(mark.run),
+                bayplan_text::Nanos(mark.t)
+            );
+            found.push(Choice {
+                name: mark.name.clone(),
+                about,
+                place: ChoicePlace::Mark(mark.t, mark.plan),
+            });
+        }
+        let shown = self.wanted_map().map(|(plan, _)| plan);
+        let others = (0..).zip(&self.timeline.plans);
+        let others = others.filter(|(number, plan)| {
+            Some(*number) != shown && !plan.forgotten && !plan.record.ops.is_empty()
+        });
+        for (number, plan) in others {
+            let dims = plan
+                .record
+                .dims
+                .iter()
+                .map(|dim| format!("{} {}", bayplan_text::escape(&dim.name), dim.value));
+            let dims = dims.collect::<Vec<_>>().join(", ");
+            let about = if dims.is_empty() {
+                "of this session".to_owned()
+            } else {
+                format!("of this session, at {dims}")
+            };
+            found.push(Choice { name: format!("plan {number}"), about, place: ChoicePlace::Plan(number) });
+        }
+        found
+    }
+
+    pub(super) fn differing_tensors(&self, column: usize, descending: bool) -> Vec<u32> {
+        let Some(compared) = self.compared() else { return Vec::new() };
+        let all = &compared.diff.tensors;
+        let kept = |at: &u32| {
+            let shown = all[*at as usize].a;
+            !self.filter.is_on() || shown.is_some_and(|number| self.filter.keeps(number))
+        };
+        let rows: Vec<u32> = (0..all.len() as u32).filter(kept).collect();
+        ordered(rows, all, TENSOR_ORDERS.get(column), descending)
+    }
+
+    pub(super) fn differing_ops(&self, column: usize, descending: bool) -> Vec<u32> {
+        let Some(compared) = self.compared() else { return Vec::new() };
+        let all = &compared.diff.ops;
+        ordered((0..all.len() as u32).collect(), all, OP_ORDERS.get(column), descending)
+    }
+
+    /// Goes to a tensor that differs: where it is, or where it would be.
+    pub(super) fn go_to_differing_tensor(&mut self, at: u32) {
+        let Some(compared) = self.compared() else { return };
+        let Some(tensor) = compared.diff.tensors.get(at as usize).copied() else { return };
+        if let Some(own) = tensor.a {
+            return self.select(own);
+        }
+        let buffer = tensor.b.and_then(|other| compared.other.record.buffers.get(other as usize));
+        let Some((ops, bytes)) =
+            buffer.map(|buffer| ((buffer.first, buffer.last), (buffer.offset, buffer.end())))
+        else {
+            return;
+        };
+        self.go(|view, _| {
+            view.ops.show(ops.0.into(), ops.1.into());
+            view.bytes.show(bytes.0, bytes.1);
+        });
+    }
+
+    /// Goes to an op that differs, where it is in the plan that is shown.
+    pub(super) fn go_to_differing_op(&mut self, at: u32) {
+        let op = self.compared().and_then(|compared| compared.diff.ops.get(at as usize)?.a);
+        if let Some(op) = op {
+            self.go(|view, _| view.ops.put(op.into()));
+        }
+    }
+}
+
+/// Rows in the order of a column; as they are where there is no such column.
+fn ordered<T>(
+    mut rows: Vec<u32>,
+    all: &[T],
+    by: Option<&fn(&T, &T) -> Ordering>,
+    descending: bool,
+) -> Vec<u32> {
+    if let Some(by) = by {
+        let order = |a: &u32, b: &u32| by(&all[*a as usize], &all[*b as usize]);
+        rows.sort_by(|a, b| if descending { order(b, a) } else { order(a, b) });
+    }
+    rows
+}

@@ -1,0 +1,297 @@
+//! Diff: what differs between the plan that is shown and another.
+
+use bayplan_text::{Bytes, Count, Nanos, Percent, Signed};
+use bayplan_trace::{ArenaDiff, Cause, OpDiff, PlanRecord, TensorDiff};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use crate::draw;
+use crate::list::{self, Column, List};
+use crate::model::compare::Compared;
+use crate::model::lists::ListKind;
+use crate::model::{Model, explain};
+use crate::theme::Theme;
+use crate::view::View;
+
+/// What differs.
+pub(crate) struct Diff;
+
+struct Tensors;
+struct Ops;
+
+/// Lines of the summary: at least, and beside the list.
+const ABOVE: u16 = 10;
+/// Tensors that are named as causes.
+const CAUSES: usize = 3;
+
+const fn number(title: &'static str, width: u16, weight: u8) -> Column {
+    Column { title, width, right: true, weight, sorts: true }
+}
+
+const TENSORS: &[Column] = &[
+    Column { title: "tensor", width: 0, right: false, weight: 9, sorts: true },
+    Column { title: "what", width: 20, right: false, weight: 8, sorts: true },
+    number("shown", 10, 5),
+    number("other", 10, 4),
+    number("difference", 11, 7),
+];
+
+const OPS: &[Column] = &[
+    Column { title: "op", width: 0, right: false, weight: 9, sorts: true },
+    Column { title: "what", width: 14, right: false, weight: 6, sorts: true },
+    number("shown", 10, 5),
+    number("other", 10, 4),
+    number("difference", 11, 8),
+];
+
+/// The plan that is shown and the other one.
+fn plans(model: &Model) -> Option<(&PlanRecord, &Compared)> {
+    let compared = model.compared()?;
+    let shown = model.timeline.plans.get(compared.diff.numbers.0 as usize)?;
+    Some((&shown.record, compared))
+}
+
+impl List for Tensors {
+    fn kind(&self) -> ListKind {
+        ListKind::DifferingTensors
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        TENSORS
+    }
+
+    fn row(&self, model: &Model, thing: u32, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+        let Some((shown, compared)) = plans(model) else { return Vec::new() };
+        let Some(tensor) = compared.diff.tensors.get(thing as usize) else { return Vec::new() };
+        let name = match (tensor.a, tensor.b) {
+            (Some(own), _) => explain::buffer_name(shown, own),
+            (None, other) => explain::buffer_name(&compared.other.record, other.unwrap_or(0)),
+        };
+        let size = |there: bool, bytes: u64| if there { Bytes(bytes).to_string() } else { "–".to_owned() };
+        vec![
+            Line::styled(draw::tail(&name, width / 2), theme.text()),
+            Line::styled(what(tensor), theme.accent()),
+            Line::styled(size(tensor.a.is_some(), tensor.sizes.0), theme.text()),
+            Line::styled(size(tensor.b.is_some(), tensor.sizes.1), theme.text()),
+            Line::styled(Signed(tensor.growth(), Bytes).to_string(), theme.strong()),
+        ]
+    }
+
+    fn empty(&self, model: &Model) -> String {
+        match model.filter.is_on() {
+            true => "no tensor that differs is kept by this filter; esc ends it".to_owned(),
+            false => "every tensor is in both, in the same place, for the same ops".to_owned(),
+        }
+    }
+}
+
+impl List for Ops {
+    fn kind(&self) -> ListKind {
+        ListKind::DifferingOps
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        OPS
+    }
+
+    fn row(&self, model: &Model, thing: u32, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+        let Some((shown, compared)) = plans(model) else { return Vec::new() };
+        let Some(op) = compared.diff.ops.get(thing as usize) else { return Vec::new() };
+        let name = match (op.a, op.b) {
+            (Some(own), _) => explain::op_name(shown, own),
+            (None, other) => explain::op_name(&compared.other.record, other.unwrap_or(0)),
+        };
+        let time = |mean: Option<u64>| mean.map_or_else(|| "–".to_owned(), |mean| Nanos(mean).to_string());
+        let growth = op.growth().map_or_else(|| "–".to_owned(), |growth| Signed(growth, Nanos).to_string());
+        vec![
+            Line::styled(draw::tail(&name, width / 2), theme.text()),
+            Line::styled(op_what(op), theme.accent()),
+            Line::styled(time(op.mean.0), theme.text()),
+            Line::styled(time(op.mean.1), theme.text()),
+            Line::styled(growth, theme.strong()),
+        ]
+    }
+
+    fn empty(&self, _: &Model) -> String {
+        "every op is in both with the same kernel, and none was timed in both".to_owned()
+    }
+}
+
+fn what(tensor: &TensorDiff) -> String {
+    let words = [
+        (tensor.is_added(), "added"),
+        (tensor.is_removed(), "removed"),
+        (tensor.renamed, "renamed"),
+        (tensor.resized, "resized"),
+        (tensor.moved, "moved"),
+        (tensor.relived, "other life"),
+    ];
+    words.iter().filter(|(there, _)| *there).map(|(_, word)| *word).collect::<Vec<_>>().join(", ")
+}
+
+fn op_what(op: &OpDiff) -> &'static str {
+    match (op.is_added(), op.is_removed(), op.other_kernel) {
+        (true, ..) => "added",
+        (_, true, _) => "removed",
+        (.., true) => "other kernel",
+        _ => "",
+    }
+}
+
+impl View for Diff {
+    fn title(&self) -> &'static str {
+        "Diff"
+    }
+
+    fn about(&self) -> &'static str {
+        "what differs between the plan that is shown and another"
+    }
+
+    fn is_listed(&self, model: &Model) -> bool {
+        model.compared().is_some()
+    }
+
+    fn draw(&self, buffer: &mut Buffer, area: Rect, model: &Model, theme: &Theme) {
+        let Some((shown, compared)) = plans(model) else {
+            draw::put_line(
+                buffer,
+                area,
+                1,
+                &Line::styled(" nothing is compared; d chooses another run", theme.faint()),
+            );
+            return;
+        };
+        let (above, below) = parts(area);
+        let title = format!("the plan that is shown → {}", compared.title);
+        let inner = draw::frame(buffer, above, &Line::styled(title, theme.accent()), theme);
+        for (row, line) in (0..inner.height).zip(summary(shown, compared, theme)) {
+            draw::put_line(
+                buffer,
+                Rect { x: inner.x + 1, width: inner.width.saturating_sub(1), ..inner },
+                row,
+                &line,
+            );
+        }
+        let (list, count, other): (&dyn List, usize, &str) = if compared.lists_ops {
+            (&Ops, compared.diff.ops.len(), "tensors")
+        } else {
+            (&Tensors, compared.diff.tensors.len(), "ops")
+        };
+        let rows = model.lists.get(list.kind()).rows.len();
+        let what = if compared.lists_ops { "ops" } else { "tensors" };
+        let of = if rows == count { String::new() } else { format!(" of {}", Count(count as u64)) };
+        let title = format!("{}{of} {what} that differ · o lists {other}", Count(rows as u64));
+        let inner = draw::frame(buffer, below, &Line::styled(title, theme.accent()), theme);
+        list::draw(list, buffer, inner, model, theme);
+    }
+
+    fn list(&self, area: Rect, model: &Model) -> Option<(&'static dyn List, Rect)> {
+        let compared = model.compared()?;
+        let list: &'static dyn List = if compared.lists_ops { &Ops } else { &Tensors };
+        Some((list, draw::inside(parts(area).1)))
+    }
+}
+
+/// The summary and the list under it.
+fn parts(area: Rect) -> (Rect, Rect) {
+    let above = ABOVE.min(area.height / 2);
+    (Rect { height: above, ..area }, Rect { y: area.y + above, height: area.height - above, ..area })
+}
+
+fn summary(shown: &PlanRecord, compared: &Compared, theme: &Theme) -> Vec<Line<'static>> {
+    let diff = &compared.diff;
+    let mut lines = Vec::new();
+    if diff.is_empty() {
+        lines.push(Line::styled("no tensor, arena or op differs", theme.good()));
+    }
+    let mut arenas: Vec<&ArenaDiff> = diff.arenas.iter().filter(|arena| !arena.is_empty()).collect();
+    arenas.sort_by_key(|arena| std::cmp::Reverse(arena.peaks().0.max(arena.peaks().1)));
+    for arena in arenas.into_iter().take(2) {
+        lines.extend(arena_lines(arena, shown, compared, theme));
+    }
+    if let (Some(a), Some(b)) = diff.op_time {
+        let words = change(a, b, Nanos);
+        lines.push(Line::from(vec![
+            Span::styled("all ops of a run  ", theme.accent()),
+            Span::styled(words, theme.text()),
+        ]));
+    }
+    let counts = diff.counts;
+    let counts = [
+        (counts.added, "added"),
+        (counts.removed, "removed"),
+        (counts.renamed, "renamed"),
+        (counts.resized, "resized"),
+        (counts.moved, "moved"),
+        (counts.relived, "with another life"),
+        (counts.unchanged, "the same"),
+    ];
+    let words = counts.iter().filter(|(count, _)| *count > 0);
+    let words: Vec<String> = words.map(|(count, word)| format!("{} {word}", Count(*count as u64))).collect();
+    lines.push(Line::from(vec![
+        Span::styled("tensors  ", theme.accent()),
+        Span::styled(words.join(", "), theme.text()),
+    ]));
+    lines
+}
+
+fn change<T: std::fmt::Display>(a: u64, b: u64, show: fn(u64) -> T) -> String {
+    if a == b {
+        return format!("{} in both", show(a));
+    }
+    format!("{} → {} ({})", show(a), show(b), Signed(i128::from(b) - i128::from(a), show))
+}
+
+fn arena_lines(
+    arena: &ArenaDiff,
+    shown: &PlanRecord,
+    compared: &Compared,
+    theme: &Theme,
+) -> Vec<Line<'static>> {
+    let name = explain::name_of(&arena.name, "arena", 0);
+    let (Some(a), Some(b)) = (&arena.a, &arena.b) else {
+        let (words, side) = match (&arena.a, &arena.b) {
+            (None, Some(side)) => ("only in the other one", side),
+            (Some(side), _) => ("not in the other one", side),
+            _ => return Vec::new(),
+        };
+        return vec![Line::styled(format!("{name}: {words}, {}", Bytes(side.size)), theme.text())];
+    };
+    let waste = |waste: Option<f64>| waste.map_or_else(|| "–".to_owned(), |waste| Percent(waste).to_string());
+    let figures = [
+        format!("peak {}", change(a.metrics.peak_live, b.metrics.peak_live, Bytes)),
+        format!("size {}", change(a.size, b.size, Bytes)),
+    ];
+    let bounds = [
+        format!("bound {}", change(a.lower_bound, b.lower_bound, Bytes)),
+        format!("waste {} → {}", waste(a.metrics.waste), waste(b.metrics.waste)),
+    ];
+    let mut lines = vec![
+        Line::from(vec![
+            Span::styled(format!("{name}  "), theme.accent()),
+            Span::styled(figures.join(" · "), theme.text()),
+        ]),
+        Line::styled(format!("  {}", bounds.join(" · ")), theme.text()),
+    ];
+    let causes: Vec<String> =
+        arena.causes.iter().take(CAUSES).map(|cause| cause_words(cause, shown, compared)).collect();
+    if !causes.is_empty() {
+        let more = arena.causes.len().saturating_sub(CAUSES);
+        let more = if more > 0 { format!(" and {} more", Count(more as u64)) } else { String::new() };
+        lines.push(Line::from(vec![
+            Span::styled("  because  ", theme.faint()),
+            Span::styled(format!("{}{more}", causes.join(" · ")), theme.text()),
+        ]));
+    }
+    lines
+}
+
+/// `conv1 +1.00 MiB`.
+fn cause_words(cause: &Cause, shown: &PlanRecord, compared: &Compared) -> String {
+    let name = match (cause.a, cause.b) {
+        (Some(own), _) => explain::short_name(shown, own),
+        (None, other) => explain::short_name(&compared.other.record, other.unwrap_or(0)),
+    };
+    format!("{} {}", draw::tail(&name, 28), Signed(cause.growth(), Bytes))
+}

@@ -1,0 +1,200 @@
+//! Comparing the plan that is shown with another.
+
+use std::sync::mpsc::Sender;
+
+use bayplan_record::{Places, Source, live_runs, open, recordings};
+use bayplan_text::escape;
+
+use super::Watch;
+use crate::compare::{Comparing, Comparison, Other, compare};
+use crate::error::TuiError;
+use crate::events::Message;
+use crate::keys::Action;
+use crate::model::compare::{Choice, ChoicePlace};
+use crate::model::lists::ListKind;
+use crate::views;
+
+/// Recordings that are listed to choose from.
+const MOST: usize = 200;
+
+/// What is compared with, and what is being compared.
+pub(super) struct Comparer {
+    places: Places,
+    /// The recordings that were listed to choose from.
+    others: Vec<Source>,
+    comparing: Option<Comparing>,
+    /// What is to be compared with once there is a plan.
+    wanted: Option<String>,
+    /// Who is told; where nobody is, nothing waits.
+    tell: Option<Sender<Message>>,
+}
+
+impl Comparer {
+    pub(super) fn new(tell: Option<&Sender<Message>>) -> Self {
+        let (others, tell) = (Vec::new(), tell.cloned());
+        Self { places: Places::from_env(), others, comparing: None, wanted: None, tell }
+    }
+}
+
+impl Watch {
+    /// Looks for other recordings there.
+    #[cfg(test)]
+    pub(crate) fn set_places(&mut self, places: Places) {
+        self.other.places = places;
+    }
+
+    /// Does what an action asks of comparing; returns whether it was one that does.
+    pub(super) fn compares(&mut self, action: Action) -> bool {
+        match action {
+            Action::Diff => {
+                self.list_choices();
+                self.open_window(action);
+            }
+            Action::EndDiff if self.model.compared().is_some() => self.end_diff(),
+            Action::EndDiff => self.say("nothing is compared; d chooses another run"),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Ends comparing, and leaves its view.
+    pub(super) fn end_diff(&mut self) {
+        self.model.compare(None);
+        self.other.comparing = None;
+        if !views::listed(&self.model).any(|(at, _)| at == self.view) {
+            self.show(1);
+        }
+        self.say("no longer compared");
+    }
+
+    fn list_choices(&mut self) {
+        let own = self.model.live().session.as_ref().map(|session| session.id.clone());
+        let others = others(&self.other.places).into_iter().filter(|(id, ..)| Some(id) != own.as_ref());
+        let (sources, choices): (Vec<Source>, Vec<(String, String)>) =
+            others.map(|(id, about, source)| (source, (id, about))).unzip();
+        let mut all = self.model.own_choices();
+        all.extend((0..).zip(choices).map(|(at, (id, about))| {
+            let name = format!("run {}", escape(&id));
+            Choice { name, about, place: ChoicePlace::Recording(at) }
+        }));
+        (self.other.others, self.model.choices) = (sources, all);
+        let rows = (0..self.model.choices.len() as u32).collect();
+        self.model.lists.get_mut(ListKind::Choices).replace(rows);
+    }
+
+    /// Compares with what is chosen in the list.
+    pub(super) fn enter_choice(&mut self) -> bool {
+        let chosen = self.model.lists.get(ListKind::Choices).chosen();
+        let choice = chosen.and_then(|number| self.model.choices.get(number as usize).cloned());
+        let Some(choice) = choice else { return true };
+        self.window = None;
+        let other = match choice.place {
+            ChoicePlace::Plan(number) => Some(Other::Plan(number)),
+            ChoicePlace::Mark(t, plan) => {
+                match self.source.clone().filter(|source| !source.is_standard_input()) {
+                    Some(source) => Some(Other::Moment(source, t, plan)),
+                    None => Some(Other::Plan(plan)),
+                }
+            }
+            ChoicePlace::Recording(at) => self.other.others.get(at).cloned().map(Other::Recording),
+        };
+        if let Some(other) = other {
+            self.begin_comparing(choice.name, other);
+        }
+        true
+    }
+
+    fn comparison(&self, title: String, other: Other) -> Option<Comparison> {
+        let (plan, arena) = self.model.wanted_map()?;
+        Some(Comparison { title, other, shown: self.model.shown_state(), plan, arena })
+    }
+
+    fn begin_comparing(&mut self, title: String, other: Other) {
+        let Some(comparison) = self.comparison(title, other) else {
+            return self.say("there is no plan to compare yet");
+        };
+        let Some(tell) = self.other.tell.clone() else { return self.take_comparison(compare(&comparison)) };
+        let title = comparison.title.clone();
+        match Comparing::begin(comparison, tell) {
+            Ok(comparing) => {
+                self.say(&format!("comparing with {title} …"));
+                self.other.comparing = Some(comparing);
+            }
+            Err(error) => self.say(&error.to_string()),
+        }
+    }
+
+    /// Takes what came of comparing; returns whether the picture changes.
+    pub(super) fn see_to_comparing(&mut self) -> bool {
+        if let Some(name) = self.other.wanted.take_if(|_| self.model.caught_up && self.model.plan().is_some())
+        {
+            match open(&name, &self.other.places) {
+                Ok(source) => self.begin_comparing(escape(&name).to_string(), Other::Recording(source)),
+                Err(error) => self.say(&error.to_string()),
+            }
+            return true;
+        }
+        let Some(outcome) = self.other.comparing.as_ref().and_then(Comparing::take) else { return false };
+        self.other.comparing = None;
+        self.take_comparison(outcome);
+        true
+    }
+
+    fn take_comparison(&mut self, outcome: crate::compare::Outcome) {
+        match outcome {
+            Ok((compared, ghost)) => {
+                let words = if compared.diff.is_empty() {
+                    format!("no difference to {}; D ends comparing", compared.title)
+                } else {
+                    format!("compared with {}; D ends it", compared.title)
+                };
+                self.model.compare(Some(compared));
+                self.model.set_ghost(ghost);
+                let view = views::listed(&self.model).find(|(_, view)| view.title() == "Diff");
+                if let Some(at) = view.map(|(at, _)| at) {
+                    self.show(at);
+                }
+                self.say(&words);
+            }
+            Err(why) => self.say(&why),
+        }
+    }
+
+    /// Compares with a recording as soon as the plan of this one is known.
+    pub(crate) fn compare_with(&mut self, name: &str) {
+        self.other.wanted = Some(name.to_owned());
+    }
+
+    /// Compares with a recording before a picture is drawn of it.
+    ///
+    /// # Errors
+    /// There is no such recording, or one of both has no plan.
+    pub(crate) fn compare_now(&mut self, name: &str) -> Result<(), TuiError> {
+        let source = open(name, &self.other.places)?;
+        let comparison = self.comparison(escape(name).to_string(), Other::Recording(source));
+        let comparison =
+            comparison.ok_or_else(|| TuiError::NotCompared("there is no plan to compare".to_owned()))?;
+        let view = self.view;
+        let outcome = compare(&comparison).map_err(TuiError::NotCompared)?;
+        self.take_comparison(Ok(outcome));
+        // The view that was asked for, unless it was none.
+        if view != 0 {
+            self.show(view);
+        }
+        self.status = None;
+        Ok(())
+    }
+}
+
+/// The recordings there are, live ones first: what each is called, what it is, and where.
+fn others(places: &Places) -> Vec<(String, String, Source)> {
+    let live = live_runs(places).unwrap_or_default().into_iter().map(|run| {
+        let about = format!("live, {} on {}", escape(&run.model), escape(&run.device));
+        (run.id.clone(), about, Source::of_run(run, places))
+    });
+    let ended = recordings(places).unwrap_or_default().into_iter().map(|entry| {
+        let about = format!("{} on {}", escape(&entry.model), escape(&entry.device));
+        (entry.id, about, Source::of_path(entry.path))
+    });
+    live.chain(ended).take(MOST).collect()
+}
