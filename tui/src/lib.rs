@@ -28,6 +28,8 @@ mod feed;
 #[cfg(test)]
 mod feed_tests;
 #[cfg(test)]
+mod figure_tests;
+#[cfg(test)]
 mod ghost_tests;
 #[cfg(test)]
 mod input_tests;

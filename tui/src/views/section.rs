@@ -101,14 +101,20 @@ pub(crate) fn draw(buffer: &mut Buffer, frame: Rect, section: &Section, theme: &
     draw::frame(buffer, frame, &Line::styled(section.title.clone(), theme.accent()), theme);
     let inner = inside(frame);
     let lines = section.lines.len() + section.more;
-    let cut = lines > usize::from(inner.height);
-    for (row, (line, _)) in section.lines.iter().take(usize::from(inner.height)).enumerate() {
-        if cut && row + 1 == usize::from(inner.height) {
+    let rows = usize::from(inner.height);
+    let cut = lines > rows;
+    for (row, (line, _)) in section.lines.iter().take(rows).enumerate() {
+        if cut && row > 0 && row + 1 == rows {
             let more = format!("… {} more lines", lines - row);
             draw::put_line(buffer, inner, row as u16, &Line::styled(more, theme.faint()));
         } else {
             draw::put_line(buffer, inner, row as u16, line);
         }
+    }
+    // Where there is one row it is the first line's; that there are others is said in the frame.
+    if cut && rows == 1 {
+        let more = Line::styled(format!("+{} ", lines - 1), theme.faint()).right_aligned();
+        draw::put_line(buffer, Rect { y: inner.y + 1, ..inner }, 0, &more);
     }
 }
 
