@@ -226,7 +226,7 @@ impl App {
         let source = match choice {
             Choice::Stay => return Outcome::Stay,
             Choice::Quit => return Outcome::Quit,
-            Choice::Open(source) => source,
+            Choice::Open(source) => *source,
         };
         match Watch::open(source, self.view, Some(&self.tell)) {
             Ok(watch) => {

@@ -49,7 +49,7 @@ pub(crate) enum Choice {
     /// Nothing more.
     Stay,
     /// This recording is to be opened.
-    Open(Source),
+    Open(Box<Source>),
     /// Enough was seen.
     Quit,
 }
@@ -233,7 +233,7 @@ impl Picker {
             let named = path.to_string_lossy();
             let named = named.strip_prefix("~/").map_or(named.to_string(), |rest| format!("{home}/{rest}"));
             return match open(&named, places) {
-                Ok(source) => Choice::Open(source),
+                Ok(source) => Choice::Open(Box::new(source)),
                 Err(error) => {
                     self.refused = Some(error.to_string());
                     Choice::Stay
@@ -245,7 +245,7 @@ impl Picker {
 
     /// The recording that is chosen is to be opened.
     pub(crate) fn open_chosen(&self) -> Choice {
-        self.chosen().cloned().map_or(Choice::Stay, Choice::Open)
+        self.chosen().cloned().map_or(Choice::Stay, |source| Choice::Open(Box::new(source)))
     }
 
     /// Chooses the entry at a row of the screen, if there is one.

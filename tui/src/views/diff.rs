@@ -158,7 +158,13 @@ impl View for Diff {
                 buffer,
                 area,
                 1,
-                &Line::styled(" nothing is compared; d chooses another run", theme.faint()),
+                &Line::styled(
+                    format!(
+                        " nothing is compared; {} chooses another run",
+                        theme.keys.name(crate::keys::Action::Diff)
+                    ),
+                    theme.faint(),
+                ),
             );
             return;
         };

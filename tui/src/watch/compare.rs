@@ -51,7 +51,10 @@ impl Watch {
                 self.open_window(action);
             }
             Action::EndDiff if self.model.compared().is_some() => self.end_diff(),
-            Action::EndDiff => self.say("nothing is compared; d chooses another run"),
+            Action::EndDiff => {
+                let key = self.keys.name(Action::Diff);
+                self.say(&format!("nothing is compared; {key} chooses another run"));
+            }
             _ => return false,
         }
         true
@@ -143,10 +146,11 @@ impl Watch {
     fn take_comparison(&mut self, outcome: crate::compare::Outcome) {
         match outcome {
             Ok((compared, ghost)) => {
+                let end = self.keys.name(Action::EndDiff);
                 let words = if compared.diff.is_empty() {
-                    format!("no difference to {}; D ends comparing", compared.title)
+                    format!("no difference to {}; {end} ends comparing", compared.title)
                 } else {
-                    format!("compared with {}; D ends it", compared.title)
+                    format!("compared with {}; {end} ends it", compared.title)
                 };
                 self.model.compare(Some(compared));
                 self.model.set_ghost(ghost);

@@ -16,7 +16,10 @@ impl Watch {
             Action::NextMark => match self.model.marks.next().cloned() {
                 Some(mark) => self.head_for(mark),
                 None => {
-                    self.say(&format!("no marks yet; {} marks where you stand", self.keys.name(Action::Mark)))
+                    self.say(&format!(
+                        "no marks yet; {} marks where you stand",
+                        self.keys.name(Action::Mark)
+                    ));
                 }
             },
             Action::Remove => {
