@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use bayplan_tests::program::{Sandbox, run};
 use bayplan_tests::root;
-use bayplan_text::{Bytes, Count, Nanos, Percent};
+use bayplan_text::{Bytes, Count, Nanos, Percent, Rate};
 use serde_json::Value;
 
 /// Room for all that a view says.
@@ -290,9 +290,34 @@ fn bay_plan(case: &Case<'_>) {
     }
 }
 
+/// Rows of the Operators view that a picture of that height has room for.
+const ROWS: usize = 90;
+
+fn operators(case: &Case<'_>) {
+    let Some(plan) = case.plan() else { return };
+    let shown = case.view("Operators");
+    for op in plan["op_times"].as_array().unwrap().iter().take(ROWS) {
+        let begins = format!("{} ", count(&op["op"]));
+        // The tabs have numbers, too.
+        let line = shown.lines.iter().skip(2).find(|line| line.starts_with(&begins));
+        let line = line.unwrap_or_else(|| panic!("no row of op {begins}in {}", shown.of));
+        let times =
+            format!(" {} {} {} ", nanos(&op["mean_ns"]), nanos(&op["latest_ns"]), percent(&op["share"]));
+        assert!(line.contains(&times), "`{times}` is not in `{line}`: {}", shown.of);
+        let work = format!(" {} {} ", bytes(&op["bytes"]), count(&op["flops"]));
+        assert!(line.contains(&work), "`{work}` is not in `{line}`: {}", shown.of);
+        for (key, unit) in [("bytes_per_second", "B"), ("flops_per_second", "flop")] {
+            if let Some(rate) = op[key].as_f64() {
+                let rate = format!(" {} ", Rate(rate as u64, unit));
+                assert!(line.contains(&rate), "`{rate}` is not in `{line}`: {}", shown.of);
+            }
+        }
+    }
+}
+
 fn check(sandbox: &Sandbox, path: &Path) {
     let case = Case::new(sandbox, path);
-    for view in [header, overview, fragmentation, bay_plan] {
+    for view in [header, overview, fragmentation, bay_plan, operators] {
         view(&case);
     }
 }
