@@ -2,12 +2,14 @@
 
 mod support;
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use bayplan_record::{Destination, Places, Recorder, RecordingOptions};
 use bayplan_trace::{Event, Severity};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// How a recording ends.
 #[derive(Clone, Copy, PartialEq)]
@@ -69,13 +71,18 @@ fn settled(path: &Path) -> Vec<u8> {
     }
 }
 
-fn viewer(home: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_bayplan-tui"))
+fn command(home: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bayplan-tui"));
+    command
         .args(args)
         .env("XDG_RUNTIME_DIR", home.join("runtime"))
         .env("XDG_STATE_HOME", home.join("state"))
-        .output()
-        .unwrap()
+        .env("XDG_CONFIG_HOME", home.join("config"));
+    command
+}
+
+fn viewer(home: &Path, args: &[&str]) -> Output {
+    command(home, args).output().unwrap()
 }
 
 fn shown(home: &Path, args: &[&str]) -> String {
@@ -201,4 +208,78 @@ fn what_is_no_recording_is_said_to_be_none() {
     let summary = shown(home.path(), &[path.to_str().unwrap(), "--text"]);
     assert!(summary.starts_with("the recording cannot be read"), "{summary}");
     assert!(summary.contains("this is not a recording of bayplan"), "{summary}");
+}
+
+#[test]
+fn a_live_run_is_told_as_it_happens() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("run.bptrace");
+    let plan = support::encoder(2);
+    let session = support::session();
+    let options = RecordingOptions {
+        destination: Destination::File(path.clone()),
+        model: session.model,
+        device: session.device,
+        ..RecordingOptions::new(Places {
+            live: home.path().join("runtime/bayplan"),
+            runs: home.path().join("state/bayplan/runs"),
+            cache: None,
+        })
+    };
+    std::fs::create_dir_all(home.path().join("runtime")).unwrap();
+    let recorder = Recorder::create(options, &plan).unwrap();
+    assert!(recorder.discovery_error().is_none());
+    let begin = || {
+        let mut child = command(home.path(), &["--text"]).stdout(Stdio::piped()).spawn().unwrap();
+        // The summary comes first.
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        assert!(lines.by_ref().any(|line| line == "the run is live"));
+        (Pid::from_raw(child.id() as i32).unwrap(), lines)
+    };
+    let (_, mut lines) = begin();
+    let (pid, interrupted) = begin();
+    for event in support::preamble(&plan, support::windows(&plan)) {
+        recorder.emit(event);
+    }
+    for event in support::whole_run(0, recorder.now(), 3_100_000) {
+        recorder.emit(event);
+    }
+    let (t, text) = (recorder.now(), "something\u{1b}[2J happened".to_owned());
+    recorder.emit(Event::Message { t, level: Severity::Warning, text });
+    let heard: Vec<String> = lines.by_ref().take_while(|line| !line.starts_with("warning: ")).collect();
+    assert!(heard.iter().any(|line| line.starts_with("run 1 done in 3.10 ms")), "{heard:?}");
+    assert!(heard.iter().any(|line| line.starts_with("the session is ready")), "{heard:?}");
+    kill_process(pid, Signal::INT).unwrap();
+    let rest: Vec<String> = interrupted.collect();
+    assert!(rest.contains(&"told no further".to_owned()), "{rest:?}");
+    recorder.finish();
+    let rest: Vec<String> = lines.collect();
+    assert!(rest.contains(&"the run has ended".to_owned()), "{rest:?}");
+    assert!(heard.iter().chain(&rest).all(|line| !line.contains('\u{1b}')));
+}
+
+#[test]
+fn the_configuration_is_printed_read_back_and_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let printed = shown(home.path(), &["--print-config", "--color", "256"]);
+    let file = home.path().join("own.toml");
+    std::fs::write(&file, &printed).unwrap();
+    let file = file.to_str().unwrap();
+    assert_eq!(shown(home.path(), &["--config", file, "--print-config"]), printed);
+    assert!(printed.contains("color = \"256\"") && printed.contains("zoom-in = [\"+\", \"=\"]"), "{printed}");
+    std::fs::write(file, printed.replace("peak = [\"p\"]", "peak = [\"q\"]")).unwrap();
+    let output = viewer(home.path(), &["--config", file, "--print-config"]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(error.contains("own.toml:") && error.contains("the key q does both quit and peak"), "{error}");
+    // The user's own keys are what the help names.
+    std::fs::write(file, "[keys]\nhelp = \"f1\"\nzoom-in = \"Z\"").unwrap();
+    let path = record(home.path(), false, Finish::InOrder);
+    let path = path.to_str().unwrap();
+    let help =
+        shown(home.path(), &[path, "--config", file, "--snapshot", "110x40", "--view", "bay", "--key", "f1"]);
+    assert!(help.contains("Z -") && help.contains("zoom around the cursor"), "{help}");
+    let styled = |color| shown(home.path(), &[path, "--snapshot", "80x24", "--color", color]);
+    assert!(styled("true").contains("\u{1b}[0;") && styled("16").contains("\u{1b}[0;"));
+    assert!(!styled("never").contains('\u{1b}') && !styled("auto").contains('\u{1b}'));
 }

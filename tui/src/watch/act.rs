@@ -6,12 +6,12 @@ use ratatui::layout::Rect;
 use super::{Outcome, Watch};
 use crate::keys::Action;
 use crate::list::List;
-use crate::model::Model;
 use crate::model::events::Goal;
 use crate::model::lists::ListKind;
 use crate::model::moment::Stop;
 use crate::model::rows::BY_SIZE;
 use crate::model::viewport::Viewport;
+use crate::model::{Model, explain};
 use crate::prompt::Prompt;
 use crate::views::{self, VIEWS};
 use crate::windows;
@@ -82,14 +82,19 @@ impl Watch {
             }
             Action::Search => self.typing = Some(Prompt::default()),
             Action::Pause => self.pause(),
-            Action::Arena => self.model.next_arena(),
-            Action::NextMatch => self.model.next_match(true),
-            Action::FormerMatch => self.model.next_match(false),
+            Action::Arena => self.next_arena(),
+            Action::NextMatch | Action::FormerMatch => self.next_match(action == Action::NextMatch),
             Action::NextAlarm => self.next_alarm(),
             Action::Peak => self.on_map(Model::go_to_peak),
             Action::Start => self.model.go_to_start(),
-            Action::Live => self.model.go_live(),
-            Action::Fit => self.model.look(|view, _| view.fit()),
+            Action::Live => {
+                self.seeks = false;
+                self.model.go_live();
+            }
+            Action::Fit => {
+                self.model.look(|view, _| view.fit());
+                self.say("all of it is in view");
+            }
             Action::Order | Action::Reverse | Action::Otherwise => {
                 self.say("there is no list to order in this view");
             }
@@ -97,6 +102,31 @@ impl Watch {
             other => self.model.go(|view, cells| navigate(view, cells, other)),
         }
         Outcome::Stay
+    }
+
+    /// Goes to the next arena, and says which one that is.
+    fn next_arena(&mut self) {
+        let at = |model: &Model| model.arena().map(|arena| arena.arena);
+        let before = at(&self.model);
+        self.model.next_arena();
+        let named = self.model.arena().map(|arena| {
+            let name = &arena.plan.record.arenas[arena.arena as usize].name;
+            format!("arena {}", explain::name_of(name, "arena", arena.arena))
+        });
+        match named {
+            Some(name) if at(&self.model) != before => self.say(&name),
+            Some(_) => self.say("there is no other arena with tensors in it"),
+            None => self.say("there is no plan yet"),
+        }
+    }
+
+    fn next_match(&mut self, forward: bool) {
+        if self.model.filter.is_on() {
+            self.model.next_match(forward);
+        } else {
+            let key = self.keys.name(Action::Search);
+            self.say(&format!("nothing is searched for; {key} searches"));
+        }
     }
 
     /// Where ops stand without bytes, both zooms are that of the ops.

@@ -76,6 +76,8 @@ pub(crate) struct Watch {
     /// The screen as it was drawn last.
     screen: Rect,
     keys: &'static Keymap,
+    /// Whether the moment that was asked for last is still wanted.
+    seeks: bool,
     /// Who answers what is asked of plans.
     desk: Desk,
 }
@@ -121,6 +123,7 @@ impl Watch {
             held: None,
             screen: Rect::default(),
             keys: Keymap::standard(),
+            seeks: false,
             desk: Desk::new(None),
         }
     }

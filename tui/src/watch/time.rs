@@ -44,7 +44,7 @@ impl Watch {
             None => return self.say("this session has no recording to go back in"),
         };
         match asked {
-            Ok(()) => self.model.stage = Some(Stage::Seeking),
+            Ok(()) => (self.model.stage, self.seeks) = (Some(Stage::Seeking), true),
             Err(error) => self.say(&error.to_string()),
         }
     }
@@ -57,7 +57,8 @@ impl Watch {
         if !is_busy && self.model.stage == Some(Stage::Seeking) {
             self.model.stage = None;
         }
-        let Some((stop, found)) = answer else { return false };
+        // Who went back to what is now meanwhile is not carried off again.
+        let Some((stop, found)) = answer.filter(|_| self.seeks) else { return false };
         match found {
             Ok(moment) => self.stand(stop, *moment),
             Err(error) => self.say(&error),

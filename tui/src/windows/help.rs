@@ -104,3 +104,42 @@ fn shown(entry: &Entry, theme: &Theme, width: usize) -> Vec<Line<'static>> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::picture_tests::small;
+
+    /// Every key of the table is in the help at every width, whole, and no line is wider than there is room.
+    #[test]
+    fn everything_is_said_at_every_width() {
+        let (model, theme) = (small(false), Theme::new(crate::theme::Colours::None, false));
+        for width in 36..160 {
+            for view in views::VIEWS {
+                let lines = lines(*view, &model, &theme, width);
+                let widest = lines.iter().map(Line::width).max().unwrap();
+                assert!(widest <= width.max(KEY + 17), "{width}: {widest}");
+                let text: String = lines.iter().map(|line| format!("{line} ")).collect();
+                let words: Vec<&str> = text.split_whitespace().collect();
+                for binding in BINDINGS {
+                    // Side by side the lines of two entries alternate: each word is still there.
+                    for word in binding.help.split_whitespace() {
+                        assert!(words.contains(&word), "{width}: {word} of {}", binding.help);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_keys_of_the_view_in_front_come_first() {
+        let (model, theme) = (small(false), Theme::new(crate::theme::Colours::None, false));
+        let place = |view: &str, section: Section| {
+            let view = views::VIEWS.iter().find(|known| known.title() == view).unwrap();
+            let lines = lines(*view, &model, &theme, 60);
+            lines.iter().position(|line| line.to_string() == section.title()).unwrap()
+        };
+        assert!(place("Bay plan", Section::Map) < place("Bay plan", Section::List));
+        assert!(place("Lifetimes", Section::List) < place("Lifetimes", Section::Map));
+    }
+}

@@ -61,7 +61,7 @@ impl List for MarkList {
 
 impl View for MarkList {
     fn title(&self) -> &'static str {
-        "marks · enter goes there · x takes it away"
+        "marks · enter goes there · delete takes it away"
     }
 
     fn about(&self) -> &'static str {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+use rustix::termios::{LocalModes, Termios, Winsize, tcgetattr, tcsetwinsize};
 
 /// Longest time anything is waited for; the machine may be busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -23,6 +23,8 @@ pub(crate) struct OnTerminal {
     master: OwnedFd,
     /// Its end, kept open so that its settings can be looked at afterwards.
     pub(crate) slave: OwnedFd,
+    /// Its settings before anything was started on it.
+    pub(crate) modes: Termios,
     output: Receiver<(Instant, Vec<u8>)>,
     seen: Vec<u8>,
     screen: Screen,
@@ -35,7 +37,17 @@ impl OnTerminal {
     }
 
     /// As [`OnTerminal::start`], on a terminal of so many columns and rows.
-    pub(crate) fn sized(home: &Path, args: &[&str], (columns, rows): (u16, u16)) -> Self {
+    pub(crate) fn sized(home: &Path, args: &[&str], size: (u16, u16)) -> Self {
+        Self::with(home, args, size, &[])
+    }
+
+    /// As [`OnTerminal::sized`], with more in the environment. A title is there before.
+    pub(crate) fn with(
+        home: &Path,
+        args: &[&str],
+        (columns, rows): (u16, u16),
+        env: &[(&str, &str)],
+    ) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -44,6 +56,7 @@ impl OnTerminal {
         let slave = OwnedFd::from(open());
         let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         tcsetwinsize(&slave, size).unwrap();
+        let modes = tcgetattr(&slave).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_bayplan-tui"))
             .args(args)
             .stdin(open())
@@ -52,8 +65,11 @@ impl OnTerminal {
             .env("TERM", "xterm-256color")
             .env("XDG_RUNTIME_DIR", home.join("runtime"))
             .env("XDG_STATE_HOME", home.join("state"))
+            .env("XDG_CONFIG_HOME", home.join("config"))
             .env_remove("NO_COLOR")
             .env_remove("COLORTERM")
+            .env_remove("COLORFGBG")
+            .envs(env.iter().copied())
             .spawn()
             .unwrap();
         let (sender, output) = channel();
@@ -66,13 +82,16 @@ impl OnTerminal {
                 }
             }
         });
-        Self { child, master, slave, output, seen: Vec::new(), screen: Screen::new(columns, rows) }
+        let mut screen = Screen::new(columns, rows);
+        screen.feed(b"\x1b]0;before\x07");
+        Self { child, master, slave, modes, output, seen: Vec::new(), screen }
     }
 
     /// Takes what comes within a time; returns how much that was.
     pub(crate) fn listen(&mut self, time: Duration) -> usize {
         let (end, before) = (Instant::now() + time, self.seen.len());
         while let Ok((_, bytes)) = self.output.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            self.screen.feed(&bytes);
             self.seen.extend(bytes);
         }
         self.seen.len() - before
@@ -89,7 +108,10 @@ impl OnTerminal {
                 return;
             }
             match self.output.recv_timeout(end.saturating_duration_since(Instant::now())) {
-                Ok((_, bytes)) => self.seen.extend(bytes),
+                Ok((_, bytes)) => {
+                    self.screen.feed(&bytes);
+                    self.seen.extend(bytes);
+                }
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                     panic!("{:?} never came; got {}", wanted, String::from_utf8_lossy(&self.seen))
                 }
@@ -113,6 +135,34 @@ impl OnTerminal {
         }
     }
 
+    /// Waits until the screen shows what is looked for.
+    ///
+    /// # Panics
+    /// It does not, for a long time; the screen is told.
+    pub(crate) fn until(&mut self, what: &str, shows: impl Fn(&Screen) -> bool) {
+        if !shows(&self.screen) && self.wait_for_screen(PATIENCE, shows).is_none() {
+            panic!("{what}; the screen shows\n{}", self.screen.text());
+        }
+    }
+
+    /// Waits until the screen has the text.
+    pub(crate) fn until_shown(&mut self, text: &str) {
+        self.until(&format!("{text:?} never came"), |screen| screen.contains(text));
+    }
+
+    /// Takes what comes until nothing does for a while.
+    pub(crate) fn drain(&mut self) {
+        while self.next_bytes(Duration::from_millis(60)).is_some() {}
+    }
+
+    /// Changes the size of the terminal, and tells the program as a terminal does.
+    pub(crate) fn resize(&mut self, (columns, rows): (u16, u16)) {
+        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&self.slave, size).unwrap();
+        self.screen.resize(columns, rows);
+        self.signal(Signal::WINCH);
+    }
+
     /// Waits for the next bytes and puts them on the screen; when they came. `None` where none did in time.
     pub(crate) fn next_bytes(&mut self, patience: Duration) -> Option<Instant> {
         let (at, bytes) = self.output.recv_timeout(patience).ok()?;
@@ -132,6 +182,17 @@ impl OnTerminal {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits until a signal has stopped the process, as Linux tells.
+    pub(crate) fn wait_until_stopped(&self) {
+        let end = Instant::now() + PATIENCE;
+        let status = format!("/proc/{}/stat", self.child.id());
+        // Behind the name in brackets comes the state.
+        while !std::fs::read_to_string(&status).is_ok_and(|text| text.contains(") T ")) {
+            assert!(Instant::now() < end, "the viewer did not stop");
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     pub(crate) fn is_raw(&self) -> bool {
@@ -157,86 +218,98 @@ impl Drop for OnTerminal {
     }
 }
 
-/// The text on a terminal: of what a terminal can do, what the viewer asks for.
-pub(crate) struct Screen {
-    rows: Vec<Vec<char>>,
-    /// Where the next character goes: row and column.
-    at: (usize, usize),
-    /// The start of a sequence or character whose end has not come.
-    rest: Vec<u8>,
+/// What a terminal makes of the bytes that it is sent.
+pub(crate) struct Screen(vt100::Parser<Title>);
+
+/// The window's title, and those that were put away below it.
+#[derive(Default)]
+pub(crate) struct Title {
+    shown: String,
+    kept: Vec<String>,
+}
+
+impl vt100::Callbacks for Title {
+    fn set_window_title(&mut self, _: &mut vt100::Screen, title: &[u8]) {
+        self.shown = String::from_utf8_lossy(title).into_owned();
+    }
+
+    fn unhandled_csi(
+        &mut self,
+        _: &mut vt100::Screen,
+        _: Option<u8>,
+        _: Option<u8>,
+        parameters: &[&[u16]],
+        last: char,
+    ) {
+        match (parameters, last) {
+            ([[22], [0 | 2]], 't') => self.kept.push(self.shown.clone()),
+            ([[23], [0 | 2]], 't') => self.shown = self.kept.pop().unwrap_or_default(),
+            _ => {}
+        }
+    }
+}
+
+/// What programs leave behind on a terminal.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Left {
+    pub(crate) text: String,
+    pub(crate) alternate: bool,
+    pub(crate) cursor_is_hidden: bool,
+    pub(crate) mouse: String,
+    pub(crate) title: String,
 }
 
 impl Screen {
     fn new(columns: u16, rows: u16) -> Self {
-        let rows = vec![vec![' '; columns.into()]; rows.into()];
-        Self { rows, at: (0, 0), rest: Vec::new() }
+        Self(vt100::Parser::new_with_callbacks(rows, columns, 0, Title::default()))
     }
 
     /// A row, counted from 0, without the blanks at its end.
     pub(crate) fn row(&self, row: usize) -> String {
-        self.rows.get(row).map_or(String::new(), |row| row.iter().collect::<String>().trim_end().to_owned())
+        self.0.screen().contents().lines().nth(row).unwrap_or_default().trim_end().to_owned()
     }
 
     /// Whether the text stands anywhere, within a row.
     pub(crate) fn contains(&self, text: &str) -> bool {
-        (0..self.rows.len()).any(|row| self.row(row).contains(text))
+        self.0.screen().contents().contains(text)
+    }
+
+    /// All of the text.
+    pub(crate) fn text(&self) -> String {
+        self.0.screen().contents()
+    }
+
+    /// What every cell shows, a row each: a blank that was written is one that never was.
+    pub(crate) fn picture(&self) -> Vec<Vec<String>> {
+        let screen = self.0.screen();
+        let (rows, columns) = screen.size();
+        let cell = |row, column| {
+            let cell = screen.cell(row, column)?;
+            let text = if cell.has_contents() { cell.contents() } else { " " };
+            // The colour of a blank is not seen.
+            let fg = if text == " " && !cell.inverse() { vt100::Color::Default } else { cell.fgcolor() };
+            Some(format!("{text} {fg:?} {:?} {}", cell.bgcolor(), cell.inverse()))
+        };
+        (0..rows).map(|row| (0..columns).filter_map(|column| cell(row, column)).collect()).collect()
+    }
+
+    /// What a program has left behind.
+    pub(crate) fn left(&self) -> Left {
+        let screen = self.0.screen();
+        Left {
+            text: screen.contents().trim().to_owned(),
+            alternate: screen.alternate_screen(),
+            cursor_is_hidden: screen.hide_cursor(),
+            mouse: format!("{:?} {:?}", screen.mouse_protocol_mode(), screen.mouse_protocol_encoding()),
+            title: self.0.callbacks().shown.clone(),
+        }
     }
 
     fn feed(&mut self, bytes: &[u8]) {
-        let mut all = std::mem::take(&mut self.rest);
-        all.extend_from_slice(bytes);
-        let mut left = &all[..];
-        while let Some(len) = self.take(left) {
-            left = &left[len..];
-        }
-        self.rest = left.to_vec();
+        self.0.process(bytes);
     }
 
-    /// Takes a sequence or a character; how many bytes that was. `None` where its end has not come.
-    fn take(&mut self, bytes: &[u8]) -> Option<usize> {
-        match *bytes {
-            [] => None,
-            [0x1b, b'[', ref rest @ ..] => {
-                let len = rest.iter().position(|byte| (0x40..0x7f).contains(byte))?;
-                self.control(&rest[..len], rest[len]);
-                Some(len + 3)
-            }
-            [0x1b, b']', ref rest @ ..] => {
-                let end = rest.iter().position(|byte| *byte == 0x07)?;
-                Some(end + 3)
-            }
-            [0x1b] => None,
-            [0x1b, ..] => Some(2),
-            [first, ..] => {
-                let len = match first {
-                    0xf0.. => 4,
-                    0xe0.. => 3,
-                    0xc0.. => 2,
-                    _ => 1,
-                };
-                let text = std::str::from_utf8(bytes.get(..len)?).unwrap_or("?");
-                text.chars().for_each(|c| self.put(c));
-                Some(len)
-            }
-        }
-    }
-
-    fn control(&mut self, parameters: &[u8], last: u8) {
-        let text = std::str::from_utf8(parameters).unwrap_or_default();
-        match last {
-            b'H' => {
-                let mut numbers = text.split(';').map(|number| number.parse().unwrap_or(1usize).max(1) - 1);
-                self.at = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-            }
-            b'J' if text == "2" => self.rows.iter_mut().for_each(|row| row.fill(' ')),
-            _ => {}
-        }
-    }
-
-    fn put(&mut self, c: char) {
-        if let Some(cell) = self.rows.get_mut(self.at.0).and_then(|row| row.get_mut(self.at.1)) {
-            *cell = c;
-        }
-        self.at.1 += 1;
+    fn resize(&mut self, columns: u16, rows: u16) {
+        self.0.screen_mut().set_size(rows, columns);
     }
 }
