@@ -234,10 +234,10 @@ fn a_live_run_is_told_as_it_happens() {
         // The summary comes first.
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
         assert!(lines.by_ref().any(|line| line == "the run is live"));
-        (Pid::from_raw(child.id() as i32).unwrap(), lines)
+        (child, lines)
     };
-    let (_, mut lines) = begin();
-    let (pid, interrupted) = begin();
+    let (mut follower, mut lines) = begin();
+    let (mut stopped, interrupted) = begin();
     for event in support::preamble(&plan, support::windows(&plan)) {
         recorder.emit(event);
     }
@@ -249,13 +249,14 @@ fn a_live_run_is_told_as_it_happens() {
     let heard: Vec<String> = lines.by_ref().take_while(|line| !line.starts_with("warning: ")).collect();
     assert!(heard.iter().any(|line| line.starts_with("run 1 done in 3.10 ms")), "{heard:?}");
     assert!(heard.iter().any(|line| line.starts_with("the session is ready")), "{heard:?}");
-    kill_process(pid, Signal::INT).unwrap();
+    kill_process(Pid::from_child(&stopped), Signal::INT).unwrap();
     let rest: Vec<String> = interrupted.collect();
     assert!(rest.contains(&"told no further".to_owned()), "{rest:?}");
     recorder.finish();
     let rest: Vec<String> = lines.collect();
     assert!(rest.contains(&"the run has ended".to_owned()), "{rest:?}");
     assert!(heard.iter().chain(&rest).all(|line| !line.contains('\u{1b}')));
+    assert!(stopped.wait().unwrap().success() && follower.wait().unwrap().success());
 }
 
 #[test]
