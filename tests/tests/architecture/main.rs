@@ -3,6 +3,7 @@
 //! Each test collects everything that is wrong and names the place and the way out; the modules' own tests show that
 //! each check can fail.
 
+mod features;
 mod metadata;
 mod source;
 mod table;
@@ -162,4 +163,13 @@ fn files_stay_short() {
         }
     }
     expect_none(&wrong);
+}
+
+#[test]
+fn what_the_readme_claims_against_others_has_tests() {
+    let root = bayplan_tests::root();
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    let claims = features::claims(&readme).unwrap_or_else(|e| panic!("README.md: {e}"));
+    assert!(claims.iter().filter(|claim| claim.says == "yes").count() >= 20, "{} claims", claims.len());
+    expect_none(&features::check(&claims, |path| fs::read_to_string(root.join(path)).ok()));
 }
