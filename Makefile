@@ -18,6 +18,7 @@
 # make clean-runs  1,000 runs of many models and shapes on every backend, each judged by bayplan check (RUNS=N)
 # make helgrind  threads that record at once, and a session that switches shapes, under valgrind's helgrind (RUNS=N, DEVICE=NAME)
 # make golden-torch  what PyTorch's own _memory_viz.py prints of our snapshots, written anew (it brings the tool: 110 MiB)
+# make pictures  the README's pictures, one per view, of a run here (PICTURED="MODEL [ARGUMENTS OF bayplan run]")
 # make references, fmt, clean
 
 CARGO ?= cargo
@@ -42,7 +43,7 @@ DEVICES ?= llvmpipe SwiftShader
 SHAPES ?= 10000
 RUNS ?= 5
 
-.PHONY: help demo test test-device lint install bench bench-exports bench-ncnn bench-format bench-shapes bench-trace bench-attach bench-viewers bench-plan planners differential shapes clean-runs helgrind golden-torch references binaries fmt clean
+.PHONY: help demo test test-device lint install bench bench-exports bench-ncnn bench-format bench-shapes bench-trace bench-attach bench-viewers bench-plan planners differential shapes clean-runs helgrind golden-torch pictures references binaries fmt clean
 
 help:
 	@sed -n 's/^# \(make.*\)/\1/p' Makefile
@@ -203,6 +204,10 @@ SNAPSHOTS ?= runtime/report/tests/golden/torch-*.pickle
 golden-torch:
 	@scripts/setup.sh test
 	@. target/env-test.sh && "$$BAYPLAN_TEST_PYTHON" tests/python/memory_viz.py "$(CURDIR)/target/memory-viz" $(SNAPSHOTS) $(or $(ARGS),--write)
+
+PICTURED ?= $(REFERENCES)/encoder_l6/model.onnx --dim batch=4 --dim seq=32
+pictures: references binaries
+	@. target/env-test.sh && assets/pictures/views.sh "$(RELEASE)" $(PICTURED)
 
 fmt:
 	$(CARGO) fmt --all
