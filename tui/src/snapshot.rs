@@ -24,6 +24,8 @@ pub(crate) fn picture(
     for key in keys {
         watch.draw(&mut buffer, area, theme);
         watch.key(*key);
+        // Nobody waits for this picture: it shows the answers, not that they are looked for.
+        watch.hear();
     }
     buffer.reset();
     watch.draw(&mut buffer, area, theme);
@@ -170,5 +172,8 @@ mod tests {
         let mut watch = Watch::of(picture_tests::small(false), 0);
         let shown = picture(&mut watch, (80, 24), &[key('2'), key('?')], &theme);
         assert!(shown.contains("keys") && shown.contains("zoom around the cursor"), "{shown}");
+        let mut watch = Watch::of(picture_tests::small(false), 1);
+        let shown = picture(&mut watch, (120, 40), &[key('w')], &theme);
+        assert!(shown.contains("No plan can be smaller") && !shown.contains("looking into it"), "{shown}");
     }
 }

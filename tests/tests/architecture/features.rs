@@ -20,7 +20,8 @@ pub fn claims(document: &str) -> Result<Vec<Claim>, String> {
         let head = cells(line);
         !(head.len() > 2 && head[head.len() - 2] == OURS && head[head.len() - 1] == TEST)
     });
-    let columns = lines.next().map(cells).ok_or("there is no table whose last columns are bayplan and test")?.len();
+    let columns =
+        lines.next().map(cells).ok_or("there is no table whose last columns are bayplan and test")?.len();
     let rows = lines.skip(1).take_while(|line| line.trim_start().starts_with('|'));
     rows.map(|line| {
         let row = cells(line);
@@ -47,7 +48,9 @@ pub fn check(claims: &[Claim], source: impl Fn(&str) -> Option<String>) -> Vec<S
             };
             match source(path) {
                 None => wrong.push(format!("{feature}: there is no file {path}")),
-                Some(text) if !is_test(&text, name) => wrong.push(format!("{feature}: {path} has no test {name}")),
+                Some(text) if !is_test(&text, name) => {
+                    wrong.push(format!("{feature}: {path} has no test {name}"))
+                }
                 Some(_) => {}
             }
         }
@@ -60,7 +63,9 @@ fn is_test(source: &str, name: &str) -> bool {
     let lines: Vec<&str> = source.lines().map(str::trim).collect();
     let head = format!("fn {name}(");
     let at = lines.iter().position(|line| line.starts_with(&head));
-    at.is_some_and(|at| lines[..at].iter().rev().take_while(|line| line.starts_with("#[")).any(|line| *line == "#[test]"))
+    at.is_some_and(|at| {
+        lines[..at].iter().rev().take_while(|line| line.starts_with("#[")).any(|line| *line == "#[test]")
+    })
 }
 
 #[cfg(test)]
