@@ -155,6 +155,11 @@ impl OnTerminal {
         while self.next_bytes(Duration::from_millis(60)).is_some() {}
     }
 
+    /// Throws away what has come, where the screen is drawn anew afterwards.
+    pub(crate) fn discard(&mut self) {
+        while self.output.try_recv().is_ok() {}
+    }
+
     /// Changes the size of the terminal, and tells the program as a terminal does.
     pub(crate) fn resize(&mut self, (columns, rows): (u16, u16)) {
         let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };

@@ -66,6 +66,7 @@ fn a_thousand_resizes_end_in_the_right_picture() {
         if turn % 50 == 0 {
             viewer.next_bytes(Duration::from_millis(50));
         }
+        viewer.discard();
     }
     viewer.resize(SIZE);
     // A resized terminal's emulator keeps what it can: the viewer draws all of it anew.
@@ -141,26 +142,22 @@ fn escape(viewer: &mut OnTerminal) {
 }
 
 #[test]
-fn a_thousand_viewers_come_and_go_while_a_run_records() {
+fn a_session_is_entered_and_left_a_thousand_times_while_a_run_records() {
     let home = tempfile::tempdir().unwrap();
     let recorder = recorder(home.path());
     let id = recorder.id().unwrap().to_owned();
-    // One viewer goes between the list and the session: it attaches as often.
-    let mut viewer = OnTerminal::sized(home.path(), &[], SIZE);
-    for turn in 0..500 {
-        viewer.until("no list", |screen| screen.contains(&id) && screen.contains("runs"));
-        viewer.send("\r");
-        viewer.until("no session", |screen| screen.contains("device memory"));
-        if turn % 10 == 0 {
-            for event in support::whole_run(turn / 10, recorder.now(), 3_100_000) {
+    // Four viewers at a time. Each time the recording is opened, read and let go again.
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| enter_and_leave(home.path(), &id, 250));
+        }
+        for run in 0..50 {
+            for event in support::whole_run(run, recorder.now(), 3_100_000) {
                 recorder.emit(event);
             }
+            std::thread::sleep(Duration::from_millis(20));
         }
-        viewer.send("r");
-    }
-    viewer.until("no list", |screen| screen.contains(&id));
-    viewer.send("q");
-    assert!(viewer.end().success());
+    });
     // And none of them holds the run up, or leaves anything behind.
     let lost = recorder.finish().lost;
     assert_eq!(lost, 0);
@@ -170,4 +167,17 @@ fn a_thousand_viewers_come_and_go_while_a_run_records() {
         cache: None,
     };
     assert!(bayplan_record::live_runs(&places).unwrap().is_empty());
+}
+
+fn enter_and_leave(home: &std::path::Path, id: &str, times: usize) {
+    let mut viewer = OnTerminal::sized(home, &[], SIZE);
+    for _ in 0..times {
+        viewer.until("no list", |screen| screen.contains(id) && screen.contains("runs"));
+        viewer.send("\r");
+        viewer.until("no session", |screen| screen.contains("device memory"));
+        viewer.send("r");
+    }
+    viewer.until("no list", |screen| screen.contains(id));
+    viewer.send("q");
+    assert!(viewer.end().success());
 }
