@@ -47,6 +47,8 @@ struct App {
     theme: Theme,
     view: usize,
     from_picker: bool,
+    /// The session from which the list was asked for: leaving the list goes back to it.
+    former: Option<Box<Watch>>,
     area: Rect,
     tell: Sender<Message>,
     /// Tells of new runs.
@@ -103,6 +105,7 @@ impl App {
             theme,
             view,
             from_picker,
+            former: None,
             area: Rect::default(),
             tell,
             _runs: folders.into_iter().flatten().collect(),
@@ -185,7 +188,11 @@ impl App {
             Outcome::Stay => {}
             Outcome::Quit => return Ok(Some(End::Quit)),
             Outcome::Leave => self.leave(),
-            Outcome::Runs => self.show_runs(),
+            Outcome::Runs => {
+                if let Stage::Watch(watch) = self.show_runs() {
+                    self.former = Some(watch);
+                }
+            }
             Outcome::Redraw => screen.redraw(),
             Outcome::Suspend => screen.suspend()?,
         }
@@ -210,15 +217,15 @@ impl App {
     /// Back to the list, if the session came from there.
     fn leave(&mut self) {
         if self.from_picker {
-            self.show_runs();
+            drop(self.show_runs());
         }
     }
 
-    /// Shows the list of runs.
-    fn show_runs(&mut self) {
+    /// Shows the list of runs; returns what was shown before.
+    fn show_runs(&mut self) -> Stage {
         let mut picker = Picker::default();
         picker.look(&self.places, unix_now());
-        self.stage = Stage::Picker(picker);
+        std::mem::replace(&mut self.stage, Stage::Picker(picker))
     }
 
     /// Does what was chosen in the list.
@@ -226,10 +233,17 @@ impl App {
         let source = match choice {
             Choice::Stay => return Outcome::Stay,
             Choice::Quit => return Outcome::Quit,
+            Choice::Back => {
+                let Some(watch) = self.former.take() else { return Outcome::Quit };
+                self.stage = Stage::Watch(watch);
+                self.look();
+                return Outcome::Stay;
+            }
             Choice::Open(source) => *source,
         };
         match Watch::open(source, self.view, Some(&self.tell)) {
             Ok(watch) => {
+                self.former = None;
                 self.stage = Stage::Watch(Box::new(watch.with_keys(self.theme.keys)));
                 self.look();
             }

@@ -199,18 +199,23 @@ pub(crate) fn tabs(buffer: &mut Buffer, area: Rect, chosen: usize, model: &Model
     }
 }
 
-/// The tabs with the numbers of their views; where there is too little room, only the chosen one has its name.
+/// The tabs with the numbers of their views; where there is too little room, only the chosen one has its whole name.
 fn tab_names(model: &Model, chosen: usize, width: u16) -> Vec<(usize, String)> {
-    let named = |all: bool| -> Vec<(usize, String)> {
+    let named = |letters: usize| -> Vec<(usize, String)> {
         let tab = |(number, (at, view)): (usize, (usize, &dyn View))| {
-            let name = if all || at == chosen { format!(" {}", view.title()) } else { String::new() };
-            (at, format!(" {}{name} ", number + 1))
+            let letters = if at == chosen { usize::MAX } else { letters };
+            let name: String = view.title().chars().take(letters).collect();
+            let name = name.trim_end();
+            (at, format!(" {}{}{name} ", number + 1, if name.is_empty() { "" } else { " " }))
         };
         views::listed(model).enumerate().map(tab).collect()
     };
-    let all = named(true);
-    let columns: usize = all.iter().map(|(_, name)| bayplan_text::columns(name) + 1).sum();
-    if columns < usize::from(width) { all } else { named(false) }
+    let fits = |tabs: &[(usize, String)]| {
+        // The help stands at the right.
+        let columns: usize = tabs.iter().map(|(_, name)| bayplan_text::columns(name) + 1).sum();
+        columns + 9 < usize::from(width)
+    };
+    [usize::MAX, 4].into_iter().map(named).find(|tabs| fits(tabs)).unwrap_or_else(|| named(0))
 }
 
 /// Which view's tab is at a column.

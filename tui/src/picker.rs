@@ -50,6 +50,8 @@ pub(crate) enum Choice {
     Stay,
     /// This recording is to be opened.
     Open(Box<Source>),
+    /// Back to where the list was asked for.
+    Back,
     /// Enough was seen.
     Quit,
 }
@@ -186,7 +188,7 @@ impl Picker {
         }
         match action {
             Some(Action::Quit) => return Choice::Quit,
-            Some(Action::Back) if self.words.is_empty() => return Choice::Quit,
+            Some(Action::Back) if self.words.is_empty() => return Choice::Back,
             Some(Action::Back) => self.set_words(String::new()),
             Some(Action::Search) => self.typing = true,
             Some(Action::Up) => self.step(-1),

@@ -330,7 +330,7 @@ fn why_a_tensor_has_bytes_of_its_own_is_told() {
         assert_eq!(explain::own_bytes(&record, number), format!("in place: {expect}"));
     };
     // The key is read for the last time where up is made, and is as large.
-    let both = "no, though block/key ends here and is as large: op 4 Softmax has both at once";
+    let both = "no, though block/key ends here and is large enough: op 4 Softmax has both at once";
     check(|_| (), 5, both);
     check(|record| record.buffers[2].last = 6, 5, "no, block/key is still needed until op 5 MatMul");
     check(|record| record.buffers[2].size = 8, 5, "no, none of its operands is as large");

@@ -104,7 +104,7 @@ pub(crate) fn own_bytes(plan: &PlanRecord, number: u32) -> String {
     let dies = operands().find(|(_, operand)| operand.last == buffer.first.saturating_add(1));
     match (dies, lives_on) {
         (Some((operand, _)), _) => format!(
-            "in place: no, though {} ends here and is as large: {} has both at once",
+            "in place: no, though {} ends here and is large enough: {} has both at once",
             buffer_name(plan, operand),
             op_name(plan, buffer.first)
         ),

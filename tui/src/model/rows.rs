@@ -159,15 +159,10 @@ impl Model {
     pub(crate) fn choose_at_cursor(&mut self, kind: ListKind) {
         let thing = match kind {
             ListKind::Tensors | ListKind::Peak => self.selected().map(|(number, _)| number),
-            ListKind::Ops => {
-                let op = self.arena().map(|arena| arena.view.ops.cursor as u32);
-                return self.choose_op(op);
-            }
-            ListKind::DifferingTensors => self.selected().and_then(|(number, _)| {
-                let all = &self.compared()?.diff.tensors;
-                Some(all.iter().position(|tensor| tensor.a == Some(number))? as u32)
-            }),
-            ListKind::Questions
+            // What is ordered by cost is read from its first row on.
+            ListKind::Ops
+            | ListKind::DifferingTensors
+            | ListKind::Questions
             | ListKind::Marks
             | ListKind::Events
             | ListKind::Choices

@@ -210,7 +210,7 @@ impl Watch {
             Action::Order => self.order_by_next(list),
             Action::Reverse => {
                 let column = state.sort.column;
-                self.model.order_by(kind, column);
+                self.order(kind, column);
             }
             Action::Inspect => return self.enter_row(kind),
             Action::Otherwise => {
@@ -224,13 +224,20 @@ impl Watch {
         true
     }
 
+    /// Orders a list by a column, and begins at its first row: whoever orders wants to see what comes first.
+    pub(super) fn order(&mut self, kind: ListKind, column: usize) {
+        self.model.order_by(kind, column);
+        self.model.refresh_list(kind);
+        self.model.lists.get_mut(kind).go(0);
+    }
+
     /// Orders a list by its next column that rows can be ordered by.
     fn order_by_next(&mut self, list: &'static dyn List) {
         let columns = list.columns();
         let now = self.model.lists.get(list.kind()).sort.column;
         let next = (1..=columns.len()).map(|step| (now + step) % columns.len());
         let Some(next) = next.into_iter().find(|at| columns[*at].sorts) else { return };
-        self.model.order_by(list.kind(), next);
+        self.order(list.kind(), next);
         let round = self.keys.name(Action::Reverse);
         self.say(&format!("ordered by {}; {round} turns it round", columns[next].title));
     }
@@ -288,7 +295,7 @@ impl Watch {
         (self.window, self.scroll) = (windows::opened_by(action), 0);
     }
 
-    /// Shows a view by its number in the table; its list begins where the cursor is.
+    /// Shows a view by its number in the table; a list in the order of the plan begins where the cursor is.
     pub(super) fn show(&mut self, view: usize) {
         self.view = view.min(VIEWS.len() - 1);
         if let Some((list, _)) = self.front_list() {

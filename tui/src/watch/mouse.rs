@@ -102,7 +102,8 @@ impl Watch {
             }
             Target::Column(column) => {
                 let Some((list, _)) = self.front_list() else { return Outcome::Stay };
-                self.model.order_by(list.kind(), column);
+                self.order(list.kind(), column);
+                self.model.go_to_chosen(list.kind());
                 return Outcome::Stay;
             }
         }
