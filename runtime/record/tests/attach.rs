@@ -135,6 +135,7 @@ fn state(timeline: &Timeline) -> String {
     timeline.runs.clear();
     timeline.messages.clear();
     timeline.heaps.values_mut().for_each(|heap| heap.history.clear());
+    timeline.pool_histories.clear();
     // Found when first asked for: both are asked.
     for plan in &timeline.plans {
         let _ = plan.alarms();

@@ -98,3 +98,17 @@ fn a_new_run_is_listed_opened_and_followed_to_its_end() {
     viewer.send("q");
     assert!(viewer.end().success());
 }
+
+#[test]
+fn leaving_the_list_of_runs_goes_back_to_where_it_was_asked_for() {
+    let home = tempfile::tempdir().unwrap();
+    let path = recording(home.path());
+    let mut viewer = OnTerminal::start(home.path(), &[&path, "--view", "lifetimes"]);
+    viewer.wait_for("embeddings");
+    viewer.send("r");
+    viewer.wait_for("choose");
+    viewer.send("\x1b");
+    viewer.wait_for("embeddings");
+    viewer.send("q");
+    assert!(viewer.end().success());
+}
