@@ -43,7 +43,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N|NAME", default_value = "1", value_parser = view)]
     pub(crate) view: usize,
     /// Press these keys first, with blanks between: '? page-down', '/ c o n v enter'.
-    #[arg(long, value_name = "KEYS", value_parser = keys, requires = "snapshot")]
+    #[arg(long, value_name = "KEYS", value_parser = keys, requires = "snapshot", allow_hyphen_values = true, conflicts_with_all = ["text", "print_config"])]
     pub(crate) key: Option<Keys>,
     /// The colours that are used: auto, always, never, 16, 256 or true.
     #[arg(long, value_name = "WHEN", value_parser = color)]
@@ -55,11 +55,11 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with_all = ["recording", "snapshot", "text"])]
     pub(crate) print_config: bool,
     /// Compare with that recording: a file, a folder, or the name of a run.
-    #[arg(long, value_name = "RECORDING", requires = "recording", conflicts_with = "text")]
+    #[arg(long, value_name = "RECORDING", requires = "recording", conflicts_with_all = ["text", "print_config"])]
     pub(crate) diff: Option<String>,
     /// Print the picture of that moment: a time since the session began (1.5s) or before its end (-1.5s), run:12, when most
     /// memory was taken (peak), or the end.
-    #[arg(long, value_name = "WHEN", value_parser = At::parse, requires = "snapshot", allow_hyphen_values = true)]
+    #[arg(long, value_name = "WHEN", value_parser = At::parse, requires = "snapshot", allow_hyphen_values = true, conflicts_with_all = ["text", "print_config"])]
     pub(crate) at: Option<At>,
 }
 

@@ -107,7 +107,9 @@ pub(crate) fn header(buffer: &mut Buffer, area: Rect, model: &Model, theme: &The
         parts.push((5, plain(format!(" at {}", dims.join(", ")))));
     }
     if let Some(run) = timeline.runs.back() {
-        parts.push((5, plain(format!("  {}", Nanos(run.end.saturating_sub(run.start))))));
+        // While one is in progress, it is the time of the one before.
+        let last = if timeline.current.is_some() { "last " } else { "" };
+        parts.push((5, plain(format!("  {last}{}", Nanos(run.end.saturating_sub(run.start))))));
     }
     parts.push((8, state(model, theme)));
     let counts = explain::alarm_counts(timeline);

@@ -225,7 +225,7 @@ fn events_are_told_with_what_is_wrong_first_and_lead_there() {
     // By time, the failed run comes first; turned round, the beginning.
     press(&mut watch, "o");
     let picture = draw(&mut watch);
-    assert_eq!(place(&picture, "run 42 of plan 0 failed after 3.00 ms").1, 4, "{picture}");
+    assert_eq!(place(&picture, "run 43 of plan 0 failed after 3.00 ms").1, 4, "{picture}");
     assert!(picture.contains("latest first"));
     press(&mut watch, "S");
     draw(&mut watch);
@@ -265,6 +265,6 @@ fn a_run_that_goes_on_and_what_is_damaged_stand_under_the_events() {
     model.damages = 2;
     let mut watch = show(model, "Events");
     let picture = draw(&mut watch);
-    assert!(picture.contains("run 42 of plan 0 goes on since 0.170 s"), "{picture}");
+    assert!(picture.contains("run 43 of plan 0 goes on since 0.170 s"), "{picture}");
     assert!(picture.contains("damaged in 2 places"), "{picture}");
 }

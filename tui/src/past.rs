@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use bayplan_record::{Chapter, History, Part, RecordError, Source};
-use bayplan_trace::Record;
+use bayplan_trace::{Record, Timeline};
 
 use crate::error::TuiError;
 use crate::events::Message;
@@ -77,6 +77,7 @@ impl Seeker {
             chapter -= 1;
         };
         let is_found = folding.is_found();
+        self.is_the_same(&live.fold.timeline, &folding.fold.timeline)?;
         let mut state = State { fold: folding.fold, ..State::default() };
         let timeline = &mut state.fold.timeline;
         for (own, live) in timeline.plans.iter_mut().zip(&live.fold.timeline.plans) {
@@ -90,6 +91,16 @@ impl Seeker {
             _ => timeline.now,
         };
         Ok(Moment { state, t, first, is_cut: self.history.is_cut(), is_found })
+    }
+
+    /// Whether what was found is of the session that is shown: files go, and others take their place.
+    fn is_the_same(&self, live: &Timeline, found: &Timeline) -> Result<(), RecordError> {
+        let path = || self.history.path().to_owned();
+        match (&live.session, &found.session) {
+            (Some(_), None) => Err(RecordError::Gone { path: path() }),
+            (Some(live), Some(found)) if live.id != found.id => Err(RecordError::Replaced { path: path() }),
+            _ => Ok(()),
+        }
     }
 
     fn fold(&self, chapter: usize, stop: Stop) -> Result<Folding, RecordError> {

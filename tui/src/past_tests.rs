@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use bayplan_record::Source;
-use bayplan_trace::{Event, Reader, Record, Timeline, Writer};
+use bayplan_trace::{Event, Reader, Record, SessionInfo, Timeline, Writer};
 use proptest::prelude::*;
 
 use crate::model::State;
@@ -205,4 +205,29 @@ proptest! {
             prop_assert_eq!(difference(&found.state.fold.timeline, &expect), None);
         }
     }
+}
+
+#[test]
+fn what_is_gone_or_of_another_session_is_not_shown_as_its_past() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("run.bptrace");
+    let recording = |id: &str| {
+        let mut writer = Writer::new(SessionInfo { id: id.to_owned(), ..support::session() });
+        writer.event(&Event::SessionReady { t: 10_000 });
+        writer.flush();
+        let mut bytes = Vec::new();
+        writer.take(&mut bytes);
+        bytes
+    };
+    let own = recording("4711-1");
+    fs::write(&path, &own).unwrap();
+    let live = State { fold: folded(&own, Stop::End).fold, ..State::default() };
+    let look = || Seeker::open(Source::of_path(&path))?.seek(Stop::At(0), &live, None);
+    assert!(look().is_ok());
+    fs::write(&path, recording("4711-2")).unwrap();
+    let replaced = look().unwrap_err().to_string();
+    assert!(replaced.contains("another recording was put in the place"), "{replaced}");
+    fs::write(&path, "").unwrap();
+    let gone = look().unwrap_err().to_string();
+    assert!(gone.contains("is gone or was emptied"), "{gone}");
 }

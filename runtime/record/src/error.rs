@@ -57,6 +57,16 @@ pub enum RecordError {
     NothingPiped,
     /// What has passed of standard input was wanted again.
     NotKept,
+    /// A recording that was open is not there any more, or empty.
+    Gone {
+        /// The recording.
+        path: PathBuf,
+    },
+    /// Another session's recording stands where one was open.
+    Replaced {
+        /// The recording.
+        path: PathBuf,
+    },
     /// The recording cannot be read at all.
     Unreadable {
         /// The segment or file.
@@ -130,6 +140,16 @@ impl fmt::Display for RecordError {
             Self::NotKept => f.write_str(
                 "what came through standard input is not kept: for its past, record to disk and open that, as in \
                  `ssh HOST bayplan tail RUN > run.bptrace`",
+            ),
+            Self::Gone { path } => write!(
+                f,
+                "{} is gone or was emptied since it was opened: what was read of it is all there is",
+                shown(path)
+            ),
+            Self::Replaced { path } => write!(
+                f,
+                "another recording was put in the place of {} since it was opened: open it anew",
+                shown(path)
             ),
             Self::Unreadable { path, damage } => write!(f, "{} cannot be read: {damage}", shown(path)),
         }

@@ -8,7 +8,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bayplan_trace::{Damage, EventRef, IndexEntry, IndexScan, Nanos, Reader, Record, Visitor};
 
@@ -98,6 +98,11 @@ impl History {
             self.chapters = chapters(std::mem::take(&mut self.chapters), file);
         }
         Ok(())
+    }
+
+    /// The recording's file or folder.
+    pub fn path(&self) -> &Path {
+        &self.source.path
     }
 
     /// The chapters that are there, oldest first, of the recording's last session.

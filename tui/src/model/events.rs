@@ -71,7 +71,7 @@ impl Entry {
             What::Retired(plan) => format!("plan {plan} gave way to other shapes"),
             What::Runs(runs) => runs_words(runs),
             What::Failed { run, plan, took } => {
-                format!("run {} of plan {plan} failed after {}", Count(*run), Nanos(*took))
+                format!("run {} of plan {plan} failed after {}", Count(run + 1), Nanos(*took))
             }
             What::Allocated { bytes, memory_type, purpose, planned } => {
                 let beyond = if *planned { "" } else { ", outside the plan" };
@@ -147,6 +147,7 @@ fn plan_words(timeline: &Timeline, number: u32) -> String {
     )
 }
 
+/// Runs are counted from 1 for people, as in the header and on the command line.
 fn runs_words(runs: &Runs) -> String {
     let Runs { plan, first, last, count, took } = runs;
     let times = if took.0 == took.1 {
@@ -155,12 +156,12 @@ fn runs_words(runs: &Runs) -> String {
         format!("{} to {}", Nanos(took.0), Nanos(took.1))
     };
     match count {
-        1 => format!("run {} of plan {plan} took {times}", Count(*first)),
+        1 => format!("run {} of plan {plan} took {times}", Count(first + 1)),
         _ => format!(
             "{} runs of plan {plan}, {} to {}, took {times} each",
             Count(*count),
-            Count(*first),
-            Count(*last)
+            Count(first + 1),
+            Count(last + 1)
         ),
     }
 }
@@ -237,7 +238,7 @@ impl Model {
     pub(crate) fn events_now(&self) -> String {
         let mut words = Vec::new();
         if let Some((run, plan, start)) = self.log.open().last() {
-            words.push(format!("run {} of plan {plan} goes on since {}", Count(*run), clock(*start)));
+            words.push(format!("run {} of plan {plan} goes on since {}", Count(run + 1), clock(*start)));
         }
         if self.damages > 0 {
             let places = if self.damages == 1 { "place" } else { "places" };
