@@ -5,14 +5,14 @@ const OURS: &str = "bayplan";
 const TEST: &str = "test";
 
 /// A row that claims something: what, and the tests that it names, each `path::function`.
-pub struct Claim {
-    pub feature: String,
-    pub says: String,
-    pub tests: Vec<String>,
+pub(crate) struct Claim {
+    pub(crate) feature: String,
+    pub(crate) says: String,
+    pub(crate) tests: Vec<String>,
 }
 
 /// The rows of the table, the first whose last two heads are `bayplan` and `test`.
-pub fn claims(document: &str) -> Result<Vec<Claim>, String> {
+pub(crate) fn claims(document: &str) -> Result<Vec<Claim>, String> {
     let cells = |line: &str| -> Vec<String> {
         line.trim().trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()
     };
@@ -35,7 +35,7 @@ pub fn claims(document: &str) -> Result<Vec<Claim>, String> {
 }
 
 /// What is wrong with the claims; `source` gives a file of the repository.
-pub fn check(claims: &[Claim], source: impl Fn(&str) -> Option<String>) -> Vec<String> {
+pub(crate) fn check(claims: &[Claim], source: impl Fn(&str) -> Option<String>) -> Vec<String> {
     let mut wrong = Vec::new();
     for Claim { feature, says, tests } in claims {
         if says == "yes" && tests.is_empty() {
@@ -49,7 +49,7 @@ pub fn check(claims: &[Claim], source: impl Fn(&str) -> Option<String>) -> Vec<S
             match source(path) {
                 None => wrong.push(format!("{feature}: there is no file {path}")),
                 Some(text) if !is_test(&text, name) => {
-                    wrong.push(format!("{feature}: {path} has no test {name}"))
+                    wrong.push(format!("{feature}: {path} has no test {name}"));
                 }
                 Some(_) => {}
             }
