@@ -1,18 +1,14 @@
 //! The descriptor of a live run: a small JSON file that says where its recording lies.
 
-use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::disk::check_file_limit;
 use crate::error::RecordError;
 use crate::places::Places;
 use crate::process;
+use crate::small_json;
 
-/// Longest descriptor that is read, in bytes.
-const MAX_LEN: u64 = 64 << 10;
 /// Version of the descriptor's format.
 const VERSION: u32 = 1;
 
@@ -56,27 +52,13 @@ impl Descriptor {
     pub(crate) fn write(&self, folder: &Path) -> Result<PathBuf, RecordError> {
         let path = folder.join(format!("{}.json", self.id));
         let temporary = folder.join(format!(".{}.new", self.id));
-        let text = serde_json::to_vec_pretty(self).map_err(|error| RecordError::Io {
-            action: "write",
-            path: path.clone(),
-            source: error.into(),
-        })?;
-        let written = check_file_limit(text.len() as u64)
-            .and_then(|()| fs::write(&temporary, text))
-            .and_then(|()| fs::rename(&temporary, &path));
-        if let Err(error) = written {
-            // What a full disk took of it is of no use to anyone.
-            let _ = fs::remove_file(&temporary);
-            return Err(RecordError::io("write", &path)(error));
-        }
+        small_json::replace(&path, &temporary, self)?;
         Ok(path)
     }
 
     /// Reads one; `None` if it is not one that this version knows.
     pub(crate) fn read(path: &Path) -> Option<Self> {
-        let mut text = Vec::new();
-        fs::File::open(path).ok()?.take(MAX_LEN).read_to_end(&mut text).ok()?;
-        let descriptor: Self = serde_json::from_slice(&text).ok()?;
+        let descriptor: Self = small_json::read(path)?;
         let named = path.file_stem().is_some_and(|stem| stem.to_string_lossy() == descriptor.id);
         (descriptor.format == VERSION && named).then_some(descriptor)
     }

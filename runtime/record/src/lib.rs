@@ -37,6 +37,7 @@ mod recording;
 mod ring;
 mod roofs;
 mod segments;
+mod small_json;
 mod source;
 mod stream;
 mod tail;

@@ -1,17 +1,14 @@
 //! What was measured of devices, kept from one session to the next: a small JSON file for each.
 
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use bayplan_trace::{RoofClock, RoofSource, Roofs};
 use serde::{Deserialize, Serialize};
 
-use crate::disk::check_file_limit;
 use crate::error::RecordError;
+use crate::small_json;
 
-/// Longest file that is read, in bytes.
-const MAX_LEN: u64 = 64 << 10;
 /// Version of the file's format.
 const VERSION: u32 = 1;
 
@@ -40,9 +37,7 @@ struct File {
 impl MeasuredDevice {
     /// What was measured of it before. A file that is damaged, of another device or of another version is as good as none.
     pub fn roofs(&self, cache: &Path) -> Option<Roofs> {
-        let mut text = Vec::new();
-        fs::File::open(self.path(cache)).ok()?.take(MAX_LEN).read_to_end(&mut text).ok()?;
-        let file: File = serde_json::from_slice(&text).ok()?;
+        let file: File = small_json::read(&self.path(cache))?;
         let clock = [RoofClock::Timestamps, RoofClock::Host].into_iter().find(|c| c.name() == file.clock)?;
         let measured = file.bytes_per_second > 0 && file.flops_per_second > 0;
         (file.format == VERSION && file.of == *self && measured).then_some(Roofs {
@@ -69,18 +64,9 @@ impl MeasuredDevice {
             clock: roofs.clock.name().to_owned(),
             measured_unix_ns: roofs.measured_unix_ns,
         };
-        let text = serde_json::to_vec_pretty(&file)
-            .map_err(|error| RecordError::io("write", &path)(error.into()))?;
         // Two processes may measure at once: each has a file of its own until it is whole.
         let temporary = path.with_extension(format!("{}.new", std::process::id()));
-        let written = check_file_limit(text.len() as u64)
-            .and_then(|()| fs::write(&temporary, text))
-            .and_then(|()| fs::rename(&temporary, &path));
-        if let Err(error) = written {
-            // What a full disk took of it is of no use to anyone.
-            let _ = fs::remove_file(&temporary);
-            return Err(RecordError::io("write", &path)(error));
-        }
+        small_json::replace(&path, &temporary, &file)?;
         Ok(path)
     }
 
