@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use crossterm::queue;
+use crossterm::style::{Attribute, SetAttribute};
 use crossterm::terminal::{BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate};
 use ratatui::backend::{Backend, CrosstermBackend};
 use ratatui::buffer::Buffer;
@@ -63,7 +64,8 @@ impl<W: Write> Canvas<W> {
         paint(&mut self.wanted);
         self.bytes.clear();
         if self.unknown || self.shown.area != area {
-            queue!(self.bytes, Clear(ClearType::All))?;
+            // A terminal clears in the colours that are in force, and those are as little known as what it shows.
+            queue!(self.bytes, SetAttribute(Attribute::Reset), Clear(ClearType::All))?;
             (self.shown, self.unknown, self.first_row) = (Buffer::empty(area), false, 0);
         }
         let whole = self.put_rows()?;
@@ -141,6 +143,13 @@ mod tests {
         assert!(canvas.draw(AREA, |_| {}).unwrap().bytes > 0);
         assert!(canvas.out.len() > sent);
         assert!(!String::from_utf8_lossy(&canvas.out[sent..]).contains("word"));
+    }
+
+    #[test]
+    fn a_terminal_in_any_state_is_cleared_in_its_own_colours() {
+        let mut canvas = Canvas::new(Vec::new());
+        canvas.draw(AREA, |_| {}).unwrap();
+        assert_eq!(String::from_utf8_lossy(&canvas.out), "\x1b[0m\x1b[2J");
     }
 
     #[test]
