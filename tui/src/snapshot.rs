@@ -174,6 +174,6 @@ mod tests {
         assert!(shown.contains("keys") && shown.contains("zoom around the cursor"), "{shown}");
         let mut watch = Watch::of(picture_tests::small(false), 1);
         let shown = picture(&mut watch, (120, 40), &[key('w')], &theme);
-        assert!(shown.contains("No plan can be smaller") && !shown.contains("looking into it"), "{shown}");
+        assert!(shown.contains("no plan can be smaller") && !shown.contains("looking into it"), "{shown}");
     }
 }

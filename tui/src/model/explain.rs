@@ -125,23 +125,37 @@ pub(crate) fn peak_summary(arena: &ArenaView<'_>) -> String {
     format!("{count} tensor{plural}, {bytes} at {}", op_name(&arena.plan.record, arena.index.peak.op))
 }
 
-/// Whether a better plan could exist, and where the proof is.
-pub(crate) fn bound_summary(arena: &ArenaView<'_>) -> String {
+/// The other ops at which as many bytes live as at the peak: `op 8 Add, op 12 Conv and 3 more`; none where there is none.
+pub(crate) fn as_full(arena: &ArenaView<'_>) -> Option<String> {
+    let found = &arena.index.as_full;
+    let names: Vec<String> = found.first.iter().map(|op| op_name(&arena.plan.record, *op)).collect();
+    let more = found.count.saturating_sub(names.len() as u64);
+    let more = if more == 0 { String::new() } else { format!(" and {} more", Count(more)) };
+    (!names.is_empty()).then(|| format!("{}{more}", names.join(", ")))
+}
+
+/// Whether a better plan could exist in this order of the operators, and what no plan in it can be smaller than.
+pub(crate) fn bound_parts(arena: &ArenaView<'_>) -> (String, String) {
     let why = why_not_smaller(&arena.plan.record.arenas[arena.arena as usize]);
     if why.lower_bound == 0 {
-        return "no lower bound was recorded".to_owned();
+        return ("not known".to_owned(), "no lower bound was recorded".to_owned());
     }
     let place = why.witness_op.map_or_else(String::new, |op| format!(" at op {op}"));
-    let bound = format!("lower bound {}{place}", Bytes(why.lower_bound));
-    match (why.optimal, why.witness_op) {
-        (true, Some(_)) => format!("{bound}: optimal; only another order or fusion can lower it"),
-        (true, None) => format!("{bound}: nothing in it can be left out"),
-        (false, _) => format!(
-            "{bound}, {} ({}) below; no other placement can save more",
-            Bytes(why.gap),
-            arena.index.metrics.waste.map_or_else(|| "n/a".to_owned(), |waste| Percent(waste).to_string())
-        ),
-    }
+    let verdict = match (why.optimal, why.witness_op) {
+        (true, Some(_)) => "optimal for this order".to_owned(),
+        (true, None) => "all of it is needed".to_owned(),
+        (false, _) => {
+            let waste = arena.index.metrics.waste.map(|waste| format!(" ({})", Percent(waste)));
+            format!("{}{} could be saved at most", Bytes(why.gap), waste.unwrap_or_default())
+        }
+    };
+    (verdict, format!("lower bound {}{place}", Bytes(why.lower_bound)))
+}
+
+/// Both of them as a sentence.
+pub(crate) fn bound_summary(arena: &ArenaView<'_>) -> String {
+    let (verdict, bound) = bound_parts(arena);
+    format!("{bound}: {verdict}")
 }
 
 /// Every alarm of a session in words, with its kind.

@@ -89,12 +89,39 @@ pub(crate) struct ArenaIndex {
     pub(crate) metrics: ArenaMetrics,
     /// What lives at the peak; nothing where nothing ever does.
     pub(crate) peak: Peak,
+    /// Other ops at which as many bytes live.
+    pub(crate) as_full: AsFull,
     /// The most and the least bytes that live in any part of the program.
     live: Stretches,
     /// What each byte is at the op that was asked for last.
     pub(crate) occupancy: Kept<u32, Occupancy>,
     /// The part of the map that was drawn last.
     pub(crate) raster: Kept<RasterKey, Raster>,
+}
+
+/// Ops at which as many bytes live as at the peak, that one aside.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct AsFull {
+    /// The first of them; no more than a sentence names.
+    pub(crate) first: Vec<u32>,
+    /// How many there are.
+    pub(crate) count: u64,
+}
+
+impl AsFull {
+    /// Ops that a sentence names at most.
+    const NAMED: usize = 2;
+
+    fn of(live: &[u64], peak: &Peak) -> Self {
+        let mut found = Self::default();
+        for (op, _) in (0..).zip(live).filter(|(op, bytes)| **bytes == peak.live && *op != peak.op) {
+            found.count += 1;
+            if found.first.len() < Self::NAMED {
+                found.first.push(op);
+            }
+        }
+        found
+    }
 }
 
 impl ArenaIndex {
@@ -128,7 +155,8 @@ impl PlanIndex {
             .map(|(arena, metrics)| {
                 let peak = why_peak(record, arena, &metrics).unwrap_or_default();
                 let live = Stretches::of(&metrics.live);
-                ArenaIndex { metrics, peak, live, ..ArenaIndex::default() }
+                let as_full = AsFull::of(&metrics.live, &peak);
+                ArenaIndex { metrics, peak, as_full, live, ..ArenaIndex::default() }
             })
             .collect();
         for buffer in &record.buffers {

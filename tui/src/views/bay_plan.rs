@@ -292,14 +292,21 @@ fn notes(buffer: &mut Buffer, places: &Places, arena: &ArenaView<'_>, model: &Mo
     rule(first, &at_cursor(arena, model, theme));
     if places.notes >= 3 {
         rule(first + 1, &why_peak(arena, model, theme));
-        rule(
-            first + 2,
-            &Line::from(vec![
-                Span::styled("why not smaller?  ", theme.accent()),
-                Span::styled(explain::bound_summary(arena), theme.text()),
-            ]),
-        );
+        rule(first + 2, &why_not_smaller(arena, theme, usize::from(frame.width.saturating_sub(4))));
     }
+}
+
+/// Whether the plan could be smaller in its order, and the key that asks about others.
+fn why_not_smaller(arena: &ArenaView<'_>, theme: &Theme, width: usize) -> Line<'static> {
+    let (verdict, bound) = explain::bound_parts(arena);
+    let key = theme.keys.name(Action::WhyNotSmaller);
+    let parts = vec![
+        (9, vec![Span::styled("why not smaller?  ", theme.accent())]),
+        (8, vec![Span::styled(verdict, theme.text())]),
+        (6, vec![Span::styled(format!(" · {bound}"), theme.text())]),
+        (7, vec![Span::styled(format!(" · {key}: what if"), theme.faint())]),
+    ];
+    draw::fitting(parts, width)
 }
 
 fn at_cursor(arena: &ArenaView<'_>, model: &Model, theme: &Theme) -> Line<'static> {

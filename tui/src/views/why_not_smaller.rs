@@ -20,11 +20,16 @@ use crate::view::View;
 pub(crate) struct WhyNotSmaller;
 
 /// Columns that it wants, and lines of what is said above the list and below it.
-const WIDTH: u16 = 100;
+const WIDTH: u16 = 108;
 const ABOVE: u16 = 4;
 const BELOW: u16 = 4;
-/// Columns of a figure at the right.
-const FIGURE: usize = 14;
+/// Columns of a figure at the right, and columns that are left to what it is of before a second one is shown.
+const FIGURE: usize = 20;
+const LABEL: usize = 34;
+/// Columns of a figure that stands alone.
+const FIGURE_ALONE: usize = 12;
+/// In fewer columns the verdict is told in short.
+const BRIEF_BELOW: usize = 60;
 
 impl WhyNotSmaller {
     /// Columns and rows that it wants.
@@ -61,13 +66,14 @@ impl View for WhyNotSmaller {
         };
         let (above, list, below) = Self::parts(area);
         let width = usize::from(area.width);
-        for (row, line) in (0..above.height).zip(summary(model, &arena.plan.record, theme, width)) {
+        let room = (width, usize::from(above.height));
+        for (row, line) in (0..above.height).zip(summary(model, &arena.plan.record, theme, room)) {
             draw::put_line(buffer, above, row, &line);
         }
         list::draw(self, buffer, list, model, theme);
         let at = model.lists.get(ListKind::Questions).at;
         if let Some(row) = model.asked_rows().get(at) {
-            let skipped = u16::from(below.height > 1);
+            let skipped = u16::from(below.height >= BELOW);
             let lines = about(model, &arena.plan.record, row, theme, width);
             for (row, line) in (skipped..below.height).zip(&lines) {
                 draw::put_line(buffer, below, row, line);
@@ -81,11 +87,17 @@ impl View for WhyNotSmaller {
 }
 
 /// What the bound is and what is known of it, in sentences.
-fn summary(model: &Model, record: &PlanRecord, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+fn summary(
+    model: &Model,
+    record: &PlanRecord,
+    theme: &Theme,
+    (width, rows): (usize, usize),
+) -> Vec<Line<'static>> {
     let text = match model.asked.because() {
         None => "looking into it …".to_owned(),
         Some(Err(why)) => format!("it cannot be told: {why}"),
-        Some(Ok(because)) => verdict(because, record),
+        Some(Ok(because)) if width < BRIEF_BELOW => brief_verdict(because),
+        Some(Ok(because)) => verdict(because, model, record),
     };
     let mut lines: Vec<Line<'static>> = bayplan_text::wrap(&text, width.max(8))
         .into_iter()
@@ -97,13 +109,22 @@ fn summary(model: &Model, record: &PlanRecord, theme: &Theme, width: usize) -> V
             all_words(&model.asked.edits, record),
             theme.keys.name(Action::Undo)
         );
-        lines.truncate(usize::from(ABOVE) - 1);
+        lines.truncate(rows.saturating_sub(1));
         lines.push(Line::styled(ellipsis(&words, width).to_string(), theme.cursor()));
     }
     lines
 }
 
-fn verdict(because: &Because, record: &PlanRecord) -> String {
+/// The verdict in one or two short lines.
+fn brief_verdict(because: &Because) -> String {
+    let bound = Bytes(because.bound);
+    match because.peak.saturating_sub(because.bound) {
+        0 => format!("In this order of operators {bound} is the least."),
+        gap => format!("Least in this order: {bound}; the plan has {} more.", Bytes(gap)),
+    }
+}
+
+fn verdict(because: &Because, model: &Model, record: &PlanRecord) -> String {
     let count = because.reasons.len();
     let tensors = if count == 1 { "this tensor lives" } else { "these tensors live at once" };
     let padding = match because.padding {
@@ -111,17 +132,20 @@ fn verdict(because: &Because, record: &PlanRecord) -> String {
         bytes => format!(", with {} of padding", Bytes(bytes)),
     };
     let bound = format!(
-        "No plan can be smaller than {}: at {} {tensors}{padding}.",
+        "In this order of operators no plan can be smaller than {}: at {} {tensors}{padding}.",
         Bytes(because.bound),
         explain::op_name(record, because.witness)
     );
-    let alone = because.reasons.iter().all(|reason| reason.without == 0);
-    let alone =
-        if alone && count > 1 { " Other operators need as much: no single one of them helps." } else { "" };
-    let known = match because.verdict {
+    format!("{bound} {}{}", known(because), others(because, model, record))
+}
+
+/// How far the plan is from that.
+fn known(because: &Because) -> String {
+    match because.verdict {
         Verdict::Empty => "Nothing lives here.".to_owned(),
         Verdict::BoundMet => {
-            "The plan is that small: only fewer or smaller tensors, or another order, can help.".to_owned()
+            "The plan is that small: only fewer or smaller tensors, or another order, can make it smaller."
+                .to_owned()
         }
         Verdict::Excluded { gap } => format!(
             "The plan is {} larger, and a search of all others found none that is smaller.",
@@ -140,8 +164,19 @@ fn verdict(because: &Because, record: &PlanRecord) -> String {
                 None => format!("The plan is {gap} larger: at most {} could be saved.", Bytes(at_most)),
             }
         }
-    };
-    format!("{bound} {known}{alone}")
+    }
+}
+
+/// The operators that need as much, where no single tensor helps for them.
+fn others(because: &Because, model: &Model, record: &PlanRecord) -> String {
+    let alone = because.reasons.iter().all(|reason| reason.without == 0);
+    if !alone || because.reasons.len() < 2 {
+        return String::new();
+    }
+    // Where padding counts, the figures of live bytes do not tell: the operator that is left does.
+    let named = model.arena().filter(|_| because.padding == 0).and_then(|arena| explain::as_full(&arena));
+    let named = named.or_else(|| because.reasons.first().map(|first| explain::op_name(record, first.then)));
+    named.map_or_else(String::new, |named| format!(" As much is needed at {named}: no single tensor helps."))
 }
 
 impl List for WhyNotSmaller {
@@ -184,8 +219,10 @@ enum Cut {
 
 /// A label, and as many figures at the right as there is room for.
 fn cells(label: Vec<Span<'static>>, cut: Cut, figures: [Span<'static>; 3], width: usize) -> Line<'static> {
-    let shown = (width.saturating_sub(20) / FIGURE).min(figures.len());
-    let room = width.saturating_sub(shown * FIGURE);
+    let shown = (width.saturating_sub(LABEL) / FIGURE).clamp(1, figures.len());
+    // A figure alone gets what a size needs.
+    let wide = if shown == 1 && width < BRIEF_BELOW { FIGURE_ALONE } else { FIGURE };
+    let room = width.saturating_sub(shown * wide);
     let mut spans = label;
     let used: usize = spans.iter().map(Span::width).sum();
     if used > room
@@ -202,8 +239,8 @@ fn cells(label: Vec<Span<'static>>, cut: Cut, figures: [Span<'static>; 3], width
     let used: usize = spans.iter().map(Span::width).sum();
     spans.push(Span::raw(" ".repeat(room.saturating_sub(used))));
     for figure in figures.into_iter().take(shown) {
-        let text = ellipsis(&figure.content, FIGURE - 1).to_string();
-        let pad = FIGURE.saturating_sub(bayplan_text::columns(&text));
+        let text = ellipsis(&figure.content, wide - 1).to_string();
+        let pad = wide.saturating_sub(bayplan_text::columns(&text));
         spans.push(Span::styled(format!("{}{text}", " ".repeat(pad)), figure.style));
     }
     Line::from(spans)
@@ -211,8 +248,8 @@ fn cells(label: Vec<Span<'static>>, cut: Cut, figures: [Span<'static>; 3], width
 
 fn head(part: Part, theme: &Theme, width: usize) -> Line<'static> {
     let (label, figures) = match part {
-        Part::Reasons => ("it rests on", ["size", "bound without", "arena without"]),
-        Part::Questions => ("what if …", ["arena then", "change", "bound then"]),
+        Part::Reasons => ("what makes it so large", ["size", "arena without", "least without"]),
+        Part::Questions => ("what if …", ["change", "arena then", "least then"]),
     };
     let figures = figures.map(|text| Span::styled(text, theme.faint()));
     cells(vec![Span::styled(label, theme.accent())], Cut::Words, figures, width)
@@ -229,8 +266,8 @@ fn reason(model: &Model, record: &PlanRecord, reason: &Reason, theme: &Theme, wi
     ];
     let figures = [
         Span::styled(Bytes(reason.size).to_string(), theme.text()),
-        Span::styled(less(reason.without), theme.text()),
         Span::styled(regret_words(reason.regret), theme.text()),
+        Span::styled(less(reason.without), theme.faint()),
     ];
     cells(label, Cut::Name, figures, width)
 }
@@ -243,8 +280,8 @@ fn less(bytes: u64) -> String {
 fn regret_words(regret: Regret) -> String {
     match regret.exact() {
         Some(bytes) => less(bytes),
-        None if regret.at_least > 0 => format!("≥ {}", Bytes(regret.at_least)),
-        None => format!("≤ {}", Bytes(regret.at_most)),
+        None if regret.at_least > 0 => format!("at least −{}", Bytes(regret.at_least)),
+        None => format!("at most −{}", Bytes(regret.at_most)),
     }
 }
 
@@ -259,7 +296,10 @@ fn question(
     let edits = model.asked.with(edit);
     let label = vec![Span::styled("  ", theme.text()), Span::styled(text, theme.text())];
     let figures = match model.asked.answer(&edits) {
-        None => ["…", "", ""].map(|text| Span::styled(text, theme.faint())),
+        None => {
+            let words = if model.asked.foreseen { "…" } else { "not asked yet" };
+            [words, "", ""].map(|text| Span::styled(text, theme.faint()))
+        }
         Some(Err(_)) => ["no answer", "", ""].map(|text| Span::styled(text, theme.faint())),
         Some(Ok(brief)) => answer(brief, theme),
     };
@@ -268,15 +308,16 @@ fn question(
 
 fn answer(brief: &Brief, theme: &Theme) -> [Span<'static>; 3] {
     let (before, after) = brief.arena;
-    let least = if brief.proof == Proof::Unplaced { "≥ " } else { "" };
+    let unplaced = brief.proof == Proof::Unplaced;
+    let (least, most) = if unplaced { ("at least ", "at most ") } else { ("", "") };
     let (change, style) = match before.checked_sub(after) {
         Some(0) => ("as now".to_owned(), theme.faint()),
-        Some(saved) => (format!("−{}", Bytes(saved)), theme.good()),
-        None => (format!("+{}", Bytes(after - before)), theme.warning()),
+        Some(saved) => (format!("{most}−{}", Bytes(saved)), theme.good()),
+        None => (format!("{least}+{}", Bytes(after - before)), theme.warning()),
     };
     [
-        Span::styled(format!("{least}{}", Bytes(after)), theme.text()),
         Span::styled(change, style),
+        Span::styled(format!("{least}{}", Bytes(after)), theme.text()),
         Span::styled(Bytes(brief.bound.1).to_string(), theme.faint()),
     ]
 }
@@ -285,14 +326,7 @@ fn answer(brief: &Brief, theme: &Theme) -> [Span<'static>; 3] {
 fn about(model: &Model, record: &PlanRecord, row: &Row, theme: &Theme, width: usize) -> Vec<Line<'static>> {
     let enter = theme.keys.name(Action::Inspect);
     let text = match row {
-        Row::Head(Part::Reasons) => {
-            "bound: what no plan can be smaller than. arena without: how much smaller the planner makes it"
-                .to_owned()
-        }
-        Row::Head(Part::Questions) => {
-            let (back, undo) = (theme.keys.name(Action::Back), theme.keys.name(Action::Undo));
-            format!("{enter} shows the answer over the map; {back} takes it away, {undo} undoes the last")
-        }
+        Row::Head(_) => String::new(),
         Row::More(_) => format!("{enter} lists all of them"),
         Row::Reason(at) => match model.asked.because() {
             Some(Ok(because)) => because
@@ -317,7 +351,7 @@ fn about_reason(record: &PlanRecord, reason: &Reason, enter: &str) -> String {
         (None, least, most) => format!("{} to {} smaller", Bytes(least), Bytes(most)),
     };
     format!(
-        "{name}: {0}. Without it the arena is {arena}: then most lives at {2}. With half of it the bound is {1}. {enter} \
+        "{name}: {0}. Without it the arena is {arena}: most lives at {2} then. With half of it the least is {1}. {enter} \
          asks about it.",
         explain::life_of(record, buffer),
         match reason.halved {
@@ -328,6 +362,11 @@ fn about_reason(record: &PlanRecord, reason: &Reason, enter: &str) -> String {
     )
 }
 
+/// Who says where a tensor is moved.
+fn chosen_by(edit: Option<&Edit>) -> Option<&'static str> {
+    matches!(edit, Some(Edit::At(..))).then_some("the cursor on the map says where")
+}
+
 fn about_question(model: &Model, record: &PlanRecord, edit: Option<&Edit>, enter: &str) -> String {
     let edits = model.asked.with(edit);
     let title = all_words(&edits, record);
@@ -335,7 +374,8 @@ fn about_question(model: &Model, record: &PlanRecord, edit: Option<&Edit>, enter
         None => format!("{title}: {enter} plans it and shows it over the map"),
         Some(Err(why)) => format!("{title}: {why}"),
         Some(Ok(brief)) => {
-            let notes: String = brief.notes.iter().map(|note| format!("; {note}")).collect();
+            let notes = brief.notes.iter().map(String::as_str).chain(chosen_by(edit));
+            let notes: String = notes.map(|note| format!("; {note}")).collect();
             format!(
                 "{title}: {}; {}{notes}. {enter} shows it over the map.",
                 brief.words(),

@@ -6,6 +6,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use crate::draw;
+use crate::keys::Action;
 use crate::list::{self, Column, List};
 use crate::model::lists::ListKind;
 use crate::model::{ArenaView, Model, explain};
@@ -25,7 +26,7 @@ const COLUMNS: &[Column] = &[
 
 /// Lines above the list and below it.
 const ABOVE: u16 = 2;
-const BELOW: u16 = 5;
+const BELOW: u16 = 6;
 
 impl WhyPeak {
     /// Columns and rows that it wants.
@@ -34,12 +35,12 @@ impl WhyPeak {
         (104, u16::try_from(tensors).unwrap_or(u16::MAX).saturating_add(ABOVE + BELOW + 1))
     }
 
-    /// The parts: what is said, the list, the sum and the chosen tensor.
+    /// The parts: what is said, the list; the sum, what is known of it, and the chosen tensor.
     fn parts(area: Rect, model: &Model) -> (Rect, Rect, Rect) {
         // The list comes before what is said of one of its rows.
         let tensors = model.arena().map_or(0, |arena| arena.index.peak.buffers.len().min(4) as u16);
         let below = if area.height > ABOVE + BELOW + tensors { BELOW } else { 1 };
-        let above = ABOVE.min(area.height.saturating_sub(below));
+        let above = if below == BELOW { ABOVE } else { 1 }.min(area.height.saturating_sub(below));
         let list = Rect { y: area.y + above, height: area.height.saturating_sub(above + below), ..area };
         (
             Rect { height: above, ..area },
@@ -64,12 +65,15 @@ impl View for WhyPeak {
             return;
         };
         let (above, list, below) = Self::parts(area, model);
-        draw::put_line(buffer, above, 0, &heading(&arena, theme));
+        for (row, line) in (0..above.height).zip(&heading(&arena, theme)) {
+            draw::put_line(buffer, above, row, line);
+        }
         list::draw(self, buffer, list, model, theme);
         draw::put_line(buffer, below, 0, &sum(&arena, theme, usize::from(below.width)));
+        draw::put_line(buffer, below, 1, &bound(&arena, theme, usize::from(below.width)));
         if let Some(number) = model.lists.get(ListKind::Peak).chosen() {
             let lines = chosen(&arena, number, theme, usize::from(below.width));
-            for (row, line) in (2..below.height).zip(&lines) {
+            for (row, line) in (3..below.height).zip(&lines) {
                 draw::put_line(buffer, below, row, line);
             }
         }
@@ -114,17 +118,34 @@ impl List for WhyPeak {
     }
 }
 
-fn heading(arena: &ArenaView<'_>, theme: &Theme) -> Line<'static> {
+/// What lives there, and where as much does.
+fn heading(arena: &ArenaView<'_>, theme: &Theme) -> [Line<'static>; 2] {
     let peak = &arena.index.peak;
     let tensors = Count(peak.buffers.len() as u64);
     let words = if peak.buffers.len() == 1 { "tensor lives" } else { "tensors live" };
-    Line::from(vec![
-        Span::styled(
+    let others = explain::as_full(arena).map_or_else(
+        || "at no other operator as many bytes live".to_owned(),
+        |others| format!("as many bytes live at {others}"),
+    );
+    [
+        Line::styled(
             format!("{tensors} {words} at {}", explain::op_name(&arena.plan.record, peak.op)),
             theme.strong(),
         ),
-        Span::styled(", more bytes than at any other operator", theme.faint()),
-    ])
+        Line::styled(others, theme.faint()),
+    ]
+}
+
+/// Whether that could be less, and where the answers to that are.
+fn bound(arena: &ArenaView<'_>, theme: &Theme, width: usize) -> Line<'static> {
+    let (verdict, bound) = explain::bound_parts(arena);
+    let key = theme.keys.name(Action::WhyNotSmaller);
+    let parts = vec![
+        (9, vec![Span::styled(verdict, theme.text())]),
+        (7, vec![Span::styled(format!(" · {bound}"), theme.faint())]),
+        (8, vec![Span::styled(format!(" · {key} asks what would be smaller"), theme.faint())]),
+    ];
+    draw::fitting(parts, width)
 }
 
 /// How the arena is made up at the peak; the parts add up exactly.

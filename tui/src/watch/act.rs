@@ -220,6 +220,10 @@ impl Watch {
             }
             _ => {}
         }
+        if kind == ListKind::Questions {
+            self.model.asked.chose = true;
+            self.model.skip_heading(!matches!(action, Action::Up | Action::FarUp));
+        }
         self.model.go_to_chosen(kind);
         true
     }

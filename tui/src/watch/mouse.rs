@@ -7,6 +7,7 @@ use super::{Outcome, Watch};
 use crate::chrome::{self, Areas};
 use crate::keys::Action;
 use crate::list;
+use crate::model::lists::ListKind;
 use crate::model::viewport::Viewport;
 use crate::view::Target;
 
@@ -94,6 +95,10 @@ impl Watch {
                 let kind = list.kind();
                 let again = self.model.lists.get(kind).at == row;
                 self.model.lists.get_mut(kind).go(row);
+                if kind == ListKind::Questions {
+                    self.model.asked.chose = true;
+                    self.model.skip_heading(true);
+                }
                 self.model.go_to_chosen(kind);
                 self.cursor_on_axis(at);
                 if again && !inspects {

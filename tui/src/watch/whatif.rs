@@ -10,20 +10,32 @@ use crate::model::whatif::{Brief, Edit, Proof, Row, all_words};
 
 /// Buffers of a plan of which every question that is offered is answered before it is asked.
 const FORESEEN: usize = 4_000;
+/// The same where the picture waits for the answers, as a printed one does.
+const FORESEEN_HERE: usize = 500;
 
 impl Watch {
     /// Looks into why the arena is not smaller, for the window of that question.
     pub(super) fn look_into(&mut self) {
         self.model.ask_of_arena();
+        self.model.asked.chose = false;
+        self.model.stand_on(None);
         self.foresee();
+    }
+
+    /// Whether the questions that are offered are answered before they are asked: a planner that nobody waits for may take
+    /// longer.
+    fn foresees(&self) -> bool {
+        let most = if matches!(self.desk, Desk::Here(..)) { FORESEEN_HERE } else { FORESEEN };
+        self.model.plan().is_some_and(|plan| plan.record.buffers.len() <= most)
     }
 
     /// Asks for what the window shows and what is not known yet.
     fn foresee(&mut self) {
         let mut questions = Vec::new();
+        self.model.asked.foreseen = self.foresees();
         if self.model.asked.because().is_none() {
             questions.push(Question::Because);
-        } else if self.model.plan().is_some_and(|plan| plan.record.buffers.len() <= FORESEEN) {
+        } else if self.foresees() {
             for row in self.model.asked_rows() {
                 if let Row::Question(edit) = row {
                     let edits = self.model.asked.with(edit.as_ref());
@@ -138,6 +150,8 @@ impl Watch {
                 continue;
             }
             heard = true;
+            // Rows come, and go to their places: the cursor stays on its own.
+            let row = self.model.asked_row();
             match found {
                 Found::Because(because) => {
                     self.model.asked.know(because);
@@ -151,6 +165,7 @@ impl Watch {
                     }
                 }
             }
+            self.model.stand_on(row.as_ref());
         }
         heard
     }

@@ -6,6 +6,7 @@ use bayplan_text::{Bytes, Percent, escape};
 use bayplan_trace::PlanRecord;
 
 use super::{Answer, Because, Edit, Proof};
+use crate::model::lists::ListKind;
 use crate::model::{Model, explain};
 
 /// Answers that are kept.
@@ -59,6 +60,10 @@ pub(crate) struct Asked {
     pub(crate) shown: bool,
     /// Whether all tensors are listed.
     pub(crate) all: bool,
+    /// Whether what is offered is answered before it is asked.
+    pub(crate) foreseen: bool,
+    /// Whether the viewer chose a row of the window; until then it stands on the first choice, whatever comes.
+    pub(crate) chose: bool,
     because: Option<Result<Because, String>>,
     answers: BTreeMap<Vec<Edit>, Result<Brief, String>>,
 }
@@ -85,9 +90,9 @@ impl Brief {
     /// What is known of it: that nothing smaller is possible, or how much smaller it might be.
     pub(crate) fn proof_words(&self) -> String {
         match self.proof {
-            Proof::Least => "nothing smaller is possible".to_owned(),
-            Proof::Open(bytes) => format!("at most {} could be saved still", Bytes(bytes)),
-            Proof::Unplaced => "only the bound is known".to_owned(),
+            Proof::Least => "no plan for that is smaller".to_owned(),
+            Proof::Open(bytes) => format!("a better plan might save {} more at most", Bytes(bytes)),
+            Proof::Unplaced => "how much more is not known".to_owned(),
         }
     }
 }
@@ -158,9 +163,14 @@ impl Asked {
         rows.extend((0..listed).map(Row::Reason));
         rows.extend((listed < count).then_some(Row::More(count - listed)));
         rows.push(Row::Head(Part::Questions));
-        let questions = self.questions(record, cursor).into_iter();
-        rows.extend(questions.map(|edit| Row::Question(Some(edit))));
-        rows.push(Row::Question(None));
+        let mut questions: Vec<Option<Edit>> =
+            self.questions(record, cursor).into_iter().map(Some).chain([None]).collect();
+        // What makes the arena smallest comes first; what is not known yet, last.
+        questions.sort_by_cached_key(|edit| match self.answer(&self.with(edit.as_ref())) {
+            Some(Ok(brief)) => brief.arena.1,
+            _ => u64::MAX,
+        });
+        rows.extend(questions.into_iter().map(Row::Question));
         rows
     }
 
@@ -198,6 +208,44 @@ impl Model {
         if let Some(over) = self.wanted_map().filter(|_| !self.is_asked_of_arena()) {
             self.asked = Asked::of(over);
             self.set_ghost(None);
+        }
+    }
+
+    /// The row of the window that the cursor is on.
+    pub(crate) fn asked_row(&self) -> Option<Row> {
+        self.asked_rows().into_iter().nth(self.lists.get(ListKind::Questions).at)
+    }
+
+    /// Puts the cursor of the window on a row, wherever that stands now; on the first choice where it is gone or none was
+    /// chosen.
+    pub(crate) fn stand_on(&mut self, row: Option<&Row>) {
+        let rows = self.asked_rows();
+        let own = row.filter(|_| self.asked.chose).and_then(|row| rows.iter().position(|known| known == row));
+        let first = rows.iter().position(|row| matches!(row, Row::Question(_)));
+        self.refresh_list(ListKind::Questions);
+        let Some(at) = own.or(first) else { return };
+        let list = self.lists.get_mut(ListKind::Questions);
+        list.go(at);
+        if own.is_none() {
+            // Where not all of it is seen, the choices are.
+            list.top = at.saturating_sub(1).min(rows.len().saturating_sub(list.page.max(1)));
+        }
+    }
+
+    /// Takes the cursor of the window off a heading, onwards or back; at an end, to the row beside it.
+    pub(crate) fn skip_heading(&mut self, forward: bool) {
+        let rows = self.asked_rows();
+        let list = self.lists.get_mut(ListKind::Questions);
+        let is_heading = |at: &usize| matches!(rows.get(*at), Some(Row::Head(_)));
+        if !is_heading(&list.at) {
+            return;
+        }
+        // The heading above the first row is seen with it.
+        list.go(list.at);
+        let (before, after) = (list.at.checked_sub(1), Some(list.at + 1).filter(|at| *at < rows.len()));
+        let next = if forward { after.or(before) } else { before.or(after) };
+        if let Some(next) = next {
+            list.go(next);
         }
     }
 
@@ -239,8 +287,8 @@ pub(crate) fn words(edit: &Edit, record: &PlanRecord) -> String {
     match edit {
         Edit::Drop(buffer) => format!("without {}", name(*buffer)),
         Edit::Halve(buffer) => format!("half of {}", name(*buffer)),
-        Edit::Late(buffer) => format!("{} made as late as it can be", name(*buffer)),
-        Edit::At(buffer, offset) => format!("{} at {}", name(*buffer), Bytes(*offset)),
+        Edit::Late(buffer) => format!("{} computed as late as can be", name(*buffer)),
+        Edit::At(buffer, offset) => format!("{} moved to offset {}", name(*buffer), Bytes(*offset)),
         Edit::Order => "another order of the operators".to_owned(),
         Edit::Dim(dim, value) => {
             let now = record.dims.iter().find(|known| known.name == *dim).map_or(0, |dim| dim.value);
