@@ -173,6 +173,16 @@ pub(crate) fn shares<const N: usize>(parts: [u64; N], width: u16) -> [u16; N] {
     widths
 }
 
+/// How many things a list shows, of how many: `57 tensors`, or `4 of 57 tensors` where a search leaves some out.
+pub(crate) fn counted(shown: usize, all: usize, what: &str) -> String {
+    let count = |count: usize| bayplan_text::Count(count as u64);
+    let plural = if shown.max(all) == 1 { "" } else { "s" };
+    match shown < all {
+        true => format!("{} of {} {what}{plural}", count(shown), count(all)),
+        false => format!("{} {what}{plural}", count(shown)),
+    }
+}
+
 /// A size in as few columns as axes leave: `12.4M`, `812B`.
 pub(crate) fn short_bytes(bytes: u64) -> String {
     bayplan_text::Bytes(bytes).to_string().replace("iB", "").replace(' ', "")
@@ -247,6 +257,19 @@ mod tests {
         ] {
             let widths = shares(parts, width);
             assert_eq!(widths, expect, "{parts:?} in {width}");
+        }
+    }
+
+    #[test]
+    fn what_a_search_leaves_out_is_counted() {
+        for (shown, all, expect) in [
+            (57, 57, "57 tensors"),
+            (4, 57, "4 of 57 tensors"),
+            (0, 1, "0 of 1 tensor"),
+            (1, 1, "1 tensor"),
+            (0, 0, "0 tensors"),
+        ] {
+            assert_eq!(counted(shown, all, "tensor"), expect);
         }
     }
 

@@ -89,7 +89,51 @@ fn search_finds_and_goes_round() {
     assert_eq!(press(&mut watch, "\u{1b}"), Outcome::Stay);
     assert!(!watch.model.filter.is_on());
     press(&mut watch, "/nothing like it\n");
-    assert!(draw(&mut watch).contains("nothing found"));
+    assert!(draw(&mut watch).contains("nothing found; esc ends the search"));
+}
+
+#[test]
+fn a_search_stays_in_the_arena_and_says_when_it_leaves_it() {
+    let mut record = crate::support::by_hand();
+    record.arenas.push(record.arenas[0].clone());
+    record.arenas[1].name = "weights".to_owned();
+    let other = |name: &str, first: u32| bayplan_trace::BufferRecord {
+        name: name.to_owned(),
+        arena: 1,
+        first,
+        last: 10,
+        ..record.buffers[0].clone()
+    };
+    // Born before all others: it would come first, were the arena not kept.
+    let (early, late) = (other("block/early", 0), other("table", 1));
+    record.buffers.extend([early, late]);
+    let records = crate::support::records(&record, crate::support::windows(&record), 4);
+    let mut watch = Watch::of(crate::picture_tests::model(records), 2);
+    draw(&mut watch);
+    press(&mut watch, "/block/ and not op:softmax\n");
+    let picture = draw(&mut watch);
+    let at = watch.model.arena().unwrap().arena;
+    assert_eq!(at, 0, "{picture}");
+    let count = watch.model.filter.count();
+    assert!(
+        picture.contains(&format!("1 of {count} · n next")) && !picture.contains("now in arena"),
+        "{picture}"
+    );
+    // Rows are those found, of how many there are.
+    assert!(picture.contains(&format!("{} of 8 tensors of arena", count - 1)), "{picture}");
+    for _ in 1..count {
+        press(&mut watch, "n");
+    }
+    let picture = draw(&mut watch);
+    let said = format!("{count} of {count} · n next · now in arena \"weights\"");
+    assert!(picture.contains(&said) && picture.contains("1 of 2 tensors of arena"), "{picture}");
+    press(&mut watch, "n");
+    assert!(draw(&mut watch).contains(&format!("1 of {count} · n next · now in arena \"activations\"")));
+    press(&mut watch, "\u{1b}");
+    assert!(draw(&mut watch).contains("the search is ended: everything is shown again"));
+    // What is only elsewhere is found there.
+    press(&mut watch, "/table\n");
+    assert!(draw(&mut watch).contains("1 of 1 · n next · now in arena \"weights\""));
 }
 
 #[test]
@@ -304,6 +348,10 @@ fn a_list_goes_where_keys_and_mouse_say_and_the_map_goes_along() {
     // The head orders: by size, and the largest first.
     let (x, y) = place(&draw(&mut watch), " size");
     click(&mut watch, x + 1, y, MouseButton::Left);
+    let picture = draw(&mut watch);
+    assert!(picture.contains("size▼"), "{picture}");
+    assert_eq!(place(&picture, "block/gelu").1, 4, "the largest comes first: {picture}");
+    press(&mut watch, "S");
     let picture = draw(&mut watch);
     assert!(picture.contains("size▲"), "{picture}");
     assert_eq!(place(&picture, "block/gelu").1, 4 + 7, "the largest comes last: {picture}");

@@ -34,6 +34,11 @@ pub(crate) trait List: Sync {
         let _ = (buffer, place, model, thing, theme);
     }
 
+    /// Whether rows that are ordered by that column begin with the largest: sizes, costs and times do, names do not.
+    fn begins_with_largest(&self, column: usize) -> bool {
+        self.columns().get(column).is_some_and(|column| column.right)
+    }
+
     /// Whether the chosen row is shown as chosen.
     fn shows_choice(&self) -> bool {
         true
@@ -175,6 +180,18 @@ fn scroll_bar(buffer: &mut Buffer, area: Rect, state: &ListState, theme: &Theme)
         let glyph = if (first..first + length).contains(&row) { "┃" } else { "│" };
         draw::put(buffer, area, area.right() - 1, area.y + row as u16, glyph, theme.line());
     }
+}
+
+/// The columns that are seen in an area.
+pub(crate) fn seen(list: &dyn List, area: Rect) -> Vec<usize> {
+    let places = places(list.columns(), list.painted(), area.width.saturating_sub(1));
+    places.into_iter().map(|(column, ..)| column).collect()
+}
+
+/// How many columns of the screen a column of a list of that width has; 0 where it is not seen.
+pub(crate) fn wide(list: &dyn List, column: usize, width: usize) -> usize {
+    let places = places(list.columns(), list.painted(), u16::try_from(width).unwrap_or(u16::MAX));
+    places.into_iter().find(|(at, ..)| *at == column).map_or(0, |(_, _, wide)| wide.into())
 }
 
 /// Where the painted column of a list stands, head and all rows.

@@ -91,11 +91,18 @@ fn tensors_are_ordered_by_every_column_and_of_all_arenas() {
     let kind = crate::model::lists::ListKind::Tensors;
     let mut orders = Vec::new();
     for _ in 0..7 {
+        // Where all columns are seen.
+        crate::picture_tests::draw(&mut watch, (200, 30), &Theme::new(Colours::None, false));
         press(&mut watch, "s");
         draw(&mut watch);
         let list = watch.model.lists.get(kind);
         assert_eq!(list.rows.len(), plan.buffers.len());
-        let buffers: Vec<_> = list.rows.iter().map(|at| &plan.buffers[*at as usize]).collect();
+        let mut buffers: Vec<_> = list.rows.iter().map(|at| &plan.buffers[*at as usize]).collect();
+        // Sizes and lengths of lives begin with the largest; names, places and births with the first.
+        assert_eq!(list.sort.descending, matches!(list.sort.column, 2 | 7), "column {}", list.sort.column);
+        if list.sort.descending {
+            buffers.reverse();
+        }
         let is_sorted = match list.sort.column {
             0 => buffers.is_sorted_by_key(|buffer| &buffer.name),
             2 => buffers.is_sorted_by_key(|buffer| buffer.size),
@@ -113,7 +120,50 @@ fn tensors_are_ordered_by_every_column_and_of_all_arenas() {
     assert_eq!(orders, [0, 2, 3, 4, 5, 6, 7]);
     press(&mut watch, "/kind:weight size>=1MiB\n");
     let heavy = plan.buffers.iter().filter(|b| b.name.ends_with(".weight") && b.size >= 1 << 20).count();
-    assert!(draw(&mut watch).contains(&format!("{heavy} tensors of all arenas")));
+    let count =
+        format!("{heavy} of {} tensors of all arenas", bayplan_text::Count(plan.buffers.len() as u64));
+    assert!(draw(&mut watch).contains(&count));
+}
+
+/// What cannot be seen is not what rows are ordered by: a key that seems to do nothing.
+#[test]
+fn lists_are_ordered_by_columns_that_are_seen() {
+    for (view, size) in
+        [("Lifetimes", (40, 12)), ("Operators", (40, 12)), ("Operators", (80, 24)), ("Lifetimes", (80, 24))]
+    {
+        let mut watch = show(timed(), view);
+        let theme = Theme::new(Colours::None, false);
+        crate::picture_tests::draw(&mut watch, size, &theme);
+        for _ in 0..12 {
+            press(&mut watch, "s");
+            let picture = crate::picture_tests::draw(&mut watch, size, &theme);
+            let row = |y: u16| (0..size.0).map(|x| picture[(x, y)].symbol()).collect::<String>();
+            let head = row(3);
+            assert!(head.contains('▼') || head.contains('▲'), "{view} at {size:?}: {head}");
+            let said = row(size.1 - 1);
+            if said.contains("no other column") {
+                assert_eq!(size.0, 40, "{said}");
+                continue;
+            }
+            assert!(said.contains("ordered by"), "{said}");
+            assert_eq!(said.contains("the largest first"), head.contains('▼'), "{head}: {said}");
+        }
+    }
+}
+
+#[test]
+fn the_count_of_an_operator_is_kept_where_its_name_is_cut() {
+    let mut record = crate::support::by_hand();
+    for op in &mut record.ops[..3] {
+        op.source_op = "ConvolutionTransposedWithBiasAndActivation".to_owned();
+    }
+    let records = crate::support::records(&record, crate::support::windows(&record), 4);
+    let mut watch = show(crate::picture_tests::model(records), "Operators");
+    press(&mut watch, "o");
+    for size in [(40, 12), (80, 24), (120, 40)] {
+        let text = crate::snapshot::picture(&mut watch, size, &[], &Theme::new(Colours::None, false));
+        assert!(text.contains("… ×3 ") && text.contains("Conv"), "{text}");
+    }
 }
 
 #[test]
@@ -233,7 +283,7 @@ fn events_are_told_with_what_is_wrong_first_and_lead_there() {
     assert!(place(&draw(&mut watch), "recording of minilm-l6 on llvmpipe began").1 == 4);
     // A search looks at the words, and at what is told of the tensors that it keeps.
     press(&mut watch, "o/fan\n");
-    assert!(draw(&mut watch).contains("1 event "));
+    assert!(draw(&mut watch).contains("1 of "));
     press(&mut watch, "\u{1b}/size>2KiB\n");
     let picture = draw(&mut watch);
     assert!(picture.contains("block/gelu") && !picture.contains("fan at full speed"), "{picture}");

@@ -25,12 +25,15 @@ pub(crate) struct Prompt {
     own: String,
     /// How many searches back the text is; 0 is what is being typed.
     back: usize,
+    /// Whether the last character did not fit any more.
+    full: bool,
 }
 
 impl Prompt {
     /// Adds a character.
     pub(crate) fn push(&mut self, c: char) {
-        if self.text.chars().count() < MAX_SEARCH {
+        self.full = self.text.chars().count() >= MAX_SEARCH;
+        if !self.full {
             self.text.push(c);
             self.back = 0;
         }
@@ -39,7 +42,7 @@ impl Prompt {
     /// Takes the last character away.
     pub(crate) fn pop(&mut self) {
         self.text.pop();
-        self.back = 0;
+        (self.back, self.full) = (0, false);
     }
 
     /// Completes the word that is being typed, where a term begins so; returns whether one does.
@@ -102,6 +105,9 @@ pub(crate) fn draw(buffer: &mut Buffer, foot: Rect, prompt: &Prompt, filter: &Fi
 
 /// What is wrong with the text, else the terms that it could go on with.
 fn above_line(prompt: &Prompt, filter: &Filter, width: usize, theme: &Theme) -> Line<'static> {
+    if prompt.full {
+        return Line::styled(format!(" a search has {MAX_SEARCH} characters at most"), theme.alarm_text());
+    }
     if let Some(error) = filter.error() {
         return Line::styled(format!(" {}", error.words), theme.alarm_text());
     }
@@ -125,6 +131,22 @@ fn above_line(prompt: &Prompt, filter: &Filter, width: usize, theme: &Theme) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_told() {
+        let mut prompt = Prompt::default();
+        let told = |prompt: &Prompt| {
+            let theme = Theme::new(crate::theme::Colours::None, false);
+            above_line(prompt, &Filter::default(), 80, &theme).to_string()
+        };
+        (0..MAX_SEARCH).for_each(|_| prompt.push('中'));
+        assert!(!told(&prompt).contains("at most"));
+        prompt.push('x');
+        assert_eq!(prompt.text.chars().count(), MAX_SEARCH);
+        assert_eq!(told(&prompt), " a search has 200 characters at most");
+        prompt.pop();
+        assert!(!told(&prompt).contains("at most"));
+    }
 
     #[test]
     fn former_searches_come_back_and_the_own_text_too() {

@@ -345,12 +345,16 @@ impl Model {
         });
     }
 
-    /// Goes to the next (or former) buffer that the filter keeps.
-    pub(crate) fn next_match(&mut self, forward: bool) {
+    /// Goes to the next (or former) buffer that the filter keeps, of the arena that is looked at as long as there is one;
+    /// returns which it is of how many.
+    pub(crate) fn next_match(&mut self, forward: bool) -> Option<(usize, usize)> {
         let here = self.selected().map(|(number, _)| number);
-        if let Some(number) = self.filter.neighbour(here, forward) {
-            self.select(number);
-        }
+        let arena = self.place.map(|place| place.arena);
+        let buffers = self.plan().map_or(&[][..], |plan| &plan.record.buffers);
+        let in_arena = |number: u32| arena == buffers.get(number as usize).map(|found| found.arena as usize);
+        let number = self.filter.neighbour(here, forward, in_arena)?;
+        self.select(number);
+        Some((self.filter.position(number)? + 1, self.filter.count()))
     }
 
     /// Sets what is searched for.

@@ -1,5 +1,7 @@
 //! What ops cost, as a list of them: one by one, or those of an operator together. The figures are the trace's.
 
+use std::collections::BTreeSet;
+
 use bayplan_trace::{OpGroup, OpRoof, OpShare, PlanState, Roofs, op_groups, op_shares};
 
 use super::filter::Filter;
@@ -14,6 +16,8 @@ pub(crate) struct Operators {
     shares: Vec<OpShare>,
     /// The operators, where they are taken together.
     groups: Vec<OpGroup>,
+    /// How many ops, or operators, there are, found by a search or not.
+    all: usize,
 }
 
 /// The figures of an op, or of those of an operator.
@@ -48,6 +52,10 @@ impl Operators {
             let touches = ops.get(op as usize).map(|op| op.reads.iter().chain(&op.writes));
             !filter.is_on() || touches.is_some_and(|mut touched| touched.any(|buffer| filter.keeps(*buffer)))
         };
+        self.all = match self.grouped {
+            true => ops.iter().map(|op| op.source_op.as_str()).collect::<BTreeSet<&str>>().len(),
+            false => ops.len(),
+        };
         self.groups = if self.grouped { op_groups(&plan.record, &self.shares, takes) } else { Vec::new() };
         self.shares.sort_unstable_by_key(|share| share.op);
         let mut rows: Vec<u32> = if self.grouped {
@@ -76,6 +84,11 @@ impl Operators {
         if sort.descending {
             rows.reverse();
         }
+    }
+
+    /// How many ops, or operators, there are, found by a search or not.
+    pub(crate) fn all(&self) -> usize {
+        self.all
     }
 
     /// A group by its row.

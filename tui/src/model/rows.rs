@@ -6,6 +6,7 @@ use bayplan_trace::BufferRecord;
 
 use super::Model;
 use super::compare::Compared;
+use super::index::ArenaIndex;
 use super::lists::{EVENTS_BY_TIME, ListKind, Sort, Stamp};
 
 /// What tensors are ordered by, in the order of the columns of their list; the second has their bars.
@@ -100,10 +101,26 @@ impl Model {
         }
     }
 
-    /// Orders a list by a column; by the same one again, the other way round.
-    pub(crate) fn order_by(&mut self, kind: ListKind, column: usize) {
+    /// How many rows a list has where nothing is searched for.
+    pub(crate) fn listed_at_all(&self, kind: ListKind) -> usize {
+        let rows = self.lists.get(kind).rows.len();
+        if !self.filter.is_on() {
+            return rows;
+        }
+        let count = |arenas: &[ArenaIndex]| arenas.iter().map(|arena| arena.buffers).sum::<u64>() as usize;
+        match (kind, self.index(), self.arena()) {
+            (ListKind::Tensors, Some(index), _) if self.all_arenas => count(&index.arenas),
+            (ListKind::Tensors, _, Some(arena)) => arena.index.buffers as usize,
+            (ListKind::Ops, ..) => self.operators.all(),
+            (ListKind::Events, ..) => self.log.entries().count() + self.marks.all().len(),
+            _ => rows,
+        }
+    }
+
+    /// Orders a list by a column, from its largest or its smallest on; by the same one again, the other way round.
+    pub(crate) fn order_by(&mut self, kind: ListKind, column: usize, largest_first: bool) {
         let sort = &mut self.lists.get_mut(kind).sort;
-        let descending = if sort.column == column { !sort.descending } else { false };
+        let descending = if sort.column == column { !sort.descending } else { largest_first };
         *sort = Sort { column, descending };
     }
 

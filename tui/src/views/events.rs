@@ -84,7 +84,8 @@ impl View for Events {
             let plural = if count == 1 { "" } else { "s" };
             format!("{} {what}{plural}", Count(count as u64))
         };
-        let mut parts = vec![(9, vec![Span::styled(count(list.rows.len(), "event"), theme.accent())])];
+        let listed = draw::counted(list.rows.len(), model.listed_at_all(ListKind::Events), "event");
+        let mut parts = vec![(9, vec![Span::styled(listed, theme.accent())])];
         if alarms > 0 {
             parts.push((8, vec![Span::styled(format!("  {}", count(alarms, "alarm")), theme.alarm_text())]));
         }

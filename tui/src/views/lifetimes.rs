@@ -66,6 +66,11 @@ impl List for Lifetimes {
         ]
     }
 
+    fn begins_with_largest(&self, column: usize) -> bool {
+        // Sizes, and how long they live; places and births are read from the first on.
+        matches!(column, 2 | 7)
+    }
+
     fn painted(&self) -> Option<usize> {
         Some(BARS)
     }
@@ -175,9 +180,9 @@ fn title(model: &Model, theme: &Theme) -> Line<'static> {
     };
     let by = COLUMNS[list.sort.column.min(COLUMNS.len() - 1)].title.trim();
     let order = format!("  by {by} {}", if list.sort.descending { "▼" } else { "▲" });
-    let plural = if rows == 1 { "" } else { "s" };
+    let count = draw::counted(rows, model.listed_at_all(ListKind::Tensors), "tensor");
     Line::from(vec![
-        Span::styled(format!("{} tensor{plural}", Count(rows as u64)), theme.accent()),
+        Span::styled(count, theme.accent()),
         Span::styled(of, theme.text()),
         Span::styled(order, theme.faint()),
     ])

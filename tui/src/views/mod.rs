@@ -39,7 +39,7 @@ pub(crate) const VIEWS: &[&dyn View] = &[
 ];
 
 /// The name of the arena that is looked at, made safe to show.
-fn arena_name(arena: &ArenaView<'_>) -> String {
+pub(crate) fn arena_name(arena: &ArenaView<'_>) -> String {
     let name = &arena.plan.record.arenas[arena.arena as usize].name;
     explain::name_of(name, "arena", arena.arena)
 }

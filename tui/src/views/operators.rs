@@ -46,7 +46,11 @@ impl List for Operators {
         COLUMNS
     }
 
-    fn row(&self, model: &Model, thing: u32, theme: &Theme, _: usize) -> Vec<Line<'static>> {
+    fn begins_with_largest(&self, column: usize) -> bool {
+        COLUMNS.get(column).is_some_and(|column| column.right || column.title == "share")
+    }
+
+    fn row(&self, model: &Model, thing: u32, theme: &Theme, width: usize) -> Vec<Line<'static>> {
         let Some(plan) = model.plan() else { return Vec::new() };
         let operators = &model.operators;
         let Some(cost) = operators.cost(plan, thing) else { return Vec::new() };
@@ -55,8 +59,10 @@ impl List for Operators {
             (Some(group), Some(op)) => {
                 let name = explain::name_of(&group.operator, "no operator", 0);
                 let more = if group.ops.len() > 1 { "…" } else { "" };
+                let count = format!(" ×{}", Count(group.ops.len() as u64));
+                let room = list::wide(self, 0, width).saturating_sub(bayplan_text::columns(&count)).max(1);
                 (
-                    format!("{name} ×{}", Count(group.ops.len() as u64)),
+                    format!("{}{count}", bayplan_text::ellipsis(&name, room)),
                     format!("{}{more}", escape(&op.kernel)),
                     more.to_owned(),
                 )
@@ -125,11 +131,11 @@ impl View for Operators {
         let list = model.lists.get(ListKind::Ops);
         let what = if model.operators.grouped { "operator" } else { "op" };
         let rows = list.rows.len();
-        let plural = if rows == 1 { "" } else { "s" };
+        let count = draw::counted(rows, model.listed_at_all(ListKind::Ops), what);
         let by = COLUMNS[list.sort.column.min(COLUMNS.len() - 1)].title;
         let other = if model.operators.grouped { "one by one" } else { "by operator" };
         let parts = vec![
-            (9, vec![Span::styled(format!("{} {what}{plural}", Count(rows as u64)), theme.accent())]),
+            (9, vec![Span::styled(count, theme.accent())]),
             (
                 7,
                 vec![Span::styled(

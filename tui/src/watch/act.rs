@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use super::{Outcome, Watch};
 use crate::keys::Action;
-use crate::list::List;
+use crate::list::{self, List};
 use crate::model::events::Goal;
 use crate::model::lists::ListKind;
 use crate::model::moment::Stop;
@@ -57,7 +57,10 @@ impl Watch {
             Action::Redraw => return Outcome::Redraw,
             Action::Runs => return Outcome::Runs,
             Action::Back if self.is_what_if() => self.end_what_if(),
-            Action::Back if self.model.filter.is_on() => self.model.search(""),
+            Action::Back if self.model.filter.is_on() => {
+                self.model.search("");
+                self.say("the search is ended: everything is shown again");
+            }
             Action::Back if self.model.stand_live() => {}
             Action::Back if self.model.compared().is_some() => self.end_diff(),
             Action::Back => return Outcome::Leave,
@@ -122,7 +125,7 @@ impl Watch {
 
     fn next_match(&mut self, forward: bool) {
         if self.model.filter.is_on() {
-            self.model.next_match(forward);
+            self.go_to_match(forward);
         } else {
             let key = self.keys.name(Action::Search);
             self.say(&format!("nothing is searched for; {key} searches"));
@@ -195,7 +198,7 @@ impl Watch {
 
     /// What an action does to the list in front; returns whether it was for a list.
     fn in_list(&mut self, action: Action) -> bool {
-        let Some((list, _)) = self.front_list().filter(|_| list_takes(action)) else { return false };
+        let Some((list, area)) = self.front_list().filter(|_| list_takes(action)) else { return false };
         let kind = list.kind();
         // More than one key may come before the next picture.
         self.model.refresh_list(kind);
@@ -207,10 +210,10 @@ impl Watch {
             Action::FarDown => state.step(FAR),
             Action::First => state.go(0),
             Action::Last => state.go(usize::MAX),
-            Action::Order => self.order_by_next(list),
+            Action::Order => self.order_by_next(list, area),
             Action::Reverse => {
                 let column = state.sort.column;
-                self.order(kind, column);
+                self.order(list, column);
             }
             Action::Inspect => return self.enter_row(kind),
             Action::Otherwise => {
@@ -229,21 +232,34 @@ impl Watch {
     }
 
     /// Orders a list by a column, and begins at its first row: whoever orders wants to see what comes first.
-    pub(super) fn order(&mut self, kind: ListKind, column: usize) {
-        self.model.order_by(kind, column);
+    pub(super) fn order(&mut self, list: &'static dyn List, column: usize) {
+        let kind = list.kind();
+        self.model.order_by(kind, column, list.begins_with_largest(column));
         self.model.refresh_list(kind);
         self.model.lists.get_mut(kind).go(0);
     }
 
-    /// Orders a list by its next column that rows can be ordered by.
-    fn order_by_next(&mut self, list: &'static dyn List) {
-        let columns = list.columns();
+    /// Orders a list by its next column that is seen and that rows can be ordered by.
+    fn order_by_next(&mut self, list: &'static dyn List, area: Rect) {
+        let (columns, seen) = (list.columns(), list::seen(list, area));
         let now = self.model.lists.get(list.kind()).sort.column;
-        let next = (1..=columns.len()).map(|step| (now + step) % columns.len());
-        let Some(next) = next.into_iter().find(|at| columns[*at].sorts) else { return };
-        self.order(list.kind(), next);
         let round = self.keys.name(Action::Reverse);
-        self.say(&format!("ordered by {}; {round} turns it round", columns[next].title));
+        let mut next = (1..columns.len()).map(|step| (now + step) % columns.len());
+        let Some(next) = next.find(|at| columns[*at].sorts && seen.contains(at)) else {
+            if columns.get(now).is_some_and(|column| column.sorts) {
+                self.say(&format!(
+                    "no other column to order by is seen at this width; {round} turns it round"
+                ));
+            }
+            return;
+        };
+        self.order(list, next);
+        let first = match (self.model.lists.get(list.kind()).sort.descending, list.begins_with_largest(next))
+        {
+            (true, true) => ", the largest first",
+            _ => "",
+        };
+        self.say(&format!("ordered by {}{first}; {round} turns it round", columns[next].title.trim()));
     }
 
     /// Does what entering the chosen row of a list means; returns whether that was all.

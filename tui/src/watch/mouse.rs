@@ -107,7 +107,7 @@ impl Watch {
             }
             Target::Column(column) => {
                 let Some((list, _)) = self.front_list() else { return Outcome::Stay };
-                self.order(list.kind(), column);
+                self.order(list, column);
                 self.model.go_to_chosen(list.kind());
                 return Outcome::Stay;
             }

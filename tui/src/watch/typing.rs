@@ -1,9 +1,13 @@
 //! Keys while a search is typed.
 
+use bayplan_text::Count;
 use crossterm::event::{KeyCode, KeyEvent};
 
 use super::Watch;
+use crate::keys::Action;
+use crate::model::Model;
 use crate::prompt;
+use crate::views;
 
 impl Watch {
     /// Takes a key into the search that is being typed.
@@ -22,9 +26,8 @@ impl Watch {
                     return;
                 }
                 prompt::remember(&mut self.searches, &typed.text);
-                self.model.next_match(true);
-                if self.model.filter.is_on() && self.model.filter.count() == 0 {
-                    self.say("nothing found");
+                if self.model.filter.is_on() {
+                    self.go_to_match(true);
                 }
                 return;
             }
@@ -39,5 +42,21 @@ impl Watch {
         }
         self.model.search(&typed.text);
         self.typing = Some(typed);
+    }
+
+    /// Goes to the next (or former) tensor found, and says which one that is.
+    pub(super) fn go_to_match(&mut self, forward: bool) {
+        let arena = |model: &Model| model.arena().map(|arena| arena.arena);
+        let before = arena(&self.model);
+        let Some((at, count)) = self.model.next_match(forward) else {
+            let back = self.keys.name(Action::Back);
+            self.say(&format!("nothing found; {back} ends the search"));
+            return;
+        };
+        let next = self.keys.name(Action::NextMatch);
+        let other = self.model.arena().filter(|_| arena(&self.model) != before);
+        let other = other.map(|arena| format!(" · now in arena \"{}\"", views::arena_name(&arena)));
+        let (at, count) = (Count(at as u64), Count(count as u64));
+        self.say(&format!("{at} of {count} · {next} next{}", other.unwrap_or_default()));
     }
 }

@@ -63,7 +63,10 @@ impl Filter {
         self.is_kept = eval::kept(expr, plan, index);
         let buffers = &plan.record.buffers;
         self.kept = (0..buffers.len() as u32).filter(|at| self.is_kept[*at as usize]).collect();
-        self.kept.sort_by_key(|at| (buffers[*at as usize].first, *at));
+        self.kept.sort_by_key(|at| {
+            let buffer = &buffers[*at as usize];
+            (buffer.arena, buffer.first, *at)
+        });
     }
 
     /// Searches again if windows have come and the search asks for what they show.
@@ -111,16 +114,28 @@ impl Filter {
         self.kept.len()
     }
 
-    /// The buffer after (or before) `here` among those kept, by birth, round and round.
-    pub(crate) fn neighbour(&self, here: Option<u32>, forward: bool) -> Option<u32> {
+    /// The buffer after (or before) `here` among those kept, arena by arena and there by birth, round and round; the first (or
+    /// the last) of the arena where none is kept here, if one is kept there.
+    pub(crate) fn neighbour(
+        &self,
+        here: Option<u32>,
+        forward: bool,
+        in_arena: impl Fn(u32) -> bool,
+    ) -> Option<u32> {
         let count = self.kept.len();
-        let at = here.and_then(|here| self.kept.iter().position(|kept| *kept == here));
+        let at = here.and_then(|here| self.position(here));
+        let own = |at: &usize| in_arena(self.kept[*at]);
         let next = match (at, forward) {
             (Some(at), true) => (at + 1) % count,
             (Some(at), false) => (at + count - 1) % count,
-            (None, true) => 0,
-            (None, false) => count.checked_sub(1)?,
+            (None, true) => (0..count).find(own).unwrap_or(0),
+            (None, false) => (0..count).rev().find(own).or(count.checked_sub(1))?,
         };
         self.kept.get(next).copied()
+    }
+
+    /// The place of a buffer among those kept, if it is one of them.
+    pub(crate) fn position(&self, number: u32) -> Option<usize> {
+        self.kept.iter().position(|kept| *kept == number)
     }
 }

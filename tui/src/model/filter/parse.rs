@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! search  = group ("or" group)*
-//! group   = part part*
+//! group   = part ("and"? part)*
 //! part    = "not" part | term | word | "\"" any text "\""
 //! ```
-//! What begins like no term is a word, so that names with colons and signs in them can be typed as they are.
+//! What begins like no term is a word, so that names with signs in them can be typed as they are; what looks like a term that
+//! there is not, and brackets and signs of other languages, are refused with what is written instead.
 
 use std::ops::Range;
 
@@ -166,6 +167,14 @@ pub(crate) fn parse(text: &str) -> Result<Option<Expr>, FilterError> {
     let mut rest = &tokens[..];
     while let Some(first) = rest.first() {
         let group = groups.last_mut().expect("there is one from the start");
+        if !first.quoted && first.text == "and" {
+            let next = rest.get(1).is_some_and(|next| next.quoted || !matches!(&*next.text, "and" | "or"));
+            if group.is_empty() || !next {
+                return Err(error(first, "`and` stands between two terms; \"and\" in quotes is a word"));
+            }
+            rest = &rest[1..];
+            continue;
+        }
         if !first.quoted && first.text == "or" {
             if group.is_empty() || rest.len() == 1 {
                 return Err(error(first, "`or` stands between two terms; \"or\" in quotes is a word"));
@@ -222,7 +231,7 @@ fn part(rest: &[Token]) -> Result<(Expr, usize), FilterError> {
     if first.text == "not" {
         // However many there are, each turns the one before it round.
         let nots = rest.iter().take_while(|token| !token.quoted && token.text == "not").count();
-        let inner = rest.get(nots).filter(|token| token.quoted || token.text != "or");
+        let inner = rest.get(nots).filter(|token| token.quoted || !matches!(&*token.text, "or" | "and"));
         if inner.is_none() {
             return Err(error(first, "`not` wants a term behind it, such as `not kind:weight`"));
         }
@@ -230,6 +239,7 @@ fn part(rest: &[Token]) -> Result<(Expr, usize), FilterError> {
         let part = if nots % 2 == 1 { Expr::Not(Box::new(part)) } else { part };
         return Ok((part, nots + taken));
     }
+    foreign(first)?;
     if let Some(found) = phrase(rest)? {
         return Ok(found);
     }
@@ -238,6 +248,21 @@ fn part(rest: &[Token]) -> Result<(Expr, usize), FilterError> {
     }
     let term = first.text.split_once(':').map(|(key, value)| keyed(first, key, value)).transpose()?;
     Ok((term.flatten().map_or_else(|| word(first), Expr::Term), 1))
+}
+
+/// Refuses brackets and signs that other languages have for what is a word here.
+///
+/// # Errors
+/// The piece is one; what is written instead.
+fn foreign(token: &Token) -> Result<(), FilterError> {
+    let words = match token.text.chars().next() {
+        Some('!') => "write `not` for `!`, such as `not kind:weight`",
+        Some('|') => "write `or` for `|`, such as `peak or size>1MiB`",
+        Some('&') => "write `and` for `&`, or nothing: `peak size>1MiB`",
+        Some('(') => "there are no brackets: `and` binds closer than `or`; in quotes it is a word",
+        _ => return Ok(()),
+    };
+    Err(error(token, words))
 }
 
 fn word(token: &Token) -> Expr {
@@ -251,6 +276,11 @@ fn phrase(rest: &[Token]) -> Result<Option<(Expr, usize)>, FilterError> {
         if words.iter().enumerate().all(|(at, word)| says(at, word)) {
             return Ok(Some((Expr::Term(term), words.len())));
         }
+    }
+    if says(0, "live") && says(1, "at") {
+        let last = rest.get(2).unwrap_or(&rest[1]);
+        let whole = Token { place: rest[0].place.start..last.place.end, ..last.clone() };
+        return Err(error(&whole, "write `live at peak`, or for an op at:5, for several at:5..8"));
     }
     let digits = |token: &&Token| token.text.starts_with(|c: char| c.is_ascii_digit());
     if says(0, "top")
@@ -340,9 +370,33 @@ fn keyed(token: &Token, key: &str, value: &str) -> Result<Option<Term>, FilterEr
             let (from, to) = range(token, value, address)?;
             Term::Address(from, to)
         }
-        _ => return Ok(None),
+        "name" => {
+            wants("a part of a name, such as name:conv1")?;
+            Term::Word(value.to_owned())
+        }
+        _ => return unknown(token, key, value).map_or(Ok(None), Err),
     };
     Ok(Some(term))
+}
+
+/// What to say of a key that there is not. Frameworks end names of tensors with a number behind a colon, and begin them with
+/// paths: those are no keys.
+fn unknown(token: &Token, key: &str, value: &str) -> Option<FilterError> {
+    let is_output = !value.is_empty() && value.chars().all(|c| c.is_ascii_digit());
+    if let Some((figure, _)) = FIGURES.into_iter().find(|(name, _)| *name == key) {
+        return Some(error(token, format!("`{figure}` is compared: {figure}>10, {figure}<=10, {figure}=10")));
+    }
+    if is_output || key.is_empty() || !key.chars().all(|c| c.is_ascii_alphabetic()) {
+        return None;
+    }
+    Some(error(
+        token,
+        format!(
+            "there is no `{}:`, but op: type: kind: arena: name: at: addr: size> life> born< dies> offset<; in quotes it \
+             is a word",
+            ellipsis(key, 24)
+        ),
+    ))
 }
 
 /// `FROM..TO`, half-open, each of which may be left out; or one alone.

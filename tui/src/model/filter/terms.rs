@@ -33,7 +33,9 @@ pub(crate) const HINTS: &[Hint] = &[
     hint("dies>=", "dies>=20", "dies at that op or later"),
     hint("offset<", "offset<4MiB", "begins below"),
     hint("arena:", "arena:weights", "in an arena of that name"),
+    hint("name:", "name:conv1", "its name, or that of the op that makes it, holds that: as the word alone"),
     hint("not ", "not kind:weight", "what the term leaves out"),
+    hint("and ", "peak and size>1MiB", "both, as the terms side by side"),
     hint("or ", "peak or size>1MiB", "one or the other"),
 ];
 

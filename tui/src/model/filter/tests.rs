@@ -75,7 +75,13 @@ fn terms_keep_what_they_say() {
         ("\"block/up\"", "block/up"),
         ("\"live at\"", ""),
         ("arena:activ up", "block/up"),
-        ("no:such", ""),
+        ("logits:0", ""),
+        ("x/y:z", ""),
+        ("\"no:such\"", ""),
+        ("name:query", "block/query"),
+        ("size>=3072 and size<=3kib", "block/gelu"),
+        ("query or kind:output and life>1", "block/query logits"),
+        ("\"and\"", ""),
     ] {
         assert_eq!(kept(text, &plan).join(" "), expect, "{text}");
     }
@@ -117,6 +123,21 @@ fn errors_say_where_and_why() {
         ("addr:0xzz", 0..9, "0x400000"),
         ("at:x", 0..4, "`x` is no whole number"),
         ("top 3x", 4..6, "no whole number"),
+        ("up foo:", 3..7, "there is no `foo:`, but op: type: kind:"),
+        ("no:such", 0..7, "in quotes it is a word"),
+        ("size:5", 0..6, "`size` is compared: size>10"),
+        ("live at 5", 0..9, "at:5"),
+        ("up live at", 3..10, "live at peak"),
+        ("(peak)", 0..6, "there are no brackets"),
+        ("!", 0..1, "write `not`"),
+        ("peak !kind:weight", 5..17, "write `not`"),
+        ("up | query", 3..4, "write `or`"),
+        ("|", 0..1, "write `or`"),
+        ("up && query", 3..5, "write `and`"),
+        ("up and", 3..6, "between two terms"),
+        ("and up", 0..3, "between two terms"),
+        ("up and or query", 3..6, "between two terms"),
+        ("not and up", 0..3, "wants a term behind it"),
     ] {
         let mut filter = Filter::default();
         let index = PlanIndex::of(&plan);
@@ -221,7 +242,7 @@ proptest! {
     fn any_terms_are_understood_or_refused_in_place(
         parts in prop::collection::vec(prop::sample::select(vec![
             "size", ">", "<=", "=", "size>1MiB", "1", "MiB", "op:", "op:Mat", "not", "or", "\"", "top", "20", "at:", "addr:",
-            "0x", "..", "4MiB..5MiB", "live", "at", "peak", "never", "freed", "in", "place", ":", "kind:weight", "中", " ",
+            "0x", "..", "4MiB..5MiB", "live", "at", "peak", "never", "freed", "in", "place", ":", "kind:weight", "中", " ", "and", "(", "|", "!", "foo:",
         ]), 0..12),
         blank in any::<bool>(),
     ) {
