@@ -9,7 +9,7 @@ use crossterm::event::{Event, KeyEvent, KeyEventKind, MouseButton, MouseEvent, M
 use notify::RecommendedWatcher;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use signal_hook::consts::SIGTSTP;
+use signal_hook::consts::{SIGCONT, SIGTSTP};
 
 use crate::error::TuiError;
 use crate::events::{self, Message};
@@ -178,6 +178,11 @@ impl App {
             Message::ReaderLost => return Err(TuiError::ReaderLost),
             Message::InputEnded(error) => return Err(TuiError::Terminal(error)),
             Message::Signal(SIGTSTP) => Outcome::Suspend,
+            Message::Signal(SIGCONT) => {
+                screen.go_on()?;
+                self.dirty = true;
+                Outcome::Stay
+            }
             Message::Signal(signal) => return Ok(Some(End::Signal(signal))),
             Message::Input(event) => {
                 self.dirty = true;

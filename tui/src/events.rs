@@ -5,7 +5,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
 use crossterm::event::{self, Event};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
 
 use crate::error::TuiError;
@@ -37,17 +37,19 @@ pub(crate) fn start() -> Result<(Sender<Message>, Receiver<Message>), TuiError> 
     Ok((sender, receiver))
 }
 
-/// Tells of signals that end or stop a process, in place of being ended by them.
+/// Tells of signals that end or stop a process, in place of being ended by them, and of going on after a stop: the shell had
+/// the terminal meanwhile, whatever stopped the process.
 ///
 /// # Errors
 /// They cannot be caught, or no thread be started.
 pub(crate) fn catch_signals(tell: &Sender<Message>) -> Result<(), TuiError> {
-    let mut signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP]).map_err(TuiError::Signals)?;
+    let caught = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGCONT];
+    let mut signals = Signals::new(caught).map_err(TuiError::Signals)?;
     let tell = tell.clone();
     spawn("signals", move || {
         let mut ends = 0;
         for signal in signals.forever() {
-            ends += u32::from(signal != SIGTSTP);
+            ends += u32::from(!matches!(signal, SIGTSTP | SIGCONT));
             // The main thread may hang on a terminal that takes nothing more: the second request is met here.
             if ends > 1 {
                 terminal::restore();

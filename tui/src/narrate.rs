@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bayplan_record::Source;
 use bayplan_text::{Bytes, Count, Nanos, escape};
 use bayplan_trace::{PlanRecord, Severity};
-use signal_hook::consts::{SIGINT, SIGTSTP};
+use signal_hook::consts::{SIGCONT, SIGINT, SIGTSTP};
 
 use crate::app::End;
 use crate::error::TuiError;
@@ -67,6 +67,7 @@ pub(crate) fn run(source: Source, ascii: bool) -> Result<End, TuiError> {
                 signal_hook::low_level::emulate_default_handler(SIGTSTP).map_err(TuiError::Signals)?;
                 None
             }
+            Ok(Message::Signal(SIGCONT)) => None,
             Ok(Message::Signal(signal)) => Some(End::Signal(signal)),
             Ok(Message::ReaderLost) => return Err(TuiError::ReaderLost),
             Ok(_) | Err(RecvTimeoutError::Timeout) => None,

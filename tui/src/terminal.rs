@@ -63,16 +63,33 @@ impl Screen {
         draw().map_err(TuiError::Terminal)
     }
 
-    /// Gives the terminal back, stops this process as the signal would have, and takes the terminal again when it
-    /// goes on.
+    /// Gives the terminal back and stops this process as the signal would have. When it goes on, a signal says so, and
+    /// [`Screen::go_on`] takes the terminal again.
     ///
     /// # Errors
-    /// The terminal refuses.
+    /// The process cannot be stopped.
     pub(crate) fn suspend(&mut self) -> Result<(), TuiError> {
         restore();
         signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP)
-            .map_err(TuiError::Signals)?;
-        enter().map_err(TuiError::Terminal)?;
+            .map_err(TuiError::Signals)
+    }
+
+    /// Takes the terminal after the process was stopped. Where the stop came unasked, nothing had been given back, and the
+    /// shell has changed the terminal all the same.
+    ///
+    /// # Errors
+    /// The terminal refuses.
+    pub(crate) fn go_on(&mut self) -> Result<(), TuiError> {
+        let again = || -> io::Result<()> {
+            if TAKEN.load(Ordering::SeqCst) {
+                // What was there before is known already: only what a shell changes is set again.
+                disable_raw_mode()?;
+                enable_raw_mode()?;
+                return show();
+            }
+            enter()
+        };
+        again().map_err(TuiError::Terminal)?;
         self.redraw();
         Ok(())
     }
@@ -92,14 +109,12 @@ impl Drop for Screen {
 fn enter() -> io::Result<()> {
     enable_raw_mode()?;
     TAKEN.store(true, Ordering::SeqCst);
-    execute!(
-        io::stdout(),
-        EnterAlternateScreen,
-        EnableMouseCapture,
-        Print(KEEP_TITLE),
-        SetTitle("bayplan"),
-        cursor::Hide
-    )
+    execute!(io::stdout(), Print(KEEP_TITLE))?;
+    show()
+}
+
+fn show() -> io::Result<()> {
+    execute!(io::stdout(), EnterAlternateScreen, EnableMouseCapture, SetTitle("bayplan"), cursor::Hide)
 }
 
 /// Puts the window's title on the terminal's own stack, and takes it from there again.

@@ -185,6 +185,11 @@ impl OnTerminal {
         master.write_all(keys.as_bytes()).unwrap();
     }
 
+    /// Another program writes to the terminal.
+    pub(crate) fn written_by_another(&mut self, bytes: &[u8]) {
+        self.screen.feed(bytes);
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use rustix::termios::{Termios, tcgetattr};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use crate::on_terminal::{Left, OnTerminal, PATIENCE, Screen};
 use crate::recording;
@@ -128,4 +128,38 @@ fn a_stop_gives_the_terminal_back_and_going_on_takes_it_again() {
     }
     viewer.send("q");
     assert!(viewer.end().success());
+}
+
+/// A stop that cannot be caught gives nothing back: the shell sets the terminal as it likes it, writes into the picture and
+/// may leave it. Whoever goes on after that takes all of it again, and still leaves what was there before.
+#[test]
+fn after_a_stop_from_outside_the_terminal_is_taken_again() {
+    let home = tempfile::tempdir().unwrap();
+    let path = recording(home.path());
+    let mut viewer = OnTerminal::start(home.path(), &[&path, "--view", "2"]);
+    let before = viewer.screen().left();
+    let modes_before = modes(&viewer.modes);
+    viewer.until_shown("arena \"activations\"");
+    viewer.until_shown("ended");
+    viewer.drain();
+    let taken = viewer.screen().left();
+    let shells: [&[u8]; 2] = [
+        b"\r\n[1]+  Stopped\r\n\x1b]0;shell\x07\x1b[?25h$ fg\r\n",
+        b"\x1b[?1049l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?25h\x1b]0;shell\x07$ fg\r\n",
+    ];
+    for turn in 0..TIMES {
+        viewer.signal(Signal::STOP);
+        viewer.wait_until_stopped();
+        tcsetattr(&viewer.slave, OptionalActions::Now, &viewer.modes).unwrap();
+        viewer.written_by_another(shells[turn % shells.len()]);
+        viewer.signal(Signal::CONT);
+        viewer.until("the picture did not come back", |screen| screen.left() == taken);
+        assert!(viewer.is_raw());
+    }
+    viewer.send("q");
+    assert!(viewer.end().success());
+    // What the shell itself wrote on the screen below stays.
+    let as_before = |screen: &Screen| Left { text: String::new(), ..screen.left() } == before;
+    viewer.until("it is not given back", as_before);
+    assert_eq!(modes(&tcgetattr(&viewer.slave).unwrap()), modes_before);
 }
