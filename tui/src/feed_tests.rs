@@ -134,3 +134,28 @@ fn what_cannot_be_read_is_told_with_all_before_it() {
     until(&mut feed, &mut model, &said, |model| model.caught_up);
     assert_eq!((model.timeline.runs_ok, model.damages, model.failure), (10, 1, None));
 }
+
+/// A copy that is under way stops without an end, too; it is no run that was killed.
+#[test]
+fn a_file_that_grows_without_a_run_is_read_on() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("copy.bptrace");
+    let bytes = recording(5000, true);
+    fs::write(&path, &bytes[..bytes.len() / 3]).unwrap();
+    let (mut feed, said) = open(&path);
+    let mut model = Model::new();
+    until(&mut feed, &mut model, &said, |model| model.caught_up && model.life == Life::Killed);
+    let before = model.timeline.runs_ok;
+    let mut file = fs::File::options().append(true).open(&path).unwrap();
+    std::io::Write::write_all(&mut file, &bytes[bytes.len() / 3..bytes.len() * 2 / 3]).unwrap();
+    until(&mut feed, &mut model, &said, |model| {
+        // Never less than was shown.
+        assert!(model.timeline.runs_ok >= before);
+        model.life == Life::Live && model.timeline.runs_ok > before
+    });
+    std::io::Write::write_all(&mut file, &bytes[bytes.len() * 2 / 3..]).unwrap();
+    until(&mut feed, &mut model, &said, |model| model.timeline.runs_ok == 5000);
+    // Nothing says that it is whole but that it grows no more.
+    until(&mut feed, &mut model, &said, |model| model.life == Life::Ended);
+    assert_eq!(model.damages, 0);
+}

@@ -32,7 +32,9 @@ fn write(out: &mut String, model: &Model) -> std::fmt::Result {
         _ if model.failure.is_some() => "the recording cannot be read to its end",
         Life::Live => "the run is live",
         Life::Ended => "the run has ended",
-        Life::Killed => "the run stopped without an end: it was killed, or could not write any more",
+        Life::Killed => {
+            "the run stopped without an end: it was killed, could not write any more, or this is a copy that is not whole yet"
+        }
     };
     writeln!(out, "{life}")?;
     write!(out, "{} runs done, {} failed", Count(timeline.runs_ok), Count(timeline.runs_failed))?;

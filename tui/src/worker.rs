@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use bayplan_record::{Follower, Part, RunState};
+use bayplan_record::{Follower, Part, RunState, Source, Start};
 
 use crate::events::Message;
 use crate::feed::{Desk, bytes_of};
@@ -19,6 +19,16 @@ const POLL: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(33);
 /// Reading costs this many times what copying does, at least.
 const SHARE: u32 = 8;
+
+/// How long a file stays as it is before nobody writes it any more.
+const CALM: Duration = Duration::from_secs(5);
+
+/// A file that stopped without an end and then went on: a copy that is under way. Nobody says when it is whole.
+struct Growing {
+    goes_on: Arc<AtomicBool>,
+    /// Bytes that were there when it was last seen to grow, and when that was.
+    last: (u64, Instant),
+}
 
 /// What reads.
 pub(crate) struct Worker {
@@ -32,6 +42,9 @@ pub(crate) struct Worker {
     fresh: bool,
     /// When the last copy was made, and how long that took.
     copied: Option<(Instant, Duration)>,
+    growing: Option<Growing>,
+    /// What was put on the desk is read once more: it stays until there is as much again.
+    again: bool,
 }
 
 /// Ends the viewer when the thread breaks down: nobody would read any more.
@@ -48,7 +61,8 @@ impl Drop for Alarm<'_> {
 impl Worker {
     pub(crate) fn new(follower: Follower, desk: Arc<Desk>) -> Self {
         let (state, about) = (State::default(), News::default());
-        Self { follower, desk, state, about, seen: BTreeMap::new(), fresh: false, copied: None }
+        let (seen, copied, growing) = (BTreeMap::new(), None, None);
+        Self { follower, desk, state, about, seen, fresh: false, copied, growing, again: false }
     }
 
     /// Reads until nobody wants to know any more.
@@ -65,10 +79,38 @@ impl Worker {
             let missing = mailbox.wanted.filter(|key| self.state.indexes.map(*key).is_none());
             drop(mailbox);
             self.fresh |= missing.is_some_and(|key| self.state.fold.timeline.plans.len() > key.0 as usize);
+            self.see_to_growth();
             self.read_on();
-            if self.fresh && is_free && self.is_time() {
+            self.again &= !self.about.caught_up;
+            if self.fresh && is_free && !self.again && self.is_time() {
                 self.put(tell);
             }
+        }
+    }
+
+    /// Reads a file on that stopped without an end, if it grows all the same, until it has not grown for a while.
+    fn see_to_growth(&mut self) {
+        let passed = self.follower.passed();
+        if let (Some(growing), Life::Live) = (&mut self.growing, self.about.life) {
+            if passed > growing.last.0 {
+                growing.last = (passed, Instant::now());
+            } else if growing.last.1.elapsed() > CALM {
+                growing.goes_on.store(false, Ordering::Release);
+            }
+            return;
+        }
+        let source = self.follower.source();
+        let is_file = !source.is_standard_input() && source.path.is_file();
+        if self.about.life != Life::Killed || !is_file || bytes_of(&source.path) <= passed {
+            return;
+        }
+        // What was read of a chunk that was cut is no use: it is read again from the beginning.
+        let goes_on = Arc::new(AtomicBool::new(true));
+        let source = Source::of_own(source.path.clone(), Arc::clone(&goes_on));
+        if let Ok(follower) = Follower::open(source, Start::Beginning) {
+            self.growing = Some(Growing { goes_on, last: (passed, Instant::now()) });
+            (self.follower, self.state, self.again) = (follower, State::default(), true);
+            (self.about.life, self.about.caught_up) = (Life::Live, false);
         }
     }
 

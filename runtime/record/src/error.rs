@@ -99,7 +99,7 @@ impl fmt::Display for RecordError {
         let shown = |path: &PathBuf| escape(&path.to_string_lossy()).to_string();
         match self {
             Self::Io { action, path, source } => {
-                write!(f, "could not {action} {}: {source}", shown(path))
+                write!(f, "could not {action} {}: {source}{}", shown(path), advice(source))
             }
             Self::NotPrivate { path, reason } => write!(
                 f,
@@ -153,6 +153,21 @@ impl fmt::Display for RecordError {
             ),
             Self::Unreadable { path, damage } => write!(f, "{} cannot be read: {damage}", shown(path)),
         }
+    }
+}
+
+/// What to do about an answer of the system, where that is not plain.
+fn advice(answer: &io::Error) -> &'static str {
+    if answer.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) {
+        return "; its links lead in a circle: name what they should lead to";
+    }
+    match answer.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "; this user may not do that: let a user do it who may, or change the permissions of the file and its folders"
+        }
+        io::ErrorKind::NotADirectory => "; a part of that path is a file and no folder: check the path",
+        io::ErrorKind::NotFound => "; it is not there, or is a link to what is not there",
+        _ => "",
     }
 }
 

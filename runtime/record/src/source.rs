@@ -1,6 +1,8 @@
 //! From what a person types to a recording.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -85,18 +87,33 @@ impl Source {
 ///
 /// # Errors
 /// Nothing or more than one run answers to the name, a folder holds no segments, or a folder cannot be read; what is
-/// named is a device, pipe or socket.
-pub fn open(name: &str, places: &Places) -> Result<Source, RecordError> {
-    if name.trim().is_empty() {
-        return Err(RecordError::NotFound { name: name.to_owned() });
+/// named is a device, pipe or socket, or a path that the system does not follow.
+pub fn open(name: impl AsRef<OsStr>, places: &Places) -> Result<Source, RecordError> {
+    let path = Path::new(name.as_ref());
+    // A path may be any bytes; a name of a run is text.
+    let text = name.as_ref().to_string_lossy();
+    if text.trim().is_empty() {
+        return Err(RecordError::NotFound { name: text.into_owned() });
     }
-    if name == STANDARD_INPUT {
+    if text == STANDARD_INPUT {
         return Ok(Source::of_standard_input());
     }
-    let path = Path::new(name);
-    if path.exists() {
-        return open_path(path, places);
+    match fs::metadata(path) {
+        Ok(_) => open_path(path, places),
+        Err(error) if is_path(path, error.kind()) => Err(RecordError::io("open", path)(error)),
+        Err(_) => open_run(&text, places),
     }
+}
+
+/// Whether what cannot be looked at is a path all the same, and not the name of a run: it is a link, or it leads somewhere
+/// where the system refuses to go on.
+fn is_path(path: &Path, refused: ErrorKind) -> bool {
+    let leads_on = path.components().count() > 1 && refused != ErrorKind::NotFound;
+    leads_on || fs::symlink_metadata(path).is_ok()
+}
+
+/// Finds a run by a process id, the name of a model, or the start of its own name.
+fn open_run(name: &str, places: &Places) -> Result<Source, RecordError> {
     let live = live_runs(places)?;
     let ended = recordings(places)?;
     let newest_of_process = |id: &str| id.split_once('-').is_some_and(|(pid, _)| pid == name);

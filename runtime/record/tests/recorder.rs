@@ -267,6 +267,37 @@ fn names_find_runs() {
     assert!(open(empty.to_str().unwrap(), &places).unwrap_err().to_string().contains("no .bptrace file"));
 }
 
+/// A path that the system does not follow is told as what it is, not as a run of an unknown name; and a path may be any bytes.
+#[test]
+fn paths_are_told_from_names() {
+    use std::os::unix::ffi::OsStrExt;
+    let temp = tempfile::tempdir().unwrap();
+    let places = Places::under(temp.path());
+    let at = |name: &str| temp.path().join(name);
+    fs::write(at("file"), "").unwrap();
+    for (link, to) in [("dangling", "nothing"), ("circle", "circle")] {
+        std::os::unix::fs::symlink(at(to), at(link)).unwrap();
+    }
+    for (name, words) in [
+        ("dangling", "a link to what is not there"),
+        ("circle", "lead in a circle"),
+        ("file/run.bptrace", "is a file and no folder"),
+        ("nothing.bptrace", "there is no recording, live run or process called"),
+        ("nowhere/run.bptrace", "there is no recording, live run or process called"),
+    ] {
+        let error = open(at(name), &places).unwrap_err().to_string();
+        assert!(error.contains(words) && error.contains(name), "{name}: {error}");
+    }
+    let refused = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+    let error = bayplan_record::RecordError::Io { action: "open", path: at("file"), source: refused };
+    assert!(error.to_string().contains("this user may not do that"), "{error}");
+    let options = RecordingOptions { destination: Destination::File(at("run.bptrace")), ..options(&places) };
+    Recorder::create(options, &plan()).unwrap().finish();
+    let named = temp.path().join(std::ffi::OsStr::from_bytes(b"r\xffn.bptrace"));
+    fs::rename(at("run.bptrace"), &named).unwrap();
+    assert_eq!(open(&named, &places).unwrap().path, named);
+}
+
 #[test]
 fn files_that_are_no_recordings_are_refused() {
     let temp = tempfile::tempdir().unwrap();
