@@ -1,5 +1,6 @@
 //! The loop: wait for something, react to all that has come, draw once.
 
+use std::ffi::OsStr;
 use std::io::IsTerminal;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -25,6 +26,9 @@ use crate::watch::{Outcome, Watch};
 const POLL: Duration = Duration::from_millis(500);
 /// Time between two looks at how far a long read is.
 const PROGRESS: Duration = Duration::from_millis(100);
+
+/// Kinds of terminals that place no cursor.
+const PLAIN: [&str; 2] = ["dumb", "unknown"];
 
 /// Why the loop ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,10 +72,14 @@ pub(crate) fn run(
     places: Places,
     theme: Theme,
     view: usize,
-    diff: Option<&str>,
+    diff: Option<&OsStr>,
 ) -> Result<End, TuiError> {
     if !std::io::stdout().is_terminal() {
         return Err(TuiError::NoTerminal);
+    }
+    // Such a terminal shows the sequences that place a cursor as text.
+    if let Some(kind) = std::env::var("TERM").ok().filter(|kind| PLAIN.contains(&kind.as_str())) {
+        return Err(TuiError::PlainTerminal(kind));
     }
     // What is wished for here came of the environment already.
     crossterm::style::force_color_output(theme.colours != Colours::None);
@@ -223,6 +231,8 @@ impl App {
     fn leave(&mut self) {
         if self.from_picker {
             drop(self.show_runs());
+        } else if let Stage::Watch(watch) = &mut self.stage {
+            watch.say_nothing_is_open();
         }
     }
 
@@ -239,7 +249,12 @@ impl App {
             Choice::Stay => return Outcome::Stay,
             Choice::Quit => return Outcome::Quit,
             Choice::Back => {
-                let Some(watch) = self.former.take() else { return Outcome::Quit };
+                let Some(watch) = self.former.take() else {
+                    // Whoever leaves a session twice does not mean to leave the viewer.
+                    let quit = self.theme.keys.name(Action::Quit);
+                    self.refuse(format!("there is nothing to go back to; {quit} quits"));
+                    return Outcome::Stay;
+                };
                 self.stage = Stage::Watch(watch);
                 self.look();
                 return Outcome::Stay;
@@ -252,13 +267,16 @@ impl App {
                 self.stage = Stage::Watch(Box::new(watch.with_keys(self.theme.keys)));
                 self.look();
             }
-            Err(error) => {
-                if let Stage::Picker(picker) = &mut self.stage {
-                    picker.fail(error.to_string());
-                }
-            }
+            Err(error) => self.refuse(error.to_string()),
         }
         Outcome::Stay
+    }
+
+    /// Says on the list of runs why something was not done.
+    fn refuse(&mut self, why: String) {
+        if let Stage::Picker(picker) = &mut self.stage {
+            picker.fail(why);
+        }
     }
 
     fn picker_key(&mut self, key: KeyEvent) -> Outcome {

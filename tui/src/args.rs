@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -28,7 +29,7 @@ use crate::views::VIEWS;
 pub(crate) struct Args {
     /// A recording file, a folder of segments, a process id, the start of a run's name, or - for standard input; keys then
     /// come from the terminal itself. Without it: pick from the live runs.
-    pub(crate) recording: Option<String>,
+    pub(crate) recording: Option<OsString>,
     /// Tell in lines of plain text what the recording holds and, while the run is live, what happens.
     #[arg(long, conflicts_with = "snapshot")]
     pub(crate) text: bool,
@@ -56,7 +57,7 @@ pub(crate) struct Args {
     pub(crate) print_config: bool,
     /// Compare with that recording: a file, a folder, or the name of a run.
     #[arg(long, value_name = "RECORDING", requires = "recording", conflicts_with_all = ["text", "print_config"])]
-    pub(crate) diff: Option<String>,
+    pub(crate) diff: Option<OsString>,
     /// Print the picture of that moment: a time since the session began (1.5s) or before its end (-1.5s), run:12, when most
     /// memory was taken (peak), or the end.
     #[arg(long, value_name = "WHEN", value_parser = At::parse, requires = "snapshot", allow_hyphen_values = true, conflicts_with_all = ["text", "print_config"])]
@@ -67,14 +68,16 @@ pub(crate) struct Args {
 const MAX_SIDE: u16 = 2000;
 
 fn size(text: &str) -> Result<(u16, u16), String> {
-    let sides = text.split_once(['x', 'X', '×']);
-    let parsed = sides.and_then(|(cols, rows)| Some((cols.parse().ok()?, rows.parse().ok()?)));
-    let fits = |side: u16| (1..=MAX_SIDE).contains(&side);
-    match parsed {
-        Some((cols, rows)) if fits(cols) && fits(rows) => Ok((cols, rows)),
-        Some(_) => Err(format!("sides go from 1 to {MAX_SIDE}")),
-        None => Err("write it as columns x rows, like 120x40".to_owned()),
-    }
+    let is_number = |side: &str| !side.is_empty() && side.bytes().all(|byte| byte.is_ascii_digit());
+    let sides = text.split_once(['x', 'X', '×']).filter(|(cols, rows)| is_number(cols) && is_number(rows));
+    let Some((cols, rows)) = sides else {
+        return Err("write it as columns x rows, like 120x40".to_owned());
+    };
+    // However many digits there are, they are a size.
+    let side = |side: &str| side.parse().ok().filter(|side| (1..=MAX_SIDE).contains(side));
+    side(cols)
+        .zip(side(rows))
+        .ok_or_else(|| format!("it has 1 to {MAX_SIDE} columns and 1 to {MAX_SIDE} rows"))
 }
 
 /// Keys to be pressed.
@@ -122,6 +125,12 @@ mod tests {
         check("80x24x2", None);
         check("99999x1", None);
         check("2001x1", None);
+        check("+80x24", None);
+        for (text, words) in
+            [("65536x1", "1 to 2000"), ("1x99999999999999999999", "1 to 2000"), ("80", "like 120x40")]
+        {
+            assert!(size(text).unwrap_err().contains(words), "{text}");
+        }
     }
 
     #[test]

@@ -234,11 +234,12 @@ pub(crate) fn tab_at(column: u16, model: &Model, chosen: usize, width: u16) -> O
 }
 
 /// What was just said, else the keys that are used most.
-pub(crate) fn foot(buffer: &mut Buffer, area: Rect, status: Option<&str>, model: &Model, theme: &Theme) {
+pub(crate) fn foot(buffer: &mut Buffer, screen: Rect, status: Option<&str>, model: &Model, theme: &Theme) {
     if let Some(status) = status {
-        draw::put_line(buffer, area, 0, &Line::styled(format!(" {status}"), theme.warning()));
+        draw::notice(buffer, screen, status, theme.warning());
         return;
     }
+    let area = Rect { y: screen.bottom().saturating_sub(1), height: screen.height.min(1), ..screen };
     let spans = foot_keys(model, theme.keys, area.width).into_iter().flat_map(|(label, word, _)| {
         [Span::styled(label, theme.accent()), Span::styled(word, theme.faint())]
     });

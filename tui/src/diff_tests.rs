@@ -135,7 +135,7 @@ fn the_same_plan_says_so() {
     let shown = recording(temp.path(), "1-1", &support::by_hand(), 1000);
     let same = recording(temp.path(), "2-2", &support::by_hand(), 1000);
     let mut watch = open(&shown, temp.path());
-    watch.compare_now(same.to_str().unwrap()).unwrap();
+    watch.compare_now(same.as_os_str()).unwrap();
     watch.pump();
     let number = crate::views::listed(&watch.model).position(|(_, view)| view.title() == "Diff").unwrap() + 1;
     press(&mut watch, &number.to_string());
@@ -163,9 +163,9 @@ fn what_cannot_be_compared_says_why() {
     let temp = tempfile::tempdir().unwrap();
     let shown = recording(temp.path(), "1-1", &support::by_hand(), 1000);
     let mut watch = open(&shown, temp.path());
-    assert!(watch.compare_now("no-such-run").unwrap_err().to_string().contains("no-such-run"));
+    assert!(watch.compare_now("no-such-run".as_ref()).unwrap_err().to_string().contains("no-such-run"));
     let empty = recording(temp.path(), "3-3", &PlanRecord::default(), 1);
-    let error = watch.compare_now(empty.to_str().unwrap()).unwrap_err().to_string();
+    let error = watch.compare_now(empty.as_os_str()).unwrap_err().to_string();
     assert!(error.contains("has no plan"), "{error}");
     press(&mut watch, "D");
     assert!(picture(&mut watch).contains("nothing is compared"));

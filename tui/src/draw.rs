@@ -4,6 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Alignment, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
+use ratatui::widgets::{Clear, Widget};
 
 use crate::theme::Theme;
 
@@ -38,6 +39,17 @@ pub(crate) fn put_line(buffer: &mut Buffer, area: Rect, row: u16, line: &Line<'_
             "…",
             line.spans.last().map_or(Style::new(), |span| span.style),
         );
+    }
+}
+
+/// Says something in the last row of a screen: what that cannot hold stands in the rows above it, over what is there.
+pub(crate) fn notice(buffer: &mut Buffer, screen: Rect, words: &str, style: Style) {
+    let lines = bayplan_text::wrap(words, usize::from(screen.width.saturating_sub(2)).max(1));
+    let rows = (lines.len() as u16).min(screen.height.div_ceil(2));
+    let area = Rect { y: screen.bottom() - rows, height: rows, ..screen };
+    Clear.render(area, buffer);
+    for (row, line) in (0..rows).zip(lines) {
+        put_line(buffer, area, row, &Line::styled(format!(" {line}"), style));
     }
 }
 

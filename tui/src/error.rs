@@ -18,6 +18,12 @@ pub(crate) enum TuiError {
     NoRecording,
     /// Standard output is no terminal.
     NoTerminal,
+    /// The terminal cannot place a cursor; what it is called.
+    PlainTerminal(String),
+    /// What was asked for cannot be written.
+    Output(io::Error),
+    /// Reading the recording stopped before its end; why.
+    Unreadable(String),
     /// The terminal refused something.
     Terminal(io::Error),
     /// The signals could not be caught.
@@ -27,7 +33,7 @@ pub(crate) enum TuiError {
     /// Two plans could not be compared; why.
     NotCompared(String),
     /// There is no such moment in the recording; why.
-    NoMoment(&'static str),
+    NoMoment(String),
     /// The thread that reads the recording broke down.
     ReaderLost,
 }
@@ -43,6 +49,14 @@ impl fmt::Display for TuiError {
             Self::NoTerminal => f.write_str(
                 "this is not a terminal: use --text for a summary, or --snapshot 120x40 for a picture as text",
             ),
+            Self::PlainTerminal(name) => write!(
+                f,
+                "a terminal of the kind {} cannot show pictures that change: use --text for a summary, or --snapshot \
+                 120x40 for one picture; if it can, set TERM to its kind, such as xterm-256color",
+                bayplan_text::escape(name)
+            ),
+            Self::Output(error) => write!(f, "could not write to standard output: {error}"),
+            Self::Unreadable(why) => f.write_str(why),
             Self::Terminal(error) => write!(f, "the terminal cannot be used: {error}; --text needs none"),
             Self::Signals(error) => write!(f, "could not catch signals: {error}"),
             Self::Thread(error) => write!(f, "could not start a thread that reads the recording: {error}"),
@@ -57,10 +71,14 @@ impl std::error::Error for TuiError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Record(error) => Some(error),
-            Self::Terminal(error) | Self::Signals(error) | Self::Thread(error) => Some(error),
+            Self::Output(error) | Self::Terminal(error) | Self::Signals(error) | Self::Thread(error) => {
+                Some(error)
+            }
             Self::Config(_)
             | Self::NoRecording
             | Self::NoTerminal
+            | Self::PlainTerminal(_)
+            | Self::Unreadable(_)
             | Self::NotCompared(_)
             | Self::NoMoment(_)
             | Self::ReaderLost => None,

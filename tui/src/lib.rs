@@ -116,6 +116,7 @@ fn run(args: &Args) -> Result<End, TuiError> {
         }
         let mut watch = Watch::open(source, args.view, None)?.with_keys(theme.keys);
         watch.read_all();
+        watch.readable()?;
         if let Some(at) = args.at {
             watch.stand_at(at)?;
         }
@@ -137,7 +138,7 @@ fn newest_live(places: &Places) -> Result<Source, TuiError> {
 /// Prints; that nobody reads any more is no error.
 fn print(text: &str) -> Result<End, TuiError> {
     match io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(TuiError::Terminal(error)),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(TuiError::Output(error)),
         _ => Ok(End::Quit),
     }
 }

@@ -44,6 +44,10 @@ pub(crate) fn run(source: Source, ascii: bool) -> Result<End, TuiError> {
         // What is there when the telling begins is told as a summary.
         if model.caught_up {
             let is_first = narrator.is_none();
+            // Of what is no recording at all there is nothing to tell.
+            if is_first && model.timeline.session.is_none() && model.timeline.plans.is_empty() {
+                watch.readable()?;
+            }
             let (told, at) = narrator.get_or_insert_with(|| (Narrator::of(model), Instant::now()));
             let goes_on = model.life == Life::Live && model.failure.is_none();
             let mut text = if is_first { summary::text(model) } else { String::new() };
@@ -57,8 +61,11 @@ pub(crate) fn run(source: Source, ascii: bool) -> Result<End, TuiError> {
             if !is_first && !goes_on {
                 text += &summary::text(model);
             }
-            if !say(&text)? || !goes_on {
+            if !say(&text)? {
                 return Ok(End::Quit);
+            }
+            if !goes_on {
+                return watch.readable().map(|()| End::Quit);
             }
         }
         let end = match messages.recv_timeout(POLL) {
@@ -90,7 +97,7 @@ fn print(text: &str, ascii: bool) -> Result<bool, TuiError> {
     let text = if ascii { theme::ascii_text(text) } else { text.to_owned() };
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-        result => result.map(|()| true).map_err(TuiError::Terminal),
+        result => result.map(|()| true).map_err(TuiError::Output),
     }
 }
 

@@ -50,7 +50,7 @@ pub(crate) enum Choice {
     Stay,
     /// This recording is to be opened.
     Open(Box<Source>),
-    /// Back to where the list was asked for.
+    /// Back to where the list was asked for, if it was asked for anywhere.
     Back,
     /// Enough was seen.
     Quit,
@@ -242,6 +242,16 @@ impl Picker {
                 }
             };
         }
+        if self.kept.is_empty() && !self.words.is_empty() {
+            // What is typed may be any name that a recording has on the command line.
+            return match open(&self.words, places) {
+                Ok(source) => Choice::Open(Box::new(source)),
+                Err(error) => {
+                    self.refused = Some(error.to_string());
+                    Choice::Stay
+                }
+            };
+        }
         self.open_chosen()
     }
 
@@ -277,13 +287,20 @@ impl Picker {
         draw::put_line(buffer, screen, 0, &Line::styled(title, theme.bar().patch(theme.strong())));
         draw::put_line(buffer, screen, screen.height.saturating_sub(1), &self.foot(theme));
         if let Some(failure) = &self.failure {
-            draw::put_line(buffer, screen, 2, &Line::styled(format!(" {failure}"), theme.alarm_text()));
+            draw::notice(buffer, screen, failure, theme.alarm_text());
             return;
         }
         if self.kept.is_empty() {
             self.draw_empty(buffer, screen, theme);
-            return;
+        } else {
+            self.draw_entries(buffer, screen, now, theme);
         }
+        if let Some(why) = &self.refused {
+            draw::notice(buffer, screen, why, theme.alarm_text());
+        }
+    }
+
+    fn draw_entries(&self, buffer: &mut Buffer, screen: Rect, now: u64, theme: &Theme) {
         let heading = row(["", "model", "device", "memory", "begun", "run"], usize::from(screen.width));
         draw::put_line(buffer, screen, 1, &Line::styled(heading, theme.faint()));
         let rows = usize::from(screen.height.saturating_sub(FIRST_ROW + 1));
@@ -304,9 +321,6 @@ impl Picker {
     }
 
     fn foot(&self, theme: &Theme) -> Line<'static> {
-        if let Some(why) = &self.refused {
-            return Line::styled(format!(" {}", escape(why)), theme.alarm_text());
-        }
         if self.typing {
             return Line::from(vec![
                 Span::styled(format!(" {}", theme.keys.name(Action::Search)), theme.cursor()),
@@ -515,6 +529,13 @@ mod tests {
         assert_eq!(press(&mut picker, &format!("/{file}\n")), Some(segment));
         press(&mut picker, "\u{1b}//none/such\n");
         assert!(picture(&picker, (120, 20)).contains("/none/such"));
+        // What is no path may be any other name; where it is none, all of the answer is shown.
+        press(&mut picker, "\u{1b}/nobody\n");
+        let shown = picture(&picker, (60, 20));
+        assert!(
+            shown.contains("process called nobody") && shown.contains("the start of a run's name"),
+            "{shown}"
+        );
     }
 
     #[test]

@@ -111,6 +111,9 @@ fn a_recording_is_shown() {
     }
     // Once, in the legend.
     assert!(picture.contains('▒') && picture.matches('░').count() == 1, "{picture}");
+    // The past is looked up for one picture, too.
+    let past = shown(home.path(), &[path, "--snapshot", "120x40", "--key", "{ {"]);
+    assert!(past.lines().next().unwrap().contains("before the end"), "{past}");
     let overview = shown(home.path(), &[path, "--snapshot", "120x40"]);
     for words in
         ["20 done", "the cache was rebuilt", "none: all windows are where planned", "2.00 GiB budget"]
@@ -191,10 +194,19 @@ fn errors_are_one_message_and_a_status() {
     check(&[home.path().to_str().unwrap()], 1, "holds no recording");
     check(&["--snapshot", "80x24"], 1, "no run is live");
     check(&["x", "--snapshot", "80"], 2, "like 120x40");
+    check(&["x", "--snapshot", "65536x1"], 2, "1 to 2000 columns");
+    check(&["/dev/null/x"], 1, "is a file and no folder");
     check(&["x", "--view", "9"], 2, "the views are 1 Overview");
     check(&["x", "y"], 2, "unexpected argument");
     let path = record(home.path(), false, Finish::InOrder);
-    check(&[path.to_str().unwrap()], 1, "not a terminal");
+    let path = path.to_str().unwrap();
+    check(&[path], 1, "not a terminal");
+    for (at, words) in
+        [("3h", "the session ends after"), ("-3h", "long"), ("run:99", "the session ends before it")]
+    {
+        check(&[path, "--snapshot", "80x24", "--at", at], 1, words);
+    }
+    check(&[path, "--snapshot", "80x24", "--at", "99999999999999h"], 2, "--at");
 }
 
 #[test]
@@ -202,12 +214,47 @@ fn what_is_no_recording_is_said_to_be_none() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("text");
     std::fs::write(&path, "this is no recording\n".repeat(100)).unwrap();
-    let picture = shown(home.path(), &[path.to_str().unwrap(), "--snapshot", "120x20"]);
-    let header = picture.lines().next().unwrap();
-    assert!(header.contains("unreadable") && !header.contains("live"), "{picture}");
-    let summary = shown(home.path(), &[path.to_str().unwrap(), "--text"]);
-    assert!(summary.starts_with("the recording cannot be read"), "{summary}");
-    assert!(summary.contains("this is not a recording of bayplan"), "{summary}");
+    let path = path.to_str().unwrap();
+    for way in [&["--snapshot", "120x20"][..], &["--text"], &["--snapshot", "80x24", "--diff", path]] {
+        let output = viewer(home.path(), &[&[path], way].concat());
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{way:?}: {error}");
+        assert!(error.starts_with("error: ") && error.contains(path), "{way:?}: {error}");
+        assert!(error.contains("this is not a recording of bayplan"), "{way:?}: {error}");
+        assert!(output.stdout.is_empty(), "{way:?}");
+    }
+}
+
+/// Who cannot write blames what it writes to; that nobody reads any more is no error.
+#[test]
+fn output_that_cannot_be_written_is_told() {
+    let home = tempfile::tempdir().unwrap();
+    let path = record(home.path(), false, Finish::InOrder);
+    let path = path.to_str().unwrap();
+    for args in [&[path, "--text"][..], &[path, "--snapshot", "80x24"], &["--print-config"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = command(home.path(), args).stdout(full).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {error}");
+        assert!(error.contains("could not write to standard output"), "{args:?}: {error}");
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        assert!(command(home.path(), args).stdout(writer).status().unwrap().success(), "{args:?}");
+    }
+}
+
+#[test]
+fn a_name_of_any_bytes_is_opened() {
+    use std::os::unix::ffi::OsStrExt;
+    let home = tempfile::tempdir().unwrap();
+    let path = record(home.path(), false, Finish::InOrder);
+    let named = path.with_file_name(std::ffi::OsStr::from_bytes(b"r\xffn.bptrace"));
+    std::fs::rename(&path, &named).unwrap();
+    let output =
+        command(home.path(), &["--snapshot", "120x40"]).arg("--diff").arg(&named).arg(&named).output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8(output.stdout).unwrap().contains("minilm-l6"));
 }
 
 #[test]

@@ -10,7 +10,7 @@
 
 use std::fmt;
 
-use bayplan_text::parse_duration;
+use bayplan_text::{Nanos as Length, parse_duration};
 use bayplan_trace::{EventRef, Nanos, Record};
 
 use super::fold::Fold;
@@ -72,19 +72,34 @@ impl At {
                 None => Err(NotAMoment("runs are counted from 1, as in run:12".to_owned())),
             },
             (_, _, Some(before)) => time(before).map(Self::BeforeEnd),
-            _ => time(text).map(|t| Self::Stop(Stop::At(t))).map_err(|_| {
+            _ => time(text).map(|t| Self::Stop(Stop::At(t))).map_err(|error| {
+                // What begins as a number was meant as a time.
+                if text.starts_with(|first: char| first.is_ascii_digit()) {
+                    return error;
+                }
                 let ways = "a time since the session began, as 1.5s, or before its end, as -1.5s; run:12, peak or end";
                 NotAMoment(format!("a moment is {ways}"))
             }),
         }
     }
 
-    /// The moment that is meant in a session that was read to its end. `None` where no memory was ever taken.
-    pub(crate) fn in_session(self, whole: &Fold) -> Option<Stop> {
+    /// The moment that is meant in a session that was read to its end.
+    ///
+    /// # Errors
+    /// The session has no such moment; why.
+    pub(crate) fn in_session(self, whole: &Fold) -> Result<Stop, String> {
+        let end = whole.timeline.now;
         match self {
-            Self::Stop(stop) => Some(stop),
-            Self::BeforeEnd(time) => Some(Stop::At(whole.timeline.now.saturating_sub(time))),
-            Self::Peak => whole.strip.most().map(|(t, _)| Stop::At(t)),
+            Self::Stop(Stop::At(t)) if t > end => Err(format!("the session ends after {}", Length(end))),
+            Self::Stop(stop) => Ok(stop),
+            Self::BeforeEnd(time) => match end.checked_sub(time) {
+                Some(t) => Ok(Stop::At(t)),
+                None => Err(format!("the session is only {} long", Length(end))),
+            },
+            Self::Peak => match whole.strip.most() {
+                Some((t, _)) => Ok(Stop::At(t)),
+                None => Err("no memory was ever taken".to_owned()),
+            },
         }
     }
 }
@@ -178,12 +193,16 @@ mod tests {
         {
             check(wrong, None);
         }
+        for (text, words) in [("12", "unit"), ("1.5 parsecs", "1.5s"), ("9e99h", "1.5s"), ("now", "run:12")] {
+            let error = At::parse(text).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
     }
 
     #[test]
     fn moments_near_the_end_and_the_peak_are_those_of_the_session() {
         let mut whole = Fold::default();
-        assert_eq!(At::Peak.in_session(&whole), None);
+        assert!(At::Peak.in_session(&whole).unwrap_err().contains("no memory"));
         let take = |t, id, bytes| EventRef::DeviceAllocated {
             t,
             id,
@@ -195,8 +214,11 @@ mod tests {
         for event in [take(10, 1, 5), take(20, 2, 5), EventRef::DeviceFreed { t: 30, id: 1 }] {
             whole.apply_event(event);
         }
-        assert_eq!(At::Peak.in_session(&whole), Some(Stop::At(20)));
-        assert_eq!(At::BeforeEnd(4).in_session(&whole), Some(Stop::At(26)));
-        assert_eq!(At::BeforeEnd(99).in_session(&whole), Some(Stop::At(0)));
+        assert_eq!(At::Peak.in_session(&whole), Ok(Stop::At(20)));
+        assert_eq!(At::BeforeEnd(4).in_session(&whole), Ok(Stop::At(26)));
+        assert_eq!(At::BeforeEnd(30).in_session(&whole), Ok(Stop::At(0)));
+        assert_eq!(At::Stop(Stop::At(30)).in_session(&whole), Ok(Stop::At(30)));
+        assert!(At::BeforeEnd(31).in_session(&whole).unwrap_err().contains("only 30 ns long"));
+        assert!(At::Stop(Stop::At(31)).in_session(&whole).unwrap_err().contains("ends after 30 ns"));
     }
 }

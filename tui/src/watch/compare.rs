@@ -1,5 +1,6 @@
 //! Comparing the plan that is shown with another.
 
+use std::ffi::{OsStr, OsString};
 use std::sync::mpsc::Sender;
 
 use bayplan_record::{Places, Source, live_runs, open, recordings};
@@ -24,7 +25,7 @@ pub(super) struct Comparer {
     others: Vec<Source>,
     comparing: Option<Comparing>,
     /// What is to be compared with once there is a plan.
-    wanted: Option<String>,
+    wanted: Option<OsString>,
     /// Who is told; where nobody is, nothing waits.
     tell: Option<Sender<Message>>,
 }
@@ -132,7 +133,7 @@ impl Watch {
         if let Some(name) = self.other.wanted.take_if(|_| self.model.caught_up && self.model.plan().is_some())
         {
             match open(&name, &self.other.places) {
-                Ok(source) => self.begin_comparing(escape(&name).to_string(), Other::Recording(source)),
+                Ok(source) => self.begin_comparing(title_of(&name), Other::Recording(source)),
                 Err(error) => self.say(&error.to_string()),
             }
             return true;
@@ -165,7 +166,7 @@ impl Watch {
     }
 
     /// Compares with a recording as soon as the plan of this one is known.
-    pub(crate) fn compare_with(&mut self, name: &str) {
+    pub(crate) fn compare_with(&mut self, name: &OsStr) {
         self.other.wanted = Some(name.to_owned());
     }
 
@@ -173,9 +174,9 @@ impl Watch {
     ///
     /// # Errors
     /// There is no such recording, or one of both has no plan.
-    pub(crate) fn compare_now(&mut self, name: &str) -> Result<(), TuiError> {
+    pub(crate) fn compare_now(&mut self, name: &OsStr) -> Result<(), TuiError> {
         let source = open(name, &self.other.places)?;
-        let comparison = self.comparison(escape(name).to_string(), Other::Recording(source));
+        let comparison = self.comparison(title_of(name), Other::Recording(source));
         let comparison =
             comparison.ok_or_else(|| TuiError::NotCompared("there is no plan to compare".to_owned()))?;
         let view = self.view;
@@ -188,6 +189,11 @@ impl Watch {
         self.status = None;
         Ok(())
     }
+}
+
+/// What a recording that was named is called.
+fn title_of(name: &OsStr) -> String {
+    escape(&name.to_string_lossy()).to_string()
 }
 
 /// The recordings there are, live ones first: what each is called, what it is, and where.

@@ -18,7 +18,7 @@ use crate::desk::Desk;
 use crate::error::TuiError;
 use crate::events::Message;
 use crate::feed::Feed;
-use crate::keys::Keymap;
+use crate::keys::{Action, Keymap};
 use crate::list;
 use crate::model::marks::Mark;
 use crate::model::{FEW, Life, Model};
@@ -158,6 +158,14 @@ impl Watch {
         }
     }
 
+    /// Whether all of the recording could be read.
+    ///
+    /// # Errors
+    /// Reading stopped before its end.
+    pub(crate) fn readable(&self) -> Result<(), TuiError> {
+        self.model.failure.clone().map_or(Ok(()), |why| Err(TuiError::Unreadable(why)))
+    }
+
     /// Whether something is being read or made that takes long: how far it is, is worth a look.
     pub(crate) fn is_behind(&self) -> bool {
         self.feed.is_some() && !self.model.paused && (!self.model.caught_up || self.model.stage.is_some())
@@ -170,6 +178,12 @@ impl Watch {
             Some(feed) if buffers > FEW && feed.has_thread() => feed.want(key),
             _ => self.model.make_map(),
         }
+    }
+
+    /// Says that there is nothing to close or to go back to.
+    pub(crate) fn say_nothing_is_open(&mut self) {
+        let [quit, runs] = [Action::Quit, Action::Runs].map(|action| self.keys.name(action));
+        self.say(&format!("nothing is open here; {quit} quits, {runs} lists the runs"));
     }
 
     fn say(&mut self, words: &str) {
@@ -208,10 +222,10 @@ impl Watch {
         chrome::header(buffer, areas.header, &self.model, theme);
         chrome::tabs(buffer, areas.tabs, self.view, &self.model, theme);
         self.shown().draw(buffer, areas.view, &self.model, theme);
-        chrome::foot(buffer, areas.foot, self.status.as_deref(), &self.model, theme);
         if let Some(strip) = areas.strip {
             timebar::draw(buffer, strip, &self.model, theme);
         }
+        chrome::foot(buffer, screen, self.status.as_deref(), &self.model, theme);
         match self.window.map(|window| &window.content) {
             Some(content @ (Content::Lines(..) | Content::Keys)) => {
                 let width = usize::from(screen.width.saturating_sub(4));

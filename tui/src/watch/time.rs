@@ -39,12 +39,21 @@ impl Watch {
     /// Has a moment looked up.
     pub(super) fn seek(&mut self, stop: Stop) {
         let question = Question { stop, live: self.model.live_state(), wanted: self.model.wanted_map() };
-        let asked = match &mut self.past {
-            Some(past) => past.ask(question),
-            None => return self.say("this session has no recording to go back in"),
-        };
-        match asked {
+        let Some(past) = &mut self.past else { return self.seek_now(&question) };
+        match past.ask(question) {
             Ok(()) => (self.model.stage, self.seeks) = (Some(Stage::Seeking), true),
+            Err(error) => self.say(&error.to_string()),
+        }
+    }
+
+    /// Looks a moment up while whoever asks waits: for a picture of which there is only one.
+    fn seek_now(&mut self, question: &Question) {
+        let Some(source) = self.source.clone() else {
+            return self.say("this session has no recording to go back in");
+        };
+        let seek = |mut seeker: Seeker| seeker.seek(question.stop, &question.live, question.wanted);
+        match Seeker::open(source).and_then(seek) {
+            Ok(moment) => self.stand(question.stop, moment),
             Err(error) => self.say(&error.to_string()),
         }
     }
@@ -87,7 +96,7 @@ impl Watch {
             return Ok(());
         }
         let live = self.model.live_state();
-        let stop = at.in_session(&live.fold).ok_or(TuiError::NoMoment("no memory was ever taken"))?;
+        let stop = at.in_session(&live.fold).map_err(TuiError::NoMoment)?;
         let source = self.source.clone().ok_or(TuiError::NoRecording)?;
         let moment = Seeker::open(source)?.seek(stop, &live, None)?;
         if !moment.is_found {
@@ -96,7 +105,7 @@ impl Watch {
             } else {
                 "the session ends before it"
             };
-            return Err(TuiError::NoMoment(why));
+            return Err(TuiError::NoMoment(why.to_owned()));
         }
         self.model.stand(moment);
         Ok(())
