@@ -50,7 +50,16 @@ impl Chord {
                 Some((with, text.strip_prefix(prefix).filter(|rest| !rest.is_empty())?))
             })
             .unwrap_or((KeyModifiers::NONE, text));
-        let unknown = || format!("there is no key {text:?}; a key is {}", Self::ALLOWED);
+        let unknown = || match key.chars().next() {
+            Some(only) if key.chars().count() == 1 && is_unseen(only) => {
+                let code = u32::from(only);
+                format!(
+                    "the character U+{code:04X} cannot be seen, and help and foot show keys; a key is {}",
+                    Self::ALLOWED
+                )
+            }
+            _ => format!("there is no key {text:?}; a key is {}", Self::ALLOWED),
+        };
         let code = code(key).ok_or_else(unknown)?;
         if modifiers == KeyModifiers::CONTROL {
             let same = SAME.iter().find(|(c, _)| code == KeyCode::Char(*c));
@@ -99,8 +108,16 @@ fn code(key: &str) -> Option<KeyCode> {
         return Some(KeyCode::F(number));
     }
     let mut chars = key.chars();
-    let only = chars.next().filter(|c| !c.is_control() && !c.is_whitespace());
+    let only = chars.next().filter(|c| !is_unseen(*c));
     only.filter(|_| chars.next().is_none()).map(KeyCode::Char)
+}
+
+/// Whether a character shows nothing of its own, or turns the text around it: blanks, controls, marks, joiners, overrides.
+fn is_unseen(c: char) -> bool {
+    let mut bytes = [0; 4];
+    let text: &str = c.encode_utf8(&mut bytes);
+    let is_plain = c == '\\' || bayplan_text::escape(text).to_string() == text;
+    c.is_whitespace() || !is_plain || bayplan_text::columns(text) == 0
 }
 
 /// As it is written in the configuration.
@@ -142,6 +159,8 @@ mod tests {
             "-",
             "page-down",
             "é",
+            "中",
+            "\\",
             "shift-tab",
             "alt--",
         ] {
@@ -155,6 +174,12 @@ mod tests {
         {
             let error = Chord::parse(text).unwrap_err();
             assert!(error.contains("a key is"), "{error}");
+        }
+        for unseen in
+            ["\u{200b}", "\u{202e}", "\u{2066}", "\u{301}", "\u{feff}", "alt-\u{200d}", "\u{a0}", "\u{e000}"]
+        {
+            let error = Chord::parse(unseen).unwrap_err();
+            assert!(error.contains("cannot be seen") && error.is_ascii(), "{error}");
         }
         for (text, other) in
             [("ctrl-i", "tab"), ("ctrl-m", "enter"), ("ctrl-h", "backspace"), ("ctrl-[", "esc")]
