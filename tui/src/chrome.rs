@@ -1,4 +1,4 @@
-//! What stands around every view: header, tabs, the line at the foot, the help.
+//! What stands around every view: header, tabs, windows.
 
 use bayplan_text::{Count, Nanos, Percent, escape};
 use bayplan_trace::SessionInfo;
@@ -8,7 +8,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Clear, Widget};
 
 use crate::draw;
-use crate::keys::{self, Action, Keymap};
+use crate::keys::Action;
 use crate::model::{Life, Model, Stage, explain};
 use crate::theme::Theme;
 use crate::view::View;
@@ -19,6 +19,9 @@ pub(crate) const SMALLEST: (u16, u16) = (40, 12);
 
 /// Columns of what a recording was imported from.
 const ORIGIN: usize = 48;
+
+/// Columns of what is open.
+const OPENED: usize = 32;
 
 /// The lines above and below the view, and the area between.
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +76,8 @@ pub(crate) fn too_small(buffer: &mut Buffer, screen: Rect, theme: &Theme) {
 }
 
 /// Who runs, on what, how far, and what is wrong.
-pub(crate) fn header(buffer: &mut Buffer, area: Rect, model: &Model, theme: &Theme) {
+/// `opened` is what a person calls the recording, escaped; empty where there is none.
+pub(crate) fn header(buffer: &mut Buffer, area: Rect, model: &Model, opened: &str, theme: &Theme) {
     draw::fill_row(buffer, area, 0, theme.bar());
     let timeline = &model.timeline;
     let plain = |text: String| vec![Span::styled(text, theme.bar())];
@@ -84,6 +88,9 @@ pub(crate) fn header(buffer: &mut Buffer, area: Rect, model: &Model, theme: &The
     let name = if short { name } else { name.map(|name| name.chars().take(39).chain(['…']).collect()) };
     let title = format!(" bayplan ▸ {}", name.as_deref().unwrap_or("…"));
     parts.push((9, vec![Span::styled(title, theme.bar().patch(theme.strong()))]));
+    if !opened.is_empty() {
+        parts.push((4, plain(format!("   {}", draw::tail(opened, OPENED)))));
+    }
     if let Some(session) = session {
         let device = [brief_device(&session.device), brief_version(&session.api)];
         let origin = Some(escape(&session.origin).to_string()).filter(|origin| !origin.is_empty());
@@ -233,54 +240,6 @@ pub(crate) fn tab_at(column: u16, model: &Model, chosen: usize, width: u16) -> O
     None
 }
 
-/// What was just said, else the keys that are used most.
-pub(crate) fn foot(buffer: &mut Buffer, screen: Rect, status: Option<&str>, model: &Model, theme: &Theme) {
-    if let Some(status) = status {
-        draw::notice(buffer, screen, status, theme.warning());
-        return;
-    }
-    let area = Rect { y: screen.bottom().saturating_sub(1), height: screen.height.min(1), ..screen };
-    let spans = foot_keys(model, theme.keys, area.width).into_iter().flat_map(|(label, word, _)| {
-        [Span::styled(label, theme.accent()), Span::styled(word, theme.faint())]
-    });
-    draw::put_line(buffer, area, 0, &Line::from(spans.collect::<Vec<_>>()));
-}
-
-/// What a click on the line at the foot does.
-pub(crate) fn foot_at(column: u16, area: Rect, model: &Model, keys: &Keymap) -> Option<Action> {
-    let mut start = usize::from(area.x);
-    for (label, word, action) in foot_keys(model, keys, area.width) {
-        let end = start + bayplan_text::columns(&label) + bayplan_text::columns(&word);
-        if (start..end).contains(&usize::from(column)) {
-            return Some(action);
-        }
-        start = end;
-    }
-    None
-}
-
-/// The keys at the foot that there is room for: their label, the word, and what the first of them does.
-fn foot_keys(model: &Model, keys: &Keymap, width: u16) -> Vec<(String, String, Action)> {
-    let views = views::listed(model).count();
-    let rows = keys::BINDINGS.iter().filter(|binding| !binding.short.is_empty());
-    let parts: Vec<(String, String, Action)> = rows
-        .map(|binding| (keys.label(binding, views), binding))
-        .filter(|(label, _)| !label.is_empty())
-        .map(|(label, row)| (format!(" {label}"), format!(" {} ", row.short), row.acts[0].action))
-        .collect();
-    let mut room = usize::from(width);
-    // Those that come first matter most.
-    parts
-        .into_iter()
-        .take_while(|(label, word, _)| {
-            let wanted = bayplan_text::columns(label) + bayplan_text::columns(word);
-            let fits = wanted <= room;
-            room = room.saturating_sub(wanted);
-            fits
-        })
-        .collect()
-}
-
 /// Where a window of so many columns and rows inside its frame has its inside.
 pub(crate) fn inside(screen: Rect, (width, height): (u16, u16)) -> Rect {
     let (width, height) =
@@ -293,8 +252,8 @@ pub(crate) fn inside(screen: Rect, (width, height): (u16, u16)) -> Rect {
     }
 }
 
-/// Draws the frame of a window around its inside, and clears that.
-pub(crate) fn window(buffer: &mut Buffer, screen: Rect, title: &str, inside: Rect, theme: &Theme) {
+/// Draws the frame of a window around its inside, and clears that; returns where it stands, frame and all.
+pub(crate) fn window(buffer: &mut Buffer, screen: Rect, title: &str, inside: Rect, theme: &Theme) -> Rect {
     let area = Rect {
         x: inside.x.saturating_sub(2),
         y: inside.y.saturating_sub(1),
@@ -304,20 +263,21 @@ pub(crate) fn window(buffer: &mut Buffer, screen: Rect, title: &str, inside: Rec
     let area = area.intersection(screen);
     Clear.render(area, buffer);
     draw::frame(buffer, area, &Line::styled(title.to_owned(), theme.accent()), theme);
+    area
 }
 
-/// A window with lines from the one of a number on; returns the number of the first line that is shown.
+/// A window with lines from the one of a number on; returns the number of the first line that is shown, and where it stands.
 pub(crate) fn page(
     buffer: &mut Buffer,
     screen: Rect,
     title: &str,
     (lines, first): (&[Line<'_>], usize),
     theme: &Theme,
-) -> usize {
+) -> (usize, Rect) {
     let widest = lines.iter().map(Line::width).max().unwrap_or(0).max(title.len() + 2);
     let wanted = |size: usize| u16::try_from(size).unwrap_or(u16::MAX);
     let area = inside(screen, (wanted(widest), wanted(lines.len())));
-    window(buffer, screen, title, area, theme);
+    let framed = window(buffer, screen, title, area, theme);
     let rows = usize::from(area.height);
     let first = first.min(lines.len().saturating_sub(rows));
     for (row, line) in (0..area.height).zip(lines.iter().skip(first)) {
@@ -329,5 +289,5 @@ pub(crate) fn page(
         let place = Rect { y: area.y + area.height, height: 1, ..area };
         draw::put_line(buffer, place, 0, &Line::styled(words, theme.faint()).right_aligned());
     }
-    first
+    (first, framed)
 }

@@ -140,7 +140,9 @@ fn lists_are_ordered_by_columns_that_are_seen() {
             let row = |y: u16| (0..size.0).map(|x| picture[(x, y)].symbol()).collect::<String>();
             let head = row(3);
             assert!(head.contains('▼') || head.contains('▲'), "{view} at {size:?}: {head}");
-            let said = row(size.1 - 1);
+            // What one row cannot say stands in several.
+            let said: String = (size.1 - 3..size.1).map(row).collect();
+            let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
             if said.contains("no other column") {
                 assert_eq!(size.0, 40, "{said}");
                 continue;

@@ -87,7 +87,7 @@ fn a_killed_run_is_followed_to_its_last_chunk_and_opens_as_a_recording() {
     assert_eq!((live.pid, live.model.as_str()), (child.0.id(), "killed model"));
 
     let mut follower =
-        Follower::open(open(&child.0.id().to_string(), &places).unwrap(), Start::Beginning).unwrap();
+        Follower::open(open(child.0.id().to_string(), &places).unwrap(), Start::Beginning).unwrap();
     let mut seen = Vec::new();
     wait_for("the 200th run", || {
         let progress = follower.poll(|record| seen.push(record)).unwrap();

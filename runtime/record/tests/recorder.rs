@@ -257,7 +257,7 @@ fn names_find_runs() {
     let second = Recorder::create(options(&places), &plan()).unwrap();
     let newest = open(&pid, &places).unwrap();
     assert_eq!(newest.path, second.path().unwrap());
-    let error = open(&format!("{pid}-"), &places).unwrap_err().to_string();
+    let error = open(format!("{pid}-"), &places).unwrap_err().to_string();
     assert!(error.contains(first.id().unwrap()) && error.contains(second.id().unwrap()), "{error}");
     for nameless in ["", " "] {
         assert!(open(nameless, &places).unwrap_err().to_string().starts_with("name a recording:"));

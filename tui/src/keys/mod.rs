@@ -142,7 +142,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
     },
     Binding {
         section: Section::General,
-        help: "the list of runs",
+        help: "choose another run from the list; esc there comes back",
         short: "",
         acts: &[act(Action::Runs, "runs", "r")],
     },
@@ -179,7 +179,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
     },
     Binding {
         section: Section::Time,
-        help: "hold the picture, go on",
+        help: "hold the picture while the run goes on; again: follow it",
         short: "pause",
         acts: &[act(Action::Pause, "pause", "space")],
     },
@@ -241,7 +241,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
     Binding {
         section: Section::Time,
         help: "back to the former run, on to the next",
-        short: "",
+        short: "run",
         acts: &[act(Action::FormerMoment, "former-moment", ","), act(Action::NextMoment, "next-moment", ".")],
     },
     Binding {
@@ -292,7 +292,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
     Binding {
         section: Section::General,
         help: "why this peak? what lives there",
-        short: "",
+        short: "why peak",
         acts: &[act(Action::WhyPeak, "why-peak", "P")],
     },
     Binding {
@@ -338,12 +338,12 @@ pub(crate) const BINDINGS: &[Binding] = &[
     Binding {
         section: Section::List,
         help: "order the list by the next column; turn it round",
-        short: "",
+        short: "order",
         acts: &[act(Action::Order, "order", "s"), act(Action::Reverse, "reverse", "S")],
     },
     Binding {
         section: Section::List,
-        help: "the list otherwise: all arenas, operators by kind, events by time",
+        help: "what the list holds: tensors of this arena or all, ops or operators, events by time or what is wrong first",
         short: "",
         acts: &[act(Action::Otherwise, "otherwise", "o")],
     },
@@ -361,8 +361,8 @@ pub(crate) const BINDINGS: &[Binding] = &[
     },
     Binding {
         section: Section::General,
-        help: "close a window, end a what-if, a search; go back",
-        short: "",
+        help: "close the window; else end the what-if, the search, the look back, the comparison; else back to the list of runs",
+        short: "close",
         acts: &[act(Action::Back, "back", "esc")],
     },
     Binding {

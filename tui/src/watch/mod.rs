@@ -8,7 +8,10 @@ mod time;
 mod typing;
 mod whatif;
 
+use std::path::Path;
+
 use bayplan_record::Source;
+use bayplan_text::escape;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::widgets::{Clear, Widget};
@@ -18,6 +21,7 @@ use crate::desk::Desk;
 use crate::error::TuiError;
 use crate::events::Message;
 use crate::feed::Feed;
+use crate::foot::{self, Front};
 use crate::keys::{Action, Keymap};
 use crate::list;
 use crate::model::marks::Mark;
@@ -71,6 +75,8 @@ pub(crate) struct Watch {
     /// Former searches, the latest last.
     searches: Vec<String>,
     status: Option<String>,
+    /// Where the window stands, frame and all, as it was drawn last.
+    framed: Rect,
     /// Where the mouse went down.
     held: Option<(u16, u16)>,
     /// The screen as it was drawn last.
@@ -120,6 +126,7 @@ impl Watch {
             typing: None,
             searches: Vec::new(),
             status: None,
+            framed: Rect::default(),
             held: None,
             screen: Rect::default(),
             keys: Keymap::standard(),
@@ -202,6 +209,15 @@ impl Watch {
         }
     }
 
+    /// What is in front, as far as keys go.
+    fn in_front(&self) -> Front {
+        match self.window.map(|window| &window.content) {
+            Some(Content::View(view, _)) => Front { is_window: true, ..Front::of(*view, &self.model) },
+            Some(_) => Front { is_window: true, ..Front::default() },
+            None => Front::of(self.shown(), &self.model),
+        }
+    }
+
     /// Draws the session.
     pub(crate) fn draw(&mut self, buffer: &mut Buffer, screen: Rect, theme: &Theme) {
         self.screen = screen;
@@ -219,24 +235,27 @@ impl Watch {
             self.model.set_columns(axis.width);
         }
         self.settle_list(self.shown(), areas.view);
-        chrome::header(buffer, areas.header, &self.model, theme);
+        let opened = self.source.as_ref().map_or_else(String::new, called);
+        chrome::header(buffer, areas.header, &self.model, &opened, theme);
         chrome::tabs(buffer, areas.tabs, self.view, &self.model, theme);
         self.shown().draw(buffer, areas.view, &self.model, theme);
         if let Some(strip) = areas.strip {
             timebar::draw(buffer, strip, &self.model, theme);
         }
-        chrome::foot(buffer, screen, self.status.as_deref(), &self.model, theme);
+        foot::draw(buffer, screen, self.status.as_deref(), (self.in_front(), &self.model), theme);
+        self.framed = Rect::default();
         match self.window.map(|window| &window.content) {
             Some(content @ (Content::Lines(..) | Content::Keys)) => {
                 let width = usize::from(screen.width.saturating_sub(4));
                 let text = content.text(self.shown(), &self.model, theme, width);
                 let Some((title, lines)) = text else { return };
-                self.scroll = chrome::page(buffer, screen, title, (&lines, self.scroll), theme);
+                (self.scroll, self.framed) =
+                    chrome::page(buffer, screen, title, (&lines, self.scroll), theme);
             }
             Some(Content::View(view, _)) => {
                 let (_, area) = self.front(&areas, screen);
                 self.settle_list(*view, area);
-                chrome::window(buffer, screen, view.title(), area, theme);
+                self.framed = chrome::window(buffer, screen, view.title(), area, theme);
                 view.draw(buffer, area, &self.model, theme);
             }
             None => {}
@@ -253,5 +272,16 @@ impl Watch {
             self.model.refresh_list(list.kind());
             self.model.lists.get_mut(list.kind()).set_page(list::page(list, area));
         }
+    }
+}
+
+/// What a person calls a recording, escaped: its file, the folder of its segments, one of them within it.
+fn called(source: &Source) -> String {
+    let name = |path: &Path| escape(&path.file_name().unwrap_or_default().to_string_lossy()).to_string();
+    let is_segment =
+        source.path.file_stem().is_some_and(|stem| stem.as_encoded_bytes().iter().all(u8::is_ascii_digit));
+    match source.path.parent().filter(|_| is_segment) {
+        Some(folder) => format!("{}/{}", name(folder), name(&source.path)),
+        None => name(&source.path),
     }
 }

@@ -5,6 +5,7 @@ use ratatui::layout::{Position, Rect};
 
 use super::{Outcome, Watch};
 use crate::chrome::{self, Areas};
+use crate::foot;
 use crate::keys::Action;
 use crate::list;
 use crate::model::lists::ListKind;
@@ -45,8 +46,9 @@ impl Watch {
             let tab = chrome::tab_at(at.x, &self.model, self.view, areas.tabs.width).map(Target::View);
             return tab.or_else(|| (at.x + 8 > areas.tabs.right()).then_some(Target::Do(Action::Help)));
         }
-        if areas.foot.contains(at) && self.typing.is_none() {
-            return chrome::foot_at(at.x, areas.foot, &self.model, self.keys).map(Target::Do);
+        let is_covered = self.window.is_some() && self.framed.contains(at);
+        if areas.foot.contains(at) && self.typing.is_none() && !is_covered {
+            return foot::at(at.x, areas.foot, (self.in_front(), &self.model), self.keys).map(Target::Do);
         }
         let (view, area) = self.front(areas, self.screen);
         if self.window.is_some_and(|window| window.content.is_text()) {

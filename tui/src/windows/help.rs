@@ -2,6 +2,7 @@
 
 use ratatui::text::{Line, Span};
 
+use crate::foot::Front;
 use crate::keys::{BINDINGS, MOUSE, Section};
 use crate::model::Model;
 use crate::theme::Theme;
@@ -20,7 +21,7 @@ enum Entry {
     Key(String, String),
 }
 
-/// The lines of the help, the keys of the view in front first; in two columns where they fit.
+/// The lines of the help, the views first, then the keys of the one in front; in two columns where they fit.
 pub(crate) fn lines(view: &dyn View, model: &Model, theme: &Theme, width: usize) -> Vec<Line<'static>> {
     let all = entries(view, model, theme);
     let beside = width >= 2 * (KEY + NARROW);
@@ -40,9 +41,7 @@ pub(crate) fn lines(view: &dyn View, model: &Model, theme: &Theme, width: usize)
 }
 
 fn entries(view: &dyn View, model: &Model, theme: &Theme) -> Vec<Entry> {
-    let area = ratatui::layout::Rect { x: 0, y: 0, width: 80, height: 20 };
-    let has_map = view.map(area, model).is_some();
-    let has_list = view.list(area, model).is_some();
+    let Front { has_map, has_list, .. } = Front::of(view, model);
     let matters = |section: Section| match section {
         Section::Move => 0,
         Section::Map if has_map => 1,
@@ -55,7 +54,14 @@ fn entries(view: &dyn View, model: &Model, theme: &Theme) -> Vec<Entry> {
     let mut sections = Section::ALL;
     sections.sort_by_key(|section| matters(*section));
     let listed = views::listed(model).count();
-    let mut all = Vec::new();
+    // What there is to see comes before how to get about in it.
+    let mut all = vec![Entry::Heading("views".to_owned())];
+    let views = views::listed(model).enumerate();
+    all.extend(
+        views.map(|(at, (_, view))| {
+            Entry::Key(format!("{} {}", at + 1, view.title()), view.about().to_owned())
+        }),
+    );
     for section in sections {
         all.push(Entry::Heading(section.title().to_owned()));
         let rows = BINDINGS.iter().filter(|binding| binding.section == section);
@@ -65,13 +71,6 @@ fn entries(view: &dyn View, model: &Model, theme: &Theme) -> Vec<Entry> {
     }
     all.push(Entry::Heading("mouse".to_owned()));
     all.extend(MOUSE.iter().map(|(what, help)| Entry::Key((*what).to_owned(), (*help).to_owned())));
-    all.push(Entry::Heading("views".to_owned()));
-    let views = views::listed(model).enumerate();
-    all.extend(
-        views.map(|(at, (_, view))| {
-            Entry::Key(format!("{} {}", at + 1, view.title()), view.about().to_owned())
-        }),
-    );
     all
 }
 
