@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use bayplan_tests::program::{Sandbox, run};
 use bayplan_tests::root;
 use bayplan_text::{Bytes, Count, Nanos, Percent, Rate};
+use bayplan_trace::{Event, Playhead, Reader, Timeline, Writer};
 use serde_json::Value;
 
 /// Room for all that a view says.
@@ -322,6 +323,114 @@ fn check(sandbox: &Sandbox, path: &Path) {
     }
 }
 
+/// Sizes of screens: without the panel beside the map, with it, and with room for more.
+const SCREENS: [(u16, u16); 4] = [(60, 16), (80, 24), (120, 40), (200, 60)];
+
+/// Columns of the panel beside the map, from which width on it is there, and what stands at both sides of a map.
+const PANEL: (u16, u16) = (38, 112);
+const LEFT: u16 = 9;
+const RIGHT: u16 = 1;
+
+/// What a report's map has beside the cells: columns on the left, lines.
+const REPORT: (u16, u16) = (11, 4);
+
+/// The cells of the map in the Bay plan view, in characters.
+fn map_in_the_view(sandbox: &Sandbox, path: &Path, (cols, rows): (u16, u16), is_ascii: bool) -> Vec<String> {
+    let size = format!("{cols}x{rows}");
+    let mut arguments =
+        vec![path.to_str().unwrap(), "--snapshot", &size, "--view", "bay plan", "--color", "never"];
+    if is_ascii {
+        arguments.push("--ascii");
+    }
+    let ended = run(sandbox.command("bayplan-tui", &arguments).env("NO_COLOR", "1"));
+    assert_eq!(ended.code, Some(0), "{}: {}", path.display(), ended.stderr);
+    let panel = if cols >= PANEL.1 { PANEL.0 } else { 0 };
+    let width = usize::from(cols - panel - LEFT - RIGHT);
+    let is_row = |line: &&str| {
+        let at = |col: usize| line.chars().nth(col).unwrap_or(' ');
+        "│|".contains(at(0)) && "┤│►+|>".contains(at(usize::from(LEFT) - 1))
+    };
+    let mut rows: Vec<&str> = ended.stdout.lines().filter(is_row).collect();
+    if is_ascii {
+        // The corner of the axis under the map is a plus sign, too.
+        rows.pop();
+    }
+    rows.iter().map(|line| line.chars().skip(LEFT.into()).take(width).collect()).collect()
+}
+
+/// A cell of the view is that of the report, or the cursor's cross-hair stands where the report leaves it free.
+fn same_cell(view: char, report: char, is_ascii: bool) -> bool {
+    let [across, down, centre] = if is_ascii { ['-', '\'', '+'] } else { ['╌', '╎', '┼'] };
+    view == report || report == ' ' && (view == across || view == down) || view == centre
+}
+
+/// What a recording comes to.
+fn folded(path: &Path) -> Timeline {
+    let mut reader = Reader::new();
+    reader.feed(&std::fs::read(path).expect("a recording"));
+    let mut timeline = Timeline::new();
+    while let Some(record) = reader.next_record() {
+        record.into_iter().for_each(|record| timeline.apply(record));
+    }
+    timeline
+}
+
+/// A recording of the same plan that stops in its first run, behind this op.
+fn stopped(sandbox: &Sandbox, of: &Timeline, op: u32) -> PathBuf {
+    let (_, plan) = of.current_plan().expect("a plan");
+    let mut writer = Writer::new(of.session.clone().expect("a session"));
+    writer.plan(&plan.record);
+    let windows = plan.windows.to_vec();
+    writer.event(&Event::Windows { t: 1, recording: 1, plan: 0, part: 0, windows });
+    writer.event(&Event::RunStart { run: 0, plan: 0, t: 2 });
+    writer.event(&Event::Completed { run: 0, plan: 0, op, t: 3 });
+    writer.flush();
+    let mut bytes = Vec::new();
+    writer.take(&mut bytes);
+    let path = sandbox.path(&format!("stopped-{op}.bptrace"));
+    std::fs::write(&path, bytes).expect("a file");
+    path
+}
+
+fn same_map(sandbox: &Sandbox, path: &Path) {
+    let timeline = folded(path);
+    for ((cols, rows), is_ascii) in SCREENS.into_iter().flat_map(|size| [(size, false), (size, true)]) {
+        let view = map_in_the_view(sandbox, path, (cols, rows), is_ascii);
+        let (width, height) = (view.first().map_or(0, |row| row.chars().count()), view.len());
+        let context = format!("{} at {cols}x{rows}", path.display());
+        assert!(width >= 29 && height >= 4, "{context}: {width}x{height}");
+        let (cols, rows) = (width as u16 + REPORT.0, height as u16 + REPORT.1);
+        let map = bayplan_report::map(&timeline, cols, rows, is_ascii);
+        assert!(!is_ascii || map.is_ascii(), "{map}");
+        for (row, (seen, line)) in view.iter().zip(map.lines().skip(1)).enumerate() {
+            let cells = line.chars().skip(REPORT.0.into()).chain(std::iter::repeat(' ')).take(width);
+            let cells: String = cells.collect();
+            let same =
+                seen.chars().zip(cells.chars()).all(|(view, report)| same_cell(view, report, is_ascii));
+            assert!(same, "{context}, row {row}\n{seen}|\n{cells}|\nof\n{map}");
+            // The centre of the cross-hair alone stands over what the report shows.
+            let other =
+                seen.chars().zip(cells.chars()).filter(|(view, report)| view != report && *report != ' ');
+            assert!(other.count() <= 1, "{context}, row {row}\n{seen}\n{cells}");
+        }
+    }
+}
+
+#[test]
+fn the_map_of_the_view_is_that_of_the_report_cell_for_cell() {
+    let sandbox = Sandbox::new();
+    kept().iter().for_each(|path| same_map(&sandbox, path));
+    let trace = recorded(&sandbox);
+    same_map(&sandbox, &trace);
+    let timeline = folded(&trace);
+    let ops = timeline.current_plan().expect("a plan").1.record.ops.len() as u32;
+    for op in [0, ops / 2, ops - 1] {
+        let trace = stopped(&sandbox, &timeline, op);
+        assert_eq!(folded(&trace).playhead(0), Playhead::At(op));
+        same_map(&sandbox, &trace);
+    }
+}
+
 #[test]
 fn of_every_recording_that_is_kept() {
     let sandbox = Sandbox::new();
@@ -330,9 +439,8 @@ fn of_every_recording_that_is_kept() {
     recordings.iter().for_each(|path| check(&sandbox, path));
 }
 
-#[test]
-fn of_a_run_that_is_recorded_here() {
-    let sandbox = Sandbox::new();
+/// A run of a small model on the host.
+fn recorded(sandbox: &Sandbox) -> PathBuf {
     let (model, trace) = (root().join("assets/digits.onnx"), sandbox.path("run.bptrace"));
     let arguments = [
         "run",
@@ -351,5 +459,11 @@ fn of_a_run_that_is_recorded_here() {
     ];
     let ended = run(&mut sandbox.command("bayplan", &arguments));
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    check(&sandbox, &trace);
+    trace
+}
+
+#[test]
+fn of_a_run_that_is_recorded_here() {
+    let sandbox = Sandbox::new();
+    check(&sandbox, &recorded(&sandbox));
 }

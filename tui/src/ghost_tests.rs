@@ -46,7 +46,7 @@ fn ghosts_are_seen_on_every_terminal() {
             let (with, without) =
                 (draw(&mut haunted(), size, &theme), draw(&mut Watch::of(small(false), 1), size, &theme));
             let [corners, hatch, line] =
-                if theme.ascii { ["+", "/", "="] } else { ["╭╮╰╯", "╱", "═"] };
+                if theme.ascii { ["~", "/", "="] } else { ["╭╮╰╯", "╱", "═"] };
             for (glyphs, least) in [(corners, 8), (hatch, 10), (line, 20)] {
                 let more = count(&with, glyphs) - count(&without, glyphs);
                 assert!(more >= least, "{theme:?} {size:?}: {more} of {glyphs}");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bayplan_trace::{Event, Raster, RasterOptions, Record};
 use crossterm::event::{KeyCode, KeyEvent};
 
-use crate::model::{Model, reached_cell};
+use crate::model::Model;
 use crate::picture_tests::small;
 use crate::support;
 use crate::watch::Watch;
@@ -45,7 +45,7 @@ fn one_raster_serves_every_playhead() {
                         continue;
                     }
                     assert_eq!(
-                        reached_cell(&whole, (col, row), playhead),
+                        whole.reached((col, row), playhead),
                         made.cell(col, row),
                         "{cols}x{rows}, column {col}, row {row}, playhead {playhead:?}"
                     );

@@ -207,19 +207,19 @@ pub(crate) fn golden(name: &str, found: &str) {
 #[test]
 fn map_of_a_small_plan() {
     let timeline = session(windows(&plan()), one_run());
-    golden("map", &map(&timeline, 80, 20));
+    golden("map", &map(&timeline, 80, 20, false));
 }
 
 #[test]
 fn map_of_a_run_in_progress() {
     let run = [Event::RunStart { run: 0, plan: 0, t: 9 }, Event::Completed { run: 0, plan: 0, op: 2, t: 10 }];
     let timeline = session(windows(&plan()), run.into());
-    golden("map_in_progress", &map(&timeline, 96, 16));
+    golden("map_in_progress", &map(&timeline, 96, 16, false));
 }
 
 #[test]
 fn map_shows_what_is_not_as_planned() {
-    golden("map_broken", &map(&broken(), 80, 20));
+    golden("map_broken", &map(&broken(), 80, 20, false));
 }
 
 #[test]
@@ -339,7 +339,7 @@ fn json_has_its_keys_without_a_recording() {
     let mut empty_plan = Timeline::new();
     empty_plan.apply(Record::Plan { plan: 0, record: PlanRecord::default() });
     for empty in [Timeline::new(), empty_plan] {
-        assert!(map(&empty, 80, 20).contains("nothing to draw"));
+        assert!(map(&empty, 80, 20, false).contains("nothing to draw"));
         assert!(text(&empty, &[], false, false).contains("no windows were recorded"));
     }
 }
@@ -351,7 +351,7 @@ fn nothing_shown_is_obeyed_by_a_terminal() {
     let reports = [
         ("text", text(&timeline, &damages, false, false)),
         ("json", json(&timeline, &damages, false)),
-        ("map", map(&timeline, 120, 30)),
+        ("map", map(&timeline, 120, 30, false)),
     ];
     for (name, report) in &reports {
         let bad = report.chars().find(|&c| (c.is_control() && c != '\n') || c == '\u{202e}');
@@ -369,7 +369,7 @@ proptest! {
     #[test]
     fn maps_keep_their_size(cols in 0u16..1100, rows in 0u16..600) {
         for timeline in [session(windows(&plan()), one_run()), hostile()] {
-            let map = map(&timeline, cols, rows);
+            let map = map(&timeline, cols, rows, false);
             let (cols, rows) = (usize::from(cols.clamp(40, 1000)), usize::from(rows.clamp(8, 500)));
             prop_assert_eq!(map.lines().count(), rows);
             for line in map.lines() {

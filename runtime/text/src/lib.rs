@@ -1,7 +1,7 @@
 //! Text for people: escaping, byte sizes, counts and durations.
 //!
 //! Names in a model file are chosen by strangers: [`escape`] and [`ellipsis`] make them safe to print on a
-//! terminal. [`Bytes`], [`Count`], [`Nanos`], [`Percent`] and [`Rate`] print quantities in one style everywhere;
+//! terminal, [`ascii`] gives stand-ins for signs that are not ASCII. [`Bytes`], [`Count`], [`Nanos`], [`Percent`] and [`Rate`] print quantities in one style everywhere;
 //! [`parse_bytes`] and [`parse_duration`] read what people type on a command line.
 //!
 //! All quantity types honour width, fill and alignment of the format string (`{:>10}`).
@@ -12,6 +12,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod ascii;
 mod bytes;
 mod duration;
 mod error;
@@ -22,6 +23,7 @@ mod rate;
 mod signed;
 mod wrap;
 
+pub use ascii::ascii;
 pub use bytes::{Bytes, parse_bytes};
 pub use duration::{Nanos, parse_duration};
 pub use error::{ParseError, Problem};

@@ -1,25 +1,10 @@
 //! Lifetimes as bars: what each stretch of ops says of a tensor.
 
-use bayplan_trace::{Alarm, BufferKind, BufferRecord, PlanState};
+use bayplan_trace::{Alarm, BufferKind, BufferRecord, MapState, PlanState};
 
 use super::place::AlarmPlace;
 use super::viewport::Axis;
 use super::{Model, Playhead};
-
-/// What a stretch of ops says of a tensor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Part {
-    /// It does not live.
-    Free,
-    /// It lives by the plan; it was not seen, or the run has not come there.
-    Planned,
-    /// It was seen there.
-    Seen,
-    /// It was seen, and lives at the playhead.
-    Live,
-    /// It is not where or when it was planned.
-    Deviant,
-}
 
 /// Whether an alarm of a plan names a buffer.
 pub(crate) fn names(alarm: &Alarm, number: u32) -> bool {
@@ -74,7 +59,7 @@ fn seen(plan: &PlanState, number: u32, buffer: &BufferRecord) -> Option<(u64, u6
 
 impl Model {
     /// The bar of a tensor over the ops of an axis in so many cells.
-    pub(crate) fn bar(&self, number: u32, ops: &Axis, cells: u16) -> Vec<Part> {
+    pub(crate) fn bar(&self, number: u32, ops: &Axis, cells: u16) -> Vec<MapState> {
         let Some(plan) = self.plan() else { return Vec::new() };
         let Some(buffer) = plan.record.buffers.get(number as usize) else { return Vec::new() };
         let planned = (u64::from(buffer.first), u64::from(buffer.last));
@@ -84,15 +69,15 @@ impl Model {
         let part = |(from, to): (u64, u64)| {
             let meets = |(first, last): (u64, u64)| first < to && from < last;
             if deviant.iter().any(|ops| meets(*ops)) {
-                Part::Deviant
+                MapState::Deviant
             } else if !meets(planned) {
-                Part::Free
+                MapState::Free
             } else if from >= reached || !seen.is_some_and(meets) {
-                Part::Planned
+                MapState::Planned
             } else if lives {
-                Part::Live
+                MapState::Live
             } else {
-                Part::Seen
+                MapState::Seen
             }
         };
         (0..u64::from(cells)).map(|cell| part(ops.span(cell, cells.into()))).collect()
@@ -107,12 +92,12 @@ mod tests {
     fn bars(faults: bool, cells: u16) -> Vec<String> {
         let model = small(faults);
         let ops = model.arena().unwrap().view.ops;
-        let glyph = |part: &Part| match part {
-            Part::Free => ' ',
-            Part::Planned => '.',
-            Part::Seen => '-',
-            Part::Live => '#',
-            Part::Deviant => 'x',
+        let glyph = |part: &MapState| match part {
+            MapState::Free => ' ',
+            MapState::Planned => '.',
+            MapState::Seen => '-',
+            MapState::Live => '#',
+            MapState::Deviant => 'x',
         };
         (0..8).map(|number| model.bar(number, &ops, cells).iter().map(glyph).collect()).collect()
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bayplan_trace::{
-    ArenaKind, ArenaMetrics, MapIndex, Occupancy, OpRecord, Peak, PlanRecord, PlanState, Raster,
-    RasterOptions, Timeline, arena_metrics, colours, deviation, why_peak,
+    ArenaMetrics, MapIndex, Occupancy, OpRecord, Peak, PlanRecord, PlanState, Raster, RasterOptions,
+    Timeline, arena_metrics, colours, deviation, why_peak,
 };
 
 use super::kept::Kept;
@@ -267,7 +267,7 @@ impl Indexes {
         else {
             return;
         };
-        let main = (current, main_arena(&plan.record));
+        let main = (current, plan.record.main_arena().unwrap_or(0));
         self.maps.retain(|key, _| key.0 == current || wanted.contains(key));
         for key in wanted.iter().copied().chain([main]) {
             self.make_map(timeline, key, tell);
@@ -296,13 +296,4 @@ impl Indexes {
             None => drop(self.maps.insert(key, Arc::new(MapIndex::new(plan, key.1)))),
         }
     }
-}
-
-/// The arena that people want to see first: the largest one of activations, else the largest.
-pub(crate) fn main_arena(plan: &PlanRecord) -> u32 {
-    let wanted = |at: &u32| {
-        let arena = &plan.arenas[*at as usize];
-        (arena.kind == ArenaKind::Activations, arena.size)
-    };
-    (0..plan.arenas.len() as u32).rev().max_by_key(wanted).unwrap_or(0)
 }

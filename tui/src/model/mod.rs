@@ -27,9 +27,10 @@ pub(crate) mod whatif;
 use std::sync::{Arc, LazyLock};
 
 use bayplan_trace::{
-    BufferRecord, Cell, CellState, MapIndex, Occupancy, PlanState, Raster, RasterOptions, Timeline,
-    occupancy_at,
+    BufferRecord, MapIndex, Occupancy, PlanState, Raster, RasterOptions, Timeline, occupancy_at,
 };
+
+pub(crate) use bayplan_trace::Playhead;
 
 pub(crate) use session::{FEW, News, Stage, State};
 
@@ -44,28 +45,6 @@ use place::AlarmPlace;
 use strip::Strip;
 use viewport::Viewport;
 use whatif::Asked;
-
-/// How far a run has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Playhead {
-    /// No op was seen complete yet.
-    Before,
-    /// The last op seen complete.
-    At(u32),
-    /// The last run came to its end.
-    Done,
-}
-
-impl Playhead {
-    /// The first op that is not reached; none if all are.
-    pub(crate) fn reached(self) -> Option<u32> {
-        match self {
-            Self::Before => Some(0),
-            Self::At(op) => Some(op.saturating_add(1)),
-            Self::Done => None,
-        }
-    }
-}
 
 /// Whether more of the recording is to come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -160,7 +139,7 @@ impl<'a> ArenaView<'a> {
         self.map
     }
 
-    /// The cells of a part of the map, as if all ops were reached: see [`reached_cell`]. They are rasterised once for that part,
+    /// The cells of a part of the map, as if all ops were reached: see [`Raster::reached`]. They are rasterised once for that part,
     /// whatever the playhead does.
     pub(crate) fn raster(&self, part: RasterOptions) -> Arc<Raster> {
         let options = RasterOptions { playhead: None, ..part };
@@ -178,22 +157,6 @@ impl<'a> ArenaView<'a> {
             true => self.map.occupancy(record, self.arena, op),
             false => occupancy_at(record, self.arena, op),
         })
-    }
-}
-
-/// A cell of a raster of all ops, where only those below `reached` are: what lies ahead is planned and not seen yet. Of a column
-/// that is reached in part, the larger part decides.
-pub(crate) fn reached_cell(raster: &Raster, (col, row): (u16, u16), reached: Option<u32>) -> Cell {
-    let cell = raster.cell(col, row);
-    let ops = raster.ops_of(col);
-    let done = reached.is_none_or(|reached| {
-        let (past, all) = (reached.saturating_sub(ops.start), ops.end - ops.start);
-        u64::from(past) * 2 >= u64::from(all)
-    });
-    match cell.state {
-        CellState::Actual if !done => Cell { actual: 0.0, state: CellState::Planned, ..cell },
-        _ if !done => Cell { actual: 0.0, ..cell },
-        _ => cell,
     }
 }
 
@@ -278,19 +241,10 @@ impl Model {
         self.ghost.as_ref().filter(|ghost| ghost.lies_over(place.plan, place.arena as u32))
     }
 
-    /// How far the run in progress has come. Between two runs, and until the next one's first op, the last one counts:
-    /// a session of short runs would flicker otherwise.
+    /// How far the plan that is looked at has come; before one is, that of the run in progress.
     pub(crate) fn playhead(&self) -> Playhead {
-        let ran = self.timeline.runs_ok + self.timeline.runs_failed > 0;
-        match self.timeline.current {
-            Some(run) if self.place.is_none_or(|place| place.plan == run.plan) => match run.playhead {
-                Some(op) => Playhead::At(op),
-                None if ran => Playhead::Done,
-                None => Playhead::Before,
-            },
-            _ if ran => Playhead::Done,
-            _ => Playhead::Before,
-        }
+        let running = self.timeline.current.map(|run| run.plan);
+        self.timeline.playhead(self.place.map(|place| place.plan).or(running).unwrap_or(0))
     }
 
     /// Tells how many cells the map has.

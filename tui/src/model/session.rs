@@ -3,7 +3,7 @@
 use bayplan_trace::{Record, Timeline};
 
 use super::fold::Fold;
-use super::index::{ArenaKey, Indexes, main_arena};
+use super::index::{ArenaKey, Indexes};
 use super::whatif::Asked;
 use super::{Life, Model, searched};
 
@@ -108,7 +108,7 @@ impl Model {
         let stays = self.place.is_some_and(|place| place.plan == number && place.arena < arenas);
         if !stays {
             let turned = self.turned(number);
-            let main = main_arena(&self.timeline.plans[number as usize].record);
+            let main = self.timeline.plans[number as usize].record.main_arena().unwrap_or(0);
             self.place = turned.or_else(|| Some(self.enter(number, main as usize)));
             if turned.is_none() {
                 self.cursor_to_peak();

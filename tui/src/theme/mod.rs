@@ -262,51 +262,20 @@ pub(crate) fn ground_is_light(var: impl Fn(&str) -> Option<String>) -> bool {
     ground.is_some_and(|ground| ground == 7 || (9..=15).contains(&ground))
 }
 
-/// Stand-ins for the glyphs that views use, for terminals that show ASCII only.
-const ASCII: &[(&str, char)] = &[
-    ("─━┄╌", '-'),
-    ("│┃┆▏▕╎", '|'),
-    ("┌┐└┘├┤┬┴┼┏┓┗┛╭╮╰╯", '+'),
-    ("░▁", '.'),
-    ("▒▂▃", ':'),
-    ("▓▄▅▀", '='),
-    ("█▆▇▌▐▉▊▋▍▎", '#'),
-    ("╳✝×", 'x'),
-    ("●◉◆", '*'),
-    ("○", 'o'),
-    ("▸▶►→", '>'),
-    ("◂◀◄←", '<'),
-    ("▲↑", '^'),
-    ("▼↓", 'v'),
-    ("·…", '.'),
-    ("‖═", '='),
-    ("╱", '/'),
-    ("≥", '>'),
-    ("≤", '<'),
-    ("—–−▂▃", '-'),
-    ("±", '~'),
-    ("µ", 'u'),
-    ("▣", '#'),
-    ("⚠", '!'),
-];
-
 /// Replaces what is not ASCII in a picture.
 pub(crate) fn to_ascii(buffer: &mut Buffer) {
     for cell in &mut buffer.content {
         if !cell.symbol().is_ascii() {
-            let stand_in = ASCII.iter().find(|(glyphs, _)| glyphs.contains(cell.symbol()));
-            cell.set_char(stand_in.map_or('?', |(_, c)| *c));
+            let mut signs = cell.symbol().chars();
+            let sign = signs.next().filter(|_| signs.next().is_none());
+            cell.set_char(sign.map_or('?', bayplan_text::ascii));
         }
     }
 }
 
 /// As [`to_ascii`], for plain text.
 pub(crate) fn ascii_text(text: &str) -> String {
-    let plain = |c: char| {
-        let stand_in = ASCII.iter().find(|(glyphs, _)| glyphs.contains(c));
-        if c.is_ascii() { c } else { stand_in.map_or('?', |(_, ascii)| *ascii) }
-    };
-    text.chars().map(plain).collect()
+    text.chars().map(bayplan_text::ascii).collect()
 }
 
 #[cfg(test)]

@@ -236,7 +236,7 @@ fn axis_of_ops(buffer: &mut Buffer, places: &Places, arena: &ArenaView<'_>, mode
         }
     }
     let taken = op_axis::labels(buffer, labels, ops, &marks);
-    legend(buffer, places, labels, &taken, theme);
+    legend(buffer, places, labels, &taken, &Legend(model, arena, theme));
 }
 
 /// Where the part in view lies in the whole, once there is more: a stretch of the axis of ops and of the right edge is thick.
@@ -262,27 +262,25 @@ fn part_in_view(buffer: &mut Buffer, places: &Places, arena: &ArenaView<'_>, the
     }
 }
 
-/// What the shades mean, where the labels of the axis leave room.
-fn legend(buffer: &mut Buffer, places: &Places, labels: Rect, taken: &[(u16, u16)], theme: &Theme) {
-    let spans = bay_plan_map::legend(theme);
-    let width: u16 = spans.iter().map(|span| span.width() as u16).sum();
-    let gaps = taken.iter().map(|(_, to)| to + 2).chain([0]);
-    let fits = |start: &u16| {
-        start + width <= labels.width
-            && taken.iter().all(|(from, to)| *start >= to + 2 || start + width + 2 <= *from)
-    };
-    if let Some(start) = gaps.filter(fits).max() {
-        let end = taken
-            .iter()
-            .map(|(from, _)| *from)
-            .filter(|from| *from > start)
-            .min()
-            .unwrap_or(labels.width + 2);
-        let start = end.saturating_sub(2 + width).max(start);
-        let area = Rect { x: labels.x + start, width, ..labels };
-        draw::put_line(buffer, area.intersection(places.frame), 0, &Line::from(spans));
+/// What shades and lines mean, in the gaps that the labels of the axis leave, as far as there is room.
+fn legend(buffer: &mut Buffer, places: &Places, labels: Rect, taken: &[(u16, u16)], legend: &Legend<'_>) {
+    let Legend(model, arena, theme) = *legend;
+    let mut signs = [bay_plan_map::states(theme), bay_plan_map::line_signs(model, arena, theme)].concat();
+    let mut starts: Vec<u16> = taken.iter().map(|(_, to)| to + 2).chain([0]).collect();
+    starts.sort_unstable();
+    for start in starts {
+        let next = taken.iter().map(|(from, _)| *from).filter(|from| from + 2 > start).min();
+        let end = next.map_or(labels.width, |from| from.saturating_sub(2));
+        let Some(room) = end.checked_sub(start) else { continue };
+        let line = bay_plan_map::legend(&mut signs, room.into());
+        let width = line.width() as u16;
+        let area = Rect { x: labels.x + end - width, width, ..labels };
+        draw::put_line(buffer, area.intersection(places.frame), 0, &line);
     }
 }
+
+/// What a legend is made of.
+struct Legend<'a>(&'a Model, &'a ArenaView<'a>, &'a Theme);
 
 fn notes(buffer: &mut Buffer, places: &Places, arena: &ArenaView<'_>, model: &Model, theme: &Theme) {
     let frame = places.frame;

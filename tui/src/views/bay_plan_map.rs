@@ -1,71 +1,53 @@
 //! The cells of the map: shades of colour with two pixels in a cell, or a ramp of glyphs with one.
 
-use bayplan_text::ellipsis;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
-use ratatui::text::Span;
+use ratatui::text::{Line, Span};
 
-use bayplan_trace::{BufferRecord, Cell, CellState, Raster, RasterOptions};
+use bayplan_trace::{
+    BufferRecord, MapLabel, MapLine, MapState, RasterOptions, Sketch, SketchCell, SketchPart, map_labels,
+};
 
 use super::ghost;
-use crate::model::{ArenaView, Model, Playhead, reached_cell};
+use crate::model::{ArenaView, Model, Playhead};
 use crate::theme::{Colours, Shade, Theme};
 
 /// Draws the map of an arena.
 pub(crate) fn draw(buffer: &mut Buffer, map: Rect, model: &Model, arena: &ArenaView<'_>, theme: &Theme) {
-    let per_cell = if theme.has_shades() { 2 } else { 1 };
     let (ops, bytes) = (&arena.view.ops, &arena.view.bytes);
     let options = RasterOptions {
         arena: arena.arena,
         ops: ops.start as u32..ops.end() as u32,
         bytes: bytes.start..bytes.end(),
         cols: map.width,
-        rows: map.height * per_cell,
+        rows: map.height,
         playhead: None,
     };
-    let raster = arena.raster(options);
-    let reached = model.playhead().reached();
-    let pixel = |ink: &Ink<'_>, col: u16, row: u16| ink.pixel(reached_cell(&raster, (col, row), reached));
-    let selected = model.selected().map(|(number, _)| number);
-    let ink = Ink { model, arena, theme, selected, playhead: model.playhead() };
-    for row in 0..map.height {
-        for col in 0..map.width {
-            let Some(cell) = buffer.cell_mut((map.x + col, map.y + row)) else { continue };
-            if theme.has_shades() {
-                ink.shades(cell, pixel(&ink, col, row * 2), pixel(&ink, col, row * 2 + 1));
-            } else {
-                ink.glyph(cell, pixel(&ink, col, row));
-                border(cell, &raster, (col, row), theme);
-            }
-        }
+    let labels = map_labels(&arena.plan.record, &options, arena.map());
+    let ink = Ink { model, arena, theme, playhead: model.playhead() };
+    if theme.has_shades() {
+        ink.shades(buffer, map, &options, &labels);
+    } else {
+        ink.glyphs(buffer, map, &options, &labels);
     }
-    names(buffer, map, model, arena, theme);
     if let Some(ghost) = model.ghost() {
         ghost::draw(buffer, map, arena, ghost, theme);
     }
-    lines(buffer, map, model, arena, theme);
+    if theme.has_shades() {
+        playhead(buffer, map, &options, ink.playhead, theme);
+    }
+    cross_hair(buffer, map, arena, theme);
     if let Some((_, buffer_record)) = model.selected().filter(|_| theme.has_shades()) {
         corners(buffer, map, arena, buffer_record, theme);
     }
-}
-
-/// What a pixel of the map, or a cell of a bar, shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
-    Free,
-    Planned,
-    Seen,
-    /// Seen, and alive at the playhead.
-    Live,
-    Deviant,
 }
 
 /// A pixel: what it shows, and of which buffer, if of one of the plan's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Pixel {
     owner: Option<u32>,
-    state: State,
+    state: MapState,
 }
 
 /// How pixels become cells.
@@ -74,34 +56,22 @@ struct Ink<'a> {
     arena: &'a ArenaView<'a>,
     playhead: Playhead,
     theme: &'a Theme,
-    selected: Option<u32>,
 }
 
 impl Ink<'_> {
-    fn pixel(&self, cell: Cell) -> Pixel {
-        let lives = |op: u32| {
-            let buffer = cell.buffer.and_then(|owner| self.arena.plan.record.buffers.get(owner as usize));
-            buffer.is_some_and(|buffer| buffer.lives_at(op))
-        };
-        let state = match (cell.state, self.playhead) {
-            (CellState::Free, _) => State::Free,
-            (CellState::Planned, _) => State::Planned,
-            (CellState::Actual, Playhead::At(op)) if lives(op) => State::Live,
-            (CellState::Actual, _) => State::Seen,
-            (CellState::Deviant, _) => State::Deviant,
-        };
-        Pixel { owner: cell.buffer, state }
-    }
-
     fn hue(&self, owner: u32) -> u8 {
         self.model.index().map_or(0, |index| index.hue(owner))
     }
 
+    fn finds(&self, owner: u32) -> bool {
+        self.model.filter.is_on() && self.model.filter.keeps(owner)
+    }
+
     fn color(&self, pixel: Pixel) -> Option<Color> {
-        if pixel.state == State::Deviant {
+        if pixel.state == MapState::Deviant {
             return Some(self.theme.deviant());
         }
-        let owner = pixel.owner.filter(|_| pixel.state != State::Free)?;
+        let owner = pixel.owner.filter(|_| pixel.state != MapState::Free)?;
         let found = self.model.filter.keeps(owner);
         let shade = match pixel.state {
             _ if !found => Shade::Dim,
@@ -111,13 +81,34 @@ impl Ink<'_> {
         Some(self.theme.shade(self.hue(owner), shade))
     }
 
-    fn shades(&self, cell: &mut ratatui::buffer::Cell, top: Pixel, bottom: Pixel) {
+    /// Shades of colour, two pixels in a cell.
+    fn shades(&self, buffer: &mut Buffer, map: Rect, options: &RasterOptions, labels: &[MapLabel]) {
+        let raster = self.arena.raster(RasterOptions { rows: map.height * 2, ..options.clone() });
+        let plan = &self.arena.plan.record;
+        let pixel = |col: u16, row: u16| {
+            let cell = raster.reached((col, row), self.playhead.reached());
+            Pixel { owner: cell.buffer, state: MapState::of(plan, &cell, self.playhead) }
+        };
+        let bound = options.bound_row(plan);
+        for row in 0..map.height {
+            for col in 0..map.width {
+                let Some(cell) = buffer.cell_mut((map.x + col, map.y + row)) else { continue };
+                if !self.halves(cell, pixel(col, row * 2), pixel(col, row * 2 + 1)) && bound == Some(row) {
+                    cell.set_char(MapLine::Bound.glyph()).set_style(self.theme.line());
+                }
+            }
+        }
+        labels.iter().for_each(|label| self.label(buffer, map, label));
+    }
+
+    /// Draws two pixels; returns whether there is anything to be seen of them.
+    fn halves(&self, cell: &mut ratatui::buffer::Cell, top: Pixel, bottom: Pixel) -> bool {
         let style = match (self.color(top), self.color(bottom)) {
-            (None, None) => return,
+            (None, None) => return false,
             (Some(one), Some(other)) if one == other => {
                 // A colour alone would leave an alarm to those who see it.
-                let deviant = top.state == State::Deviant;
-                cell.set_symbol(if deviant { "╳" } else { " " });
+                let state = if top.state == MapState::Deviant { top.state } else { MapState::Free };
+                cell.set_char(state.glyph());
                 Style::new().bg(one).fg(Color::Black)
             }
             (Some(top), Some(bottom)) => {
@@ -134,85 +125,140 @@ impl Ink<'_> {
             }
         };
         cell.set_style(style);
+        true
     }
 
-    fn glyph(&self, cell: &mut ratatui::buffer::Cell, pixel: Pixel) {
-        cell.set_symbol(glyph_of(pixel.state));
-        if pixel.state == State::Deviant {
-            cell.set_style(self.theme.alarm_text());
-            return;
+    /// A name, in a colour that stands out from the shade under it.
+    fn label(&self, buffer: &mut Buffer, map: Rect, label: &MapLabel) {
+        let (theme, y, hue) = (self.theme, map.y + label.row, self.hue(label.buffer));
+        // Alarms and half cells of neighbours are not written over.
+        let plain = |buffer: &Buffer, x: u16| buffer.cell((x, y)).is_some_and(|cell| cell.symbol() == " ");
+        let mut at = map.x + label.col;
+        for c in label.text.chars() {
+            let width = Span::raw(c.to_string()).width() as u16;
+            let fits = width > 0 && (at..at + width).all(|x| plain(buffer, x));
+            for x in (at..at + width).filter(|_| fits) {
+                let cell = &mut buffer[(x, y)];
+                let shades = [Shade::Dim, Shade::Medium, Shade::Bright];
+                let shade = shades.into_iter().find(|shade| theme.shade(hue, *shade) == cell.bg);
+                cell.set_style(Style::new().fg(theme.label(hue, shade.unwrap_or(Shade::Dim))));
+                // A wide character covers the cell after it.
+                cell.set_char(if x == at { c } else { ' ' });
+                if self.finds(label.buffer) {
+                    cell.modifier.insert(Modifier::BOLD);
+                }
+            }
+            at += width;
         }
-        let Some(owner) = pixel.owner.filter(|_| pixel.state != State::Free) else { return };
-        let mut style = self.theme.tensor(self.hue(owner));
-        if self.selected == Some(owner) || self.model.filter.is_on() && self.model.filter.keeps(owner) {
-            style = style.add_modifier(Modifier::BOLD | Modifier::REVERSED);
-        }
-        cell.set_style(style);
     }
-}
 
-/// Without colours, neighbours are told apart by a line between them, where there is room beside it.
-fn border(cell: &mut ratatui::buffer::Cell, raster: &Raster, (col, row): (u16, u16), theme: &Theme) {
-    let own = raster.cell(col, row).buffer;
-    let beside = col.checked_sub(1).and_then(|left| raster.cell(left, row).buffer);
-    let wide = own == raster.cell(col + 1, row).buffer && own == raster.cell(col + 2, row).buffer;
-    let between = theme.colours == Colours::None && own.is_some() && beside.is_some() && own != beside;
-    if between && wide && cell.symbol() != "╳" {
-        cell.set_symbol("│");
+    /// The map in characters, as `bayplan report --map` prints it; where there are few colours, in them.
+    fn glyphs(&self, buffer: &mut Buffer, map: Rect, options: &RasterOptions, labels: &[MapLabel]) {
+        let (plan, raster) = (&self.arena.plan.record, self.arena.raster(options.clone()));
+        let borders = self.theme.colours == Colours::None;
+        let sketch = Sketch::new(plan, (options, &raster), labels, self.playhead, borders);
+        for row in 0..map.height {
+            for col in 0..map.width {
+                let (own, Some(cell)) = (sketch.cell(col, row), buffer.cell_mut((map.x + col, map.y + row)))
+                else {
+                    continue;
+                };
+                cell.set_char(own.glyph).set_style(self.glyph_style(&own));
+            }
+        }
+    }
+
+    fn glyph_style(&self, cell: &SketchCell) -> Style {
+        let selected = self.model.selected().map(|(number, _)| number);
+        match (cell.part, cell.state, cell.buffer) {
+            (SketchPart::Line(MapLine::Playhead), ..) => self.theme.playhead(),
+            (SketchPart::Line(MapLine::Bound), ..) => self.theme.line(),
+            (_, MapState::Deviant, _) => self.theme.alarm_text(),
+            (_, MapState::Free, _) | (_, _, None) => Style::new(),
+            (SketchPart::Label | SketchPart::LabelRest, _, Some(owner)) => {
+                let style = self.theme.tensor(self.hue(owner));
+                let stands_out = self.finds(owner) || selected == Some(owner);
+                if stands_out { style.add_modifier(Modifier::BOLD) } else { style }
+            }
+            (_, _, Some(owner)) => {
+                let style = self.theme.tensor(self.hue(owner));
+                let stands_out = self.finds(owner) || selected == Some(owner);
+                if stands_out { style.add_modifier(Modifier::BOLD | Modifier::REVERSED) } else { style }
+            }
+        }
     }
 }
 
 /// How strongly it is shown.
-pub(super) fn shade_of(state: State) -> Shade {
+pub(super) fn shade_of(state: MapState) -> Shade {
     match state {
-        State::Live => Shade::Bright,
-        State::Seen => Shade::Medium,
-        State::Free | State::Planned | State::Deviant => Shade::Dim,
+        MapState::Live => Shade::Bright,
+        MapState::Seen => Shade::Medium,
+        MapState::Free | MapState::Planned | MapState::Deviant => Shade::Dim,
     }
 }
 
-/// The glyph that says the same without shades.
-pub(super) fn glyph_of(state: State) -> &'static str {
-    match state {
-        State::Free => " ",
-        State::Planned => "░",
-        State::Seen => "▒",
-        State::Live => "█",
-        State::Deviant => "╳",
-    }
+/// What shades and glyphs mean: a sign and a word for each.
+pub(crate) fn states(theme: &Theme) -> Vec<Vec<Span<'static>>> {
+    let sign = |state: MapState| match (theme.has_shades(), state) {
+        (_, MapState::Deviant) => Span::styled(state.glyph().to_string(), theme.alarm()),
+        (true, state) => Span::styled("  ", Style::new().bg(theme.shade(0, shade_of(state)))),
+        (false, state) => Span::styled(state.glyph().to_string(), theme.tensor(0)),
+    };
+    MapState::TOLD.map(|state| vec![sign(state), word(state.word(), theme)]).to_vec()
 }
 
-/// What shades and glyphs mean.
-pub(crate) fn legend(theme: &Theme) -> Vec<Span<'static>> {
-    let words = [
-        (State::Planned, " planned  "),
-        (State::Seen, " seen  "),
-        (State::Live, " live  "),
-        (State::Deviant, " not as planned"),
+/// What the lines mean that stand on the map now.
+pub(crate) fn line_signs(model: &Model, arena: &ArenaView<'_>, theme: &Theme) -> Vec<Vec<Span<'static>>> {
+    let about = &arena.plan.record.arenas[arena.arena as usize];
+    let lines = [
+        (MapLine::Playhead, matches!(model.playhead(), Playhead::At(_)), theme.playhead()),
+        (MapLine::Bound, about.lower_bound > 0 && about.lower_bound < about.size, theme.line()),
     ];
-    let mut spans = Vec::new();
-    for (state, word) in words {
-        let glyph = match (theme.has_shades(), state) {
-            (_, State::Deviant) => Span::styled("╳", theme.alarm()),
-            (true, state) => Span::styled("  ", Style::new().bg(theme.shade(0, shade_of(state)))),
-            (false, state) => Span::styled(glyph_of(state), theme.tensor(0)),
-        };
-        spans.push(glyph);
-        spans.push(Span::styled(word, theme.faint()));
+    let lines = lines.into_iter().filter(|(_, there, _)| *there);
+    let mut signs: Vec<_> = lines
+        .map(|(line, _, style)| vec![Span::styled(line.glyph().to_string(), style), word(line.word(), theme)])
+        .collect();
+    if model.ghost().is_some() {
+        signs.push(vec![Span::styled(ghost::OUTLINE, theme.ghost()), word("other plan", theme)]);
     }
-    spans
+    signs
 }
 
-/// The playhead and the cursor's cross-hair, as lines over the cells.
-fn lines(buffer: &mut Buffer, map: Rect, model: &Model, arena: &ArenaView<'_>, theme: &Theme) {
-    let (cols, rows) = (u64::from(map.width), u64::from(map.height));
-    if let Playhead::At(op) = model.playhead()
-        && let Some(col) = arena.view.ops.cell(u64::from(op), cols)
-    {
-        for y in map.y..map.bottom() {
-            over(buffer, map.x + col as u16, y, "┃", theme.playhead());
-        }
+/// Signs with their words in a line: takes the first ones, as many as there is room for.
+pub(crate) fn legend(signs: &mut Vec<Vec<Span<'static>>>, width: usize) -> Line<'static> {
+    const BETWEEN: usize = 2;
+    let mut room = width + BETWEEN;
+    let fits = |sign: &&Vec<Span<'static>>| {
+        let left = room.checked_sub(sign.iter().map(Span::width).sum());
+        room = left.unwrap_or(0);
+        left.is_some()
+    };
+    let count = signs.iter().take_while(fits).count();
+    let mut line = Line::from(signs.drain(..count).flatten().collect::<Vec<_>>());
+    if let Some(last) = line.spans.last_mut() {
+        last.content = last.content.trim_end().to_owned().into();
     }
+    line
+}
+
+fn word(word: &str, theme: &Theme) -> Span<'static> {
+    Span::styled(format!(" {word}  "), theme.faint())
+}
+
+/// The playhead, as a line over the cells.
+fn playhead(buffer: &mut Buffer, map: Rect, options: &RasterOptions, playhead: Playhead, theme: &Theme) {
+    let Playhead::At(op) = playhead else { return };
+    let Some(col) = options.col_of(op) else { return };
+    let glyph = MapLine::Playhead.glyph().to_string();
+    for y in map.y..map.bottom() {
+        over(buffer, map.x + col, y, &glyph, theme.playhead());
+    }
+}
+
+/// The cursor's cross-hair, as lines over the cells.
+fn cross_hair(buffer: &mut Buffer, map: Rect, arena: &ArenaView<'_>, theme: &Theme) {
+    let (cols, rows) = (u64::from(map.width), u64::from(map.height));
     let col = arena.view.ops.cell(arena.view.ops.cursor, cols);
     let row = arena.view.bytes.cell(arena.view.bytes.cursor, rows);
     let (Some(col), Some(row)) = (col, row) else { return };
@@ -262,7 +308,7 @@ fn corners(buffer: &mut Buffer, map: Rect, arena: &ArenaView<'_>, of: &BufferRec
 pub(super) fn over(buffer: &mut Buffer, x: u16, y: u16, glyph: &str, style: Style) {
     let Some(cell) = buffer.cell_mut((x, y)) else { return };
     // Alarms and names are not to be hidden by a line.
-    let plain = [" ", "▀", "▄", "░", "▒", "▓", "█", "│", "╎", "┆", "╌"].contains(&cell.symbol());
+    let plain = [" ", "▀", "▄", "░", "▒", "▓", "█", "│", "╎", "┆", "╌", "┈"].contains(&cell.symbol());
     if !plain {
         return;
     }
@@ -271,77 +317,4 @@ pub(super) fn over(buffer: &mut Buffer, x: u16, y: u16, glyph: &str, style: Styl
     }
     cell.modifier = Modifier::empty();
     cell.set_symbol(glyph).set_style(style);
-}
-
-/// Names of the tensors that have room for one, in the middle of their rectangles.
-fn names(buffer: &mut Buffer, map: Rect, model: &Model, arena: &ArenaView<'_>, theme: &Theme) {
-    let (cols, rows) = (u64::from(map.width), u64::from(map.height));
-    let (ops, bytes) = (&arena.view.ops, &arena.view.bytes);
-    // Most are too short or too low for a name, or out of view: not even their place is worth working out.
-    let least = (ops.len.saturating_mul(NAMED).div_ceil(cols), bytes.len / (2 * rows));
-    let in_view = (ops.start as u32..ops.end() as u32, bytes.start..bytes.end());
-    for number in arena.map().large_at(in_view.0, in_view.1, (least.0 as u32, least.1)) {
-        let record = &arena.plan.record.buffers[number as usize];
-        let (left, right) = (ops.edge(record.first.into(), cols), ops.edge(record.last.into(), cols));
-        if right < left + NAMED {
-            continue;
-        }
-        // Twice the rows, as the pixels of the map: a cell is whole only if both of its halves are.
-        let (low, high) = (bytes.edge(record.offset, rows * 2), bytes.edge(record.end(), rows * 2));
-        let (low, high) = (low.div_ceil(2), high / 2);
-        if high <= low {
-            continue;
-        }
-        let width = (right - left - 2) as usize;
-        let row = rows - 1 - (low + high - 1) / 2;
-        let text = short_name(&record.name, width);
-        let x = map.x + left as u16 + 1;
-        let y = map.y + row as u16;
-        label(buffer, (x, y), &text, model, number, theme);
-    }
-}
-
-/// Columns from which on a tensor is named.
-const NAMED: u64 = 6;
-
-/// The end of a name says more than its beginning, where there is room for one only.
-fn short_name(name: &str, width: usize) -> String {
-    if bayplan_text::columns(name) <= width {
-        return bayplan_text::escape(name).to_string();
-    }
-    let last = name.trim_matches('/').rsplit('/').next().unwrap_or(name);
-    // What exporters put after the name of the node says nothing.
-    let last = last.strip_suffix("_output_0").unwrap_or(last);
-    ellipsis(last, width).to_string()
-}
-
-fn label(buffer: &mut Buffer, (x, y): (u16, u16), text: &str, model: &Model, number: u32, theme: &Theme) {
-    let found = model.filter.is_on() && model.filter.keeps(number);
-    let hue = model.index().map_or(0, |index| index.hue(number));
-    // Alarms, borders and half cells of neighbours are not written over.
-    let plain = |buffer: &Buffer, x: u16| {
-        buffer.cell((x, y)).is_some_and(|cell| matches!(cell.symbol(), " " | "░" | "▒" | "▓" | "█"))
-    };
-    let mut at = x;
-    for c in text.chars() {
-        let width = Span::raw(c.to_string()).width() as u16;
-        let fits = width > 0 && (at..at + width).all(|x| plain(buffer, x));
-        for x in (at..at + width).filter(|_| fits) {
-            let cell = &mut buffer[(x, y)];
-            let style = if theme.has_shades() {
-                let shades = [Shade::Dim, Shade::Medium, Shade::Bright];
-                let shade = shades.into_iter().find(|shade| theme.shade(hue, *shade) == cell.bg);
-                Style::new().fg(theme.label(hue, shade.unwrap_or(Shade::Dim)))
-            } else {
-                theme.text().remove_modifier(Modifier::REVERSED)
-            };
-            cell.set_style(style);
-            // A wide character covers the cell after it.
-            cell.set_char(if x == at { c } else { ' ' });
-            if found {
-                cell.modifier.insert(Modifier::BOLD);
-            }
-        }
-        at += width;
-    }
 }

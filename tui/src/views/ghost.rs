@@ -13,6 +13,9 @@ use crate::model::ghost::Ghost;
 use crate::model::viewport::Axis;
 use crate::theme::Theme;
 
+/// What outlines are made of.
+pub(super) const OUTLINE: &str = "┅";
+
 /// Draws the ghost over a map that is drawn already. Costs what is in view, however many buffers there are.
 pub(super) fn draw(buffer: &mut Buffer, map: Rect, arena: &ArenaView<'_>, ghost: &Ghost, theme: &Theme) {
     let style = theme.ghost();
@@ -79,8 +82,8 @@ impl Place {
                 (_, true, false, true) => "╮",
                 (true, _, true, false) => "╰",
                 (_, true, true, false) => "╯",
-                (true, ..) | (_, true, ..) => "┆",
-                _ => "┄",
+                (true, ..) | (_, true, ..) => "┇",
+                _ => OUTLINE,
             }
         };
         let mut put = |col: u64, row: u64| {

@@ -1,16 +1,16 @@
 //! Lifetimes: one bar per tensor over the ops, what was seen laid over what was planned.
 
 use bayplan_text::{Bytes, Count};
+use bayplan_trace::MapState;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
-use super::bay_plan_map::{self, State};
-use super::op_axis;
+use super::{bay_plan_map, op_axis};
 use crate::draw;
 use crate::list::{self, Column, List};
-use crate::model::bars::{self, Part};
+use crate::model::bars;
 use crate::model::lists::ListKind;
 use crate::model::{Model, Playhead, explain};
 use crate::theme::Theme;
@@ -86,7 +86,7 @@ impl List for Lifetimes {
             }
         }
         // Where all of it is out of view: on which side.
-        if bar.iter().all(|part| *part == Part::Free) {
+        if bar.iter().all(|part| *part == MapState::Free) {
             let before = u64::from(tensor.last) <= ops.start;
             let (x, glyph) = if before { (place.x, "◂") } else { (place.right() - 1, "▸") };
             draw::put(buffer, place, x, place.y, glyph, theme.tensor(hue));
@@ -109,20 +109,18 @@ fn name_width(width: usize) -> usize {
     if width < 46 { 10 } else { (width / 3).min(46) }
 }
 
-fn paint_part(cell: &mut ratatui::buffer::Cell, part: Part, hue: u8, theme: &Theme) {
-    let state = match part {
-        Part::Free => return,
-        Part::Planned => State::Planned,
-        Part::Seen => State::Seen,
-        Part::Live => State::Live,
-        Part::Deviant => State::Deviant,
-    };
-    if state == State::Deviant {
-        cell.set_symbol(bay_plan_map::glyph_of(state)).set_style(theme.alarm());
-    } else if theme.has_shades() {
-        cell.set_symbol(" ").set_style(Style::new().bg(theme.shade(hue, bay_plan_map::shade_of(state))));
-    } else {
-        cell.set_symbol(bay_plan_map::glyph_of(state)).set_style(theme.tensor(hue));
+fn paint_part(cell: &mut ratatui::buffer::Cell, state: MapState, hue: u8, theme: &Theme) {
+    match state {
+        MapState::Free => {}
+        MapState::Deviant => {
+            cell.set_char(state.glyph()).set_style(theme.alarm());
+        }
+        _ if theme.has_shades() => {
+            cell.set_symbol(" ").set_style(Style::new().bg(theme.shade(hue, bay_plan_map::shade_of(state))));
+        }
+        _ => {
+            cell.set_char(state.glyph()).set_style(theme.tensor(hue));
+        }
     }
 }
 
@@ -138,7 +136,7 @@ impl View for Lifetimes {
     fn draw(&self, buffer: &mut Buffer, area: Rect, model: &Model, theme: &Theme) {
         let inner = draw::frame(buffer, area, &title(model, theme), theme);
         if area.width >= 60 && area.height >= 8 {
-            let legend = Line::from(bay_plan_map::legend(theme));
+            let legend = bay_plan_map::legend(&mut bay_plan_map::states(theme), usize::from(area.width) - 6);
             draw::rule(buffer, area, area.height - 1, ("└", "┘"), &legend, theme);
         }
         list::draw(self, buffer, inner, model, theme);
@@ -202,7 +200,7 @@ fn lines(buffer: &mut Buffer, bars: Rect, model: &Model, theme: &Theme) {
         (witness.map(u64::from), "┆", theme.line()),
         (Some(arena.index.peak.op.into()), "┆", theme.warning().remove_modifier(Modifier::BOLD)),
         (Some(ops.cursor), "╎", thin),
-        (playhead, "┃", theme.playhead()),
+        (playhead, "║", theme.playhead()),
     ];
     for (op, glyph, style) in all {
         let Some(col) = op.and_then(|op| ops.cell(op, bars.width.into())) else { continue };

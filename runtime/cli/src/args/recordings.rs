@@ -25,6 +25,9 @@ pub(crate) struct ReportOptions {
     /// Draws the map of memory instead, in characters: offset against op.
     #[arg(long, conflicts_with_all = ["format", "json"])]
     pub(crate) map: bool,
+    /// Draws it with ASCII signs alone.
+    #[arg(long, requires = "map")]
+    pub(crate) ascii: bool,
     /// Tells the time of every op, not of the slowest alone. JSON has them all.
     #[arg(long)]
     pub(crate) ops: bool,

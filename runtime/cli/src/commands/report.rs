@@ -16,7 +16,7 @@ pub(crate) fn report(options: &ReportOptions) -> Outcome {
     let mut text = match if options.json { ReportFormat::Json } else { options.format } {
         _ if options.map => {
             let (columns, rows) = map_size();
-            bayplan_report::map(&timeline, columns, rows)
+            bayplan_report::map(&timeline, columns, rows, options.ascii)
         }
         ReportFormat::Text => bayplan_report::text(&timeline, &damages, live, ops),
         ReportFormat::Json => bayplan_report::json(&timeline, &damages, live),

@@ -2,14 +2,13 @@
 
 use std::fmt::Write as _;
 
-use bayplan_text::Bytes;
-use bayplan_trace::{ArenaMetrics, ArenaRecord, MapDeviant, thin};
+use bayplan_text::{Bytes, columns};
+use bayplan_trace::{ArenaMetrics, ArenaRecord, MapDeviant, map_name, thin};
 
 use super::frame::{Frame, Px, Rect};
 use super::sheet::{MARGIN, Sheet, WIDTH};
 use super::tiles::{Tile, Tiles, Titles};
 use super::{Drawn, op_words};
-use crate::map::short;
 use crate::markup::marked;
 
 /// Room for the labels of bytes.
@@ -136,7 +135,7 @@ impl Panel<'_> {
             } else {
                 String::new()
             };
-            let name = marked(&name.into_iter().collect::<String>());
+            let name = marked(&name);
             sheet.put(&format!(
                 "<text class=\"name{looks}\" text-anchor=\"middle\" x=\"{}\" y=\"{}\"{turn}>{name}</text>\n",
                 Px(x),
@@ -230,6 +229,16 @@ impl Panel<'_> {
 /// Characters of a name that fit a length.
 fn short_room(length: f64) -> usize {
     ((length - 6.0).max(0.0) / LETTER.0) as usize
+}
+
+/// A name as maps write it; none if too little of it would be left or its characters are not each one column wide.
+fn short(name: &str, room: usize) -> Option<String> {
+    const LEAST: usize = 4;
+    let text = map_name(name, room);
+    let chars = text.chars().count();
+    let is_narrow = chars == columns(&text.replace('\\', "/"));
+    let is_cut = text.ends_with('…');
+    (chars > 0 && chars <= room && is_narrow && (room >= LEAST || !is_cut)).then_some(text)
 }
 
 /// A label over the map, at its place but within the map's sides.

@@ -45,6 +45,20 @@ impl Axis {
         Some((u128::from(at) * u128::from(self.cells) / u128::from(self.len)) as u16)
     }
 
+    /// The cell that shows a value; where it has several, the one in their middle.
+    pub(crate) fn middle(&self, value: u64) -> Option<u16> {
+        let first = self.cell(value)?;
+        let (at, len) = (u128::from(value - self.start) + 1, u128::from(self.len));
+        let end = (at * u128::from(self.cells) / len) as u16;
+        Some(first + end.saturating_sub(first + 1) / 2)
+    }
+
+    /// Where the edge before a value lies in cells: 0 for all below what is in view, their number for all above.
+    pub(crate) fn edge(&self, value: u64) -> u16 {
+        let at = value.clamp(self.start, self.start.saturating_add(self.len)) - self.start;
+        (u128::from(at) * u128::from(self.cells) / u128::from(self.len.max(1))) as u16
+    }
+
     /// The cells that a range of values reaches into; none if it is empty or out of view.
     pub(crate) fn span(&self, values: Range<u64>) -> Option<Span> {
         let from = values.start.max(self.start) - self.start;

@@ -5,8 +5,12 @@ pub(crate) mod colour;
 pub(crate) mod field;
 pub(crate) mod grid;
 pub(crate) mod index;
+pub(crate) mod labels;
 pub(crate) mod raster;
 pub(crate) mod shapes;
+pub(crate) mod sketch;
+#[cfg(test)]
+mod sketch_tests;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tree;

@@ -9,7 +9,7 @@ use crate::map::index::{Deviant, MapIndex};
 use crate::map::shapes::shape;
 use crate::metrics::deviation::StorageLives;
 use crate::schema::event::UNPLANNED;
-use crate::schema::plan_record::BufferKind;
+use crate::schema::plan_record::{BufferKind, PlanRecord};
 use crate::timeline::alarms::Alarm;
 use crate::timeline::plan_state::{Actual, PlanState, Stray};
 
@@ -29,6 +29,20 @@ pub struct RasterOptions {
     /// Ops that are reached: those below this one; all of them where it is `None`.
     /// [`Timeline::reached`](crate::Timeline::reached) tells it.
     pub playhead: Option<u32>,
+}
+
+impl RasterOptions {
+    /// The column that shows an op, if it is in view: where it has several, the one in their middle.
+    pub fn col_of(&self, op: u32) -> Option<u16> {
+        Axis::new(u64::from(self.ops.start)..u64::from(self.ops.end), self.cols).middle(op.into())
+    }
+
+    /// The row, from the top, where the lower bound of the arena lies, if it is in view and below the arena's end.
+    pub fn bound_row(&self, plan: &PlanRecord) -> Option<u16> {
+        let arena = plan.arenas.get(self.arena as usize)?;
+        let bound = Some(arena.lower_bound).filter(|&bound| bound > 0 && bound < arena.size)?;
+        Axis::new(self.bytes.clone(), self.rows).cell(bound).map(|from_below| self.rows - 1 - from_below)
+    }
 }
 
 /// What is to be seen in a cell.
@@ -127,6 +141,22 @@ impl Raster {
     /// A cell, counted from the left and from the top; an empty one outside the grid.
     pub fn cell(&self, col: u16, row: u16) -> Cell {
         self.index(col, row).map(|at| self.cells[at]).unwrap_or_default()
+    }
+
+    /// A cell of a raster that was made as if all ops were reached, where only those below `reached` are: what lies ahead is
+    /// planned and not seen yet. Of a column that is reached in part, the larger part decides.
+    pub fn reached(&self, (col, row): (u16, u16), reached: Option<u32>) -> Cell {
+        let cell = self.cell(col, row);
+        let ops = self.ops_of(col);
+        let done = reached.is_none_or(|reached| {
+            let (past, all) = (reached.saturating_sub(ops.start), ops.end - ops.start);
+            u64::from(past) * 2 >= u64::from(all)
+        });
+        match cell.state {
+            CellState::Actual if !done => Cell { actual: 0.0, state: CellState::Planned, ..cell },
+            _ if !done => Cell { actual: 0.0, ..cell },
+            _ => cell,
+        }
     }
 
     /// The sides at which the cell's neighbour shows another buffer, or none. The rim of the grid is no side.

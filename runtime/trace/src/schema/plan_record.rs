@@ -241,6 +241,16 @@ impl fmt::Display for PlanRecordError {
 impl core::error::Error for PlanRecordError {}
 
 impl PlanRecord {
+    /// The arena that people want to see first: the largest one of activations that has bytes, else the largest. `None` where
+    /// there is no arena.
+    pub fn main_arena(&self) -> Option<u32> {
+        let wanted =
+            |arena: &ArenaRecord| (arena.size > 0 && arena.kind == ArenaKind::Activations, arena.size);
+        // Of equals the last is found: the first, from behind.
+        let all = self.arenas.iter().enumerate().rev();
+        all.max_by_key(|(_, arena)| wanted(arena)).map(|(at, _)| at as u32)
+    }
+
     /// Checks that every index is in range, every buffer lies inside its arena and no lifespan is reversed.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ pub(crate) mod alarms;
 pub(crate) mod overlaps;
 pub(crate) mod plan_state;
 pub(crate) mod plan_sums;
+pub(crate) mod playhead;
 pub(crate) mod pool;
 pub(crate) mod pool_history;
 #[cfg(test)]
