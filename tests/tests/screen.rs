@@ -242,27 +242,35 @@ fn fragmentation(case: &Case<'_>) {
 
 fn of_arena(shown: &Picture, arena: &Value) {
     if !arena["waste"].is_null() && whole(&arena["lower_bound"]) > 0 {
-        let waste = format!("waste above the bound {} ({})", percent(&arena["waste"]), bytes(&arena["gap"]));
+        let waste = format!("waste {} ({})", percent(&arena["waste"]), bytes(&arena["gap"]));
         shown.says(&waste);
     }
-    shown.says(&format!("reserved {}", bytes(&arena["size"])));
-    shown.says(&format!("lower bound {}", bytes(&arena["lower_bound"])));
+    shown.says(&format!("arena {}", bytes(&arena["size"])));
+    shown.says(&format!("least for this order {}", bytes(&arena["lower_bound"])));
     if arena["peak_op"].is_null() {
         return;
     }
-    shown.says(&format!("peak {} at op {}", percent(&arena["utilisation"]), count(&arena["peak_op"])));
-    shown.says(&format!("min {} at op {}", percent(&arena["least_utilisation"]), count(&arena["least_op"])));
-    shown.says(&format!("area efficiency {}", percent(&arena["area_efficiency"])));
+    shown.says(&format!("most {} at op {}", percent(&arena["utilisation"]), count(&arena["peak_op"])));
+    shown.says(&format!(
+        "least {} at op {}",
+        percent(&arena["least_utilisation"]),
+        count(&arena["least_op"])
+    ));
+    shown.says(&format!("on average {}", percent(&arena["area_efficiency"])));
     let loss = &arena["loss"];
-    shown.says(&format!("loss at the peak {}", loss_words(loss, &arena["size"])));
+    shown.says(&format!("at the peak {}", loss_words(loss, &arena["size"])));
     // The cursor begins at the peak.
+    let largest = bytes(&loss["largest_hole"]);
     let holes = match whole(&loss["hole_count"]) {
         0 => "no hole".to_owned(),
-        1 => "1 hole".to_owned(),
-        holes => format!("{} holes", Count(holes)),
+        1 => format!("1 hole of {largest}"),
+        holes => format!("{} holes, the largest of {largest}", Count(holes)),
     };
-    let largest = format!("the largest hole {}", bytes(&loss["largest_hole"]));
-    shown.says(&format!("{holes}, {largest}, would still fit {}", bytes(&loss["largest_fit"])));
+    let fits = match whole(&loss["largest_fit"]) {
+        0 => "no tensor more would fit".to_owned(),
+        fits => format!("a tensor of {} would still fit", Bytes(fits)),
+    };
+    shown.says(&format!("{holes}; {fits}"));
 }
 
 fn bay_plan(case: &Case<'_>) {

@@ -74,9 +74,51 @@ fn what_is_wrong_stands_in_every_view_at_every_size() {
 fn what_is_most_important_stands_in_the_smallest_picture() {
     let model = small(false);
     let fragmentation = picture(&model, number_of("Fragmentation"), SIZES[0]);
-    for words in ["waste above the bound  12.5 %", "peak 88.9 % at op 4", "min 22.2 % at op 0"] {
+    for words in ["waste  12.5 %", "most 88.9 % at op 4", "least 22.2 % at op 0"] {
         assert!(fragmentation.contains(words), "{words}: {fragmentation}");
     }
     let overview = picture(&model, number_of("Overview"), SIZES[0]);
     assert!(overview.contains("of 2.00 GiB") && overview.contains("alarms"), "{overview}");
+}
+
+/// What the map shows of a plan is told on the overview, too: the part in view, and what is changed of it.
+#[test]
+fn the_overview_says_which_part_it_shows_and_what_is_changed() {
+    for size in SIZES {
+        let theme = Theme::new(Colours::None, false);
+        let mut watch = Watch::of(small(false), number_of("Bay plan"));
+        let mut press = |keys: &str| -> String {
+            for key in keys.chars() {
+                crate::snapshot::picture(&mut watch, size, &[], &theme);
+                watch.key(crossterm::event::KeyEvent::from(crossterm::event::KeyCode::Char(key)));
+                watch.hear();
+            }
+            crate::snapshot::picture(&mut watch, size, &[], &theme)
+        };
+        let whole = press("1");
+        assert!(!whole.contains("in view") && !whole.contains("what if ·"), "{whole}");
+        // The curve has no room on the smallest screen.
+        let part = press("2++1");
+        assert_eq!(part.contains("ops 3 to 6 in view"), size != (40, 12), "{part}");
+        let changed = press("20x1");
+        assert!(changed.contains("what if · figures here as recorded"), "{changed}");
+        assert!(changed.contains("without block/up: 6.00 KiB"), "{changed}");
+    }
+}
+
+/// What an import does not know leaves no holes in sentences.
+#[test]
+fn an_import_is_told_of_by_what_is_known() {
+    let mut model = small(false);
+    let session = model.timeline.session.as_mut().unwrap();
+    let origin = "a snapshot of PyTorch".to_owned();
+    *session = bayplan_trace::SessionInfo { id: session.id.clone(), origin, ..Default::default() };
+    let overview = picture(&model, number_of("Overview"), (120, 40));
+    assert!(overview.contains("│ imported from a snapshot of PyTorch "), "{overview}");
+    for hole in ["process 0", "trace level", "on ,", ", ,", "driver ", "bayplan ,"] {
+        assert!(!overview.contains(hole), "{hole} in {overview}");
+    }
+    let text = crate::summary::text(&model);
+    assert!(text.starts_with("from a snapshot of PyTorch\n"), "{text}");
+    assert!(picture(&model, number_of("Events"), (120, 70)).contains(" recording began "));
 }

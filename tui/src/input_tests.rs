@@ -459,10 +459,10 @@ fn what_fragmentation_shows_can_be_clicked() {
     let (x, y) = place(&picture, "op 9");
     click(&mut watch, x + 3, y, MouseButton::Left);
     assert_eq!(view(&watch).ops.cursor, 9);
-    let below = line(&mut watch, "utilisation") + 1;
+    let below = line(&mut watch, "in use") + 1;
     click(&mut watch, 3, below, MouseButton::Left);
     assert_eq!(view(&watch).ops.cursor, 0);
-    let loss = line(&mut watch, "loss at the peak");
+    let loss = line(&mut watch, "at the peak  ");
     click(&mut watch, 30, loss, MouseButton::Left);
     assert_eq!(view(&watch).ops.cursor, 4);
     // The strip of addresses: up, context, key, a hole, scores at op 4.

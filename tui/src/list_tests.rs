@@ -159,12 +159,17 @@ fn the_count_of_an_operator_is_kept_where_its_name_is_cut() {
     for op in &mut record.ops[..3] {
         op.source_op = "ConvolutionTransposedWithBiasAndActivation".to_owned();
     }
+    for (at, last) in [(3, "Add"), (4, "Sum+Relu")] {
+        record.ops[at].source_op = format!("Conv+BatchNormalization+BatchNormalization+{last}");
+    }
     let records = crate::support::records(&record, crate::support::windows(&record), 4);
     let mut watch = show(crate::picture_tests::model(records), "Operators");
     press(&mut watch, "o");
     for size in [(40, 12), (80, 24), (120, 40)] {
         let text = crate::snapshot::picture(&mut watch, size, &[], &Theme::new(Colours::None, false));
         assert!(text.contains("… ×3 ") && text.contains("Conv"), "{text}");
+        // What was fused is told apart by its end.
+        assert!(size.0 == 40 || text.contains("+Add ×1") && text.contains("+Relu ×1"), "{text}");
     }
 }
 
@@ -317,6 +322,6 @@ fn a_run_that_goes_on_and_what_is_damaged_stand_under_the_events() {
     model.damages = 2;
     let mut watch = show(model, "Events");
     let picture = draw(&mut watch);
-    assert!(picture.contains("run 43 of plan 0 goes on since 0.170 s"), "{picture}");
+    assert!(picture.contains("run 43 of plan 0 goes on since 0:00.170"), "{picture}");
     assert!(picture.contains("damaged in 2 places"), "{picture}");
 }

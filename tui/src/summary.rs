@@ -20,13 +20,17 @@ pub(crate) fn text(model: &Model) -> String {
 fn write(out: &mut String, model: &Model) -> std::fmt::Result {
     let timeline = &model.timeline;
     if let Some(session) = &timeline.session {
-        writeln!(
-            out,
-            "model {}, on {}, {}",
-            escape(&session.model),
-            escape(&session.device),
-            escape(&session.api)
-        )?;
+        let of = [
+            ("model ", &session.model),
+            ("on ", &session.device),
+            ("", &session.api),
+            ("from ", &session.origin),
+        ];
+        let known = of.iter().filter(|(_, value)| !value.is_empty());
+        let words: Vec<String> = known.map(|(word, value)| format!("{word}{}", escape(value))).collect();
+        if !words.is_empty() {
+            writeln!(out, "{}", words.join(", "))?;
+        }
     }
     let life = match model.life {
         _ if model.failure.is_some() => "the recording cannot be read to its end",

@@ -1,11 +1,11 @@
 //! The strip of time: the whole session in one row, with where one stands in it.
 
-use bayplan_text::Nanos;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::draw;
 use crate::model::Model;
+use crate::model::events::clock;
 use crate::theme::Theme;
 
 /// Columns of a time at an end of the strip.
@@ -42,7 +42,7 @@ pub(crate) fn column_of(model: &Model, bar: Rect, t: u64) -> Option<u16> {
 pub(crate) fn draw(buffer: &mut Buffer, strip: Rect, model: &Model, theme: &Theme) {
     let bar = bar(strip);
     let (first, last) = model.times();
-    let label = |t: u64| format!("{:>8} ", Nanos(t).to_string());
+    let label = |t: u64| format!("{:>8} ", clock(t));
     draw::put(
         buffer,
         Rect { width: bar.x - strip.x, ..strip },

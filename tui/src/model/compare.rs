@@ -140,7 +140,7 @@ impl Model {
             let about = format!(
                 "run {}, {} into this session",
                 bayplan_text::Count(mark.run),
-                bayplan_text::Nanos(mark.t)
+                super::events::clock(mark.t)
             );
             found.push(Choice {
                 name: mark.name.clone(),

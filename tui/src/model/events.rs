@@ -29,13 +29,11 @@ pub(crate) enum Goal {
     Moment(u64),
 }
 
-/// A moment of a session: seconds, and minutes where there are any.
+/// A moment of a session as a clock that began with it: `0:00.170`. Everything that tells a moment tells it so; how long
+/// something took is told in units.
 pub(crate) fn clock(t: u64) -> String {
     let (seconds, millis) = (t / 1_000_000_000, t / 1_000_000 % 1000);
-    match seconds / 60 {
-        0 => format!("{seconds}.{millis:03} s"),
-        minutes => format!("{minutes}:{:02}.{millis:03}", seconds % 60),
-    }
+    format!("{}:{:02}.{millis:03}", seconds / 60, seconds % 60)
 }
 
 impl Entry {
@@ -63,7 +61,11 @@ impl Entry {
     pub(crate) fn words(&self, timeline: &Timeline) -> String {
         match &self.what {
             What::Began => timeline.session.as_ref().map_or_else(String::new, |session| {
-                format!("recording of {} on {} began", escape(&session.model), escape(&session.device))
+                let named = |word: &str, name: &str| match name {
+                    "" => String::new(),
+                    name => format!(" {word} {}", escape(name)),
+                };
+                format!("recording{}{} began", named("of", &session.model), named("on", &session.device))
             }),
             What::Ready => "all of its memory is there; it is ready to run".to_owned(),
             What::Ended => "ended in order".to_owned(),
@@ -264,11 +266,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_are_written_with_what_they_need() {
+    fn moments_are_written_as_a_clock_does() {
         for (t, expect) in [
-            (0, "0.000 s"),
-            (1_234_567_890, "1.234 s"),
-            (59_999_999_999, "59.999 s"),
+            (0, "0:00.000"),
+            (1_234_567_890, "0:01.234"),
+            (59_999_999_999, "0:59.999"),
             (61_002_000_000, "1:01.002"),
             (u64::MAX, "307445734:33.709"),
         ] {

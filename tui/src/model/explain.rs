@@ -1,7 +1,10 @@
 //! Sentences about a plan: why its peak is what it is, and what is wrong.
 
-use bayplan_text::{Bytes, Count, Percent, escape};
-use bayplan_trace::{Alarm, BufferKind, BufferRecord, PlanRecord, Timeline, why_not_smaller};
+use bayplan_text::{Bytes, Count, Nanos, Percent, Rate, escape};
+use bayplan_trace::{
+    Alarm, BufferKind, BufferRecord, OpRoof, PlanRecord, RoofBound, RoofSource, Roofs, Timeline,
+    why_not_smaller,
+};
 
 use super::ArenaView;
 
@@ -31,6 +34,14 @@ pub(crate) fn op_name(plan: &PlanRecord, op: u32) -> String {
     match word.filter(|word| !word.is_empty()) {
         Some(word) => format!("op {op} {}", escape(&fused(word))),
         None => format!("op {op}"),
+    }
+}
+
+/// Ops of a half-open range as people count them: `op 5`, `ops 5 to 8`.
+pub(crate) fn ops_words(first: u32, end: u32) -> String {
+    match end.saturating_sub(1) {
+        last if last > first => format!("ops {} to {}", Count(first.into()), Count(last.into())),
+        _ => format!("op {}", Count(first.into())),
     }
 }
 
@@ -156,6 +167,24 @@ pub(crate) fn bound_parts(arena: &ArenaView<'_>) -> (String, String) {
 pub(crate) fn bound_summary(arena: &ArenaView<'_>) -> String {
     let (verdict, bound) = bound_parts(arena);
     format!("{bound}: {verdict}")
+}
+
+/// Where the figures of what a device does at best are from.
+pub(crate) fn measured(roofs: &Roofs) -> &'static str {
+    match roofs.source {
+        RoofSource::Measured => "measured by a probe as the recording began",
+        RoofSource::Cached => "measured earlier by bayplan devices --probe",
+    }
+}
+
+/// An op's share of what the device does at best, in a sentence.
+pub(crate) fn of_best(roof: &OpRoof, roofs: &Roofs) -> String {
+    let best = match roof.bound {
+        RoofBound::Memory => format!("can read and write, {}", Rate(roofs.bytes_per_second, "B")),
+        RoofBound::Compute => format!("can compute, {}", Rate(roofs.flops_per_second, "flop")),
+    };
+    let least = Nanos(roof.attainable_ns as u64);
+    format!("{} of what this device {best}, {}: it could take {least}", Percent(roof.share), measured(roofs))
 }
 
 /// Every alarm of a session in words, with its kind.

@@ -106,6 +106,11 @@ impl Operators {
         !self.shares.is_empty()
     }
 
+    /// The most runs that any op was timed in.
+    pub(crate) fn timed_runs(&self) -> u64 {
+        self.shares.iter().map(|share| share.count).max().unwrap_or(0)
+    }
+
     /// The figures of a row.
     pub(crate) fn cost(&self, plan: &PlanState, row: u32) -> Option<Cost> {
         if let Some(group) = self.group(row) {

@@ -145,7 +145,11 @@ fn title(arena: &ArenaView<'_>, model: &Model, theme: &Theme, width: u16) -> Lin
     };
     let part = (!arena.view.ops.is_whole() || !arena.view.bytes.is_whole()).then(|| {
         let (ops, bytes) = (&arena.view.ops, &arena.view.bytes);
-        format!("   zoom ops {}× bytes {}×", Count(ops.total / ops.len), Count(bytes.total / bytes.len))
+        let zoomed = |word: &str, axis: &Axis| match axis.is_whole() {
+            true => String::new(),
+            false => format!(" {word} {}×", times(axis.total, axis.len)),
+        };
+        format!("   zoom{}{}", zoomed("ops", ops), zoomed("bytes", bytes))
     });
     let name = format!("arena \"{}\"", explain::name_of(&about.name, "arena", arena.arena));
     let parts = vec![
@@ -157,6 +161,16 @@ fn title(arena: &ArenaView<'_>, model: &Model, theme: &Theme, width: u16) -> Lin
         (3, vec![Span::styled(search_note(model), theme.cursor())]),
     ];
     draw::fitting(parts, usize::from(width.saturating_sub(6)))
+}
+
+/// How many times a part goes into a whole: with a tenth where that matters.
+fn times(whole: u64, part: u64) -> String {
+    let tenths = (u128::from(whole) * 10).div_ceil(u128::from(part.max(1)));
+    match (tenths / 10, tenths % 10) {
+        (times, 0) => Count(times as u64).to_string(),
+        (times @ 0..10, tenth) => format!("{times}.{tenth}"),
+        (times, _) => Count(times as u64).to_string(),
+    }
 }
 
 fn search_note(model: &Model) -> String {

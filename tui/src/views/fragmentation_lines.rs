@@ -103,7 +103,7 @@ fn of_arena(pieces: &mut Vec<Piece>, model: &Model, arena: &ArenaView<'_>, width
     pieces.push(Piece::shape(8, Shape::Live));
     pieces.push(Piece::shape(3, Shape::Axis));
     let loss = &arena.index.metrics.loss;
-    let at_peak = format!("loss at the peak  {}", loss_words(loss));
+    let at_peak = format!("at the peak  {}", loss_words(loss));
     pieces.push(Piece { op: arena.index.metrics.peak_op, ..Piece::text(7, &at_peak, width) });
     pieces.push(Piece { op: arena.index.metrics.peak_op, ..Piece::shape(6, Shape::Loss) });
     let name = explain::op_name(&arena.plan.record, op);
@@ -111,8 +111,9 @@ fn of_arena(pieces: &mut Vec<Piece>, model: &Model, arena: &ArenaView<'_>, width
     let at_cursor = format!("at the cursor  {name}: {}; {}", loss_words(&here), hole_words(&here));
     pieces.push(Piece { op: Some(op), ..Piece::text(6, &at_cursor, width) });
     pieces.push(Piece::shape(5, Shape::Strip));
-    let what = if arena.view.bytes.is_whole() { "from byte 0 up" } else { "the bytes in view" };
-    pieces.push(Piece::text(2, &format!("its bytes  {what}: █ live  ▒ padding  ░ hole  · tail"), width));
+    let what = if arena.view.bytes.is_whole() { "from byte 0 on" } else { "the bytes in view" };
+    let text = format!("the bar above  its bytes, {what}: █ live  ▒ padding  ░ hole  · tail");
+    pieces.push(Piece::text(2, &text, width));
     deviation(pieces, model, arena, width);
 }
 
@@ -126,7 +127,7 @@ fn waste_words(arena: &ArenaView<'_>) -> String {
         None => Bytes(gap).to_string(),
     };
     format!(
-        "waste above the bound  {waste} · reserved {} · lower bound {}{}",
+        "waste  {waste} · arena {} · least for this order {}{}",
         Bytes(record.size),
         Bytes(record.lower_bound),
         if gap == 0 { " · optimal" } else { "" }
@@ -141,16 +142,15 @@ fn utilisation_words(arena: &ArenaView<'_>) -> String {
     let (Some(peak), Some(least), Some(area)) =
         (metrics.peak_op, metrics.least_op, metrics.area_efficiency(record))
     else {
-        return "utilisation  not known: nothing ever lives in this arena".to_owned();
+        return "in use  nothing: no tensor lives in this arena".to_owned();
     };
     let cursor = arena.view.ops.cursor as u32;
     format!(
-        "utilisation  peak {} at op {} · min {} at op {} · op {} {} · area efficiency {}",
+        "in use  most {} at op {} · least {} at op {} · at the cursor {} · on average {}",
         share(peak),
         Count(peak.into()),
         share(least),
         Count(least.into()),
-        Count(cursor.into()),
         share(cursor),
         Percent(area)
     )
@@ -165,31 +165,31 @@ fn loss_words(loss: &Loss) -> String {
 }
 
 fn hole_words(loss: &Loss) -> String {
+    let largest = Bytes(loss.largest_hole);
     let holes = match loss.hole_count {
         0 => "no hole".to_owned(),
-        1 => "1 hole".to_owned(),
-        count => format!("{} holes", Count(count)),
+        1 => format!("1 hole of {largest}"),
+        count => format!("{} holes, the largest of {largest}", Count(count)),
     };
-    format!(
-        "{holes}, the largest hole {}, would still fit {}",
-        Bytes(loss.largest_hole),
-        Bytes(loss.largest_fit)
-    )
+    match loss.largest_fit {
+        0 => format!("{holes}; no tensor more would fit"),
+        most => format!("{holes}; a tensor of {} would still fit", Bytes(most)),
+    }
 }
 
 fn deviation(pieces: &mut Vec<Piece>, model: &Model, arena: &ArenaView<'_>, width: usize) {
     let found = model.index().map(|index| index.deviation(arena.plan));
     let Some(curve) = found.as_deref().and_then(Option::as_ref) else {
-        let words = "off the plan  not known: no windows were seen to compare with the plan";
+        let words = "off the plan  not known: what ran was not recorded";
         pieces.push(Piece::text(2, words, width));
         return;
     };
     let here = curve.bytes.get(arena.view.ops.cursor as usize).copied().unwrap_or(0);
     let (words, op) = match curve.largest {
-        None => ("off the plan  none: what was seen is what was planned, at every op".to_owned(), None),
+        None => ("off the plan  none: every op used the bytes that it was planned to".to_owned(), None),
         Some((op, bytes)) => (
             format!(
-                "off the plan  at most {} at op {} · here {} (seen and not planned; or planned and not seen)",
+                "off the plan  at most {} at op {} · here {} (used and not planned, or planned and not used)",
                 Bytes(bytes),
                 Count(op.into()),
                 Bytes(here)
@@ -207,7 +207,7 @@ fn deviation(pieces: &mut Vec<Piece>, model: &Model, arena: &ArenaView<'_>, widt
 fn of_pools(pieces: &mut Vec<Piece>, model: &Model, width: usize) {
     let timeline = &model.timeline;
     if timeline.pools.is_empty() {
-        pieces.push(Piece::text(1, "pools  the session has no dynamic pool", width));
+        pieces.push(Piece::text(1, "pools  none: nothing here grows while it runs", width));
         return;
     }
     let growing = forecasts(timeline);

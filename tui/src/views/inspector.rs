@@ -149,13 +149,12 @@ fn users(page: &mut Page<'_>, record: &PlanRecord, users: &Users) {
 fn seen(page: &mut Page<'_>, plan: &PlanState, number: u32) {
     let text = match plan.actual.get(number as usize).copied().flatten() {
         Some(seen) => format!(
-            "ops {}..{}, bytes {}..{}",
-            Count(seen.first.into()),
-            Count(seen.last.into()),
+            "{}, bytes {} to {}",
+            explain::ops_words(seen.first, seen.last),
             Count(seen.offset),
-            Count(seen.end)
+            Count(seen.end.saturating_sub(1))
         ),
-        None if plan.windows.is_empty() => "no windows yet".to_owned(),
+        None if plan.windows.is_empty() => "not known: no window was recorded".to_owned(),
         None => "in no window".to_owned(),
     };
     page.pair("seen", &text);

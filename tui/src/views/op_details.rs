@@ -36,7 +36,11 @@ pub(crate) fn op_details(model: &Model, theme: &Theme, width: usize) -> Vec<Line
         for at in buffers {
             let Some(buffer) = plan.record.buffers.get(*at as usize) else { continue };
             let (name, of) = (explain::buffer_name(&plan.record, *at), explain::type_of(buffer));
-            page.pair(&Bytes(buffer.size).to_string(), &format!("{name}  {of}  at {}", Bytes(buffer.offset)));
+            let place = plan.record.arenas.get(buffer.arena as usize);
+            let place = place.map_or("", |arena| &arena.name);
+            let place = explain::name_of(place, "arena", buffer.arena);
+            let text = format!("{name}  {of}  in {place} at {}", Bytes(buffer.offset));
+            page.pair(&Bytes(buffer.size).to_string(), &text);
         }
     }
     page.lines
@@ -48,22 +52,21 @@ fn times(page: &mut Page<'_>, plan: &PlanState, number: usize, roofs: Option<&Ro
         return;
     };
     let runs = if share.count == 1 { "1 run".to_owned() } else { format!("{} runs", Count(share.count)) };
-    page.pair("takes", &format!("{}, mean {} of {runs}", Nanos(share.latest), Nanos(share.mean)));
+    let first = if share.count > 1 { ", the first included" } else { "" };
+    let (latest, mean) = (Nanos(share.latest), Nanos(share.mean));
+    page.pair("takes", &format!("{latest} in the latest run, mean {mean} of {runs}{first}"));
     page.pair("share", &format!("{} of all ops", Percent(share.share)));
     let rates = [(share.bytes_per_second, "B"), (share.flops_per_second, "flop")];
     let rates = rates.into_iter().filter_map(|(rate, unit)| Some(Rate(rate? as u64, unit).to_string()));
     page.pair("rate", &rates.collect::<Vec<_>>().join(", "));
     page.pair(
-        "roof",
+        "of best",
         &match (share.roof, roofs) {
-            (Some(roof), _) => format!(
-                "{} of what {} allows: {}",
-                Percent(roof.share),
-                roof.bound.name(),
-                Nanos(roof.attainable_ns as u64)
-            ),
-            (None, Some(_)) => "none holds for this op".to_owned(),
-            (None, None) => "bayplan devices --probe measures it for the next recording".to_owned(),
+            (Some(roof), Some(roofs)) => explain::of_best(&roof, roofs),
+            (_, Some(_)) => "not known for this op".to_owned(),
+            (_, None) => {
+                "bayplan devices --probe measures what the device can do, for the next recording".to_owned()
+            }
         },
     );
 }

@@ -22,20 +22,20 @@ const COLUMNS: &[Column] = &[
     Column { title: "op", width: 0, right: false, weight: 9, sorts: true },
     Column { title: "mean", width: 8, right: true, weight: 8, sorts: true },
     Column { title: "latest", width: 8, right: true, weight: 2, sorts: true },
-    Column { title: "share", width: 16, right: false, weight: 6, sorts: true },
-    Column { title: "moves", width: 9, right: true, weight: 7, sorts: true },
+    Column { title: "share", width: 13, right: false, weight: 7, sorts: true },
+    Column { title: "moves", width: 9, right: true, weight: 6, sorts: true },
     Column { title: "flop", width: 14, right: true, weight: 1, sorts: true },
     Column { title: "bytes/s", width: 10, right: true, weight: 4, sorts: true },
     Column { title: "flop/s", width: 13, right: true, weight: 3, sorts: true },
-    Column { title: "of roof", width: 15, right: true, weight: 5, sorts: true },
+    Column { title: "of best", width: 15, right: true, weight: 5, sorts: true },
     Column { title: "kernel", width: 22, right: false, weight: 1, sorts: true },
     Column { title: "node", width: 26, right: false, weight: 1, sorts: true },
 ];
 
 /// What stands where nothing was measured.
 const NONE: &str = "–";
-/// Columns of the bar of a share.
-const BAR: usize = 8;
+/// Columns of the bar of a share; all of it is all ops.
+const BAR: usize = 5;
 
 impl List for Operators {
     fn kind(&self) -> ListKind {
@@ -62,7 +62,7 @@ impl List for Operators {
                 let count = format!(" ×{}", Count(group.ops.len() as u64));
                 let room = list::wide(self, 0, width).saturating_sub(bayplan_text::columns(&count)).max(1);
                 (
-                    format!("{}{count}", bayplan_text::ellipsis(&name, room)),
+                    format!("{}{count}", brief(&name, room)),
                     format!("{}{more}", escape(&op.kernel)),
                     more.to_owned(),
                 )
@@ -87,6 +87,16 @@ impl List for Operators {
             Some(plan) if plan.record.ops.is_empty() => "the plan has no ops".to_owned(),
             Some(_) => "no op touches a tensor that this search finds; esc ends it".to_owned(),
         }
+    }
+}
+
+/// A name in so many columns. Of operators that were fused the first and the end tell them apart.
+fn brief(name: &str, room: usize) -> String {
+    let head =
+        name.split_once('+').map(|(head, _)| head).filter(|head| bayplan_text::columns(head) + 6 <= room);
+    match head.filter(|_| bayplan_text::columns(name) > room) {
+        Some(head) => format!("{head}{}", draw::tail(name, room - bayplan_text::columns(head))),
+        None => bayplan_text::ellipsis(name, room).to_string(),
     }
 }
 
@@ -151,11 +161,19 @@ impl View for Operators {
                 )],
             ),
         ];
-        let title = draw::fitting(parts, usize::from(area.width.saturating_sub(6)));
+        let parts = parts.into_iter().chain(means(model).map(|words| {
+            // It says what the figures are: it goes before what the key would do.
+            (4, vec![Span::styled(words, theme.faint())])
+        }));
+        let width = usize::from(area.width.saturating_sub(6));
+        let title = draw::fitting(parts.collect(), width);
         let inner = draw::frame(buffer, area, &title, theme);
         list::draw(self, buffer, inner, model, theme);
-        if let Some(note) = note(model, area.width).filter(|_| area.height > 3) {
-            let line = Line::styled(note, theme.warning());
+        let line = match note(model, area.width) {
+            Some(note) => Line::styled(note, theme.warning()),
+            None => best(model, theme, width),
+        };
+        if area.height > 3 {
             draw::rule(buffer, area, area.height - 1, ("└", "┘"), &line, theme);
         }
     }
@@ -163,6 +181,29 @@ impl View for Operators {
     fn list(&self, area: Rect, _: &Model) -> Option<(&'static dyn List, Rect)> {
         Some((&Operators, draw::inside(area)))
     }
+}
+
+/// Over how many runs the means are, where the first one, which is often slower, counts for much of them.
+fn means(model: &Model) -> Option<String> {
+    let runs = model.operators.timed_runs();
+    (runs > 1).then(|| format!("  means of {} runs, the first included", Count(runs)))
+}
+
+/// What the device does at best, which the last of the figures are shares of, and who measured it.
+fn best(model: &Model, theme: &Theme, width: usize) -> Line<'static> {
+    let Some(roofs) = model.timeline.roofs() else { return Line::default() };
+    let (bytes, flops) = (Rate(roofs.bytes_per_second, "B"), Rate(roofs.flops_per_second, "flop"));
+    let figures = match width {
+        0..46 => format!("{bytes}, {flops}"),
+        _ => format!("memory {bytes}, compute {flops}"),
+    };
+    let parts = vec![
+        (9, vec![Span::styled("best: ", theme.accent())]),
+        (8, vec![Span::styled(figures, theme.text())]),
+        (7, vec![Span::styled(format!(", {}", explain::measured(roofs)), theme.faint())]),
+        (6, vec![Span::styled("; the slower one for an op is named", theme.faint())]),
+    ];
+    draw::fitting(parts, width)
 }
 
 /// What is missing, and how to get it.
@@ -177,9 +218,9 @@ fn note(model: &Model, width: u16) -> Option<&'static str> {
     }
     if model.timeline.roofs().is_none() {
         return Some(if wide {
-            "for the share of the roof: bayplan devices --probe, then record again at --trace-level op"
+            "for the share of the device's best: bayplan devices --probe, then record again at --trace-level op"
         } else {
-            "of roof: bayplan devices --probe"
+            "of best: bayplan devices --probe"
         });
     }
     None

@@ -28,19 +28,25 @@ fn places(area: Rect, model: &Model, theme: &Theme) -> Vec<(Section, Rect)> {
     let held = memory::held(model, theme, width);
     let arenas = memory::arenas(model, theme, width);
     let live = runs::live(model, theme, other, tall);
-    let times = runs::times(model, theme, width, tall);
+    let times = runs::times(model, theme, width.min(other), tall);
     let (alarms, peak) = (runs::alarms(model, theme, other), runs::peak(model, theme, other));
     let messages = runs::messages(model, theme, other);
+    let changed = runs::changed(model, theme, other);
+    let wrong = model.timeline.alarm_counts().total() > 0;
     if !wide {
         // What is wrong comes before all else where not all of it is seen.
-        let wrong = model.timeline.alarm_counts().total() > 0;
         let (first, second) = if wrong { (alarms, heaps) } else { (heaps, alarms) };
-        return section::stack(area, vec![first, second, peak, held, arenas, live, times, messages]);
+        return section::stack(area, vec![changed, first, second, peak, held, arenas, live, times, messages]);
     }
     let column = Rect { width: left, ..area };
     let beside = Rect { x: area.x + left, width: area.width - left, ..area };
-    let mut placed = section::stack(column, vec![heaps, held, arenas, times]);
-    placed.extend(section::stack(beside, vec![alarms, live, peak, messages]));
+    let (left, right) = match tall || wrong {
+        true => (vec![heaps, held, arenas, times], vec![alarms, changed, live, peak, messages]),
+        // Where rows are few, both columns need about as many; what is wrong gets those that there are.
+        false => (vec![heaps, held, arenas], vec![alarms, changed, times, live, peak, messages]),
+    };
+    let mut placed = section::stack(column, left);
+    placed.extend(section::stack(beside, right));
     placed
 }
 

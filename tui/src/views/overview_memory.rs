@@ -46,7 +46,7 @@ pub(crate) fn heaps(model: &Model, theme: &Theme, width: usize, tall: bool) -> S
         }
     }
     if section.is_empty() {
-        section.say(Line::styled("heaps: not known, no sample was recorded yet", theme.faint()));
+        section.say(Line::styled("not known: no sample was recorded", theme.faint()));
     }
     section
 }
@@ -81,14 +81,14 @@ fn room(heap: &HeapState) -> String {
             Bytes(heap.size),
             Bytes(others)
         ),
-        None => "budget and others' share unknown: the driver does not tell them".to_owned(),
+        None => "the driver tells no budget".to_owned(),
     }
 }
 
 /// What the device's blocks are held for; the rows sum to them exactly.
 pub(crate) fn held(model: &Model, theme: &Theme, width: usize) -> Section {
     let found = holdings(&model.timeline);
-    let title = if found.seen { "what it is for" } else { "what the plan needs (nothing was allocated yet)" };
+    let title = if found.seen { "what it is for" } else { "what the plan needs (nothing was allocated)" };
     let mut section = Section::new(title, 2);
     if model.plan().is_none() && !found.seen {
         return section;
@@ -155,7 +155,9 @@ pub(crate) fn arenas(model: &Model, theme: &Theme, width: usize) -> Section {
         let words: Vec<String> = shown.map(|(name, bytes)| format!("{name} {}", Bytes(*bytes))).collect();
         let words = format!("at the peak: {}", words.join(" + "));
         let target = arena.index.metrics.peak_op.map_or(Target::Arena(arena.arena), Target::Op);
-        section.offer(Line::styled(words, theme.faint()), target);
+        for line in bayplan_text::wrap(&words, width.max(8)) {
+            section.offer(Line::styled(line, theme.faint()), target);
+        }
     }
     section
 }

@@ -1,13 +1,15 @@
 //! Sections of the overview: live bytes over ops, the times of runs, alarms, the peak, messages.
 
 use bayplan_text::{Bytes, Count, Nanos, ellipsis, escape};
-use bayplan_trace::{Severity, recent_runs};
+use bayplan_trace::{SessionInfo, Severity, recent_runs};
 use ratatui::text::{Line, Span};
 
 use super::section::Section;
 use crate::chrome::is_imported;
 use crate::draw;
-use crate::model::{Model, Playhead, explain};
+use crate::model::events::clock;
+use crate::model::whatif::all_words;
+use crate::model::{Life, Model, Playhead, explain};
 use crate::theme::Theme;
 use crate::view::Target;
 
@@ -20,22 +22,28 @@ const MOST_MESSAGES: usize = 50;
 
 /// Bytes that live in the arena over the ops in view.
 pub(crate) fn live(model: &Model, theme: &Theme, width: usize, tall: bool) -> Section {
-    let mut section = Section::new("live bytes, op by op", if tall { 4 } else { 2 });
-    let Some(arena) = model.arena().filter(|arena| !arena.plan.record.ops.is_empty()) else { return section };
+    let least = if tall { 4 } else { 2 };
+    let Some(arena) = model.arena().filter(|arena| !arena.plan.record.ops.is_empty()) else {
+        return Section::new("", least);
+    };
+    let ops = &arena.view.ops;
+    // What is in view here is what is in view on the map.
+    let part = if ops.is_whole() {
+        "op by op".to_owned()
+    } else {
+        explain::ops_words(ops.start as u32, ops.end() as u32) + " in view"
+    };
+    let mut section = Section::new(format!("live bytes, {part}"), least);
     let at = |word: &str, op: u32| {
         let bytes = arena.index.metrics.live.get(op as usize).copied().unwrap_or(0);
         format!("{word} {} at op {}", Bytes(bytes), Count(op.into()))
     };
     let peak = arena.index.peak.op;
-    let now = match model.playhead() {
-        Playhead::At(op) => format!("   {}", at("now", op)),
-        Playhead::Done | Playhead::Before => String::new(),
-    };
-    section.offer(
-        vec![Span::styled(at("peak", peak), theme.strong()), Span::styled(now, theme.faint())],
-        Target::Op(peak),
-    );
-    let ops = &arena.view.ops;
+    let mut parts = vec![(9, vec![Span::styled(at("peak", peak), theme.strong())])];
+    if let Playhead::At(op) = model.playhead() {
+        parts.push((8, vec![Span::styled(format!("   {}", at("now", op)), theme.faint())]));
+    }
+    section.offer(draw::fitting(parts, width), Target::Op(peak));
     let most = (0..width).map(|col| {
         let (first, last) = ops.span(col as u64, width as u64);
         arena.index.most_live(first as usize, last as usize)
@@ -59,15 +67,24 @@ pub(crate) fn times(model: &Model, theme: &Theme, width: usize, tall: bool) -> S
     }
     section.say(counts);
     if timeline.runs.is_empty() {
-        section.say(Line::styled("no run has ended yet", theme.faint()));
+        let words = match (is_imported(model), model.life) {
+            (true, _) => "none: an imported plan was not run",
+            (false, Life::Live) => "no run has ended so far",
+            (false, Life::Ended | Life::Killed) => "no run ended",
+        };
+        section.say(Line::styled(words, theme.faint()));
         return section;
     }
     match recent_runs(timeline) {
-        Some(runs) => section.say(vec![
-            Span::styled(format!("latest {}  ", Nanos(runs.latest)), theme.text()),
-            Span::styled(format!("median {}  99th {}", Nanos(runs.median), Nanos(runs.p99)), theme.faint()),
-        ]),
-        None => section.say(Line::styled("no run has succeeded yet", theme.faint())),
+        Some(runs) => section.say(draw::fitting(
+            vec![
+                (9, vec![Span::styled(format!("latest {}", Nanos(runs.latest)), theme.text())]),
+                (8, vec![Span::styled(format!("  median {}", Nanos(runs.median)), theme.faint())]),
+                (7, vec![Span::styled(format!("  99th {}", Nanos(runs.p99)), theme.faint())]),
+            ],
+            width,
+        )),
+        None => section.say(Line::styled("no run has succeeded", theme.faint())),
     }
     let took = timeline.runs.iter().map(|run| run.end.saturating_sub(run.start));
     for row in draw::chart(took, width, if tall { 5 } else { 1 }) {
@@ -105,7 +122,7 @@ pub(crate) fn alarms(model: &Model, theme: &Theme, width: usize) -> Section {
         } else if seen {
             ("none: all windows are where planned", theme.good())
         } else {
-            ("none; no window was seen yet", theme.faint())
+            ("none; nothing was seen to compare so far", theme.faint())
         };
         section.say(Line::styled(words, style));
     }
@@ -117,7 +134,12 @@ pub(crate) fn peak(model: &Model, theme: &Theme, width: usize) -> Section {
     let mut section = Section::new("why this peak?", 4);
     let (Some(arena), Some(index)) = (model.arena(), model.index()) else { return section };
     let record = &arena.plan.record;
-    let summary = Line::styled(explain::peak_summary(&arena), theme.strong());
+    let summary = explain::peak_summary(&arena);
+    // The number of the op is kept where its operator does not fit.
+    let op = format!("at op {}", arena.index.peak.op);
+    let cut = summary.find(&op).filter(|_| bayplan_text::columns(&summary) > width);
+    let summary = cut.map_or(&*summary, |at| &summary[..at + op.len()]).to_owned();
+    let summary = Line::styled(summary, theme.strong());
     section.offer(summary, Target::Op(arena.index.peak.op));
     let selected = model.selected().map(|(number, _)| number);
     section.leave_out(arena.index.peak.buffers.len().saturating_sub(MOST_LINES));
@@ -146,7 +168,7 @@ pub(crate) fn messages(model: &Model, theme: &Theme, width: usize) -> Section {
         Severity::Info => theme.text(),
     };
     for (t, level, text) in model.timeline.messages.iter().rev().take(MOST_MESSAGES) {
-        let time = format!("{:>9}  ", Nanos(*t).to_string());
+        let time = format!("{:>9}  ", clock(*t));
         let room = width.saturating_sub(time.len());
         section.say(vec![
             Span::styled(time, theme.faint()),
@@ -154,14 +176,44 @@ pub(crate) fn messages(model: &Model, theme: &Theme, width: usize) -> Section {
         ]);
     }
     if let Some(session) = model.timeline.session.as_ref().filter(|_| section.is_empty()) {
-        let version = escape(&session.version).to_string();
-        let about = format!("bayplan {version}, process {}, trace level {}", session.pid, session.level);
-        section.say(Line::styled(about, theme.faint()));
-        let device = format!("{}, {}, driver {}", session.device, session.api, session.driver);
-        let device = escape(&device).to_string();
-        for line in bayplan_text::wrap(&device, width.max(8)) {
+        for line in bayplan_text::wrap(&about(session), width.max(8)) {
             section.say(Line::styled(line, theme.faint()));
         }
+    }
+    section
+}
+
+/// Who recorded, and on what: as far as that is known.
+fn about(session: &SessionInfo) -> String {
+    let own = [
+        ("bayplan ", session.version.clone()),
+        ("process ", session.pid.to_string()),
+        ("trace level ", session.level.to_string()),
+    ];
+    let origin = [("imported from ", session.origin.clone())];
+    let device =
+        [("", session.device.clone()), ("", session.api.clone()), ("driver ", session.driver.clone())];
+    let first = if session.is_imported() { &origin[..] } else { &own[..] };
+    let known = first.iter().chain(&device).filter(|(_, value)| !value.is_empty());
+    let words: Vec<String> = known.map(|(word, value)| format!("{word}{}", escape(value))).collect();
+    words.join(", ")
+}
+
+/// What is changed of the plan that the map shows: the figures here stay those of the recording.
+pub(crate) fn changed(model: &Model, theme: &Theme, width: usize) -> Section {
+    let mut section = Section::new("what if · figures here as recorded", 2);
+    let asked = &model.asked;
+    let Some(arena) = model.arena().filter(|_| asked.shown && model.is_asked_of_arena()) else {
+        return section;
+    };
+    let title = all_words(&asked.edits, &arena.plan.record);
+    let found = match asked.answer(&asked.edits) {
+        Some(Ok(brief)) => brief.words(),
+        Some(Err(why)) => why.clone(),
+        None => "planning anew …".to_owned(),
+    };
+    for line in bayplan_text::wrap(&format!("{title}: {found}"), width.max(8)) {
+        section.say(Line::styled(line, theme.cursor()));
     }
     section
 }

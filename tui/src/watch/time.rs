@@ -1,6 +1,5 @@
 //! Going through the time of a session.
 
-use bayplan_text::Nanos;
 use ratatui::layout::{Position, Rect};
 
 use super::Watch;
@@ -8,6 +7,7 @@ use crate::chrome::Areas;
 use crate::error::TuiError;
 use crate::keys::Action;
 use crate::model::Stage;
+use crate::model::events::clock;
 use crate::model::moment::{At, Stop};
 use crate::model::past::Step;
 use crate::past::{Past, Question, Seeker};
@@ -124,7 +124,7 @@ impl Watch {
             self.model.go_live();
         } else {
             let t = timebar::time_at(&self.model, bar, at.x);
-            self.say(&format!("at {}", Nanos(t)));
+            self.say(&format!("at {}", clock(t)));
             self.seek(Stop::At(t));
         }
         true

@@ -8,6 +8,7 @@ use ratatui::text::Line;
 use crate::draw;
 use crate::list::{self, Column, List};
 use crate::model::Model;
+use crate::model::events::clock;
 use crate::model::lists::ListKind;
 use crate::theme::Theme;
 use crate::view::View;
@@ -45,7 +46,7 @@ impl List for MarkList {
         let text = |text: String| Line::styled(text, theme.text());
         vec![
             Line::styled(mark.name.clone(), theme.warning()),
-            text(Nanos(mark.t).to_string()),
+            text(clock(mark.t)),
             text(Count(mark.run).to_string()),
             text(Count(mark.op).to_string()),
             text(Bytes(mark.live).to_string()),

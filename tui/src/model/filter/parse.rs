@@ -43,7 +43,7 @@ pub(crate) enum Term {
     Arena(String),
     /// A figure of it compares so.
     Figure(Figure, Compare, u64),
-    /// It lives during one of these ops, half-open.
+    /// It lives during one of these ops; half-open here, though people name the last one.
     At(u64, u64),
     /// It touches these bytes of its arena, half-open.
     Address(u64, u64),
@@ -362,12 +362,13 @@ fn keyed(token: &Token, key: &str, value: &str) -> Result<Option<Term>, FilterEr
         }
         "at" => {
             wants("an op or some, such as at:97 or at:90..100")?;
-            let (from, to) = range(token, value, number)?;
+            // As everywhere ops are counted, the last one is one of them.
+            let (from, to) = range(token, value, number, true)?;
             Term::At(from, to)
         }
         "addr" => {
             wants("a place or a range of bytes, such as addr:4MiB..5MiB")?;
-            let (from, to) = range(token, value, address)?;
+            let (from, to) = range(token, value, address, false)?;
             Term::Address(from, to)
         }
         "name" => {
@@ -399,18 +400,19 @@ fn unknown(token: &Token, key: &str, value: &str) -> Option<FilterError> {
     ))
 }
 
-/// `FROM..TO`, half-open, each of which may be left out; or one alone.
+/// `FROM..TO`, each of which may be left out, or one alone; as a half-open range, into which `TO` falls if it is one of them.
 fn range(
     token: &Token,
     value: &str,
     read: fn(&Token, &str) -> Result<u64, FilterError>,
+    inclusive: bool,
 ) -> Result<(u64, u64), FilterError> {
     let Some((from, to)) = value.split_once("..") else {
         let at = read(token, value)?;
         return Ok((at, at.saturating_add(1)));
     };
     let from = if from.is_empty() { 0 } else { read(token, from)? };
-    let to = if to.is_empty() { u64::MAX } else { read(token, to)? };
+    let to = if to.is_empty() { u64::MAX } else { read(token, to)?.saturating_add(inclusive.into()) };
     if from >= to {
         return Err(error(token, "the range ends where it begins or before: write FROM..TO"));
     }

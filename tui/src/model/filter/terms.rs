@@ -22,7 +22,7 @@ pub(crate) const HINTS: &[Hint] = &[
     hint("op:", "op:MatMul", "written or read by such ops, or by op:97"),
     hint("life>", "life>10", "lives during more ops"),
     hint("top ", "top 20", "the largest, of what else is asked for"),
-    hint("at:", "at:97", "alive at that op, or at:90..100"),
+    hint("at:", "at:97", "alive at that op; at:90..100 at one of 90 to 100"),
     hint("type:", "type:f16", "of that type"),
     hint("kind:", "kind:weight", "activation, input, output, weight, constant, scratch"),
     hint("addr:", "addr:4MiB..5MiB", "touches those bytes, or addr:0x400000"),
