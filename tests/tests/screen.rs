@@ -158,7 +158,7 @@ fn overview(case: &Case<'_>) {
         let limit = if heap["budget"].is_null() { &heap["size"] } else { &heap["budget"] };
         shown.says(&format!("{} of {}", bytes(&heap["usage"]), bytes(limit)));
         if heap["budget"].is_null() {
-            shown.says("budget and others' share unknown");
+            shown.says("the driver tells no budget");
             continue;
         }
         let headroom = whole(&heap["budget"]).saturating_sub(whole(&heap["usage"]));

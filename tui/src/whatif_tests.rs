@@ -237,6 +237,66 @@ fn what_makes_the_arena_smallest_comes_first() {
     assert_eq!(watch.model.asked_row(), row);
 }
 
+#[test]
+fn values_of_symbols_are_typed() {
+    let mut record = plan();
+    record.dims.push(DimBinding { name: "batch".to_owned(), value: 3 });
+    let mut watch = Watch::of(of(&record), 1);
+    seen(&mut watch);
+    press(&mut watch, "w");
+    let row = watch.model.asked_rows().iter().position(|row| *row == Row::Dims).unwrap();
+    watch.model.lists.get_mut(ListKind::Questions).go(row);
+    assert!(seen(&mut watch).contains("other values of seq, batch …"));
+    press(&mut watch, "\n");
+    assert!(seen(&mut watch).contains("type seq=4 batch=6; now seq 2, batch 3"));
+    // What is not understood says what there is, and stays to be mended; letters are no commands.
+    for (typed, words) in [
+        ("q", "there is no dim q; there is seq, batch"),
+        ("seq", "seq wants a value, such as seq=8"),
+        ("seq 8", "seq wants a value"),
+        ("seq=", "seq wants a value"),
+        ("seq=0", "seq cannot be 0: it is a whole number above 0"),
+        ("seq=x", "seq cannot be x"),
+        ("seq=8 \u{1}", "there is no dim "),
+        ("", "nothing was typed"),
+    ] {
+        press(&mut watch, typed);
+        press(&mut watch, "\n");
+        assert!(seen(&mut watch).contains(words), "{typed}: {}", seen(&mut watch));
+        for _ in typed.chars() {
+            watch.key(KeyEvent::from(KeyCode::Backspace));
+        }
+    }
+    press(&mut watch, "seq=8, batch = 1\n");
+    assert_eq!(watch.model.asked.edits, [Edit::Dim("seq".to_owned(), 8), Edit::Dim("batch".to_owned(), 1)]);
+    assert!(watch.model.ghost().is_some());
+    assert!(seen(&mut watch).contains("seq 8 instead of 2, batch 1 instead of 3: "), "{}", seen(&mut watch));
+    // Escape leaves the line, then ends the what-if.
+    press(&mut watch, "w");
+    let row = watch.model.asked_rows().iter().position(|row| *row == Row::Dims).unwrap();
+    watch.model.lists.get_mut(ListKind::Questions).go(row);
+    press(&mut watch, "\nseq=9\u{1b}");
+    assert_eq!(watch.model.asked.edits.len(), 2);
+    assert!(!seen(&mut watch).contains("type seq="));
+}
+
+/// A picture that waits for its answers foresees none of a large plan, and says so.
+#[test]
+fn a_printed_picture_does_not_plan_what_nobody_asked() {
+    let record = support::encoder(40);
+    assert!(record.buffers.len() > 500, "{}", record.buffers.len());
+    let mut watch = Watch::of(of(&record), 1);
+    let theme = Theme::new(Colours::None, false);
+    let key = KeyEvent::from(KeyCode::Char('w'));
+    let text = crate::snapshot::picture(&mut watch, (120, 50), &[key], &theme);
+    let questions = watch.model.asked_rows().into_iter().filter_map(|row| match row {
+        Row::Question(edit) => Some(watch.model.asked.with(edit.as_ref())),
+        _ => None,
+    });
+    assert!(questions.into_iter().all(|edits| watch.model.asked.answer(&edits).is_none()));
+    assert!(text.contains("not asked yet") && text.contains("no plan can be smaller"), "{text}");
+}
+
 /// Two operators need as much: both windows say so, of the same order, and name the other one.
 #[test]
 fn both_windows_tell_the_same_of_the_order() {

@@ -24,7 +24,7 @@ use crate::view::View;
 
 pub(crate) use inspector::details;
 pub(crate) use op_details::op_details;
-pub(crate) use why_not_smaller::WhyNotSmaller;
+pub(crate) use why_not_smaller::{WhyNotSmaller, example};
 pub(crate) use why_peak::WhyPeak;
 
 /// Every view, in the order of their tabs.

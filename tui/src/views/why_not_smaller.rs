@@ -200,6 +200,12 @@ impl List for WhyNotSmaller {
                 _ => Line::default(),
             },
             Some(Row::Question(edit)) => question(model, record, edit.as_ref(), theme, width),
+            Some(Row::Dims) => {
+                let names: Vec<String> =
+                    record.dims.iter().map(|dim| bayplan_text::escape(&dim.name).to_string()).collect();
+                let words = format!("  other values of {} …", names.join(", "));
+                Line::styled(ellipsis(&words, width).to_string(), theme.text())
+            }
             None => Line::default(),
         };
         vec![line]
@@ -328,6 +334,7 @@ fn about(model: &Model, record: &PlanRecord, row: &Row, theme: &Theme, width: us
     let text = match row {
         Row::Head(_) => String::new(),
         Row::More(_) => format!("{enter} lists all of them"),
+        Row::Dims => format!("{enter}, then type what they are to be, such as {}", example(record)),
         Row::Reason(at) => match model.asked.because() {
             Some(Ok(because)) => because
                 .reasons
@@ -360,6 +367,16 @@ fn about_reason(record: &PlanRecord, reason: &Reason, enter: &str) -> String {
         },
         explain::op_name(record, reason.then)
     )
+}
+
+/// Values of symbols as they are typed.
+pub(crate) fn example(record: &PlanRecord) -> String {
+    let twice = record
+        .dims
+        .iter()
+        .take(2)
+        .map(|dim| format!("{}={}", bayplan_text::escape(&dim.name), dim.value.saturating_mul(2)));
+    twice.collect::<Vec<_>>().join(" ")
 }
 
 /// Who says where a tensor is moved.

@@ -24,6 +24,10 @@ impl Watch {
             self.type_key(key);
             return Outcome::Stay;
         }
+        if self.dims.is_some() && !is_control(key) {
+            self.type_dims(key);
+            return Outcome::Stay;
+        }
         match self.keys.action(key) {
             Some(action) => self.act(action),
             None if self.window.is_some() => {

@@ -2,6 +2,7 @@
 
 mod act;
 mod compare;
+mod dims;
 mod marks;
 mod mouse;
 mod time;
@@ -72,6 +73,8 @@ pub(crate) struct Watch {
     scroll: usize,
     /// The search being typed.
     typing: Option<Prompt>,
+    /// The values of symbols being typed.
+    dims: Option<dims::Typed>,
     /// Former searches, the latest last.
     searches: Vec<String>,
     status: Option<String>,
@@ -124,6 +127,7 @@ impl Watch {
             window: None,
             scroll: 0,
             typing: None,
+            dims: None,
             searches: Vec::new(),
             status: None,
             framed: Rect::default(),
@@ -259,6 +263,9 @@ impl Watch {
                 view.draw(buffer, area, &self.model, theme);
             }
             None => {}
+        }
+        if let Some((typed, plan)) = self.dims.as_ref().zip(self.model.plan()) {
+            dims::draw(buffer, areas.foot, typed, &plan.record, theme);
         }
         if let Some(typed) = &self.typing {
             Clear.render(areas.foot, buffer);

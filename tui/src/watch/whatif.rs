@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Watch;
+use super::dims::Typed;
 use crate::desk::{Desk, Found, Job, Question, Reply};
 use crate::keys::Action;
 use crate::model::ghost::Ghost;
@@ -92,6 +93,10 @@ impl Watch {
                 self.window = None;
                 self.change(edit.as_ref());
             }
+            Some(Row::Dims) => {
+                self.window = None;
+                self.dims = Some(Typed::default());
+            }
             Some(Row::Head(_)) | None => {}
         }
     }
@@ -125,6 +130,15 @@ impl Watch {
     /// Whether a changed plan lies over the map, or is awaited.
     pub(super) fn is_what_if(&self) -> bool {
         self.model.asked.shown && self.model.is_asked_of_arena()
+    }
+
+    /// Makes several changes, and shows them.
+    pub(super) fn change_all(&mut self, edits: &[Edit]) {
+        self.model.ask_of_arena();
+        for edit in edits {
+            self.model.asked.edits = self.model.asked.with(Some(edit));
+        }
+        self.show_changed();
     }
 
     /// Lets others answer.

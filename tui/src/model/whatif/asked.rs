@@ -36,6 +36,8 @@ pub(crate) enum Row {
     More(usize),
     /// A question about the plan: the edit that it adds; none for the plan as it is, placed anew.
     Question(Option<Edit>),
+    /// Values of the model's symbols, which are typed.
+    Dims,
 }
 
 /// The parts of the window.
@@ -171,6 +173,7 @@ impl Asked {
             _ => u64::MAX,
         });
         rows.extend(questions.into_iter().map(Row::Question));
+        rows.extend((!record.dims.is_empty()).then_some(Row::Dims));
         rows
     }
 

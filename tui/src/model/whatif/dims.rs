@@ -3,7 +3,35 @@
 use std::collections::BTreeMap;
 
 use bayplan_expr::{Bindings, Expr};
+use bayplan_text::{ellipsis, escape};
 use bayplan_trace::{BufferRecord, PlanRecord};
+
+use super::Edit;
+
+/// What was typed about symbols: `batch=8`, or several with commas or blanks between.
+///
+/// # Errors
+/// It is not understood, or names what there is not; in words that say what there is.
+pub(crate) fn typed(text: &str, record: &PlanRecord) -> Result<Vec<Edit>, String> {
+    let spaced = text.replace('=', " = ");
+    let mut words = spaced.split(|c: char| c == ',' || c.is_whitespace()).filter(|word| !word.is_empty());
+    let mut edits = Vec::new();
+    while let Some(name) = words.next() {
+        let shown = ellipsis(name, 24);
+        if !record.dims.iter().any(|dim| dim.name == name) {
+            let known: Vec<String> = record.dims.iter().map(|dim| escape(&dim.name).to_string()).collect();
+            return Err(format!("there is no dim {shown}; there is {}", known.join(", ")));
+        }
+        let value = words.next().filter(|sign| *sign == "=").and_then(|_| words.next());
+        let value = value.ok_or_else(|| format!("{shown} wants a value, such as {shown}=8"))?;
+        let number = value.parse::<i64>().ok().filter(|value| *value > 0);
+        let number = number.ok_or_else(|| {
+            format!("{shown} cannot be {}: it is a whole number above 0", ellipsis(value, 24))
+        })?;
+        edits.push(Edit::Dim(name.to_owned(), number));
+    }
+    if edits.is_empty() { Err("nothing was typed".to_owned()) } else { Ok(edits) }
+}
 
 /// The sizes of buffers as functions of the model's symbols.
 pub(super) struct Sizes {

@@ -23,6 +23,7 @@ mod tests;
 pub(crate) use answer::{Answer, Proof};
 pub(crate) use asked::{Asked, Brief, Part, Row, all_words, words};
 pub(crate) use because::{Because, Reason};
+pub(crate) use dims::typed;
 pub(crate) use subject::Subject;
 
 /// One change of a plan. Several may be made at once; their order does not matter.
