@@ -468,11 +468,19 @@ fn why_a_tensor_has_bytes_of_its_own_is_told() {
         assert_eq!(explain::own_bytes(&record, number), format!("in place: {expect}"));
     };
     // The key is read for the last time where up is made, and is as large.
-    let both = "no, though block/key ends here and is large enough: op 4 Softmax has both at once";
+    let both = "no, block/key ends here and would be large enough, but op 4 Softmax needs both at once";
     check(|_| (), 5, both);
     check(|record| record.buffers[2].last = 6, 5, "no, block/key is still needed until op 5 MatMul");
-    check(|record| record.buffers[2].size = 8, 5, "no, none of its operands is as large");
-    check(|record| record.buffers[2].arena = 1, 5, "no, none of its operands is as large");
+    check(
+        |record| record.buffers[2].size = 8,
+        5,
+        "no, op 4 Softmax reads nothing in this arena that is large enough",
+    );
+    check(
+        |record| record.buffers[2].arena = 1,
+        5,
+        "no, op 4 Softmax reads nothing in this arena that is large enough",
+    );
     check(|record| record.buffers[5].in_place_of = Some(2), 5, "yes, in the bytes of block/key");
     check(|record| record.ops[4].reads.push(5), 5, "yes, op 4 Softmax writes where it reads");
     check(|record| record.ops[4].writes.clear(), 5, "no, no operator of the run makes it");

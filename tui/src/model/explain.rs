@@ -115,7 +115,7 @@ pub(crate) fn own_bytes(plan: &PlanRecord, number: u32) -> String {
     let dies = operands().find(|(_, operand)| operand.last == buffer.first.saturating_add(1));
     match (dies, lives_on) {
         (Some((operand, _)), _) => format!(
-            "in place: no, though {} ends here and is large enough: {} has both at once",
+            "in place: no, {} ends here and would be large enough, but {} needs both at once",
             buffer_name(plan, operand),
             op_name(plan, buffer.first)
         ),
@@ -124,7 +124,12 @@ pub(crate) fn own_bytes(plan: &PlanRecord, number: u32) -> String {
             buffer_name(plan, operand),
             op_name(plan, record.last - 1)
         ),
-        (None, None) => "in place: no, none of its operands is as large".to_owned(),
+        (None, None) => {
+            format!(
+                "in place: no, {} reads nothing in this arena that is large enough",
+                op_name(plan, buffer.first)
+            )
+        }
     }
 }
 

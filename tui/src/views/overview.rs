@@ -40,10 +40,16 @@ fn places(area: Rect, model: &Model, theme: &Theme) -> Vec<(Section, Rect)> {
     }
     let column = Rect { width: left, ..area };
     let beside = Rect { x: area.x + left, width: area.width - left, ..area };
-    let (left, right) = match tall || wrong {
-        true => (vec![heaps, held, arenas, times], vec![alarms, changed, live, peak, messages]),
-        // Where rows are few, both columns need about as many; what is wrong gets those that there are.
-        false => (vec![heaps, held, arenas], vec![alarms, changed, times, live, peak, messages]),
+    let (left, right) = match (tall, wrong) {
+        (true, _) => (vec![heaps, held, arenas, times], vec![alarms, changed, live, peak, messages]),
+        // Where rows are few, what is wrong gets those that others can do without.
+        (false, true) => {
+            let mut right = vec![alarms, changed, live, peak];
+            right.extend((!model.timeline.messages.is_empty()).then_some(messages));
+            (vec![heaps, held, arenas, times.at_least(1)], right)
+        }
+        // Both columns need about as many.
+        (false, false) => (vec![heaps, held, arenas], vec![alarms, changed, times, live, peak, messages]),
     };
     let mut placed = section::stack(column, left);
     placed.extend(section::stack(beside, right));

@@ -33,6 +33,11 @@ impl Section {
         Self { title: title.into(), lines: Vec::new(), more: 0, least }
     }
 
+    /// With another number of lines that it should have at least.
+    pub(crate) fn at_least(self, lines: u16) -> Self {
+        Self { least: lines, ..self }
+    }
+
     /// Adds a line.
     pub(crate) fn say(&mut self, line: impl Into<Line<'static>>) {
         self.lines.push((line.into(), Goal::Nothing));
