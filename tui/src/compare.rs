@@ -81,24 +81,36 @@ pub(crate) fn compare(comparison: &Comparison) -> Outcome {
             Some(seeker.seek(Stop::At(*t), &comparison.shown, None).map_err(words)?.state.fold.timeline)
         }
     };
-    let other = match (&comparison.other, &read) {
-        (Other::Plan(number), _) => timeline.plans.get(*number as usize).map(|plan| (*number, plan)),
-        (Other::Moment(_, _, number), Some(read)) => {
-            read.plans.get(*number as usize).map(|plan| (*number, plan))
+    let from = read.as_ref().unwrap_or(timeline);
+    let other = match &comparison.other {
+        Other::Plan(number) | Other::Moment(_, _, number) => {
+            from.plans.get(*number as usize).map(|plan| (*number, plan))
         }
         // The plan for the same dims, where there is one; else what ran last.
-        (_, Some(read)) => {
+        Other::Recording(_) => {
             let dims = &shown.record.dims;
-            let all = (0..).zip(&read.plans).filter(|(_, plan)| !plan.record.ops.is_empty());
-            all.clone().find(|(_, plan)| plan.record.dims == *dims).or_else(|| read.current_plan())
+            let mut all = (0..).zip(&from.plans).filter(|(_, plan)| !plan.record.ops.is_empty());
+            all.find(|(_, plan)| plan.record.dims == *dims).or_else(|| from.current_plan())
         }
-        _ => None,
     };
-    let (number, other) =
-        other.filter(|(_, plan)| !plan.record.arenas.is_empty()).ok_or("the other one has no plan")?;
-    let compared = Compared::new(comparison.title.clone(), (comparison.plan, shown), (number, other.clone()));
+    let other = other.filter(|(_, plan)| !plan.record.arenas.is_empty());
+    let (number, other) = other.ok_or_else(|| no_plan(&comparison.title, from))?;
+    let sides = ((comparison.plan, shown), (number, other.clone()));
+    let compared = Compared::new(comparison.title.clone(), sides, (timeline, from));
     let ghost = compared.ghost(shown, comparison.arena);
     Ok((compared, ghost))
+}
+
+/// Why there is nothing to compare with in a recording that tells no plan.
+pub(crate) fn no_plan(title: &str, timeline: &bayplan_trace::Timeline) -> String {
+    let why = if timeline.session.is_none() {
+        "it is empty, or was cut before its session began"
+    } else if timeline.runs_started == 0 {
+        "it was recorded before a plan was made, or was cut there"
+    } else {
+        "what told it is missing"
+    };
+    format!("{title} has no plan: {why}. Plans are what is compared; choose a recording that shows a map")
 }
 
 /// What holds at the end of a recording.
@@ -111,7 +123,8 @@ fn read(source: Source) -> Result<Fold, bayplan_record::RecordError> {
             Part::Record(record) => fold.apply(record),
             Part::Chunks(_) => {}
         })?;
-        if progress.caught_up {
+        // What comes through a pipe is there only when it ends; of files what is there by now is compared.
+        if progress.caught_up && !follower.wait() {
             return Ok(fold);
         }
     }

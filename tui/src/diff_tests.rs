@@ -52,7 +52,11 @@ fn other() -> PlanRecord {
 /// Compares what is shown with that plan.
 pub(crate) fn compare(model: &mut Model) {
     let shown = (0, model.plan().unwrap());
-    let compared = Compared::new("run 2-2".to_owned(), shown, (0, PlanState::new(other())));
+    let compared = Compared::new(
+        "run 2-2".to_owned(),
+        (shown, (0, PlanState::new(other()))),
+        (&model.timeline, &model.timeline),
+    );
     model.compare(Some(compared));
 }
 
@@ -96,16 +100,21 @@ fn another_run_is_chosen_compared_and_left() {
     assert!(!picture(&mut watch).contains("Diff"), "the view is listed only while something is compared");
     press(&mut watch, "d");
     let chooser = picture(&mut watch);
-    assert!(chooser.contains("run 2-2") && !chooser.contains("run 1-1"), "{chooser}");
+    for words in ["minilm-l6, process 2", "over, began", "run 2-2"] {
+        assert!(chooser.contains(words), "{words} in {chooser}");
+    }
+    assert!(!chooser.contains("run 1-1"), "{chooser}");
     press(&mut watch, "\n");
     let picture_ = picture(&mut watch);
-    let golden = "the plan that is shown → run 2-2";
+    let golden = "→ other: minilm-l6, process 2";
     assert!(picture_.contains(golden), "{picture_}");
     for words in [
         "peak 8.00 KiB → 7.00 KiB (−1.00 KiB)",
         "bound 8.00 KiB → 7.00 KiB (−1.00 KiB)",
         "because  block/scores −1.00 KiB",
-        "all ops of a run  10.0 µs → 15.0 µs (+5.00 µs)",
+        "a run  500 µs in both: median of 19 and 19 runs, the first aside",
+        "ops of a run, on the device  10.0 µs → 15.0 µs (+5.00 µs): the mean of all runs",
+        "ops in the other  10 slower, 0 faster; less than 10.0 % of an op's time is noise",
         "1 resized, 1 moved",
         "1 added, 1 removed",
     ] {
@@ -122,7 +131,7 @@ fn another_run_is_chosen_compared_and_left() {
         assert_eq!(watch.model.selected().map(|(number, _)| number), Some(own));
     }
     press(&mut watch, "o");
-    assert!(picture(&mut watch).contains("ops that differ"), "{}", picture(&mut watch));
+    assert!(picture(&mut watch).contains("ops, times beside each other"), "{}", picture(&mut watch));
     assert!(picture(&mut watch).contains("+500 ns"), "{}", picture(&mut watch));
     press(&mut watch, "D");
     assert!(watch.model.compared().is_none() && watch.model.ghost().is_none());
@@ -141,7 +150,12 @@ fn the_same_plan_says_so() {
     press(&mut watch, &number.to_string());
     let picture = picture(&mut watch);
     assert!(picture.contains("no tensor, arena or op differs"), "{picture}");
-    assert!(picture.contains("every tensor is in both"), "{picture}");
+    // The times come first then, and what is not more than noise says so.
+    assert!(
+        picture.contains("ops, times beside each other") && picture.contains("within noise"),
+        "{picture}"
+    );
+    assert!(picture.contains("none changed; less than 10.0 %"), "{picture}");
 }
 
 #[test]

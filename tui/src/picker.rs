@@ -380,7 +380,7 @@ fn shown(code: KeyCode) -> String {
 }
 
 /// How long ago something was, in whole minutes: the list need not be drawn anew every second.
-fn ago(nanos: u64) -> String {
+pub(crate) fn ago(nanos: u64) -> String {
     match nanos / MINUTE {
         0 => "just now".to_owned(),
         minutes @ 1..60 => format!("{minutes} min ago"),

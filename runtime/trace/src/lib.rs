@@ -52,6 +52,7 @@ mod timeline;
 
 pub use diff::{
     ArenaDiff, ArenaSide, Cause, Diff, Moment, OpDiff, PlanDiff, TensorCounts, TensorDiff, diff, diff_plans,
+    run_spread,
 };
 pub use format::chunk::{FORMAT_MAJOR, FORMAT_MINOR};
 pub use format::damage::{Damage, DamageCause};
@@ -72,7 +73,7 @@ pub use metrics::live_curve::{live_curves, thin};
 pub use metrics::occupancy::{Holds, Occupancy, Part, occupancy_at};
 pub use metrics::op_groups::{OpGroup, op_groups};
 pub use metrics::roofline::{OpRoof, RoofBound, op_attainable, op_roof};
-pub use metrics::timings::{OpShare, RecentRuns, op_shares, recent_runs};
+pub use metrics::timings::{OpShare, RecentRuns, WarmRuns, op_shares, recent_runs, warm_runs};
 pub use metrics::trend::{Forecast, Growing, forecast, forecasts, growth};
 pub use metrics::{
     ArenaMetrics, Fragmentation, Loss, Peak, WhyNotSmaller, arena_metrics, fragmentation, live_at, loss_at,

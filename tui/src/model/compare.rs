@@ -2,7 +2,9 @@
 
 use std::cmp::Ordering;
 
-use bayplan_trace::{Nanos, OpDiff, PlanDiff, PlanState, TensorDiff, diff_plans};
+use bayplan_trace::{
+    Nanos, OpDiff, PlanDiff, PlanState, TensorDiff, Timeline, WarmRuns, diff_plans, run_spread, warm_runs,
+};
 
 use super::ghost::Ghost;
 use super::lists::{ListKind, Sort};
@@ -17,6 +19,8 @@ pub(crate) struct Compared {
     pub(crate) other: PlanState,
     /// What differs: the first is the one that is shown.
     pub(crate) diff: PlanDiff,
+    /// How long runs took in both sessions.
+    pub(crate) runs: (Option<WarmRuns>, Option<WarmRuns>),
     /// Whether ops are listed in place of tensors.
     pub(crate) lists_ops: bool,
     version: u64,
@@ -72,10 +76,18 @@ fn changes(tensor: &TensorDiff) -> [bool; 6] {
 }
 
 impl Compared {
-    /// Compares the plan that is shown with another. Time grows with n log n of both: not for every picture.
-    pub(crate) fn new(title: String, shown: (u32, &PlanState), other: (u32, PlanState)) -> Self {
-        let diff = diff_plans(shown, (other.0, &other.1));
-        Self { title, other: other.1, diff, lists_ops: false, version: 0 }
+    /// Compares the plan that is shown with another, each of its session. Of two runs of one plan the times of the ops come
+    /// first. Time grows with n log n of both: not for every picture.
+    pub(crate) fn new(
+        title: String,
+        (shown, other): ((u32, &PlanState), (u32, PlanState)),
+        (own, others): (&Timeline, &Timeline),
+    ) -> Self {
+        let spread = run_spread(own, others);
+        let diff = PlanDiff { spread, ..diff_plans(shown, (other.0, &other.1)) };
+        let lists_ops = diff.is_empty() && !diff.ops.is_empty();
+        let runs = (warm_runs(own), warm_runs(others));
+        Self { title, other: other.1, diff, runs, lists_ops, version: 0 }
     }
 
     /// The other plan laid over an arena of the one that is shown; none where the other has no such arena.

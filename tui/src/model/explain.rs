@@ -6,7 +6,7 @@ use bayplan_trace::{
     why_not_smaller,
 };
 
-use super::ArenaView;
+use super::{ArenaView, Model};
 
 /// A name out of a model, made safe to show; what has none is named by its number.
 pub(crate) fn name_of(name: &str, kind: &str, number: u32) -> String {
@@ -217,4 +217,12 @@ pub(crate) fn alarm_counts(timeline: &Timeline) -> Vec<(&'static str, u64)> {
     let counts = timeline.alarm_counts();
     let all = [("deviation", counts.deviation), ("overlap", counts.overlap), ("unplanned", counts.unplanned)];
     all.into_iter().filter(|(_, count)| *count > 0).collect()
+}
+
+/// What the recording that is shown is called: its model, and of which process.
+pub(crate) fn shown_title(model: &Model) -> String {
+    model.live().session.as_ref().map_or_else(
+        || "this one".to_owned(),
+        |session| format!("{}, process {}", name_of(&session.model, "model", 0), session.pid),
+    )
 }

@@ -1,7 +1,7 @@
 //! Diff: what differs between the plan that is shown and another.
 
 use bayplan_text::{Bytes, Count, Nanos, Percent, Signed};
-use bayplan_trace::{ArenaDiff, Cause, OpDiff, PlanRecord, TensorDiff};
+use bayplan_trace::{ArenaDiff, Cause, PlanRecord};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -21,9 +21,12 @@ struct Tensors;
 struct Ops;
 
 /// Lines of the summary: at least, and beside the list.
-const ABOVE: u16 = 10;
+const ABOVE: u16 = 12;
 /// Tensors that are named as causes.
 const CAUSES: usize = 3;
+
+/// What is said of a difference that is not more than that from run to run.
+const NOISE: &str = "within noise";
 
 const fn number(title: &'static str, width: u16, weight: u8) -> Column {
     Column { title, width, right: true, weight, sorts: true }
@@ -31,10 +34,10 @@ const fn number(title: &'static str, width: u16, weight: u8) -> Column {
 
 const TENSORS: &[Column] = &[
     Column { title: "tensor", width: 0, right: false, weight: 9, sorts: true },
-    Column { title: "what", width: 20, right: false, weight: 8, sorts: true },
+    Column { title: "what", width: 20, right: false, weight: 6, sorts: true },
     number("shown", 10, 5),
     number("other", 10, 4),
-    number("difference", 11, 7),
+    number("difference", 11, 8),
 ];
 
 const OPS: &[Column] = &[
@@ -71,7 +74,7 @@ impl List for Tensors {
         let size = |there: bool, bytes: u64| if there { Bytes(bytes).to_string() } else { "–".to_owned() };
         vec![
             Line::styled(draw::tail(&name, width / 2), theme.text()),
-            Line::styled(what(tensor), theme.accent()),
+            Line::styled(tensor.what(), theme.accent()),
             Line::styled(size(tensor.a.is_some(), tensor.sizes.0), theme.text()),
             Line::styled(size(tensor.b.is_some(), tensor.sizes.1), theme.text()),
             Line::styled(Signed(tensor.growth(), Bytes).to_string(), theme.strong()),
@@ -80,7 +83,7 @@ impl List for Tensors {
 
     fn empty(&self, model: &Model) -> String {
         match model.filter.is_on() {
-            true => "no tensor that differs is kept by this filter; esc ends it".to_owned(),
+            true => "no tensor that differs is kept by what is searched for".to_owned(),
             false => "every tensor is in both, in the same place, for the same ops".to_owned(),
         }
     }
@@ -103,39 +106,22 @@ impl List for Ops {
             (None, other) => explain::op_name(&compared.other.record, other.unwrap_or(0)),
         };
         let time = |mean: Option<u64>| mean.map_or_else(|| "–".to_owned(), |mean| Nanos(mean).to_string());
+        let noise = op.is_noise(&compared.diff);
         let growth = op.growth().map_or_else(|| "–".to_owned(), |growth| Signed(growth, Nanos).to_string());
         vec![
             Line::styled(draw::tail(&name, width / 2), theme.text()),
-            Line::styled(op_what(op), theme.accent()),
+            Line::styled(
+                if noise { NOISE } else { op.what() },
+                if noise { theme.faint() } else { theme.accent() },
+            ),
             Line::styled(time(op.mean.0), theme.text()),
             Line::styled(time(op.mean.1), theme.text()),
-            Line::styled(growth, theme.strong()),
+            Line::styled(growth, if noise { theme.faint() } else { theme.strong() }),
         ]
     }
 
     fn empty(&self, _: &Model) -> String {
         "every op is in both with the same kernel, and none was timed in both".to_owned()
-    }
-}
-
-fn what(tensor: &TensorDiff) -> String {
-    let words = [
-        (tensor.is_added(), "added"),
-        (tensor.is_removed(), "removed"),
-        (tensor.renamed, "renamed"),
-        (tensor.resized, "resized"),
-        (tensor.moved, "moved"),
-        (tensor.relived, "other life"),
-    ];
-    words.iter().filter(|(there, _)| *there).map(|(_, word)| *word).collect::<Vec<_>>().join(", ")
-}
-
-fn op_what(op: &OpDiff) -> &'static str {
-    match (op.is_added(), op.is_removed(), op.other_kernel) {
-        (true, ..) => "added",
-        (_, true, _) => "removed",
-        (.., true) => "other kernel",
-        _ => "",
     }
 }
 
@@ -169,7 +155,10 @@ impl View for Diff {
             return;
         };
         let (above, below) = parts(area);
-        let title = format!("the plan that is shown → {}", compared.title);
+        let title = match area.width {
+            ..60 => format!("→ {}", compared.title),
+            _ => format!("shown: {} → other: {}", explain::shown_title(model), compared.title),
+        };
         let inner = draw::frame(buffer, above, &Line::styled(title, theme.accent()), theme);
         for (row, line) in (0..inner.height).zip(summary(shown, compared, theme)) {
             draw::put_line(
@@ -185,9 +174,10 @@ impl View for Diff {
             (&Tensors, compared.diff.tensors.len(), "ops")
         };
         let rows = model.lists.get(list.kind()).rows.len();
-        let what = if compared.lists_ops { "ops" } else { "tensors" };
+        let what = if compared.lists_ops { "ops, times beside each other" } else { "tensors that differ" };
+        let key = theme.keys.name(crate::keys::Action::Otherwise);
         let of = if rows == count { String::new() } else { format!(" of {}", Count(count as u64)) };
-        let title = format!("{}{of} {what} that differ · o lists {other}", Count(rows as u64));
+        let title = format!("{}{of} {what} · {key} lists {other}", Count(rows as u64));
         let inner = draw::frame(buffer, below, &Line::styled(title, theme.accent()), theme);
         list::draw(list, buffer, inner, model, theme);
     }
@@ -216,29 +206,51 @@ fn summary(shown: &PlanRecord, compared: &Compared, theme: &Theme) -> Vec<Line<'
     for arena in arenas.into_iter().take(2) {
         lines.extend(arena_lines(arena, shown, compared, theme));
     }
-    if let (Some(a), Some(b)) = diff.op_time {
-        let words = change(a, b, Nanos);
-        lines.push(Line::from(vec![
-            Span::styled("all ops of a run  ", theme.accent()),
-            Span::styled(words, theme.text()),
-        ]));
-    }
-    let counts = diff.counts;
-    let counts = [
-        (counts.added, "added"),
-        (counts.removed, "removed"),
-        (counts.renamed, "renamed"),
-        (counts.resized, "resized"),
-        (counts.moved, "moved"),
-        (counts.relived, "with another life"),
-        (counts.unchanged, "the same"),
-    ];
-    let words = counts.iter().filter(|(count, _)| *count > 0);
-    let words: Vec<String> = words.map(|(count, word)| format!("{} {word}", Count(*count as u64))).collect();
+    lines.extend(times(compared, theme));
+    let words = diff.counts.named().into_iter().filter(|(count, _)| *count > 0);
+    let words: Vec<String> = words.map(|(count, word)| format!("{} {word}", Count(count as u64))).collect();
     lines.push(Line::from(vec![
         Span::styled("tensors  ", theme.accent()),
         Span::styled(words.join(", "), theme.text()),
     ]));
+    lines
+}
+
+/// What is known of times: of whole runs, of the ops of a run on the device, and which ops changed.
+fn times(compared: &Compared, theme: &Theme) -> Vec<Line<'static>> {
+    let diff = &compared.diff;
+    let line = |name: &'static str, words: String| {
+        Line::from(vec![Span::styled(name, theme.accent()), Span::styled(words, theme.text())])
+    };
+    let mut lines = Vec::new();
+    if let (Some(a), Some(b)) = compared.runs {
+        let runs = format!(
+            "median of {} and {} runs, the first aside",
+            Count(a.count as u64),
+            Count(b.count as u64)
+        );
+        lines.push(line("a run  ", format!("{}: {runs}", change(a.median, b.median, Nanos))));
+    }
+    let (Some(a), Some(b)) = diff.op_time else {
+        let whose = match diff.op_time {
+            (None, None) => "neither has",
+            (None, _) => "the shown one has no",
+            _ => "the other one has no",
+        };
+        lines.push(line("ops  ", format!("{whose} times of ops to compare; record with --trace-level op")));
+        return lines;
+    };
+    lines.push(line(
+        "ops of a run, on the device  ",
+        format!("{}: the mean of all runs", change(a, b, Nanos)),
+    ));
+    let (slower, faster) = diff.slower_and_faster();
+    let noise = format!("less than {} of an op's time is noise", Percent(diff.noise()));
+    let words = match (slower, faster) {
+        (0, 0) => format!("none changed; {noise}"),
+        _ => format!("{} slower, {} faster; {noise}", Count(slower as u64), Count(faster as u64)),
+    };
+    lines.push(line("ops in the other  ", words));
     lines
 }
 

@@ -2,18 +2,20 @@
 
 use std::ffi::{OsStr, OsString};
 use std::sync::mpsc::Sender;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bayplan_record::{Places, Source, live_runs, open, recordings};
 use bayplan_text::escape;
 
 use super::Watch;
-use crate::compare::{Comparing, Comparison, Other, compare};
+use crate::compare::{Comparing, Comparison, Other, compare, no_plan};
 use crate::error::TuiError;
 use crate::events::Message;
 use crate::keys::Action;
+use crate::model::Life;
 use crate::model::compare::{Choice, ChoicePlace};
 use crate::model::lists::ListKind;
-use crate::views;
+use crate::{picker, views};
 
 /// Recordings that are listed to choose from.
 const MOST: usize = 200;
@@ -74,13 +76,12 @@ impl Watch {
     fn list_choices(&mut self) {
         let own = self.model.live().session.as_ref().map(|session| session.id.clone());
         let others = others(&self.other.places).into_iter().filter(|(id, ..)| Some(id) != own.as_ref());
-        let (sources, choices): (Vec<Source>, Vec<(String, String)>) =
-            others.map(|(id, about, source)| (source, (id, about))).unzip();
+        let (sources, choices): (Vec<Source>, Vec<Choice>) =
+            others.map(|(_, choice, source)| (source, choice)).unzip();
         let mut all = self.model.own_choices();
-        all.extend((0..).zip(choices).map(|(at, (id, about))| {
-            let name = format!("run {}", escape(&id));
-            Choice { name, about, place: ChoicePlace::Recording(at) }
-        }));
+        let placed =
+            (0..).zip(choices).map(|(at, choice)| Choice { place: ChoicePlace::Recording(at), ..choice });
+        all.extend(placed);
         (self.other.others, self.model.choices) = (sources, all);
         let rows = (0..self.model.choices.len() as u32).collect();
         self.model.lists.get_mut(ListKind::Choices).replace(rows);
@@ -130,9 +131,14 @@ impl Watch {
 
     /// Takes what came of comparing; returns whether the picture changes.
     pub(super) fn see_to_comparing(&mut self) -> bool {
+        let over = self.model.caught_up && self.model.life != Life::Live;
+        if over && self.model.plan().is_none() && self.other.wanted.take().is_some() {
+            self.say(&self.no_plan_here());
+            return true;
+        }
         if let Some(name) = self.other.wanted.take_if(|_| self.model.caught_up && self.model.plan().is_some())
         {
-            match open(&name, &self.other.places) {
+            match self.open_other(&name) {
                 Ok(source) => self.begin_comparing(title_of(&name), Other::Recording(source)),
                 Err(error) => self.say(&error.to_string()),
             }
@@ -170,15 +176,30 @@ impl Watch {
         self.other.wanted = Some(name.to_owned());
     }
 
+    /// Why there is nothing of the recording that is shown to compare.
+    fn no_plan_here(&self) -> String {
+        no_plan("the recording that is shown", &self.model.timeline)
+    }
+
+    /// Opens a recording to compare with.
+    fn open_other(&self, name: &OsStr) -> Result<Source, TuiError> {
+        let source = open(name, &self.other.places)?;
+        let is_shown = |shown: &Source| shown.is_standard_input();
+        if source.is_standard_input() && self.source.as_ref().is_some_and(is_shown) {
+            let why = "standard input is one recording: - can stand for one of the two only";
+            return Err(TuiError::NotCompared(why.to_owned()));
+        }
+        Ok(source)
+    }
+
     /// Compares with a recording before a picture is drawn of it.
     ///
     /// # Errors
     /// There is no such recording, or one of both has no plan.
     pub(crate) fn compare_now(&mut self, name: &OsStr) -> Result<(), TuiError> {
-        let source = open(name, &self.other.places)?;
+        let source = self.open_other(name)?;
         let comparison = self.comparison(title_of(name), Other::Recording(source));
-        let comparison =
-            comparison.ok_or_else(|| TuiError::NotCompared("there is no plan to compare".to_owned()))?;
+        let comparison = comparison.ok_or_else(|| TuiError::NotCompared(self.no_plan_here()))?;
         let view = self.view;
         let outcome = compare(&comparison).map_err(TuiError::NotCompared)?;
         self.take_comparison(Ok(outcome));
@@ -196,14 +217,25 @@ fn title_of(name: &OsStr) -> String {
     escape(&name.to_string_lossy()).to_string()
 }
 
-/// The recordings there are, live ones first: what each is called, what it is, and where.
-fn others(places: &Places) -> Vec<(String, String, Source)> {
+/// The recordings there are, live ones first: the name of the run, what people know it by, more about it, and where it is.
+fn others(places: &Places) -> Vec<(String, Choice, Source)> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as u64);
+    let choice = |id: &str, model: &str, device: &str, start: u64, state: &str| {
+        // The name of a run is its process and when it began.
+        let process = id.split_once('-').map_or(id, |(process, _)| process);
+        let ago = picker::ago(now.saturating_sub(start));
+        Choice {
+            name: format!("{}, process {}", escape(model), escape(process)),
+            about: format!("{state}, began {ago} on {}, run {}", escape(device), escape(id)),
+            place: ChoicePlace::Recording(0),
+        }
+    };
     let live = live_runs(places).unwrap_or_default().into_iter().map(|run| {
-        let about = format!("live, {} on {}", escape(&run.model), escape(&run.device));
+        let about = choice(&run.id, &run.model, &run.device, run.start_unix_ns, "live");
         (run.id.clone(), about, Source::of_run(run, places))
     });
     let ended = recordings(places).unwrap_or_default().into_iter().map(|entry| {
-        let about = format!("{} on {}", escape(&entry.model), escape(&entry.device));
+        let about = choice(&entry.id, &entry.model, &entry.device, entry.start_unix_ns, "over");
         (entry.id, about, Source::of_path(entry.path))
     });
     live.chain(ended).take(MOST).collect()

@@ -32,6 +32,7 @@ impl Watch {
     }
 
     fn set_mark(&mut self) {
+        let (next, list) = (self.keys.name(Action::NextMark), self.keys.name(Action::Marks));
         let words = self.model.set_mark().map(|(mark, before)| {
             let at = if mark.tensor.is_empty() { format!("op {}", mark.op) } else { mark.tensor.clone() };
             let since = before.map_or_else(String::new, |before| {
@@ -39,7 +40,7 @@ impl Watch {
                 let (time, live) = (Signed(between.time, Nanos), Signed(between.live, Bytes));
                 format!("; since {}: {time}, {live} live", before.name)
             });
-            format!("{} set at {at}{since}; ' goes there, M lists all", mark.name)
+            format!("{} set at {at}{since}; {next} goes there, {list} lists all", mark.name)
         });
         self.say(&words.unwrap_or_else(|| "there is nothing to mark yet".to_owned()));
     }

@@ -13,12 +13,14 @@ Tensors, ops and arenas are found again by their names; where most tensors are c
     the larger, and the same op of the other, or the last before it that both have; the differences add up.
 
 JSON: format, version; same (whether nothing but times differs); a and b, each with name, plans (how many), session \
-    (id, model, device, or null); run_time_ns (a, b: the median); only_a and only_b (numbers of plans that have no counterpart); plans, each with a and b \
+    (id, model, device, or null); run_time_ns (a, b: the median); \
+    warm_run_ns (the median without the first run); only_a and only_b (numbers of plans that have no counterpart); plans, each with a and b \
     (its numbers), same, dims; arenas, each with name, same, a and b (arena, size, lower_bound, waste, peak_op, \
     peak_live, loss; null where it is not), moment (a and b: the op in each; peak_of, live_a, live_b) and causes (name, \
     a and b: numbers of the tensor, live_a and live_b: its bytes there; largest difference first); counts (added, \
     removed, renamed, resized, moved, relived, unchanged); tensors, all that differ, each with name, change, a and b \
-    (buffer, name, arena, size, offset, first, last, shape, or null); ops (name, a, b, other_kernel, mean_ns_a, mean_ns_b); \
+    (buffer, name, arena, size, offset, first, last, shape, or null); ops (name, a, b, other_kernel, mean_ns_a, mean_ns_b, \
+    noise: whether it is the same op and differs by no more than from run to run); noise_share (of an op's time); \
     op_time_ns (a, b: of all ops of a run, in the mean).";
 
 #[derive(Args, Debug)]

@@ -15,12 +15,13 @@ pub fn json(compared: &Compared<'_>) -> String {
         let (a, b) = compared.plans(plan.numbers);
         plan_json((&a.record, &b.record), plan)
     });
-    let run_time = compared.run_times();
+    let (run_time, warm) = (compared.all_runs(), compared.warm_runs());
     let value = json!({
         "format": "bayplan-diff", "version": 1,
         "same": compared.diff.is_empty(),
         "a": side(&compared.a), "b": side(&compared.b),
         "run_time_ns": {"a": run_time.0, "b": run_time.1},
+        "warm_run_ns": {"a": warm.0, "b": warm.1},
         "plans": plans.collect::<Vec<_>>(),
         "only_a": compared.diff.only_a, "only_b": compared.diff.only_b,
     });
@@ -54,7 +55,8 @@ fn plan_json(plans: (&PlanRecord, &PlanRecord), plan: &PlanDiff) -> Value {
             "unchanged": unchanged,
         },
         "tensors": plan.tensors.iter().map(|tensor| tensor_json(plans, tensor)).collect::<Vec<_>>(),
-        "ops": plan.ops.iter().map(|op| op_json(plans, op)).collect::<Vec<_>>(),
+        "ops": plan.ops.iter().map(|op| op_json(plans, plan, op)).collect::<Vec<_>>(),
+        "noise_share": plan.noise(),
         "op_time_ns": {"a": plan.op_time.0, "b": plan.op_time.1},
     })
 }
@@ -114,10 +116,10 @@ fn tensor_json(plans: (&PlanRecord, &PlanRecord), tensor: &TensorDiff) -> Value 
     })
 }
 
-fn op_json(plans: (&PlanRecord, &PlanRecord), op: &OpDiff) -> Value {
+fn op_json(plans: (&PlanRecord, &PlanRecord), plan: &PlanDiff, op: &OpDiff) -> Value {
     let record = op_record(plans, op);
     json!({
         "name": record.map(|op| &op.name), "a": op.a, "b": op.b, "other_kernel": op.other_kernel,
-        "mean_ns_a": op.mean.0, "mean_ns_b": op.mean.1,
+        "mean_ns_a": op.mean.0, "mean_ns_b": op.mean.1, "noise": op.is_noise(plan),
     })
 }

@@ -6,8 +6,7 @@ use bayplan_text::{Bytes, Nanos, Signed};
 use bayplan_trace::{ArenaDiff, ArenaSide, PlanDiff, PlanRecord};
 
 use super::words::{
-    AB, bytes_change, cause_words, counts, moment_words, nanos_change, op_record, op_what, ratio_change,
-    tells, to_spare, what,
+    AB, bytes_change, cause_words, counts, moment_words, nanos_change, op_record, ratio_change, to_spare,
 };
 use super::{Compared, tensor_name};
 use crate::markup::{code, plain};
@@ -26,8 +25,8 @@ pub fn markdown(compared: &Compared<'_>) -> String {
     if compared.diff.is_empty() {
         out += "No tensor, arena or op differs.\n";
     }
-    if let (Some(a), Some(b)) = compared.run_times() {
-        let _ = writeln!(out, "The median run takes {}.\n", nanos_change((a, b)));
+    if let Some(words) = compared.run_words() {
+        let _ = writeln!(out, "A run takes {words}.\n");
     }
     let differ = || compared.diff.plans.iter().filter(|plan| !plan.is_empty() || has_times(plan));
     for plan in differ().take(PLANS) {
@@ -129,7 +128,7 @@ fn tensors_table(out: &mut String, plans: (&PlanRecord, &PlanRecord), plan: &Pla
     *out += "| difference | tensor | what |\n|---:|---|---|\n";
     for tensor in plan.tensors.iter().take(ROWS) {
         let name = code(tensor_name(plans, tensor.a, tensor.b));
-        let _ = writeln!(out, "| {} | {name} | {} |", Signed(tensor.growth(), Bytes), what(tensor));
+        let _ = writeln!(out, "| {} | {name} | {} |", Signed(tensor.growth(), Bytes), tensor.what());
     }
     more(out, plan.tensors.len());
     *out += "\n</details>\n";
@@ -139,7 +138,7 @@ fn ops_table(out: &mut String, plans: (&PlanRecord, &PlanRecord), plan: &PlanDif
     if let (Some(a), Some(b)) = plan.op_time {
         let _ = writeln!(out, "\nTime of all ops of a run, in the mean: {}.", nanos_change((a, b)));
     }
-    let told: Vec<_> = plan.ops.iter().filter(|op| tells(plan, op)).collect();
+    let told: Vec<_> = plan.ops.iter().filter(|op| !op.is_noise(plan)).collect();
     if told.is_empty() {
         return;
     }
@@ -147,7 +146,7 @@ fn ops_table(out: &mut String, plans: (&PlanRecord, &PlanRecord), plan: &PlanDif
     for op in told.iter().take(ROWS) {
         let growth = op.growth().map_or_else(String::new, |growth| Signed(growth, Nanos).to_string());
         let name = op_record(plans, op).map_or("", |op| op.name.as_str());
-        let _ = writeln!(out, "| {growth} | {} | {} |", code(name), op_what(op));
+        let _ = writeln!(out, "| {growth} | {} | {} |", code(name), op.what());
     }
     more(out, told.len());
     *out += "\n</details>\n";

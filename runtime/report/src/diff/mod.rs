@@ -14,7 +14,7 @@ pub use picture::svg;
 pub use text::text;
 pub(crate) use words::{Sides, cause_line, to_spare};
 
-use bayplan_trace::{Diff, PlanRecord, PlanState, Timeline, diff};
+use bayplan_trace::{Diff, PlanRecord, PlanState, Timeline, diff, warm_runs};
 
 /// One of the two.
 #[derive(Clone, Copy, Debug)]
@@ -42,8 +42,22 @@ impl<'a> Compared<'a> {
         Self { a, b, diff: diff(a.timeline, b.timeline) }
     }
 
-    /// Nanoseconds of a run of both, the median; `None` where none ended.
-    fn run_times(&self) -> (Option<u64>, Option<u64>) {
+    /// Nanoseconds of a run of both, the median of those behind the first; `None` where there was none.
+    fn warm_runs(&self) -> (Option<u64>, Option<u64>) {
+        let median = |side: &Side<'_>| warm_runs(side.timeline).map(|runs| runs.median);
+        (median(&self.a), median(&self.b))
+    }
+
+    /// What is said of the times of runs: those behind the first, or all where one of both has no more.
+    fn run_words(&self) -> Option<String> {
+        let of = |(a, b): (Option<u64>, Option<u64>), words: &str| {
+            Some(format!("{}, the median of each{words}", words::nanos_change((a?, b?))))
+        };
+        of(self.warm_runs(), " without its first run").or_else(|| of(self.all_runs(), ""))
+    }
+
+    /// The same of all runs.
+    fn all_runs(&self) -> (Option<u64>, Option<u64>) {
         let median = |side: &Side<'_>| side.timeline.totals.run_times.percentile(0.5);
         (median(&self.a), median(&self.b))
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use bayplan_text::{Bytes, Count, escape};
 use bayplan_trace::{ArenaDiff, MapShape, PlanDiff, TensorDiff, arena_metrics, map_shapes};
 
-use super::words::{bytes_change, counts, what};
+use super::words::{bytes_change, counts};
 use super::{Compared, Side};
 use crate::map::drawn_arena;
 use crate::page::plural;
@@ -103,7 +103,7 @@ impl<'a> Changes<'a> {
         let holds = [tensor.is_added(), tensor.is_removed(), tensor.resized, tensor.moved, tensor.relived];
         let first = holds.iter().position(|&holds| holds)?;
         let sizes = if tensor.resized { format!(", {}", bytes_change(tensor.sizes)) } else { String::new() };
-        Some((first, format!("{}{sizes}", what(tensor))))
+        Some((first, format!("{}{sizes}", tensor.what())))
     }
 }
 

@@ -4,8 +4,8 @@ use bayplan_text::{Bytes, Count, Nanos, Signed, columns, ellipsis, escape};
 use bayplan_trace::{ArenaDiff, ArenaSide, BufferRecord, OpDiff, PlanDiff, PlanRecord};
 
 use super::words::{
-    AB, NOISE_WORDS, bytes_change, cause_line, counts, moment_words, nanos_change, op_record, op_what,
-    ratio_change, tells, to_spare, what,
+    AB, bytes_change, cause_line, counts, moment_words, nanos_change, noise_words, op_record, ratio_change,
+    to_spare,
 };
 use super::{Compared, Side, tensor_name};
 use crate::page::{Page, TOP, plural};
@@ -18,8 +18,8 @@ pub fn text(compared: &Compared<'_>) -> String {
     let mut page = Page(String::new());
     page.side("A", &compared.a);
     page.side("B", &compared.b);
-    if let (Some(a), Some(b)) = compared.run_times() {
-        page.line("run time", format_args!("{}, the median of each", nanos_change((a, b))));
+    if let Some(words) = compared.run_words() {
+        page.line("run time", words);
     }
     let plans = &compared.diff.plans;
     // Those that differ first; the same come in a line each.
@@ -165,7 +165,7 @@ impl Page {
                 "{:>10}  {:width$}  {}: {}",
                 Signed(tensor.growth(), Bytes),
                 ellipsis(name(at), width),
-                what(tensor),
+                tensor.what(),
                 places(plans, tensor.a, tensor.b)
             ));
         }
@@ -174,12 +174,15 @@ impl Page {
 
     fn op_changes(&mut self, plans: (&PlanRecord, &PlanRecord), plan: &PlanDiff) {
         if let (Some(a), Some(b)) = plan.op_time {
-            self.line("op time", format_args!("{} a run", nanos_change((a, b))));
+            self.line(
+                "op time",
+                format_args!("{} a run on the device, the mean of all ops", nanos_change((a, b))),
+            );
         }
         let number =
             |which: fn(&OpDiff) -> bool| Count(plan.ops.iter().filter(|op| which(op)).count() as u64);
-        let told: Vec<&OpDiff> = plan.ops.iter().filter(|op| tells(plan, op)).collect();
-        let changed = plan.ops.iter().any(|op| !op_what(op).is_empty());
+        let told: Vec<&OpDiff> = plan.ops.iter().filter(|op| !op.is_noise(plan)).collect();
+        let changed = plan.ops.iter().any(|op| !op.what().is_empty());
         if changed {
             self.line(
                 "ops",
@@ -191,7 +194,10 @@ impl Page {
                 ),
             );
         } else if told.is_empty() && !plan.ops.is_empty() {
-            self.line("ops", format_args!("the same in both; no time differs by more than {NOISE_WORDS}"));
+            self.line(
+                "ops",
+                format_args!("the same in both; no time differs by more than {}", noise_words(plan)),
+            );
         } else if !told.is_empty() {
             self.line("ops", "the same in both; the largest differences in time:");
         }
@@ -199,7 +205,7 @@ impl Page {
             let growth = op.growth().map_or_else(String::new, |growth| Signed(growth, Nanos).to_string());
             let name = op_record(plans, op).map_or("", |op| op.name.as_str());
             let number = op.b.or(op.a).unwrap_or(0);
-            let what = op_what(op);
+            let what = op.what();
             let what = if what.is_empty() { String::new() } else { format!("  {what}") };
             self.item(format_args!("{growth:>10}  op {number} {}{what}", ellipsis(name, 60)));
         }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bayplan_text::{Bytes, Nanos, Percent, Signed, ellipsis};
-use bayplan_trace::{ArenaDiff, Cause, Moment, OpDiff, OpRecord, PlanDiff, PlanRecord, TensorDiff};
+use bayplan_trace::{ArenaDiff, Cause, Moment, OpDiff, OpRecord, PlanDiff, PlanRecord};
 
 use super::tensor_name;
 
@@ -45,58 +45,16 @@ pub(super) fn ratio_change((a, b): (Option<f64>, Option<f64>)) -> String {
     if a == b { format!("{a} in both") } else { format!("{a} → {b}") }
 }
 
-/// What happened to a tensor, in a word for each.
-pub(super) fn what(tensor: &TensorDiff) -> String {
-    if tensor.is_added() {
-        return "added".into();
-    }
-    if tensor.is_removed() {
-        return "removed".into();
-    }
-    let words = [
-        (tensor.renamed, "renamed"),
-        (tensor.resized, "resized"),
-        (tensor.moved, "moved"),
-        (tensor.relived, "other life"),
-    ];
-    words.iter().filter(|(there, _)| *there).map(|(_, word)| *word).collect::<Vec<_>>().join(", ")
-}
-
 /// How many tensors differ, in one line.
 pub(super) fn counts(plan: &PlanDiff) -> String {
-    let counts = plan.counts;
-    let renamed = match counts.renamed {
-        0 => String::new(),
-        count => format!("{count} renamed, "),
-    };
-    format!(
-        "{} added, {} removed, {renamed}{} resized, {} moved, {} with another life, {} the same",
-        counts.added, counts.removed, counts.resized, counts.moved, counts.relived, counts.unchanged
-    )
+    // That tensors have other names is rare.
+    let told = plan.counts.named().into_iter().filter(|(count, word)| *count > 0 || *word != "renamed");
+    told.map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
 }
 
-/// What happened to an op.
-pub(super) fn op_what(op: &OpDiff) -> &'static str {
-    match op {
-        _ if op.is_added() => "added",
-        _ if op.is_removed() => "removed",
-        _ if op.other_kernel => "other kernel",
-        _ => "",
-    }
-}
-
-/// Shares of an op's time, and of all ops', below which a difference is what differs from run to run.
-const NOISE: (f64, f64) = (0.1, 0.01);
-
-/// What is said of differences that are left out.
-pub(super) const NOISE_WORDS: &str = "10 % of an op's and 1 % of all time";
-
-/// Whether an op is worth a line: it is in one plan alone, has another kernel, or takes another time beyond noise.
-pub(super) fn tells(plan: &PlanDiff, op: &OpDiff) -> bool {
-    let all = plan.op_time.0.max(plan.op_time.1).unwrap_or(0) as f64;
-    let own = op.mean.0.max(op.mean.1).unwrap_or(0) as f64;
-    let growth = op.growth().map_or(0.0, |growth| growth.unsigned_abs() as f64);
-    !op_what(op).is_empty() || growth > NOISE.0 * own && growth > NOISE.1 * all
+/// What is said of differences in time that are left out.
+pub(super) fn noise_words(plan: &PlanDiff) -> String {
+    format!("{} of an op's and {} of all time", Percent(plan.noise()), Percent(plan.noise_of_all()))
 }
 
 /// The op of a difference: that of the second plan, where it is there.

@@ -21,6 +21,7 @@ mod ops;
 mod tensors;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use alloc::vec::Vec;
 
@@ -29,6 +30,7 @@ pub use ops::OpDiff;
 pub use tensors::{TensorCounts, TensorDiff};
 
 use crate::diff::names::{Pairing, pair_by};
+use crate::metrics::timings::warm_runs;
 use crate::schema::plan_record::{BufferKind, PlanRecord};
 use crate::timeline::Timeline;
 use crate::timeline::plan_state::PlanState;
@@ -61,6 +63,8 @@ pub struct PlanDiff {
     pub ops: Vec<OpDiff>,
     /// Mean device time of all timed ops of a run, in nanoseconds; `None` where none was timed.
     pub op_time: (Option<u64>, Option<u64>),
+    /// By how much runs of one session differ, the larger of both: a share of their median; 0 where too few are known.
+    pub spread: f64,
 }
 
 impl Diff {
@@ -101,6 +105,8 @@ pub fn diff(a: &Timeline, b: &Timeline) -> Diff {
         found.only_a.retain(|&number| number != current_a.0);
         found.only_b.retain(|&number| number != current_b.0);
     }
+    let spread = run_spread(a, b);
+    found.plans.iter_mut().for_each(|plan| plan.spread = spread);
     found
 }
 
@@ -144,7 +150,14 @@ pub fn diff_plans((number_a, a): (u32, &PlanState), (number_b, b): (u32, &PlanSt
         like: names.buffers.a_of_b,
         ops,
         op_time,
+        spread: 0.0,
     }
+}
+
+/// How much the runs of two sessions differ among themselves, for [`PlanDiff::spread`].
+pub fn run_spread(a: &Timeline, b: &Timeline) -> f64 {
+    let spread = |timeline| warm_runs(timeline).and_then(|runs| runs.spread).unwrap_or(0.0);
+    spread(a).max(spread(b))
 }
 
 /// What tells a tensor without its name: its arena, its kind, its shape and its bytes.

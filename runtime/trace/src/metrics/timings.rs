@@ -56,6 +56,30 @@ pub fn recent_runs(timeline: &Timeline) -> Option<RecentRuns> {
     Some(RecentRuns { latest, median: rank(50), p99: rank(99), count })
 }
 
+/// How long runs took without the first of the session, which is a cold one: of those that succeeded and are still known.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WarmRuns {
+    /// What half of them do not exceed, by the nearest rank.
+    pub median: Nanos,
+    /// What lies between the tenth and the ninetieth percent of them, as a share of the median; `None` of fewer than five.
+    pub spread: Option<f64>,
+    /// How many they are.
+    pub count: usize,
+}
+
+/// The times of the runs behind the first; `None` where none of them is known.
+pub fn warm_runs(timeline: &Timeline) -> Option<WarmRuns> {
+    const FEWEST: usize = 5;
+    let warm = timeline.runs.iter().filter(|run| run.ok && run.run > 0);
+    let mut times: Vec<Nanos> = warm.map(|run| run.end.saturating_sub(run.start)).collect();
+    times.sort_unstable();
+    let count = times.len();
+    let rank = |percent: usize| Some(*times.get((count * percent).div_ceil(100).checked_sub(1)?)?);
+    let median = rank(50)?;
+    let spread = (rank(90)? - rank(10)?) as f64 / median.max(1) as f64;
+    Some(WarmRuns { median, spread: (count >= FEWEST).then_some(spread), count })
+}
+
 /// The ops of a plan that were timed, the slowest first; `roofs` are those of the recording ([`Timeline::roofs`]).
 pub fn op_shares(plan: &PlanState, roofs: Option<&Roofs>) -> Vec<OpShare> {
     let timed = plan.op_times.iter().enumerate().filter(|(_, time)| time.count > 0);
@@ -113,6 +137,15 @@ mod tests {
         assert_eq!(of(&[0, 9, 5, 7, 0]), Some([7, 7, 9, 3]));
         let hundred: Vec<u64> = (1..=100).rev().collect();
         assert_eq!(of(&hundred), Some([1, 50, 99, 100]));
+    }
+
+    #[test]
+    fn the_first_run_is_a_cold_one() {
+        let of =
+            |times: &[u64]| warm_runs(&timeline(times)).map(|runs| (runs.median, runs.spread, runs.count));
+        assert_eq!([of(&[]), of(&[900]), of(&[900, 0])], [None; 3]);
+        assert_eq!(of(&[900, 10, 0, 12]), Some((10, None, 2)));
+        assert_eq!(of(&[900, 100, 80, 120, 90, 110]), Some((100, Some(0.4), 5)));
     }
 
     #[test]
