@@ -131,6 +131,12 @@ fn a_search_stays_in_the_arena_and_says_when_it_leaves_it() {
     assert!(draw(&mut watch).contains(&format!("1 of {count} · n next · now in arena \"activations\"")));
     press(&mut watch, "\u{1b}");
     assert!(draw(&mut watch).contains("the search is ended: everything is shown again"));
+    // Who stands on a hit stays there.
+    press(&mut watch, "/block/scores or logits\n");
+    let here = name_at_cursor(&watch);
+    press(&mut watch, "/block/scores or logits\n");
+    assert_eq!(name_at_cursor(&watch), here);
+    press(&mut watch, "\u{1b}");
     // What is only elsewhere is found there.
     press(&mut watch, "/table\n");
     assert!(draw(&mut watch).contains("1 of 1 · n next · now in arena \"weights\""));

@@ -97,10 +97,28 @@ pub(crate) fn draw(buffer: &mut Buffer, foot: Rect, prompt: &Prompt, filter: &Fi
         spans.push(Span::styled(found, theme.faint()));
     }
     draw::put_line(buffer, foot, 0, &Line::from(spans));
-    let Some(y) = foot.y.checked_sub(1) else { return };
-    let above = Rect { y, ..foot };
+    put_above(buffer, foot, &above_line(prompt, filter, usize::from(foot.width), theme));
+}
+
+/// Writes what is said of the line at the foot above it: in as many lines as it takes, up to a few.
+pub(crate) fn put_above(buffer: &mut Buffer, foot: Rect, line: &Line<'_>) {
+    const MOST: usize = 4;
+    let room = usize::from(foot.width).saturating_sub(1).max(8);
+    let one = [line.clone()];
+    let wrapped: Vec<Line<'_>> = match &line.spans[..] {
+        // Examples side by side are chosen to fit.
+        _ if line.width() <= room || line.spans.len() > 1 => one.to_vec(),
+        _ => {
+            let lines = bayplan_text::wrap(line.to_string().trim_start(), room);
+            lines.into_iter().take(MOST).map(|text| Line::styled(format!(" {text}"), line.style)).collect()
+        }
+    };
+    let rows = (wrapped.len() as u16).min(foot.y);
+    let above = Rect { y: foot.y - rows, height: rows, ..foot };
     Clear.render(above, buffer);
-    draw::put_line(buffer, above, 0, &above_line(prompt, filter, usize::from(foot.width), theme));
+    for (row, line) in (0..rows).zip(&wrapped) {
+        draw::put_line(buffer, above, row, line);
+    }
 }
 
 /// What is wrong with the text, else the terms that it could go on with.
@@ -131,6 +149,22 @@ fn above_line(prompt: &Prompt, filter: &Filter, width: usize, theme: &Theme) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_are_told_in_full() {
+        let foot = Rect { x: 0, y: 11, width: 40, height: 1 };
+        let mut filter = Filter::default();
+        filter.set("foo:x", None);
+        let theme = Theme::new(crate::theme::Colours::None, false);
+        let prompt = Prompt { text: "foo:x".to_owned(), ..Prompt::default() };
+        let mut buffer = Buffer::empty(Rect { x: 0, y: 0, width: 40, height: 12 });
+        draw(&mut buffer, foot, &prompt, &filter, &theme);
+        let row = |y: u16| (0..40).map(|x| buffer[(x, y)].symbol()).collect::<String>();
+        let told = (0..11).map(row).collect::<String>();
+        let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(told, filter.error().unwrap().words);
+        assert!(row(11).starts_with(" /foo:x"));
+    }
 
     #[test]
     fn what_does_not_fit_is_told() {

@@ -11,6 +11,7 @@ use ratatui::widgets::{Clear, Widget};
 use super::Watch;
 use crate::draw;
 use crate::model::whatif;
+use crate::prompt;
 use crate::theme::Theme;
 use crate::views;
 
@@ -65,9 +66,6 @@ pub(super) fn draw(buffer: &mut Buffer, foot: Rect, typed: &Typed, record: &Plan
         Span::styled("▏", theme.cursor()),
     ];
     draw::put_line(buffer, foot, 0, &Line::from(line));
-    let Some(y) = foot.y.checked_sub(1) else { return };
-    let above = Rect { y, ..foot };
-    Clear.render(above, buffer);
     let line = match &typed.error {
         Some(error) => Line::styled(format!(" {error}"), theme.alarm_text()),
         None => {
@@ -76,5 +74,5 @@ pub(super) fn draw(buffer: &mut Buffer, foot: Rect, typed: &Typed, record: &Plan
             Line::styled(format!(" type {}; now {now}", views::example(record)), theme.faint())
         }
     };
-    draw::put_line(buffer, above, 0, &line);
+    prompt::put_above(buffer, foot, &line);
 }

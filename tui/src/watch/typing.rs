@@ -26,7 +26,12 @@ impl Watch {
                     return;
                 }
                 prompt::remember(&mut self.searches, &typed.text);
-                if self.model.filter.is_on() {
+                // Who stands on something that is found stays there.
+                let here = self.model.selected().map(|(number, _)| number);
+                let at = here.and_then(|here| self.model.filter.position(here));
+                if let Some(at) = at.filter(|_| self.model.filter.is_on()) {
+                    self.say_match(at + 1, self.model.filter.count(), "");
+                } else if self.model.filter.is_on() {
                     self.go_to_match(true);
                 }
                 return;
@@ -53,10 +58,13 @@ impl Watch {
             self.say(&format!("nothing found; {back} ends the search"));
             return;
         };
-        let next = self.keys.name(Action::NextMatch);
         let other = self.model.arena().filter(|_| arena(&self.model) != before);
         let other = other.map(|arena| format!(" · now in arena \"{}\"", views::arena_name(&arena)));
-        let (at, count) = (Count(at as u64), Count(count as u64));
-        self.say(&format!("{at} of {count} · {next} next{}", other.unwrap_or_default()));
+        self.say_match(at, count, &other.unwrap_or_default());
+    }
+
+    fn say_match(&mut self, at: usize, count: usize, other: &str) {
+        let next = self.keys.name(Action::NextMatch);
+        self.say(&format!("{} of {} · {next} next{other}", Count(at as u64), Count(count as u64)));
     }
 }
