@@ -196,9 +196,9 @@ impl LiveState {
         let ready = self.ready.map(|t| Event::SessionReady { t });
         let run = self.run.map(|(run, plan, t)| Event::RunStart { run, plan, t });
         let playhead = self.playhead.map(|(run, plan, op, t)| Event::Completed { run, plan, op, t });
-        // As they came: alarms are told in that order.
+        // As they came: alarms are told in that order. Of one instant, numbers tell it: they count up.
         let mut blocks: Vec<_> = self.freed.iter().chain(self.blocks.values()).collect();
-        blocks.sort_by_key(|event| event.time());
+        blocks.sort_by_key(|event| (event.time(), block_number(event)));
         let held = blocks.into_iter().chain(self.heaps.values()).chain(self.windows.values().flatten());
         let state = ready.into_iter().chain(held.cloned()).chain(run).chain(playhead);
         Keyframe {
@@ -212,6 +212,13 @@ impl LiveState {
             plans: self.plans.told(),
             state: state.chain(self.cost.clone()).chain(self.pool_events()).collect(),
         }
+    }
+}
+
+fn block_number(event: &Event) -> u64 {
+    match event {
+        Event::DeviceAllocated { id, .. } | Event::DeviceFreed { id, .. } => *id,
+        _ => 0,
     }
 }
 
@@ -363,4 +370,25 @@ pub(crate) fn plan_from_bytes(bytes: &[u8]) -> Result<(u32, &[u8]), WireError> {
         }
     }
     Ok((plan, record.ok_or(WireError::Value("a plan is empty"))?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_of_one_instant_are_restated_as_they_came() {
+        let block = |id| Event::DeviceAllocated {
+            t: 7,
+            id,
+            bytes: 16,
+            memory_type: 0,
+            purpose: "leak".into(),
+            planned: false,
+        };
+        let events = [block(1), block(2), Event::DeviceFreed { t: 7, id: 2 }, block(3)];
+        let mut state = LiveState::default();
+        events.iter().for_each(|event| state.apply(event.as_ref()));
+        assert_eq!(state.keyframe().state, events);
+    }
 }
