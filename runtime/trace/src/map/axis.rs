@@ -2,6 +2,15 @@
 
 use core::ops::Range;
 
+/// `value` · `by` / `of`, rounded down.
+pub(crate) fn scale(value: u64, by: u64, of: u64) -> u64 {
+    // 64 bits do for all but arenas beyond 2^48 bytes, and are several times as fast.
+    match value.checked_mul(by) {
+        Some(scaled) => scaled / of,
+        None => (u128::from(value) * u128::from(by) / u128::from(of)) as u64,
+    }
+}
+
 /// A range of values over cells. A cell may show several values, or a part of one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Axis {

@@ -10,7 +10,7 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use crate::map::axis::Axis;
+use crate::map::axis::{Axis, scale};
 use crate::map::grid::{Sums, spans};
 use crate::map::shapes::shape;
 use crate::metrics::deviation::StorageLives;
@@ -203,16 +203,18 @@ fn place(value: f64, len: u64, cells: u64) -> At {
 
 /// The cell in which a value lies.
 fn cell_of(value: u64, len: u64, cells: u64) -> usize {
-    let cell = u128::from(value) * u128::from(cells) / u128::from(len);
-    (cell as u64).min(cells - 1) as usize
+    scale(value, cells, len).min(cells - 1) as usize
 }
 
 /// The cells whose middle lies in a range of values.
 fn middles(range: (u64, u64), len: u64, cells: u64) -> Range<usize> {
     // The middle of cell c is at (2c + 1) · len / 2cells: the first at or above a value is its rounded-up inverse.
-    let first = |value: u64| {
-        let doubled = (u128::from(value) * 2 * u128::from(cells)).div_ceil(u128::from(len));
-        (doubled / 2).min(u128::from(cells)) as usize
+    let first = |value: u64| match value.checked_mul(2 * cells) {
+        Some(doubled) => (doubled.div_ceil(len) / 2).min(cells) as usize,
+        None => {
+            let doubled = (u128::from(value) * 2 * u128::from(cells)).div_ceil(u128::from(len));
+            (doubled / 2).min(u128::from(cells)) as usize
+        }
     };
     first(range.0)..first(range.1)
 }

@@ -6,11 +6,13 @@ pub(crate) mod field;
 pub(crate) mod grid;
 pub(crate) mod index;
 pub(crate) mod labels;
+pub(crate) mod number_set;
 pub(crate) mod raster;
 pub(crate) mod shapes;
 pub(crate) mod sketch;
 #[cfg(test)]
 mod sketch_tests;
+pub(crate) mod surface;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tree;

@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+use crate::map::axis::scale;
+
 /// A buffer on the map: ops from `first` to before `last`, bytes from `low` to before `high`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rect {
@@ -115,9 +117,9 @@ impl Forest {
 impl Tree {
     fn new(mut rects: Vec<Rect>, ops: u32, bytes: u64) -> Self {
         let place = |rect: &Rect| {
-            let x = u64::from(rect.first / 2 + rect.last / 2) * 0xffff / u64::from(ops.max(1));
-            let y = u128::from(rect.low / 2 + rect.high / 2) * 0xffff / u128::from(bytes.max(1));
-            spread(x) | spread(y as u64) << 1
+            let x = scale(u64::from(rect.first / 2 + rect.last / 2), 0xffff, u64::from(ops.max(1)));
+            let y = scale(rect.low / 2 + rect.high / 2, 0xffff, bytes.max(1));
+            spread(x) | spread(y) << 1
         };
         rects.sort_by_cached_key(place);
         let mut levels: Vec<Vec<Bound>> = Vec::new();

@@ -8,9 +8,9 @@
 //!        └──1───3──5───8── ops
 //! ```
 
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
+use crate::map::number_set::NumberSet;
 use crate::schema::event::UNPLANNED;
 use crate::schema::plan_record::PlanRecord;
 use crate::schema::storage::roots;
@@ -56,37 +56,43 @@ pub(crate) fn overlaps(
 /// One life per storage within its planned bytes, and one per place outside.
 fn lives(plan: &PlanRecord, roots: &[u32], actual: &[Option<Actual>], strays: &[Stray]) -> Vec<Life> {
     let ops = plan.ops.len() as u32;
-    let mut home: Vec<Option<Life>> = alloc::vec![None; plan.buffers.len()];
-    for (((index, buffer), &root), seen) in (0..).zip(&plan.buffers).zip(roots).zip(actual) {
-        let Some(seen) = *seen else { continue };
-        let (first, last) = taken(buffer, ops, seen);
-        let seen = Actual { first, last, ..seen };
-        let slot = &mut home[root as usize];
-        *slot = Some(match *slot {
-            Some(life) => Life { seen: life.seen.join(seen), ..life },
-            None => Life { buffer: index, root, seen },
+    let seen =
+        (0..).zip(&plan.buffers).zip(roots).zip(actual).filter_map(|(((number, buffer), &root), seen)| {
+            let (first, last) = taken(buffer, ops, (*seen)?);
+            Some(Life { buffer: number, root, seen: Actual { first, last, ..(*seen)? } })
         });
-    }
     let outside = strays.iter().filter(|stray| stray.seen.arena != UNPLANNED).map(|stray| {
         let root = roots.get(stray.buffer as usize).copied().unwrap_or(UNPLANNED);
         Life { buffer: stray.buffer, root, seen: stray.seen }
     });
-    home.into_iter().flatten().chain(outside).filter(|life| life.seen.first < life.seen.last).collect()
+    let is_real = |life: &Life| life.seen.first < life.seen.last;
+    if plan.buffers.iter().all(|buffer| buffer.alias_of.is_none()) {
+        return seen.chain(outside).filter(is_real).collect();
+    }
+    let mut home: Vec<Option<Life>> = alloc::vec![None; plan.buffers.len()];
+    for new in seen {
+        let slot = &mut home[new.root as usize];
+        *slot = Some(slot.map_or(new, |life| Life { seen: life.seen.join(new.seen), ..life }));
+    }
+    home.into_iter().flatten().chain(outside).filter(is_real).collect()
 }
 
-/// Pairs of storages of which one takes over the other's bytes in place.
-fn handed_over(plan: &PlanRecord, roots: &[u32]) -> BTreeSet<(u32, u32)> {
+/// Pairs of storages of which one takes over the other's bytes in place, in order.
+fn handed_over(plan: &PlanRecord, roots: &[u32]) -> Vec<(u32, u32)> {
     let pairs = plan.buffers.iter().zip(roots).filter_map(|(buffer, &root)| {
         let before = *roots.get(buffer.in_place_of? as usize)?;
         Some((root.min(before), root.max(before)))
     });
-    pairs.collect()
+    let mut pairs: Vec<(u32, u32)> = pairs.collect();
+    pairs.sort_unstable();
+    pairs
 }
 
-fn overlap(plan: &PlanRecord, shared: &BTreeSet<(u32, u32)>, a: &Life, b: &Life) -> Option<Alarm> {
+fn overlap(plan: &PlanRecord, shared: &[(u32, u32)], a: &Life, b: &Life) -> Option<Alarm> {
     let ops = (a.seen.first.max(b.seen.first), a.seen.last.min(b.seen.last));
     let same = a.root == b.root && a.root != UNPLANNED;
-    if same || (shared.contains(&(a.root.min(b.root), a.root.max(b.root))) && together(plan, a, b, ops)) {
+    let pair = (a.root.min(b.root), a.root.max(b.root));
+    if same || (shared.binary_search(&pair).is_ok() && together(plan, a, b, ops)) {
         return None;
     }
     let bytes = (a.seen.offset.max(b.seen.offset), a.seen.end.min(b.seen.end));
@@ -103,28 +109,58 @@ fn together(plan: &PlanRecord, a: &Life, b: &Life, ops: (u32, u32)) -> bool {
 }
 
 /// Tells every pair of lives (of one arena, ordered by offset) that share an op and a byte, until told to stop.
+///
+/// Nearly all that live at once lie apart from each other: of those, only the next ones below and above a new one can share a
+/// byte with it. What lies over others is kept beside them.
 fn sweep(lives: &[Life], mut found: impl FnMut(&Life, &Life) -> bool) {
-    let mut births: Vec<usize> = (0..lives.len()).collect();
-    births.sort_unstable_by_key(|&at| lives[at].seen.first);
-    let mut deaths: Vec<usize> = (0..lives.len()).collect();
-    deaths.sort_unstable_by_key(|&at| lives[at].seen.last);
-    let mut deaths = deaths.into_iter().peekable();
-    let mut live = Ends::new(lives.len());
-    for birth in births {
-        let new = &lives[birth].seen;
-        while let Some(dead) = deaths.next_if(|&at| lives[at].seen.last <= new.first) {
-            live.set(dead, 0);
+    let mut deaths = in_order(lives, |seen| seen.last).into_iter().peekable();
+    let mut apart = NumberSet::new(lives.len());
+    let mut over: Option<Ends> = None;
+    let mut met = Vec::new();
+    for (_, birth) in in_order(lives, |seen| seen.first) {
+        let new = &lives[birth as usize].seen;
+        while let Some((_, dead)) = deaths.next_if(|(last, _)| *last <= new.first) {
+            apart.remove(dead as usize);
+            over.iter_mut().for_each(|over| over.set(dead as usize, 0));
         }
-        let below = lives.partition_point(|life| life.seen.offset < new.end);
-        let mut next = live.last_above(below, new.offset);
-        while let Some(at) = next {
-            if !found(&lives[at], &lives[birth]) {
+        met.clear();
+        neighbours(lives, &apart, birth as usize, &mut met);
+        let lies_apart = met.is_empty();
+        if let Some(over) = &over {
+            over.above(lives.partition_point(|life| life.seen.offset < new.end), new.offset, &mut met);
+            met.sort_unstable_by_key(|&at| core::cmp::Reverse(at));
+        }
+        for &at in &met {
+            if !found(&lives[at], &lives[birth as usize]) {
                 return;
             }
-            next = live.last_above(at, new.offset);
         }
-        live.set(birth, new.end);
+        match lies_apart {
+            true => apart.insert(birth as usize),
+            false => over.get_or_insert_with(|| Ends::new(lives.len())).set(birth as usize, new.end),
+        }
     }
+}
+
+/// The places of lives, ordered by an op of each.
+fn in_order(lives: &[Life], op: impl Fn(&Actual) -> u32) -> Vec<(u32, u32)> {
+    let mut places: Vec<(u32, u32)> = lives.iter().zip(0..).map(|(life, at)| (op(&life.seen), at)).collect();
+    places.sort_unstable();
+    places
+}
+
+/// The places, the highest first, of those that share a byte with a life, among lives that lie apart from each other.
+fn neighbours(lives: &[Life], apart: &NumberSet, place: usize, met: &mut Vec<usize>) {
+    let new = &lives[place].seen;
+    let meets = |at: &usize| {
+        let seen = &lives[*at].seen;
+        seen.offset < new.end && new.offset < seen.end
+    };
+    let above = core::iter::successors(apart.from(place), |at| apart.from(at + 1));
+    met.extend(above.take_while(meets));
+    met.reverse();
+    let below = core::iter::successors(apart.below(place), |at| apart.below(*at));
+    met.extend(below.take_while(meets));
 }
 
 /// The ends of the live byte ranges in order of their starts, 0 for the others, under a tree of maxima.
@@ -148,6 +184,11 @@ impl Ends {
             at /= 2;
             self.tree[at] = self.tree[2 * at].max(self.tree[2 * at + 1]);
         }
+    }
+
+    /// The places before `place` whose ends lie above `byte`, the highest first.
+    fn above(&self, place: usize, byte: u64, found: &mut Vec<usize>) {
+        found.extend(core::iter::successors(self.last_above(place, byte), |at| self.last_above(*at, byte)));
     }
 
     /// The last place before `place` whose end lies above `byte`.
