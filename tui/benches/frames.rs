@@ -26,9 +26,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             continue;
         }
         for shape in [Shape::Small, Shape::Long] {
-            let begun = Taken::begin();
             let view: usize = std::env::var("VIEW").ok().and_then(|v| v.parse().ok()).unwrap_or(2);
-            let mut screen = Rehearsal::new(records(tensors, shape), (200, 50), view);
+            let records = records(tensors, shape);
+            let begun = Taken::begin();
+            let mut screen = Rehearsal::new(records, (200, 50), view);
             screen.frame()?;
             let index = begun.end();
             let (times, bytes) = walk(&mut screen)?;

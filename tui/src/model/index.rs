@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bayplan_trace::{
-    ArenaMetrics, MapIndex, Occupancy, OpRecord, Peak, PlanRecord, PlanState, Raster, RasterOptions,
-    Timeline, arena_metrics, colours, deviation, why_peak,
+    ArenaMetrics, BufferRecord, MapIndex, Occupancy, OpRecord, Peak, PlanRecord, PlanState, Raster,
+    RasterOptions, Timeline, arena_metrics, colours, deviation, why_peak,
 };
 
 use super::kept::Kept;
@@ -24,6 +24,8 @@ pub(crate) struct PlanIndex {
     pub(crate) hues: Vec<u8>,
     /// Each buffer that others are views of, with one of them; ordered.
     views: Vec<(u32, u32)>,
+    /// Each buffer whose bytes others take over in place, with one of them; ordered.
+    successors: Vec<(u32, u32)>,
     /// How far what was seen lies from the plan, as of the windows that it was asked for last.
     deviation: Kept<(Option<u32>, usize, usize), Option<DeviationCurve>>,
     /// Who uses the tensor that was asked for last.
@@ -64,18 +66,17 @@ pub(crate) struct Users {
 }
 
 impl Users {
-    fn of(record: &PlanRecord, number: u32) -> Self {
+    fn of(record: &PlanRecord, number: u32, successors: &[(u32, u32)]) -> Self {
         let Some(buffer) = record.buffers.get(number as usize) else { return Self::default() };
         let life = buffer.first..buffer.last;
         let ops = || life.clone().zip(record.ops.iter().skip(life.start as usize));
         let pick = |of: fn(&OpRecord) -> &Vec<u32>| {
             ops().filter(|(_, op)| of(op).contains(&number)).map(|(at, _)| at).collect()
         };
-        let after = (0..).zip(&record.buffers).filter(|(_, other)| other.in_place_of == Some(number));
         Self {
             writers: pick(|op| &op.writes),
             readers: pick(|op| &op.reads),
-            successors: after.map(|(at, _)| at).collect(),
+            successors: successors.iter().map(|(_, other)| *other).collect(),
         }
     }
 }
@@ -165,14 +166,18 @@ impl PlanIndex {
                 arena.buffers += 1;
             }
         }
-        let views = (0..).zip(&record.buffers);
-        let mut views: Vec<(u32, u32)> =
-            views.filter_map(|(number, buffer)| Some((buffer.alias_of?, number))).collect();
-        views.sort_unstable();
+        let pairs = |of: fn(&BufferRecord) -> Option<u32>| {
+            let pairs = (0..).zip(&record.buffers);
+            let mut pairs: Vec<(u32, u32)> =
+                pairs.filter_map(|(number, buffer)| Some((of(buffer)?, number))).collect();
+            pairs.sort_unstable();
+            pairs
+        };
         Self {
             arenas,
             hues: colours(record, HUES),
-            views,
+            views: pairs(|buffer| buffer.alias_of),
+            successors: pairs(|buffer| buffer.in_place_of),
             deviation: Kept::default(),
             users: Kept::default(),
         }
@@ -186,20 +191,25 @@ impl PlanIndex {
 
     /// Who uses a tensor.
     pub(crate) fn users(&self, record: &PlanRecord, number: u32) -> Arc<Users> {
-        self.users.get(number, || Users::of(record, number))
+        self.users.get(number, || Users::of(record, number, of_first(&self.successors, number)))
     }
 
     /// The views of a buffer, each with the buffer before it.
     pub(crate) fn views(&self, of: u32) -> &[(u32, u32)] {
-        let first = self.views.partition_point(|(at, _)| *at < of);
-        let last = self.views.partition_point(|(at, _)| *at <= of);
-        &self.views[first..last]
+        of_first(&self.views, of)
     }
 
     /// The colour of a buffer.
     pub(crate) fn hue(&self, number: u32) -> u8 {
         self.hues.get(number as usize).copied().unwrap_or(0)
     }
+}
+
+/// The pairs with this first number, of pairs in order.
+fn of_first(pairs: &[(u32, u32)], number: u32) -> &[(u32, u32)] {
+    let first = pairs.partition_point(|(at, _)| *at < number);
+    let last = pairs.partition_point(|(at, _)| *at <= number);
+    &pairs[first..last]
 }
 
 /// A plan and one of its arenas.
