@@ -11,6 +11,7 @@
 # make bench-trace  what recordings cost: emitting, the thread that writes, losses counted, runs at each level (TRACED=MODEL/CASE …)
 # make bench-viewers  latency of runs that nobody, a stopped viewer and ten viewers watch (TRACED=MODEL/CASE …)
 # make bench-attach  attaching with ten million events behind, an event's way to the screen, programs on such a file (EVENTS=N)
+# make bench-input  a key's way to the screen while a run emits 100,000 events a second (KEYS=N, RATE=EVENTS_PER_SECOND)
 # make bench-plan DATA=DIR  plans of all instances (CSV) in a folder and below (ARGS=--effort high)
 # make planners  100,000 random problems against the planners of TFLite, XLA and ggml (SEEDS=A..B, STEPS=N)
 # make differential  10,000 random graphs on each driver, every dispatch against the host (SEEDS=A..B, DEVICES=NAME …)
@@ -43,7 +44,7 @@ DEVICES ?= llvmpipe SwiftShader
 SHAPES ?= 10000
 RUNS ?= 5
 
-.PHONY: help demo test test-device lint install bench bench-exports bench-ncnn bench-format bench-shapes bench-trace bench-attach bench-viewers bench-plan planners differential shapes clean-runs helgrind golden-torch pictures references binaries fmt clean
+.PHONY: help demo test test-device lint install bench bench-exports bench-ncnn bench-format bench-shapes bench-trace bench-attach bench-input bench-viewers bench-plan planners differential shapes clean-runs helgrind golden-torch pictures references binaries fmt clean
 
 help:
 	@sed -n 's/^# \(make.*\)/\1/p' Makefile
@@ -156,6 +157,11 @@ bench-viewers: references
 EVENTS ?= 10000000
 bench-attach: binaries
 	@$(CARGO) bench $(LOCKED) -p bayplan-tui --bench attach -- $(EVENTS)
+
+KEYS ?= 600
+RATE ?= 100000
+bench-input:
+	@$(CARGO) bench $(LOCKED) -p bayplan-tui --bench input -- $(KEYS) $(RATE)
 
 # Instances are not part of this repository: BENCHMARKS.md names their public origins.
 bench-plan:

@@ -12,6 +12,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use signal_hook::consts::{SIGCONT, SIGTSTP};
 
+use crate::canvas::Sent;
 use crate::error::TuiError;
 use crate::events::{self, Message};
 use crate::feed;
@@ -59,6 +60,8 @@ struct App {
     _runs: Vec<RecommendedWatcher>,
     last_look: Instant,
     dirty: bool,
+    /// Whether somebody waits for the next picture: it answers a key or the mouse.
+    answers: bool,
     /// How the viewer is to break down after a picture.
     broken: Option<String>,
 }
@@ -120,23 +123,27 @@ impl App {
             places,
             last_look: Instant::now(),
             dirty: true,
+            answers: false,
             broken: std::env::var("BAYPLAN_TUI_BREAK").ok().filter(|_| cfg!(debug_assertions)),
         })
     }
 
     fn run(&mut self, messages: &Receiver<Message>, screen: &mut Screen) -> Result<End, TuiError> {
-        // When the latest picture was drawn, and how soon the next may follow.
-        let mut drawn: Option<(Instant, Duration)> = None;
+        // When the latest picture was drawn, and what was sent of it: how soon the next may follow.
+        let mut drawn: Option<(Instant, Sent)> = None;
         self.look();
         loop {
             let behind = matches!(&self.stage, Stage::Watch(watch) if watch.is_behind());
-            let frame_due = drawn.map_or(Duration::ZERO, |(at, pause)| pause.saturating_sub(at.elapsed()));
+            let frame_due = drawn.map_or(Duration::ZERO, |(at, sent)| {
+                pace::until_next(sent.bytes, sent.took, self.answers).saturating_sub(at.elapsed())
+            });
             if self.dirty && frame_due.is_zero() {
                 let begun = Instant::now();
                 let sent = screen.draw(|buffer| self.draw(buffer))?;
                 // What was too much for one picture follows with the next.
-                drawn = Some((begun, pace::until_next(sent.bytes, sent.took)));
+                drawn = Some((begun, sent));
                 self.dirty = !sent.whole;
+                self.answers &= !sent.whole;
                 break_down(&mut self.broken)?;
             }
             let poll = if behind { PROGRESS } else { POLL };
@@ -193,7 +200,7 @@ impl App {
             }
             Message::Signal(signal) => return Ok(Some(End::Signal(signal))),
             Message::Input(event) => {
-                self.dirty = true;
+                (self.dirty, self.answers) = (true, true);
                 self.input(&event)
             }
         };

@@ -7,13 +7,12 @@
 //! took it, so that figures of a busy machine can be read.
 
 use std::error::Error;
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use bayplan_record::{Follower, Part, Places, Source, Start, open};
+use bayplan_record::{Start, open};
 use bayplan_trace::Timeline;
-use rustix::time::{ClockId, clock_gettime};
 
+mod common;
 #[path = "../../tests/support/on_terminal.rs"]
 mod on_terminal;
 mod programs;
@@ -22,6 +21,7 @@ mod screen;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
+use common::{fold, middle, ms, tell, thread_time};
 use recordings::Recorded;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -46,41 +46,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     programs::index(&file)?;
     programs::viewer(home.path(), &ended);
     programs::all(home.path(), &ended)
-}
-
-/// A line of the table.
-fn tell(what: &str, figure: &str, bar: &str) {
-    println!("{what:<62} {figure:>12}   {bar}");
-}
-
-/// Milliseconds with what is left of them.
-fn ms(time: Duration) -> String {
-    format!("{:.1} ms", time.as_secs_f64() * 1e3)
-}
-
-/// Processor time of this thread.
-fn thread_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
-}
-
-/// Median and largest.
-fn middle(mut times: Vec<Duration>) -> (Duration, Duration) {
-    times.sort_unstable();
-    (times[times.len() / 2], times[times.len() - 1])
-}
-
-/// Reads all that is there from a place on; returns what holds then.
-fn fold(source: Source, start: Start) -> Result<Timeline, Box<dyn Error>> {
-    let mut follower = Follower::open(source, start)?;
-    let mut timeline = Timeline::new();
-    let mut take = |part: Part<'_>| match part {
-        Part::Event(event) => timeline.apply_event(event),
-        Part::Record(record) => timeline.apply(record),
-        Part::Chunks(_) => {}
-    };
-    while !follower.poll_parts(&mut take)?.caught_up {}
-    Ok(timeline)
 }
 
 /// How long reading from the last keyframe takes; fails where it does not come to what reading all of it does.
@@ -116,9 +81,4 @@ fn attach(what: &str, recorded: &Recorded) -> Result<(), Box<dyn Error>> {
         return Err(format!("{what}: the last keyframe says something else than all that was before").into());
     }
     Ok(())
-}
-
-/// The folders of recordings that the viewer sees.
-fn places(home: &Path) -> Places {
-    Places { live: home.join("runtime/bayplan"), runs: home.join("state/bayplan/runs"), cache: None }
 }

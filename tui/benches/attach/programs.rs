@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use bayplan_text::Bytes;
 use bayplan_trace::{Index, IndexScan};
 
+use crate::common::{held, ms, tell, thread_time};
 use crate::on_terminal::OnTerminal;
 use crate::recordings::Recorded;
 use crate::screen::{SIZE, run_shown};
-use crate::{ms, tell, thread_time};
 
 /// The most memory that a program may hold.
 const MEMORY: &str = "300 MB";
@@ -50,18 +50,6 @@ pub(crate) fn index(path: &Path) -> Result<(), Box<dyn Error>> {
     }
     println!("  {} chunks, {} events, {} of index", scanned.entries.len(), scanned.events(), Bytes(footer));
     Ok(())
-}
-
-/// The most memory that a process held so far, in bytes, and its processor time; none once it has ended.
-fn held(pid: u32) -> Option<(u64, Duration)> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kilobytes: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // Behind the name in brackets; user and system time are in hundredths of a second.
-    let mut fields = stat.rsplit_once(") ")?.1.split(' ').skip(11);
-    let ticks: u64 = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
-    Some((kilobytes << 10, Duration::from_millis(ticks * 10)))
 }
 
 /// Prints memory as the bar has it.

@@ -1,4 +1,5 @@
 //! Recordings of as many events as are asked for, made by the recorder itself at a pace that it keeps.
+#![allow(dead_code, reason = "benches use a part each")]
 
 use std::error::Error;
 use std::path::Path;
@@ -9,6 +10,7 @@ use bayplan_record::{Destination, Places, Recorder, RecordingOptions, Start};
 use bayplan_text::Bytes;
 use bayplan_trace::{Event, Level};
 
+use crate::common::{fold, places};
 use crate::support;
 
 /// Events emitted in a second: also a machine that does other things keeps up.
@@ -24,12 +26,13 @@ pub(crate) struct Recorded {
     places: Places,
     name: String,
     runs: u64,
+    ops: u64,
 }
 
 impl Recorded {
     /// Records into a folder, or into a single file, and goes on.
     pub(crate) fn new(home: &Path, events: u64, file: Option<&Path>) -> Result<Self, Box<dyn Error>> {
-        let places = crate::places(home);
+        let places = places(home);
         std::fs::create_dir_all(home.join("runtime"))?;
         let destination = file.map_or(Destination::Folder, |path| Destination::File(path.to_path_buf()));
         let session = support::session();
@@ -46,9 +49,9 @@ impl Recorded {
             recorder.emit(event);
         }
         recorder.emit_now(|t| Event::PoolReady { t, pool: 0, bytes: RANGES << 16, name: "blocks".into() });
-        let begun = Instant::now();
+        let (begun, ops) = (Instant::now(), plan.ops.len() as u64);
         for number in 0..events {
-            recorder.emit_now(|t| event(number, plan.ops.len() as u64, t));
+            recorder.emit_now(|t| event(number, ops, t));
             if number % 4096 == 0 {
                 thread::sleep(
                     Duration::from_nanos(number * 1_000_000_000 / PACE).saturating_sub(begun.elapsed()),
@@ -56,7 +59,8 @@ impl Recorded {
             }
         }
         let name = recorder.id().ok_or("nothing is recorded")?.to_owned();
-        let recorded = Self { recorder: Some(recorder), places, name, runs: events.div_ceil(PER_RUN) };
+        let runs = events.div_ceil(PER_RUN);
+        let recorded = Self { recorder: Some(recorder), places, name, runs, ops };
         recorded.wait()?;
         Ok(recorded)
     }
@@ -65,7 +69,7 @@ impl Recorded {
     fn wait(&self) -> Result<(), Box<dyn Error>> {
         let last = || {
             let source = bayplan_record::open(&self.name, &self.places)?;
-            crate::fold(source, Start::Latest).map(|timeline| timeline.runs_ok + timeline.runs_failed)
+            fold(source, Start::Latest).map(|timeline| timeline.runs_ok + timeline.runs_failed)
         };
         let (mut before, mut now) = (u64::MAX, last()?);
         while before != now {
@@ -89,6 +93,11 @@ impl Recorded {
         self.recorder.as_ref().expect("the recording goes on")
     }
 
+    /// How many ops a run has.
+    pub(crate) fn ops(&self) -> u64 {
+        self.ops
+    }
+
     /// Runs that were begun; those that were lost are not on a screen.
     pub(crate) fn runs(&self) -> u64 {
         self.runs
@@ -96,7 +105,7 @@ impl Recorded {
 
     fn timeline(&self) -> bayplan_trace::Timeline {
         let source = bayplan_record::open(&self.name, &self.places).expect("the recording is there");
-        crate::fold(source, Start::Latest).expect("the recording can be read")
+        fold(source, Start::Latest).expect("the recording can be read")
     }
 
     /// Events that were lost.
@@ -130,7 +139,7 @@ impl Recorded {
 }
 
 /// An event of a run that takes a range of a pool and gives one back.
-fn event(number: u64, ops: u64, t: u64) -> Event {
+pub(crate) fn event(number: u64, ops: u64, t: u64) -> Event {
     let (run, plan, pool) = (number / PER_RUN, 0, 0);
     let op = |step: u64| (ops * step / PER_RUN) as u32;
     match number % PER_RUN {

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use bayplan_record::{Emitter, Recorder, RecordingOptions};
 use bayplan_trace::Event;
 
+use crate::common::{middle, ms, places, tell};
 use crate::on_terminal::{OnTerminal, Screen};
 use crate::recordings::Recorded;
-use crate::{middle, ms, support, tell};
+use crate::support;
 
 /// Columns and rows.
 pub(crate) const SIZE: (u16, u16) = (200, 50);
@@ -56,7 +57,7 @@ pub(crate) fn listed(home: &Path) -> Result<(), Box<dyn Error>> {
     for number in 0..15u64 {
         thread::sleep(Duration::from_millis(300 + number * 37));
         let model = format!("listed-{number}-");
-        let options = RecordingOptions { model: model.clone(), ..RecordingOptions::new(crate::places(home)) };
+        let options = RecordingOptions { model: model.clone(), ..RecordingOptions::new(places(home)) };
         let begun = Instant::now();
         let recorder = Recorder::create(options, &support::encoder(1))?;
         let at = viewer.wait_for_screen(PATIENCE, |screen| screen.contains(&model));

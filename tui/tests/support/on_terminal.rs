@@ -229,16 +229,18 @@ impl Drop for OnTerminal {
 }
 
 /// What a terminal makes of the bytes that it is sent.
-pub(crate) struct Screen(vt100::Parser<Title>);
+pub(crate) struct Screen(vt100::Parser<Beside>);
 
-/// The window's title, and those that were put away below it.
+/// What a terminal knows beside its cells: the window's title, those that were put away below it, and whether the program is in
+/// the middle of a picture that is to show at once.
 #[derive(Default)]
-pub(crate) struct Title {
+pub(crate) struct Beside {
     shown: String,
     kept: Vec<String>,
+    updating: bool,
 }
 
-impl vt100::Callbacks for Title {
+impl vt100::Callbacks for Beside {
     fn set_window_title(&mut self, _: &mut vt100::Screen, title: &[u8]) {
         self.shown = String::from_utf8_lossy(title).into_owned();
     }
@@ -252,6 +254,7 @@ impl vt100::Callbacks for Title {
         last: char,
     ) {
         match (parameters, last) {
+            ([[2026]], 'h' | 'l') => self.updating = last == 'h',
             ([[22], [0 | 2]], 't') => self.kept.push(self.shown.clone()),
             ([[23], [0 | 2]], 't') => self.shown = self.kept.pop().unwrap_or_default(),
             _ => {}
@@ -271,7 +274,7 @@ pub(crate) struct Left {
 
 impl Screen {
     fn new(columns: u16, rows: u16) -> Self {
-        Self(vt100::Parser::new_with_callbacks(rows, columns, 0, Title::default()))
+        Self(vt100::Parser::new_with_callbacks(rows, columns, 0, Beside::default()))
     }
 
     /// A row, counted from 0, without the blanks at its end.
@@ -282,6 +285,11 @@ impl Screen {
     /// Whether the text stands anywhere, within a row.
     pub(crate) fn contains(&self, text: &str) -> bool {
         self.0.screen().contents().contains(text)
+    }
+
+    /// Whether the picture is not whole yet: a terminal with synchronized updates still shows the one before.
+    pub(crate) fn is_updating(&self) -> bool {
+        self.0.callbacks().updating
     }
 
     /// All of the text.
