@@ -2,10 +2,11 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bayplan_trace::{
-    ArenaMetrics, BufferRecord, MapIndex, Occupancy, OpRecord, Peak, PlanRecord, PlanState, Raster,
+    ArenaMetrics, BufferRecord, Holds, Loss, MapIndex, OpRecord, Peak, PlanRecord, PlanState, Raster,
     RasterOptions, Timeline, arena_metrics, colours, deviation, why_peak,
 };
 
@@ -94,8 +95,10 @@ pub(crate) struct ArenaIndex {
     pub(crate) as_full: AsFull,
     /// The most and the least bytes that live in any part of the program.
     live: Stretches,
-    /// What each byte is at the op that was asked for last.
-    pub(crate) occupancy: Kept<u32, Occupancy>,
+    /// How the bytes are used at the op that was asked for last.
+    pub(crate) loss: Kept<u32, Loss>,
+    /// What is shown of the bytes at an op, as it was asked for last: the op, the bytes, and in how many cells.
+    pub(crate) strip: Kept<(u32, Range<u64>, u16), Vec<Option<Holds>>>,
     /// The part of the map that was drawn last.
     pub(crate) raster: Kept<RasterKey, Raster>,
 }

@@ -24,10 +24,11 @@ pub(crate) mod strip;
 pub(crate) mod viewport;
 pub(crate) mod whatif;
 
+use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
 use bayplan_trace::{
-    BufferRecord, MapIndex, Occupancy, PlanState, Raster, RasterOptions, Timeline, occupancy_at,
+    BufferRecord, Holds, Loss, MapIndex, PlanState, Raster, RasterOptions, Timeline, occupancy_at,
 };
 
 pub(crate) use bayplan_trace::Playhead;
@@ -148,15 +149,25 @@ impl<'a> ArenaView<'a> {
         self.index.raster.get(key, || Raster::indexed(self.plan, &options, self.map))
     }
 
-    /// What each byte of the arena is at an op.
-    pub(crate) fn occupancy(&self, op: u32) -> Arc<Occupancy> {
+    /// How the bytes of the arena are used at an op.
+    pub(crate) fn loss(&self, op: u32) -> Arc<Loss> {
+        self.index.loss.get(op, || self.usage(op, &(0..0), 0).0)
+    }
+
+    /// What most of each cell is, if the bytes in view are shown in so many cells, at an op.
+    pub(crate) fn strip(&self, op: u32, cells: u16) -> Arc<Vec<Option<Holds>>> {
+        let bytes = self.view.bytes.start..self.view.bytes.end();
+        self.index.strip.get((op, bytes.clone(), cells), || self.usage(op, &bytes, cells).1)
+    }
+
+    fn usage(&self, op: u32, bytes: &Range<u64>, cells: u16) -> (Loss, Vec<Option<Holds>>) {
         let record = &self.plan.record;
         // While the map of a large arena is being made, every buffer has to be looked at.
-        let made = !std::ptr::eq(self.map, &raw const *NO_MAP);
-        self.index.occupancy.get(op, || match made {
-            true => self.map.occupancy(record, self.arena, op),
-            false => occupancy_at(record, self.arena, op),
-        })
+        if std::ptr::eq(self.map, &raw const *NO_MAP) {
+            let occupancy = occupancy_at(record, self.arena, op);
+            return (occupancy.loss, occupancy.cells(bytes, cells));
+        }
+        self.map.usage(record, self.arena, op, bytes, cells)
     }
 }
 

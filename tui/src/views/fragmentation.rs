@@ -70,7 +70,7 @@ impl View for Fragmentation {
             Shape::Live | Shape::Deviation | Shape::Axis => Some(Target::Ops(place)),
             Shape::Strip => {
                 let arena = model.arena()?;
-                let cells = strip(&arena, place.width);
+                let cells = arena.strip(arena.view.ops.cursor as u32, place.width);
                 match cells.get(usize::from(at.x - place.x)).copied().flatten() {
                     Some(Holds::Live(number)) => Some(Target::Tensor(number)),
                     _ => None,
@@ -209,17 +209,13 @@ fn loss_bar(buffer: &mut Buffer, place: Rect, arena: &ArenaView<'_>, theme: &The
     }
 }
 
-fn strip(arena: &ArenaView<'_>, cells: u16) -> Vec<Option<Holds>> {
-    let bytes = &arena.view.bytes;
-    arena.occupancy(arena.view.ops.cursor as u32).cells(&(bytes.start..bytes.end()), cells)
-}
-
 /// The bytes in view at the op under the cursor, from the lowest to the highest.
 fn address_strip(buffer: &mut Buffer, place: Rect, model: &Model, arena: &ArenaView<'_>, theme: &Theme) {
     let index = model.index();
     let selected = model.selected().map(|(number, _)| number);
-    for (x, holds) in (place.x..place.right()).zip(strip(arena, place.width)) {
-        let Some(holds) = holds else { continue };
+    let strip = arena.strip(arena.view.ops.cursor as u32, place.width);
+    for (x, holds) in (place.x..place.right()).zip(&*strip) {
+        let Some(holds) = *holds else { continue };
         let style = match holds {
             Holds::Live(number) if selected == Some(number) => theme.cursor(),
             Holds::Live(number) => {

@@ -107,7 +107,7 @@ fn of_arena(pieces: &mut Vec<Piece>, model: &Model, arena: &ArenaView<'_>, width
     pieces.push(Piece { op: arena.index.metrics.peak_op, ..Piece::text(7, &at_peak, width) });
     pieces.push(Piece { op: arena.index.metrics.peak_op, ..Piece::shape(6, Shape::Loss) });
     let name = explain::op_name(&arena.plan.record, op);
-    let here = arena.occupancy(op).loss;
+    let here = arena.loss(op);
     let at_cursor = format!("at the cursor  {name}: {}; {}", loss_words(&here), hole_words(&here));
     pieces.push(Piece { op: Some(op), ..Piece::text(6, &at_cursor, width) });
     pieces.push(Piece::shape(5, Shape::Strip));

@@ -6,9 +6,11 @@ use core::ops::Range;
 
 use crate::map::field::Field;
 use crate::map::raster::deviants;
+use crate::map::shelf::Shelf;
 use crate::map::tree::{Forest, Query, Rect};
+use crate::metrics::Loss;
 use crate::metrics::deviation::StorageLives;
-use crate::metrics::occupancy::Occupancy;
+use crate::metrics::occupancy::{Cells, Climb, Holds, Occupancy};
 use crate::schema::plan_record::PlanRecord;
 use crate::timeline::plan_state::{Actual, PlanState};
 
@@ -16,6 +18,8 @@ use crate::timeline::plan_state::{Actual, PlanState};
 const DRAWN: usize = 1 << 17;
 /// Most places that are kept of what is not as planned: one broken buffer can break every window.
 pub(crate) const MAX_DEVIANTS: usize = 1 << 17;
+/// Live buffers that are put in order when they are asked for; of more, the order is made beforehand.
+const ORDERED: usize = 1 << 14;
 /// Bounds that a search for what is large enough to be named looks at.
 const MAX_VISITS: usize = 1 << 16;
 
@@ -27,6 +31,8 @@ pub(crate) type Deviant = (u32, (u32, u32), (u64, u64));
 #[derive(Clone, Debug, Default)]
 pub struct MapIndex {
     forest: Arc<Forest>,
+    /// The buffers in the order of their bytes, where there are many.
+    shelf: Arc<Shelf>,
     pub(crate) field: Option<Field>,
     pub(crate) deviants: Vec<Deviant>,
     /// What was seen of each storage, where there are views.
@@ -42,7 +48,7 @@ pub struct MapIndex {
 type Seen = (Option<u32>, usize, usize);
 
 impl MapIndex {
-    /// Indexes an arena. Time grows with n log n of its buffers; some 100 bytes are kept of each.
+    /// Indexes an arena. Time grows with n log n of its buffers; some 140 bytes are kept of each.
     pub fn new(state: &PlanState, arena: u32) -> Self {
         Self::drawing(state, arena, DRAWN)
     }
@@ -61,12 +67,18 @@ impl MapIndex {
             let (low, high) = (buffer.offset, buffer.end());
             Rect { number, first: buffer.first, last: buffer.last, low, high }
         });
-        let bytes = record.arenas.get(arena as usize).map_or(0, |arena| arena.size);
+        let rects: Vec<Rect> = rects.collect();
+        let (bytes, alignment) =
+            record.arenas.get(arena as usize).map_or((0, 1), |arena| (arena.size, arena.alignment));
+        let forest = Forest::new(rects.iter().copied(), record.ops.len() as u32, bytes);
+        let many = rects.len() > drawn.min(ORDERED);
+        let shelf = if many { Shelf::new(rects, bytes, alignment) } else { Shelf::default() };
         let views = (0..).zip(&record.buffers);
         let views = views.filter(|(_, buffer)| buffer.arena == arena && buffer.alias_of.is_some());
         let views = views.map(|(number, _)| number).collect();
         let mut index = Self {
-            forest: Arc::new(Forest::new(rects, record.ops.len() as u32, bytes)),
+            forest: Arc::new(forest),
+            shelf: Arc::new(shelf),
             field: None,
             deviants: Vec::new(),
             merged: None,
@@ -121,11 +133,39 @@ impl MapIndex {
             live.push((rect.low, rect.high, rect.number));
             true
         });
+        live.extend(self.views_at(plan, op));
+        Occupancy::of(record.size, record.alignment, live)
+    }
+
+    /// How the bytes of the arena are used at an op, and what most of each cell is if some of them are shown in so many cells: as
+    /// [`MapIndex::occupancy`] tells it, also where very many buffers live at once.
+    pub fn usage(
+        &self,
+        plan: &PlanRecord,
+        arena: u32,
+        op: u32,
+        bytes: &Range<u64>,
+        cells: u16,
+    ) -> (Loss, Vec<Option<Holds>>) {
+        let query = Query { ops: (op, op.saturating_add(1)), bytes: (0, u64::MAX), least: (0, 0) };
+        let few = self.drawn.min(ORDERED);
+        let Some(record) = plan.arenas.get(arena as usize).filter(|_| self.forest.count(&query, few) > few)
+        else {
+            let occupancy = self.occupancy(plan, arena, op);
+            return (occupancy.loss, occupancy.cells(bytes, cells));
+        };
+        let mut views: Vec<(u64, u64, u32)> = self.views_at(plan, op).collect();
+        views.sort_unstable();
+        let climb = Climb::new(record.size, record.alignment);
+        self.shelf.usage(climb, op, &views, Cells::new(bytes, cells))
+    }
+
+    /// The views that live at an op: the first byte of each, one past its last, its number.
+    fn views_at<'a>(&'a self, plan: &'a PlanRecord, op: u32) -> impl Iterator<Item = (u64, u64, u32)> + 'a {
         let views =
             self.views.iter().filter_map(|&number| Some((number, plan.buffers.get(number as usize)?)));
-        let views = views.filter(|(_, buffer)| buffer.lives_at(op) && buffer.size > 0);
-        live.extend(views.map(|(number, buffer)| (buffer.offset, buffer.end(), number)));
-        Occupancy::of(record.size, record.alignment, live)
+        let views = views.filter(move |(_, buffer)| buffer.lives_at(op) && buffer.size > 0);
+        views.map(|(number, buffer)| (buffer.offset, buffer.end(), number))
     }
 
     /// The buffers to draw one by one, ordered by their number; `None` if they are too many.

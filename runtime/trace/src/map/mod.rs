@@ -9,6 +9,7 @@ pub(crate) mod labels;
 pub(crate) mod number_set;
 pub(crate) mod raster;
 pub(crate) mod shapes;
+pub(crate) mod shelf;
 pub(crate) mod sketch;
 #[cfg(test)]
 mod sketch_tests;
