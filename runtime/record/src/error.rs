@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bayplan_text::{escape, escape_lines};
 use bayplan_trace::Damage;
@@ -121,7 +121,7 @@ impl fmt::Display for RecordError {
                 write!(f, "{} could be any of these runs: {}", escape(name), escape_lines(&runs.join(", ")))
             }
             Self::EmptyFolder { path } => {
-                write!(f, "{} holds no recording: there is no .bptrace file in it", shown(path))
+                write!(f, "{} {}", shown(path), what_a_folder_holds(path))
             }
             Self::Occupied { path } => write!(
                 f,
@@ -156,6 +156,22 @@ impl fmt::Display for RecordError {
     }
 }
 
+/// Why a folder is not one recording: files of several runs may lie in it under names of their own.
+fn what_a_folder_holds(path: &Path) -> String {
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_recording = |path: &PathBuf| path.extension().is_some_and(|end| end == "bptrace");
+    let mut names: Vec<String> =
+        entries.filter(is_recording).map(|path| escape(&path.to_string_lossy()).to_string()).collect();
+    names.sort_unstable();
+    match names.as_slice() {
+        [] => "holds no recording: there is no .bptrace file in it".to_owned(),
+        [one] => format!("is a folder with one recording in it: name {one}"),
+        [first, ..] => {
+            format!("is a folder with {} recordings in it: name one of them, such as {first}", names.len())
+        }
+    }
+}
+
 /// What to do about an answer of the system, where that is not plain.
 fn advice(answer: &io::Error) -> &'static str {
     if answer.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) {
@@ -177,6 +193,24 @@ impl std::error::Error for RecordError {
             Self::Io { source, .. } => Some(source),
             Self::Unreadable { damage, .. } => Some(damage),
             _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_of_several_recordings_says_which_to_name() {
+        let temp = tempfile::tempdir().unwrap();
+        let said = || RecordError::EmptyFolder { path: temp.path().to_path_buf() }.to_string();
+        assert!(said().contains("holds no recording"), "{}", said());
+        for (name, words) in
+            [("b.bptrace", "one recording in it: name"), ("a.bptrace", "2 recordings in it: name one")]
+        {
+            std::fs::write(temp.path().join(name), "").unwrap();
+            assert!(said().contains(words) && said().ends_with(name), "{}", said());
         }
     }
 }
