@@ -176,6 +176,7 @@ impl Folding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::support::taken;
 
     #[test]
     fn moments_are_read_from_their_names() {
@@ -203,15 +204,7 @@ mod tests {
     fn moments_near_the_end_and_the_peak_are_those_of_the_session() {
         let mut whole = Fold::default();
         assert!(At::Peak.in_session(&whole).unwrap_err().contains("no memory"));
-        let take = |t, id, bytes| EventRef::DeviceAllocated {
-            t,
-            id,
-            bytes,
-            memory_type: 0,
-            purpose: "",
-            planned: true,
-        };
-        for event in [take(10, 1, 5), take(20, 2, 5), EventRef::DeviceFreed { t: 30, id: 1 }] {
+        for event in [taken(10, 1, 5), taken(20, 2, 5), EventRef::DeviceFreed { t: 30, id: 1 }] {
             whole.apply_event(event);
         }
         assert_eq!(At::Peak.in_session(&whole), Ok(Stop::At(20)));

@@ -136,6 +136,7 @@ impl Strip {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::support::taken;
     use proptest::prelude::*;
 
     fn strip(runs: &[Nanos]) -> Strip {
@@ -163,15 +164,7 @@ mod tests {
     fn bytes_stay_until_they_are_freed() {
         let (mut strip, mut timeline) = (Strip::default(), Timeline::new());
         let ms = 1u64 << SHORTEST;
-        let take = |t, id, bytes| EventRef::DeviceAllocated {
-            t,
-            id,
-            bytes,
-            memory_type: 0,
-            purpose: "",
-            planned: true,
-        };
-        for event in [take(ms, 1, 100), take(5 * ms, 2, 50), EventRef::DeviceFreed { t: 7 * ms, id: 1 }] {
+        for event in [taken(ms, 1, 100), taken(5 * ms, 2, 50), EventRef::DeviceFreed { t: 7 * ms, id: 1 }] {
             timeline.apply_event(event);
             strip.apply(event, &timeline);
         }

@@ -169,12 +169,24 @@ impl Watch {
         }
     }
 
-    /// Whether all of the recording could be read.
+    /// Whether the recording could be read.
     ///
     /// # Errors
-    /// Reading stopped before its end.
+    /// Reading stopped before its end, or there was nothing in it.
     pub(crate) fn readable(&self) -> Result<(), TuiError> {
-        self.model.failure.clone().map_or(Ok(()), |why| Err(TuiError::Unreadable(why)))
+        let timeline = &self.model.timeline;
+        let is_empty = timeline.session.is_none() && timeline.plans.is_empty();
+        match (&self.model.failure, &self.source) {
+            (Some(why), _) => Err(TuiError::Unreadable(why.clone())),
+            (None, Some(source)) if is_empty && self.model.life != Life::Live => {
+                let path = source.path.to_string_lossy();
+                Err(TuiError::Unreadable(format!(
+                    "{} holds no recording that can be read; it may be damaged or not be a bayplan trace",
+                    escape(&path)
+                )))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether something is being read or made that takes long: how far it is, is worth a look.

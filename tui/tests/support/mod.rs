@@ -3,7 +3,7 @@
 
 use bayplan_plan::{Buffer, Effort, Problem, solve};
 use bayplan_trace::{
-    ArenaKind, ArenaRecord, BufferKind, BufferRecord, Event, Level, OpRecord, PlanRecord, Record,
+    ArenaKind, ArenaRecord, BufferKind, BufferRecord, Event, EventRef, Level, OpRecord, PlanRecord, Record,
     SessionInfo, Window,
 };
 
@@ -314,4 +314,9 @@ pub(crate) fn records(plan: &PlanRecord, windows: Vec<Window>, playhead: u32) ->
     events.push(Event::Completed { run: 42, plan: 0, op: playhead, t: 171_500_000 });
     records.extend(events.into_iter().map(Record::Event));
     records
+}
+
+/// Device memory that is taken as it was planned.
+pub(crate) fn taken(t: u64, id: u64, bytes: u64) -> EventRef<'static> {
+    EventRef::DeviceAllocated { t, id, bytes, memory_type: 0, purpose: "", planned: true }
 }

@@ -49,6 +49,47 @@ impl Shot {
         self.ops().map_or(0, |(_, at, _)| at)
     }
 
+    /// The runs that the header tells: the one that is shown, and of how many where the past is.
+    fn runs(&self) -> Option<(u64, Option<u64>)> {
+        let (_, rest) = self.line("bayplan ▸").split_once(" run ")?;
+        let mut words = rest.split_whitespace();
+        let run = words.next()?.parse().ok()?;
+        Some((run, words.next().filter(|word| *word == "of").and_then(|_| words.next()?.parse().ok())))
+    }
+
+    /// How long before the end the moment is that is shown, in milliseconds; none where it is the end.
+    fn behind(&self) -> Option<f64> {
+        let (_, rest) = self.line("bayplan ▸").split_once("◀ ")?;
+        let (number, unit) = rest.split_once(" before the end")?.0.split_once(' ')?;
+        let number: f64 = number.parse().ok()?;
+        Some(
+            number
+                * if unit == "ms" {
+                    1.0
+                } else if unit == "s" {
+                    1000.0
+                } else {
+                    0.001
+                },
+        )
+    }
+
+    /// A row of the screen.
+    fn row_at(&self, row: usize) -> &str {
+        self.0.lines().nth(row).unwrap_or_default()
+    }
+
+    /// The row that begins with the time at which the strip of time does, and ends with what is now.
+    fn has_strip(&self) -> bool {
+        self.row_at(usize::from(SIZE.1) - 2).trim_end().ends_with(" now")
+    }
+
+    /// The title of the column by which a list is ordered.
+    fn ordered_by(&self) -> &str {
+        let head = self.line("by ");
+        head.split_once(" by ").map_or("", |(_, rest)| rest.split(['▲', '▼']).next().unwrap_or_default())
+    }
+
     /// How many ops are in view.
     fn width(&self) -> u64 {
         self.ops().map_or(0, |(first, _, last)| last - first.min(last) + 1)
@@ -135,9 +176,12 @@ fn case(name: &str) -> Option<Case> {
         "without" => case(MAP, |_, after| after.has("undoes")),
         "half" => case(MAP, |_, after| after.has("undoes")),
         "undo" => case(&[("2p", "├ at"), ("x", "undoes")], |_, after| after.has("as it is")),
-        "next-alarm" => {
-            case(&[("2g", "op 0")], |before, after| after.op() != before.op() || after.row() != before.row())
-        }
+        // The first of the planted faults.
+        "next-alarm" => case(&[("2g", "op 0")], |before, after| {
+            !before.tensor().contains("deviation")
+                && after.tensor().contains("deviation  op 6 (MatMul_6)")
+                && after.tensor().contains("layer.0/attention/cont")
+        }),
         "search" => case(&[], |_, after| after.has(" /▏") || after.line(" /").contains('▏')),
         "next-match" => case(&[("2", "├ at"), ("/probs\r", "probs")], |before, after| {
             before.tensor() != after.tensor() && after.tensor().contains("probs")
@@ -150,22 +194,50 @@ fn case(name: &str) -> Option<Case> {
         "arena" => case(MAP, |before, after| {
             before.has("arena \"activations\"") && !after.has("arena \"activations\"")
         }),
-        "order" => case(LIST, |_, after| after.has("ordered by")),
+        "order" => case(LIST, |before, after| {
+            after.has("ordered by")
+                && !before.ordered_by().is_empty()
+                && before.ordered_by() != after.ordered_by()
+        }),
         "reverse" => {
             case(LIST, |before, after| before.has("▲") && after.has("▼") || before.has("▼") && after.has("▲"))
         }
         "inspect" => case(MAP, |_, after| after.has("┌ at the cursor")),
         "inspect-op" => case(MAP, |before, after| !before.has("┌ op ") && after.has("┌ op ")),
-        "diff" => case(MAP, |before, after| before.0 != after.0 && !after.has("? shows the keys")),
-        "end-diff" => case(MAP, |before, after| before.0 != after.0 && !after.has("? shows the keys")),
-        "back" => case(&[("?", "┌ keys")], |before, after| before.has("┌ keys") && !after.has("┌ keys")),
-        // Ten runs: the moment that is shown is told in the header.
-        "former-moment" | "far-former-moment" => {
-            case(MAP, |before, after| before.line("bayplan ▸") != after.line("bayplan ▸"))
+        "diff" => case(MAP, |_, after| after.has("┌ compare with") && after.has(" run ")),
+        "end-diff" => {
+            let setup = &[("2", "├ at"), ("d", "┌ compare with"), ("\r", "7 Diff")];
+            case(setup, |before, after| {
+                before.has("7 Diff") && !after.has("7 Diff") && after.has("no longer compared")
+            })
         }
-        "next-moment" => case(&[("2p", "├ at"), (",,,,", "└")], |before, after| before.0 != after.0),
-        "far-next-moment" => case(&[("2p", "├ at"), ("{{{{", "└")], |before, after| before.0 != after.0),
-        "strip" => case(MAP, |before, after| before.0 != after.0),
+        "back" => case(&[("?", "┌ keys")], |before, after| before.has("┌ keys") && !after.has("┌ keys")),
+        // Ten runs, four milliseconds each: the moment that is shown is told in the header.
+        "former-moment" => case(MAP, |before, after| {
+            before.runs() == Some((10, None))
+                && after.runs() == Some((9, Some(10)))
+                && after.behind() > Some(0.0)
+        }),
+        "far-former-moment" => case(MAP, |before, after| {
+            before.behind().is_none() && after.behind().is_some_and(|behind| (1.0..4.0).contains(&behind))
+        }),
+        "next-moment" => {
+            case(&[("2p", "├ at"), (",", "run 9 of 10"), (",", "run 8 of 10")], |before, after| {
+                before.runs() == Some((8, Some(10)))
+                    && after.runs() == Some((9, Some(10)))
+                    && after.behind() < before.behind()
+            })
+        }
+        "far-next-moment" => case(
+            &[("2p", "├ at"), (",", "run 9 of 10"), (",", "run 8 of 10"), (",", "run 7 of 10")],
+            |before, after| {
+                before
+                    .behind()
+                    .zip(after.behind())
+                    .is_some_and(|(before, after)| (1.0..4.0).contains(&(before - after)))
+            },
+        ),
+        "strip" => case(MAP, |before, after| !before.has_strip() && after.has_strip()),
         "mark" => case(MAP, |_, after| after.has("set at")),
         "next-mark" => case(&[("2p", "├ at"), ("m", "set at"), ("L", "├ at")], |before, after| {
             after.op() < before.op()
@@ -175,7 +247,9 @@ fn case(name: &str) -> Option<Case> {
             after.has("is taken away")
         }),
         "runs" => case(&[], |_, after| after.has("bayplan ▸ runs")),
-        "otherwise" => case(LIST, |before, after| before.0 != after.0),
+        "otherwise" => case(LIST, |before, after| {
+            !before.line("┌").contains("of all arenas") && after.line("┌").contains("of all arenas")
+        }),
         _ => None,
     }
 }
@@ -329,7 +403,10 @@ fn every_key_does_what_the_help_says() {
 }
 
 /// A recording with planted faults, of 85 ops.
+/// A run of another plan lies beside it, to compare with.
 fn faulty(home: &Path) -> String {
+    let other = support::encoder(5);
+    recording_of(home, &other, support::windows(&other));
     let plan = support::encoder(6);
     let mut windows = support::windows(&plan);
     support::plant_faults(&plan, &mut windows);
@@ -423,8 +500,15 @@ fn mouse_action(home: &Path, path: &str, action: &str) {
             viewer.until_shown("Lifetimes");
             viewer.drain();
             let before = Shot::of(viewer.screen());
-            viewer.send(&mouse(65, (20, 12), false));
-            changed(&mut viewer, "scroll", &|before, after| after.0 != before.0, &before);
+            // Beside the bars, whose ops the wheel zooms.
+            viewer.send(&mouse(65, (5, 12), false));
+            // Three rows: what stood in the fourth of them stands in the first.
+            let tensor =
+                |shot: &Shot, row: usize| shot.row_at(row).chars().skip(50).take(44).collect::<String>();
+            let scrolled = |before: &Shot, after: &Shot| {
+                tensor(before, 7) != tensor(before, 4) && tensor(before, 7) == tensor(after, 4)
+            };
+            changed(&mut viewer, "scroll", &scrolled, &before);
         }
         "drag" => {
             let mut viewer = viewer(home, path, CLOSE);
