@@ -129,7 +129,7 @@ impl OnTerminal {
         let end = Instant::now() + patience;
         loop {
             let at = self.next_bytes(end.saturating_duration_since(Instant::now()))?;
-            if shows(&self.screen) {
+            if !self.screen.is_updating() && shows(&self.screen) {
                 return Some(at);
             }
         }
@@ -140,7 +140,8 @@ impl OnTerminal {
     /// # Panics
     /// It does not, for a long time; the screen is told.
     pub(crate) fn until(&mut self, what: &str, shows: impl Fn(&Screen) -> bool) {
-        if !shows(&self.screen) && self.wait_for_screen(PATIENCE, shows).is_none() {
+        let shown = !self.screen.is_updating() && shows(&self.screen);
+        if !shown && self.wait_for_screen(PATIENCE, shows).is_none() {
             panic!("{what}; the screen shows\n{}", self.screen.text());
         }
     }
@@ -150,9 +151,11 @@ impl OnTerminal {
         self.until(&format!("{text:?} never came"), |screen| screen.contains(text));
     }
 
-    /// Takes what comes until nothing does for a while.
+    /// Takes what comes until nothing does for a while, and the rest of a picture however long that takes.
     pub(crate) fn drain(&mut self) {
-        while self.next_bytes(Duration::from_millis(60)).is_some() {}
+        let patience =
+            |screen: &Screen| if screen.is_updating() { PATIENCE } else { Duration::from_millis(60) };
+        while self.next_bytes(patience(&self.screen)).is_some() {}
     }
 
     /// Throws away what has come, where the screen is drawn anew afterwards.

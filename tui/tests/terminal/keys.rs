@@ -129,7 +129,7 @@ struct Case {
 
 const MAP: &[(&str, &str)] = &[("2p", "├ at the cursor")];
 const CLOSE: &[(&str, &str)] = &[("2p+++", "zoom ops")];
-const LIST: &[(&str, &str)] = &[("3", "Lifetimes")];
+const LIST: &[(&str, &str)] = &[("3", "tensors of arena")];
 
 /// The test of an action.
 fn case(name: &str) -> Option<Case> {
@@ -314,6 +314,7 @@ fn viewer(home: &Path, path: &str, setup: &[(&str, &str)]) -> OnTerminal {
             viewer.until_shown("┌ keys");
             viewer.send("?");
             viewer.until("the help stays", |screen| !screen.contains("┌ keys"));
+            viewer.until("it seeks without end", |screen| !screen.contains("looking it up"));
         }
     }
     viewer.drain();
@@ -497,7 +498,7 @@ fn mouse_action(home: &Path, path: &str, action: &str) {
             viewer.send(&mouse(64, (50, 12), false));
             changed(&mut viewer, "zoom", &|before, after| after.width() < before.width(), &before);
             viewer.send("3");
-            viewer.until_shown("Lifetimes");
+            viewer.until_shown("tensors of arena");
             viewer.drain();
             let before = Shot::of(viewer.screen());
             // Beside the bars, whose ops the wheel zooms.

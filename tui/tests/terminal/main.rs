@@ -10,9 +10,10 @@ mod storms;
 mod support;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bayplan_record::{Places, Recorder, RecordingOptions};
+use bayplan_record::{Clock, MonotonicClock, Places, Recorder, RecordingOptions};
 use bayplan_trace::{PlanRecord, Window};
 
 use on_terminal::{OnTerminal, PATIENCE};
@@ -20,15 +21,19 @@ use on_terminal::{OnTerminal, PATIENCE};
 fn recorder(home: &Path) -> Recorder {
     let plan = support::encoder(6);
     let windows = support::windows(&plan);
-    recorder_of(home, &plan, windows)
+    recorder_of(home, &plan, windows, Arc::new(MonotonicClock::new()))
 }
 
-fn recorder_of(home: &Path, plan: &PlanRecord, windows: Vec<Window>) -> Recorder {
+fn recorder_of(home: &Path, plan: &PlanRecord, windows: Vec<Window>, clock: Arc<dyn Clock>) -> Recorder {
     let session = support::session();
     let places =
         Places { live: home.join("runtime/bayplan"), runs: home.join("state/bayplan/runs"), cache: None };
-    let options =
-        RecordingOptions { model: session.model, device: session.device, ..RecordingOptions::new(places) };
+    let options = RecordingOptions {
+        model: session.model,
+        device: session.device,
+        clock,
+        ..RecordingOptions::new(places)
+    };
     std::fs::create_dir_all(home.join("runtime")).unwrap();
     let recorder = Recorder::create(options, plan).unwrap();
     assert!(recorder.discovery_error().is_none());
@@ -42,9 +47,22 @@ fn recording(home: &Path) -> String {
     finished(recorder(home))
 }
 
-/// A recording of a run of a plan, with those windows.
+/// A clock that stands: however busy the machine is, the session is as long as its runs.
+struct Standing(MonotonicClock);
+
+impl Clock for Standing {
+    fn now(&self) -> u64 {
+        46_000_000
+    }
+
+    fn start_unix_ns(&self) -> u64 {
+        self.0.start_unix_ns()
+    }
+}
+
+/// A recording of ten runs of a plan, four milliseconds each, with those windows; of a session of 46 ms.
 fn recording_of(home: &Path, plan: &PlanRecord, windows: Vec<Window>) -> String {
-    let recorder = recorder_of(home, plan, windows);
+    let recorder = recorder_of(home, plan, windows, Arc::new(Standing(MonotonicClock::new())));
     for run in 0..10 {
         for event in support::whole_run(run, 5_000_000 + run * 4_000_000, 3_100_000) {
             recorder.emit(event);
