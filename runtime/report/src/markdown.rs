@@ -10,7 +10,7 @@ use crate::markup::{code, marked, plain, xml};
 use crate::page::{TOP, plural};
 use crate::picture::{Drawn, op_words};
 use crate::roofline::{rate_words, share_words};
-use crate::summary::{bound_words, session_words};
+use crate::summary::{bound_words, forecast_words, session_words};
 
 /// Plans that are told before the rest is only counted: a comment holds 65,536 characters.
 const PLANS: usize = 4;
@@ -32,6 +32,9 @@ pub fn markdown(timeline: &Timeline, damages: &[String], live: bool, ops: bool) 
     out += "| | |\n|---|---|\n";
     for (name, value) in session_words(timeline, live) {
         let _ = writeln!(out, "| {name} | {} |", shown(&value));
+    }
+    for words in forecast_words(timeline) {
+        let _ = writeln!(out, "| **forecast** | {} |", shown(&words));
     }
     let plans = || (0..).zip(&timeline.plans).filter(|(_, plan)| !plan.forgotten);
     for (number, state) in plans().take(PLANS) {

@@ -1,7 +1,9 @@
 //! What the reports say in the same words: of sessions, their runs, and arenas.
 
 use bayplan_text::{Bytes, Count, Nanos, Percent, escape};
-use bayplan_trace::{ArenaMetrics, ArenaRecord, Timeline, recent_runs, why_not_smaller};
+use bayplan_trace::{
+    ArenaMetrics, ArenaRecord, Forecast, Growing, Timeline, forecasts, recent_runs, why_not_smaller,
+};
 
 use crate::roofline::roof_words;
 
@@ -12,6 +14,15 @@ pub(crate) fn bound_words(arena: &ArenaRecord, metrics: &ArenaMetrics) -> String
         Some(waste) => format!("bound {}, waste {}", Bytes(arena.lower_bound), Percent(waste)),
         None => format!("bound {}", Bytes(arena.lower_bound)),
     }
+}
+
+/// What grows into its limit, the soonest first, a line each.
+pub(crate) fn forecast_words(timeline: &Timeline) -> Vec<String> {
+    let words = |found: &Forecast| match found.of {
+        Growing::Heap(number) => format!("heap {number}: {}", found.text()),
+        Growing::Pool(number) => format!("pool {number}: {}", found.text()),
+    };
+    forecasts(timeline).iter().map(words).collect()
 }
 
 /// Who recorded it, on what, and how its runs went: a name and a value for each line. Escaped.

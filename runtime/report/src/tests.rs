@@ -378,3 +378,39 @@ proptest! {
         }
     }
 }
+
+/// What grows into its limit is told by every report, not only by those for programs.
+#[test]
+fn every_report_tells_what_grows_into_its_limit() {
+    let mut timeline = Timeline::new();
+    let second = 1_000_000_000;
+    timeline.apply(Record::Event(Event::PoolReady { t: 0, pool: 3, bytes: 100_000, name: "kv".into() }));
+    for at in 0..60 {
+        let (t, usage, budget) = (at * second, 1000 + at * 10, Some(5000));
+        timeline.apply(Record::Event(Event::PoolAllocated {
+            t,
+            pool: 3,
+            id: at,
+            offset: at * 1000,
+            bytes: 1000,
+        }));
+        timeline.apply(Record::Event(Event::HeapSample { t, heap: 1, size: 9000, usage, budget }));
+    }
+    let found = bayplan_trace::forecasts(&timeline);
+    assert_eq!(found.len(), 2);
+    let (damages, live) = (&[], true);
+    for report in [
+        text(&timeline, damages, live, false),
+        crate::markdown(&timeline, damages, live, false),
+        crate::html(&timeline, damages, live, false),
+    ] {
+        let plain = report.replace('\\', "");
+        let places = found.iter().zip(["pool 3", "heap 1"]).map(|(forecast, name)| {
+            let words = format!("{name}: {}", forecast.text());
+            plain.find(&words).unwrap_or_else(|| panic!("no `{words}` in {report}"))
+        });
+        assert!(places.collect::<Vec<_>>().is_sorted(), "the soonest first: {report}");
+    }
+    let told: serde_json::Value = serde_json::from_str(&json(&timeline, damages, live)).unwrap();
+    assert_eq!(told["forecasts"].as_array().map(Vec::len), Some(2));
+}

@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 
 use bayplan_text::{Bytes, Count, Nanos, Percent, columns, ellipsis, escape};
 use bayplan_trace::{
-    ArenaMetrics, Growing, PlanState, Roofs, Timeline, arena_metrics, deviation, forecasts, holdings,
-    op_shares, why_not_smaller, why_peak,
+    ArenaMetrics, PlanState, Roofs, Timeline, arena_metrics, deviation, holdings, op_shares, why_not_smaller,
+    why_peak,
 };
 
 use crate::json::severity;
 use crate::page::{Page, TOP, plural};
 use crate::roofline::{rate_words, share_words};
-use crate::summary::session_words;
+use crate::summary::{forecast_words, session_words};
 
 /// The report for people, in lines of text. Alarms and damage come first, if there are any. `ops` adds the time of every op
 /// to those of the slowest.
@@ -258,12 +258,8 @@ impl Page {
                 format_args!("{} used of {}{budget}{others}", Bytes(state.usage), Bytes(state.size)),
             );
         }
-        for found in forecasts(timeline) {
-            let name = match found.of {
-                Growing::Heap(number) => format!("heap {number}"),
-                Growing::Pool(number) => format!("pool {number}"),
-            };
-            self.line("FORECAST", format_args!("{name}: {}", found.text()));
+        for words in forecast_words(timeline) {
+            self.line("FORECAST", format_args!("{words}"));
         }
     }
 

@@ -11,7 +11,7 @@ use crate::markup::{marked, xml};
 use crate::page::plural;
 use crate::picture::{Drawn, op_words};
 use crate::roofline::{rate_words, share_words};
-use crate::summary::{bound_words, session_words};
+use crate::summary::{bound_words, forecast_words, session_words};
 
 /// Rows of a table before the rest is only counted.
 const ROWS: usize = 50;
@@ -184,12 +184,13 @@ pub(super) fn figures(out: &mut String, timeline: &Timeline, damage: usize) {
 /// Who recorded it, device memory, messages.
 pub(super) fn session(out: &mut String, timeline: &Timeline, live: bool) {
     *out += "<h2>Session</h2>\n";
-    let rows = session_words(timeline, live);
+    let forecasts = forecast_words(timeline).into_iter().map(|words| ("forecast", words));
+    let rows = session_words(timeline, live).into_iter().chain(forecasts);
     table(
         out,
         "session",
         &["", ""],
-        rows.into_iter().map(|(name, value)| vec![("", name.into()), ("wide", marked(&value))]),
+        rows.map(|(name, value)| vec![("", name.into()), ("wide", marked(&value))]),
     );
     if !timeline.blocks.is_empty() {
         let _ = writeln!(out, "<h2>Device memory, {} in all</h2>", Bytes(timeline.device_bytes()));
