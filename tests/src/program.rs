@@ -50,9 +50,14 @@ impl Sandbox {
         self.folder.path().join(name)
     }
 
-    /// The environment that keeps a program's recordings and live runs here.
-    pub fn environment(&self) -> [(&'static str, PathBuf); 2] {
-        [("XDG_RUNTIME_DIR", self.path("live")), ("XDG_STATE_HOME", self.path("state"))]
+    /// The environment that keeps a program's recordings, its live runs and what it measures of devices here.
+    pub fn environment(&self) -> [(&'static str, PathBuf); 3] {
+        let folder = |variable, name| (variable, self.path(name));
+        [
+            folder("XDG_RUNTIME_DIR", "live"),
+            folder("XDG_STATE_HOME", "state"),
+            folder("XDG_CACHE_HOME", "cache"),
+        ]
     }
 
     /// A binary of the workspace, to be run here.

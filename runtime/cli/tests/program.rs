@@ -196,7 +196,7 @@ fn the_host_needs_no_driver() {
     let (state, outputs) = (folder.path().join("state"), folder.path().join("outputs"));
     let ended = |words: &[&str]| {
         let mut command = bayplan(words);
-        command.env("XDG_STATE_HOME", &state).env("XDG_RUNTIME_DIR", &state);
+        command.env("XDG_STATE_HOME", &state).env("XDG_RUNTIME_DIR", &state).env("XDG_CACHE_HOME", &state);
         let ended = output(command);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (ended.status.code(), text(&ended.stdout), text(&ended.stderr))

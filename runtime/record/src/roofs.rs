@@ -49,13 +49,16 @@ impl MeasuredDevice {
         })
     }
 
-    /// Keeps what was measured of it, in place of what was there. A reader sees all of it or what was there before.
+    /// Keeps what was measured of it; of each figure the best that was measured so far, for a machine that is busy only makes
+    /// a device look slower. What another driver or another clock measured gives way. A reader sees all of it or what was there
+    /// before.
     ///
     /// # Errors
     /// The folder cannot be made or written.
     pub fn keep(&self, cache: &Path, roofs: &Roofs) -> Result<PathBuf, RecordError> {
         fs::create_dir_all(cache).map_err(RecordError::io("create the folder", cache))?;
         let path = self.path(cache);
+        let roofs = &self.roofs(cache).map_or(*roofs, |before| best(&before, roofs));
         let file = File {
             format: VERSION,
             of: self.clone(),
@@ -76,6 +79,19 @@ impl MeasuredDevice {
             self.uuid.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(64).collect();
         cache.join(format!("roofs-{digits}.json"))
     }
+}
+
+/// The best of two measurements by one clock, with the time of the newer one if that was better at anything; by another clock
+/// the newer one.
+fn best(before: &Roofs, now: &Roofs) -> Roofs {
+    if before.clock != now.clock {
+        return *now;
+    }
+    let bytes_per_second = before.bytes_per_second.max(now.bytes_per_second);
+    let flops_per_second = before.flops_per_second.max(now.flops_per_second);
+    let is_better =
+        (bytes_per_second, flops_per_second) != (before.bytes_per_second, before.flops_per_second);
+    Roofs { bytes_per_second, flops_per_second, ..if is_better { *now } else { *before } }
 }
 
 #[cfg(test)]
@@ -109,6 +125,22 @@ mod tests {
         assert_eq!(device().keep(&cache, &better).unwrap(), path);
         assert_eq!(device().roofs(&cache), Some(Roofs { source: RoofSource::Cached, ..better }));
         assert_eq!(fs::read_dir(&cache).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    /// What a busy machine measured gives way to what an idle one does, and never the other way round.
+    #[test]
+    fn the_best_of_each_figure_is_kept() {
+        let temp = tempfile::tempdir().unwrap();
+        let kept = |bytes_per_second, flops_per_second, measured_unix_ns| {
+            let measured = Roofs { bytes_per_second, flops_per_second, measured_unix_ns, ..roofs() };
+            device().keep(temp.path(), &measured).unwrap();
+            let kept = device().roofs(temp.path()).unwrap();
+            (kept.bytes_per_second, kept.flops_per_second, kept.measured_unix_ns)
+        };
+        assert_eq!(kept(10, 100, 1), (10, 100, 1));
+        assert_eq!(kept(7, 80, 2), (10, 100, 1), "nothing was better");
+        assert_eq!(kept(12, 90, 3), (12, 100, 3));
+        assert_eq!(kept(12, 130, 4), (12, 130, 4));
     }
 
     #[test]

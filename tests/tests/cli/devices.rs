@@ -6,9 +6,8 @@ use bayplan_tests::program::{Ended, Sandbox, run};
 use bayplan_tests::reference_model;
 use serde_json::Value;
 
-/// Runs with a cache of its own in the sandbox.
 fn bayplan(sandbox: &Sandbox, words: &[&str]) -> Ended {
-    run(sandbox.command("bayplan", words).env("XDG_CACHE_HOME", sandbox.path("cache")))
+    run(&mut sandbox.command("bayplan", words))
 }
 
 fn devices(sandbox: &Sandbox, words: &[&str]) -> Vec<Value> {
