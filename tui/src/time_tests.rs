@@ -101,6 +101,15 @@ impl Viewer {
 
     /// Presses keys, each once what the one before asked for was found.
     fn press(&mut self, keys: &str) {
+        for key in keys.split_inclusive(|_: char| true) {
+            self.press_at_once(key);
+            self.until(|watch| watch.model.stage != Some(Stage::Seeking));
+            self.picture();
+        }
+    }
+
+    /// Presses keys before any of what they ask for is found.
+    fn press_at_once(&mut self, keys: &str) {
         for key in keys.chars() {
             let code = match key {
                 '\n' => KeyCode::Enter,
@@ -110,9 +119,23 @@ impl Viewer {
             };
             let outcome = self.watch.key(KeyEvent::new(code, KeyModifiers::NONE));
             assert_eq!(outcome, Outcome::Stay, "{key:?}");
-            self.until(|watch| watch.model.stage != Some(Stage::Seeking));
-            self.picture();
         }
+    }
+
+    /// Presses keys at once; whether that comes to the same as pressing each after the other.
+    fn hurries(&mut self, keys: &str) -> bool {
+        let came_to = [false, true].map(|at_once| {
+            self.press("G");
+            if at_once {
+                self.press_at_once(keys);
+                self.until(|watch| watch.model.stage != Some(Stage::Seeking));
+            } else {
+                self.press(keys);
+            }
+            let model = &self.watch.model;
+            (model.now(), model.timeline.now, model.standing.is_some())
+        });
+        came_to[0] == came_to[1]
     }
 
     fn click(&mut self, column: u16, row: u16) {
@@ -171,6 +194,32 @@ fn runs_are_stepped_through_and_live_is_a_key_away() {
     assert!(viewer.watch.model.standing.is_none() && viewer.says("run 3,000"));
     viewer.press(",\x1b");
     assert!(viewer.watch.model.standing.is_none(), "esc goes back to now, too");
+}
+
+#[test]
+fn no_step_is_lost_however_quickly_keys_are_pressed() {
+    let temp = tempfile::tempdir().unwrap();
+    let (path, folder) = (with_runs(temp.path()), temp.path().join("calm"));
+    let mut viewer = Viewer::open(&path);
+    for keys in ["{{{{{{", "{{{}", "{}", ",,,", ",,.", ",.", ",{,", "{,,}.", "{{{{{{{{{{{{{{{{{{{{{{{"] {
+        assert!(viewer.hurries(keys), "{keys}: {}", viewer.picture());
+    }
+    viewer.press("G");
+    viewer.press_at_once("{{{{{{");
+    viewer.until(|watch| watch.model.stage != Some(Stage::Seeking));
+    let model = &viewer.watch.model;
+    assert_eq!(model.now(), (0..6).fold(model.live().now, |t, _| t - model.live().now / 20));
+    // Whoever goes back to now meanwhile stays there.
+    for keys in ["{{{G", "{,,G", "{\x1b", ",,,,\x1b"] {
+        viewer.press_at_once(keys);
+        viewer.until(|watch| watch.model.stage != Some(Stage::Seeking));
+        assert!(viewer.watch.model.standing.is_none(), "{keys:?}");
+    }
+    fs::create_dir(&folder).unwrap();
+    let mut viewer = Viewer::open(&without_runs(&folder));
+    for keys in [",,,,", ",,..", "{,,.", ",,,}"] {
+        assert!(viewer.hurries(keys), "{keys}: {}", viewer.picture());
+    }
 }
 
 #[test]

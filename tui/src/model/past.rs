@@ -34,7 +34,7 @@ pub(crate) struct Standing {
 }
 
 /// What a step through time comes to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// That moment is to be looked up.
     To(Stop),
@@ -95,14 +95,15 @@ impl Model {
         (first.min(last), last)
     }
 
-    /// The former or the next run; in a session without runs, what happened before or after.
-    pub(crate) fn step(&self, forward: bool) -> Step {
-        if forward && self.standing.is_none() {
+    /// The former or the next run; in a session without runs, what happened before or after. It starts at the end of the run
+    /// that is gone to, if one is; else from what is shown.
+    pub(crate) fn step(&self, forward: bool, aim: Option<u64>) -> Step {
+        if forward && self.standing.is_none() && aim.is_none() {
             return Step::Live;
         }
-        let (runs, all) = (self.timeline.runs_started, self.live().runs_started);
+        let (runs, all) = (aim.unwrap_or(self.timeline.runs_started), self.live().runs_started);
         // A run in progress is none that has ended: a step back goes to the one before, a step on to its end.
-        let is_within = self.timeline.current.is_some();
+        let is_within = aim.is_none() && self.timeline.current.is_some();
         if all == 0 {
             return self.step_to_what_happened(forward);
         }
@@ -128,15 +129,15 @@ impl Model {
         }
     }
 
-    /// A far step: a part of the session back or on.
-    pub(crate) fn step_far(&self, forward: bool) -> Step {
+    /// A far step: a part of the session back or on, from the time that is gone to, if one is; else from what is shown.
+    pub(crate) fn step_far(&self, forward: bool, aim: Option<Nanos>) -> Step {
         let (first, last) = self.times();
         let far = ((last - first) / FAR).max(1);
-        let now = self.now();
+        let (now, is_back) = (aim.unwrap_or(self.now()), aim.is_some() || self.standing.is_some());
         match forward {
-            true if self.standing.is_none() || now.saturating_add(far) >= last => Step::Live,
+            true if !is_back || now.saturating_add(far) >= last => Step::Live,
             true => Step::To(Stop::At(now + far)),
-            false if self.standing.is_some() && now <= first => self.beginning(),
+            false if is_back && now <= first => self.beginning(),
             false => Step::To(Stop::At(now.saturating_sub(far))),
         }
     }

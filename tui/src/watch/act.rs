@@ -65,7 +65,7 @@ impl Watch {
                 self.model.search("");
                 self.say("the search is ended: everything is shown again");
             }
-            Action::Back if self.model.stand_live() => {}
+            Action::Back if self.leave_past() => {}
             Action::Back if self.model.compared().is_some() => self.end_diff(),
             Action::Back => return Outcome::Leave,
             Action::Help | Action::Inspect | Action::InspectOp | Action::Marks => self.open_window(action),
@@ -94,10 +94,7 @@ impl Watch {
             Action::NextAlarm => self.next_alarm(),
             Action::Peak => self.on_map(Model::go_to_peak),
             Action::Start => self.model.go_to_start(),
-            Action::Live => {
-                self.seeks = false;
-                self.model.go_live();
-            }
+            Action::Live => self.go_live(),
             Action::Fit => {
                 self.model.look(|view, _| view.fit());
                 self.say("all of it is in view");

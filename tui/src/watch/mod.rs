@@ -85,8 +85,8 @@ pub(crate) struct Watch {
     /// The screen as it was drawn last.
     screen: Rect,
     keys: &'static Keymap,
-    /// Whether the moment that was asked for last is still wanted.
-    seeks: bool,
+    /// Where time is gone to.
+    travel: time::Travel,
     /// Who answers what is asked of plans.
     desk: Desk,
 }
@@ -134,7 +134,7 @@ impl Watch {
             held: None,
             screen: Rect::default(),
             keys: Keymap::standard(),
-            seeks: false,
+            travel: time::Travel::default(),
             desk: Desk::new(None),
         }
     }

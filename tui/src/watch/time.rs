@@ -1,5 +1,7 @@
 //! Going through the time of a session.
 
+use std::collections::VecDeque;
+
 use ratatui::layout::{Position, Rect};
 
 use super::Watch;
@@ -13,35 +15,100 @@ use crate::model::past::Step;
 use crate::past::{Past, Question, Seeker};
 use crate::timebar;
 
+/// Steps that wait for the moment they start from; more were not pressed by hand.
+const MOST_STEPS: usize = 100;
+
+/// Where time is gone to.
+#[derive(Default)]
+pub(super) struct Travel {
+    /// The moment that was asked for last, while it is looked up and still wanted.
+    aim: Option<Stop>,
+    /// Steps from that moment on that cannot be told before it is there.
+    steps: VecDeque<Action>,
+}
+
 impl Watch {
     /// Does what an action asks of time; returns whether it was one that does.
+    ///
+    /// A step starts from where the one before goes, not from what is shown while that is looked up: else of keys pressed
+    /// quickly all but one are lost.
     pub(super) fn travels(&mut self, action: Action) -> bool {
-        let step = match action {
-            Action::FormerMoment => self.model.step(false),
-            Action::NextMoment => self.model.step(true),
-            Action::FarFormerMoment => self.model.step_far(false),
-            Action::FarNextMoment => self.model.step_far(true),
-            Action::Strip => {
-                self.has_strip = !self.has_strip;
-                return true;
+        match action {
+            Action::FormerMoment | Action::NextMoment | Action::FarFormerMoment | Action::FarNextMoment => {
+                let step = self.step(action).filter(|_| self.travel.steps.is_empty());
+                match step {
+                    Some(step) => self.take_step(step),
+                    None if self.travel.steps.len() < MOST_STEPS => self.travel.steps.push_back(action),
+                    None => {}
+                }
             }
+            Action::Strip => self.has_strip = !self.has_strip,
             _ => return false,
-        };
-        match step {
-            Step::To(stop) => self.seek(stop),
-            Step::Live if self.model.standing.is_some() => self.model.go_live(),
-            Step::Live => self.say("this is the end of what is there"),
-            Step::Nowhere(why) => self.say(why),
         }
         true
     }
 
-    /// Has a moment looked up.
+    /// Where a step goes, if that can be told before the moment that it starts from is there.
+    fn step(&self, action: Action) -> Option<Step> {
+        let forward = matches!(action, Action::NextMoment | Action::FarNextMoment);
+        let is_far = matches!(action, Action::FarFormerMoment | Action::FarNextMoment);
+        match (self.travel.aim, is_far) {
+            (None, false) => Some(self.model.step(forward, None)),
+            (Some(Stop::Run(run)), false) => Some(self.model.step(forward, Some(run))),
+            (None, true) => Some(self.model.step_far(forward, None)),
+            (Some(Stop::At(t)), true) => Some(self.model.step_far(forward, Some(t))),
+            (Some(_), _) => None,
+        }
+    }
+
+    fn take_step(&mut self, step: Step) {
+        match step {
+            Step::To(stop) => self.look_up(stop),
+            Step::Live if self.is_back() => self.go_live(),
+            Step::Live => self.say("this is the end of what is there"),
+            Step::Nowhere(why) => self.say(why),
+        }
+    }
+
+    /// Takes the steps that waited for the moment that is there now.
+    fn go_on_stepping(&mut self) {
+        while let Some(step) = self.travel.steps.front().and_then(|action| self.step(*action)) {
+            self.travel.steps.pop_front();
+            self.take_step(step);
+        }
+    }
+
+    /// Whether a moment of the past is shown or gone to.
+    fn is_back(&self) -> bool {
+        self.model.standing.is_some() || self.travel.aim.is_some()
+    }
+
+    /// Goes to what is now, and to no moment that is looked up.
+    pub(super) fn go_live(&mut self) {
+        self.travel = Travel::default();
+        self.model.go_live();
+    }
+
+    /// Shows what is now again; returns whether something else was shown or gone to.
+    pub(super) fn leave_past(&mut self) -> bool {
+        let was_back = self.is_back();
+        self.travel = Travel::default();
+        self.model.stand_live();
+        was_back
+    }
+
+    /// Goes to a moment, whatever was gone to before.
     pub(super) fn seek(&mut self, stop: Stop) {
+        self.travel.steps.clear();
+        self.look_up(stop);
+    }
+
+    /// Has a moment looked up.
+    fn look_up(&mut self, stop: Stop) {
         let question = Question { stop, live: self.model.live_state(), wanted: self.model.wanted_map() };
         let Some(past) = &mut self.past else { return self.seek_now(&question) };
         match past.ask(question) {
-            Ok(()) => (self.model.stage, self.seeks) = (Some(Stage::Seeking), true),
+            Ok(()) => (self.model.stage, self.travel.aim) = (Some(Stage::Seeking), Some(stop)),
             Err(error) => self.say(&error.to_string()),
         }
     }
@@ -67,11 +134,18 @@ impl Watch {
             self.model.stage = None;
         }
         // Who went back to what is now meanwhile is not carried off again.
-        let Some((stop, found)) = answer.filter(|_| self.seeks) else { return false };
+        let Some((stop, found)) = answer.filter(|_| self.travel.aim.is_some()) else { return false };
+        if !is_busy {
+            self.travel.aim = None;
+        }
         match found {
             Ok(moment) => self.stand(stop, *moment),
-            Err(error) => self.say(&error),
+            Err(error) => {
+                self.travel.steps.clear();
+                self.say(&error);
+            }
         }
+        self.go_on_stepping();
         true
     }
 
@@ -81,7 +155,7 @@ impl Watch {
             self.say(remark);
         }
         if is_end && matches!(stop, Stop::After(_)) {
-            return self.model.go_live();
+            return self.go_live();
         }
         self.model.stand(moment);
         self.on_arrival();
@@ -121,7 +195,7 @@ impl Watch {
         let Some(strip) = areas.strip.filter(|strip| strip.contains(at)) else { return false };
         let bar = timebar::bar(strip);
         if at.x >= bar.right() {
-            self.model.go_live();
+            self.go_live();
         } else {
             let t = timebar::time_at(&self.model, bar, at.x);
             self.say(&format!("at {}", clock(t)));
