@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use bayplan_text::{Bytes, Count, Nanos, Percent};
-use bayplan_trace::{ArenaMetrics, Timeline, arena_metrics, op_shares, why_peak};
+use bayplan_trace::{ArenaMetrics, Timeline, arena_metrics, op_shares, ops_range, why_peak};
 
 use crate::json::severity;
 use crate::markup::{code, marked, plain, xml};
@@ -143,13 +143,12 @@ fn peak_table(out: &mut String, drawn: &Drawn<'_>, arena: usize, metrics: &Arena
         let buffer = &plan.buffers[at as usize];
         let _ = writeln!(
             out,
-            "| {} | {} | {} | {} | {}..{} |",
+            "| {} | {} | {} | {} | {} |",
             Bytes(buffer.size),
             code(&buffer.name),
             code(&buffer.shape),
             Count(buffer.offset),
-            buffer.first,
-            buffer.last
+            ops_range(buffer.first, buffer.last)
         );
     }
     if let Some(rest) = peak.buffers.get(2 * TOP..).filter(|rest| !rest.is_empty()) {

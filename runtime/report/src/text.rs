@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use bayplan_text::{Bytes, Count, Nanos, Percent, columns, ellipsis, escape};
 use bayplan_trace::{
-    ArenaMetrics, PlanState, Roofs, Timeline, arena_metrics, deviation, holdings, op_shares, why_not_smaller,
-    why_peak,
+    ArenaMetrics, PlanState, Roofs, Timeline, arena_metrics, deviation, holdings, op_shares, ops_words,
+    why_not_smaller, why_peak,
 };
 
 use crate::json::severity;
@@ -168,12 +168,11 @@ impl Page {
         for buffer in shown {
             let place = format!("at {}", buffer.offset);
             self.item(format_args!(
-                "  {:>9}  {:width$}  {} {place}, ops {}..{}",
+                "  {:>9}  {:width$}  {} {place}, {}",
                 Bytes(buffer.size),
                 ellipsis(&buffer.name, width),
                 escape(&buffer.shape),
-                buffer.first,
-                buffer.last
+                ops_words(buffer.first, buffer.last)
             ));
         }
         if let Some(rest) = buffers.get(TOP..).filter(|rest| !rest.is_empty()) {

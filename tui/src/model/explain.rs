@@ -37,14 +37,6 @@ pub(crate) fn op_name(plan: &PlanRecord, op: u32) -> String {
     }
 }
 
-/// Ops of a half-open range as people count them: `op 5`, `ops 5 to 8`.
-pub(crate) fn ops_words(first: u32, end: u32) -> String {
-    match end.saturating_sub(1) {
-        last if last > first => format!("ops {} to {}", Count(first.into()), Count(last.into())),
-        _ => format!("op {}", Count(first.into())),
-    }
-}
-
 /// Operators that were fused into one, by the first and the last: `Conv+…+Relu`.
 fn fused(word: &str) -> String {
     let mut parts = word.split('+');

@@ -1,7 +1,7 @@
 //! Everything known of the tensor under the cursor.
 
 use bayplan_text::{Bytes, Count, Nanos, Percent, ellipsis, escape};
-use bayplan_trace::{BufferRecord, PlanRecord, PlanState};
+use bayplan_trace::{BufferRecord, PlanRecord, PlanState, ops_words};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
@@ -150,7 +150,7 @@ fn seen(page: &mut Page<'_>, plan: &PlanState, number: u32) {
     let text = match plan.actual.get(number as usize).copied().flatten() {
         Some(seen) => format!(
             "{}, bytes {} to {}",
-            explain::ops_words(seen.first, seen.last),
+            ops_words(seen.first, seen.last),
             Count(seen.offset),
             Count(seen.end.saturating_sub(1))
         ),

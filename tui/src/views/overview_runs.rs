@@ -1,7 +1,7 @@
 //! Sections of the overview: live bytes over ops, the times of runs, alarms, the peak, messages.
 
 use bayplan_text::{Bytes, Count, Nanos, ellipsis, escape};
-use bayplan_trace::{SessionInfo, Severity, recent_runs};
+use bayplan_trace::{SessionInfo, Severity, ops_words, recent_runs};
 use ratatui::text::{Line, Span};
 
 use super::section::Section;
@@ -31,7 +31,7 @@ pub(crate) fn live(model: &Model, theme: &Theme, width: usize, tall: bool) -> Se
     let part = if ops.is_whole() {
         "op by op".to_owned()
     } else {
-        explain::ops_words(ops.start as u32, ops.end() as u32) + " in view"
+        ops_words(ops.start as u32, ops.end() as u32) + " in view"
     };
     let mut section = Section::new(format!("live bytes, {part}"), least);
     let at = |word: &str, op: u32| {

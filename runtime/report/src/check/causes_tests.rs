@@ -50,7 +50,7 @@ fn alarms_are_named_with_op_and_tensor() {
     let all = named("deviation == 0 and overlap == 0 and unplanned == 0", &timeline, None);
     for part in [
         "deviation: op 1 (relu) binding 1: buffer 1 (b) is bound at bytes",
-        "deviation: op 2 (pool) touches buffer 0 (a), planned to live during ops 0..2",
+        "deviation: op 2 (pool) touches buffer 0 (a), planned to live during ops 0 to 1",
         "overlap: buffer 1 (b) and buffer 2 (c) share bytes",
         "unplanned: block 9 of 4096 bytes",
     ] {

@@ -1,7 +1,7 @@
 //! The difference for people.
 
 use bayplan_text::{Bytes, Count, Nanos, Signed, columns, ellipsis, escape};
-use bayplan_trace::{ArenaDiff, ArenaSide, BufferRecord, OpDiff, PlanDiff, PlanRecord};
+use bayplan_trace::{ArenaDiff, ArenaSide, BufferRecord, OpDiff, PlanDiff, PlanRecord, ops_words};
 
 use super::words::{
     AB, bytes_change, cause_line, counts, moment_words, nanos_change, noise_words, op_record, ratio_change,
@@ -223,7 +223,7 @@ fn sizes(arena: &ArenaDiff) -> (u64, u64) {
     (size(&arena.a), size(&arena.b))
 }
 
-/// Of a tensor in one plan where it lies; of one in both, what differs: `4.00 MiB → 5.00 MiB, ops 2..4 → 2..5`.
+/// Of a tensor in one plan where it lies; of one in both, what differs: `4.00 MiB → 5.00 MiB, ops 2 to 3 → ops 2 to 4`.
 fn places((plan_a, plan_b): (&PlanRecord, &PlanRecord), a: Option<u32>, b: Option<u32>) -> String {
     let buffer = |plan: &'_ PlanRecord, at: Option<u32>| plan.buffers.get(at? as usize).cloned();
     match (buffer(plan_a, a), buffer(plan_b, b)) {
@@ -231,19 +231,19 @@ fn places((plan_a, plan_b): (&PlanRecord, &PlanRecord), a: Option<u32>, b: Optio
             let arena = |plan: &PlanRecord, at: u32| {
                 plan.arenas.get(at as usize).map_or_else(String::new, |arena| escape(&arena.name).to_string())
             };
-            let ops = |own: &BufferRecord| format!("{}..{}", own.first, own.last);
+            let ops = |own: &BufferRecord| ops_words(own.first, own.last);
             let parts = [
                 ("", escape(&a.name).to_string(), escape(&b.name).to_string()),
                 ("", Bytes(a.size).to_string(), Bytes(b.size).to_string()),
                 ("in ", arena(plan_a, a.arena), arena(plan_b, b.arena)),
                 ("at ", a.offset.to_string(), b.offset.to_string()),
-                ("ops ", ops(&a), ops(&b)),
+                ("", ops(&a), ops(&b)),
             ];
             let differ = parts.iter().filter(|(_, a, b)| a != b);
             differ.map(|(word, a, b)| format!("{word}{a} → {b}")).collect::<Vec<_>>().join(", ")
         }
         (Some(one), None) | (None, Some(one)) => {
-            format!("{} at {}, ops {}..{}", Bytes(one.size), one.offset, one.first, one.last)
+            format!("{} at {}, {}", Bytes(one.size), one.offset, ops_words(one.first, one.last))
         }
         (None, None) => String::new(),
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use bayplan_text::escape;
-use bayplan_trace::{Block, PlanRecord, Pool, Record, Timeline, arena_metrics, live_at};
+use bayplan_trace::{Block, PlanRecord, Pool, Record, Timeline, arena_metrics, live_at, ops_words};
 use serde_json::{Map, Value, json};
 
 use super::Exporter;
@@ -235,7 +235,7 @@ fn arena_parts(plan: &PlanRecord, arena: u32, op: u32) -> Vec<Part> {
     let part = |buffer: u32| {
         let buffer = &plan.buffers[buffer as usize];
         let (name, shape) = (escape(&buffer.name).to_string(), escape(&buffer.shape));
-        let data = format!("{shape}, ops {} to {}", buffer.first, buffer.last);
+        let data = format!("{shape}, {}", ops_words(buffer.first, buffer.last));
         Part { offset: buffer.offset, size: buffer.size, held: Some((name, data)) }
     };
     live_at(plan, arena, op).into_iter().map(part).collect()

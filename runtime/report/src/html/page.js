@@ -377,6 +377,10 @@ function row(list, name, value, className) {
   if (className) words.className = className;
   list.append(words);
 }
+// The last op of a half-open range is told, as everywhere.
+function opsWords(first, end) {
+  return end - 1 > first ? `ops ${grouped(first)} to ${grouped(end - 1)}` : `op ${grouped(first)}`;
+}
 function inspect() {
   const at = held >= 0 ? held : pointed, list = $('inspector');
   $('what').textContent = held >= 0 ? 'Tensor (held)' : 'Tensor';
@@ -387,7 +391,7 @@ function inspect() {
   row(list, 'what', text(tensors.kind[at]));
   row(list, 'size', `${bytes(tensors.size[at])} (${grouped(tensors.size[at])} bytes)`);
   row(list, 'offset', `${grouped(tensors.offset[at])} (${bytes(tensors.offset[at])})`);
-  row(list, 'life', `ops ${tensors.first[at]}..${tensors.last[at]} (${grouped(tensors.last[at] - tensors.first[at])})`);
+  row(list, 'life', `${opsWords(tensors.first[at], tensors.last[at])} (${grouped(tensors.last[at] - tensors.first[at])})`);
   const op = tensors.op[at];
   row(list, 'written by', op < 0 ? 'no op: it comes from outside' : opName(op));
   if (op >= 0 && text(plan.ops.kernel[op])) row(list, 'kernel', text(plan.ops.kernel[op]));
@@ -395,7 +399,7 @@ function inspect() {
   if (tensors.before[at] >= 0) row(list, 'in place of', tensorName(tensors.before[at]));
   if (tensors.view_of[at] >= 0) row(list, 'view of', tensorName(tensors.view_of[at]));
   const seen = tensors.seen[at];
-  if (!plan.alone) row(list, 'seen', seen[1] > seen[0] ? `ops ${seen[0]}..${seen[1]}, bytes ${grouped(seen[2])}..${grouped(seen[3])}` : 'not bound as planned, or not reached');
+  if (!plan.alone) row(list, 'seen', seen[1] > seen[0] ? `${opsWords(seen[0], seen[1])}, bytes ${grouped(seen[2])}..${grouped(seen[3])}` : 'not bound as planned, or not reached');
   if (arena.deviants.some(place => place[0] === at)) row(list, 'ALARM', 'not as planned');
   for (const button of $('list').querySelectorAll('button')) button.setAttribute('aria-current', String(Number(button.dataset.tensor) === at));
 }

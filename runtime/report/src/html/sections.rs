@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use bayplan_text::{Bytes, Count, Nanos, Percent, escape};
-use bayplan_trace::{Timeline, arena_metrics, op_shares, why_peak};
+use bayplan_trace::{Timeline, arena_metrics, op_shares, ops_range, why_peak};
 
 use crate::figures::{Told, told};
 use crate::json::severity;
@@ -102,7 +102,7 @@ pub(super) fn peak(out: &mut String, drawn: &Drawn<'_>) {
             ("code wide", xml(&buffer.name)),
             ("code", xml(&buffer.shape)),
             ("n", Count(buffer.offset).to_string()),
-            ("n", format!("{}..{}", buffer.first, buffer.last)),
+            ("n", ops_range(buffer.first, buffer.last)),
         ]
     });
     table(out, "peak", &["size ", "tensor", "shape", "offset ", "ops "], rows);

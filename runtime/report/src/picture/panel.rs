@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use bayplan_text::{Bytes, columns};
-use bayplan_trace::{ArenaMetrics, ArenaRecord, MapDeviant, map_name, thin};
+use bayplan_trace::{ArenaMetrics, ArenaRecord, MapDeviant, map_name, ops_words, thin};
 
 use super::frame::{Frame, Px, Rect};
 use super::sheet::{MARGIN, Sheet, WIDTH};
@@ -152,8 +152,10 @@ impl Panel<'_> {
             let place = frame.rect(ops, bytes);
             let whose = buffer.map_or_else(|| "no tensor of the plan".to_owned(), |buffer| titles.of(buffer));
             let title = format!(
-                "NOT as planned: bytes {}..{} at ops {}..{}\n{whose}",
-                bytes.start, bytes.end, ops.start, ops.end
+                "NOT as planned: bytes {}..{} at {}\n{whose}",
+                bytes.start,
+                bytes.end,
+                ops_words(ops.start, ops.end)
             );
             filled(sheet, "dev", &fill, &place, &title);
             let (x, y) = (place.x + place.width / 2.0, place.y + place.height / 2.0);

@@ -6,7 +6,7 @@ use std::ops::Range;
 use bayplan_text::{Bytes, Count, escape};
 use bayplan_trace::{
     Cell, CellState, MapDeviant, MapIndex, MapShape, PlanRecord, Raster, RasterOptions, Stretch, colours,
-    map_deviants, map_shapes, producers,
+    map_deviants, map_shapes, ops_words, producers,
 };
 
 use super::Drawn;
@@ -176,18 +176,17 @@ impl<'a> Titles<'a> {
     }
 }
 
-/// Name, shape, size, place and life of a buffer: `x f32[8,64]\n2.00 KiB (2,048 bytes) at 4,096 · ops 3..7`.
+/// Name, shape, size, place and life of a buffer: `x f32[8,64]\n2.00 KiB (2,048 bytes) at 4,096 · ops 3 to 6`.
 pub(crate) fn tensor_words(plan: &PlanRecord, buffer: u32) -> String {
     let Some(record) = plan.buffers.get(buffer as usize) else { return String::new() };
     let name =
         if record.name.is_empty() { format!("buffer {buffer}") } else { escape(&record.name).to_string() };
     format!(
-        "{name} {}\n{} ({} bytes) at {} · ops {}..{}",
+        "{name} {}\n{} ({} bytes) at {} · {}",
         escape(&record.shape),
         Bytes(record.size),
         Count(record.size),
         Count(record.offset),
-        record.first,
-        record.last
+        ops_words(record.first, record.last)
     )
 }

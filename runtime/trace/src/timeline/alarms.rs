@@ -8,6 +8,7 @@ use core::fmt;
 use bayplan_text::escape;
 
 use crate::schema::event::{UNPLANNED, Window};
+use crate::schema::ops_words::ops_words;
 use crate::schema::plan_record::{BufferKind, PlanRecord};
 use crate::timeline::overlaps::overlaps;
 use crate::timeline::plan_state::{Actual, Stray};
@@ -95,21 +96,19 @@ impl Alarm {
                 text
             }
             Self::Late { op, buffer, planned } => format!(
-                "{} touches {}, planned to live during ops {}..{}",
+                "{} touches {}, planned to live during {}",
                 names.op(*op),
                 names.buffer(*buffer),
-                planned.0,
-                planned.1
+                ops_words(planned.0, planned.1)
             ),
             Self::Overlap { a, b, arena, bytes, ops } => format!(
-                "{} and {} share bytes {}..{} of {} while both live during ops {}..{}",
+                "{} and {} share bytes {}..{} of {} while both live during {}",
                 names.buffer(*a),
                 names.buffer(*b),
                 bytes.0,
                 bytes.1,
                 names.place(*arena),
-                ops.0,
-                ops.1
+                ops_words(ops.0, ops.1)
             ),
             Self::Unplanned { block, bytes } => {
                 format!("block {block} of {bytes} bytes was allocated outside the plan")

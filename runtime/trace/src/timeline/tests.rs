@@ -362,9 +362,9 @@ fn alarms_name_what_they_are_about_and_escape_it() {
     let alarm = Alarm::Late { op: 7, buffer: 3, planned: (2, 6) };
     assert_eq!(
         alarm.text(Some(&record)),
-        r"op 7 (op7) touches buffer 3 (a\x1b[31m), planned to live during ops 2..6"
+        r"op 7 (op7) touches buffer 3 (a\x1b[31m), planned to live during ops 2 to 5"
     );
-    assert_eq!(alarm.to_string(), "op 7 touches buffer 3, planned to live during ops 2..6");
+    assert_eq!(alarm.to_string(), "op 7 touches buffer 3, planned to live during ops 2 to 5");
 }
 
 #[test]
