@@ -209,14 +209,9 @@ impl Timeline {
         }
     }
 
-    /// How far a plan has run: ops below the number are reached, all of them if it is `None`. While a run of the plan
-    /// is in progress that is one past the last op seen complete; else all if it ran, and none if it never did.
+    /// The first op of a plan that is not reached, `None` if all are: [`Timeline::playhead`] says how far it has come.
     pub fn reached(&self, plan: u32) -> Option<u32> {
-        if let Some(run) = self.current.filter(|run| run.plan == plan) {
-            return Some(run.playhead.map_or(0, |op| op.saturating_add(1)));
-        }
-        let ran = self.plans.get(plan as usize).is_some_and(|plan| plan.runs > 0);
-        if ran { None } else { Some(0) }
+        self.playhead(plan).reached()
     }
 
     /// Bytes of device memory that blocks hold.
