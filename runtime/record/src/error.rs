@@ -42,6 +42,10 @@ pub enum RecordError {
     EmptyFolder {
         /// The folder.
         path: PathBuf,
+        /// Recordings in it that have names of their own.
+        recordings: usize,
+        /// The first of them by name.
+        first: Option<PathBuf>,
     },
     /// A file to record to holds something else.
     Occupied {
@@ -77,6 +81,21 @@ pub enum RecordError {
 }
 
 impl RecordError {
+    /// Why a folder is not one recording: files of several runs may lie in it under names of their own. It is looked into
+    /// here, so that what is said later is what was so when it was opened.
+    pub(crate) fn empty_folder(path: &Path) -> Self {
+        let entries = std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+        let is_recording = |path: &PathBuf| path.extension().is_some_and(|end| end == "bptrace");
+        let (mut recordings, mut first) = (0, None::<PathBuf>);
+        for entry in entries.filter(is_recording) {
+            recordings += 1;
+            if first.as_ref().is_none_or(|first| entry < *first) {
+                first = Some(entry);
+            }
+        }
+        Self::EmptyFolder { path: path.to_path_buf(), recordings, first }
+    }
+
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { action, path, source }
@@ -120,8 +139,16 @@ impl fmt::Display for RecordError {
             Self::Ambiguous { name, runs } => {
                 write!(f, "{} could be any of these runs: {}", escape(name), escape_lines(&runs.join(", ")))
             }
-            Self::EmptyFolder { path } => {
-                write!(f, "{} {}", shown(path), what_a_folder_holds(path))
+            Self::EmptyFolder { path, recordings, first } => {
+                write!(f, "{} ", shown(path))?;
+                match (recordings, first.as_ref().map(shown)) {
+                    (2.., Some(first)) => write!(
+                        f,
+                        "is a folder with {recordings} recordings in it: name one of them, such as {first}"
+                    ),
+                    (_, Some(one)) => write!(f, "is a folder with one recording in it: name {one}"),
+                    (_, None) => f.write_str("holds no recording: there is no .bptrace file in it"),
+                }
             }
             Self::Occupied { path } => write!(
                 f,
@@ -152,22 +179,6 @@ impl fmt::Display for RecordError {
                 shown(path)
             ),
             Self::Unreadable { path, damage } => write!(f, "{} cannot be read: {damage}", shown(path)),
-        }
-    }
-}
-
-/// Why a folder is not one recording: files of several runs may lie in it under names of their own.
-fn what_a_folder_holds(path: &Path) -> String {
-    let entries = std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
-    let is_recording = |path: &PathBuf| path.extension().is_some_and(|end| end == "bptrace");
-    let mut names: Vec<String> =
-        entries.filter(is_recording).map(|path| escape(&path.to_string_lossy()).to_string()).collect();
-    names.sort_unstable();
-    match names.as_slice() {
-        [] => "holds no recording: there is no .bptrace file in it".to_owned(),
-        [one] => format!("is a folder with one recording in it: name {one}"),
-        [first, ..] => {
-            format!("is a folder with {} recordings in it: name one of them, such as {first}", names.len())
         }
     }
 }
@@ -204,7 +215,7 @@ mod tests {
     #[test]
     fn a_folder_of_several_recordings_says_which_to_name() {
         let temp = tempfile::tempdir().unwrap();
-        let said = || RecordError::EmptyFolder { path: temp.path().to_path_buf() }.to_string();
+        let said = || RecordError::empty_folder(temp.path()).to_string();
         assert!(said().contains("holds no recording"), "{}", said());
         for (name, words) in
             [("b.bptrace", "one recording in it: name"), ("a.bptrace", "2 recordings in it: name one")]
@@ -212,5 +223,10 @@ mod tests {
             std::fs::write(temp.path().join(name), "").unwrap();
             assert!(said().contains(words) && said().ends_with(name), "{}", said());
         }
+        // What was so when it was opened is told, whatever becomes of the folder.
+        let error = RecordError::empty_folder(temp.path());
+        let before = error.to_string();
+        std::fs::remove_file(temp.path().join("a.bptrace")).unwrap();
+        assert_eq!(error.to_string(), before);
     }
 }

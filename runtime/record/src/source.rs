@@ -150,7 +150,7 @@ fn open_path(path: &Path, places: &Places) -> Result<Source, RecordError> {
         return Err(RecordError::NotAFile { path: path.to_path_buf() });
     }
     if path.is_dir() && list_segments(path).map_err(RecordError::io("list", path))?.is_empty() {
-        return Err(RecordError::EmptyFolder { path: path.to_path_buf() });
+        return Err(RecordError::empty_folder(path));
     }
     let whole = fs::canonicalize(path).map_err(RecordError::io("find", path))?;
     // A path is read whether or not the list of live runs can be trusted.

@@ -192,7 +192,7 @@ fn open_segment(folder: &Path, start: Start) -> Result<(u64, PathBuf, File), Rec
             segments.drain(..readable);
         }
         let Some((number, path)) = segments.into_iter().next() else {
-            return Err(RecordError::EmptyFolder { path: folder.to_path_buf() });
+            return Err(RecordError::empty_folder(folder));
         };
         match open_file(&path) {
             Ok(file) => return Ok((number, path, file)),
@@ -200,7 +200,7 @@ fn open_segment(folder: &Path, start: Start) -> Result<(u64, PathBuf, File), Rec
             Err(error) => return Err(error),
         }
     }
-    Err(RecordError::EmptyFolder { path: folder.to_path_buf() })
+    Err(RecordError::empty_folder(folder))
 }
 
 /// Whether a segment says who records, what the plan is and, but for the first segment, what holds.
