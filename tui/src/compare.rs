@@ -20,7 +20,7 @@ pub(crate) enum Other {
     /// The plan of a recording that ran last in it.
     Recording(Source),
     /// A plan of this session as it was at a time.
-    Moment(Source, u64, u32),
+    Moment(Source, Stop, u32),
     /// Another plan of this session.
     Plan(u32),
 }
@@ -76,9 +76,14 @@ pub(crate) fn compare(comparison: &Comparison) -> Outcome {
     let read = match &comparison.other {
         Other::Plan(_) => None,
         Other::Recording(source) => Some(read(source.clone()).map_err(words)?.timeline),
-        Other::Moment(source, t, _) => {
+        Other::Moment(source, stop, _) => {
             let mut seeker = Seeker::open(source.clone()).map_err(words)?;
-            Some(seeker.seek(Stop::At(*t), &comparison.shown, None).map_err(words)?.state.fold.timeline)
+            let moment = seeker.seek(*stop, &comparison.shown, None).map_err(words)?;
+            // Of the end there is nothing to be found behind.
+            match moment.why_missing().filter(|_| *stop != Stop::End) {
+                Some(why) => return Err(format!("{} cannot be compared: {why}", comparison.title)),
+                None => Some(moment.state.fold.timeline),
+            }
         }
     };
     let from = read.as_ref().unwrap_or(timeline);

@@ -83,6 +83,7 @@ fn press(watch: &mut Watch, keys: &str) {
         let code = match key {
             '\n' => KeyCode::Enter,
             '\x1b' => KeyCode::Esc,
+            '\t' => KeyCode::Tab,
             key => KeyCode::Char(key),
         };
         assert_eq!(watch.key(KeyEvent::new(code, KeyModifiers::NONE)), Outcome::Stay, "{key:?}");
@@ -165,7 +166,7 @@ fn a_mark_is_another_instant_of_the_same_session() {
     let mut watch = open(&shown, temp.path());
     watch.stand_at(crate::model::moment::At::parse("run:3").unwrap()).unwrap();
     press(&mut watch, "mGd");
-    assert!(matches!(watch.model.choices[0].place, ChoicePlace::Mark(..)), "{:?}", watch.model.choices);
+    assert!(matches!(watch.model.choices[0].place, ChoicePlace::Moment(..)), "{:?}", watch.model.choices);
     press(&mut watch, "\n");
     let compared = watch.model.compared().unwrap();
     assert_eq!((compared.title.as_str(), compared.diff.is_empty()), ("m1", true));
@@ -183,4 +184,121 @@ fn what_cannot_be_compared_says_why() {
     assert!(error.contains("has no plan"), "{error}");
     press(&mut watch, "D");
     assert!(picture(&mut watch).contains("nothing is compared"));
+}
+
+fn type_text(watch: &mut Watch, text: &str) {
+    press(watch, "d");
+    press(watch, text);
+}
+
+#[test]
+fn what_is_typed_filters_what_can_be_compared() {
+    let temp = tempfile::tempdir().unwrap();
+    let shown = recording(temp.path(), "1-1", &support::by_hand(), 1000);
+    recording(temp.path(), "2-2", &other(), 1500);
+    recording(temp.path(), "3-3", &support::by_hand(), 1000);
+    let mut watch = open(&shown, temp.path());
+    // Letters that do something elsewhere are letters here.
+    type_text(&mut watch, "Process 3-3");
+    let listed = picture(&mut watch);
+    assert!(listed.contains("run 3-3") && !listed.contains("run 2-2"), "{listed}");
+    assert!(listed.lines().last().unwrap().starts_with(" compare with Process 3-3▏"), "{listed}");
+    press(&mut watch, "jdq");
+    assert!(picture(&mut watch).contains("nothing listed has Process 3-3jdq"), "{}", picture(&mut watch));
+    // What is not listed may be a name all the same; where it is none, that is said and the text stays.
+    press(&mut watch, "\n");
+    let said = picture(&mut watch);
+    assert!(said.contains("no recording, live run or process called Process 3-3jdq"), "{said}");
+    assert!(said.contains(" compare with Process 3-3jdq▏"), "{said}");
+    press(&mut watch, "\x1b");
+    assert!(picture(&mut watch).contains("run 2-2"), "all are listed again");
+    press(&mut watch, "\x1b");
+    assert!(!picture(&mut watch).contains("compare with"));
+    type_text(&mut watch, "s 2-2\n");
+    assert_eq!(watch.model.compared().unwrap().title, "minilm-l6, process 2");
+}
+
+#[test]
+fn a_path_is_completed_and_compared() {
+    let (temp, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let shown = recording(temp.path(), "1-1", &support::by_hand(), 1000);
+    let folder = elsewhere.path().join("runs");
+    let path = recording(&folder, "night-run", &other(), 1500);
+    fs::copy(path.join("0001.bptrace"), folder.join("\u{1b}[2Jday.bptrace")).unwrap();
+    let mut watch = open(&shown, temp.path());
+    let base = elsewhere.path().to_str().unwrap().to_owned();
+    type_text(&mut watch, &format!("{base}/"));
+    assert_eq!(watch.model.choices.len(), 1, "{:?}", watch.model.choices);
+    // A folder is looked into, and what is in it listed.
+    press(&mut watch, "\n");
+    assert_eq!(watch.model.choosing, format!("{base}/runs/"));
+    let listed = picture(&mut watch);
+    assert!(listed.contains("night-run  recording") && listed.contains(r"\x1b[2Jday.bptrace"), "{listed}");
+    press(&mut watch, "n\t");
+    assert_eq!(watch.model.choosing, format!("{base}/runs/night-run"));
+    press(&mut watch, "\n");
+    assert_eq!(watch.model.compared().unwrap().title, path.to_str().unwrap());
+    // Nothing there begins so: the list says so, and entering it says what the system says.
+    type_text(&mut watch, &format!("{base}/none"));
+    assert!(picture(&mut watch).contains("no recording there begins with"), "{}", picture(&mut watch));
+    press(&mut watch, "\n");
+    assert!(picture(&mut watch).contains("/none▏"), "it stays to be mended");
+}
+
+#[test]
+fn moments_of_the_recording_can_be_compared_or_say_why_not() {
+    let temp = tempfile::tempdir().unwrap();
+    let shown = recording(temp.path(), "1-1", &support::by_hand(), 1000);
+    let mut watch = open(&shown, temp.path());
+    type_text(&mut watch, "run:3");
+    assert!(picture(&mut watch).contains("this moment of this recording"), "{}", picture(&mut watch));
+    press(&mut watch, "\n");
+    let compared = watch.model.compared().unwrap();
+    assert_eq!((compared.title.as_str(), compared.other.runs), ("run:3", 3));
+    type_text(&mut watch, "first run\n");
+    assert_eq!(watch.model.compared().unwrap().other.runs, 1);
+    // Where one stands there is nothing to compare, nor after the end, nor in what was not kept.
+    press(&mut watch, "D");
+    for (text, why) in [("end", "this is where you stand"), ("9s", "the session ends after")] {
+        type_text(&mut watch, &format!("{text}\n"));
+        let said = picture(&mut watch);
+        assert!(said.contains(why) && watch.model.compared().is_none(), "{said}");
+        press(&mut watch, "\x1b\x1b");
+    }
+    press(&mut watch, "mdm1\n");
+    assert!(picture(&mut watch).contains("m1: cannot be compared: this is where you stand"));
+    press(&mut watch, "\x1b\x1b");
+    watch.stand_at(crate::model::moment::At::parse("run:3").unwrap()).unwrap();
+    let (_, moments) = watch.model.own_choices(Some("it was not kept"));
+    let told: Vec<_> = moments.iter().map(|choice| (choice.name.as_str(), choice.about.as_str())).collect();
+    let all = ["the end of the first run", "the end of what is there", "m1"];
+    assert_eq!(told, all.map(|name| (name, "it was not kept")));
+    assert!(moments.iter().all(|choice| choice.place == ChoicePlace::Nowhere));
+    type_text(&mut watch, "the end of what\n");
+    assert_eq!(watch.model.compared().unwrap().other.runs, 20);
+}
+
+/// Windows and empty lists name the keys that the user has given.
+#[test]
+fn windows_name_the_keys_of_the_user() {
+    use crate::keys::{Chord, Keymap, acts};
+    let mut keys = Keymap::standard().clone();
+    for (name, key) in [("mark", "f5"), ("remove", "f6"), ("inspect", "f7"), ("back", "f8")] {
+        keys.set(acts().find(|act| act.name == name).unwrap(), vec![Chord::parse(key).unwrap()]);
+    }
+    let theme = Theme { keys: Box::leak(Box::new(keys)), ..Theme::new(Colours::None, false) };
+    let temp = tempfile::tempdir().unwrap();
+    let shown = recording(temp.path(), "1-1", &support::by_hand(), 1000);
+    let mut watch = open(&shown, temp.path());
+    for (opens, words) in [
+        ("M", &["marks · f7 goes there · f6 takes it away", "f5 marks where you stand"][..]),
+        ("5/nosuchthing\n", &["f8 ends it"]),
+    ] {
+        press(&mut watch, opens);
+        let mut buffer = Buffer::empty(SCREEN);
+        watch.draw(&mut buffer, SCREEN, &theme);
+        let text: String = buffer.content.iter().map(ratatui::buffer::Cell::symbol).collect();
+        assert!(words.iter().all(|words| text.contains(words)), "{words:?} in {text}");
+        press(&mut watch, "\x1b");
+    }
 }

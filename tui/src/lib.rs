@@ -48,6 +48,7 @@ mod pace;
 mod past;
 #[cfg(test)]
 mod past_tests;
+mod paths;
 mod picker;
 #[cfg(test)]
 mod picture_tests;

@@ -6,6 +6,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Clear, Widget};
 
 use crate::draw;
+use crate::keys::Keymap;
 use crate::model::Model;
 use crate::model::lists::{ListKind, ListState};
 use crate::theme::Theme;
@@ -45,7 +46,7 @@ pub(crate) trait List: Sync {
     }
 
     /// What is said where there are no rows.
-    fn empty(&self, model: &Model) -> String;
+    fn empty(&self, model: &Model, keys: &Keymap) -> String;
 }
 
 /// A column of a list.
@@ -125,7 +126,8 @@ pub(crate) fn draw(list: &dyn List, buffer: &mut Buffer, area: Rect, model: &Mod
         draw::put_line(buffer, place, 0, &title(&columns[at], state, at, theme));
     }
     if state.rows.is_empty() {
-        let lines = bayplan_text::wrap(&list.empty(model), usize::from(width.saturating_sub(2)).max(8));
+        let lines =
+            bayplan_text::wrap(&list.empty(model, theme.keys), usize::from(width.saturating_sub(2)).max(8));
         for (row, line) in (head + 1..).zip(lines) {
             draw::put_line(buffer, area, row, &Line::styled(format!(" {line}"), theme.faint()));
         }

@@ -1,7 +1,7 @@
 //! The list of live runs and recordings to choose from.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bayplan_record::{Places, Source, live_runs, open, recordings};
 use bayplan_text::{Bytes, ellipsis, escape};
@@ -13,6 +13,7 @@ use ratatui::text::{Line, Span};
 use crate::about::{About, Ending, about};
 use crate::draw;
 use crate::keys::{Action, Keymap};
+use crate::paths;
 use crate::theme::Theme;
 
 /// One line of the list.
@@ -38,8 +39,8 @@ impl Entry {
 
     /// Whether each of the words is found in what is shown of it.
     fn matches(&self, words: &str) -> bool {
-        let all = [self.state(), &self.model, &self.device, &self.id].join(" ").to_lowercase();
-        words.to_lowercase().split_whitespace().all(|word| all.contains(word))
+        let all = [self.state(), &self.model, &self.device, &self.id].join(" ");
+        has_words(&all, words)
     }
 }
 
@@ -80,7 +81,7 @@ pub(crate) struct Picker {
 /// Most recordings that are looked into at a time: the list comes first.
 const AT_ONCE: usize = 8;
 /// Most characters of a filter or a path.
-const MAX_WORDS: usize = 4096;
+pub(crate) const MAX_WORDS: usize = 4096;
 
 impl Picker {
     /// Looks again, at `now` in nanoseconds since the Unix epoch; returns whether the list has changed. What is chosen
@@ -170,18 +171,20 @@ impl Picker {
     }
 
     /// The file that the words name, where they are a path.
-    fn path(&self) -> Option<&Path> {
-        let path = Path::new(&self.words);
-        let is_path = self.words.contains('/') || path.extension().is_some_and(|what| what == "bptrace");
-        is_path.then_some(path)
+    fn path(&self) -> Option<&str> {
+        paths::is_path(&self.words).then_some(&*self.words)
     }
 
     /// Takes a key.
     pub(crate) fn key(&mut self, key: KeyEvent, keys: &Keymap, places: &Places) -> Choice {
         self.refused = None;
         let action = keys.action(key);
-        let plain =
-            |code| matches!(code, KeyCode::Char(_) | KeyCode::Backspace | KeyCode::Enter | KeyCode::Esc);
+        let plain = |code| {
+            matches!(
+                code,
+                KeyCode::Char(_) | KeyCode::Backspace | KeyCode::Enter | KeyCode::Esc | KeyCode::Tab
+            )
+        };
         if self.typing && plain(key.code) && !key.modifiers.contains(crossterm::event::KeyModifiers::CONTROL)
         {
             return self.type_key(key.code, places);
@@ -215,6 +218,10 @@ impl Picker {
                 words.clear();
             }
             KeyCode::Backspace => drop(words.pop()),
+            KeyCode::Tab => {
+                let whole = paths::complete(&words).filter(|_| paths::is_path(&words));
+                words = whole.unwrap_or(words);
+            }
             KeyCode::Char(c) if words.chars().count() < MAX_WORDS => words.push(c),
             _ => {}
         }
@@ -231,10 +238,7 @@ impl Picker {
     /// What is to be opened: the file that the words name, else what is chosen.
     pub(crate) fn open(&mut self, places: &Places) -> Choice {
         if let Some(path) = self.path() {
-            let home = std::env::var("HOME").unwrap_or_default();
-            let named = path.to_string_lossy();
-            let named = named.strip_prefix("~/").map_or(named.to_string(), |rest| format!("{home}/{rest}"));
-            return match open(&named, places) {
+            return match open(paths::expand(path), places) {
                 Ok(source) => Choice::Open(Box::new(source)),
                 Err(error) => {
                     self.refused = Some(error.to_string());
@@ -326,7 +330,7 @@ impl Picker {
                 Span::styled(format!(" {}", theme.keys.name(Action::Search)), theme.cursor()),
                 Span::styled(escape(&self.words).to_string(), theme.text()),
                 Span::styled("▏", theme.cursor()),
-                Span::styled("  words to look for, or the path of a file", theme.faint()),
+                Span::styled("  words to look for, or a path; tab completes it", theme.faint()),
             ]);
         }
         let key = |action| theme.keys.name(action);
@@ -369,6 +373,12 @@ impl Picker {
             draw::put_line(buffer, screen, top + at as u16, &Line::styled(text, style).centered());
         }
     }
+}
+
+/// Whether each of the words is found in a text, in whatever case.
+pub(crate) fn has_words(text: &str, words: &str) -> bool {
+    let text = text.to_lowercase();
+    words.to_lowercase().split_whitespace().all(|word| text.contains(word))
 }
 
 /// A key as words name it.
@@ -506,6 +516,7 @@ mod tests {
                 let code = match c {
                     '\n' => KeyCode::Enter,
                     '\u{1b}' => KeyCode::Esc,
+                    '\t' => KeyCode::Tab,
                     c => KeyCode::Char(c),
                 };
                 if let Choice::Open(source) = picker.key(KeyEvent::from(code), Keymap::standard(), &places) {
@@ -526,7 +537,10 @@ mod tests {
         assert!(shown.contains("no run has RESNxyz") && shown.contains("esc shows all 2"), "{shown}");
         press(&mut picker, "\u{1b}");
         let file = segment.to_str().unwrap().to_owned();
-        assert_eq!(press(&mut picker, &format!("/{file}\n")), Some(segment));
+        assert_eq!(press(&mut picker, &format!("/{file}\n")), Some(segment.clone()));
+        // A path that is begun goes on with the only recording there.
+        let folder = segment.parent().unwrap().to_str().unwrap();
+        assert_eq!(press(&mut picker, &format!("\u{1b}/{folder}/0\t\n")), Some(segment.clone()));
         press(&mut picker, "\u{1b}//none/such\n");
         assert!(picture(&picker, (120, 20)).contains("/none/such"));
         // What is no path may be any other name; where it is none, all of the answer is shown.

@@ -100,6 +100,29 @@ pub(crate) fn draw(buffer: &mut Buffer, foot: Rect, prompt: &Prompt, filter: &Fi
     put_above(buffer, foot, &above_line(prompt, filter, usize::from(foot.width), theme));
 }
 
+/// Draws a line at the foot in which something is typed: a label, the text (its end where all of it does not fit), and a hint
+/// where there is room.
+pub(crate) fn put_typed(
+    buffer: &mut Buffer,
+    foot: Rect,
+    label: &str,
+    (text, hint): (&str, &str),
+    theme: &Theme,
+) {
+    Clear.render(foot, buffer);
+    let room = usize::from(foot.width).saturating_sub(columns(label) + 1);
+    let text = draw::tail(&escape(text).to_string(), room);
+    let left = room.saturating_sub(columns(&text));
+    let hint = if columns(hint) + 2 <= left { format!("  {hint}") } else { String::new() };
+    let spans = vec![
+        Span::styled(label.to_owned(), theme.cursor()),
+        Span::styled(text, theme.text()),
+        Span::styled("▏", theme.cursor()),
+        Span::styled(hint, theme.faint()),
+    ];
+    draw::put_line(buffer, foot, 0, &Line::from(spans));
+}
+
 /// Writes what is said of the line at the foot above it: in as many lines as it takes, up to a few.
 pub(crate) fn put_above(buffer: &mut Buffer, foot: Rect, line: &Line<'_>) {
     const MOST: usize = 4;

@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
-use crate::keys::Action;
+use crate::keys::{Action, Keymap};
 use crate::list::List;
 use crate::model::Model;
 use crate::theme::Theme;
@@ -12,6 +12,12 @@ use crate::theme::Theme;
 pub(crate) trait View: Sync {
     /// Its name in the row of tabs, or over the window.
     fn title(&self) -> &'static str;
+
+    /// What stands over its window, where it is one.
+    fn heading(&self, keys: &Keymap) -> String {
+        let _ = keys;
+        self.title().to_owned()
+    }
 
     /// What it shows, in a few words for the help.
     fn about(&self) -> &'static str;

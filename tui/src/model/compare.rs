@@ -3,11 +3,13 @@
 use std::cmp::Ordering;
 
 use bayplan_trace::{
-    Nanos, OpDiff, PlanDiff, PlanState, TensorDiff, Timeline, WarmRuns, diff_plans, run_spread, warm_runs,
+    OpDiff, PlanDiff, PlanState, TensorDiff, Timeline, WarmRuns, diff_plans, run_spread, warm_runs,
 };
 
 use super::ghost::Ghost;
 use super::lists::{ListKind, Sort};
+use super::marks::Mark;
+use super::moment::Stop;
 use super::{FEW, Model};
 
 /// What the plan that is shown is compared with, and what differs.
@@ -42,10 +44,35 @@ pub(crate) struct Choice {
 pub(crate) enum ChoicePlace {
     /// A recording; which one is the list's.
     Recording(usize),
-    /// This session at a mark: the time and the plan.
-    Mark(Nanos, u32),
+    /// A recording by what it is called on a command line.
+    Named(String),
+    /// No recording, but what is typed to come to one: a folder.
+    Typed(String),
+    /// This session at another moment: that, and the plan.
+    Moment(Stop, u32),
     /// Another plan of this session.
     Plan(u32),
+    /// It cannot be compared; why is told about it.
+    Nowhere,
+}
+
+impl Choice {
+    /// Something to compare with.
+    pub(crate) fn new(name: String, about: String, place: ChoicePlace) -> Self {
+        Self { name, about, place }
+    }
+
+    /// Something that cannot be compared with, and why.
+    pub(crate) fn refused(name: String, why: String) -> Self {
+        Self::new(name, why, ChoicePlace::Nowhere)
+    }
+
+    /// A mark, as it is chosen.
+    pub(crate) fn of_mark(mark: &Mark) -> Self {
+        let run = bayplan_text::Count(mark.run);
+        let about = format!("run {run}, {} into this session", super::events::clock(mark.t));
+        Self::new(mark.name.clone(), about, ChoicePlace::Moment(Stop::At(mark.t), mark.plan))
+    }
 }
 
 /// What tensors that differ are ordered by, in the order of the columns of their list.
@@ -142,44 +169,19 @@ impl Model {
         self.set_ghost(ghost);
     }
 
-    /// What can be compared with in this session: its marks, and its other plans.
-    pub(crate) fn own_choices(&self) -> Vec<Choice> {
-        let mut found = Vec::new();
-        for mark in self.marks.all() {
-            if mark.t == self.now() && Some(mark.plan) == self.wanted_map().map(|(plan, _)| plan) {
-                continue;
-            }
-            let about = format!(
-                "run {}, {} into this session",
-                bayplan_text::Count(mark.run),
-                super::events::clock(mark.t)
-            );
-            found.push(Choice {
-                name: mark.name.clone(),
-                about,
-                place: ChoicePlace::Mark(mark.t, mark.plan),
-            });
-        }
-        let shown = self.wanted_map().map(|(plan, _)| plan);
+    /// The plans of this session other than one, as they are chosen.
+    pub(crate) fn other_plans(&self, shown: u32) -> impl Iterator<Item = Choice> + '_ {
         let others = (0..).zip(&self.timeline.plans);
-        let others = others.filter(|(number, plan)| {
-            Some(*number) != shown && !plan.forgotten && !plan.record.ops.is_empty()
-        });
-        for (number, plan) in others {
-            let dims = plan
-                .record
-                .dims
-                .iter()
-                .map(|dim| format!("{} {}", bayplan_text::escape(&dim.name), dim.value));
-            let dims = dims.collect::<Vec<_>>().join(", ");
-            let about = if dims.is_empty() {
-                "of this session".to_owned()
-            } else {
-                format!("of this session, at {dims}")
+        let others = others
+            .filter(move |(number, plan)| *number != shown && !plan.forgotten && !plan.record.ops.is_empty());
+        others.map(|(number, plan)| {
+            let dim = |dim: &bayplan_trace::DimBinding| {
+                format!("{} {}", bayplan_text::escape(&dim.name), dim.value)
             };
-            found.push(Choice { name: format!("plan {number}"), about, place: ChoicePlace::Plan(number) });
-        }
-        found
+            let dims = plan.record.dims.iter().map(dim).collect::<Vec<_>>().join(", ");
+            let at = if dims.is_empty() { String::new() } else { format!(", at {dims}") };
+            Choice::new(format!("plan {number}"), format!("of this session{at}"), ChoicePlace::Plan(number))
+        })
     }
 
     pub(super) fn differing_tensors(&self, column: usize, descending: bool) -> Vec<u32> {

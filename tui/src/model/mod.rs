@@ -98,6 +98,8 @@ pub(crate) struct Model {
     pub(crate) marks: Marks,
     /// What can be compared with, as it was listed last.
     pub(crate) choices: Vec<Choice>,
+    /// What is typed to choose one of them.
+    pub(crate) choosing: String,
     compared: Option<Box<Compared>>,
     /// How often something was compared.
     compares: u64,

@@ -20,6 +20,17 @@ pub(crate) struct Moment {
     pub(crate) is_found: bool,
 }
 
+impl Moment {
+    /// Why it was not found, if it was not.
+    pub(crate) fn why_missing(&self) -> Option<&'static str> {
+        match (self.is_found, self.is_cut) {
+            (true, _) => None,
+            (false, true) => Some("it is gone with the oldest segments, or never was"),
+            (false, false) => Some("the session ends before it"),
+        }
+    }
+}
+
 /// Where the viewer stands in the time of the session, if not at its end.
 #[derive(Clone, Debug)]
 pub(crate) struct Standing {

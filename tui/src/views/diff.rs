@@ -7,6 +7,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use crate::draw;
+use crate::keys::Keymap;
 use crate::list::{self, Column, List};
 use crate::model::compare::Compared;
 use crate::model::lists::ListKind;
@@ -81,7 +82,7 @@ impl List for Tensors {
         ]
     }
 
-    fn empty(&self, model: &Model) -> String {
+    fn empty(&self, model: &Model, _: &Keymap) -> String {
         match model.filter.is_on() {
             true => "no tensor that differs is kept by what is searched for".to_owned(),
             false => "every tensor is in both, in the same place, for the same ops".to_owned(),
@@ -120,7 +121,7 @@ impl List for Ops {
         ]
     }
 
-    fn empty(&self, _: &Model) -> String {
+    fn empty(&self, _: &Model, _: &Keymap) -> String {
         "every op is in both with the same kernel, and none was timed in both".to_owned()
     }
 }

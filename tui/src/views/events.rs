@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use crate::draw;
-use crate::keys::Action;
+use crate::keys::{Action, Keymap};
 use crate::list::{self, Column, List};
 use crate::model::Model;
 use crate::model::events::clock;
@@ -48,9 +48,9 @@ impl List for Events {
         ]
     }
 
-    fn empty(&self, model: &Model) -> String {
+    fn empty(&self, model: &Model, keys: &Keymap) -> String {
         if model.filter.is_on() {
-            "nothing that happened is found by this search; esc ends it".to_owned()
+            format!("nothing that happened is found by this search; {} ends it", keys.name(Action::Back))
         } else {
             "nothing has happened yet".to_owned()
         }

@@ -9,6 +9,7 @@ use ratatui::text::{Line, Span};
 
 use super::{bay_plan_map, op_axis};
 use crate::draw;
+use crate::keys::{Action, Keymap};
 use crate::list::{self, Column, List};
 use crate::model::bars;
 use crate::model::lists::ListKind;
@@ -93,13 +94,16 @@ impl List for Lifetimes {
         }
     }
 
-    fn empty(&self, model: &Model) -> String {
+    fn empty(&self, model: &Model, keys: &Keymap) -> String {
         if model.plan().is_none() {
             "waiting for the plan: the recording has not told it yet".to_owned()
         } else if model.filter.is_on() {
-            "no tensor is found by this search; esc ends it".to_owned()
+            format!("no tensor is found by this search; {} ends it", keys.name(Action::Back))
         } else {
-            "the plan has no tensor in this arena; a looks at the next one".to_owned()
+            format!(
+                "the plan has no tensor in this arena; {} looks at the next one",
+                keys.name(Action::Arena)
+            )
         }
     }
 }

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use crate::draw;
-use crate::keys::Action;
+use crate::keys::{Action, Keymap};
 use crate::list::{self, Column, List};
 use crate::model::lists::ListKind;
 use crate::model::operators::Cost;
@@ -81,11 +81,14 @@ impl List for Operators {
         cells
     }
 
-    fn empty(&self, model: &Model) -> String {
+    fn empty(&self, model: &Model, keys: &Keymap) -> String {
         match model.plan() {
             None => "waiting for the plan: the recording has not told it yet".to_owned(),
             Some(plan) if plan.record.ops.is_empty() => "the plan has no ops".to_owned(),
-            Some(_) => "no op touches a tensor that this search finds; esc ends it".to_owned(),
+            Some(_) => {
+                let back = keys.name(Action::Back);
+                format!("no op touches a tensor that this search finds; {back} ends it")
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use crate::draw;
-use crate::keys::Action;
+use crate::keys::{Action, Keymap};
 use crate::list::{self, List};
 use crate::model::lists::ListKind;
 use crate::model::whatif::{Because, Brief, Edit, Part, Proof, Reason, Row, all_words, words};
@@ -211,7 +211,7 @@ impl List for WhyNotSmaller {
         vec![line]
     }
 
-    fn empty(&self, _: &Model) -> String {
+    fn empty(&self, _: &Model, _: &Keymap) -> String {
         "waiting for the plan".to_owned()
     }
 }

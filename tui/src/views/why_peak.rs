@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use crate::draw;
-use crate::keys::Action;
+use crate::keys::{Action, Keymap};
 use crate::list::{self, Column, List};
 use crate::model::lists::ListKind;
 use crate::model::{ArenaView, Model, explain};
@@ -113,7 +113,7 @@ impl List for WhyPeak {
         ]
     }
 
-    fn empty(&self, _: &Model) -> String {
+    fn empty(&self, _: &Model, _: &Keymap) -> String {
         "nothing ever lives in this arena".to_owned()
     }
 }

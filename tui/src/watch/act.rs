@@ -28,6 +28,9 @@ impl Watch {
             self.type_dims(key);
             return Outcome::Stay;
         }
+        if self.is_choosing() && !is_control(key) && self.type_choice(key) {
+            return Outcome::Stay;
+        }
         match self.keys.action(key) {
             Some(action) => self.act(action),
             None if self.window.is_some() => {

@@ -15,7 +15,7 @@ use crate::keys::Action;
 use crate::model::Life;
 use crate::model::compare::{Choice, ChoicePlace};
 use crate::model::lists::ListKind;
-use crate::{picker, views};
+use crate::{paths, picker, views};
 
 /// Recordings that are listed to choose from.
 const MOST: usize = 200;
@@ -25,6 +25,8 @@ pub(super) struct Comparer {
     places: Places,
     /// The recordings that were listed to choose from.
     others: Vec<Source>,
+    /// All that can be compared with, before anything is typed.
+    pub(super) all: Vec<Choice>,
     comparing: Option<Comparing>,
     /// What is to be compared with once there is a plan.
     wanted: Option<OsString>,
@@ -34,8 +36,8 @@ pub(super) struct Comparer {
 
 impl Comparer {
     pub(super) fn new(tell: Option<&Sender<Message>>) -> Self {
-        let (others, tell) = (Vec::new(), tell.cloned());
-        Self { places: Places::from_env(), others, comparing: None, wanted: None, tell }
+        let (others, all, tell) = (Vec::new(), Vec::new(), tell.cloned());
+        Self { places: Places::from_env(), others, all, comparing: None, wanted: None, tell }
     }
 }
 
@@ -78,34 +80,54 @@ impl Watch {
         let others = others(&self.other.places).into_iter().filter(|(id, ..)| Some(id) != own.as_ref());
         let (sources, choices): (Vec<Source>, Vec<Choice>) =
             others.map(|(_, choice, source)| (source, choice)).unzip();
-        let mut all = self.model.own_choices();
+        let (mut all, moments) = self.model.own_choices(self.no_past());
         let placed =
             (0..).zip(choices).map(|(at, choice)| Choice { place: ChoicePlace::Recording(at), ..choice });
         all.extend(placed);
-        (self.other.others, self.model.choices) = (sources, all);
-        let rows = (0..self.model.choices.len() as u32).collect();
-        self.model.lists.get_mut(ListKind::Choices).replace(rows);
+        all.extend(moments);
+        (self.other.others, self.other.all) = (sources, all);
+        self.type_path_or_words(String::new());
     }
 
-    /// Compares with what is chosen in the list.
+    /// Compares with what is chosen in the list, or else with what was typed.
     pub(super) fn enter_choice(&mut self) -> bool {
         let chosen = self.model.lists.get(ListKind::Choices).chosen();
         let choice = chosen.and_then(|number| self.model.choices.get(number as usize).cloned());
-        let Some(choice) = choice else { return true };
-        self.window = None;
-        let other = match choice.place {
-            ChoicePlace::Plan(number) => Some(Other::Plan(number)),
-            ChoicePlace::Mark(t, plan) => {
-                match self.source.clone().filter(|source| !source.is_standard_input()) {
-                    Some(source) => Some(Other::Moment(source, t, plan)),
-                    None => Some(Other::Plan(plan)),
-                }
-            }
-            ChoicePlace::Recording(at) => self.other.others.get(at).cloned().map(Other::Recording),
+        let typed = self.model.choosing.clone();
+        // What is typed may be any name that a recording has on the command line.
+        let typed =
+            || Choice::new(title_of(typed.as_ref()), String::new(), ChoicePlace::Named(typed.clone()));
+        let Some(choice) = choice.or_else(|| (!self.model.choosing.is_empty()).then(typed)) else {
+            return true;
         };
-        if let Some(other) = other {
-            self.begin_comparing(choice.name, other);
-        }
+        let other = match choice.place {
+            ChoicePlace::Plan(number) => Other::Plan(number),
+            ChoicePlace::Moment(stop, plan) => match self.source.clone() {
+                Some(source) => Other::Moment(source, stop, plan),
+                None => Other::Plan(plan),
+            },
+            ChoicePlace::Recording(at) => match self.other.others.get(at).cloned() {
+                Some(source) => Other::Recording(source),
+                None => return true,
+            },
+            ChoicePlace::Named(name) => match self.open_other(paths::expand(&name).as_ref()) {
+                Ok(source) => Other::Recording(source),
+                Err(error) => {
+                    self.say(&error.to_string());
+                    return true;
+                }
+            },
+            ChoicePlace::Typed(text) => {
+                self.type_path_or_words(text);
+                return true;
+            }
+            ChoicePlace::Nowhere => {
+                self.say(&format!("{}: {}", choice.name, choice.about));
+                return true;
+            }
+        };
+        self.window = None;
+        self.begin_comparing(choice.name, other);
         true
     }
 

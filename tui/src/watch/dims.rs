@@ -1,15 +1,13 @@
 //! Values of a model's symbols that are typed for a what-if.
 
-use bayplan_text::{columns, escape};
+use bayplan_text::escape;
 use bayplan_trace::PlanRecord;
 use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::text::{Line, Span};
-use ratatui::widgets::{Clear, Widget};
+use ratatui::text::Line;
 
 use super::Watch;
-use crate::draw;
 use crate::model::whatif;
 use crate::prompt;
 use crate::theme::Theme;
@@ -56,16 +54,7 @@ impl Watch {
 
 /// Draws the line at the foot, and above it what is wrong or what can be typed.
 pub(super) fn draw(buffer: &mut Buffer, foot: Rect, typed: &Typed, record: &PlanRecord, theme: &Theme) {
-    Clear.render(foot, buffer);
-    let text = escape(&typed.text).to_string();
-    let label = " what if ";
-    let text = draw::tail(&text, usize::from(foot.width).saturating_sub(columns(label) + 1));
-    let line = vec![
-        Span::styled(label, theme.cursor()),
-        Span::styled(text, theme.text()),
-        Span::styled("▏", theme.cursor()),
-    ];
-    draw::put_line(buffer, foot, 0, &Line::from(line));
+    prompt::put_typed(buffer, foot, " what if ", (&typed.text, ""), theme);
     let line = match &typed.error {
         Some(error) => Line::styled(format!(" {error}"), theme.alarm_text()),
         None => {

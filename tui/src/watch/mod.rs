@@ -1,6 +1,7 @@
 //! A session on the screen: which view, which window over it, what was typed; and how input changes that.
 
 mod act;
+mod choose;
 mod compare;
 mod dims;
 mod marks;
@@ -28,6 +29,7 @@ use crate::list;
 use crate::model::marks::Mark;
 use crate::model::{FEW, Life, Model};
 use crate::past::Past;
+use crate::paths;
 use crate::prompt::{self, Prompt};
 use crate::theme::Theme;
 use crate::timebar;
@@ -271,10 +273,13 @@ impl Watch {
             Some(Content::View(view, _)) => {
                 let (_, area) = self.front(&areas, screen);
                 self.settle_list(*view, area);
-                self.framed = chrome::window(buffer, screen, view.title(), area, theme);
+                self.framed = chrome::window(buffer, screen, &view.heading(theme.keys), area, theme);
                 view.draw(buffer, area, &self.model, theme);
             }
             None => {}
+        }
+        if self.is_choosing() {
+            choose::draw(buffer, areas.foot, (&self.model, self.status.as_deref()), theme);
         }
         if let Some((typed, plan)) = self.dims.as_ref().zip(self.model.plan()) {
             dims::draw(buffer, areas.foot, typed, &plan.record, theme);
@@ -297,9 +302,7 @@ impl Watch {
 /// What a person calls a recording, escaped: its file, the folder of its segments, one of them within it.
 fn called(source: &Source) -> String {
     let name = |path: &Path| escape(&path.file_name().unwrap_or_default().to_string_lossy()).to_string();
-    let is_segment =
-        source.path.file_stem().is_some_and(|stem| stem.as_encoded_bytes().iter().all(u8::is_ascii_digit));
-    match source.path.parent().filter(|_| is_segment) {
+    match source.path.parent().filter(|_| paths::is_segment(&source.path)) {
         Some(folder) => format!("{}/{}", name(folder), name(&source.path)),
         None => name(&source.path),
     }

@@ -47,7 +47,8 @@ impl Watch {
             return tab.or_else(|| (at.x + 8 > areas.tabs.right()).then_some(Target::Do(Action::Help)));
         }
         let is_covered = self.window.is_some() && self.framed.contains(at);
-        if areas.foot.contains(at) && self.typing.is_none() && self.dims.is_none() && !is_covered {
+        let is_typed = self.typing.is_some() || self.dims.is_some() || self.is_choosing();
+        if areas.foot.contains(at) && !is_typed && !is_covered {
             return foot::at(at.x, areas.foot, (self.in_front(), &self.model), self.keys).map(Target::Do);
         }
         let (view, area) = self.front(areas, self.screen);

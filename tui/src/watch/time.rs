@@ -173,12 +173,7 @@ impl Watch {
         let stop = at.in_session(&live.fold).map_err(TuiError::NoMoment)?;
         let source = self.source.clone().ok_or(TuiError::NoRecording)?;
         let moment = Seeker::open(source)?.seek(stop, &live, None)?;
-        if !moment.is_found {
-            let why = if moment.is_cut {
-                "it is gone with the oldest segments, or never was"
-            } else {
-                "the session ends before it"
-            };
+        if let Some(why) = moment.why_missing() {
             return Err(TuiError::NoMoment(why.to_owned()));
         }
         self.model.stand(moment);

@@ -6,6 +6,7 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 
 use crate::draw;
+use crate::keys::{Action, Keymap};
 use crate::list::{self, Column, List};
 use crate::model::Model;
 use crate::model::events::clock;
@@ -55,14 +56,19 @@ impl List for MarkList {
         ]
     }
 
-    fn empty(&self, _: &Model) -> String {
-        "no marks yet; m marks where you stand".to_owned()
+    fn empty(&self, _: &Model, keys: &Keymap) -> String {
+        format!("no marks yet; {} marks where you stand", keys.name(Action::Mark))
     }
 }
 
 impl View for MarkList {
     fn title(&self) -> &'static str {
-        "marks · enter goes there · delete takes it away"
+        "marks"
+    }
+
+    fn heading(&self, keys: &Keymap) -> String {
+        let [enter, remove] = [Action::Inspect, Action::Remove].map(|action| keys.name(action));
+        format!("{} · {enter} goes there · {remove} takes it away", self.title())
     }
 
     fn about(&self) -> &'static str {

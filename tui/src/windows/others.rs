@@ -1,12 +1,15 @@
 //! What the plan that is shown can be compared with.
 
+use bayplan_text::ellipsis;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
+use crate::keys::{Action, Keymap};
 use crate::list::{self, List};
 use crate::model::Model;
 use crate::model::lists::ListKind;
+use crate::paths;
 use crate::theme::Theme;
 use crate::view::View;
 
@@ -26,15 +29,30 @@ impl List for Others {
         ])]
     }
 
-    fn empty(&self, _: &Model) -> String {
-        "there is no other recording, no mark and no other plan to compare with; m marks this moment"
-            .to_owned()
+    fn empty(&self, model: &Model, keys: &Keymap) -> String {
+        if model.choosing.is_empty() {
+            let mark = keys.name(Action::Mark);
+            return format!(
+                "there is no other recording, no mark and no other plan to compare with; {mark} marks this moment, a path \
+                 names a recording"
+            );
+        }
+        let text = ellipsis(&model.choosing, 60);
+        match paths::is_path(&model.choosing) {
+            true => format!("no recording there begins with {text}"),
+            false => format!("nothing listed has {text}; enter looks for a recording of that name"),
+        }
     }
 }
 
 impl View for Others {
     fn title(&self) -> &'static str {
-        "compare with · enter chooses"
+        "compare with"
+    }
+
+    fn heading(&self, _: &Keymap) -> String {
+        // Letters are typed here, whatever they do elsewhere.
+        format!("{} · enter chooses · type to find", self.title())
     }
 
     fn about(&self) -> &'static str {

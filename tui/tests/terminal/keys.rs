@@ -206,7 +206,12 @@ fn case(name: &str) -> Option<Case> {
         "inspect-op" => case(MAP, |before, after| !before.has("┌ op ") && after.has("┌ op ")),
         "diff" => case(MAP, |_, after| after.has("┌ compare with") && after.has(" run ")),
         "end-diff" => {
-            let setup = &[("2", "├ at"), ("d", "┌ compare with"), ("\r", "7 Diff")];
+            let setup = &[
+                ("2", "├ at"),
+                ("d", "┌ compare with"),
+                ("process", "compare with process"),
+                ("\r", "7 Diff"),
+            ];
             case(setup, |before, after| {
                 before.has("7 Diff") && !after.has("7 Diff") && after.has("no longer compared")
             })
