@@ -29,7 +29,7 @@ const POLL: Duration = Duration::from_millis(500);
 const PROGRESS: Duration = Duration::from_millis(100);
 
 /// Kinds of terminals that place no cursor.
-const PLAIN: [&str; 2] = ["dumb", "unknown"];
+const PLAIN: [&str; 3] = ["", "dumb", "unknown"];
 
 /// Why the loop ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

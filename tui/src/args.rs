@@ -65,7 +65,7 @@ pub(crate) struct Args {
 }
 
 /// Largest picture, in columns or rows.
-const MAX_SIDE: u16 = 2000;
+pub(crate) const MAX_SIDE: u16 = 2000;
 
 fn size(text: &str) -> Result<(u16, u16), String> {
     let is_number = |side: &str| !side.is_empty() && side.bytes().all(|byte| byte.is_ascii_digit());

@@ -51,7 +51,7 @@ impl fmt::Display for TuiError {
             ),
             Self::PlainTerminal(name) => write!(
                 f,
-                "a terminal of the kind {} cannot show pictures that change: use --text for a summary, or --snapshot \
+                "a terminal of the kind \"{}\" cannot show pictures that change: use --text for a summary, or --snapshot \
                  120x40 for one picture; if it can, set TERM to its kind, such as xterm-256color",
                 bayplan_text::escape(name)
             ),

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
+use std::time::Duration;
 
 use crossterm::event::{self, Event};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
@@ -52,7 +53,7 @@ pub(crate) fn catch_signals(tell: &Sender<Message>) -> Result<(), TuiError> {
             ends += u32::from(!matches!(signal, SIGTSTP | SIGCONT));
             // The main thread may hang on a terminal that takes nothing more: the second request is met here.
             if ends > 1 {
-                terminal::restore();
+                terminal::restore_within(LAST_WORDS);
                 std::process::exit(128 + signal);
             }
             if tell.send(Message::Signal(signal)).is_err() {
@@ -62,8 +63,27 @@ pub(crate) fn catch_signals(tell: &Sender<Message>) -> Result<(), TuiError> {
     })
 }
 
+/// How long a terminal may take until a process that was asked to end twice does not wait for it.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// Tells of it when its thread breaks down, for which somebody would wait for ever.
+pub(crate) struct Alarm<'a> {
+    pub(crate) tell: &'a Sender<Message>,
+    pub(crate) says: fn() -> Message,
+}
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let _ = self.tell.send((self.says)());
+        }
+    }
+}
+
 fn read_input(tell: Sender<Message>) -> Result<(), TuiError> {
+    let broke = || Message::InputEnded(io::Error::other("reading its keys broke down"));
     spawn("input", move || {
+        let _alarm = Alarm { tell: &tell, says: broke };
         loop {
             let (message, ended) = match event::read() {
                 Ok(event) => (Message::Input(event), false),

@@ -325,3 +325,21 @@ fn a_run_that_goes_on_and_what_is_damaged_stand_under_the_events() {
     assert!(picture.contains("run 43 of plan 0 goes on since 0:00.170"), "{picture}");
     assert!(picture.contains("damaged in 2 places"), "{picture}");
 }
+
+/// Numbers of runs come from files: any number is one.
+#[test]
+fn the_last_number_that_there_is_breaks_no_view() {
+    for ended in [Some(true), Some(false), None] {
+        let mut model = small(false);
+        let (run, plan) = (u64::MAX, 0);
+        model.apply(Record::Event(Event::RunStart { run, plan, t: 170_000_000 }));
+        if let Some(ok) = ended {
+            model.apply(Record::Event(Event::RunEnd { run, t: 180_000_000, ok }));
+        }
+        model.settle();
+        for title in ["Overview", "Bay plan", "Operators", "Events"] {
+            let picture = draw(&mut show(model.clone(), title));
+            assert!(!picture.contains("run 0"), "{ended:?}: {picture}");
+        }
+    }
+}

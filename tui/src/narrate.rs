@@ -193,7 +193,7 @@ impl Narrator {
         let mut times: Vec<u64> = timeline.runs.iter().rev().take(kept).map(took).collect();
         times.sort_unstable();
         let failed = if failed > 0 { format!(", {} failed", Count(failed)) } else { String::new() };
-        let first = Count((last.run + 1).saturating_sub(new - 1));
+        let first = Count(last.run.saturating_add(1).saturating_sub(new - 1));
         let (least, middle, most) = (times[0], times[times.len() / 2], times[times.len() - 1]);
         vec![format!(
             "runs {first} to {number} done{failed}: {} each, from {} to {}",

@@ -2,6 +2,8 @@
 
 use std::io::{self, Stdout, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use crossterm::event::{DisableMouseCapture, EnableMouseCapture};
@@ -14,11 +16,14 @@ use crossterm::{cursor, execute};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use crate::args::MAX_SIDE;
 use crate::canvas::{Canvas, Sent};
 use crate::error::TuiError;
 
 /// Whether the terminal is ours at the moment.
 static TAKEN: AtomicBool = AtomicBool::new(false);
+/// Held while the terminal is given back: whoever comes second waits until it is.
+static GIVING_BACK: Mutex<()> = Mutex::new(());
 
 /// The terminal while it is ours. Dropping it gives it back.
 pub(crate) struct Screen {
@@ -58,6 +63,8 @@ impl Screen {
         }
         let draw = || -> io::Result<Sent> {
             let (width, height) = terminal::size()?;
+            // A terminal may call itself larger than any is, and a picture of that size is memory.
+            let (width, height) = (width.min(MAX_SIDE), height.min(MAX_SIDE));
             self.canvas.draw(Rect { x: 0, y: 0, width, height }, paint)
         };
         draw().map_err(TuiError::Terminal)
@@ -123,6 +130,7 @@ const FORMER_TITLE: &str = "\x1b[23;2t";
 
 /// Gives the terminal back, if it is ours. Whatever fails, the rest is tried.
 pub(crate) fn restore() {
+    let _giving_back = GIVING_BACK.lock().unwrap_or_else(PoisonError::into_inner);
     if !TAKEN.swap(false, Ordering::SeqCst) {
         return;
     }
@@ -132,4 +140,20 @@ pub(crate) fn restore() {
     let _ = execute!(out, LeaveAlternateScreen, Print(FORMER_TITLE), cursor::Show);
     let _ = disable_raw_mode();
     let _ = out.flush();
+}
+
+/// Gives the terminal back as [`restore`] does, but waits no longer than that for one that takes nothing more. Its modes are
+/// given back first, which needs no waiting.
+pub(crate) fn restore_within(patience: Duration) {
+    if TAKEN.load(Ordering::SeqCst) {
+        let _ = disable_raw_mode();
+    }
+    let (done, wait) = mpsc::channel();
+    let gives_back = thread::Builder::new().name("giving back".to_owned()).spawn(move || {
+        restore();
+        let _ = done.send(());
+    });
+    if gives_back.is_ok() {
+        let _ = wait.recv_timeout(patience);
+    }
 }

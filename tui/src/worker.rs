@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bayplan_record::{Follower, Part, RunState, Source, Start};
 
-use crate::events::Message;
+use crate::events::{Alarm, Message};
 use crate::feed::{Desk, bytes_of};
 use crate::model::{FEW, Life, News, State};
 
@@ -47,17 +47,6 @@ pub(crate) struct Worker {
     again: bool,
 }
 
-/// Ends the viewer when the thread breaks down: nobody would read any more.
-struct Alarm<'a>(&'a Sender<Message>);
-
-impl Drop for Alarm<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let _ = self.0.send(Message::ReaderLost);
-        }
-    }
-}
-
 impl Worker {
     pub(crate) fn new(follower: Follower, desk: Arc<Desk>) -> Self {
         let (state, about) = (State::default(), News::default());
@@ -67,7 +56,8 @@ impl Worker {
 
     /// Reads until nobody wants to know any more.
     pub(crate) fn run(mut self, tell: &Sender<Message>) {
-        let _alarm = Alarm(tell);
+        // Nobody would read any more.
+        let _alarm = Alarm { tell, says: || Message::ReaderLost };
         loop {
             let wait = if self.about.caught_up { POLL } else { Duration::ZERO };
             let mut mailbox = self.desk.wait(wait);

@@ -128,9 +128,15 @@ fn read_chords(value: &Value<'_>, act: &Act) -> Result<Vec<(Chord, usize)>, Wron
     }
 }
 
+/// Most themes of a configuration: more than anybody tells apart, and few enough to be looked for one by one.
+const MAX_THEMES: usize = 100;
+
 fn read_themes(table: &DeTable<'_>, themes: &mut Vec<(String, Palette)>) -> Result<(), Wrong> {
     // Those that are built in first: others may begin with them as the user has them.
     let built_in = |name: &str| name == "dark" || name == "light";
+    if let Some((name, _)) = table.iter().nth(MAX_THEMES) {
+        return Err((name.span().start, format!("there are more than {MAX_THEMES} themes")));
+    }
     let (first, then): (Vec<_>, Vec<_>) = table.iter().partition(|(name, _)| built_in(name.get_ref()));
     for (name, value) in first.into_iter().chain(then) {
         let (at, name) = (name.span().start, name.get_ref().as_ref());

@@ -59,6 +59,8 @@ fn what_is_wrong_is_said_with_its_place_and_what_is_allowed() {
 fn columns_are_characters() {
     assert_eq!(wrong("# äöü\nascii = \"ä\" # ä\n").0, "2:9");
     assert_eq!(wrong("themes = { \"ä\" = {} }").0, "1:12");
+    let many: String = (0..101).map(|number| format!("[themes.t{number}]\n")).collect();
+    assert_eq!(wrong(&many).1, "there are more than 100 themes");
 }
 
 #[test]

@@ -73,7 +73,7 @@ impl Entry {
             What::Retired(plan) => format!("plan {plan} gave way to other shapes"),
             What::Runs(runs) => runs_words(runs),
             What::Failed { run, plan, took } => {
-                format!("run {} of plan {plan} failed after {}", Count(run + 1), Nanos(*took))
+                format!("run {} of plan {plan} failed after {}", Count(run.saturating_add(1)), Nanos(*took))
             }
             What::Allocated { bytes, memory_type, purpose, planned } => {
                 let beyond = if *planned { "" } else { ", outside the plan" };
@@ -158,12 +158,12 @@ fn runs_words(runs: &Runs) -> String {
         format!("{} to {}", Nanos(took.0), Nanos(took.1))
     };
     match count {
-        1 => format!("run {} of plan {plan} took {times}", Count(first + 1)),
+        1 => format!("run {} of plan {plan} took {times}", Count(first.saturating_add(1))),
         _ => format!(
             "{} runs of plan {plan}, {} to {}, took {times} each",
             Count(*count),
-            Count(first + 1),
-            Count(last + 1)
+            Count(first.saturating_add(1)),
+            Count(last.saturating_add(1))
         ),
     }
 }
@@ -240,7 +240,11 @@ impl Model {
     pub(crate) fn events_now(&self) -> String {
         let mut words = Vec::new();
         if let Some((run, plan, start)) = self.log.open().last() {
-            words.push(format!("run {} of plan {plan} goes on since {}", Count(run + 1), clock(*start)));
+            words.push(format!(
+                "run {} of plan {plan} goes on since {}",
+                Count(run.saturating_add(1)),
+                clock(*start)
+            ));
         }
         if self.damages > 0 {
             let places = if self.damages == 1 { "place" } else { "places" };

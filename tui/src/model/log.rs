@@ -304,7 +304,7 @@ impl Log {
 
     /// Another number whenever something was added.
     pub(crate) fn version(&self) -> u64 {
-        let open = self.open.last().map_or(0, |(run, ..)| run + 1);
+        let open = self.open.last().map_or(0, |(run, ..)| run.saturating_add(1));
         (u64::from(self.next) << 32) ^ open
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{Action, OptionalActions, Termios, tcflow, tcgetattr, tcsetattr};
 
 use crate::on_terminal::{Left, OnTerminal, PATIENCE, Screen};
 use crate::recording;
@@ -162,4 +162,60 @@ fn after_a_stop_from_outside_the_terminal_is_taken_again() {
     let as_before = |screen: &Screen| Left { text: String::new(), ..screen.left() } == before;
     viewer.until("it is not given back", as_before);
     assert_eq!(modes(&tcgetattr(&viewer.slave).unwrap()), modes_before);
+}
+
+/// Sessions end with more than one signal: whichever ends the process, the terminal is given back before.
+#[test]
+fn signals_that_come_together_give_the_terminal_back_once() {
+    let home = tempfile::tempdir().unwrap();
+    let path = recording(home.path());
+    for turn in 0..TIMES {
+        let mut viewer = OnTerminal::with(home.path(), &[&path, "--view", "2"], SIZE, &[]);
+        let before = viewer.screen().left();
+        let modes_before = modes(&viewer.modes);
+        viewer.until_shown("arena \"activations\"");
+        for signal in [Signal::TERM, Signal::HUP, Signal::INT] {
+            viewer.signal(signal);
+        }
+        let status = viewer.end();
+        let ended = status.signal().or(status.code().map(|code| code - 128));
+        assert!(ended.is_some_and(|signal| [1, 2, 15].contains(&signal)), "{turn}: {status}");
+        viewer.until("the terminal was not given back", |screen| screen.left() == before);
+        assert_eq!(modes(&tcgetattr(&viewer.slave).unwrap()), modes_before, "{turn}");
+    }
+}
+
+/// The picture hangs in the terminal, and giving it back would, too.
+#[test]
+fn a_terminal_that_takes_nothing_holds_nobody() {
+    let home = tempfile::tempdir().unwrap();
+    let path = recording(home.path());
+    let mut viewer = OnTerminal::with(home.path(), &[&path, "--view", "2"], SIZE, &[]);
+    let modes_before = modes(&viewer.modes);
+    viewer.until_shown("arena \"activations\"");
+    tcflow(&viewer.slave, Action::OOff).unwrap();
+    viewer.send("5");
+    // Two of a kind that come at once are one.
+    viewer.signal(Signal::TERM);
+    viewer.signal(Signal::HUP);
+    let status = viewer.end();
+    assert!([1, 15].map(|signal| Some(128 + signal)).contains(&status.code()), "{status}");
+    assert_eq!(modes(&tcgetattr(&viewer.slave).unwrap()), modes_before);
+}
+
+/// A report of the mouse that no terminal sends may break the reading of keys: then the viewer ends, and says so.
+#[test]
+fn what_no_terminal_sends_leaves_no_viewer_that_hears_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let path = recording(home.path());
+    for bytes in ["\x1b[<0;0;0M", "\x1b[M   ", "\x1b[<0;99999;99999M", "\x1b[1;1;1;1u", "\x1b[?0u\x1b[?c"] {
+        let mut viewer = OnTerminal::with(home.path(), &[&path, "--view", "2"], SIZE, &[]);
+        viewer.until_shown("arena \"activations\"");
+        let modes_before = modes(&viewer.modes);
+        viewer.send(bytes);
+        viewer.send("q");
+        let status = viewer.end();
+        assert!(status.code().is_some_and(|code| [0, 1].contains(&code)), "{bytes:?}: {status}");
+        assert_eq!(modes(&tcgetattr(&viewer.slave).unwrap()), modes_before, "{bytes:?}");
+    }
 }
