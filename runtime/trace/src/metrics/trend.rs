@@ -146,7 +146,12 @@ pub fn forecasts(timeline: &Timeline) -> Vec<Forecast> {
     });
     let pools = timeline.pools.iter().filter_map(|(&number, pool)| {
         let history = timeline.pool_histories.get(&number)?;
-        let samples: Vec<(Nanos, u64)> = history.samples().map(|sample| (sample.t, sample.live)).collect();
+        let mut samples: Vec<(Nanos, u64)> =
+            history.samples().map(|sample| (sample.t, sample.live)).collect();
+        // Samples have a distance; what is in use now may have changed since the last one.
+        if let Some(&(t, _)) = samples.last().filter(|(_, live)| *live != pool.live_bytes) {
+            samples.push((timeline.now.max(t), pool.live_bytes));
+        }
         forecast(Growing::Pool(number), &samples, (pool.bytes, false))
     });
     let mut found: Vec<Forecast> = heaps.chain(pools).collect();
@@ -251,6 +256,9 @@ mod tests {
         let found: Vec<_> =
             forecasts(&timeline).iter().map(|f| (f.of, f.used, f.limit, f.left / SECOND)).collect();
         assert_eq!(found, [(Growing::Pool(3), 60_000, 100_000, 40), (Growing::Heap(1), 1590, 5000, 341)]);
+        // What is in use is what is so now, not at the last sample.
+        event(&mut timeline, Event::PoolFreed { t: 59 * SECOND + 1, pool: 3, id: 7 });
+        assert_eq!(forecasts(&timeline)[0].used, 59_000);
         // What a keyframe restates is no growth.
         let mut late = Timeline::new();
         let state = (0..60).map(|at| Event::PoolAllocated {
