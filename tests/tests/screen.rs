@@ -2,11 +2,13 @@
 //! the views, for every recording that the project keeps and for one that is made here.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use bayplan_record::{Clock, Destination, Places, Recorder, RecordingOptions};
 use bayplan_tests::program::{Sandbox, run};
 use bayplan_tests::root;
 use bayplan_text::{Bytes, Count, Nanos, Percent, Rate};
-use bayplan_trace::{Event, Playhead, Reader, Timeline, Writer};
+use bayplan_trace::{Event, PlanRecord, Playhead, Reader, Timeline, Writer};
 use serde_json::Value;
 
 /// Room for all that a view says.
@@ -235,8 +237,23 @@ fn fragmentation(case: &Case<'_>) {
         shown.says(&format!("largest free {}", bytes(&figure("pool_largest_free"))));
         shown.says(&format!("fragmentation {}", percent(&figure("fragmentation"))));
     }
-    for forecast in case.json["forecasts"].as_array().unwrap() {
-        assert!(whole(&forecast["limit"]) > 0 && real(&forecast["bytes_per_second"]) > 0.0);
+}
+
+/// What grows into its limit, in the view that shows each kind.
+fn forecasts(case: &Case<'_>) {
+    let forecasts = case.json["forecasts"].as_array().unwrap();
+    for forecast in forecasts {
+        let what = if forecast["budget"] == true { "budget" } else { "full" };
+        let rate = Bytes(real(&forecast["bytes_per_second"]) as u64);
+        let seconds = whole(&forecast["left_ns"]) / 1_000_000_000;
+        assert!((2..120).contains(&seconds), "the words below are of seconds: {forecast}");
+        let words = format!("{what} in about {seconds} s at +{rate}/s");
+        case.view("Overview").says(&words);
+        if forecast["kind"] == "pool" {
+            case.view("Fragmentation").says(&words);
+            let live = &case.json["figures"]["pool_live"]["of"][0]["value"];
+            assert_eq!(live, &forecast["used"]);
+        }
     }
 }
 
@@ -326,7 +343,7 @@ fn operators(case: &Case<'_>) {
 
 fn check(sandbox: &Sandbox, path: &Path) {
     let case = Case::new(sandbox, path);
-    for view in [header, overview, fragmentation, bay_plan, operators] {
+    for view in [header, overview, fragmentation, forecasts, bay_plan, operators] {
         view(&case);
     }
 }
@@ -474,4 +491,56 @@ fn recorded(sandbox: &Sandbox) -> PathBuf {
 fn of_a_run_that_is_recorded_here() {
     let sandbox = Sandbox::new();
     check(&sandbox, &recorded(&sandbox));
+}
+
+/// A pool that grows and is given back in part, beside a heap that nears its budget, as a recorder writes them.
+#[test]
+fn of_a_pool_that_grows() {
+    const SECOND: u64 = 1_000_000_000;
+    let sandbox = Sandbox::new();
+    let path = sandbox.path("pool.bptrace");
+    let options = RecordingOptions {
+        destination: Destination::File(path.clone()),
+        model: "server".to_owned(),
+        device: "a device".to_owned(),
+        clock: Arc::new(After(60 * SECOND)),
+        ..RecordingOptions::new(Places::under(&sandbox.path("places")))
+    };
+    let recorder = Recorder::create(options, &PlanRecord::default()).expect("a recording");
+    recorder.emit(Event::PoolReady { t: 0, pool: 0, bytes: 1 << 20, name: "outputs".to_owned() });
+    let bytes = 12_000;
+    for at in 0..60 {
+        let t = at * SECOND;
+        recorder.emit(Event::PoolAllocated { t, pool: 0, id: at, offset: at * bytes, bytes });
+        // Holes, and less that lives than was taken.
+        if at % 10 == 9 {
+            recorder.emit(Event::PoolFreed { t: t + 1, pool: 0, id: at - 3 });
+        }
+        let (usage, budget) = ((100 + at) << 20, Some(200 << 20));
+        recorder.emit(Event::HeapSample { t: t + 2, heap: 0, size: 1 << 30, usage, budget });
+    }
+    assert_eq!(recorder.finish().lost, 0);
+    let case = Case::new(&sandbox, &path);
+    let kinds: Vec<&str> = case.json["forecasts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|found| found["kind"].as_str())
+        .collect();
+    assert!(kinds.contains(&"pool") && kinds.contains(&"heap"), "{}", case.json["forecasts"]);
+    assert_eq!(case.json["figures"]["pool_holes"]["of"].as_array().map(Vec::len), Some(1));
+    check(&sandbox, &path);
+}
+
+/// A clock that stands at the end of what is told.
+struct After(u64);
+
+impl Clock for After {
+    fn now(&self) -> u64 {
+        self.0
+    }
+
+    fn start_unix_ns(&self) -> u64 {
+        1_700_000_000_000_000_000
+    }
 }
