@@ -198,6 +198,14 @@ fn what_is_typed_filters_what_can_be_compared() {
     recording(temp.path(), "2-2", &other(), 1500);
     recording(temp.path(), "3-3", &support::by_hand(), 1000);
     let mut watch = open(&shown, temp.path());
+    // What can be typed is told on a terminal of 80 columns.
+    press(&mut watch, "d");
+    let small = Rect { width: 80, height: 24, ..SCREEN };
+    let mut buffer = Buffer::empty(small);
+    watch.draw(&mut buffer, small, &Theme::new(Colours::None, false));
+    let foot: String = (0..80).map(|x| buffer[(x, 23)].symbol()).collect();
+    assert!(foot.contains("a path (/ ./ ~) or a moment (run:3 1.5s); esc closes"), "{foot}");
+    press(&mut watch, "\x1b");
     // Letters that do something elsewhere are letters here.
     type_text(&mut watch, "Process 3-3");
     let listed = picture(&mut watch);

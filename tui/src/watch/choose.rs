@@ -135,7 +135,7 @@ impl Model {
 /// Draws what is typed in the line at the foot, and above it what was said last.
 pub(super) fn draw(buffer: &mut Buffer, foot: Rect, (model, said): (&Model, Option<&str>), theme: &Theme) {
     let hint = if model.choosing.is_empty() {
-        "type to filter · / ./ ~ path · run:3 or 1.5s moment · esc closes"
+        "words, a path (/ ./ ~) or a moment (run:3 1.5s); esc closes"
     } else if paths::is_path(&model.choosing) {
         "tab completes · enter compares"
     } else {
