@@ -235,6 +235,7 @@ fn op_times(state: &PlanState, roofs: Option<&Roofs>) -> Vec<Value> {
         json!({
             "op": time.op, "name": op.name, "kernel": op.kernel, "source_node": op.source_node,
             "source_op": op.source_op, "count": time.count, "mean_ns": time.mean, "latest_ns": time.latest,
+            "first_ns": time.first, "averaged": time.averaged,
             "share": time.share, "bytes": op.bytes, "flops": op.flops,
             "bytes_per_second": time.bytes_per_second, "flops_per_second": time.flops_per_second,
             "attainable_ns": time.roof.map(|roof| roof.attainable_ns), "roof_share": time.roof.map(|roof| roof.share),

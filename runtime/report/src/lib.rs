@@ -29,7 +29,7 @@
 //! | `…loss` | `live`, `padding`, `holes`, `tail` (their sum is `size`), `hole_count`, `largest_hole`, `largest_fit` (the most bytes that one more buffer could have at that op) |
 //! | `…live_at_peak` | the largest 20, with `buffer`, `name`, `shape`, `kind`, `size`, `size_expr`, `offset`, `first`, `last`; `live_at_peak_count` counts all |
 //! | `plans[].deviations` | `null` before windows were seen; else `max_excess` (most bytes at one op that the plan does not have), `largest_op`, `largest_bytes` (the largest symmetric difference of live sets), `reserved_unused`, `late` (`buffer`, `name`, `planned`, `seen`) |
-//! | `plans[].op_times` | ops that were timed, the slowest first: `op`, `name`, `kernel`, `source_node`, `source_op`, `count`, `mean_ns`, `latest_ns`, `share`, `bytes`, `flops` |
+//! | `plans[].op_times` | ops that were timed, the slowest first: `op`, `name`, `kernel`, `source_node`, `source_op`, `count`, `mean_ns` (of `averaged` runs: without the first, where others followed), `first_ns`, `latest_ns`, `share`, `bytes`, `flops` |
 //! | `blocks` | live blocks of device memory: `id`, `bytes`, `memory_type`, `purpose`, `planned`, `t` |
 //! | `unplanned_blocks` | every block allocated outside the plan, freed or not |
 //! | `heaps` | `heap`, `size`, `usage`, `budget`, `others` (what the budget leaves out of the heap) |

@@ -9,7 +9,7 @@ use crate::json::severity;
 use crate::markup::{code, marked, plain, xml};
 use crate::page::{TOP, plural};
 use crate::picture::{Drawn, op_words};
-use crate::roofline::{rate_words, share_words};
+use crate::roofline::{means_words, rate_words, share_words};
 use crate::summary::{bound_words, forecast_words, session_words};
 
 /// Plans that are told before the rest is only counted: a comment holds 65,536 characters.
@@ -165,7 +165,9 @@ fn ops_table(out: &mut String, drawn: &Drawn<'_>, all: bool) {
         return;
     }
     let total = times.iter().fold(0, |sum: u64, time| sum.saturating_add(time.mean));
-    let _ = write!(out, "\n<details><summary>Ops by device time, {} in all</summary>\n\n", Nanos(total));
+    let words = means_words(&times);
+    let _ =
+        write!(out, "\n<details><summary>Ops by device time, {} in all{words}</summary>\n\n", Nanos(total));
     let more = if roofs.is_some() { [" of the roof |", "---:|"] } else { [""; 2] };
     let _ = writeln!(
         out,

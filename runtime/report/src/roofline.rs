@@ -34,6 +34,11 @@ pub(crate) fn share_words(op: &OpShare) -> String {
     op.roof.map_or_else(|| "–".to_owned(), |roof| format!("{} {}", Percent(roof.share), roof.bound.name()))
 }
 
+/// What is to be said of the means of ops: that a first, cold run is no part of them.
+pub(crate) fn means_words(ops: &[OpShare]) -> &'static str {
+    if ops.iter().any(|op| op.averaged < op.count) { " by the means of the runs after the first" } else { "" }
+}
+
 /// Its bytes and its flops per second: `3.42 GB/s`; `–` where there are none.
 pub(crate) fn rate_words(op: &OpShare) -> [String; 2] {
     let words = |rate: Option<f64>, unit| match rate {

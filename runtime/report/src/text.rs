@@ -10,7 +10,7 @@ use bayplan_trace::{
 
 use crate::json::severity;
 use crate::page::{Page, TOP, plural};
-use crate::roofline::{rate_words, share_words};
+use crate::roofline::{means_words, rate_words, share_words};
 use crate::summary::{forecast_words, session_words};
 
 /// The report for people, in lines of text. Alarms and damage come first, if there are any. `ops` adds the time of every op
@@ -201,7 +201,13 @@ impl Page {
             return;
         }
         let total = times.iter().fold(0, |sum: u64, time| sum.saturating_add(time.mean));
-        let _ = writeln!(self.0, "ops by device time, {} in all{}", Nanos(total), legend(roofs, all));
+        let _ = writeln!(
+            self.0,
+            "ops by device time, {} in all{}{}",
+            Nanos(total),
+            means_words(&times),
+            legend(roofs, all)
+        );
         let most = if all { times.len() } else { TOP };
         for time in times.iter().take(most) {
             let op = &state.record.ops[time.op];

@@ -51,7 +51,8 @@ const ARENAS: &str = "
         extract_arg(s.arg_set_id, 'debug.largest_hole') as largest_hole
     from slice s join track t on t.id = s.track_id where t.name = 'plans' and s.name = 'arena' order by plan, s.id";
 
-/// Times are whole nanoseconds, so that sums and quotients are those of the report; `dur` is that of the largest `ts`.
+/// Times are whole nanoseconds, so that sums and quotients are those of the report; `dur` is that of the largest `ts`. Means
+/// leave out the first run, where others followed.
 const OPS: &str = "
     with timed as (
         select extract_arg(s.arg_set_id, 'debug.plan') as plan, extract_arg(s.arg_set_id, 'debug.op') as op,
@@ -59,11 +60,13 @@ const OPS: &str = "
             extract_arg(s.arg_set_id, 'debug.source_node') as source_node,
             extract_arg(s.arg_set_id, 'debug.source_op') as source_op,
             extract_arg(s.arg_set_id, 'debug.bytes') as bytes, extract_arg(s.arg_set_id, 'debug.flops') as flops,
-            s.ts as ts, s.dur as dur
+            s.ts as ts, s.dur as dur, row_number() over (partition by extract_arg(s.arg_set_id, 'debug.plan'),
+                extract_arg(s.arg_set_id, 'debug.op') order by s.ts, s.id) as nth
         from slice s join track t on t.id = s.track_id where t.name = 'ops'
     )
     select plan, op, name, kernel, source_node, source_op, bytes, flops, count(*) as count,
-        sum(dur) / count(*) as mean_ns, max(ts), dur as latest_ns
+        case count(*) when 1 then sum(dur) else sum(case nth when 1 then 0 else dur end) / (count(*) - 1) end as mean_ns,
+        max(ts), dur as latest_ns
     from timed group by plan, op order by plan, mean_ns desc, op";
 
 const TENSORS: &str = "

@@ -10,7 +10,7 @@ use crate::json::severity;
 use crate::markup::{marked, xml};
 use crate::page::plural;
 use crate::picture::{Drawn, op_words};
-use crate::roofline::{rate_words, share_words};
+use crate::roofline::{means_words, rate_words, share_words};
 use crate::summary::{bound_words, forecast_words, session_words};
 
 /// Rows of a table before the rest is only counted.
@@ -120,7 +120,7 @@ pub(super) fn ops(out: &mut String, drawn: &Drawn<'_>, all: bool) {
         return;
     }
     let total = times.iter().fold(0, |sum: u64, time| sum.saturating_add(time.mean));
-    let _ = writeln!(out, "<h2>Ops by device time, {} in all</h2>", Nanos(total));
+    let _ = writeln!(out, "<h2>Ops by device time, {} in all{}</h2>", Nanos(total), means_words(&times));
     let most = if all { MOST_OPS } else { ROWS / 5 };
     let rows = times.iter().take(most).map(|time| {
         let op = &drawn.state.record.ops[time.op];

@@ -68,10 +68,9 @@ pub(super) fn ops(
     (found, (total(a), total(b)))
 }
 
-/// Nanoseconds of an op in the mean over the runs that timed it.
+/// Nanoseconds of an op in the mean over the runs that timed it ([`OpTime::mean`](crate::OpTime::mean)).
 fn mean(plan: &PlanState, op: u32) -> Option<u64> {
-    let time = plan.op_times.get(op as usize)?;
-    time.total.checked_div(time.count)
+    plan.op_times.get(op as usize)?.mean()
 }
 
 fn total(plan: &PlanState) -> Option<u64> {

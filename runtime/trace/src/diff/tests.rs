@@ -150,7 +150,10 @@ fn ops_are_told_by_kernel_and_time() {
     let (mut a, mut b) = (timeline([plan(&OPS, &BASE)]), timeline([plan(&OPS, &BASE)]));
     alloc::sync::Arc::make_mut(&mut b.plans[0].record).ops[2].kernel = "other".into();
     let time = |timeline: &mut Timeline, op: usize, ns: u64| {
-        timeline.plans[0].op_times[op] = crate::OpTime { total: 2 * ns, count: 2, ..Default::default() };
+        // The first run is a cold one: it is no part of the means.
+        let (first, latest) = (ns * 900, ns);
+        timeline.plans[0].op_times[op] =
+            crate::OpTime { latest, first: Some(first), total: first + 2 * ns, count: 3 };
     };
     time(&mut a, 1, 100);
     time(&mut b, 1, 150);

@@ -305,6 +305,9 @@ pub(crate) fn keyframe_to_bytes(keyframe: &Keyframe) -> Vec<u8> {
     }
     for (plan, sums) in &keyframe.plans {
         field_bytes(&mut out, 9, &sums.to_bytes(*plan));
+        if !sums.op_times.is_empty() {
+            field_bytes(&mut out, 10, &sums.first_to_bytes(*plan));
+        }
     }
     out
 }
@@ -345,6 +348,7 @@ pub(crate) fn keyframe_from_bytes(bytes: &[u8]) -> Result<Keyframe, WireError> {
                 keyframe.pools.push((pool, PoolTotals { high_water, top, allocated, freed }));
             }
             9 => keyframe.plans.push(PlanSums::from_bytes(field.bytes()?)?),
+            10 => PlanSums::add_first(&mut keyframe.plans, field.bytes()?)?,
             _ => {}
         }
     }

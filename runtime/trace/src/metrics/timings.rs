@@ -23,17 +23,21 @@ pub struct RecentRuns {
     pub count: usize,
 }
 
-/// The device time of an op, over the runs in which it was timed.
+/// The device time of an op, over the runs in which it was timed. The mean is [`OpTime::mean`](crate::OpTime::mean).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OpShare {
     /// Its number in the plan.
     pub op: usize,
-    /// The mean, rounded down.
+    /// The mean, rounded down: without the first run, where others followed.
     pub mean: Nanos,
+    /// How long it took in the first run, where that is known.
+    pub first: Option<Nanos>,
     /// In the latest run.
     pub latest: Nanos,
     /// How many times it was timed.
     pub count: u64,
+    /// Of how many of them the mean is.
+    pub averaged: u64,
     /// Its part of the sum of all means, from 0 to 1.
     pub share: f64,
     /// Bytes it moves per second, by the plan's bytes and the mean; `None` where that is 0.
@@ -82,16 +86,17 @@ pub fn warm_runs(timeline: &Timeline) -> Option<WarmRuns> {
 
 /// The ops of a plan that were timed, the slowest first; `roofs` are those of the recording ([`Timeline::roofs`]).
 pub fn op_shares(plan: &PlanState, roofs: Option<&Roofs>) -> Vec<OpShare> {
-    let timed = plan.op_times.iter().enumerate().filter(|(_, time)| time.count > 0);
+    let timed = plan.op_times.iter().enumerate().filter_map(|(op, time)| Some((op, time, time.mean()?)));
     let mut shares: Vec<OpShare> = timed
-        .map(|(op, time)| {
-            let mean = time.total / time.count;
+        .map(|(op, time, mean)| {
             let record = plan.record.ops.get(op);
             OpShare {
                 op,
                 mean,
+                first: time.first,
                 latest: time.latest,
                 count: time.count,
+                averaged: time.averaged(),
                 share: 0.0,
                 bytes_per_second: record.and_then(|record| per_second(record.bytes, mean)),
                 flops_per_second: record.and_then(|record| per_second(record.flops, mean)),
@@ -154,16 +159,22 @@ mod tests {
         let ops = vec![OpRecord::default(); 3];
         let record = PlanRecord { ops, ..PlanRecord::default() };
         timeline.apply(Record::Plan { plan: 0, record });
-        for run in 0..2 {
+        for run in 0..3 {
             timeline.apply(Record::Event(Event::RunStart { run, plan: 0, t: 0 }));
-            let times = vec![(0, 10), (10, 40 + run), (50, 60)];
+            // The first run is a cold one, which makes the last op the slowest by far.
+            let cold = if run == 0 { 50_000 } else { 0 };
+            let times = vec![(0, 10), (10, 39 + run), (50, 60 + cold)];
             timeline.apply(Record::Event(Event::OpTimes { run, plan: 0, first_op: 0, times }));
         }
         let found: Vec<_> = op_shares(&timeline.plans[0], None)
             .iter()
-            .map(|op| (op.op, op.mean, op.latest, op.count, op.share))
+            .map(|op| (op.op, op.mean, op.latest, op.first, op.averaged, op.share))
             .collect();
-        assert_eq!(found, [(1, 30, 31, 2, 0.6), (0, 10, 10, 2, 0.2), (2, 10, 10, 2, 0.2)]);
+        let (first, cold) = (Some(10), Some(50_010));
+        assert_eq!(
+            found,
+            [(1, 30, 31, Some(29), 2, 0.6), (0, 10, 10, first, 2, 0.2), (2, 10, 10, cold, 2, 0.2)]
+        );
     }
 
     #[test]

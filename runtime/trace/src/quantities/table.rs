@@ -251,8 +251,8 @@ pub static QUANTITIES: &[Quantity] = &[
         .unit(Ratio)
         .join(Max),
     // Ops.
-    op("op_mean", "OpTime::total", |_, state, op| timed(state, op, |time| time.total / time.count.max(1)))
-        .help("device time of an op, the mean over its runs; of several ops of a plan their sum")
+    op("op_mean", "OpTime::mean", |_, state, op| timed(state, op, |time| time.mean().unwrap_or(0)))
+        .help("device time of an op, the mean over its runs but the first; of several ops of a plan their sum")
         .may_shrink()
         .worse(Worse::More),
     op("op_latest", "OpTime::latest", |_, state, op| timed(state, op, |time| time.latest))

@@ -75,6 +75,9 @@ pub struct Stray {
 pub struct OpTime {
     /// Nanoseconds in the latest run.
     pub latest: Nanos,
+    /// Nanoseconds in the first run: a cold one, which fills caches and builds pipelines. `None` where that run is not
+    /// known, as in what keyframes of recordings before format 1.4 restate.
+    pub first: Option<Nanos>,
     /// Sum over all runs seen.
     pub total: Nanos,
     /// Runs seen.
@@ -85,9 +88,29 @@ impl OpTime {
     /// Adds what one run took.
     #[inline]
     pub(crate) fn add(&mut self, took: Nanos) {
+        if self.count == 0 {
+            self.first = Some(took);
+        }
         self.latest = took;
         self.total = self.total.saturating_add(took);
         self.count = self.count.saturating_add(1);
+    }
+
+    /// Whether the mean leaves the first run out: where others were timed behind it.
+    pub fn is_warm(&self) -> bool {
+        self.first.is_some() && self.count > 1
+    }
+
+    /// The runs that the mean is of.
+    pub fn averaged(&self) -> u64 {
+        self.count - u64::from(self.is_warm())
+    }
+
+    /// The mean over the runs seen, rounded down: without the first, which is often far slower, where others were timed and
+    /// the first is known. `None` where no run was timed.
+    pub fn mean(&self) -> Option<Nanos> {
+        let cold = self.first.filter(|_| self.is_warm()).unwrap_or(0);
+        self.total.saturating_sub(cold).checked_div(self.averaged())
     }
 }
 
@@ -234,10 +257,13 @@ impl PlanState {
     pub(crate) fn restate(&mut self, sums: &PlanSums) {
         self.runs = sums.runs;
         // What the keyframe leaves out was never seen.
-        self.op_times.fill(OpTime::default());
+        let none = alloc::vec![OpTime::default(); self.op_times.len()];
+        let seen = core::mem::replace(&mut self.op_times, none);
         for (at, restated) in &sums.op_times {
+            let before = seen.get(*at as usize).copied().unwrap_or_default();
             if let Some(op) = self.op_times.get_mut(*at as usize) {
-                *op = *restated;
+                // A first run that was seen stays known, though the keyframe is too old to tell it.
+                *op = OpTime { first: restated.first.or(before.first), ..*restated };
             }
         }
     }

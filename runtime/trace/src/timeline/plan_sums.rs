@@ -42,10 +42,35 @@ impl PlanSums {
         while !cursor.is_empty() {
             let at = next.wrapping_add(cursor.index()?);
             let (count, total, latest) = (cursor.varint()?, cursor.varint()?, cursor.varint()?);
-            sums.op_times.push((at, OpTime { latest, total, count }));
+            sums.op_times.push((at, OpTime { latest, total, count, first: None }));
             next = at.wrapping_add(1);
         }
         Ok((plan, sums))
+    }
+
+    /// Number of the plan, then for each op of [`PlanSums::to_bytes`] how long it took in the first run: one more than that,
+    /// or 0 where it is not known.
+    pub(crate) fn first_to_bytes(&self, plan: u32) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_varint(&mut out, u64::from(plan));
+        for (_, op) in &self.op_times {
+            put_varint(&mut out, op.first.map_or(0, |first| first.saturating_add(1)));
+        }
+        out
+    }
+
+    /// Adds what [`PlanSums::first_to_bytes`] wrote to the sums of its plan, which stand before it.
+    pub(crate) fn add_first(plans: &mut [(u32, Self)], bytes: &[u8]) -> Result<(), WireError> {
+        let mut cursor = Cursor::new(bytes);
+        let plan = cursor.index()?;
+        let Some((_, sums)) = plans.iter_mut().find(|(number, _)| *number == plan) else { return Ok(()) };
+        for (_, op) in &mut sums.op_times {
+            if cursor.is_empty() {
+                break;
+            }
+            op.first = cursor.varint()?.checked_sub(1);
+        }
+        Ok(())
     }
 }
 
@@ -117,12 +142,40 @@ mod tests {
 
     #[test]
     fn sums_come_back() {
-        let op = |latest, total, count| OpTime { latest, total, count };
-        let op_times = vec![(0, op(1, 2, 3)), (2, op(u64::MAX, u64::MAX, u64::MAX)), (u32::MAX, op(1, 1, 1))];
+        let op = |latest, total, count, first| OpTime { latest, total, count, first };
+        let most = u64::MAX;
+        let op_times = vec![
+            (0, op(1, 2, 3, Some(0))),
+            (2, op(most, most, most, Some(most - 1))),
+            (3, op(5, 9, 2, None)),
+            (u32::MAX, op(1, 1, 1, Some(1))),
+        ];
         let sums = PlanSums { runs: 7, op_times };
-        assert_eq!(PlanSums::from_bytes(&sums.to_bytes(u32::MAX)), Ok((u32::MAX, sums)));
+        let (plan, read) = PlanSums::from_bytes(&sums.to_bytes(u32::MAX)).unwrap();
+        assert!(read.op_times.iter().all(|(_, op)| op.first.is_none()), "they have a field of their own");
+        let mut plans = [(3, PlanSums::default()), (plan, read)];
+        PlanSums::add_first(&mut plans, &sums.first_to_bytes(u32::MAX)).unwrap();
+        assert_eq!(plans, [(3, PlanSums::default()), (u32::MAX, sums)]);
+        // Of a plan without sums, and fewer than there are ops.
+        PlanSums::add_first(&mut plans, &[9, 1, 1]).unwrap();
+        PlanSums::add_first(&mut plans[..1], &[3, 1, 1]).unwrap();
+        assert!(PlanSums::add_first(&mut plans, &[]).is_err());
         let none = PlanSums::default();
         assert_eq!(PlanSums::from_bytes(&none.to_bytes(0)), Ok((0, none)));
+    }
+
+    #[test]
+    fn the_first_run_is_left_out_of_the_mean_where_others_follow() {
+        let mut op = OpTime::default();
+        assert_eq!((op.mean(), op.averaged()), (None, 0));
+        op.add(900);
+        assert_eq!((op.mean(), op.averaged(), op.first), (Some(900), 1, Some(900)));
+        op.add(10);
+        op.add(13);
+        assert_eq!((op.mean(), op.averaged(), op.latest, op.total), (Some(11), 2, 13, 923));
+        // Where the first is not known, the mean is of all.
+        let attached = OpTime { first: None, ..op };
+        assert_eq!((attached.mean(), attached.averaged(), attached.is_warm()), (Some(307), 3, false));
     }
 
     #[test]
@@ -145,7 +198,7 @@ mod tests {
         assert_eq!(sums.told(), [(1, PlanSums { runs: 1, op_times: vec![] })]);
         // More times than the plan has ops.
         sums.add_op_times(0, 0, &[(5, 9), (9, 10)]);
-        let op_times = vec![(0, OpTime { latest: 4, total: 4, count: 1 })];
+        let op_times = vec![(0, OpTime { latest: 4, first: Some(4), total: 4, count: 1 })];
         assert_eq!(sums.told()[0], (0, PlanSums { runs: 0, op_times }));
         sums.retire(0);
         sums.retire(1);

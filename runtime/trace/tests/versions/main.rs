@@ -123,7 +123,13 @@ fn every_version_is_read_from_its_keyframe_on() {
         let Record::Keyframe(keyframe) = &records[2] else { panic!("{version}: {:?}", records[2]) };
         assert_eq!((keyframe.runs_started, keyframe.runs_ok), (3, 3), "{version}");
         // Device times of each of three runs, of which the last is told as the latest.
-        let sums = |op: u64| OpTime { latest: 3900 - 34 * op, total: 3 * 3900 - 51 * op, count: 3 };
+        let sums = |op: u64| OpTime {
+            latest: 3900 - 34 * op,
+            // That of run 0, of which all ops took as long.
+            first: (version >= "1.4").then_some(3900),
+            total: 3 * 3900 - 51 * op,
+            count: 3,
+        };
         let op_times = (0..3).map(|op| (op as u32, sums(op))).collect();
         let plans = if version < "1.3" { vec![] } else { vec![(0, PlanSums { runs: 3, op_times })] };
         assert_eq!(keyframe.plans, plans, "{version}");
