@@ -10,11 +10,14 @@ use crate::picture_tests::small;
 use crate::theme::{Colours, Theme};
 use crate::watch::Watch;
 
-/// A session whose ops were timed twice: the later in the program, the slower; `Gelu` slowest of all.
+/// A session whose ops were timed in three runs, the first of which is a cold one: the later in the program, the slower;
+/// `Gelu` slowest of all.
 pub(crate) fn timed() -> Model {
     let mut model = small(true);
-    for run in 0..2u64 {
-        let took = |op: u64| if op == 6 { 900_000 } else { 10_000 * (op + 1) + run * 1000 };
+    for run in 0..3u64 {
+        let warm = |op: u64| if op == 6 { 900_000 } else { 10_000 * (op + 1) + run.saturating_sub(1) * 1000 };
+        // What the first run took is no part of the means: it would turn the order round.
+        let took = |op: u64| if run == 0 { 1_000_000 * (10 - op) } else { warm(op) };
         let mut t = 170_000_000;
         let mut next = |op| {
             let start = t;
@@ -169,7 +172,19 @@ fn the_count_of_an_operator_is_kept_where_its_name_is_cut() {
         let text = crate::snapshot::picture(&mut watch, size, &[], &Theme::new(Colours::None, false));
         assert!(text.contains("… ×3 ") && text.contains("Conv"), "{text}");
         // What was fused is told apart by its end.
-        assert!(size.0 == 40 || text.contains("+Add ×1") && text.contains("+Relu ×1"), "{text}");
+        assert!(size.0 == 40 || text.contains("Add ×1") && text.contains("Sum+Relu ×1"), "{text}");
+    }
+    // One by one, each has its own name too, and its latest time.
+    press(&mut watch, "o");
+    for size in [(80, 24), (120, 40)] {
+        let text = crate::snapshot::picture(&mut watch, size, &[], &Theme::new(Colours::None, false));
+        assert!(text.contains(" latest "), "{text}");
+        for (number, op) in record.ops.iter().enumerate() {
+            let line = text.lines().find(|line| line.starts_with(&format!("│{number} "))).unwrap();
+            let end: String = op.name.chars().rev().take(4).collect::<Vec<_>>().into_iter().rev().collect();
+            assert!(line.contains(&format!("{end} ")), "{end} in {line}: {text}");
+        }
+        assert!(text.contains("Conv"), "{text}");
     }
 }
 
@@ -245,11 +260,44 @@ fn operators_are_chosen_entered_and_taken_together() {
     assert_eq!(view(&watch).ops.cursor, 7, "the product that takes longest");
     press(&mut watch, "\n");
     let picture = draw(&mut watch);
-    assert!(picture.contains("10 ops"), "{picture}");
+    assert!(picture.contains(" 4 ops of MatMul "), "{picture}");
+    let products = ["7 MatMul", "5 MatMul", "3 MatMul", "1 MatMul"];
+    assert_eq!(rows(&picture), products, "{picture}");
     assert_eq!(watch.model.lists.get(crate::model::lists::ListKind::Ops).chosen(), Some(7));
+    // Back to the operators by either key, and on to all ops.
+    press(&mut watch, "\u{1b}");
+    assert_eq!(rows(&draw(&mut watch))[..2], ["Gelu ×1", "MatMul ×4"]);
+    press(&mut watch, "\no");
+    assert_eq!(rows(&draw(&mut watch))[..2], ["Gelu ×1", "MatMul ×4"]);
+    press(&mut watch, "o");
+    assert!(draw(&mut watch).contains(" 10 ops "), "{}", draw(&mut watch));
     // Ops that touch what a search keeps.
     press(&mut watch, "/logits\n");
     assert_eq!(rows(&draw(&mut watch)), ["9 Cast", "8 Add"]);
+}
+
+/// Wherever the cursor is, what is told is of the row that is highlighted.
+#[test]
+fn entering_a_row_tells_of_that_row() {
+    for key in ["\n", "i"] {
+        let mut watch = show(timed(), "Bay plan");
+        press(&mut watch, "lll5");
+        let picture = draw(&mut watch);
+        assert_eq!(rows(&picture)[0], "6 Gelu", "{picture}");
+        assert_ne!(view(&watch).ops.cursor, 6, "the cursor is elsewhere");
+        press(&mut watch, key);
+        let picture = draw(&mut watch);
+        assert!(picture.contains("op 6 Gelu") && picture.contains("writes 1"), "{picture}");
+        assert_eq!(view(&watch).ops.cursor, 6);
+    }
+    // So with the tensors of the peak.
+    let mut watch = show(timed(), "Bay plan");
+    press(&mut watch, "0P");
+    draw(&mut watch);
+    let peak = watch.model.lists.get(crate::model::lists::ListKind::Peak).chosen().unwrap();
+    press(&mut watch, "\n");
+    draw(&mut watch);
+    assert_eq!(watch.model.selected().map(|(number, _)| number), Some(peak));
 }
 
 #[test]

@@ -37,6 +37,11 @@ pub(crate) fn op_name(plan: &PlanRecord, op: u32) -> String {
     }
 }
 
+/// An operator, as short as it stands in names of ops.
+pub(crate) fn operator(name: &str) -> String {
+    if name.is_empty() { "no operator".to_owned() } else { escape(&fused(name)).to_string() }
+}
+
 /// Operators that were fused into one, by the first and the last: `Conv+…+Relu`.
 fn fused(word: &str) -> String {
     let mut parts = word.split('+');

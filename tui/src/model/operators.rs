@@ -12,6 +12,8 @@ use super::lists::Sort;
 pub(crate) struct Operators {
     /// Whether ops of one operator are taken together.
     pub(crate) grouped: bool,
+    /// The operator whose ops alone are listed; none lists all.
+    of: Option<String>,
     /// The ops that were timed, in the order of their numbers.
     shares: Vec<OpShare>,
     /// The operators, where they are taken together.
@@ -52,16 +54,19 @@ impl Operators {
             let touches = ops.get(op as usize).map(|op| op.reads.iter().chain(&op.writes));
             !filter.is_on() || touches.is_some_and(|mut touched| touched.any(|buffer| filter.keeps(*buffer)))
         };
+        let is_listed = |op: &u32| {
+            self.of.as_ref().is_none_or(|of| ops.get(*op as usize).is_some_and(|op| op.source_op == *of))
+        };
         self.all = match self.grouped {
             true => ops.iter().map(|op| op.source_op.as_str()).collect::<BTreeSet<&str>>().len(),
-            false => ops.len(),
+            false => (0..ops.len() as u32).filter(is_listed).count(),
         };
         self.groups = if self.grouped { op_groups(&plan.record, &self.shares, takes) } else { Vec::new() };
         self.shares.sort_unstable_by_key(|share| share.op);
         let mut rows: Vec<u32> = if self.grouped {
             (0..self.groups.len() as u32).collect()
         } else {
-            (0..ops.len() as u32).filter(|op| takes(*op)).collect()
+            (0..ops.len() as u32).filter(|op| takes(*op) && is_listed(op)).collect()
         };
         self.order(plan, &mut rows, sort);
         rows
@@ -86,6 +91,35 @@ impl Operators {
         }
     }
 
+    /// Lists operators instead of ops, or ops instead of operators; returns what is so now. From the ops of one operator
+    /// it goes back to the operators.
+    pub(super) fn list_otherwise(&mut self) -> &'static str {
+        self.grouped = !self.grouped;
+        self.of = None;
+        if self.grouped { "ops of one operator together" } else { "ops one by one" }
+    }
+
+    /// Lists the ops of a group alone.
+    pub(super) fn enter(&mut self, row: u32) {
+        if let Some(operator) = self.group(row).map(|group| group.operator.clone()) {
+            (self.grouped, self.of) = (false, Some(operator));
+        }
+    }
+
+    /// The operator whose ops alone are listed.
+    pub(crate) fn of(&self) -> Option<&str> {
+        self.of.as_deref()
+    }
+
+    /// A number below 3 that differs where other rows are listed. From one operator to another one goes by way of all.
+    pub(super) fn stamp(&self) -> u64 {
+        match (self.grouped, &self.of) {
+            (true, _) => 1,
+            (false, Some(_)) => 2,
+            (false, None) => 0,
+        }
+    }
+
     /// How many ops, or operators, there are, found by a search or not.
     pub(crate) fn all(&self) -> usize {
         self.all
@@ -106,9 +140,10 @@ impl Operators {
         !self.shares.is_empty()
     }
 
-    /// The most runs that any op was timed in.
-    pub(crate) fn timed_runs(&self) -> u64 {
-        self.shares.iter().map(|share| share.count).max().unwrap_or(0)
+    /// The most runs that the mean of any op is of, and whether the first one is left out.
+    pub(crate) fn averaged(&self) -> (u64, bool) {
+        let most = self.shares.iter().max_by_key(|share| share.averaged);
+        most.map_or((0, false), |share| (share.averaged, share.averaged < share.count))
     }
 
     /// The figures of a row.

@@ -86,7 +86,7 @@ impl Model {
             ],
             ListKind::Ops => {
                 let ops = self.plan().map_or(0, |plan| plan.record.ops.len() as u64);
-                let order = order * 2 + u64::from(self.operators.grouped);
+                let order = order * 3 + self.operators.stamp();
                 let timed = self.timeline.totals.op_times.count();
                 let roofs = u64::from(self.timeline.roofs().is_some());
                 [order, place[0], ops, timed, self.filter.version(), roofs]
@@ -143,16 +143,26 @@ impl Model {
             }
             ListKind::Ops => {
                 let op = self.lists.get(kind).chosen().and_then(|row| self.operators.op_of(row));
-                self.operators.grouped = !self.operators.grouped;
+                let words = self.operators.list_otherwise();
                 self.refresh_list(kind);
                 self.choose_op(op);
-                if self.operators.grouped { "ops of one operator together" } else { "ops one by one" }
+                words
             }
             ListKind::DifferingTensors | ListKind::DifferingOps => self.list_other_differences(),
             ListKind::Peak | ListKind::Questions | ListKind::Marks | ListKind::Choices => {
                 "this list has no other way"
             }
         }
+    }
+
+    /// Lists the ops of the operator that is chosen, one by one.
+    pub(crate) fn list_ops_of_group(&mut self) {
+        let Some(row) = self.lists.get(ListKind::Ops).chosen() else { return };
+        let op = self.operators.op_of(row);
+        self.operators.enter(row);
+        self.refresh_list(ListKind::Ops);
+        self.choose_op(op);
+        self.go_to_chosen(ListKind::Ops);
     }
 
     /// Goes where the chosen row of a list points.

@@ -170,7 +170,8 @@ fn op(page: &mut Page<'_>, plan: &PlanState, number: usize) {
     page.pair("kernel", &escape(&op.kernel).to_string());
     let flops = if op.flops > 0 { format!(", {} flop", Count(op.flops)) } else { String::new() };
     page.pair("moves", &format!("{}{flops}", Bytes(op.bytes)));
-    if let Some(time) = plan.op_times.get(number).filter(|time| time.count > 0) {
-        page.pair("takes", &format!("{}, mean {}", Nanos(time.latest), Nanos(time.total / time.count)));
+    if let Some((latest, mean)) = plan.op_times.get(number).and_then(|time| Some((time.latest, time.mean()?)))
+    {
+        page.pair("takes", &format!("{}, mean {}", Nanos(latest), Nanos(mean)));
     }
 }

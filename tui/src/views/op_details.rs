@@ -51,9 +51,14 @@ fn times(page: &mut Page<'_>, plan: &PlanState, number: usize, roofs: Option<&Ro
         page.pair("takes", "not timed: run with --trace-level op");
         return;
     };
-    let runs = if share.count == 1 { "1 run".to_owned() } else { format!("{} runs", Count(share.count)) };
-    let first = if share.count > 1 { ", the first included" } else { "" };
     let (latest, mean) = (Nanos(share.latest), Nanos(share.mean));
+    let runs =
+        if share.averaged == 1 { "1 run".to_owned() } else { format!("{} runs", Count(share.averaged)) };
+    let first = match share.first.filter(|_| share.count > 1) {
+        Some(first) => format!(" after the first, which took {}", Nanos(first)),
+        None if share.count > 1 => ", the first included".to_owned(),
+        None => String::new(),
+    };
     page.pair("takes", &format!("{latest} in the latest run, mean {mean} of {runs}{first}"));
     page.pair("share", &format!("{} of all ops", Percent(share.share)));
     let rates = [(share.bytes_per_second, "B"), (share.flops_per_second, "flop")];

@@ -1,6 +1,7 @@
 //! Operators: what each op costs, and how far it is from what the device does at most.
 
 use bayplan_text::{Bytes, Count, Nanos, Percent, Rate, escape};
+use bayplan_trace::OpRecord;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -21,7 +22,7 @@ pub(crate) struct Operators;
 const COLUMNS: &[Column] = &[
     Column { title: "op", width: 0, right: false, weight: 9, sorts: true },
     Column { title: "mean", width: 8, right: true, weight: 8, sorts: true },
-    Column { title: "latest", width: 8, right: true, weight: 2, sorts: true },
+    Column { title: "latest", width: 8, right: true, weight: 6, sorts: true },
     Column { title: "share", width: 13, right: false, weight: 7, sorts: true },
     Column { title: "moves", width: 9, right: true, weight: 6, sorts: true },
     Column { title: "flop", width: 14, right: true, weight: 1, sorts: true },
@@ -29,7 +30,7 @@ const COLUMNS: &[Column] = &[
     Column { title: "flop/s", width: 13, right: true, weight: 3, sorts: true },
     Column { title: "of best", width: 15, right: true, weight: 5, sorts: true },
     Column { title: "kernel", width: 22, right: false, weight: 1, sorts: true },
-    Column { title: "node", width: 26, right: false, weight: 1, sorts: true },
+    Column { title: "node", width: 26, right: false, weight: 4, sorts: true },
 ];
 
 /// What stands where nothing was measured.
@@ -68,9 +69,7 @@ impl List for Operators {
                 )
             }
             (None, Some(op)) => {
-                let name = explain::op_name(&plan.record, thing);
-                let name = name.strip_prefix("op ").unwrap_or(&name).to_owned();
-                let name = if op.host { format!("{name} (host)") } else { name };
+                let name = named(op, thing, list::wide(self, 0, width));
                 (name, escape(&op.kernel).to_string(), draw::tail(&escape(&op.source_node).to_string(), 26))
             }
             _ => return Vec::new(),
@@ -85,6 +84,9 @@ impl List for Operators {
         match model.plan() {
             None => "waiting for the plan: the recording has not told it yet".to_owned(),
             Some(plan) if plan.record.ops.is_empty() => "the plan has no ops".to_owned(),
+            Some(_) if model.operators.all() == 0 => {
+                format!("this plan has no op of this operator; {} lists all", keys.name(Action::Back))
+            }
             Some(_) => {
                 let back = keys.name(Action::Back);
                 format!("no op touches a tensor that this search finds; {back} ends it")
@@ -93,14 +95,38 @@ impl List for Operators {
     }
 }
 
-/// A name in so many columns. Of operators that were fused the first and the end tell them apart.
-fn brief(name: &str, room: usize) -> String {
-    let head =
-        name.split_once('+').map(|(head, _)| head).filter(|head| bayplan_text::columns(head) + 6 <= room);
-    match head.filter(|_| bayplan_text::columns(name) > room) {
-        Some(head) => format!("{head}{}", draw::tail(name, room - bayplan_text::columns(head))),
-        None => bayplan_text::ellipsis(name, room).to_string(),
+/// An op by its number, its operator and its own name, which tells apart what the same operator computes.
+fn named(op: &OpRecord, number: u32, room: usize) -> String {
+    let number = number.to_string();
+    let room = room.saturating_sub(number.len() + 1);
+    let host = if op.host { " (host)" } else { "" };
+    let operator = escape(if op.source_op.is_empty() { &op.name } else { &op.source_op }).to_string();
+    let operator = operator + host;
+    let own = if op.name.is_empty() { &op.source_node } else { &op.name };
+    let own = if op.source_op.is_empty() { String::new() } else { escape(own).to_string() };
+    if own.is_empty() {
+        return format!("{number} {}", brief(&operator, room));
     }
+    // Half of the room is the name's, and what the operator leaves.
+    let rest = room.saturating_sub(bayplan_text::columns(&operator) + 1).max(room / 2);
+    let own = draw::tail(&own, rest);
+    let room = room.saturating_sub(bayplan_text::columns(&own) + 1);
+    format!("{number} {} {own}", brief(&operator, room))
+}
+
+/// An operator in so many columns. Of operators that were fused, the first and the end tell them apart: `Conv…Add+Relu`.
+fn brief(name: &str, room: usize) -> String {
+    if bayplan_text::columns(name) <= room {
+        return name.to_owned();
+    }
+    let head = name.split_once('+').map(|(head, _)| head);
+    let fits = |head: &str, end: &str| bayplan_text::columns(head) + 1 + bayplan_text::columns(end) <= room;
+    let parts = |head: &str| {
+        // From the last one on: as many as there is room for.
+        let ends = name.rmatch_indices('+').map(|(at, _)| &name[at + 1..]);
+        ends.take_while(|end| fits(head, end)).last().map(|end| format!("{head}…{end}"))
+    };
+    head.and_then(parts).unwrap_or_else(|| bayplan_text::ellipsis(name, room).to_string())
 }
 
 /// The cells of the figures, from the mean to the roof.
@@ -145,8 +171,16 @@ impl View for Operators {
         let what = if model.operators.grouped { "operator" } else { "op" };
         let rows = list.rows.len();
         let count = draw::counted(rows, model.listed_at_all(ListKind::Ops), what);
+        let count = match model.operators.of() {
+            Some(of) => format!("{count} of {}", explain::operator(of)),
+            None => count,
+        };
         let by = COLUMNS[list.sort.column.min(COLUMNS.len() - 1)].title;
-        let other = if model.operators.grouped { "one by one" } else { "by operator" };
+        let other = match (model.operators.grouped, model.operators.of()) {
+            (true, _) => "one by one",
+            (false, None) => "by operator",
+            (false, Some(_)) => "all operators",
+        };
         let parts = vec![
             (9, vec![Span::styled(count, theme.accent())]),
             (
@@ -186,10 +220,14 @@ impl View for Operators {
     }
 }
 
-/// Over how many runs the means are, where the first one, which is often slower, counts for much of them.
+/// Over how many runs the means are, and whether the first one, which is often far slower, counts for much of them.
 fn means(model: &Model) -> Option<String> {
-    let runs = model.operators.timed_runs();
-    (runs > 1).then(|| format!("  means of {} runs, the first included", Count(runs)))
+    match model.operators.averaged() {
+        (0, _) | (1, false) => None,
+        (1, true) => Some("  of the run after the first".to_owned()),
+        (runs, true) => Some(format!("  means of {} runs after the first", Count(runs))),
+        (runs, false) => Some(format!("  means of {} runs, the first included", Count(runs))),
+    }
 }
 
 /// What the device does at best, which the last of the figures are shares of, and who measured it.

@@ -68,10 +68,12 @@ impl Watch {
                 self.model.search("");
                 self.say("the search is ended: everything is shown again");
             }
+            Action::Back if self.leave_operator() => {}
             Action::Back if self.leave_past() => {}
             Action::Back if self.model.compared().is_some() => self.end_diff(),
             Action::Back => return Outcome::Leave,
-            Action::Help | Action::Inspect | Action::InspectOp | Action::Marks => self.open_window(action),
+            Action::InspectOp => self.inspect_op(),
+            Action::Help | Action::Inspect | Action::Marks => self.open_window(action),
             Action::WhyPeak => {
                 self.model.lists.get_mut(ListKind::Peak).sort = BY_SIZE;
                 self.open_window(action);
@@ -269,8 +271,8 @@ impl Watch {
     /// Does what entering the chosen row of a list means; returns whether that was all.
     fn enter_row(&mut self, kind: ListKind) -> bool {
         match kind {
-            ListKind::Tensors => {
-                // The cursor may have left the tensor for another op of its bar.
+            ListKind::Tensors | ListKind::Peak => {
+                // The cursor may have left the tensor for another op of its bar, or have been elsewhere from the first.
                 let chosen = self.model.lists.get(kind).chosen();
                 let selected = self.model.selected().map(|(number, _)| number);
                 if let Some(chosen) = chosen.filter(|chosen| selected != Some(*chosen)) {
@@ -278,7 +280,6 @@ impl Watch {
                 }
                 false
             }
-            ListKind::Peak => false,
             ListKind::Events => {
                 let chosen = self.model.lists.get(kind).chosen();
                 match chosen.and_then(|event| self.model.goal_of(event)) {
@@ -292,10 +293,9 @@ impl Watch {
             ListKind::Ops => {
                 let list = self.model.lists.get(kind);
                 if list.chosen().is_some_and(|row| self.model.operators.group(row).is_some()) {
-                    let words = self.model.list_otherwise(kind);
-                    self.say(words);
+                    self.model.list_ops_of_group();
                 } else {
-                    self.open_window(Action::InspectOp);
+                    self.inspect_op();
                 }
                 true
             }
@@ -312,6 +312,27 @@ impl Watch {
                 true
             }
         }
+    }
+
+    /// Shows the op of the list in front that is chosen there; without such a list, the one under the cursor.
+    fn inspect_op(&mut self) {
+        if self.front_list().is_some_and(|(list, _)| list.kind() == ListKind::Ops) {
+            self.model.refresh_list(ListKind::Ops);
+            // The cursor may be on another op: on the map it was moved since, or the list was just opened.
+            self.model.go_to_chosen(ListKind::Ops);
+        }
+        self.open_window(Action::InspectOp);
+    }
+
+    /// Goes from the ops of one operator back to all operators, where those are in front; returns whether they were.
+    fn leave_operator(&mut self) -> bool {
+        let in_front = self.front_list().is_some_and(|(list, _)| list.kind() == ListKind::Ops);
+        let leaves = in_front && self.model.operators.of().is_some();
+        if leaves {
+            let words = self.model.list_otherwise(ListKind::Ops);
+            self.say(words);
+        }
+        leaves
     }
 
     /// Opens a window.
