@@ -179,7 +179,7 @@ fn alarms_come_up_on_a_live_screen() {
         });
         println!("{fault}: on the screen after {} ms", took.as_millis());
         if alarm.is_empty() {
-            assert!(screen.contains("none: all windows are where planned"), "{screen}");
+            assert!(screen.contains("none: every tensor is where the plan puts it"), "{screen}");
         } else {
             assert!(screen.contains(alarm), "{screen}");
         }

@@ -138,7 +138,7 @@ fn loss_words(loss: &Value, size: &Value) -> String {
 fn header(case: &Case<'_>) {
     let (json, shown) = (&case.json, case.view("Overview"));
     let dropped: u64 = json["dropped"].as_object().unwrap().values().map(whole).sum();
-    shown.says(&format!("dropped {}", Count(dropped)));
+    shown.says(&format!("{} events lost", Count(dropped)));
     if whole(&json["runs"]["started"]) > 0 {
         shown.says(&format!("run {}", count(&json["runs"]["started"])));
     }
@@ -191,7 +191,8 @@ fn overview(case: &Case<'_>) {
         shown.says(&format!("{} failed", count(&runs["failed"])));
     }
     if !runs["latest_ns"].is_null() {
-        let times = [("latest", "latest_ns"), ("median", "median_ns"), ("99th", "p99_ns")];
+        let slow = if whole(&runs["recent"]) < 100 { "slowest" } else { "99 % in" };
+        let times = [("latest", "latest_ns"), ("median", "median_ns"), (slow, "p99_ns")];
         times.iter().for_each(|(word, key)| shown.says(&format!("{word} {}", nanos(&runs[*key]))));
     }
     if let Some(plan) = case.plan() {

@@ -141,7 +141,7 @@ pub(crate) fn header(buffer: &mut Buffer, area: Rect, model: &Model, opened: &st
     let dropped = timeline.dropped_total();
     let style = if dropped > 0 { theme.bar().patch(theme.warning()) } else { theme.bar() };
     let weight = if dropped > 0 { 7 } else { 2 };
-    parts.push((weight, vec![Span::styled(format!("   dropped {}", Count(dropped)), style)]));
+    parts.push((weight, vec![Span::styled(format!("   {} events lost", Count(dropped)), style)]));
     if let Some(share) = timeline.trace_share() {
         parts.push((1, plain(format!("   trace cost {}", Percent(share)))));
     }

@@ -472,7 +472,7 @@ fn what_fragmentation_shows_can_be_clicked() {
     click(&mut watch, 30, loss, MouseButton::Left);
     assert_eq!(view(&watch).ops.cursor, 4);
     // The strip of addresses: up, context, key, a hole, scores at op 4.
-    let legend = line(&mut watch, "its bytes");
+    let legend = line(&mut watch, "the bytes of that op");
     for (share, name) in [(30, "block/context"), (55, "block/key"), (99, "block/scores"), (0, "block/up")] {
         click(&mut watch, 2 + 95 * share / 100, legend - 1, MouseButton::Left);
         assert_eq!(name_at_cursor(&watch), name, "at {share} %");

@@ -325,7 +325,7 @@ fn events_are_told_with_what_is_wrong_first_and_lead_there() {
     let at = |words: &str| place(&picture, words).1;
     assert!(at("failed") < at("fan at full speed"), "{picture}");
     assert!(at("outside the plan") < at("fan at full speed") && at("overlap") < at("fan at full speed"));
-    assert!(at("fan at full speed") < at("run 41 of plan 0 took"), "{picture}");
+    assert!(at("fan at full speed") < at("run 41 of plan 0 began, took"), "{picture}");
     assert!(picture.contains("1 warning") && picture.contains("what is wrong first"), "{picture}");
     // By time, the failed run comes first; turned round, the beginning.
     press(&mut watch, "o");
@@ -355,7 +355,7 @@ fn events_are_told_with_what_is_wrong_first_and_lead_there() {
     let kinds = watch.model.alarms_at_cursor().into_iter().map(|at| plan.alarms()[at].kind());
     assert!(kinds.into_iter().any(|kind| kind == "overlap"));
     let mut watch = show(small(false), "Events");
-    let (x, y) = place(&draw(&mut watch), "run 41 of plan 0 took");
+    let (x, y) = place(&draw(&mut watch), "run 41 of plan 0 began, took");
     click(&mut watch, x, y, MouseButton::Left);
     press(&mut watch, "\n");
     assert!(draw(&mut watch).contains("no recording to go back in"), "{}", draw(&mut watch));

@@ -329,6 +329,20 @@ fn what_is_shown_stays_while_what_is_now_goes_on() {
 }
 
 #[test]
+fn runs_and_ops_have_one_number_wherever_they_are_told() {
+    let temp = tempfile::tempdir().unwrap();
+    let mut viewer = Viewer::open(&with_runs(temp.path()));
+    // In the sixth run, behind its op 4.
+    viewer.watch.stand_at(At::Stop(Stop::At(15_300))).unwrap();
+    let map = viewer.picture();
+    assert!(map.contains("run 6 of 3,000") && map.contains("now op 4 of 10"), "{map}");
+    viewer.press("1");
+    let overview = viewer.picture();
+    assert!(overview.contains("5 done  run 6 in progress"), "{overview}");
+    assert!(overview.contains("at op 4") && !overview.contains("run 5"), "{overview}");
+}
+
+#[test]
 fn standard_input_says_that_it_keeps_nothing() {
     let (tell, _said) = channel();
     let mut past = Past::new(Source::of_standard_input(), tell);

@@ -468,7 +468,7 @@ fn why_a_tensor_has_bytes_of_its_own_is_told() {
         assert_eq!(explain::own_bytes(&record, number), format!("in place: {expect}"));
     };
     // The key is read for the last time where up is made, and is as large.
-    let both = "no, block/key ends here and would be large enough, but op 4 Softmax needs both at once";
+    let both = "no, block/key ends here and would be large enough, but the kernel of op 4 Softmax writes apart from what it reads";
     check(|_| (), 5, both);
     check(|record| record.buffers[2].last = 6, 5, "no, block/key is still needed until op 5 MatMul");
     check(

@@ -74,7 +74,8 @@ fn runs_words(timeline: &Timeline, live: bool) -> String {
         let seen = run.playhead.map_or(0, |op| u64::from(op) + 1);
         let ops = Count(ops as u64);
         let (is, when) = if live { ("is", "") } else { ("was", " when it stopped") };
-        let (run, seen) = (run.run, Count(seen));
+        // Counted from 1, as on the command line.
+        let (run, seen) = (Count(run.run.saturating_add(1)), Count(seen));
         value += &format!(", run {run} {is} in progress{when}: {seen} of {ops} ops seen complete");
     }
     if let Some(times) = recent_runs(timeline) {

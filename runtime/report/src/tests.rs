@@ -261,8 +261,8 @@ fn text_tells_a_run_in_progress_from_one_that_was_killed() {
     let run = [Event::RunStart { run: 7, plan: 0, t: 9 }, Event::Completed { run: 7, plan: 0, op: 2, t: 10 }];
     let timeline = session(windows(&plan()), run.into());
     let cases = [
-        (true, ["4711-1 · running", "run 7 is in progress: 3 of 6 ops seen complete"]),
-        (false, ["4711-1 · killed", "run 7 was in progress when it stopped: 3 of 6 ops seen complete"]),
+        (true, ["4711-1 · running", "run 8 is in progress: 3 of 6 ops seen complete"]),
+        (false, ["4711-1 · killed", "run 8 was in progress when it stopped: 3 of 6 ops seen complete"]),
     ];
     for (live, words) in cases {
         let text = text(&timeline, &[], live, false);

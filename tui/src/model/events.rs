@@ -158,9 +158,9 @@ fn runs_words(runs: &Runs) -> String {
         format!("{} to {}", Nanos(took.0), Nanos(took.1))
     };
     match count {
-        1 => format!("run {} of plan {plan} took {times}", Count(first.saturating_add(1))),
+        1 => format!("run {} of plan {plan} began, took {times}", Count(first.saturating_add(1))),
         _ => format!(
-            "{} runs of plan {plan}, {} to {}, took {times} each",
+            "{} runs of plan {plan} began, {} to {}, each took {times}",
             Count(*count),
             Count(first.saturating_add(1)),
             Count(last.saturating_add(1))

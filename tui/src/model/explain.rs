@@ -112,7 +112,7 @@ pub(crate) fn own_bytes(plan: &PlanRecord, number: u32) -> String {
     let dies = operands().find(|(_, operand)| operand.last == buffer.first.saturating_add(1));
     match (dies, lives_on) {
         (Some((operand, _)), _) => format!(
-            "in place: no, {} ends here and would be large enough, but {} needs both at once",
+            "in place: no, {} ends here and would be large enough, but the kernel of {} writes apart from what it reads",
             buffer_name(plan, operand),
             op_name(plan, buffer.first)
         ),

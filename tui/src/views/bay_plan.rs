@@ -139,7 +139,7 @@ fn title(arena: &ArenaView<'_>, model: &Model, theme: &Theme, width: u16) -> Lin
         format!("bound {} ({factor:.3}×)", Bytes(about.lower_bound))
     };
     let now = match model.playhead() {
-        Playhead::At(op) => format!("now op {}/{}", Count(u64::from(op) + 1), Count(record.ops.len() as u64)),
+        Playhead::At(op) => format!("now op {} of {}", Count(op.into()), Count(record.ops.len() as u64)),
         Playhead::Done => format!("all {} ops done", Count(record.ops.len() as u64)),
         Playhead::Before => "not run yet".to_owned(),
     };

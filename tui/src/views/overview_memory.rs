@@ -16,6 +16,9 @@ const NEARLY_FULL: f64 = 0.9;
 /// A waste from which on it is marked.
 const WASTEFUL: f64 = 0.02;
 
+/// What stands before the bars of what was in use.
+const OVER_TIME: &str = "  over time ";
+
 /// The heaps of the device: what this process uses, its budget, what others hold, how it changed, where it is heading.
 pub(crate) fn heaps(model: &Model, theme: &Theme, width: usize, tall: bool) -> Section {
     let mut section = Section::new("device memory", 1);
@@ -31,8 +34,12 @@ pub(crate) fn heaps(model: &Model, theme: &Theme, width: usize, tall: bool) -> S
         }
         if heap.history.len() > 1 {
             let usage = heap.history.iter().map(|(_, usage)| *usage);
-            for row in draw::chart(usage, width, if tall { 2 } else { 1 }) {
-                section.say(Line::styled(row, theme.line()));
+            let rows = draw::chart(usage, width.saturating_sub(OVER_TIME.len()), if tall { 2 } else { 1 });
+            let last = rows.len().saturating_sub(1);
+            for (at, row) in rows.into_iter().enumerate() {
+                let label = if at == last { OVER_TIME } else { "" };
+                let label = format!("{label:0$}", OVER_TIME.len());
+                section.say(vec![Span::styled(label, theme.faint()), Span::styled(row, theme.line())]);
             }
         }
     }

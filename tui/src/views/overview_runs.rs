@@ -63,7 +63,9 @@ pub(crate) fn times(model: &Model, theme: &Theme, width: usize, tall: bool) -> S
         counts.push(Span::styled(format!("  {} failed", Count(timeline.runs_failed)), theme.alarm_text()));
     }
     if let Some(run) = timeline.current {
-        counts.push(Span::styled(format!("  run {} in progress", Count(run.run)), theme.faint()));
+        // Counted from 1, as in the header and on the command line.
+        let number = Count(run.run.saturating_add(1));
+        counts.push(Span::styled(format!("  run {number} in progress"), theme.faint()));
     }
     section.say(counts);
     if timeline.runs.is_empty() {
@@ -76,14 +78,21 @@ pub(crate) fn times(model: &Model, theme: &Theme, width: usize, tall: bool) -> S
         return section;
     }
     match recent_runs(timeline) {
-        Some(runs) => section.say(draw::fitting(
-            vec![
-                (9, vec![Span::styled(format!("latest {}", Nanos(runs.latest)), theme.text())]),
-                (8, vec![Span::styled(format!("  median {}", Nanos(runs.median)), theme.faint())]),
-                (7, vec![Span::styled(format!("  99th {}", Nanos(runs.p99)), theme.faint())]),
-            ],
-            width,
-        )),
+        Some(runs) => {
+            // Of so few runs the slowest is what a share of a hundred would name.
+            let slow = match runs.count < 100 {
+                true => format!("  slowest {}", Nanos(runs.p99)),
+                false => format!("  99 % in {}", Nanos(runs.p99)),
+            };
+            section.say(draw::fitting(
+                vec![
+                    (9, vec![Span::styled(format!("latest {}", Nanos(runs.latest)), theme.text())]),
+                    (8, vec![Span::styled(format!("  median {}", Nanos(runs.median)), theme.faint())]),
+                    (7, vec![Span::styled(slow, theme.faint())]),
+                ],
+                width,
+            ));
+        }
         None => section.say(Line::styled("no run has succeeded", theme.faint())),
     }
     let took = timeline.runs.iter().map(|run| run.end.saturating_sub(run.start));
@@ -120,7 +129,7 @@ pub(crate) fn alarms(model: &Model, theme: &Theme, width: usize) -> Section {
         let (words, style) = if is_imported(model) {
             ("none: nothing was planned to differ from", theme.faint())
         } else if seen {
-            ("none: all windows are where planned", theme.good())
+            ("none: every tensor is where the plan puts it", theme.good())
         } else {
             ("none; nothing was seen to compare so far", theme.faint())
         };

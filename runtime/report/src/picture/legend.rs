@@ -63,7 +63,7 @@ impl Legend {
             (self.deviant, dev + cross, "NOT as planned"),
             (self.bound, stroke("bound"), "lower bound: no plan for this order is smaller"),
             (self.peak, stroke("peak"), "peak"),
-            (self.playhead, stroke("head"), "playhead"),
+            (self.playhead, stroke("head"), "now"),
             (self.live, "<rect class=\"live\" y=\"-10\" width=\"26\" height=\"12\"/>".into(), "live bytes"),
         ];
         let rows: Vec<_> = rows

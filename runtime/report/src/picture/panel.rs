@@ -199,7 +199,7 @@ impl Panel<'_> {
             line(sheet, "head", (x, frame.top - 16.0), (x, frame.bottom()));
             let top = Px(frame.top - 16.0);
             sheet.put(&format!("<path class=\"mark\" d=\"M{} {top}h10l-5 8z\"/>\n", Px(x - 5.0)));
-            let label = format!("playhead: {op} of {} ops reached", frame.ops);
+            let label = format!("now: {op} of {} ops reached", frame.ops);
             label_above(sheet, frame, (x, frame.top - 21.0), "strong", &label);
         }
         rect(sheet, "edge", &frame.rect(&(0..u32::MAX), &(0..u64::MAX)), "");

@@ -78,7 +78,7 @@ impl MapState {
         match self {
             Self::Free => "free",
             Self::Planned => "planned",
-            Self::Seen => "seen",
+            Self::Seen => "used",
             Self::Live => "live",
             Self::Deviant => "not as planned",
         }
