@@ -115,7 +115,7 @@ fn another_run_is_chosen_compared_and_left() {
         "because  block/scores −1.00 KiB",
         "a run  500 µs in both: median of 19 and 19 runs, the first aside",
         "ops of a run, on the device  10.0 µs → 15.0 µs (+5.00 µs): the mean of all runs",
-        "ops in the other  10 slower, 0 faster; less than 10.0 % of an op's time is noise",
+        "ops in the other  10 slower, 0 faster by more than 10.0 % of its own time and 1.0 % of the time of all ops",
         "1 resized, 1 moved",
         "1 added, 1 removed",
     ] {
@@ -150,13 +150,13 @@ fn the_same_plan_says_so() {
     let number = crate::views::listed(&watch.model).position(|(_, view)| view.title() == "Diff").unwrap() + 1;
     press(&mut watch, &number.to_string());
     let picture = picture(&mut watch);
-    assert!(picture.contains("no tensor, arena or op differs"), "{picture}");
+    assert!(picture.contains("the plans are the same: no tensor, arena or kernel differs"), "{picture}");
     // The times come first then, and what is not more than noise says so.
     assert!(
         picture.contains("ops, times beside each other") && picture.contains("within noise"),
         "{picture}"
     );
-    assert!(picture.contains("none changed; less than 10.0 %"), "{picture}");
+    assert!(picture.contains("none differs by more than 10.0 % of its own time and 1.0 % of"), "{picture}");
 }
 
 #[test]

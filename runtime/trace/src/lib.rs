@@ -52,7 +52,7 @@ mod timeline;
 
 pub use diff::{
     ArenaDiff, ArenaSide, Cause, Diff, Moment, OpDiff, PlanDiff, TensorCounts, TensorDiff, diff, diff_plans,
-    run_spread,
+    roofs_change, run_spread,
 };
 pub use format::chunk::{FORMAT_MAJOR, FORMAT_MINOR};
 pub use format::damage::{Damage, DamageCause};

@@ -3,7 +3,8 @@
 use std::cmp::Ordering;
 
 use bayplan_trace::{
-    OpDiff, PlanDiff, PlanState, TensorDiff, Timeline, WarmRuns, diff_plans, run_spread, warm_runs,
+    OpDiff, PlanDiff, PlanState, TensorDiff, Timeline, WarmRuns, diff_plans, roofs_change, run_spread,
+    warm_runs,
 };
 
 use super::ghost::Ghost;
@@ -23,6 +24,8 @@ pub(crate) struct Compared {
     pub(crate) diff: PlanDiff,
     /// How long runs took in both sessions.
     pub(crate) runs: (Option<WarmRuns>, Option<WarmRuns>),
+    /// What the device does at best, where that differs.
+    pub(crate) roofs: Option<String>,
     /// Whether ops are listed in place of tensors.
     pub(crate) lists_ops: bool,
     version: u64,
@@ -114,7 +117,8 @@ impl Compared {
         let diff = PlanDiff { spread, ..diff_plans(shown, (other.0, &other.1)) };
         let lists_ops = diff.is_empty() && !diff.ops.is_empty();
         let runs = (warm_runs(own), warm_runs(others));
-        Self { title, other: other.1, diff, runs, lists_ops, version: 0 }
+        let roofs = roofs_change(own.roofs(), others.roofs());
+        Self { title, other: other.1, diff, runs, roofs, lists_ops, version: 0 }
     }
 
     /// The other plan laid over an arena of the one that is shown; none where the other has no such arena.

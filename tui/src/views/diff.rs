@@ -200,7 +200,7 @@ fn summary(shown: &PlanRecord, compared: &Compared, theme: &Theme) -> Vec<Line<'
     let diff = &compared.diff;
     let mut lines = Vec::new();
     if diff.is_empty() {
-        lines.push(Line::styled("no tensor, arena or op differs", theme.good()));
+        lines.push(Line::styled("the plans are the same: no tensor, arena or kernel differs", theme.good()));
     }
     let mut arenas: Vec<&ArenaDiff> = diff.arenas.iter().filter(|arena| !arena.is_empty()).collect();
     arenas.sort_by_key(|arena| std::cmp::Reverse(arena.peaks().0.max(arena.peaks().1)));
@@ -246,12 +246,15 @@ fn times(compared: &Compared, theme: &Theme) -> Vec<Line<'static>> {
         format!("{}: the mean of all runs", change(a, b, Nanos)),
     ));
     let (slower, faster) = diff.slower_and_faster();
-    let noise = format!("less than {} of an op's time is noise", Percent(diff.noise()));
+    let rule = diff.noise_words();
     let words = match (slower, faster) {
-        (0, 0) => format!("none changed; {noise}"),
-        _ => format!("{} slower, {} faster; {noise}", Count(slower as u64), Count(faster as u64)),
+        (0, 0) => format!("none differs by more than {rule}"),
+        _ => format!("{} slower, {} faster by more than {rule}", Count(slower as u64), Count(faster as u64)),
     };
     lines.push(line("ops in the other  ", words));
+    if let Some(words) = &compared.roofs {
+        lines.push(line("the device at best  ", words.clone()));
+    }
     lines
 }
 

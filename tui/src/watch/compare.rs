@@ -177,7 +177,12 @@ impl Watch {
             Ok((compared, ghost)) => {
                 let end = self.keys.name(Action::EndDiff);
                 let words = if compared.diff.is_empty() {
-                    format!("no difference to {}; {end} ends comparing", compared.title)
+                    let title = &compared.title;
+                    let times = match compared.diff.slower_and_faster() {
+                        (0, 0) => String::new(),
+                        (slower, faster) => format!(", {slower} ops slower and {faster} faster in it"),
+                    };
+                    format!("{title} has the same plan{times}; {end} ends comparing")
                 } else {
                     format!("compared with {}; {end} ends it", compared.title)
                 };

@@ -14,7 +14,8 @@ pub use picture::svg;
 pub use text::text;
 pub(crate) use words::{Sides, cause_line, to_spare};
 
-use bayplan_trace::{Diff, PlanRecord, PlanState, Timeline, diff, warm_runs};
+use bayplan_text::Count;
+use bayplan_trace::{Diff, PlanRecord, PlanState, Timeline, diff, roofs_change, warm_runs};
 
 /// One of the two.
 #[derive(Clone, Copy, Debug)]
@@ -51,9 +52,24 @@ impl<'a> Compared<'a> {
     /// What is said of the times of runs: those behind the first, or all where one of both has no more.
     fn run_words(&self) -> Option<String> {
         let of = |(a, b): (Option<u64>, Option<u64>), words: &str| {
-            Some(format!("{}, the median of each{words}", words::nanos_change((a?, b?))))
+            Some(format!("{}, the median of {words}", words::nanos_change((a?, b?))))
         };
-        of(self.warm_runs(), " without its first run").or_else(|| of(self.all_runs(), ""))
+        let count = |side: &Side<'_>| warm_runs(side.timeline).map_or(0, |runs| runs.count as u64);
+        let (a, b) = (Count(count(&self.a)), Count(count(&self.b)));
+        of(self.warm_runs(), &format!("{a} and {b} runs, the first aside"))
+            .or_else(|| of(self.all_runs(), "all runs of each"))
+    }
+
+    /// What is said where the device did not do the same at best.
+    fn roofs_words(&self) -> Option<String> {
+        let change = roofs_change(self.a.timeline.roofs(), self.b.timeline.roofs())?;
+        Some(format!("did not do the same at best, {change}: times of ops are not of equal circumstances"))
+    }
+
+    /// The records of the plans with these numbers.
+    fn plan_records(&self, numbers: (u32, u32)) -> (&'a PlanRecord, &'a PlanRecord) {
+        let (a, b) = self.plans(numbers);
+        (&a.record, &b.record)
     }
 
     /// The same of all runs.

@@ -1,6 +1,8 @@
 //! The difference of two small sessions, in every format.
 
-use bayplan_trace::{BufferRecord, OpRecord, PlanRecord, Timeline};
+use bayplan_trace::{
+    BufferRecord, Event, OpRecord, PlanRecord, Record, RoofClock, RoofSource, Roofs, Timeline,
+};
 
 use super::{Compared, Side, json, markdown, text};
 use crate::tests::{MIB, golden, hostile, one_run, plan, session, windows};
@@ -78,6 +80,52 @@ fn the_same_is_said_to_be_the_same() {
     let empty = Timeline::new();
     let nothing = Compared::new(Side { name: "", timeline: &empty }, Side { name: "", timeline: &timeline });
     assert!(text(&nothing).contains("only B"), "{}", text(&nothing));
+}
+
+/// A session of one run, whose ops took so long each, on a device that moves so many bytes a second.
+fn timed(ns: u64, bytes_per_second: u64) -> Timeline {
+    let mut timeline = session(windows(&plan()), one_run());
+    for run in 1..3 {
+        let start = 10_000_000 * run;
+        let times = (0..6).map(|op| (start + op * ns, start + (op + 1) * ns)).collect();
+        for event in [
+            Event::RunStart { run, plan: 0, t: start },
+            Event::OpTimes { run, plan: 0, first_op: 0, times },
+            Event::RunEnd { run, t: start + 6 * ns, ok: true },
+        ] {
+            timeline.apply(Record::Event(event));
+        }
+    }
+    let roofs = Roofs {
+        bytes_per_second,
+        flops_per_second: 1_000_000_000,
+        source: RoofSource::Measured,
+        clock: RoofClock::Timestamps,
+        measured_unix_ns: 0,
+    };
+    timeline.session.get_or_insert_default().roofs = Some(roofs);
+    timeline
+}
+
+#[test]
+fn of_one_plan_the_times_are_compared() {
+    let (a, b) = (timed(1_000, 2_000_000_000), timed(500_000, 3_000_000_000));
+    let side = |timeline| Side { name: "x", timeline };
+    let flat = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let found = flat(text(&Compared::new(side(&a), side(&b))));
+    for words in [
+        "the median of 2 and 2 runs, the first aside",
+        "memory 2.00 GB/s → 3.00 GB/s: times",
+        "the same in both; these differ by more than 10.0 % of its own time and 1.0 % of the time of all ops",
+        "op 0 ",
+    ] {
+        assert!(found.contains(words), "{words} in {found}");
+    }
+    let same = flat(text(&Compared::new(side(&a), side(&a))));
+    assert!(same.contains("none differs by more than") && !same.contains("at best"), "{same}");
+    // The other way round, what was slower is faster.
+    let back = flat(text(&Compared::new(side(&b), side(&a))));
+    assert!(found.contains("+333 µs op") && back.contains("−333 µs op"), "{found}{back}");
 }
 
 #[test]

@@ -4,8 +4,7 @@ use bayplan_text::{Bytes, Count, Nanos, Signed, columns, ellipsis, escape};
 use bayplan_trace::{ArenaDiff, ArenaSide, BufferRecord, OpDiff, PlanDiff, PlanRecord, ops_words};
 
 use super::words::{
-    AB, bytes_change, cause_line, counts, moment_words, nanos_change, noise_words, op_record, ratio_change,
-    to_spare,
+    AB, bytes_change, cause_line, counts, moment_words, nanos_change, op_record, ratio_change, to_spare,
 };
 use super::{Compared, Side, tensor_name};
 use crate::page::{Page, TOP, plural};
@@ -21,14 +20,24 @@ pub fn text(compared: &Compared<'_>) -> String {
     if let Some(words) = compared.run_words() {
         page.line("run time", words);
     }
+    if let Some(words) = compared.roofs_words() {
+        page.line("device", words);
+    }
     let plans = &compared.diff.plans;
     // Those that differ first; the same come in a line each.
     let (other, same): (Vec<_>, Vec<_>) = plans.iter().partition(|plan| !plan.is_empty());
     for plan in other.iter().take(PLANS) {
         page.compared_plan(compared, plan);
     }
-    for plan in other.iter().skip(PLANS).chain(&same) {
+    for plan in other.iter().skip(PLANS) {
         page.plan_in_short(compared, plan);
+    }
+    for (at, plan) in same.iter().enumerate() {
+        page.plan_in_short(compared, plan);
+        // One plan on two days: what differs are the times.
+        if at < PLANS && plan.op_time.0.is_some() && plan.op_time.1.is_some() {
+            page.op_changes(compared.plan_records(plan.numbers), plan);
+        }
     }
     page.alone("A", &compared.a, &compared.diff.only_a);
     page.alone("B", &compared.b, &compared.diff.only_b);
@@ -196,10 +205,11 @@ impl Page {
         } else if told.is_empty() && !plan.ops.is_empty() {
             self.line(
                 "ops",
-                format_args!("the same in both; no time differs by more than {}", noise_words(plan)),
+                format_args!("the same in both; none differs by more than {}", plan.noise_words()),
             );
         } else if !told.is_empty() {
-            self.line("ops", "the same in both; the largest differences in time:");
+            let rule = plan.noise_words();
+            self.line("ops", format_args!("the same in both; these differ by more than {rule}:"));
         }
         for op in told.iter().take(TOP) {
             let growth = op.growth().map_or_else(String::new, |growth| Signed(growth, Nanos).to_string());

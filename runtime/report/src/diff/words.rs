@@ -52,11 +52,6 @@ pub(super) fn counts(plan: &PlanDiff) -> String {
     told.map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
 }
 
-/// What is said of differences in time that are left out.
-pub(super) fn noise_words(plan: &PlanDiff) -> String {
-    format!("{} of an op's and {} of all time", Percent(plan.noise()), Percent(plan.noise_of_all()))
-}
-
 /// The op of a difference: that of the second plan, where it is there.
 pub(super) fn op_record<'a>(plans: (&'a PlanRecord, &'a PlanRecord), op: &OpDiff) -> Option<&'a OpRecord> {
     let (plan, at) = match (op.a, op.b) {

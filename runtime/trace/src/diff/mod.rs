@@ -28,6 +28,7 @@ use alloc::vec::Vec;
 pub use arenas::{ArenaDiff, ArenaSide, Cause, Moment};
 pub use ops::OpDiff;
 pub use tensors::{TensorCounts, TensorDiff};
+pub use words::roofs_change;
 
 use crate::diff::names::{Pairing, pair_by};
 use crate::metrics::timings::warm_runs;

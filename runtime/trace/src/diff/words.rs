@@ -1,9 +1,13 @@
 //! What differs, in words: the same in reports and on the screen.
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use bayplan_text::{Percent, Rate};
+
 use super::{OpDiff, PlanDiff, TensorCounts, TensorDiff};
+use crate::schema::roofs::Roofs;
 
 /// The share of its own time that an op's must differ by, at least.
 const OF_OP: f64 = 0.1;
@@ -40,6 +44,18 @@ impl TensorCounts {
     }
 }
 
+/// What the device does at best in two sessions, where that differs: the times of their ops are then of other circumstances.
+pub fn roofs_change(a: Option<&Roofs>, b: Option<&Roofs>) -> Option<String> {
+    let (a, b) = (a?, b?);
+    let figures = [
+        ("memory", "B", a.bytes_per_second, b.bytes_per_second),
+        ("arithmetic", "flop", a.flops_per_second, b.flops_per_second),
+    ];
+    let other = figures.into_iter().filter(|(_, _, a, b)| a != b);
+    let words = other.map(|(word, unit, a, b)| format!("{word} {} → {}", Rate(a, unit), Rate(b, unit)));
+    Some(words.collect::<Vec<_>>().join(", ")).filter(|words| !words.is_empty())
+}
+
 impl OpDiff {
     /// What happened to it beside its time; nothing where it is the same op.
     pub fn what(&self) -> &'static str {
@@ -66,9 +82,9 @@ impl PlanDiff {
         self.spread.max(OF_OP)
     }
 
-    /// The share of all ops' time that an op's must differ by to be told.
-    pub fn noise_of_all(&self) -> f64 {
-        OF_ALL
+    /// What an op's time must differ by to be told: `10.0 % of its own time and 1.0 % of the time of all ops`.
+    pub fn noise_words(&self) -> String {
+        format!("{} of its own time and {} of the time of all ops", Percent(self.noise()), Percent(OF_ALL))
     }
 
     /// How many ops became slower, and how many faster, by more than noise.
