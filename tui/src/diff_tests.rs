@@ -174,6 +174,31 @@ fn a_mark_is_another_instant_of_the_same_session() {
 }
 
 #[test]
+fn what_is_shown_is_what_is_compared_when_time_is_gone_through() {
+    let temp = tempfile::tempdir().unwrap();
+    let shown = recording(temp.path(), "1-1", &support::by_hand(), 1000);
+    let mut watch = open(&shown, temp.path());
+    watch.stand_at(crate::model::moment::At::parse("run:3").unwrap()).unwrap();
+    press(&mut watch, "mGd\n");
+    // Of a plan's runs, those behind the first: 19 of 20 here, 2 at the mark.
+    let told = |watch: &mut Watch, runs: &str| {
+        let picture = picture(watch);
+        assert!(picture.contains(&format!("median of {runs} runs")), "{runs}: {picture}");
+        picture
+    };
+    assert!(!told(&mut watch, "19 and 2").contains(" at 0:00"));
+    press(&mut watch, ",");
+    assert!(told(&mut watch, "18 and 2").contains("at 0:00.018, run 19 → other: m1"));
+    press(&mut watch, "o,,");
+    let tensors = told(&mut watch, "16 and 2");
+    assert!(tensors.contains("tensors that differ"), "what is listed stays: {tensors}");
+    press(&mut watch, "G");
+    told(&mut watch, "19 and 2");
+    press(&mut watch, ",D,");
+    assert!(watch.model.compared().is_none(), "nothing is compared again that was ended");
+}
+
+#[test]
 fn what_cannot_be_compared_says_why() {
     let temp = tempfile::tempdir().unwrap();
     let shown = recording(temp.path(), "1-1", &support::by_hand(), 1000);

@@ -153,6 +153,13 @@ impl Model {
         self.compared = compared.map(|compared| Box::new(Compared { version: self.compares, ..compared }));
     }
 
+    /// The same comparison of another moment: what is listed, and in which order, stays.
+    pub(crate) fn compare_anew(&mut self, compared: Compared) {
+        let lists_ops = self.compared.as_ref().map_or(compared.lists_ops, |former| former.lists_ops);
+        self.compares += 1;
+        self.compared = Some(Box::new(Compared { version: self.compares, lists_ops, ..compared }));
+    }
+
     /// Lists ops that differ in place of tensors, or the other way round; what is so now.
     pub(crate) fn list_other_differences(&mut self) -> &'static str {
         let Some(compared) = &mut self.compared else { return "nothing is compared" };

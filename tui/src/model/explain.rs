@@ -216,10 +216,14 @@ pub(crate) fn alarm_counts(timeline: &Timeline) -> Vec<(&'static str, u64)> {
     all.into_iter().filter(|(_, count)| *count > 0).collect()
 }
 
-/// What the recording that is shown is called: its model, and of which process.
+/// What the recording that is shown is called: its model, of which process, and the moment of it where that is past.
 pub(crate) fn shown_title(model: &Model) -> String {
-    model.live().session.as_ref().map_or_else(
+    let at = model.standing.as_ref().map_or_else(String::new, |standing| {
+        format!(" at {}, run {}", super::events::clock(standing.t), Count(model.timeline.runs_started))
+    });
+    let title = model.live().session.as_ref().map_or_else(
         || "this one".to_owned(),
         |session| format!("{}, process {}", name_of(&session.model, "model", 0), session.pid),
-    )
+    );
+    title + &at
 }

@@ -28,6 +28,10 @@ pub(super) struct Comparer {
     /// All that can be compared with, before anything is typed.
     pub(super) all: Vec<Choice>,
     comparing: Option<Comparing>,
+    /// What is compared with, or being so: it is again where another moment is shown.
+    with: Option<(String, Other)>,
+    /// Whether what is being compared takes the place of what was compared with the same before.
+    is_again: bool,
     /// What is to be compared with once there is a plan.
     wanted: Option<OsString>,
     /// Who is told; where nobody is, nothing waits.
@@ -37,7 +41,16 @@ pub(super) struct Comparer {
 impl Comparer {
     pub(super) fn new(tell: Option<&Sender<Message>>) -> Self {
         let (others, all, tell) = (Vec::new(), Vec::new(), tell.cloned());
-        Self { places: Places::from_env(), others, all, comparing: None, wanted: None, tell }
+        Self {
+            places: Places::from_env(),
+            others,
+            all,
+            comparing: None,
+            with: None,
+            is_again: false,
+            wanted: None,
+            tell,
+        }
     }
 }
 
@@ -68,7 +81,7 @@ impl Watch {
     /// Ends comparing, and leaves its view.
     pub(super) fn end_diff(&mut self) {
         self.model.compare(None);
-        self.other.comparing = None;
+        (self.other.comparing, self.other.with) = (None, None);
         if !views::listed(&self.model).any(|(at, _)| at == self.view) {
             self.show(1);
         }
@@ -136,7 +149,25 @@ impl Watch {
         Some(Comparison { title, other, shown: self.model.shown_state(), plan, arena })
     }
 
+    /// Compares once more with the same: another moment is shown than when that was done. Standard input is read once.
+    pub(super) fn compare_again(&mut self) {
+        let with = self.other.with.clone().filter(|_| self.model.compared().is_some());
+        let Some((title, other)) = with else { return };
+        if matches!(&other, Other::Recording(source) if source.is_standard_input()) {
+            return;
+        }
+        let said = self.status.take();
+        self.begin(title, other, true);
+        self.status = said;
+    }
+
     fn begin_comparing(&mut self, title: String, other: Other) {
+        self.begin(title, other, false);
+    }
+
+    fn begin(&mut self, title: String, other: Other, is_again: bool) {
+        self.other.is_again = is_again;
+        self.other.with = Some((title.clone(), other.clone()));
         let Some(comparison) = self.comparison(title, other) else {
             return self.say("there is no plan to compare yet");
         };
@@ -186,6 +217,11 @@ impl Watch {
                 } else {
                     format!("compared with {}; {end} ends it", compared.title)
                 };
+                if std::mem::take(&mut self.other.is_again) {
+                    self.model.compare_anew(compared);
+                    self.model.set_ghost(ghost);
+                    return;
+                }
                 self.model.compare(Some(compared));
                 self.model.set_ghost(ghost);
                 let view = views::listed(&self.model).find(|(_, view)| view.title() == "Diff");
@@ -225,6 +261,7 @@ impl Watch {
     /// There is no such recording, or one of both has no plan.
     pub(crate) fn compare_now(&mut self, name: &OsStr) -> Result<(), TuiError> {
         let source = self.open_other(name)?;
+        self.other.with = Some((title_of(name), Other::Recording(source.clone())));
         let comparison = self.comparison(title_of(name), Other::Recording(source));
         let comparison = comparison.ok_or_else(|| TuiError::NotCompared(self.no_plan_here()))?;
         let view = self.view;

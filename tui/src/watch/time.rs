@@ -85,15 +85,21 @@ impl Watch {
 
     /// Goes to what is now, and to no moment that is looked up.
     pub(super) fn go_live(&mut self) {
+        let was_back = self.model.standing.is_some();
         self.travel = Travel::default();
         self.model.go_live();
+        if was_back {
+            self.compare_again();
+        }
     }
 
     /// Shows what is now again; returns whether something else was shown or gone to.
     pub(super) fn leave_past(&mut self) -> bool {
         let was_back = self.is_back();
         self.travel = Travel::default();
-        self.model.stand_live();
+        if self.model.stand_live() {
+            self.compare_again();
+        }
         was_back
     }
 
@@ -158,6 +164,7 @@ impl Watch {
             return self.go_live();
         }
         self.model.stand(moment);
+        self.compare_again();
         self.on_arrival();
     }
 
