@@ -116,7 +116,8 @@ fn a_search_stays_in_the_arena_and_says_when_it_leaves_it() {
     assert_eq!(at, 0, "{picture}");
     let count = watch.model.filter.count();
     assert!(
-        picture.contains(&format!("1 of {count} · n next")) && !picture.contains("now in arena"),
+        picture.contains(&format!("match 1 of {count} in all arenas · n next"))
+            && !picture.contains("now in arena"),
         "{picture}"
     );
     // Rows are those found, of how many there are.
@@ -125,10 +126,13 @@ fn a_search_stays_in_the_arena_and_says_when_it_leaves_it() {
         press(&mut watch, "n");
     }
     let picture = draw(&mut watch);
-    let said = format!("{count} of {count} · n next · now in arena \"weights\"");
+    let said = format!("match {count} of {count} in all arenas · n next · now in arena \"weights\"");
     assert!(picture.contains(&said) && picture.contains("1 of 2 tensors of arena"), "{picture}");
     press(&mut watch, "n");
-    assert!(draw(&mut watch).contains(&format!("1 of {count} · n next · now in arena \"activations\"")));
+    assert!(
+        draw(&mut watch)
+            .contains(&format!("match 1 of {count} in all arenas · n next · now in arena \"activations\""))
+    );
     press(&mut watch, "\u{1b}");
     assert!(draw(&mut watch).contains("the search is ended: everything is shown again"));
     // Who stands on a hit stays there.
@@ -139,7 +143,7 @@ fn a_search_stays_in_the_arena_and_says_when_it_leaves_it() {
     press(&mut watch, "\u{1b}");
     // What is only elsewhere is found there.
     press(&mut watch, "/table\n");
-    assert!(draw(&mut watch).contains("1 of 1 · n next · now in arena \"weights\""));
+    assert!(draw(&mut watch).contains("match 1 of 1 · n next · now in arena \"weights\""));
 }
 
 #[test]

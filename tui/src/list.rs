@@ -88,8 +88,8 @@ fn places(columns: &[Column], painted: Option<usize>, width: u16) -> Vec<(usize,
     let rest = width.saturating_sub(fixed);
     let open = |at: &&usize| columns[**at].width == 0;
     let has_bars = shown.iter().filter(open).any(|at| painted == Some(*at));
-    // Bars take what text leaves them: two thirds, or more.
-    let beside = if has_bars { (rest / 3).clamp(LEAST.min(rest), MOST_BESIDE_BARS) } else { rest };
+    // Bars take what text leaves them: three fifths, or more.
+    let beside = if has_bars { (rest * 2 / 5).clamp(LEAST.min(rest), MOST_BESIDE_BARS) } else { rest };
     let alone = shown.iter().filter(open).count() < 2;
     let mut x = 0;
     let mut found = Vec::new();
@@ -240,7 +240,7 @@ mod tests {
         assert!(places(&[], None, 3).is_empty());
         // Bars get the larger part, and numbers give way to them.
         const BARS: &[Column] = &[column("name", 0, 9), column("bars", 0, 9), column("size", 8, 8)];
-        assert_eq!(places(BARS, Some(1), 99), [(0, 0, 29), (1, 30, 59), (2, 90, 8)]);
-        assert_eq!(places(BARS, Some(1), 37), [(0, 0, 12), (1, 13, 23)]);
+        assert_eq!(places(BARS, Some(1), 99), [(0, 0, 35), (1, 36, 53), (2, 90, 8)]);
+        assert_eq!(places(BARS, Some(1), 37), [(0, 0, 14), (1, 15, 21)]);
     }
 }

@@ -276,6 +276,22 @@ fn operators_are_chosen_entered_and_taken_together() {
     assert_eq!(rows(&draw(&mut watch)), ["9 Cast", "8 Add"]);
 }
 
+#[test]
+fn names_that_begin_alike_are_told_apart_beside_their_bars() {
+    let mut record = crate::support::by_hand();
+    for (at, buffer) in record.buffers.iter_mut().enumerate() {
+        buffer.name = format!("/encoder/layer.0/attention/self/value_{at}");
+    }
+    let records = crate::support::records(&record, crate::support::windows(&record), 4);
+    let mut watch = show(crate::picture_tests::model(records), "Lifetimes");
+    for size in [(40, 12), (80, 24), (120, 40)] {
+        let text = crate::snapshot::picture(&mut watch, size, &[], &Theme::new(Colours::None, false));
+        for at in &watch.model.lists.get(crate::model::lists::ListKind::Tensors).rows[..5] {
+            assert!(text.contains(&format!("value_{at} ")), "value_{at} at {size:?}: {text}");
+        }
+    }
+}
+
 /// Wherever the cursor is, what is told is of the row that is highlighted.
 #[test]
 fn entering_a_row_tells_of_that_row() {

@@ -324,6 +324,14 @@ impl Model {
         Some((self.filter.position(number)? + 1, self.filter.count()))
     }
 
+    /// Whether the filter keeps tensors of another arena than the one that is looked at.
+    pub(crate) fn matches_elsewhere(&self) -> bool {
+        let arena = self.place.map(|place| place.arena);
+        let buffers = self.plan().map_or(&[][..], |plan| &plan.record.buffers);
+        let is_elsewhere = |buffer: &BufferRecord| arena != Some(buffer.arena as usize);
+        (0..).zip(buffers).any(|(number, buffer)| is_elsewhere(buffer) && self.filter.keeps(number))
+    }
+
     /// Sets what is searched for.
     pub(crate) fn search(&mut self, text: &str) {
         self.filter.set(text, searched(&self.timeline, &self.indexes, self.place));

@@ -47,7 +47,10 @@ impl List for Lifetimes {
     fn row(&self, model: &Model, thing: u32, theme: &Theme, width: usize) -> Vec<Line<'static>> {
         let Some((plan, index)) = model.plan().zip(model.index()) else { return Vec::new() };
         let Some(buffer) = plan.record.buffers.get(thing as usize) else { return Vec::new() };
-        let name = draw::tail(&explain::buffer_name(&plan.record, thing), name_width(width));
+        let name = draw::tail(
+            &explain::buffer_name(&plan.record, thing),
+            list::wide(self, 0, width).saturating_sub(2),
+        );
         let number = |text: String| Line::styled(text, theme.text());
         // What is wrong is told by a sign of its own, not by the colour alone.
         let mark = match bars::alarm_kinds(plan, thing)[..] {
@@ -106,11 +109,6 @@ impl List for Lifetimes {
             )
         }
     }
-}
-
-/// Columns for a name, of those that the list has: it stands beside its bar.
-fn name_width(width: usize) -> usize {
-    if width < 46 { 10 } else { (width / 3).min(46) }
 }
 
 fn paint_part(cell: &mut ratatui::buffer::Cell, state: MapState, hue: u8, theme: &Theme) {

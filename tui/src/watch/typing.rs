@@ -65,6 +65,9 @@ impl Watch {
 
     fn say_match(&mut self, at: usize, count: usize, other: &str) {
         let next = self.keys.name(Action::NextMatch);
-        self.say(&format!("{} of {} · {next} next{other}", Count(at as u64), Count(count as u64)));
+        // Lists count those of their arena, or what touches them: this is another count.
+        let within = if self.model.matches_elsewhere() { " in all arenas" } else { "" };
+        let (at, count) = (Count(at as u64), Count(count as u64));
+        self.say(&format!("match {at} of {count}{within} · {next} next{other}"));
     }
 }
