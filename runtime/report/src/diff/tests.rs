@@ -125,7 +125,7 @@ fn of_one_plan_the_times_are_compared() {
     assert!(same.contains("none differs by more than") && !same.contains("at best"), "{same}");
     // The other way round, what was slower is faster.
     let back = flat(text(&Compared::new(side(&b), side(&a))));
-    assert!(found.contains("+333 µs op") && back.contains("−333 µs op"), "{found}{back}");
+    assert!(found.contains("+499 µs op") && back.contains("−499 µs op"), "{found}{back}");
 }
 
 #[test]
