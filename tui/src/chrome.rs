@@ -93,12 +93,15 @@ pub(crate) fn header(buffer: &mut Buffer, area: Rect, model: &Model, opened: &st
     }
     if let Some(session) = session {
         let device = [brief_device(&session.device), brief_version(&session.api)];
-        let origin = Some(escape(&session.origin).to_string()).filter(|origin| !origin.is_empty());
-        let origin = origin.map(|origin| format!("from {}", bayplan_text::ellipsis(&origin, ORIGIN)));
-        let shown = device.iter().map(|text| escape(text).to_string()).chain(origin);
-        let shown: Vec<String> = shown.filter(|text| !text.is_empty()).collect();
-        if !shown.is_empty() {
-            parts.push((3, plain(format!("   {}", shown.join(" · ")))));
+        let told = device.into_iter().filter(|text| !text.is_empty());
+        let device: Vec<String> = told.map(|text| escape(text).to_string()).collect();
+        if !device.is_empty() {
+            parts.push((3, plain(format!("   {}", device.join(" · ")))));
+        }
+        if !session.origin.is_empty() {
+            // More than the name of a file that an import made.
+            let origin = escape(&session.origin).to_string();
+            parts.push((5, plain(format!("   from {}", bayplan_text::ellipsis(&origin, ORIGIN)))));
         }
     }
     if timeline.runs_started > 0 {
