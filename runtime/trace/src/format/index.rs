@@ -251,13 +251,18 @@ fn last_session(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// Whether a head goes on to the end of its keyframe.
+/// Whether a head goes on, undamaged, to the end of its keyframe.
 fn has_keyframe(head: &[u8]) -> bool {
     let mut at = 0;
     while let Some(Frame::Chunk(header, body)) = head.get(at..).map(parse_frame) {
         let end = at + body + header.len as usize;
+        // A chunk that is damaged inside is not read, and a head without it tells nothing.
+        let is_whole = head.get(at + body..end).is_some_and(|body| crc32c(body) == header.body_crc);
+        if !is_whole {
+            return false;
+        }
         if header.kind == ChunkKind::Keyframe as u8 && header.flags & crate::format::chunk::FLAG_MORE == 0 {
-            return end <= head.len();
+            return true;
         }
         let is_next = header.kind == ChunkKind::Session as u8 && header.count == 0 && at > 0;
         if header.kind > ChunkKind::Keyframe as u8 || is_next {
