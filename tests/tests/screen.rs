@@ -505,7 +505,7 @@ fn of_a_pool_that_grows() {
         model: "server".to_owned(),
         device: "a device".to_owned(),
         clock: Arc::new(After(60 * SECOND)),
-        ..RecordingOptions::new(Places::under(&sandbox.path("places")))
+        ..RecordingOptions::new(Places::under(sandbox.path("places")))
     };
     let recorder = Recorder::create(options, &PlanRecord::default()).expect("a recording");
     recorder.emit(Event::PoolReady { t: 0, pool: 0, bytes: 1 << 20, name: "outputs".to_owned() });
