@@ -141,8 +141,9 @@ fn a_run_is_watched_through_a_pipe() {
     tmux.wait(&shell, "word of the end", PATIENCE, |screen| screen.contains("○ ended"));
     tmux.keys(&shell, &["q"]);
     tmux.wait(&shell, "end of the viewer", PATIENCE, |screen| !screen.contains("bayplan ▸"));
-    // Nothing is left to read: the list of live runs is empty, and says so.
+    // A pipe that carries nothing is no recording: that is an error, and is said as one.
     let mut command: Command = sandbox.command("bayplan-tui", &["-", "--text"]);
     let ended = run(command.stdin(Stdio::null()));
-    assert!(ended.stdout.contains("cannot be read"), "{ended:?}");
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{ended:?}");
+    assert!(ended.stderr.contains("standard input cannot be read"), "{ended:?}");
 }
