@@ -5,6 +5,7 @@ pub(crate) mod damage;
 pub(crate) mod event_codec;
 pub(crate) mod index;
 pub(crate) mod number;
+pub(crate) mod order;
 pub(crate) mod packed;
 pub(crate) mod packed_take;
 #[cfg(test)]

@@ -10,6 +10,7 @@ use crate::format::chunk::{
 use crate::format::damage::{Damage, DamageCause};
 use crate::format::event_codec::{Context, take_event};
 use crate::format::number::{Numbers, PADDING};
+use crate::format::order::{Order, Place};
 use crate::format::packed::{Lists, PackedContext};
 use crate::format::state::{keyframe_from_bytes, plan_from_bytes, session_from_bytes};
 use crate::format::wire::{Cursor, WireError};
@@ -52,8 +53,7 @@ pub struct Reader {
     /// Offset in the segment behind the last sound frame.
     sound_end: u64,
     seen_chunk: bool,
-    /// The number the next chunk should have; none before the first one.
-    next_seq: Option<u64>,
+    order: Order,
     /// Whether records are missing that a keyframe makes good.
     needs_keyframe: bool,
     seen_session: bool,
@@ -340,10 +340,20 @@ impl Reader {
         self.pos = body.end;
         self.sound_end = self.offset();
         self.seen_chunk = true;
+        let sound = crc32c(&self.buf[body.clone()]) == header.body_crc;
         if header.kind != ChunkKind::Index as u8 {
-            self.note_sequence(at, header);
+            match self.order.take(header, Some(&self.buf[body.clone()]).filter(|_| sound)) {
+                // A file that holds a session twice tells it once.
+                Place::Repeated => return Step::Again,
+                Place::Next => {}
+                Place::Earlier => self.needs_keyframe = true,
+                Place::Behind { missing } => {
+                    self.needs_keyframe = true;
+                    self.damage(at, DamageCause::Missing { chunks: missing });
+                }
+            }
         }
-        if crc32c(&self.buf[body.clone()]) != header.body_crc {
+        if !sound {
             self.damage(at, DamageCause::Checksum);
             self.needs_keyframe = true;
             return Step::Again;
@@ -353,18 +363,6 @@ impl Reader {
             put_chunk(kept, header, &self.buf[body.clone()]);
         }
         self.open(at, header, body)
-    }
-
-    /// Notices missing chunks by their numbers.
-    fn note_sequence(&mut self, at: u64, header: Header) {
-        if let Some(expected) = self.next_seq.filter(|expected| *expected != header.seq) {
-            self.needs_keyframe = true;
-            if header.seq > expected {
-                let chunks = header.seq - expected;
-                self.damage(at, DamageCause::Missing { chunks });
-            }
-        }
-        self.next_seq = Some(header.seq.wrapping_add(1));
     }
 
     fn open(&mut self, at: u64, header: Header, body: core::ops::Range<usize>) -> Step {

@@ -174,7 +174,13 @@ impl Timeline {
     /// Folds one record in.
     pub fn apply(&mut self, record: Record) {
         match record {
-            Record::Session(session) => self.session = Some(session),
+            Record::Session(session) => {
+                // Another session may follow in the same file: what the former one left is not its own.
+                if self.session.as_ref().is_some_and(|before| before.id != session.id) {
+                    *self = Self::default();
+                }
+                self.session = Some(session);
+            }
             Record::Plan { plan, record } => self.plan(plan, record),
             Record::Keyframe(keyframe) => self.keyframe(keyframe),
             Record::Event(event) => self.apply_event(event.as_ref()),
