@@ -51,8 +51,8 @@ mod schema;
 mod timeline;
 
 pub use diff::{
-    ArenaDiff, ArenaSide, Cause, Diff, Moment, OpDiff, PlanDiff, TensorCounts, TensorDiff, diff, diff_plans,
-    roofs_change, run_spread,
+    ArenaDiff, ArenaSide, Cause, Diff, LiveDiff, Moment, OpDiff, PlanDiff, TensorCounts, TensorDiff, diff,
+    diff_plans, live_diff, models_change, roofs_change, run_spread,
 };
 pub use format::chunk::{FORMAT_MAJOR, FORMAT_MINOR};
 pub use format::damage::{Damage, DamageCause};
@@ -70,6 +70,7 @@ pub use map::sketch::{MapLine, MapState, Sketch, SketchCell, SketchPart};
 pub use metrics::deviation::{Deviation, Lateness, deviation, reserved_unused};
 pub use metrics::holdings::{Holdings, Purpose, holdings};
 pub use metrics::live_curve::{live_curves, thin};
+pub use metrics::live_now::lives_at;
 pub use metrics::occupancy::{Holds, Occupancy, Part, occupancy_at};
 pub use metrics::op_groups::{OpGroup, op_groups};
 pub use metrics::roofline::{OpRoof, RoofBound, op_attainable, op_roof};

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::cmp::Reverse;
 
 use super::Names;
+use super::names::Pairing;
 use crate::metrics::{ArenaMetrics, arena_metrics, live_at};
 use crate::schema::plan_record::{ArenaRecord, PlanRecord};
 
@@ -134,24 +135,31 @@ fn why(
         _ => Vec::new(),
     };
     let (live_a, live_b) = (live(a, side_a, op_a), live(b, side_b, op_b));
-    let causes = causes(a, b, names, &live_a, &live_b);
+    let causes = causes(a, b, &names.buffers, &live_a, &live_b);
     let sum =
         |plan: &PlanRecord, live: &[u32]| live.iter().map(|&at| size(plan, at)).fold(0, u64::saturating_add);
     let moment = Moment { op, of_b, other, live: (sum(a, &live_a), sum(b, &live_b)) };
     Some((moment, causes))
 }
 
-fn size(plan: &PlanRecord, buffer: u32) -> u64 {
+pub(super) fn size(plan: &PlanRecord, buffer: u32) -> u64 {
     plan.buffers.get(buffer as usize).map_or(0, |buffer| buffer.size)
 }
 
-fn causes(a: &PlanRecord, b: &PlanRecord, names: &Names, live_a: &[u32], live_b: &[u32]) -> Vec<Cause> {
+/// The tensors of which not the same bytes live in both plans, the largest difference first.
+pub(super) fn causes(
+    a: &PlanRecord,
+    b: &PlanRecord,
+    tensors: &Pairing,
+    live_a: &[u32],
+    live_b: &[u32],
+) -> Vec<Cause> {
     let mut there: Vec<u32> = live_a.to_vec();
     there.sort_unstable();
     let lives = |at: &u32| there.binary_search(at).is_ok();
     let mut found = Vec::new();
     for &at in live_b {
-        let other = names.buffers.a_of_b.get(at as usize).copied().flatten();
+        let other = tensors.a_of_b.get(at as usize).copied().flatten();
         let before = other.filter(lives).map_or(0, |other| size(a, other));
         found.push(Cause { a: other, b: Some(at), bytes: (before, size(b, at)) });
     }
@@ -159,7 +167,7 @@ fn causes(a: &PlanRecord, b: &PlanRecord, names: &Names, live_a: &[u32], live_b:
     there.extend_from_slice(live_b);
     there.sort_unstable();
     for &at in live_a {
-        let other = names.buffers.b_of_a.get(at as usize).copied().flatten();
+        let other = tensors.b_of_a.get(at as usize).copied().flatten();
         if other.is_none_or(|other| there.binary_search(&other).is_err()) {
             found.push(Cause { a: Some(at), b: other, bytes: (size(a, at), 0) });
         }

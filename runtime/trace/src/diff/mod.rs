@@ -15,7 +15,9 @@
 //!    └────┴───┴───► op
 //! ```
 
+mod alike;
 mod arenas;
+mod live;
 mod names;
 mod ops;
 mod tensors;
@@ -25,7 +27,9 @@ mod words;
 
 use alloc::vec::Vec;
 
+pub use alike::models_change;
 pub use arenas::{ArenaDiff, ArenaSide, Cause, Moment};
+pub use live::{LiveDiff, live_diff};
 pub use ops::OpDiff;
 pub use tensors::{TensorCounts, TensorDiff};
 pub use words::roofs_change;

@@ -20,6 +20,17 @@ impl Pairing {
 }
 
 impl Pairing {
+    /// What is known of the second list alone, from both sides: the first has so many items.
+    pub(super) fn of(a_of_b: &[Option<u32>], first: usize) -> Self {
+        let mut b_of_a = alloc::vec![None; first];
+        for (at, other) in (0..).zip(a_of_b) {
+            if let Some(slot) = other.and_then(|other| b_of_a.get_mut(other as usize)) {
+                *slot = Some(at);
+            }
+        }
+        Self { b_of_a, a_of_b: a_of_b.to_vec() }
+    }
+
     /// Whether less than half of the shorter list was found again.
     pub(super) fn is_poor(&self) -> bool {
         let paired = self.a_of_b.iter().flatten().count();

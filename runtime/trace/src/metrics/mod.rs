@@ -21,6 +21,7 @@
 pub(crate) mod deviation;
 pub(crate) mod holdings;
 pub(crate) mod live_curve;
+pub(crate) mod live_now;
 pub(crate) mod occupancy;
 pub(crate) mod op_groups;
 pub(crate) mod roofline;
@@ -32,6 +33,7 @@ pub(crate) mod trend;
 use alloc::vec::Vec;
 
 use crate::metrics::live_curve::live_curves;
+use crate::metrics::live_now::bytes_between_runs;
 use crate::schema::plan_record::{ArenaRecord, PlanRecord};
 use crate::schema::storage::counted;
 
@@ -60,6 +62,8 @@ pub struct ArenaMetrics {
     pub least_live: u64,
     /// Sum of the live bytes over all ops.
     pub live_sum: u128,
+    /// Bytes that live before the first run, and behind one: see [`lives_at`](crate::lives_at).
+    pub between: (u64, u64),
     /// See [`waste`].
     pub waste: Option<f64>,
     /// How the arena is used at the peak.
@@ -120,11 +124,13 @@ impl Loss {
 /// The figures of every arena of a plan. Time and memory grow with buffers + arenas × ops.
 pub fn arena_metrics(plan: &PlanRecord) -> Vec<ArenaMetrics> {
     let curves = live_curves(plan);
+    let between = bytes_between_runs(plan);
     plan.arenas
         .iter()
         .zip(curves)
+        .zip(between)
         .zip(0..)
-        .map(|((arena, live), number)| {
+        .map(|(((arena, live), between), number)| {
             let peak_live = live.iter().copied().max().unwrap_or(0);
             let is_peak = |op: &u32| live.get(*op as usize) == Some(&peak_live);
             let first = || live.iter().position(|&bytes| bytes == peak_live).map(|op| op as u32);
@@ -137,7 +143,7 @@ pub fn arena_metrics(plan: &PlanRecord) -> Vec<ArenaMetrics> {
             let (least_op, least_live) = (least.map(|(op, _)| op), least.map_or(0, |(_, &bytes)| bytes));
             let live_sum = live.iter().map(|&bytes| u128::from(bytes)).sum();
             let waste = waste(arena.size, arena.lower_bound);
-            ArenaMetrics { live, peak_op, peak_live, least_op, least_live, live_sum, waste, loss }
+            ArenaMetrics { live, peak_op, peak_live, least_op, least_live, live_sum, between, waste, loss }
         })
         .collect()
 }
