@@ -227,6 +227,73 @@ pub(crate) fn fitting<'a>(mut parts: Vec<(u8, Vec<Span<'a>>)>, width: usize) -> 
     Line::from(parts.into_iter().flat_map(|(_, spans)| spans).collect::<Vec<_>>())
 }
 
+/// A sentence of a text that may have too little room.
+pub(crate) struct Sentence {
+    /// How much it matters: the least important ones give way first.
+    weight: u8,
+    text: String,
+    /// The same in fewer words; none where it is told whole or not at all.
+    brief: Option<String>,
+}
+
+impl Sentence {
+    /// A sentence that is told whole or left out.
+    pub(crate) fn new(weight: u8, text: impl Into<String>) -> Self {
+        Self { weight, text: text.into(), brief: None }
+    }
+
+    /// The same, with fewer words where there is too little room for all.
+    pub(crate) fn or(self, brief: impl Into<String>) -> Self {
+        Self { brief: Some(brief.into()), ..self }
+    }
+}
+
+/// Sentences as lines of a width, no more than so many: where there is too little room, the least important ones are told in
+/// fewer words or left out, whole. Only what is left alone and still too long is cut, and the cut marked.
+pub(crate) fn paragraph(mut sentences: Vec<Sentence>, width: usize, rows: usize) -> Vec<String> {
+    let width = width.max(8);
+    loop {
+        let text: Vec<&str> =
+            sentences.iter().map(|sentence| &*sentence.text).filter(|text| !text.is_empty()).collect();
+        let mut lines = bayplan_text::wrap(&text.join(" "), width);
+        if lines.len() <= rows {
+            return lines;
+        }
+        let least = (0..sentences.len()).rev().min_by_key(|at| sentences[*at].weight);
+        match least.map(|at| (at, sentences[at].brief.take())) {
+            Some((at, Some(brief))) => sentences[at].text = brief,
+            Some((at, None)) if sentences.len() > 1 => drop(sentences.remove(at)),
+            _ => {
+                lines.truncate(rows);
+                if let Some(last) = lines.last_mut() {
+                    *last = bayplan_text::ellipsis(last, width - 1).to_string();
+                    if !last.ends_with('…') {
+                        last.push('…');
+                    }
+                }
+                return lines;
+            }
+        }
+    }
+}
+
+/// Puts parts one after the other on as many lines as they need, each whole where a line has room for it.
+pub(crate) fn flow(parts: Vec<Span<'static>>, width: usize) -> Vec<Line<'static>> {
+    let width = width.max(8);
+    let mut lines: Vec<Line<'static>> = vec![Line::default()];
+    for part in parts {
+        let used = lines.last().map_or(0, Line::width);
+        if used + part.width() <= width {
+            lines.last_mut().into_iter().for_each(|line| line.push_span(part.clone()));
+            continue;
+        }
+        let words = bayplan_text::wrap(part.content.trim_start(), width);
+        lines.extend(words.into_iter().map(|words| Line::from(Span::styled(words, part.style))));
+    }
+    lines.retain(|line| line.width() > 0);
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -309,6 +376,46 @@ mod tests {
         for (bytes, expect) in [(0, "0B"), (1023, "1023B"), (13_002_342, "12.4M"), (1 << 40, "1.00T")] {
             assert_eq!(short_bytes(bytes), expect);
         }
+    }
+
+    #[test]
+    fn sentences_are_whole_or_left_out() {
+        let told = |width, rows| {
+            let sentences = vec![
+                Sentence::new(9, "The plan is 1 KiB larger than that.").or("1 KiB more."),
+                Sentence::new(5, "No single tensor helps."),
+                Sentence::new(7, "enter shows it."),
+            ];
+            paragraph(sentences, width, rows)
+        };
+        let all = "The plan is 1 KiB larger than that. No single tensor helps. enter shows it.";
+        assert_eq!(told(80, 1), [all]);
+        assert_eq!(
+            told(40, 2),
+            ["The plan is 1 KiB larger than that. No", "single tensor helps. enter shows it."]
+        );
+        assert_eq!(told(60, 1), ["The plan is 1 KiB larger than that. enter shows it."]);
+        assert_eq!(told(40, 1), ["The plan is 1 KiB larger than that."]);
+        assert_eq!(told(20, 1), ["1 KiB more."]);
+        assert_eq!(told(9, 1), ["1 KiB…"]);
+        assert!(told(9, 0).is_empty() && paragraph(Vec::new(), 9, 1) == [""]);
+        // Whatever the room, no line is wider and no more are told.
+        for (width, rows) in (8..90).flat_map(|width| (0..5).map(move |rows| (width, rows))) {
+            let lines = told(width, rows);
+            assert!(lines.len() <= rows && lines.iter().all(|line| line.chars().count() <= width));
+        }
+    }
+
+    #[test]
+    fn parts_flow_on_to_the_next_line() {
+        let parts =
+            |texts: &[&str]| texts.iter().map(|text| Span::raw((*text).to_owned())).collect::<Vec<_>>();
+        let told =
+            |texts, width| flow(parts(texts), width).iter().map(ToString::to_string).collect::<Vec<String>>();
+        assert_eq!(told(&["9 arena", " = 8 live", " + 1 holes"], 26), ["9 arena = 8 live + 1 holes"]);
+        assert_eq!(told(&["9 arena", " = 8 live", " + 1 holes"], 17), ["9 arena = 8 live", "+ 1 holes"]);
+        assert_eq!(told(&["wider than a line", " x"], 8), ["wider", "than a", "line x"]);
+        assert!(told(&[""], 8).is_empty());
     }
 
     #[test]

@@ -69,6 +69,8 @@ mod views;
 mod watch;
 #[cfg(test)]
 mod whatif_tests;
+#[cfg(test)]
+mod window_tests;
 mod windows;
 mod worker;
 

@@ -1,10 +1,11 @@
-//! The help, made of the tables of keys, of the mouse and of the views.
+//! The help, made of the tables of keys, of terms of a search, of the mouse and of the views.
 
 use ratatui::text::{Line, Span};
 
 use crate::foot::Front;
 use crate::keys::{BINDINGS, MOUSE, Section};
 use crate::model::Model;
+use crate::model::filter::HINTS;
 use crate::theme::Theme;
 use crate::view::View;
 use crate::views;
@@ -68,6 +69,11 @@ fn entries(view: &dyn View, model: &Model, theme: &Theme) -> Vec<Entry> {
         all.extend(
             rows.map(|binding| Entry::Key(theme.keys.label(binding, listed), binding.help.to_owned())),
         );
+        if section == Section::Find {
+            all.push(Entry::Heading("what can be searched for".to_owned()));
+            let terms = HINTS.iter();
+            all.extend(terms.map(|term| Entry::Key(term.example.to_owned(), term.about.to_owned())));
+        }
     }
     all.push(Entry::Heading("mouse".to_owned()));
     all.extend(MOUSE.iter().map(|(what, help)| Entry::Key((*what).to_owned(), (*help).to_owned())));
@@ -124,6 +130,11 @@ mod tests {
                     // Side by side the lines of two entries alternate: each word is still there.
                     for word in binding.help.split_whitespace() {
                         assert!(words.contains(&word), "{width}: {word} of {}", binding.help);
+                    }
+                }
+                for term in HINTS {
+                    for word in term.example.split_whitespace().chain(term.about.split_whitespace()) {
+                        assert!(words.contains(&word), "{width}: {word} of {}", term.example);
                     }
                 }
             }

@@ -12,7 +12,7 @@ use super::index::PlanIndex;
 use parse::Expr;
 
 pub(crate) use parse::FilterError;
-pub(crate) use terms::{complete, hints};
+pub(crate) use terms::{HINTS, complete, hints};
 
 /// A plan and what is known of it beforehand: what a search looks at.
 pub(crate) type Searched<'a> = Option<(&'a PlanState, &'a PlanIndex)>;

@@ -16,14 +16,16 @@ mod because;
 mod bundle;
 mod dims;
 mod network;
+mod said;
 mod subject;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use answer::{Answer, Proof};
-pub(crate) use asked::{Asked, Brief, Part, Row, all_words, words};
+pub(crate) use asked::{Asked, Brief, Part, Row};
 pub(crate) use because::{Because, Reason};
 pub(crate) use dims::typed;
+pub(crate) use said::{all_words, words};
 pub(crate) use subject::Subject;
 
 /// One change of a plan. Several may be made at once; their order does not matter.
