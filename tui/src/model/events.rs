@@ -171,7 +171,7 @@ fn runs_words(runs: &Runs) -> String {
 /// A mark as something that happened; its number is none that the log gives in a lifetime.
 fn mark_entry(at: u32, mark: &Mark) -> Entry {
     let of = if mark.tensor.is_empty() { String::new() } else { format!(" {}", mark.tensor) };
-    let place = format!("{}{of} at op {}", mark.arena_name, Count(mark.op));
+    let place = format!("{}; cursor on {}{of} at op {}", mark.progress, mark.arena_name, Count(mark.op));
     let what = What::Mark { name: mark.name.as_str().into(), place: place.into() };
     Entry { number: u32::MAX - at, t: mark.t, what }
 }

@@ -1,6 +1,6 @@
 //! Marks: places in the time of a session and on its maps that somebody wants to come back to.
 
-use bayplan_trace::Nanos;
+use bayplan_trace::{Nanos, Playhead};
 
 use super::{Model, explain};
 
@@ -16,18 +16,24 @@ pub(crate) struct Mark {
     pub(crate) t: Nanos,
     /// Runs that had begun.
     pub(crate) run: u64,
+    /// Where the plan had come to, where that is known.
+    pub(crate) reached: Option<Playhead>,
+    /// Bytes that lived in the arena then, where that is known.
+    pub(crate) live: Option<u64>,
+    /// Where that is, in words.
+    pub(crate) progress: String,
     /// The plan and the arena that were looked at.
     pub(crate) plan: u32,
     pub(crate) arena: u32,
-    /// What the cursor was on.
+    /// What the cursor was on: often another op than the run had come to.
     pub(crate) op: u64,
     pub(crate) byte: u64,
     /// The tensor there, escaped; empty where there is none.
     pub(crate) tensor: String,
     /// The name of the arena, escaped.
     pub(crate) arena_name: String,
-    /// Bytes that live in the arena at that op, by the plan.
-    pub(crate) live: u64,
+    /// Bytes that live in the arena at the cursor's op, by the plan.
+    pub(crate) there: u64,
 }
 
 /// All marks, in the order in which they were set.
@@ -108,16 +114,20 @@ impl Marks {
 pub(crate) struct Between {
     /// Nanoseconds from the first to the second.
     pub(crate) time: i128,
-    /// Bytes that live more at the second.
-    pub(crate) live: i128,
+    /// Bytes that lived more at the second moment, where that is known.
+    pub(crate) live: Option<i128>,
+    /// Bytes that live more at the op that the cursor was on.
+    pub(crate) there: i128,
 }
 
 impl Mark {
     /// What lies between another mark and this one.
     pub(crate) fn since(&self, other: &Self) -> Between {
+        let more = |own: u64, other: u64| i128::from(own) - i128::from(other);
         Between {
-            time: i128::from(self.t) - i128::from(other.t),
-            live: i128::from(self.live) - i128::from(other.live),
+            time: more(self.t, other.t),
+            live: self.live.zip(other.live).map(|(own, other)| more(own, other)),
+            there: more(self.there, other.there),
         }
     }
 }
@@ -130,18 +140,22 @@ impl Model {
         let (op, byte) = (arena.view.ops.cursor, arena.view.bytes.cursor);
         let record = &arena.plan.record;
         let tensor = self.selected().map(|(number, _)| explain::buffer_name(record, number));
+        let reached = self.timeline.progress(plan);
         let name = record.arenas.get(arena.arena as usize).map_or("", |arena| &arena.name);
         let mark = Mark {
             name: format!("m{}", self.marks.count + 1),
             t: self.now(),
             run: self.timeline.runs_started,
+            reached,
+            live: reached.map(|reached| arena.index.metrics.live_at(reached)),
+            progress: self.timeline.progress_words(plan),
             plan,
             arena: arena.arena,
             op,
             byte,
             tensor: tensor.unwrap_or_default(),
             arena_name: explain::name_of(name, "arena", arena.arena),
-            live: arena.index.most_live(op as usize, op as usize + 1),
+            there: arena.index.most_live(op as usize, op as usize + 1),
         };
         self.marks.count += 1;
         self.marks.push(mark);
@@ -188,13 +202,28 @@ mod tests {
         assert_eq!(model.marks.remove(9), None);
         // A name is not given twice.
         assert_eq!(model.set_mark().unwrap().0.name, "m4");
-        let (live, between) = {
+        let (there, between) = {
             let all = model.marks.all();
-            (all[0].live, all[1].since(&all[0]))
+            (all[0].there, all[1].since(&all[0]))
         };
-        assert!(live > 0);
-        assert_eq!(between.live, i128::from(model.marks.all()[1].live) - i128::from(live));
-        assert_eq!(between.time, 0);
+        assert!(there > 0);
+        assert_eq!(between.there, i128::from(model.marks.all()[1].there) - i128::from(there));
+        assert_eq!((between.time, between.live), (0, Some(0)), "it is one moment");
+    }
+
+    /// The run is at op 4, and the cursor somewhere else.
+    #[test]
+    fn a_mark_keeps_where_the_run_was_and_where_the_cursor_was() {
+        let mut model = small(false);
+        let Some(Playhead::At(reached)) = model.timeline.progress(0) else { panic!("within a run") };
+        model.go(|view, _| view.ops.put(8));
+        let live = |model: &Model, op: u32| model.arena().unwrap().index.metrics.live[op as usize];
+        let expect = (live(&model, reached), live(&model, 8));
+        assert_ne!(expect.0, expect.1);
+        let (mark, _) = model.set_mark().unwrap();
+        assert_eq!((mark.reached, mark.op), (Some(Playhead::At(reached)), 8));
+        assert_eq!((mark.live, mark.there), (Some(expect.0), expect.1));
+        assert_eq!(mark.progress, format!("run 43, op {reached} of 10 seen complete"));
     }
 
     #[test]

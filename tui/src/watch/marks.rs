@@ -1,9 +1,10 @@
 //! Marks: setting them, going to them.
 
-use bayplan_text::{Bytes, Nanos, Signed};
+use bayplan_text::{Bytes, Count, Nanos, Signed};
 
 use super::Watch;
 use crate::keys::Action;
+use crate::model::events::clock;
 use crate::model::lists::ListKind;
 use crate::model::marks::Mark;
 use crate::model::moment::Stop;
@@ -34,13 +35,11 @@ impl Watch {
     fn set_mark(&mut self) {
         let (next, list) = (self.keys.name(Action::NextMark), self.keys.name(Action::Marks));
         let words = self.model.set_mark().map(|(mark, before)| {
-            let at = if mark.tensor.is_empty() { format!("op {}", mark.op) } else { mark.tensor.clone() };
-            let since = before.map_or_else(String::new, |before| {
-                let between = mark.since(before);
-                let (time, live) = (Signed(between.time, Nanos), Signed(between.live, Bytes));
-                format!("; since {}: {time}, {live} live", before.name)
-            });
-            format!("{} set at {at}{since}; {next} goes there, {list} lists all", mark.name)
+            let tensor = if mark.tensor.is_empty() { "free bytes" } else { &mark.tensor };
+            let cursor = format!("cursor on {tensor} at op {}", Count(mark.op));
+            let since = before.map_or_else(String::new, |before| since(mark, before));
+            let at = format!("{}, {}", clock(mark.t), mark.progress);
+            format!("{} set at {at}; {cursor}{since}; {next} goes there, {list} lists all", mark.name)
         });
         self.say(&words.unwrap_or_else(|| "there is nothing to mark yet".to_owned()));
     }
@@ -91,4 +90,15 @@ impl Watch {
         };
         self.say(&words);
     }
+}
+
+/// What lies between two marks: time and what lived then; of one moment, what lives at the ops of the cursor.
+fn since(mark: &Mark, before: &Mark) -> String {
+    let between = mark.since(before);
+    let words = match between.live {
+        _ if between.time == 0 => format!("{} at the cursor", Signed(between.there, Bytes)),
+        Some(live) => format!("{}, {} live", Signed(between.time, Nanos), Signed(live, Bytes)),
+        None => Signed(between.time, Nanos).to_string(),
+    };
+    format!("; since {}: {words}", before.name)
 }

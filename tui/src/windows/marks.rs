@@ -8,9 +8,9 @@ use ratatui::text::Line;
 use crate::draw;
 use crate::keys::{Action, Keymap};
 use crate::list::{self, Column, List};
-use crate::model::Model;
 use crate::model::events::clock;
 use crate::model::lists::ListKind;
+use crate::model::{Model, Playhead};
 use crate::theme::Theme;
 use crate::view::View;
 
@@ -20,11 +20,11 @@ pub(crate) struct MarkList;
 const COLUMNS: &[Column] = &[
     Column { title: "mark", width: 4, right: false, weight: 9, sorts: false },
     Column { title: "at", width: 10, right: true, weight: 7, sorts: false },
-    Column { title: "run", width: 9, right: true, weight: 4, sorts: false },
-    Column { title: "op", width: 7, right: true, weight: 6, sorts: false },
-    Column { title: "live", width: 10, right: true, weight: 5, sorts: false },
+    Column { title: "run", width: 9, right: true, weight: 6, sorts: false },
+    Column { title: "run at", width: 9, right: true, weight: 5, sorts: false },
+    Column { title: "live then", width: 10, right: true, weight: 4, sorts: false },
     Column { title: "since the one above", width: 24, right: true, weight: 3, sorts: false },
-    Column { title: "tensor", width: 0, right: false, weight: 8, sorts: false },
+    Column { title: "cursor on", width: 0, right: false, weight: 8, sorts: false },
 ];
 
 impl List for MarkList {
@@ -41,18 +41,27 @@ impl List for MarkList {
         let before = thing.checked_sub(1).and_then(|before| model.marks.get(before));
         let since = before.map_or_else(String::new, |before| {
             let between = mark.since(before);
-            format!("{} {}", Signed(between.time, Nanos), Signed(between.live, Bytes))
+            let live = between.live.map_or_else(String::new, |live| Signed(live, Bytes).to_string());
+            format!("{} {live}", Signed(between.time, Nanos))
         });
         let tensor = if mark.tensor.is_empty() { "free" } else { &mark.tensor };
+        let reached = match mark.reached {
+            Some(Playhead::At(op)) => format!("op {}", Count(op.into())),
+            Some(Playhead::Done) => "its end".to_owned(),
+            Some(Playhead::Before) => "–".to_owned(),
+            None => "start".to_owned(),
+        };
+        let live = mark.live.map_or_else(|| "–".to_owned(), |live| Bytes(live).to_string());
+        let cursor = format!("op {}, {tensor} in {}", Count(mark.op), mark.arena_name);
         let text = |text: String| Line::styled(text, theme.text());
         vec![
             Line::styled(mark.name.clone(), theme.warning()),
             text(clock(mark.t)),
             text(Count(mark.run).to_string()),
-            text(Count(mark.op).to_string()),
-            text(Bytes(mark.live).to_string()),
+            text(reached),
+            text(live),
             Line::styled(since, theme.faint()),
-            text(draw::tail(&format!("{tensor} in {}", mark.arena_name), width / 2)),
+            text(draw::tail(&cursor, width / 2)),
         ]
     }
 

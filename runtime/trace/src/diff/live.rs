@@ -120,7 +120,7 @@ impl Timeline {
                 let run = Count(self.current.map_or(self.runs_started, |run| run.run.saturating_add(1)));
                 format!("run {run}, op {} of {} seen complete", Count(op.into()), Count(ops))
             }
-            Some(Playhead::Done) if self.current.is_none() => format!("behind run {runs}"),
+            Some(Playhead::Done) if self.current.is_none() => format!("after run {runs}"),
             Some(Playhead::Done) => format!("run {runs} is of another plan"),
             Some(Playhead::Before) => String::from("before the first run"),
             None => format!("run {runs}, none of its ops seen complete"),
@@ -203,7 +203,7 @@ mod tests {
         assert_eq!((found.bytes(), found.device_bytes), ((Some(70), Some(57)), (99, 120)));
         assert!(compared(&early, &early).is_empty() && !found.is_empty());
         assert_eq!(early.progress_words(0), "run 1, op 0 of 4 seen complete");
-        assert_eq!(over.progress_words(0), "behind run 1");
+        assert_eq!(over.progress_words(0), "after run 1");
     }
 
     #[test]
