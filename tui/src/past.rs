@@ -5,12 +5,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use bayplan_record::{Chapter, History, Part, RecordError, Source};
-use bayplan_trace::{Record, Timeline};
+use bayplan_trace::{EventRef, Nanos, Record, Timeline};
 
 use crate::error::TuiError;
 use crate::events::Message;
 use crate::model::State;
-use crate::model::index::ArenaKey;
+use crate::model::index::{ArenaKey, Indexes};
 use crate::model::moment::{Folding, Stop};
 use crate::model::past::Moment;
 
@@ -20,6 +20,8 @@ const TRIES: usize = 4;
 /// Looks moments of a recording up.
 pub(crate) struct Seeker {
     history: History,
+    /// When most lived, and in how much of the recording that was found: up to which time.
+    peak: Option<(Nanos, Nanos)>,
     /// Runs that had begun when a chapter did, as far as that was asked.
     runs: Vec<(Chapter, u64)>,
 }
@@ -30,7 +32,7 @@ impl Seeker {
     /// # Errors
     /// It is not there or cannot be read; standard input keeps nothing.
     pub(crate) fn open(source: Source) -> Result<Self, RecordError> {
-        Ok(Self { history: History::open(source)?, runs: Vec::new() })
+        Ok(Self { history: History::open(source)?, peak: None, runs: Vec::new() })
     }
 
     /// The state at a moment. What it has in common with `live`, a state of the same session, is shared with it; the map of
@@ -62,11 +64,12 @@ impl Seeker {
     ) -> Result<Moment, RecordError> {
         self.history.refresh()?;
         let first = self.history.chapters().first().map_or(0, |first| first.begins);
+        let stop = if stop == Stop::Peak { Stop::At(self.peak(live)?) } else { stop };
         let mut chapter = match stop {
             Stop::At(t) | Stop::After(t) => self.history.chapter_at(t),
             Stop::Before(t) => self.history.chapter_at(t.saturating_sub(1)),
             Stop::Run(run) => self.chapter_of_run(run)?,
-            Stop::End => self.history.chapters().len().saturating_sub(1),
+            Stop::Peak | Stop::End => self.history.chapters().len().saturating_sub(1),
         };
         let folding = loop {
             let folding = self.fold(chapter, stop)?;
@@ -91,6 +94,28 @@ impl Seeker {
             _ => timeline.now,
         };
         Ok(Moment { state, t, first, is_cut: self.history.is_cut(), is_found })
+    }
+
+    /// When most lived of all that is kept of the session, first: in the arenas of the plan that runs and in pools, and where
+    /// that is the same, in blocks of device memory. What lives in a run of which no op was seen is not known.
+    fn peak(&mut self, live: &State) -> Result<Nanos, RecordError> {
+        let end = live.fold.timeline.now;
+        if let Some((t, _)) = self.peak.filter(|(_, up_to)| *up_to == end) {
+            return Ok(t);
+        }
+        let mut most = Most { indexes: &live.indexes, timeline: Timeline::new(), found: None };
+        self.history.read(0, |part| {
+            match part {
+                Part::Event(event) => most.event(event),
+                Part::Record(record) => most.timeline.apply(record),
+                Part::Chunks(_) => {}
+            }
+            true
+        })?;
+        most.note();
+        let t = most.found.map_or(0, |(_, t)| t);
+        self.peak = Some((t, end));
+        Ok(t)
     }
 
     /// Whether what was found is of the session that is shown: files go, and others take their place.
@@ -149,6 +174,48 @@ impl Seeker {
         self.runs.retain(|(known, _)| self.history.chapters().contains(known));
         self.runs.push((about, runs));
         Ok(runs)
+    }
+}
+
+/// Looks for the moment at which most lives.
+struct Most<'a> {
+    /// What is known of the plans.
+    indexes: &'a Indexes,
+    timeline: Timeline,
+    /// Most that lived, and when first.
+    found: Option<((u64, u64), Nanos)>,
+}
+
+impl Most<'_> {
+    fn event(&mut self, event: EventRef<'_>) {
+        // What happens at one time is one state.
+        if event.time() > self.timeline.now {
+            self.note();
+        }
+        self.timeline.apply_event(event);
+    }
+
+    /// Notes what lives now.
+    fn note(&mut self) {
+        let Some(level) = self.level() else { return };
+        if self.found.is_none_or(|(most, _)| level > most) {
+            self.found = Some((level, self.timeline.now));
+        }
+    }
+
+    /// Bytes that live, and bytes in blocks.
+    fn level(&self) -> Option<(u64, u64)> {
+        let plan = self.timeline.current_plan().map(|(number, _)| number);
+        let in_arenas = match plan.and_then(|plan| self.indexes.plan(plan)).zip(plan) {
+            Some((index, plan)) => {
+                let playhead = self.timeline.progress(plan)?;
+                let live = index.arenas.iter().map(|arena| arena.metrics.live_at(playhead));
+                live.fold(0, u64::saturating_add)
+            }
+            None => 0,
+        };
+        let in_pools = self.timeline.pools.values().map(|pool| pool.live_bytes);
+        Some((in_pools.fold(in_arenas, u64::saturating_add), self.timeline.device_bytes()))
     }
 }
 

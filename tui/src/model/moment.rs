@@ -26,6 +26,8 @@ pub(crate) enum Stop {
     Before(Nanos),
     /// When something happened next after a time.
     After(Nanos),
+    /// When most lived.
+    Peak,
     /// The end of what is there.
     End,
 }
@@ -37,7 +39,7 @@ pub(crate) enum At {
     Stop(Stop),
     /// So long before the end.
     BeforeEnd(Nanos),
-    /// When most memory was taken.
+    /// When most lived.
     Peak,
 }
 
@@ -96,10 +98,11 @@ impl At {
                 Some(t) => Ok(Stop::At(t)),
                 None => Err(format!("the session is only {} long", Length(end))),
             },
-            Self::Peak => match whole.strip.most() {
-                Some((t, _)) => Ok(Stop::At(t)),
-                None => Err("no memory was ever taken".to_owned()),
-            },
+            // Whoever looks it up finds out when that was: it takes reading the whole session.
+            Self::Peak if whole.strip.has_memory() || whole.timeline.current_plan().is_some() => {
+                Ok(Stop::Peak)
+            }
+            Self::Peak => Err("no memory was ever taken".to_owned()),
         }
     }
 }
@@ -123,7 +126,7 @@ impl Folding {
         let limit = match stop {
             Stop::At(t) => Some(t),
             Stop::Before(t) => Some(t.saturating_sub(1)),
-            Stop::Run(_) | Stop::After(_) | Stop::End => None,
+            Stop::Run(_) | Stop::After(_) | Stop::Peak | Stop::End => None,
         };
         Self { fold: Fold::default(), stop, limit, is_whole: !has_keyframe, is_passed: false }
     }
@@ -166,7 +169,7 @@ impl Folding {
     /// Whether the moment was found: not where the recording ends before it.
     pub(crate) fn is_found(&self) -> bool {
         match self.stop {
-            Stop::At(_) | Stop::Before(_) | Stop::End => true,
+            Stop::At(_) | Stop::Before(_) | Stop::Peak | Stop::End => true,
             Stop::Run(run) => self.fold.timeline.runs_started == run,
             Stop::After(t) => self.fold.timeline.now > t,
         }
@@ -207,7 +210,7 @@ mod tests {
         for event in [taken(10, 1, 5), taken(20, 2, 5), EventRef::DeviceFreed { t: 30, id: 1 }] {
             whole.apply_event(event);
         }
-        assert_eq!(At::Peak.in_session(&whole), Ok(Stop::At(20)));
+        assert_eq!(At::Peak.in_session(&whole), Ok(Stop::Peak));
         assert_eq!(At::BeforeEnd(4).in_session(&whole), Ok(Stop::At(26)));
         assert_eq!(At::BeforeEnd(30).in_session(&whole), Ok(Stop::At(0)));
         assert_eq!(At::Stop(Stop::At(30)).in_session(&whole), Ok(Stop::At(30)));

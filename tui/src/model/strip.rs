@@ -29,8 +29,6 @@ pub(crate) struct Strip {
     power: u32,
     /// Bytes taken at present.
     level: u64,
-    /// When most bytes were taken first, and how many.
-    most: Option<(Nanos, u64)>,
 }
 
 impl Strip {
@@ -66,9 +64,6 @@ impl Strip {
         } else {
             pools.fold(0, u64::saturating_add)
         };
-        if self.most.is_none_or(|(_, most)| level > most) {
-            self.most = Some((t, level));
-        }
         let stretch = self.at(t);
         stretch.bytes = stretch.bytes.max(level);
         self.level = level;
@@ -109,9 +104,9 @@ impl Strip {
         self.start
     }
 
-    /// When most bytes were taken first, and how many.
-    pub(crate) fn most(&self) -> Option<(Nanos, u64)> {
-        self.most
+    /// Whether any memory was ever taken.
+    pub(crate) fn has_memory(&self) -> bool {
+        self.stretches.iter().any(|stretch| stretch.bytes > 0)
     }
 
     /// What happened from `first` to before `last`; none of it where nothing was read of that time.
@@ -172,6 +167,6 @@ mod tests {
         assert_eq!((bytes(0, 1), bytes(1, 2), bytes(3, 4)), (None, Some(100), Some(100)));
         assert_eq!((bytes(5, 6), bytes(6, 7), bytes(7, 8)), (Some(150), Some(150), Some(150)));
         assert_eq!(bytes(9, 12), Some(50));
-        assert_eq!(strip.most(), Some((5 * ms, 150)));
+        assert!(strip.has_memory() && !Strip::default().has_memory());
     }
 }
