@@ -23,6 +23,7 @@ use crate::views::VIEWS;
         ssh HOST bayplan tail 4711 | bayplan-tui - watch a run on another machine\n  \
         bayplan-tui run.bptrace --snapshot 120x40 --view 'bay plan' --color 256\n  \
         bayplan-tui --text | tee run.log           tell what happens, line by line\n  \
+        bayplan-tui run.bptrace --text --at peak   tell what holds when most lives\n  \
         bayplan-tui --print-config > ~/.config/bayplan/top.toml\n\n\
         Environment: NO_COLOR, COLORTERM and TERM choose the colours, COLORFGBG the theme."
 )]
@@ -30,15 +31,16 @@ pub(crate) struct Args {
     /// A recording file, a folder of segments, a process id, the start of a run's name, or - for standard input; keys then
     /// come from the terminal itself. Without it: pick from the live runs.
     pub(crate) recording: Option<OsString>,
-    /// Tell in lines of plain text what the recording holds and, while the run is live, what happens.
-    #[arg(long, conflicts_with = "snapshot")]
+    /// Tell in lines of plain text what the recording holds and, while the run is live, what happens; with --at or --diff, of
+    /// that moment and of what differs, and no further.
+    #[arg(long, conflicts_with = "snapshot", group = "told")]
     pub(crate) text: bool,
     /// Use ASCII only.
     #[arg(long)]
     pub(crate) ascii: bool,
     /// Print one picture of this size and exit: with colours on a terminal or where --color says so, else as plain text.
     /// Without a recording, of the newest live run.
-    #[arg(long, value_name = "COLSxROWS", value_parser = size)]
+    #[arg(long, value_name = "COLSxROWS", value_parser = size, group = "told")]
     pub(crate) snapshot: Option<(u16, u16)>,
     /// The view to begin with: its number or its name.
     #[arg(long, value_name = "N|NAME", default_value = "1", value_parser = view)]
@@ -56,11 +58,11 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with_all = ["recording", "snapshot", "text"])]
     pub(crate) print_config: bool,
     /// Compare with that recording: a file, a folder, or the name of a run.
-    #[arg(long, value_name = "RECORDING", requires = "recording", conflicts_with_all = ["text", "print_config"])]
+    #[arg(long, value_name = "RECORDING", requires = "recording", conflicts_with = "print_config")]
     pub(crate) diff: Option<OsString>,
-    /// Print the picture of that moment: a time since the session began (1.5s) or before its end (-1.5s), run:12, when most
-    /// memory was taken (peak), or the end.
-    #[arg(long, value_name = "WHEN", value_parser = At::parse, requires = "snapshot", allow_hyphen_values = true, conflicts_with_all = ["text", "print_config"])]
+    /// Show that moment, with --snapshot or --text: a time since the session began (1.5s) or before its end (-1.5s), run:12, when
+    /// most lived (peak), or the end.
+    #[arg(long, value_name = "WHEN", value_parser = At::parse, requires = "told", allow_hyphen_values = true, conflicts_with = "print_config")]
     pub(crate) at: Option<At>,
 }
 

@@ -76,8 +76,7 @@ pub(crate) fn too_small(buffer: &mut Buffer, screen: Rect, theme: &Theme) {
 }
 
 /// Who runs, on what, how far, and what is wrong.
-/// `opened` is what a person calls the recording, escaped; empty where there is none.
-pub(crate) fn header(buffer: &mut Buffer, area: Rect, model: &Model, opened: &str, theme: &Theme) {
+pub(crate) fn header(buffer: &mut Buffer, area: Rect, model: &Model, theme: &Theme) {
     draw::fill_row(buffer, area, 0, theme.bar());
     let timeline = &model.timeline;
     let plain = |text: String| vec![Span::styled(text, theme.bar())];
@@ -88,8 +87,9 @@ pub(crate) fn header(buffer: &mut Buffer, area: Rect, model: &Model, opened: &st
     let name = if short { name } else { name.map(|name| name.chars().take(39).chain(['…']).collect()) };
     let title = format!(" bayplan ▸ {}", name.as_deref().unwrap_or("…"));
     parts.push((9, vec![Span::styled(title, theme.bar().patch(theme.strong()))]));
-    if !opened.is_empty() {
-        parts.push((4, plain(format!("   {}", draw::tail(opened, OPENED)))));
+    if !model.opened.is_empty() {
+        // Many models are called alike: the file tells which is open.
+        parts.push((6, plain(format!("   {}", draw::tail(&model.opened, OPENED)))));
     }
     if let Some(session) = session {
         let device = [brief_device(&session.device), brief_version(&session.api)];
@@ -109,7 +109,7 @@ pub(crate) fn header(buffer: &mut Buffer, area: Rect, model: &Model, opened: &st
             .standing
             .as_ref()
             .map_or_else(String::new, |_| format!(" of {}", Count(model.live().runs_started)));
-        parts.push((6, plain(format!("   run {}{of}", Count(timeline.runs_started)))));
+        parts.push((7, plain(format!("   run {}{of}", Count(timeline.runs_started)))));
     }
     if let Some((_, plan)) = timeline.current_plan().filter(|(_, plan)| !plan.record.dims.is_empty()) {
         let dims: Vec<String> =

@@ -43,6 +43,8 @@ mod list_tests;
 #[cfg(test)]
 mod map_tests;
 mod model;
+#[cfg(test)]
+mod moment_tests;
 mod narrate;
 mod pace;
 mod past;
@@ -117,7 +119,7 @@ fn run(args: &Args) -> Result<End, TuiError> {
     let source = args.recording.as_deref().map(|name| open(name, &places)).transpose()?;
     if args.text || args.snapshot.is_some() {
         let source = source.map_or_else(|| newest_live(&places), Ok)?;
-        if args.text {
+        if args.text && args.at.is_none() && args.diff.is_none() {
             return narrate::run(source, theme.ascii);
         }
         let mut watch = Watch::open(source, args.view, None)?.with_keys(theme.keys);
@@ -128,6 +130,10 @@ fn run(args: &Args) -> Result<End, TuiError> {
         }
         if let Some(other) = &args.diff {
             watch.compare_now(other)?;
+        }
+        if args.text {
+            let text = summary::text(&watch.model) + &views::diff_text::told(&watch.model);
+            return print(&if theme.ascii { theme::ascii_text(&text) } else { text });
         }
         let size = args.snapshot.unwrap_or((80, 24));
         let keys = args.key.as_ref().map_or(&[][..], |keys| &keys.0);

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use bayplan_text::{Bytes, Count, Nanos, Percent, escape};
 
+use crate::model::events::clock;
 use crate::model::{Life, Model, Playhead, explain};
 
 /// Most alarms and tensors that are told one by one.
@@ -20,19 +21,27 @@ pub(crate) fn text(model: &Model) -> String {
 fn write(out: &mut String, model: &Model) -> std::fmt::Result {
     let timeline = &model.timeline;
     if let Some(session) = &timeline.session {
+        // Many models are called model: what is a name stands in quotes.
         let of = [
-            ("model ", &session.model),
-            ("on ", &session.device),
-            ("", &session.api),
-            ("from ", &session.origin),
+            ("model \"", &session.model, "\""),
+            ("on ", &session.device, ""),
+            ("", &session.api, ""),
+            ("from ", &session.origin, ""),
         ];
-        let known = of.iter().filter(|(_, value)| !value.is_empty());
-        let words: Vec<String> = known.map(|(word, value)| format!("{word}{}", escape(value))).collect();
+        let known = of.iter().filter(|(_, value, _)| !value.is_empty());
+        let words = known.map(|(before, value, behind)| format!("{before}{}{behind}", escape(value)));
+        let opened = Some(model.opened.clone()).filter(|opened| !opened.is_empty());
+        let words: Vec<String> = opened.into_iter().chain(words).collect();
         if !words.is_empty() {
             writeln!(out, "{}", words.join(", "))?;
         }
     }
+    if let Some(standing) = &model.standing {
+        let behind = Nanos(model.live().now.saturating_sub(standing.t));
+        writeln!(out, "at {}, {behind} before the end of what is there", clock(standing.t))?;
+    }
     let life = match model.life {
+        _ if model.standing.is_some() => "what follows held then",
         _ if model.failure.is_some() => "the recording cannot be read to its end",
         Life::Live => "the run is live",
         Life::Ended => "the run has ended",
@@ -46,13 +55,17 @@ fn write(out: &mut String, model: &Model) -> std::fmt::Result {
         write!(out, ", the latest took {}", Nanos(run.end.saturating_sub(run.start)))?;
     }
     writeln!(out)?;
-    if let (Playhead::At(op), Some(plan)) = (model.playhead(), model.plan()) {
-        writeln!(
-            out,
-            "last seen complete: {} of {}",
-            explain::op_name(&plan.record, op),
-            plan.record.ops.len()
-        )?;
+    if let Some(run) = timeline.current {
+        write!(out, "run {} in progress", Count(run.run.saturating_add(1)))?;
+        match (model.playhead(), model.plan()) {
+            (Playhead::At(op), Some(plan)) => writeln!(
+                out,
+                ", last seen complete: {} of {}",
+                explain::op_name(&plan.record, op),
+                Count(plan.record.ops.len() as u64)
+            )?,
+            _ => writeln!(out)?,
+        }
     }
     for (number, heap) in &timeline.heaps {
         write!(out, "heap {number}: {} of {} in use", Bytes(heap.usage), Bytes(heap.size))?;
@@ -92,6 +105,8 @@ fn arenas(out: &mut String, model: &Model) -> std::fmt::Result {
         )?;
     }
     let Some(arena) = model.arena() else { return Ok(()) };
+    let name = explain::name_of(&plan.record.arenas[arena.arena as usize].name, "arena", arena.arena);
+    writeln!(out, "live now in {name}: {}", explain::live_now(model, &arena))?;
     writeln!(out, "why this peak? {}", explain::peak_summary(&arena))?;
     for number in arena.index.peak.buffers.iter().take(MOST) {
         let buffer = &plan.record.buffers[*number as usize];

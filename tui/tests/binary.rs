@@ -176,6 +176,40 @@ fn damage_is_told_and_the_rest_is_shown() {
     assert!(picture.contains("arena \"activations\""), "{picture}");
 }
 
+/// Text takes a moment and what to compare with, and tells of these alone.
+#[test]
+fn a_moment_and_a_comparison_are_told_in_text() {
+    let (home, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (path, other) =
+        (record(home.path(), false, Finish::Killed), record(other.path(), false, Finish::InOrder));
+    let (path, other) = (path.to_str().unwrap(), other.to_str().unwrap());
+    let at = shown(home.path(), &[path, "--text", "--at", "run:3"]);
+    for words in
+        ["run.bptrace, model \"minilm-l6\", on ", "3 runs done", " between runs\n", " before the end"]
+    {
+        assert!(at.contains(words), "{words}:\n{at}");
+    }
+    assert!(!at.contains("compared"), "{at}");
+    let peak = shown(home.path(), &[path, "--text", "--at", "peak"]);
+    let most = peak.lines().find_map(|line| line.strip_prefix("why this peak? ")?.split(", ").nth(1));
+    let now = peak.lines().find_map(|line| line.strip_prefix("live now in activations: "));
+    let op = |text: &str| text.split(" at op ").nth(1)?.split(' ').next()?.parse::<u32>().ok();
+    assert!(most.and_then(op).is_some() && now.and_then(op).is_some(), "{peak}");
+    let diff = shown(home.path(), &[path, "--text", "--diff", other, "--ascii"]);
+    assert!(diff.is_ascii(), "{diff}");
+    for words in ["run 21 in progress, last seen complete: op 41 ", "compared, shown > other: run.bptrace > "]
+    {
+        assert!(diff.contains(words), "{words}:\n{diff}");
+    }
+    assert!(diff.contains("moments  run 21, op 41 of 85 seen complete > after run 20"), "{diff}");
+    let alone = viewer(home.path(), &[path, "--at", "run:3"]);
+    let error = String::from_utf8(alone.stderr).unwrap();
+    assert!(
+        alone.status.code() == Some(2) && error.contains("--snapshot") && error.contains("--text"),
+        "{error}"
+    );
+}
+
 #[test]
 fn errors_are_one_message_and_a_status() {
     let home = tempfile::tempdir().unwrap();

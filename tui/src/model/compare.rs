@@ -3,14 +3,15 @@
 use std::cmp::Ordering;
 
 use bayplan_trace::{
-    OpDiff, PlanDiff, PlanState, TensorDiff, Timeline, WarmRuns, diff_plans, roofs_change, run_spread,
-    warm_runs,
+    OpDiff, PlanDiff, PlanState, TensorDiff, Timeline, WarmRuns, diff_plans, models_change, roofs_change,
+    run_spread, warm_runs,
 };
 
 use super::ghost::Ghost;
 use super::lists::{ListKind, Sort};
 use super::marks::Mark;
 use super::moment::Stop;
+use super::moments::Moments;
 use super::{FEW, Model};
 
 /// What the plan that is shown is compared with, and what differs.
@@ -26,9 +27,35 @@ pub(crate) struct Compared {
     pub(crate) runs: (Option<WarmRuns>, Option<WarmRuns>),
     /// What the device does at best, where that differs.
     pub(crate) roofs: Option<String>,
-    /// Whether ops are listed in place of tensors.
-    pub(crate) lists_ops: bool,
+    /// Why the two seem to be of different models, if they do.
+    pub(crate) models: Option<String>,
+    /// What lives at both moments, where they are moments of one session or one is within a run.
+    pub(crate) moments: Option<Moments>,
+    /// What is listed.
+    pub(crate) listed: Listed,
     version: u64,
+}
+
+/// What of a comparison is listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listed {
+    /// Tensors that live at one of two moments alone.
+    Lives,
+    /// Tensors that are not the same in both plans.
+    Tensors,
+    /// Ops, their times beside each other.
+    Ops,
+}
+
+impl Listed {
+    /// What it is called where it is not in front.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Lives => "what lives",
+            Self::Tensors => "tensors",
+            Self::Ops => "ops",
+        }
+    }
 }
 
 /// Something that can be compared with, as people choose it.
@@ -115,10 +142,25 @@ impl Compared {
     ) -> Self {
         let spread = run_spread(own, others);
         let diff = PlanDiff { spread, ..diff_plans(shown, (other.0, &other.1)) };
-        let lists_ops = diff.is_empty() && !diff.ops.is_empty();
+        let moments = Moments::new(&diff, own, others);
+        let listed = match &moments {
+            Some(moments) if moments.of_one_session => Listed::Lives,
+            _ if diff.is_empty() && !diff.ops.is_empty() => Listed::Ops,
+            _ => Listed::Tensors,
+        };
         let runs = (warm_runs(own), warm_runs(others));
         let roofs = roofs_change(own.roofs(), others.roofs());
-        Self { title, other: other.1, diff, runs, roofs, lists_ops, version: 0 }
+        let models = models_change((own, &shown.1.record), (others, &other.1.record));
+        Self { title, other: other.1, diff, runs, roofs, models, moments, listed, version: 0 }
+    }
+
+    /// What is listed next.
+    pub(crate) fn listed_next(&self) -> Listed {
+        match (self.listed, &self.moments) {
+            (Listed::Ops, Some(_)) => Listed::Lives,
+            (Listed::Tensors, _) => Listed::Ops,
+            (Listed::Lives, _) | (Listed::Ops, None) => Listed::Tensors,
+        }
     }
 
     /// The other plan laid over an arena of the one that is shown; none where the other has no such arena.
@@ -147,7 +189,7 @@ impl Model {
     pub(crate) fn compare(&mut self, compared: Option<Compared>) {
         self.compares += 1;
         self.set_ghost(None);
-        for kind in [ListKind::DifferingTensors, ListKind::DifferingOps] {
+        for kind in [ListKind::DifferingTensors, ListKind::DifferingOps, ListKind::DifferingLives] {
             self.lists.get_mut(kind).sort = LARGEST;
         }
         self.compared = compared.map(|compared| Box::new(Compared { version: self.compares, ..compared }));
@@ -155,16 +197,22 @@ impl Model {
 
     /// The same comparison of another moment: what is listed, and in which order, stays.
     pub(crate) fn compare_anew(&mut self, compared: Compared) {
-        let lists_ops = self.compared.as_ref().map_or(compared.lists_ops, |former| former.lists_ops);
+        let former = self.compared.as_ref().map_or(compared.listed, |former| former.listed);
+        let is_gone = former == Listed::Lives && compared.moments.is_none();
+        let listed = if is_gone { compared.listed } else { former };
         self.compares += 1;
-        self.compared = Some(Box::new(Compared { version: self.compares, lists_ops, ..compared }));
+        self.compared = Some(Box::new(Compared { version: self.compares, listed, ..compared }));
     }
 
-    /// Lists ops that differ in place of tensors, or the other way round; what is so now.
+    /// Lists something else that differs: what lives, tensors, ops; what is so now.
     pub(crate) fn list_other_differences(&mut self) -> &'static str {
         let Some(compared) = &mut self.compared else { return "nothing is compared" };
-        compared.lists_ops = !compared.lists_ops;
-        if compared.lists_ops { "ops that differ" } else { "tensors that differ" }
+        compared.listed = compared.listed_next();
+        match compared.listed {
+            Listed::Lives => "tensors that live at one moment alone",
+            Listed::Tensors => "tensors that differ",
+            Listed::Ops => "ops that differ",
+        }
     }
 
     /// Lays the other plan over the arena that is looked at, unless something lies there; of a large one only what was made
@@ -214,12 +262,19 @@ impl Model {
 
     /// Goes to a tensor that differs: where it is, or where it would be.
     pub(super) fn go_to_differing_tensor(&mut self, at: u32) {
-        let Some(compared) = self.compared() else { return };
-        let Some(tensor) = compared.diff.tensors.get(at as usize).copied() else { return };
-        if let Some(own) = tensor.a {
+        let tensor = self.compared().and_then(|compared| compared.diff.tensors.get(at as usize).copied());
+        if let Some(tensor) = tensor {
+            self.go_to_either(tensor.a, tensor.b);
+        }
+    }
+
+    /// Goes to a tensor of the plan that is shown; of one that is in the other plan alone, to where it would be.
+    pub(super) fn go_to_either(&mut self, own: Option<u32>, other: Option<u32>) {
+        if let Some(own) = own {
             return self.select(own);
         }
-        let buffer = tensor.b.and_then(|other| compared.other.record.buffers.get(other as usize));
+        let Some(compared) = self.compared() else { return };
+        let buffer = other.and_then(|other| compared.other.record.buffers.get(other as usize));
         let Some((ops, bytes)) =
             buffer.map(|buffer| ((buffer.first, buffer.last), (buffer.offset, buffer.end())))
         else {
@@ -241,7 +296,7 @@ impl Model {
 }
 
 /// Rows in the order of a column; as they are where there is no such column.
-fn ordered<T>(
+pub(super) fn ordered<T>(
     mut rows: Vec<u32>,
     all: &[T],
     by: Option<&fn(&T, &T) -> Ordering>,

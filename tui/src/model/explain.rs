@@ -2,7 +2,7 @@
 
 use bayplan_text::{Bytes, Count, Nanos, Percent, Rate, escape};
 use bayplan_trace::{
-    Alarm, BufferKind, BufferRecord, OpRoof, PlanRecord, RoofBound, RoofSource, Roofs, Timeline,
+    Alarm, BufferKind, BufferRecord, OpRoof, PlanRecord, Playhead, RoofBound, RoofSource, Roofs, Timeline,
     why_not_smaller,
 };
 
@@ -147,6 +147,20 @@ pub(crate) fn as_full(arena: &ArenaView<'_>) -> Option<String> {
     (!names.is_empty()).then(|| format!("{}{more}", names.join(", ")))
 }
 
+/// Bytes that live in the arena at the moment that is shown, and where in its runs that is: `6.00 KiB at op 4`.
+pub(crate) fn live_now(model: &Model, arena: &ArenaView<'_>) -> String {
+    let progress = model.wanted_map().map(|(plan, _)| model.timeline.progress(plan));
+    let Some(playhead) = progress.flatten() else {
+        return "not known: no op of this run was seen complete".to_owned();
+    };
+    let place = match playhead {
+        Playhead::At(op) => format!("at op {}", Count(op.into())),
+        Playhead::Done => "between runs".to_owned(),
+        Playhead::Before => "before the first run".to_owned(),
+    };
+    format!("{} {place}", Bytes(arena.index.metrics.live_at(playhead)))
+}
+
 /// Whether a better plan could exist in this order of the operators, and what no plan in it can be smaller than.
 pub(crate) fn bound_parts(arena: &ArenaView<'_>) -> (String, String) {
     let why = why_not_smaller(&arena.plan.record.arenas[arena.arena as usize]);
@@ -216,11 +230,15 @@ pub(crate) fn alarm_counts(timeline: &Timeline) -> Vec<(&'static str, u64)> {
     all.into_iter().filter(|(_, count)| *count > 0).collect()
 }
 
-/// What the recording that is shown is called: its model, of which process, and the moment of it where that is past.
+/// What the recording that is shown is called: by its file, else by its model and process, and the moment of it where that is
+/// past.
 pub(crate) fn shown_title(model: &Model) -> String {
     let at = model.standing.as_ref().map_or_else(String::new, |standing| {
         format!(" at {}, run {}", super::events::clock(standing.t), Count(model.timeline.runs_started))
     });
+    if !model.opened.is_empty() {
+        return model.opened.clone() + &at;
+    }
     let title = model.live().session.as_ref().map_or_else(
         || "this one".to_owned(),
         |session| format!("{}, process {}", name_of(&session.model, "model", 0), session.pid),

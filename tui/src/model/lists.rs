@@ -21,10 +21,12 @@ pub(crate) enum ListKind {
     DifferingTensors,
     /// Ops that differ from another plan's.
     DifferingOps,
+    /// Tensors of which not the same bytes live at the moment that is compared with.
+    DifferingLives,
 }
 
 /// How many kinds there are.
-const KINDS: usize = ListKind::DifferingOps as usize + 1;
+const KINDS: usize = ListKind::DifferingLives as usize + 1;
 
 /// The column of the birth of tensors.
 const BY_BIRTH: usize = 5;

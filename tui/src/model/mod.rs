@@ -14,6 +14,7 @@ pub(crate) mod lists;
 pub(crate) mod log;
 pub(crate) mod marks;
 pub(crate) mod moment;
+pub(crate) mod moments;
 pub(crate) mod operators;
 pub(crate) mod past;
 pub(crate) mod place;
@@ -64,6 +65,8 @@ pub(crate) enum Life {
 pub(crate) struct Model {
     /// The state of the session that is shown: what holds now, as far as it was read, or what held at a moment.
     pub(crate) timeline: Timeline,
+    /// What a person calls what is open, escaped: its file. Empty where nothing is.
+    pub(crate) opened: String,
     /// The whole time of the session in few stretches.
     pub(crate) strip: Strip,
     /// Where in its time the viewer stands, if not at the end.

@@ -54,6 +54,7 @@ impl Model {
             ListKind::Choices => (0..self.choices.len() as u32).collect(),
             ListKind::DifferingTensors => self.differing_tensors(sort.column, sort.descending),
             ListKind::DifferingOps => self.differing_ops(sort.column, sort.descending),
+            ListKind::DifferingLives => self.differing_lives(sort.column, sort.descending),
         };
         let list = self.lists.get_mut(kind);
         list.stamp = Some(stamp);
@@ -94,7 +95,7 @@ impl Model {
             ListKind::Questions => [self.asked_rows().len() as u64, 0, 0, 0, 0, 0],
             ListKind::Marks => [self.marks.version(), 0, 0, 0, 0, 0],
             ListKind::Choices => [self.choices.len() as u64, 0, 0, 0, 0, 0],
-            ListKind::DifferingTensors | ListKind::DifferingOps => {
+            ListKind::DifferingTensors | ListKind::DifferingOps | ListKind::DifferingLives => {
                 let version = self.compared().map_or(0, Compared::version);
                 [order, version, self.filter.version(), 0, 0, 0]
             }
@@ -148,7 +149,9 @@ impl Model {
                 self.choose_op(op);
                 words
             }
-            ListKind::DifferingTensors | ListKind::DifferingOps => self.list_other_differences(),
+            ListKind::DifferingTensors | ListKind::DifferingOps | ListKind::DifferingLives => {
+                self.list_other_differences()
+            }
             ListKind::Peak | ListKind::Questions | ListKind::Marks | ListKind::Choices => {
                 "this list has no other way"
             }
@@ -179,6 +182,7 @@ impl Model {
             }
             ListKind::DifferingTensors => self.go_to_differing_tensor(thing),
             ListKind::DifferingOps => self.go_to_differing_op(thing),
+            ListKind::DifferingLives => self.go_to_differing_life(thing),
         }
     }
 
@@ -193,7 +197,8 @@ impl Model {
             | ListKind::Marks
             | ListKind::Events
             | ListKind::Choices
-            | ListKind::DifferingOps => None,
+            | ListKind::DifferingOps
+            | ListKind::DifferingLives => None,
         };
         if let Some(thing) = thing {
             self.lists.get_mut(kind).choose(thing);

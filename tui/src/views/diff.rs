@@ -6,10 +6,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
+use super::diff_moments::{self, Lives};
 use crate::draw;
 use crate::keys::Keymap;
 use crate::list::{self, Column, List};
-use crate::model::compare::Compared;
+use crate::model::compare::{Compared, Listed};
 use crate::model::lists::ListKind;
 use crate::model::{Model, explain};
 use crate::theme::Theme;
@@ -29,7 +30,7 @@ const CAUSES: usize = 3;
 /// What is said of a difference that is not more than that from run to run.
 const NOISE: &str = "within noise";
 
-const fn number(title: &'static str, width: u16, weight: u8) -> Column {
+pub(super) const fn number(title: &'static str, width: u16, weight: u8) -> Column {
     Column { title, width, right: true, weight, sorts: true }
 }
 
@@ -50,7 +51,7 @@ const OPS: &[Column] = &[
 ];
 
 /// The plan that is shown and the other one.
-fn plans(model: &Model) -> Option<(&PlanRecord, &Compared)> {
+pub(super) fn plans(model: &Model) -> Option<(&PlanRecord, &Compared)> {
     let compared = model.compared()?;
     let shown = model.timeline.plans.get(compared.diff.numbers.0 as usize)?;
     Some((&shown.record, compared))
@@ -169,13 +170,9 @@ impl View for Diff {
                 &line,
             );
         }
-        let (list, count, other): (&dyn List, usize, &str) = if compared.lists_ops {
-            (&Ops, compared.diff.ops.len(), "tensors")
-        } else {
-            (&Tensors, compared.diff.tensors.len(), "ops")
-        };
+        let (list, count, what) = listed(compared);
+        let other = compared.listed_next().name();
         let rows = model.lists.get(list.kind()).rows.len();
-        let what = if compared.lists_ops { "ops, times beside each other" } else { "tensors that differ" };
         let key = theme.keys.name(crate::keys::Action::Otherwise);
         let of = if rows == count { String::new() } else { format!(" of {}", Count(count as u64)) };
         let title = format!("{}{of} {what} · {key} lists {other}", Count(rows as u64));
@@ -185,8 +182,21 @@ impl View for Diff {
 
     fn list(&self, area: Rect, model: &Model) -> Option<(&'static dyn List, Rect)> {
         let compared = model.compared()?;
-        let list: &'static dyn List = if compared.lists_ops { &Ops } else { &Tensors };
-        Some((list, draw::inside(parts(area).1)))
+        Some((listed(compared).0, draw::inside(parts(area).1)))
+    }
+}
+
+/// The list in front, how many rows it has where nothing is searched for, and what they are.
+fn listed(compared: &Compared) -> (&'static dyn List, usize, &'static str) {
+    list_of(compared, compared.listed)
+}
+
+/// The same of any list.
+pub(super) fn list_of(compared: &Compared, listed: Listed) -> (&'static dyn List, usize, &'static str) {
+    match listed {
+        Listed::Lives => (&Lives, compared.lives().len(), "tensors live at one moment alone"),
+        Listed::Tensors => (&Tensors, compared.diff.tensors.len(), "tensors that differ"),
+        Listed::Ops => (&Ops, compared.diff.ops.len(), "ops, times beside each other"),
     }
 }
 
@@ -196,10 +206,18 @@ fn parts(area: Rect) -> (Rect, Rect) {
     (Rect { height: above, ..area }, Rect { y: area.y + above, height: area.height - above, ..area })
 }
 
-fn summary(shown: &PlanRecord, compared: &Compared, theme: &Theme) -> Vec<Line<'static>> {
+pub(super) fn summary(shown: &PlanRecord, compared: &Compared, theme: &Theme) -> Vec<Line<'static>> {
     let diff = &compared.diff;
     let mut lines = Vec::new();
-    if diff.is_empty() {
+    if let Some(words) = &compared.models {
+        lines.push(Line::styled(words.clone(), theme.warning()));
+    }
+    if let Some(moments) = &compared.moments {
+        lines.extend(diff_moments::lines(moments, compared, theme));
+    }
+    // Of two moments of one plan nobody asks whether it is the same.
+    let of_one_plan = diff.is_empty() && compared.is_of_one_session();
+    if diff.is_empty() && !of_one_plan {
         lines.push(Line::styled("the plans are the same: no tensor, arena or kernel differs", theme.good()));
     }
     let mut arenas: Vec<&ArenaDiff> = diff.arenas.iter().filter(|arena| !arena.is_empty()).collect();
@@ -208,12 +226,15 @@ fn summary(shown: &PlanRecord, compared: &Compared, theme: &Theme) -> Vec<Line<'
         lines.extend(arena_lines(arena, shown, compared, theme));
     }
     lines.extend(times(compared, theme));
-    let words = diff.counts.named().into_iter().filter(|(count, _)| *count > 0);
-    let words: Vec<String> = words.map(|(count, word)| format!("{} {word}", Count(count as u64))).collect();
-    lines.push(Line::from(vec![
-        Span::styled("tensors  ", theme.accent()),
-        Span::styled(words.join(", "), theme.text()),
-    ]));
+    if !of_one_plan {
+        let words = diff.counts.named().into_iter().filter(|(count, _)| *count > 0);
+        let words: Vec<String> =
+            words.map(|(count, word)| format!("{} {word}", Count(count as u64))).collect();
+        lines.push(Line::from(vec![
+            Span::styled("tensors  ", theme.accent()),
+            Span::styled(words.join(", "), theme.text()),
+        ]));
+    }
     lines
 }
 
@@ -258,7 +279,7 @@ fn times(compared: &Compared, theme: &Theme) -> Vec<Line<'static>> {
     lines
 }
 
-fn change<T: std::fmt::Display>(a: u64, b: u64, show: fn(u64) -> T) -> String {
+pub(super) fn change<T: std::fmt::Display>(a: u64, b: u64, show: fn(u64) -> T) -> String {
     if a == b {
         return format!("{} in both", show(a));
     }

@@ -1,7 +1,7 @@
 //! What the Fragmentation view says, in the order in which it matters.
 
 use bayplan_text::{Bytes, Count, Percent, columns, wrap};
-use bayplan_trace::{Growing, Loss, forecasts};
+use bayplan_trace::{Growing, Loss, Playhead, forecasts};
 
 use crate::model::{ArenaView, Model, explain};
 
@@ -106,6 +106,7 @@ fn of_arena(pieces: &mut Vec<Piece>, model: &Model, arena: &ArenaView<'_>, width
     let at_peak = format!("at the peak  {}", loss_words(loss));
     pieces.push(Piece { op: arena.index.metrics.peak_op, ..Piece::text(7, &at_peak, width) });
     pieces.push(Piece { op: arena.index.metrics.peak_op, ..Piece::shape(6, Shape::Loss) });
+    now(pieces, model, arena, width);
     let name = explain::op_name(&arena.plan.record, op);
     let here = arena.loss(op);
     let at_cursor = format!("at the cursor  {name}: {}; {}", loss_words(&here), hole_words(&here));
@@ -115,6 +116,26 @@ fn of_arena(pieces: &mut Vec<Piece>, model: &Model, arena: &ArenaView<'_>, width
     let text = format!("the bar above shows the bytes of that op, {what}: █ live  ▒ padding  ░ hole  · tail");
     pieces.push(Piece::text(2, &text, width));
     deviation(pieces, model, arena, width);
+}
+
+/// How the arena is used at the moment that is shown.
+fn now(pieces: &mut Vec<Piece>, model: &Model, arena: &ArenaView<'_>, width: usize) {
+    let progress = model.wanted_map().and_then(|(plan, _)| model.timeline.progress(plan));
+    let op = match progress {
+        Some(Playhead::At(op)) => Some(op),
+        _ => None,
+    };
+    let words = match op {
+        Some(op) => {
+            let loss = arena.loss(op);
+            let name = explain::op_name(&arena.plan.record, op);
+            format!("now  {name}: {}; {}", loss_words(&loss), hole_words(&loss))
+        }
+        None => format!("now  live {}", explain::live_now(model, arena)),
+    };
+    // Who looks back asks for that moment first.
+    let weight = if model.standing.is_some() { 8 } else { 4 };
+    pieces.push(Piece { op, ..Piece::text(weight, &words, width) });
 }
 
 /// How much the arena is larger than it must be.

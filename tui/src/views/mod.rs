@@ -3,6 +3,8 @@
 mod bay_plan;
 mod bay_plan_map;
 mod diff;
+mod diff_moments;
+pub(crate) mod diff_text;
 mod events;
 mod fragmentation;
 mod fragmentation_lines;

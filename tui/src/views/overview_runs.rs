@@ -9,7 +9,7 @@ use crate::chrome::is_imported;
 use crate::draw;
 use crate::model::events::clock;
 use crate::model::whatif::all_words;
-use crate::model::{Life, Model, Playhead, explain};
+use crate::model::{Life, Model, explain};
 use crate::theme::Theme;
 use crate::view::Target;
 
@@ -40,9 +40,10 @@ pub(crate) fn live(model: &Model, theme: &Theme, width: usize, tall: bool) -> Se
     };
     let peak = arena.index.peak.op;
     let mut parts = vec![(9, vec![Span::styled(at("peak", peak), theme.strong())])];
-    if let Playhead::At(op) = model.playhead() {
-        parts.push((8, vec![Span::styled(format!("   {}", at("now", op)), theme.faint())]));
-    }
+    // Who looks back asks for that moment first.
+    let (weight, style) = if model.standing.is_some() { (10, theme.strong()) } else { (8, theme.faint()) };
+    let now = format!("   now {}", explain::live_now(model, &arena));
+    parts.push((weight, vec![Span::styled(now, style)]));
     section.offer(draw::fitting(parts, width), Target::Op(peak));
     let most = (0..width).map(|col| {
         let (first, last) = ops.span(col as u64, width as u64);

@@ -306,7 +306,7 @@ impl Watch {
             }
             ListKind::Marks => self.enter_mark(),
             ListKind::Choices => self.enter_choice(),
-            ListKind::DifferingTensors | ListKind::DifferingOps => {
+            ListKind::DifferingTensors | ListKind::DifferingOps | ListKind::DifferingLives => {
                 self.model.go_to_chosen(kind);
                 self.on_map(|_| {});
                 true

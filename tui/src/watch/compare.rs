@@ -5,7 +5,7 @@ use std::sync::mpsc::Sender;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bayplan_record::{Places, Source, live_runs, open, recordings};
-use bayplan_text::escape;
+use bayplan_text::{Count, escape};
 
 use super::Watch;
 use crate::compare::{Comparing, Comparison, Other, compare, no_plan};
@@ -207,7 +207,13 @@ impl Watch {
         match outcome {
             Ok((compared, ghost)) => {
                 let end = self.keys.name(Action::EndDiff);
-                let words = if compared.diff.is_empty() {
+                let words = if compared.is_of_one_session() {
+                    let count = Count(compared.lives().len() as u64);
+                    format!(
+                        "compared with {}: {count} tensors live at one alone; {end} ends it",
+                        compared.title
+                    )
+                } else if compared.diff.is_empty() {
                     let title = &compared.title;
                     let times = match compared.diff.slower_and_faster() {
                         (0, 0) => String::new(),

@@ -104,13 +104,15 @@ impl Watch {
         tell: Option<&std::sync::mpsc::Sender<Message>>,
     ) -> Result<Self, TuiError> {
         let (past, own) = (time::past(&source, tell), Some(source.clone()));
+        let mut model = Model::new();
+        model.opened = called(&source);
         Ok(Self {
             feed: Some(Feed::open(source, tell)?),
             past,
             source: own,
             desk: Desk::new(tell),
             other: compare::Comparer::new(tell),
-            ..Self::of(Model::new(), view)
+            ..Self::of(model, view)
         })
     }
 
@@ -253,8 +255,7 @@ impl Watch {
             self.model.set_columns(axis.width);
         }
         self.settle_list(self.shown(), areas.view);
-        let opened = self.source.as_ref().map_or_else(String::new, called);
-        chrome::header(buffer, areas.header, &self.model, &opened, theme);
+        chrome::header(buffer, areas.header, &self.model, theme);
         chrome::tabs(buffer, areas.tabs, self.view, &self.model, theme);
         self.shown().draw(buffer, areas.view, &self.model, theme);
         if let Some(strip) = areas.strip {
