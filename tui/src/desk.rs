@@ -20,8 +20,8 @@ use crate::model::whatif::{Answer, Because, Brief, Edit, Subject, all_words};
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Question {
-    /// Why the arena is not smaller.
-    Because,
+    /// Why the arena is not smaller, after edits.
+    Because(Vec<Edit>),
     /// What the plan would be after edits; whether to lay it over the map.
     Plan(Vec<Edit>, bool),
 }
@@ -45,8 +45,8 @@ pub(crate) struct Reply {
 
 /// An answer.
 pub(crate) enum Found {
-    /// Why the arena is not smaller.
-    Because(Result<Because, String>),
+    /// Why the arena is not smaller, after edits.
+    Because(Vec<Edit>, Result<Because, String>),
     /// The plan after edits, with its ghost if that was wanted and there is one.
     Plan(Vec<Edit>, Result<Brief, String>, Option<Box<Ghost>>),
 }
@@ -134,10 +134,14 @@ impl Planner {
             self.last = Some((over, Subject::new(Arc::clone(&record), over.1)));
         }
         let Some((_, subject)) = &self.last else {
-            return Reply { over, found: Found::Because(Err("nothing is known of this arena".to_owned())) };
+            let found = Found::Because(Vec::new(), Err("nothing is known of this arena".to_owned()));
+            return Reply { over, found };
         };
         let found = match question {
-            Question::Because => Found::Because(Because::of(subject)),
+            Question::Because(edits) => {
+                let because = Because::of(subject, &edits);
+                Found::Because(edits, because)
+            }
             Question::Plan(edits, wants_ghost) => {
                 let answer = Answer::of(subject, &edits);
                 let title = || all_words(&edits, &record);

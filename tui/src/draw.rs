@@ -227,6 +227,9 @@ pub(crate) fn fitting<'a>(mut parts: Vec<(u8, Vec<Span<'a>>)>, width: usize) -> 
     Line::from(parts.into_iter().flat_map(|(_, spans)| spans).collect::<Vec<_>>())
 }
 
+/// From this weight on a sentence is told in fewer words before any other of them is left out.
+const CORE: u8 = 7;
+
 /// A sentence of a text that may have too little room.
 pub(crate) struct Sentence {
     /// How much it matters: the least important ones give way first.
@@ -246,6 +249,16 @@ impl Sentence {
     pub(crate) fn or(self, brief: impl Into<String>) -> Self {
         Self { brief: Some(brief.into()), ..self }
     }
+
+    /// When it gives way: first those that may go, then all are told in fewer words, then the others go as well.
+    fn gives_way(&self) -> (u8, u8) {
+        let phase = match (self.weight < CORE, &self.brief) {
+            (true, _) => 0,
+            (false, Some(_)) => 1,
+            (false, None) => 2,
+        };
+        (phase, self.weight)
+    }
 }
 
 /// Sentences as lines of a width, no more than so many: where there is too little room, the least important ones are told in
@@ -259,7 +272,7 @@ pub(crate) fn paragraph(mut sentences: Vec<Sentence>, width: usize, rows: usize)
         if lines.len() <= rows {
             return lines;
         }
-        let least = (0..sentences.len()).rev().min_by_key(|at| sentences[*at].weight);
+        let least = (0..sentences.len()).rev().min_by_key(|at| sentences[*at].gives_way());
         match least.map(|at| (at, sentences[at].brief.take())) {
             Some((at, Some(brief))) => sentences[at].text = brief,
             Some((at, None)) if sentences.len() > 1 => drop(sentences.remove(at)),
@@ -395,7 +408,7 @@ mod tests {
             ["The plan is 1 KiB larger than that. No", "single tensor helps. enter shows it."]
         );
         assert_eq!(told(60, 1), ["The plan is 1 KiB larger than that. enter shows it."]);
-        assert_eq!(told(40, 1), ["The plan is 1 KiB larger than that."]);
+        assert_eq!(told(40, 1), ["1 KiB more. enter shows it."]);
         assert_eq!(told(20, 1), ["1 KiB more."]);
         assert_eq!(told(9, 1), ["1 KiB…"]);
         assert!(told(9, 0).is_empty() && paragraph(Vec::new(), 9, 1) == [""]);

@@ -26,6 +26,7 @@ use crate::feed::Feed;
 use crate::foot::{self, Front};
 use crate::keys::{Action, Keymap};
 use crate::list;
+use crate::model::lists::ListKind;
 use crate::model::marks::Mark;
 use crate::model::{FEW, Life, Model};
 use crate::past::Past;
@@ -295,7 +296,11 @@ impl Watch {
     fn settle_list(&mut self, view: &'static dyn View, area: Rect) {
         if let Some((list, area)) = view.list(area, &self.model) {
             self.model.refresh_list(list.kind());
-            self.model.lists.get_mut(list.kind()).set_page(list::page(list, area));
+            let page = list::page(list, area);
+            match list.kind() {
+                ListKind::Questions => self.model.see_questions(page),
+                kind => self.model.lists.get_mut(kind).set_page(page),
+            }
         }
     }
 }

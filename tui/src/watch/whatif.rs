@@ -5,9 +5,11 @@ use std::sync::Arc;
 use super::Watch;
 use super::dims::Typed;
 use crate::desk::{Desk, Found, Job, Question, Reply};
+use crate::foot::Front;
 use crate::keys::Action;
 use crate::model::ghost::Ghost;
-use crate::model::whatif::{Brief, Edit, Proof, Row, all_words};
+use crate::model::lists::ListKind;
+use crate::model::whatif::{Brief, Edit, Proof, Row, SHOWN, all_words};
 
 /// Buffers of a plan of which every question that is offered is answered before it is asked.
 const FORESEEN: usize = 4_000;
@@ -15,10 +17,20 @@ const FORESEEN: usize = 4_000;
 const FORESEEN_HERE: usize = 500;
 
 impl Watch {
-    /// Looks into why the arena is not smaller, for the window of that question.
+    /// Looks into why the arena is not smaller, for the window of that question: about the tensor at the cursor, where one sees
+    /// the cursor.
     pub(super) fn look_into(&mut self) {
         self.model.ask_of_arena();
         self.model.asked.chose = false;
+        let on_map = Front::of(self.shown(), &self.model).has_map;
+        let of_tensors = [ListKind::Tensors, ListKind::Peak];
+        let in_list = self.front_list().is_some_and(|(list, _)| of_tensors.contains(&list.kind()));
+        let selected = self.model.selected().map(|(number, _)| number);
+        if let Some(tensor) = selected.filter(|_| on_map || in_list) {
+            self.model.asked.tensor = Some(tensor);
+        }
+        let cursor = self.model.arena().map(|arena| arena.view.bytes.cursor);
+        self.model.asked.place = cursor.filter(|_| on_map && selected.is_none());
         self.model.stand_on(None);
         self.foresee();
     }
@@ -33,17 +45,31 @@ impl Watch {
     /// Asks for what the window shows and what is not known yet.
     fn foresee(&mut self) {
         let mut questions = Vec::new();
-        self.model.asked.foreseen = self.foresees();
-        if self.model.asked.because().is_none() {
-            questions.push(Question::Because);
-        } else if self.foresees() {
-            for row in self.model.asked_rows() {
-                if let Row::Question(edit) = row {
-                    let edits = self.model.asked.with(edit.as_ref());
-                    if self.model.asked.answer(&edits).is_none() {
-                        questions.push(Question::Plan(edits, false));
-                    }
-                }
+        let foresees = self.foresees();
+        let asked = &mut self.model.asked;
+        asked.foreseen = foresees;
+        // What is changed now is what everything is held against.
+        let mut wanted: Vec<Vec<Edit>> =
+            if asked.edits.is_empty() { vec![] } else { vec![asked.edits.clone()] };
+        match asked.because() {
+            None => questions.push(Question::Because(asked.edits.clone())),
+            Some(because) if foresees => {
+                // Without each of the tensors that the bound rests on, as far as they are listed at first.
+                let reasons = because.as_ref().map_or(&[][..], |because| &because.reasons);
+                let reasons = reasons.iter().take(SHOWN + 1);
+                let without: Vec<Edit> = reasons.map(|reason| Edit::Drop(reason.buffer)).collect();
+                let rows = self.model.asked_rows();
+                wanted.extend(rows.iter().filter_map(|row| self.model.asked.asks(row)));
+                wanted.extend(without.iter().map(|edit| self.model.asked.with(Some(edit))));
+            }
+            Some(_) => {}
+        }
+        wanted.retain(|edits| self.model.asked.answer(edits).is_none());
+        let first = questions.len();
+        for edits in wanted {
+            let question = Question::Plan(edits, false);
+            if !questions[first..].contains(&question) {
+                questions.push(question);
             }
         }
         self.put_questions(questions, false);
@@ -53,15 +79,13 @@ impl Watch {
     pub(super) fn what_if(&mut self, action: Action) {
         self.model.ask_of_arena();
         match action {
-            Action::Undo if self.model.asked.edits.pop().is_none() => {
-                let key = self.keys.name(Action::WhyNotSmaller);
-                self.say(&format!("nothing is changed; {key} shows what can be"));
-            }
-            Action::Undo if self.model.asked.edits.is_empty() => {
-                self.end_what_if();
-                self.say("the plan is shown as it is");
-            }
-            Action::Undo => self.show_changed(),
+            Action::Undo => match self.model.asked.edits.last().cloned() {
+                Some(latest) => self.take_back(&latest),
+                None => {
+                    let key = self.keys.name(Action::WhyNotSmaller);
+                    self.say(&format!("nothing is changed; {key} shows what can be"));
+                }
+            },
             _ => {
                 let Some(tensor) = self.model.selected().map(|(number, _)| number) else {
                     self.say("there is no tensor at the cursor");
@@ -93,6 +117,14 @@ impl Watch {
                 self.window = None;
                 self.change(edit.as_ref());
             }
+            Some(Row::Back(edit)) => {
+                self.window = None;
+                self.take_back(&edit);
+            }
+            Some(Row::Offset(tensor)) => {
+                self.window = None;
+                self.dims = Some(Typed::offset(tensor));
+            }
             Some(Row::Dims) => {
                 self.window = None;
                 self.dims = Some(Typed::default());
@@ -107,6 +139,17 @@ impl Watch {
         self.show_changed();
     }
 
+    /// Takes one change back.
+    fn take_back(&mut self, edit: &Edit) {
+        self.model.asked.edits.retain(|known| known != edit);
+        if self.model.asked.edits.is_empty() {
+            self.end_what_if();
+            self.say("the plan is shown as it is");
+        } else {
+            self.show_changed();
+        }
+    }
+
     /// Asks for the plan as it is changed now, and shows it as soon as it is known.
     fn show_changed(&mut self) {
         let edits = self.model.asked.edits.clone();
@@ -118,6 +161,7 @@ impl Watch {
         if matches!(self.desk, Desk::Here(..)) {
             self.hear();
         }
+        self.see_to_questions();
     }
 
     /// Takes the changed plan away.
@@ -125,6 +169,14 @@ impl Watch {
         self.model.asked.edits.clear();
         self.model.asked.shown = false;
         self.model.set_ghost(None);
+        self.see_to_questions();
+    }
+
+    /// Asks for what the window shows of another change, if it is open.
+    fn see_to_questions(&mut self) {
+        if self.window.is_some_and(|window| window.opened_by == Action::WhyNotSmaller) {
+            self.foresee();
+        }
     }
 
     /// Whether a changed plan lies over the map, or is awaited.
@@ -167,8 +219,8 @@ impl Watch {
             // Rows come, and go to their places: the cursor stays on its own.
             let row = self.model.asked_row();
             match found {
-                Found::Because(because) => {
-                    self.model.asked.know(because);
+                Found::Because(edits, because) => {
+                    self.model.asked.know(&edits, because);
                     self.foresee();
                 }
                 Found::Plan(edits, brief, ghost) => {

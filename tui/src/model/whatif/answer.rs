@@ -31,37 +31,43 @@ pub(crate) struct Answer {
     pub(crate) proof: Proof,
     /// What people should know of it.
     pub(crate) notes: Vec<String>,
+    /// No plan under any order is smaller, where that was looked into.
+    pub(crate) least_of_orders: Option<u64>,
     /// Where everything lies then: what is left, by number of the buffer.
     pub(crate) placed: Vec<Storage>,
 }
 
-impl Answer {
-    /// Plans anew after edits. Work is bounded: fractions of a second, but for very many buffers.
+/// What edits make of a subject, placed.
+pub(super) struct Planned {
+    pub(super) wanted: Wanted,
+    /// What is placed, buffer by buffer, with the position of each among the subject's.
+    pub(super) loose: Problem,
+    pub(super) positions: Vec<usize>,
+    /// The best plan that was found; none where there is too much to place.
+    pub(super) best: Option<Plan>,
+    /// No plan is smaller than this.
+    pub(super) least: u64,
+}
+
+impl Planned {
+    /// Places what edits leave. Work is bounded: fractions of a second, but for very many buffers.
     ///
     /// # Errors
-    /// Why there is no answer; in words.
-    pub(crate) fn of(subject: &Subject, edits: &[Edit]) -> Result<Self, String> {
+    /// Why it cannot be placed; in words.
+    pub(super) fn of(subject: &Subject, edits: &[Edit]) -> Result<Self, String> {
         if subject.placed.is_empty() {
             return Err("nothing lives in this arena".to_owned());
         }
-        let before = (subject.peak(), lower_bound(&subject.as_it_is()?).bytes);
         let mut wanted = subject.wanted(edits)?;
         let (loose, positions) = subject.loose(&wanted)?;
-        let bound = (before.1, lower_bound(&loose).bytes);
         if loose.len() > MOST_PLACED {
-            let arena = (before.0, aligned_lower_bound(&loose).bytes);
             wanted.notes.push(format!(
                 "{} tensors are too many to place anew here (at most {}): the arena is at least this large",
                 bayplan_text::Count(loose.len() as u64),
                 bayplan_text::Count(MOST_PLACED as u64)
             ));
-            return Ok(Self {
-                arena,
-                bound,
-                proof: Proof::Unplaced,
-                notes: wanted.notes,
-                placed: Vec::new(),
-            });
+            let least = aligned_lower_bound(&loose).bytes;
+            return Ok(Self { wanted, loose, positions, best: None, least });
         }
         let (tied, members) = subject.tied(&wanted)?;
         let found = solve(&tied, Effort::Normal);
@@ -76,17 +82,42 @@ impl Answer {
         // What was proved of the bundles is proved of the buffers only where none lies with another.
         let alone = tied.len() == loose.len();
         let least = best.aligned_bound.bytes.max(if alone { found.proved_bound } else { 0 });
+        wanted.least_of_orders = wanted.least_of_orders.filter(|_| alone);
+        Ok(Self { wanted, loose, positions, best: Some(best), least })
+    }
+}
+
+impl Answer {
+    /// Plans anew after edits.
+    ///
+    /// # Errors
+    /// Why there is no answer; in words.
+    pub(crate) fn of(subject: &Subject, edits: &[Edit]) -> Result<Self, String> {
+        let Planned { mut wanted, loose, positions, best, least } = Planned::of(subject, edits)?;
+        let before = (subject.peak(), lower_bound(&subject.as_it_is()?).bytes);
+        let bound = (before.1, lower_bound(&loose).bytes);
+        let least_of_orders = wanted.least_of_orders;
+        let Some(best) = best else {
+            let (arena, notes) = ((before.0, least), wanted.notes);
+            return Ok(Self {
+                arena,
+                bound,
+                proof: Proof::Unplaced,
+                notes,
+                least_of_orders,
+                placed: Vec::new(),
+            });
+        };
         let proof = match best.peak.saturating_sub(least) {
             0 => Proof::Least,
             gap => Proof::Open(gap),
         };
-        if let Some(least) = wanted.least_of_orders.filter(|_| alone) {
-            wanted
-                .notes
-                .push(format!("no order of the operators needs less than {}", bayplan_text::Bytes(least)));
+        if let Some(least) = least_of_orders {
+            let words = format!("no order of the operators needs less than {}", bayplan_text::Bytes(least));
+            wanted.notes.push(words);
         }
         let placed = placed(&wanted, &positions, &best);
-        Ok(Self { arena: (before.0, best.peak), bound, proof, notes: wanted.notes, placed })
+        Ok(Self { arena: (before.0, best.peak), bound, proof, notes: wanted.notes, least_of_orders, placed })
     }
 
     /// The answer laid over the map of its subject; none where nothing was placed.

@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use bayplan_plan::explain::Regret;
 use bayplan_trace::PlanRecord;
 
-use super::{Answer, Because, Edit, Proof};
+use super::{Answer, Because, Edit, Proof, Reason};
 use crate::model::Model;
 use crate::model::lists::ListKind;
 
-/// Answers that are kept.
+/// Answers that are kept, and explanations.
 const KEPT: usize = 4096;
+const KEPT_REASONS: usize = 16;
 /// Tensors that are listed at first; those without which the bound sinks most.
-const SHOWN: usize = 6;
+pub(crate) const SHOWN: usize = 6;
+/// Questions that are seen below them, headings and all, where the window is low.
+const SEEN_BELOW: usize = 6;
 /// Tensors that are listed at most: of more, the rest hardly matter.
 const LISTED: usize = 1000;
 
@@ -22,6 +26,8 @@ pub(crate) struct Brief {
     pub(crate) bound: (u64, u64),
     pub(crate) proof: Proof,
     pub(crate) notes: Vec<String>,
+    /// No plan under any order is smaller, where that was looked into.
+    pub(crate) least_of_orders: Option<u64>,
 }
 
 /// A row of the window.
@@ -31,10 +37,14 @@ pub(crate) enum Row {
     Head(Part),
     /// A tensor that the bound rests on, by its place among the reasons.
     Reason(usize),
-    /// So many more of them are not listed.
+    /// So many of them are not listed.
     More(usize),
     /// A question about the plan: the edit that it adds; none for the plan as it is, placed anew.
     Question(Option<Edit>),
+    /// A change that is made now, to be taken back.
+    Back(Edit),
+    /// Where a tensor is to begin, which is typed.
+    Offset(u32),
     /// Values of the model's symbols, which are typed.
     Dims,
 }
@@ -65,14 +75,17 @@ pub(crate) struct Asked {
     pub(crate) foreseen: bool,
     /// Whether the viewer chose a row of the window; until then it stands on the first choice, whatever comes.
     pub(crate) chose: bool,
-    because: Option<Result<Because, String>>,
+    /// A free byte of the map that the viewer points at: the tensor may be moved there.
+    pub(crate) place: Option<u64>,
+    /// By what is changed.
+    becauses: BTreeMap<Vec<Edit>, Result<Because, String>>,
     answers: BTreeMap<Vec<Edit>, Result<Brief, String>>,
 }
 
 impl From<&Answer> for Brief {
     fn from(answer: &Answer) -> Self {
-        let Answer { arena, bound, proof, ref notes, .. } = *answer;
-        Self { arena, bound, proof, notes: notes.clone() }
+        let Answer { arena, bound, proof, least_of_orders, ref notes, .. } = *answer;
+        Self { arena, bound, proof, notes: notes.clone(), least_of_orders }
     }
 }
 
@@ -82,18 +95,49 @@ impl Asked {
         Self { over: Some(over), ..Self::default() }
     }
 
-    /// Why the arena is not smaller, once that is known.
+    /// Why the arena is not smaller as it is changed now, once that is known.
     pub(crate) fn because(&self) -> Option<&Result<Because, String>> {
-        self.because.as_ref()
+        self.becauses.get(&key(&self.edits))
     }
 
-    /// Takes the answer to why the arena is not smaller.
-    pub(crate) fn know(&mut self, because: Result<Because, String>) {
+    /// Takes the answer to why the arena is not smaller after these edits.
+    pub(crate) fn know(&mut self, edits: &[Edit], because: Result<Because, String>) {
         if self.tensor.is_none() {
             let reasons = because.as_ref().map_or(&[][..], |because| &because.reasons);
             self.tensor = reasons.first().map(|reason| reason.buffer);
         }
-        self.because = Some(because);
+        if self.becauses.len() >= KEPT_REASONS {
+            self.becauses.clear();
+        }
+        self.becauses.insert(key(edits), because);
+    }
+
+    /// Bytes of the arena that an answer is held against: as it is changed now, else as recorded; none where that is not known.
+    pub(crate) fn before(&self, brief: &Brief) -> Option<u64> {
+        match self.answer(&self.edits) {
+            _ if self.edits.is_empty() => Some(brief.arena.0),
+            Some(Ok(now)) if now.proof != Proof::Unplaced => Some(now.arena.1),
+            _ => None,
+        }
+    }
+
+    /// How much smaller than now the arena is without a tensor that the bound rests on: by the plan without it, where that is
+    /// known, so that no two rows say different things.
+    pub(crate) fn gain(&self, because: &Because, reason: &Reason) -> Regret {
+        match self.answer(&self.with(Some(&Edit::Drop(reason.buffer)))) {
+            Some(Ok(Brief { arena, proof: Proof::Least, .. })) => {
+                let gain = because.peak.saturating_sub(arena.1);
+                Regret { at_least: gain, at_most: gain }
+            }
+            Some(Ok(Brief { arena, proof: Proof::Open(more), .. })) => {
+                let gain = because.peak.saturating_sub(arena.1);
+                Regret {
+                    at_least: gain,
+                    at_most: gain.saturating_add(*more).min(reason.regret.at_most).max(gain),
+                }
+            }
+            _ => reason.regret,
+        }
     }
 
     /// What is known of the plan after these edits.
@@ -109,49 +153,85 @@ impl Asked {
         self.answers.insert(key(edits), answer);
     }
 
-    /// The edits with one more: a tensor lies in one place only, a symbol has one value.
+    /// The edits with one more: a tensor lies in one place only, a symbol has one value, and of what is gone nothing else is
+    /// asked.
     pub(crate) fn with(&self, edit: Option<&Edit>) -> Vec<Edit> {
         let replaces = |old: &Edit| match (old, edit) {
             (Edit::Dim(a, _), Some(Edit::Dim(b, _))) => a == b,
-            (Edit::At(a, _), Some(Edit::At(b, _)))
-            | (Edit::Drop(a), Some(Edit::Halve(b)))
-            | (Edit::Halve(a), Some(Edit::Drop(b))) => a == b,
+            (Edit::At(a, _), Some(Edit::At(b, _))) => a == b,
+            (old, Some(new @ Edit::Drop(_))) | (old @ Edit::Drop(_), Some(new)) => {
+                old.tensor().is_some() && old.tensor() == new.tensor()
+            }
             (old, Some(new)) => old == new,
             _ => false,
         };
         self.edits.iter().filter(|old| !replaces(old)).chain(edit).cloned().collect()
     }
 
-    /// What the window lists.
-    pub(crate) fn rows(&self, record: &PlanRecord, cursor: u64) -> Vec<Row> {
-        let count = match &self.because {
+    /// The edits that a row of the window asks for.
+    pub(crate) fn asks(&self, row: &Row) -> Option<Vec<Edit>> {
+        match row {
+            Row::Question(edit) => Some(self.with(edit.as_ref())),
+            Row::Back(edit) => Some(self.edits.iter().filter(|known| *known != edit).cloned().collect()),
+            Row::Head(_) | Row::Reason(_) | Row::More(_) | Row::Offset(_) | Row::Dims => None,
+        }
+    }
+
+    /// What is known of what a row of the window asks for.
+    pub(crate) fn found(&self, row: &Row) -> Option<Result<Brief, String>> {
+        let edits = self.asks(row)?;
+        if edits.is_empty() && matches!(row, Row::Back(_)) {
+            // Nothing is changed then: the plan as it was recorded, not one placed anew.
+            let Some(Ok(now)) = self.answer(&self.edits) else { return None };
+            let (arena, bound) = (now.arena.0, now.bound.0);
+            let proof = arena.checked_sub(bound).filter(|gap| *gap > 0).map_or(Proof::Least, Proof::Open);
+            let (arena, bound) = ((arena, arena), (bound, bound));
+            return Some(Ok(Brief { arena, bound, proof, notes: Vec::new(), least_of_orders: None }));
+        }
+        self.answer(&edits).cloned()
+    }
+
+    /// What the window lists, of which so many rows are seen at once.
+    pub(crate) fn rows(&self, record: &PlanRecord, page: usize) -> Vec<Row> {
+        let count = match self.because() {
             Some(Ok(because)) => because.reasons.len(),
             _ => 0,
         };
-        let listed = if self.all { count.min(LISTED) } else { SHOWN };
-        let listed = if count <= SHOWN + 1 { count } else { listed };
-        let mut rows: Vec<Row> = (count > 0).then_some(Row::Head(Part::Reasons)).into_iter().collect();
+        let seen = if page == 0 { SHOWN } else { page.saturating_sub(SEEN_BELOW).min(SHOWN) };
+        let listed = match count {
+            _ if self.all => count.min(LISTED),
+            _ if seen > 0 && count <= seen + 1 => count,
+            _ => seen,
+        };
+        let mut rows: Vec<Row> = (listed > 0).then_some(Row::Head(Part::Reasons)).into_iter().collect();
         rows.extend((0..listed).map(Row::Reason));
         rows.extend((listed < count).then_some(Row::More(count - listed)));
         rows.push(Row::Head(Part::Questions));
-        let mut questions: Vec<Option<Edit>> =
-            self.questions(record, cursor).into_iter().map(Some).chain([None]).collect();
+        let mut questions: Vec<Row> =
+            self.questions(record).into_iter().map(|edit| Row::Question(Some(edit))).collect();
+        questions.extend(self.edits.is_empty().then_some(Row::Question(None)));
+        questions.extend(self.edits.iter().cloned().map(Row::Back));
         // What makes the arena smallest comes first; what is not known yet, last.
-        questions.sort_by_cached_key(|edit| match self.answer(&self.with(edit.as_ref())) {
+        questions.sort_by_cached_key(|row| match self.found(row) {
             Some(Ok(brief)) => brief.arena.1,
             _ => u64::MAX,
         });
-        rows.extend(questions.into_iter().map(Row::Question));
+        rows.extend(questions);
+        rows.extend(self.tensor.filter(|tensor| !self.is_gone(*tensor)).map(Row::Offset));
         rows.extend((!record.dims.is_empty()).then_some(Row::Dims));
         rows
     }
 
+    fn is_gone(&self, tensor: u32) -> bool {
+        self.edits.contains(&Edit::Drop(tensor))
+    }
+
     /// The edits that are offered.
-    fn questions(&self, record: &PlanRecord, cursor: u64) -> Vec<Edit> {
+    fn questions(&self, record: &PlanRecord) -> Vec<Edit> {
         let mut edits = Vec::new();
-        if let Some(tensor) = self.tensor {
-            let at = Edit::At(tensor, elsewhere(record, tensor, cursor));
-            edits.extend([Edit::Drop(tensor), Edit::Halve(tensor), Edit::Late(tensor), at]);
+        if let Some(tensor) = self.tensor.filter(|tensor| !self.is_gone(*tensor)) {
+            edits.extend([Edit::Drop(tensor), Edit::Halve(tensor), Edit::Late(tensor)]);
+            edits.extend(places(record, tensor, self.place).into_iter().map(|at| Edit::At(tensor, at)));
         }
         edits.push(Edit::Order);
         for dim in record.dims.iter().take(MOST_DIMS) {
@@ -165,6 +245,8 @@ impl Asked {
                 edits.push(Edit::Dim(dim.name.clone(), now / 2));
             }
         }
+        // What is changed already can only be taken back.
+        edits.retain(|edit| !self.edits.contains(edit));
         edits
     }
 }
@@ -199,8 +281,9 @@ impl Model {
         let list = self.lists.get_mut(ListKind::Questions);
         list.go(at);
         if own.is_none() {
-            // Where not all of it is seen, the choices are.
-            list.top = at.saturating_sub(1).min(rows.len().saturating_sub(list.page.max(1)));
+            // From the top on, where the choices are seen then; else with them.
+            let below = at.saturating_sub(1).min(rows.len().saturating_sub(list.page.max(1)));
+            list.top = if at < list.page { 0 } else { below };
         }
     }
 
@@ -224,25 +307,47 @@ impl Model {
     /// What the window of questions lists.
     pub(crate) fn asked_rows(&self) -> Vec<Row> {
         let Some(arena) = self.arena().filter(|_| self.is_asked_of_arena()) else { return Vec::new() };
-        self.asked.rows(&arena.plan.record, arena.view.bytes.cursor)
+        self.asked.rows(&arena.plan.record, self.lists.get(ListKind::Questions).page)
+    }
+
+    /// How many rows the window of questions has where all of them are seen.
+    pub(crate) fn asked_rows_at_most(&self) -> usize {
+        let arena = self.arena().filter(|_| self.is_asked_of_arena());
+        arena.map_or(0, |arena| self.asked.rows(&arena.plan.record, usize::MAX).len())
+    }
+
+    /// Tells how many rows of the window of questions are seen: of more, fewer tensors are listed. Its cursor stays on its row.
+    pub(crate) fn see_questions(&mut self, page: usize) {
+        if self.lists.get(ListKind::Questions).page != page {
+            let row = self.asked_row();
+            self.refresh_list(ListKind::Questions);
+            self.lists.get_mut(ListKind::Questions).set_page(page);
+            self.stand_on(row.as_ref());
+        }
     }
 }
 
 /// Symbols that questions are offered of.
 const MOST_DIMS: usize = 8;
 
-/// Where a tensor might lie instead: at the cursor, or where that is on it, at the bottom, or at the top if it lies there.
-fn elsewhere(record: &PlanRecord, tensor: u32, cursor: u64) -> u64 {
+/// Where a tensor might lie instead: at the bottom, at the top, and where the viewer points.
+fn places(record: &PlanRecord, tensor: u32, pointed: Option<u64>) -> Vec<u64> {
+    let Some(buffer) = record.buffers.get(tensor as usize) else { return Vec::new() };
+    let pointed = pointed.map(|at| at - at % buffer.alignment.max(1));
+    let mut places: Vec<u64> =
+        [Some(0), Some(highest(record, tensor)), pointed].into_iter().flatten().collect();
+    places.sort_unstable();
+    places.dedup();
+    places.retain(|at| *at != buffer.offset);
+    places
+}
+
+/// Where a tensor begins that lies as high in its arena as it can.
+pub(super) fn highest(record: &PlanRecord, tensor: u32) -> u64 {
     let Some(buffer) = record.buffers.get(tensor as usize) else { return 0 };
-    let aligned = |at: u64| at - at % buffer.alignment.max(1);
     let size = record.arenas.get(buffer.arena as usize).map_or(0, |arena| arena.size);
-    if !(buffer.offset..buffer.end()).contains(&cursor) {
-        aligned(cursor)
-    } else if buffer.offset > 0 {
-        0
-    } else {
-        aligned(size.saturating_sub(buffer.size))
-    }
+    let at = size.saturating_sub(buffer.size);
+    at - at % buffer.alignment.max(1)
 }
 
 /// Edits in an order of their own: which came first does not matter.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bayplan_expr::{Bindings, Expr};
-use bayplan_text::{ellipsis, escape};
+use bayplan_text::{Bytes, ellipsis, escape, parse_bytes};
 use bayplan_trace::{BufferRecord, PlanRecord};
 
 use super::Edit;
@@ -31,6 +31,27 @@ pub(crate) fn typed(text: &str, record: &PlanRecord) -> Result<Vec<Edit>, String
         edits.push(Edit::Dim(name.to_owned(), number));
     }
     if edits.is_empty() { Err("nothing was typed".to_owned()) } else { Ok(edits) }
+}
+
+/// Where a tensor is to begin, as it was typed: `2.5 MiB`, or an address such as `0x280000`.
+///
+/// # Errors
+/// It is not understood, or the tensor cannot begin there; in words.
+pub(crate) fn typed_offset(text: &str, tensor: u32, record: &PlanRecord) -> Result<Edit, String> {
+    let text = text.trim();
+    let shown = ellipsis(text, 24);
+    let at = match text.strip_prefix("0x") {
+        _ if text.is_empty() => return Err("nothing was typed".to_owned()),
+        Some(digits) => u64::from_str_radix(digits, 16).ok(),
+        None => parse_bytes(text).ok(),
+    };
+    let at = at.ok_or_else(|| format!("{shown} is no offset: write it like 2.5 MiB or 0x280000"))?;
+    let align = record.buffers.get(tensor as usize).map_or(1, |buffer| buffer.alignment).max(1);
+    if !at.is_multiple_of(align) {
+        let below = Bytes(at - at % align);
+        return Err(format!("it can begin at multiples of {} only, such as {below}", Bytes(align)));
+    }
+    Ok(Edit::At(tensor, at))
 }
 
 /// The sizes of buffers as functions of the model's symbols.

@@ -22,9 +22,9 @@ mod subject;
 mod tests;
 
 pub(crate) use answer::{Answer, Proof};
-pub(crate) use asked::{Asked, Brief, Part, Row};
+pub(crate) use asked::{Asked, Brief, Part, Row, SHOWN};
 pub(crate) use because::{Because, Reason};
-pub(crate) use dims::typed;
+pub(crate) use dims::{typed, typed_offset};
 pub(crate) use said::{all_words, words};
 pub(crate) use subject::Subject;
 
@@ -43,6 +43,18 @@ pub(crate) enum Edit {
     Order,
     /// A symbol of the model's shapes has this value.
     Dim(String, i64),
+}
+
+impl Edit {
+    /// The tensor that it is about, if it is about one.
+    pub(crate) fn tensor(&self) -> Option<u32> {
+        match self {
+            Self::Drop(tensor) | Self::Halve(tensor) | Self::Late(tensor) | Self::At(tensor, _) => {
+                Some(*tensor)
+            }
+            Self::Order | Self::Dim(..) => None,
+        }
+    }
 }
 
 /// Buffers up to which an arena is placed anew; of more, bounds are told.

@@ -3,6 +3,7 @@
 use bayplan_text::{Bytes, Percent, ellipsis, escape};
 use bayplan_trace::PlanRecord;
 
+use super::asked::highest;
 use super::{Asked, Brief, Edit, Proof};
 use crate::model::explain;
 
@@ -12,7 +13,12 @@ const NARROW: usize = 50;
 impl Brief {
     /// How much smaller, or larger, the arena is: `7.00 KiB, −2.00 KiB (−22.2 %)`.
     pub(crate) fn words(&self) -> String {
-        let (before, after) = self.arena;
+        self.words_from(self.arena.0)
+    }
+
+    /// The same against an arena of so many bytes.
+    pub(crate) fn words_from(&self, before: u64) -> String {
+        let after = self.arena.1;
         let least = if self.proof == Proof::Unplaced { "at least " } else { "" };
         let Some((sign, bytes)) = difference(before, after) else {
             return format!("{least}{}, as now", Bytes(after));
@@ -50,6 +56,7 @@ impl Asked {
         let least = if least { "at least " } else { "" };
         let found = match difference(before, after) {
             _ if after == 0 => String::new(),
+            None if columns < NARROW => ": as recorded".to_owned(),
             None => format!(": {least}{}, as recorded", Bytes(after)),
             Some((sign, bytes)) if columns < NARROW => format!(": {sign}{}", Bytes(bytes)),
             Some((sign, bytes)) => format!(": {least}{}, {sign}{}", Bytes(after), Bytes(bytes)),
@@ -65,9 +72,16 @@ pub(crate) fn words(edit: &Edit, record: &PlanRecord) -> String {
     match edit {
         Edit::Drop(buffer) => format!("without {}", name(*buffer)),
         Edit::Halve(buffer) => format!("half of {}", name(*buffer)),
-        Edit::Late(buffer) => format!("{} computed as late as can be", name(*buffer)),
-        Edit::At(buffer, offset) => format!("{} moved to offset {}", name(*buffer), Bytes(*offset)),
-        Edit::Order => "another order of the operators".to_owned(),
+        Edit::Late(buffer) => format!("{} made as late as can be", name(*buffer)),
+        Edit::At(buffer, offset) => {
+            let place = match *offset {
+                0 => "to the bottom".to_owned(),
+                at if at == highest(record, *buffer) => format!("to the top, offset {}", Bytes(at)),
+                at => format!("to offset {}", Bytes(at)),
+            };
+            format!("{} moved {place}", name(*buffer))
+        }
+        Edit::Order => "another order of operators".to_owned(),
         Edit::Dim(dim, value) => {
             let now = record.dims.iter().find(|known| known.name == *dim).map_or(0, |dim| dim.value);
             format!("{} {value} instead of {now}", escape(dim))

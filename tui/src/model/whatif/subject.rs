@@ -182,12 +182,14 @@ impl Subject {
     /// In words.
     pub(super) fn loose(&self, wanted: &Wanted) -> Result<(Problem, Vec<usize>), String> {
         let known = (0..).zip(&wanted.rows).filter_map(|(at, row)| Some((at, (*row)?)));
-        let row = |(at, row): (usize, Storage)| {
+        let buffer = |(at, row): (usize, Storage)| {
             let alignment = self.kept_alignment(at, &wanted.above);
-            (at, Storage { alignment, ..row })
+            let mut buffer = buffer(&Storage { alignment, ..row });
+            buffer.fixed = wanted.fixed.iter().find(|(fixed, _)| *fixed == at).map(|(_, offset)| *offset);
+            (at, buffer)
         };
-        let (positions, rows): (Vec<usize>, Vec<Storage>) = known.map(row).unzip();
-        Ok((problem(&rows)?, positions))
+        let (positions, buffers): (Vec<usize>, Vec<Buffer>) = known.map(buffer).unzip();
+        Ok((problem_of(buffers)?, positions))
     }
 
     /// The bundles, each placed as one; the members of each, by position.
@@ -212,8 +214,7 @@ impl Subject {
             buffers.push(buffer);
             members.push(own.into_iter().map(|(at, _)| at).collect());
         }
-        let problem = Problem::new(buffers).map_err(|error| format!("that cannot be placed: {error}"))?;
-        Ok((problem, members))
+        Ok((problem_of(buffers)?, members))
     }
 
     fn base(&self, at: usize, offset: u64, wanted: &Wanted) -> Result<u64, String> {
@@ -243,7 +244,21 @@ impl Subject {
     }
 }
 
+impl Wanted {
+    /// The number of the op that runs at a point of the problem.
+    pub(super) fn op_at(&self, point: u32) -> u32 {
+        self.order.as_ref().and_then(|order| order.get(point as usize)).copied().unwrap_or(point)
+    }
+}
+
+fn buffer(row: &Storage) -> Buffer {
+    Buffer::new(row.size, row.first, row.last).aligned(row.alignment)
+}
+
 fn problem(rows: &[Storage]) -> Result<Problem, String> {
-    let buffer = |row: &Storage| Buffer::new(row.size, row.first, row.last).aligned(row.alignment);
-    Problem::new(rows.iter().map(buffer).collect()).map_err(|error| format!("that cannot be placed: {error}"))
+    problem_of(rows.iter().map(buffer).collect())
+}
+
+fn problem_of(buffers: Vec<Buffer>) -> Result<Problem, String> {
+    Problem::new(buffers).map_err(|error| format!("that cannot be placed: {error}"))
 }

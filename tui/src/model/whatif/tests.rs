@@ -174,7 +174,7 @@ proptest! {
     #[test]
     fn reliefs_are_what_the_edits_give(record in networks()) {
         let subject = subject(&record);
-        let because = Because::of(&subject).unwrap();
+        let because = Because::of(&subject, &[]).unwrap();
         prop_assert!(!because.reasons.is_empty());
         let live: u64 = because.reasons.iter().map(|reason| reason.size).sum();
         prop_assert_eq!(live + because.padding, because.bound);
@@ -188,6 +188,49 @@ proptest! {
         }
         let sorted = because.reasons.is_sorted_by_key(|reason| std::cmp::Reverse(reason.without));
         prop_assert!(sorted);
+    }
+
+    /// What is changed is explained as it would be if it had been recorded so.
+    #[test]
+    fn what_is_changed_is_explained(record in networks(), draw in any::<prop::sample::Index>(), kind in 0u8..4) {
+        let subject = subject(&record);
+        let rows: Vec<Storage> = storages(&record, 0).collect();
+        let buffer = rows[draw.index(rows.len())].buffer;
+        let edit = match kind {
+            0 => Edit::Drop(buffer),
+            1 => Edit::Halve(buffer),
+            2 => Edit::Order,
+            _ => Edit::At(buffer, 64 * 64),
+        };
+        let answer = Answer::of(&subject, std::slice::from_ref(&edit)).unwrap();
+        let Ok(because) = Because::of(&subject, std::slice::from_ref(&edit)) else {
+            prop_assert!(answer.placed.is_empty());
+            return Ok(());
+        };
+        prop_assert_eq!(because.peak, answer.arena.1);
+        prop_assert!(because.bound >= answer.bound.1 && because.bound <= because.peak);
+        // Each reason is what is left of its tensor.
+        let size = |buffer: u32| answer.placed.iter().find(|row| row.buffer == buffer).map(|row| row.size);
+        for reason in &because.reasons {
+            prop_assert_eq!(size(reason.buffer), Some(reason.size));
+            let both = Answer::of(&subject, &[edit.clone(), Edit::Drop(reason.buffer)]).unwrap();
+            if kind < 2 {
+                prop_assert!(both.bound.1 <= because.bound - reason.without);
+            }
+            if both.proof == Proof::Least && kind < 2 {
+                prop_assert!(because.peak - both.arena.1 <= reason.regret.at_most);
+                prop_assert!(because.peak - both.arena.1 >= reason.regret.at_least);
+            }
+        }
+        // The operator that shows the bound is one at which so much lives, in whatever order they run.
+        if because.padding == 0 && kind < 3 {
+            let order = subject.wanted(std::slice::from_ref(&edit)).unwrap().order;
+            let at = order.map_or(because.witness, |order| {
+                order.iter().position(|op| *op == because.witness).unwrap() as u32
+            });
+            let live = answer.placed.iter().filter(|row| (row.first..row.last).contains(&at));
+            prop_assert_eq!(live.map(|row| row.size).sum::<u64>(), because.bound);
+        }
     }
 
     #[test]
@@ -264,7 +307,7 @@ proptest! {
 #[test]
 fn the_small_plan_is_answered() {
     let record = by_hand();
-    let because = Because::of(&subject(&record)).unwrap();
+    let because = Because::of(&subject(&record), &[]).unwrap();
     assert_eq!((because.peak, because.bound, because.witness, because.padding), (9 << 10, 8 << 10, 4, 0));
     assert_eq!((because.reasons.len(), because.anew), (4, Some(8 << 10)));
     // Without gelu (op 6) nothing is gained at op 4; 8 KiB live at op 4 and 7 KiB at op 6.
@@ -306,6 +349,81 @@ fn another_order_is_found_where_there_is_one() {
     assert_eq!(ask(&record, &[Edit::Late(2)]).arena.1, 109);
     let gone = ask(&record, &[Edit::Drop(1)]);
     assert_eq!((gone.bound.1, gone.arena.1), (108, 108));
+}
+
+/// With changes in force, what is asked is held against the plan as it is changed, and what is gone is asked nothing.
+#[test]
+fn questions_follow_what_is_changed() {
+    let record = by_hand();
+    let mut asked = Asked::of((0, 0));
+    asked.tensor = Some(5);
+    let learn = |asked: &mut Asked, edits: &[Edit]| {
+        asked.know(edits, Because::of(&subject(&record), edits));
+        asked.learn(edits, Answer::of(&subject(&record), edits).map(|answer| Brief::from(&answer)));
+    };
+    learn(&mut asked, &[]);
+    let half = Brief::from(&Answer::of(&subject(&record), &[Edit::Halve(5)]).unwrap());
+    assert_eq!((asked.before(&half), half.arena.1), (Some(9 << 10), 7 << 10));
+    let questions = |asked: &Asked| -> Vec<Edit> {
+        let rows = asked.rows(&record, 0).into_iter();
+        rows.filter_map(|row| if let Row::Question(edit) = row { edit } else { None }).collect()
+    };
+    let before = questions(&asked);
+    assert!(
+        before.contains(&Edit::Drop(5)) && before.contains(&Edit::Halve(5)) && before.contains(&Edit::Order)
+    );
+    // It lies at the bottom: it may go to the top, or where one points, aligned.
+    assert!(before.contains(&Edit::At(5, 7 << 10)) && !before.contains(&Edit::At(5, 0)), "{before:?}");
+    asked.place = Some((4 << 10) + 1);
+    assert!(questions(&asked).contains(&Edit::At(5, 4 << 10)));
+    asked.edits = asked.with(Some(&Edit::Halve(5)));
+    learn(&mut asked, &[Edit::Halve(5)]);
+    let halved = questions(&asked);
+    assert!(halved.contains(&Edit::Drop(5)) && !halved.contains(&Edit::Halve(5)), "{halved:?}");
+    // None of it stands in for half of it, and nothing else is asked of it then.
+    asked.edits = asked.with(Some(&Edit::Drop(5)));
+    assert_eq!(asked.edits, [Edit::Drop(5)]);
+    assert!(asked.because().is_none() && asked.before(&half).is_none());
+    learn(&mut asked, &[Edit::Drop(5)]);
+    assert_eq!(asked.before(&half), Some(6 << 10));
+    assert_eq!(half.words_from(6 << 10), "7.00 KiB, +1.00 KiB (+16.7 %)");
+    assert!(questions(&asked).iter().all(|edit| edit.tensor() != Some(5)));
+    let rows = asked.rows(&record, 0);
+    assert!(rows.contains(&Row::Back(Edit::Drop(5))) && !rows.contains(&Row::Offset(5)));
+    assert!(!rows.contains(&Row::Question(None)), "it is planned anew as it is");
+    assert_eq!(asked.asks(&Row::Back(Edit::Drop(5))), Some(vec![]));
+    // The explanation before is still known.
+    asked.edits.clear();
+    assert_eq!(asked.because().unwrap().as_ref().unwrap().bound, 8 << 10);
+    // Of a tensor that is listed twice, as reason and as question, both figures are those of the plan without it.
+    let because = asked.because().unwrap().as_ref().unwrap().clone();
+    for reason in &because.reasons {
+        learn(&mut asked, &[Edit::Drop(reason.buffer)]);
+        let brief = asked.answer(&[Edit::Drop(reason.buffer)]).unwrap().as_ref().unwrap();
+        let gain = asked.gain(&because, reason);
+        assert_eq!(gain.at_least, brief.arena.0 - brief.arena.1);
+        assert_eq!(gain.exact().is_some(), brief.proof == Proof::Least, "{gain:?}");
+    }
+}
+
+#[test]
+fn places_are_typed() {
+    let record = by_hand();
+    let align = record.buffers[5].alignment;
+    assert!(align > 1);
+    assert_eq!(typed_offset(" 2 KiB ", 5, &record), Ok(Edit::At(5, 2048)));
+    assert_eq!(typed_offset("0x800", 5, &record), Ok(Edit::At(5, 2048)));
+    for (text, words) in [
+        ("", "nothing was typed"),
+        ("0xzz", "0xzz is no offset: write it like 2.5 MiB or 0x280000"),
+        ("\u{1b}", "\\x1b is no offset"),
+        ("-1", "-1 is no offset"),
+        ("1 EiB1", "1 EiB1 is no offset"),
+        ("2049", "it can begin at multiples of "),
+    ] {
+        let error = typed_offset(text, 5, &record).unwrap_err();
+        assert!(error.starts_with(words), "{text}: {error}");
+    }
 }
 
 #[test]
@@ -360,7 +478,9 @@ fn what_cannot_be_answered_is_said() {
     let mut broken = record;
     broken.buffers[2].offset = 0;
     assert!(
-        Because::of(&subject(&broken)).unwrap_err().starts_with("the recorded places are no valid plan: ")
+        Because::of(&subject(&broken), &[])
+            .unwrap_err()
+            .starts_with("the recorded places are no valid plan: ")
     );
     sound(&ask(&broken, &[]));
 }
