@@ -9,6 +9,7 @@ use ratatui::widgets::{Clear, Widget};
 
 use crate::draw;
 use crate::keys::Action;
+use crate::model::beside::Finding;
 use crate::model::{Life, Model, Stage, explain};
 use crate::theme::Theme;
 use crate::view::View;
@@ -169,6 +170,11 @@ fn state(model: &Model, theme: &Theme) -> Vec<Span<'static>> {
             Stage::Seeking => "   … looking it up".to_owned(),
             Stage::Indexing(tensors) => format!("   … indexing {} tensors", Count(tensors)),
         };
+        return vec![Span::styled(words, theme.bar().patch(theme.warning()))];
+    }
+    if let Some(Finding { searches, tensors, percent }) = model.finding {
+        let does = if searches { "searching" } else { "ordering" };
+        let words = format!("   … {does} {} tensors {percent} %", Count(tensors));
         return vec![Span::styled(words, theme.bar().patch(theme.warning()))];
     }
     if model.standing.is_some() && model.failure.is_none() {

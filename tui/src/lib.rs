@@ -29,6 +29,9 @@ mod feed;
 mod feed_tests;
 #[cfg(test)]
 mod figure_tests;
+mod finder;
+#[cfg(test)]
+mod finder_tests;
 mod foot;
 #[cfg(test)]
 mod front_tests;

@@ -92,8 +92,11 @@ pub(crate) fn draw(buffer: &mut Buffer, foot: Rect, prompt: &Prompt, filter: &Fi
         spans.push(Span::styled(shown, style(at)));
     }
     spans.push(Span::styled("▏", theme.cursor()));
-    let found = format!("  {} found", Count(filter.count() as u64));
-    if filter.error().is_none() && filter.is_on() {
+    let found = match filter.coming() {
+        Some(_) => "  searching …".to_owned(),
+        None => format!("  {} found", Count(filter.count() as u64)),
+    };
+    if filter.error().is_none() && filter.is_asked() {
         spans.push(Span::styled(found, theme.faint()));
     }
     draw::put_line(buffer, foot, 0, &Line::from(spans));

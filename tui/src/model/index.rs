@@ -231,8 +231,8 @@ pub(crate) struct Indexes {
 
 impl Indexes {
     /// What is known of a plan.
-    pub(crate) fn plan(&self, number: u32) -> Option<&PlanIndex> {
-        self.plans.get(number as usize).map(|index| &**index)
+    pub(crate) fn plan(&self, number: u32) -> Option<&Arc<PlanIndex>> {
+        self.plans.get(number as usize)
     }
 
     /// Where the buffers of an arena lie, if that was made.

@@ -1,5 +1,7 @@
 //! Lists of a session: which rows, in which order, and where in them the viewer stands.
 
+use super::beside::Order;
+
 /// The lists there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ListKind {
@@ -62,6 +64,32 @@ pub(crate) struct ListState {
     pub(crate) sort: Sort,
     /// What the rows were made of: another stamp, and they are made anew.
     pub(crate) stamp: Option<Stamp>,
+    /// Other rows that are put in order beside drawing; those before them stay until they are there.
+    pub(crate) coming: Option<Coming>,
+}
+
+/// Rows that are put in order beside drawing.
+#[derive(Clone, Debug)]
+pub(crate) struct Coming {
+    /// What they are made of.
+    pub(crate) stamp: Stamp,
+    /// The number of that work.
+    pub(crate) ticket: u64,
+    /// The work, until somebody takes it on.
+    pub(crate) order: Option<Order>,
+    /// Which row is chosen once they are there.
+    pub(crate) then: Then,
+}
+
+/// Which row is chosen of rows that have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// That of the same thing as before.
+    Keep,
+    /// The first: who orders wants to see what comes first.
+    First,
+    /// That of what the cursor is on.
+    Cursor,
 }
 
 /// What rows depend on, as numbers that differ where the rows may.
@@ -87,6 +115,26 @@ impl ListState {
         let page = self.page.max(1);
         self.top = self.top.clamp((self.at + 1).saturating_sub(page), self.at);
         self.top = self.top.min(self.rows.len().saturating_sub(page));
+    }
+
+    /// Begins at the first row, of those that are coming if others are.
+    pub(crate) fn begin(&mut self) {
+        match &mut self.coming {
+            Some(coming) => coming.then = Then::First,
+            None => self.go(0),
+        }
+    }
+
+    /// Somebody goes through the rows that are there: what is chosen of them is wanted of those that are coming, too.
+    pub(crate) fn stay(&mut self) {
+        if let Some(coming) = self.coming.as_mut().filter(|_| !self.rows.is_empty()) {
+            coming.then = Then::Keep;
+        }
+    }
+
+    /// Whether the row that is wanted is one of those that are coming.
+    pub(crate) fn awaits_first(&self) -> bool {
+        self.coming.as_ref().is_some_and(|coming| coming.then == Then::First)
     }
 
     /// Goes on by so many rows.
@@ -141,6 +189,16 @@ impl Lists {
     /// The list of a kind.
     pub(crate) fn get(&self, kind: ListKind) -> &ListState {
         &self.0[kind as usize]
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &ListState> {
+        self.0.iter()
+    }
+
+    /// All of them, to change them.
+    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut ListState> {
+        self.0.iter_mut()
     }
 
     /// The list of a kind, to change it.

@@ -2,6 +2,7 @@
 //! file.
 
 pub(crate) mod bars;
+pub(crate) mod beside;
 pub(crate) mod compare;
 pub(crate) mod events;
 pub(crate) mod explain;
@@ -16,12 +17,14 @@ pub(crate) mod marks;
 pub(crate) mod moment;
 pub(crate) mod moments;
 pub(crate) mod operators;
+mod order;
 pub(crate) mod past;
 pub(crate) mod place;
 pub(crate) mod rows;
 mod session;
 pub(crate) mod stretches;
 pub(crate) mod strip;
+pub(crate) mod task;
 pub(crate) mod viewport;
 pub(crate) mod whatif;
 
@@ -36,6 +39,7 @@ pub(crate) use bayplan_trace::Playhead;
 
 pub(crate) use session::{FEW, News, Stage, State};
 
+use beside::Finding;
 use compare::{Choice, Compared};
 use filter::{Filter, Searched};
 use ghost::Ghost;
@@ -112,6 +116,10 @@ pub(crate) struct Model {
     ghost: Option<Ghost>,
     /// What was asked of the arena that is looked at.
     pub(crate) asked: Asked,
+    /// Whether somebody searches and orders very many tensors beside drawing.
+    is_beside: bool,
+    /// What that is busy with.
+    pub(crate) finding: Option<Finding>,
 }
 
 /// Where the viewer stands: a plan, an arena of it, and a part of that.
@@ -235,7 +243,7 @@ impl Model {
 
     /// What is known beforehand of the plan that is looked at.
     pub(crate) fn index(&self) -> Option<&PlanIndex> {
-        self.indexes.plan(self.place?.plan)
+        self.indexes.plan(self.place?.plan).map(|index| &**index)
     }
 
     /// The arena that is looked at.
@@ -319,20 +327,14 @@ impl Model {
     /// returns which it is of how many.
     pub(crate) fn next_match(&mut self, forward: bool) -> Option<(usize, usize)> {
         let here = self.selected().map(|(number, _)| number);
-        let arena = self.place.map(|place| place.arena);
-        let buffers = self.plan().map_or(&[][..], |plan| &plan.record.buffers);
-        let in_arena = |number: u32| arena == buffers.get(number as usize).map(|found| found.arena as usize);
-        let number = self.filter.neighbour(here, forward, in_arena)?;
+        let number = self.filter.neighbour(here, forward, self.place.map(|place| place.arena))?;
         self.select(number);
         Some((self.filter.position(number)? + 1, self.filter.count()))
     }
 
     /// Whether the filter keeps tensors of another arena than the one that is looked at.
     pub(crate) fn matches_elsewhere(&self) -> bool {
-        let arena = self.place.map(|place| place.arena);
-        let buffers = self.plan().map_or(&[][..], |plan| &plan.record.buffers);
-        let is_elsewhere = |buffer: &BufferRecord| arena != Some(buffer.arena as usize);
-        (0..).zip(buffers).any(|(number, buffer)| is_elsewhere(buffer) && self.filter.keeps(number))
+        self.filter.keeps_elsewhere(self.place.map(|place| place.arena))
     }
 
     /// Sets what is searched for.

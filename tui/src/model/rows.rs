@@ -1,49 +1,28 @@
 //! What stands in the lists, and what choosing a row means.
 
-use std::cmp::Ordering;
-
-use bayplan_trace::BufferRecord;
-
 use super::Model;
 use super::compare::Compared;
 use super::index::ArenaIndex;
-use super::lists::{EVENTS_BY_TIME, ListKind, Sort, Stamp};
-
-/// What tensors are ordered by, in the order of the columns of their list; the second has their bars.
-const TENSOR_KEYS: &[fn(&BufferRecord, &BufferRecord) -> Ordering] = &[
-    |a, b| a.name.cmp(&b.name),
-    |a, b| (a.first, a.last).cmp(&(b.first, b.last)),
-    |a, b| a.size.cmp(&b.size),
-    |a, b| (a.arena, a.offset).cmp(&(b.arena, b.offset)),
-    |a, b| (&a.dtype, &a.shape).cmp(&(&b.dtype, &b.shape)),
-    |a, b| (a.first, a.last).cmp(&(b.first, b.last)),
-    |a, b| (a.last, a.first).cmp(&(b.last, b.first)),
-    |a, b| (a.last - a.first).cmp(&(b.last - b.first)),
-];
+use super::lists::{EVENTS_BY_TIME, ListKind, Sort, Stamp, Then};
+use super::task::Task;
 
 /// How the tensors of the peak stand unless one says otherwise.
 pub(crate) const BY_SIZE: Sort = Sort { column: 1, descending: true };
-
-/// What tensors of the peak are ordered by.
-const PEAK_KEYS: &[fn(&BufferRecord, &BufferRecord) -> Ordering] = &[
-    |a, b| a.name.cmp(&b.name),
-    |a, b| a.size.cmp(&b.size),
-    |a, b| a.size.cmp(&b.size),
-    |a, b| (a.first, a.last).cmp(&(b.first, b.last)),
-    |a, b| a.last.cmp(&b.last),
-];
 
 impl Model {
     /// Fills a list, if what it depends on has changed.
     pub(crate) fn refresh_list(&mut self, kind: ListKind) {
         let stamp = self.stamp(kind);
         if self.lists.get(kind).stamp == Some(stamp) {
+            self.lists.get_mut(kind).coming = None;
             return;
         }
         let sort = self.lists.get(kind).sort;
         let rows = match kind {
-            ListKind::Tensors => self.tensors_in_order(),
-            ListKind::Peak => self.tensors_at_peak(),
+            ListKind::Tensors | ListKind::Peak => match self.order_of(kind) {
+                Some(order) if self.goes_beside(&order) => return self.await_rows(kind, stamp, order),
+                order => order.and_then(|order| order.run(&Task::default())).unwrap_or_default(),
+            },
             ListKind::Ops => self.ops_in_order(),
             ListKind::Events => {
                 let sort = self.lists.get(kind).sort;
@@ -57,7 +36,7 @@ impl Model {
             ListKind::DifferingLives => self.differing_lives(sort.column, sort.descending),
         };
         let list = self.lists.get_mut(kind);
-        list.stamp = Some(stamp);
+        (list.stamp, list.coming) = (Some(stamp), None);
         // Who stands at the head of what happens stays there while more happens.
         let at_head = kind == ListKind::Events && list.at == 0;
         list.replace(rows);
@@ -170,7 +149,8 @@ impl Model {
 
     /// Goes where the chosen row of a list points.
     pub(crate) fn go_to_chosen(&mut self, kind: ListKind) {
-        let Some(thing) = self.lists.get(kind).chosen() else { return };
+        let list = self.lists.get(kind);
+        let Some(thing) = list.chosen().filter(|_| !list.awaits_first()) else { return };
         match kind {
             ListKind::Tensors | ListKind::Peak => self.select(thing),
             // Entering a mark or an event goes there: it may be at another time.
@@ -200,22 +180,11 @@ impl Model {
             | ListKind::DifferingOps
             | ListKind::DifferingLives => None,
         };
-        if let Some(thing) = thing {
-            self.lists.get_mut(kind).choose(thing);
+        match (thing, &mut self.lists.get_mut(kind).coming) {
+            (Some(_), Some(coming)) => coming.then = Then::Cursor,
+            (Some(thing), None) => self.lists.get_mut(kind).choose(thing),
+            (None, _) => {}
         }
-    }
-
-    /// The tensors of the peak: the largest first, until they are ordered by a column.
-    fn tensors_at_peak(&self) -> Vec<u32> {
-        let Some(arena) = self.arena() else { return Vec::new() };
-        let buffers = &arena.plan.record.buffers;
-        let mut rows = arena.index.peak.buffers.clone();
-        let sort = self.lists.get(ListKind::Peak).sort;
-        if let Some(key) = PEAK_KEYS.get(sort.column).filter(|_| sort != BY_SIZE) {
-            let order = |a: &u32, b: &u32| key(&buffers[*a as usize], &buffers[*b as usize]);
-            rows.sort_by(|a, b| if sort.descending { order(b, a) } else { order(a, b) });
-        }
-        rows
     }
 
     /// Chooses an op in the list of ops, or the operator that it belongs to.
@@ -235,24 +204,5 @@ impl Model {
             return Vec::new();
         };
         self.operators.refresh(plan, self.timeline.roofs(), &self.filter, sort)
-    }
-
-    fn tensors_in_order(&self) -> Vec<u32> {
-        let Some(arena) = self.arena() else { return Vec::new() };
-        let sort = self.lists.get(ListKind::Tensors).sort;
-        let buffers = &arena.plan.record.buffers;
-        let own = |at: &u32| {
-            let buffer = &buffers[*at as usize];
-            (self.all_arenas || buffer.arena == arena.arena)
-                && buffer.size > 0
-                && buffer.alias_of.is_none()
-                && self.filter.keeps(*at)
-        };
-        let mut rows: Vec<u32> = (0..buffers.len() as u32).filter(own).collect();
-        if let Some(key) = TENSOR_KEYS.get(sort.column) {
-            let order = |a: &u32, b: &u32| key(&buffers[*a as usize], &buffers[*b as usize]);
-            rows.sort_by(|a, b| if sort.descending { order(b, a) } else { order(a, b) });
-        }
-        rows
     }
 }

@@ -174,10 +174,14 @@ fn times(whole: u64, part: u64) -> String {
 }
 
 fn search_note(model: &Model) -> String {
-    if !model.filter.is_on() {
+    if !model.filter.is_asked() {
         return String::new();
     }
-    format!("   /{}: {}", bayplan_text::ellipsis(model.filter.text(), 16), Count(model.filter.count() as u64))
+    let count = match model.filter.coming() {
+        Some(_) => "…".to_owned(),
+        None => Count(model.filter.count() as u64).to_string(),
+    };
+    format!("   /{}: {count}", bayplan_text::ellipsis(model.filter.text(), 16))
 }
 
 /// The live bytes of each op in view, as one line of columns.

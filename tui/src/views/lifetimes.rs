@@ -20,7 +20,7 @@ use crate::view::{Target, View};
 /// One bar per tensor.
 pub(crate) struct Lifetimes;
 
-/// As `rows::TENSOR_KEYS`.
+/// As `beside::Order` knows them by number.
 const COLUMNS: &[Column] = &[
     Column { title: "  tensor", width: 0, right: false, weight: 9, sorts: true },
     Column { title: "life", width: 0, right: false, weight: 9, sorts: false },
@@ -100,6 +100,8 @@ impl List for Lifetimes {
     fn empty(&self, model: &Model, keys: &Keymap) -> String {
         if model.plan().is_none() {
             "waiting for the plan: the recording has not told it yet".to_owned()
+        } else if model.lists.get(ListKind::Tensors).coming.is_some() {
+            "the tensors are being put in order; other views can be looked at meanwhile".to_owned()
         } else if model.filter.is_on() {
             format!("no tensor is found by this search; {} ends it", keys.name(Action::Back))
         } else {
@@ -179,7 +181,11 @@ fn title(model: &Model, theme: &Theme) -> Line<'static> {
         None => String::new(),
     };
     let by = COLUMNS[list.sort.column.min(COLUMNS.len() - 1)].title.trim();
-    let order = format!("  by {by} {}", if list.sort.descending { "▼" } else { "▲" });
+    let order = match (&list.coming, list.sort.descending) {
+        (Some(_), _) => format!("  ordering by {by} …"),
+        (None, true) => format!("  by {by} ▼"),
+        (None, false) => format!("  by {by} ▲"),
+    };
     let count = draw::counted(rows, model.listed_at_all(ListKind::Tensors), "tensor");
     Line::from(vec![
         Span::styled(count, theme.accent()),

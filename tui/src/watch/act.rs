@@ -19,7 +19,8 @@ use crate::windows;
 impl Watch {
     /// Takes a key.
     pub(crate) fn key(&mut self, key: KeyEvent) -> Outcome {
-        self.status = None;
+        // Whoever goes on does not want to be taken away later.
+        (self.status, self.goes_to_match) = (None, false);
         if self.typing.is_some() && !is_control(key) {
             self.type_key(key);
             return Outcome::Stay;
@@ -64,7 +65,7 @@ impl Watch {
             Action::Redraw => return Outcome::Redraw,
             Action::Runs => return Outcome::Runs,
             Action::Back if self.is_what_if() => self.end_what_if(),
-            Action::Back if self.model.filter.is_on() => {
+            Action::Back if self.model.filter.is_asked() => {
                 self.model.search("");
                 self.say("the search is ended: everything is shown again");
             }
@@ -130,7 +131,9 @@ impl Watch {
     }
 
     fn next_match(&mut self, forward: bool) {
-        if self.model.filter.is_on() {
+        if self.model.filter.coming().is_some() {
+            self.say("still searching");
+        } else if self.model.filter.is_on() {
             self.go_to_match(forward);
         } else {
             let key = self.keys.name(Action::Search);
@@ -209,6 +212,9 @@ impl Watch {
         // More than one key may come before the next picture.
         self.model.refresh_list(kind);
         let state = self.model.lists.get_mut(kind);
+        if !matches!(action, Action::Order | Action::Reverse) {
+            state.stay();
+        }
         match action {
             Action::Up => state.step(-1),
             Action::Down => state.step(1),
@@ -242,7 +248,7 @@ impl Watch {
         let kind = list.kind();
         self.model.order_by(kind, column, list.begins_with_largest(column));
         self.model.refresh_list(kind);
-        self.model.lists.get_mut(kind).go(0);
+        self.model.lists.get_mut(kind).begin();
     }
 
     /// Orders a list by its next column that is seen and that rows can be ordered by.

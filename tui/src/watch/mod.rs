@@ -4,6 +4,7 @@ mod act;
 mod choose;
 mod compare;
 mod dims;
+mod find;
 mod marks;
 mod mouse;
 mod time;
@@ -23,6 +24,7 @@ use crate::desk::Desk;
 use crate::error::TuiError;
 use crate::events::Message;
 use crate::feed::Feed;
+use crate::finder::Finder;
 use crate::foot::{self, Front};
 use crate::keys::{Action, Keymap};
 use crate::list;
@@ -92,6 +94,10 @@ pub(crate) struct Watch {
     travel: time::Travel,
     /// Who answers what is asked of plans.
     desk: Desk,
+    /// Who searches and orders very many tensors, if anybody does so beside drawing.
+    finder: Option<Finder>,
+    /// Whether the first tensor that the search finds is gone to.
+    goes_to_match: bool,
 }
 
 impl Watch {
@@ -107,13 +113,17 @@ impl Watch {
         let (past, own) = (time::past(&source, tell), Some(source.clone()));
         let mut model = Model::new();
         model.opened = called(&source);
-        Ok(Self {
+        let watch = Self {
             feed: Some(Feed::open(source, tell)?),
             past,
             source: own,
             desk: Desk::new(tell),
             other: compare::Comparer::new(tell),
             ..Self::of(model, view)
+        };
+        Ok(match tell {
+            Some(tell) => watch.find_beside(tell),
+            None => watch,
         })
     }
 
@@ -141,6 +151,8 @@ impl Watch {
             keys: Keymap::standard(),
             travel: time::Travel::default(),
             desk: Desk::new(None),
+            finder: None,
+            goes_to_match: false,
         }
     }
 
@@ -151,7 +163,7 @@ impl Watch {
 
     /// Reads what has come; returns whether the picture changes.
     pub(crate) fn pump(&mut self) -> bool {
-        let arrived = self.arrive_at_moment() | self.see_to_comparing();
+        let arrived = self.arrive_at_moment() | self.see_to_comparing() | self.hear_finder();
         let Some(feed) = self.feed.as_mut().filter(|_| !self.model.paused) else { return arrived };
         let before = self.model.life;
         let changed = feed.take(&mut self.model) || arrived;
@@ -196,7 +208,8 @@ impl Watch {
 
     /// Whether something is being read or made that takes long: how far it is, is worth a look.
     pub(crate) fn is_behind(&self) -> bool {
-        self.feed.is_some() && !self.model.paused && (!self.model.caught_up || self.model.stage.is_some())
+        let reads = || !self.model.paused && (!self.model.caught_up || self.model.stage.is_some());
+        self.model.finding.is_some() || self.feed.is_some() && reads()
     }
 
     /// Sees to the map of the arena that is looked at: a large one is made by the thread that reads.
@@ -256,6 +269,7 @@ impl Watch {
             self.model.set_columns(axis.width);
         }
         self.settle_list(self.shown(), areas.view);
+        self.see_to_finding();
         chrome::header(buffer, areas.header, &self.model, theme);
         chrome::tabs(buffer, areas.tabs, self.view, &self.model, theme);
         self.shown().draw(buffer, areas.view, &self.model, theme);
@@ -275,6 +289,7 @@ impl Watch {
             Some(Content::View(view, _)) => {
                 let (_, area) = self.front(&areas, screen);
                 self.settle_list(*view, area);
+                self.see_to_finding();
                 self.framed = chrome::window(buffer, screen, &view.heading(theme.keys), area, theme);
                 view.draw(buffer, area, &self.model, theme);
             }

@@ -97,7 +97,9 @@ impl Watch {
                 let Some((list, _)) = self.front_list() else { return Outcome::Stay };
                 let kind = list.kind();
                 let again = self.model.lists.get(kind).at == row;
-                self.model.lists.get_mut(kind).go(row);
+                let list = self.model.lists.get_mut(kind);
+                list.stay();
+                list.go(row);
                 if kind == ListKind::Questions {
                     self.model.asked.chose = true;
                     self.model.skip_heading(true);

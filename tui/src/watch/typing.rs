@@ -26,13 +26,11 @@ impl Watch {
                     return;
                 }
                 prompt::remember(&mut self.searches, &typed.text);
-                // Who stands on something that is found stays there.
-                let here = self.model.selected().map(|(number, _)| number);
-                let at = here.and_then(|here| self.model.filter.position(here));
-                if let Some(at) = at.filter(|_| self.model.filter.is_on()) {
-                    self.say_match(at + 1, self.model.filter.count(), "");
-                } else if self.model.filter.is_on() {
-                    self.go_to_match(true);
+                self.goes_to_match = self.model.filter.coming().is_some();
+                if self.goes_to_match {
+                    self.say("searching; the first one found is shown as soon as it is known");
+                } else {
+                    self.end_search();
                 }
                 return;
             }
@@ -47,6 +45,17 @@ impl Watch {
         }
         self.model.search(&typed.text);
         self.typing = Some(typed);
+    }
+
+    /// Goes to the first tensor found. Who stands on one that is found stays there.
+    pub(super) fn end_search(&mut self) {
+        let here = self.model.selected().map(|(number, _)| number);
+        let at = here.and_then(|here| self.model.filter.position(here));
+        if let Some(at) = at.filter(|_| self.model.filter.is_on()) {
+            self.say_match(at + 1, self.model.filter.count(), "");
+        } else if self.model.filter.is_on() {
+            self.go_to_match(true);
+        }
     }
 
     /// Goes to the next (or former) tensor found, and says which one that is.

@@ -5,40 +5,51 @@ use std::cmp::Reverse;
 use bayplan_trace::{Alarm, BufferRecord, OpRecord, PlanState};
 
 use super::super::index::PlanIndex;
+use super::super::task::{PORTION, Task};
 use super::parse::{Expr, Figure, Term};
 
-/// Whether each buffer of a plan is kept.
-pub(super) fn kept(expr: &Expr, plan: &PlanState, index: &PlanIndex) -> Vec<bool> {
+/// How many terms a search has: each looks at every tensor.
+pub(super) fn terms(expr: &Expr) -> u64 {
     match expr {
-        Expr::All(parts) => all(parts, plan, index),
+        Expr::All(parts) | Expr::Any(parts) => parts.iter().map(terms).sum(),
+        Expr::Not(part) => terms(part),
+        Expr::Term(_) => 1,
+    }
+}
+
+/// Whether each buffer of a plan is kept; `None` where nobody waits for it any more.
+pub(super) fn kept(expr: &Expr, plan: &PlanState, index: &PlanIndex, task: &Task) -> Option<Vec<bool>> {
+    Some(match expr {
+        Expr::All(parts) => all(parts, plan, index, task)?,
         Expr::Any(parts) => {
             let mut any = vec![false; plan.record.buffers.len()];
             for part in parts {
-                let kept = kept(part, plan, index);
+                let kept = kept(part, plan, index, task)?;
                 any.iter_mut().zip(kept).for_each(|(any, kept)| *any |= kept);
             }
             any
         }
-        Expr::Not(part) => kept(part, plan, index).into_iter().map(|kept| !kept).collect(),
-        Expr::Term(Term::Top(_)) => all(std::slice::from_ref(expr), plan, index),
-        Expr::Term(term) => holds(term, plan, index),
-    }
+        Expr::Not(part) => kept(part, plan, index, task)?.into_iter().map(|kept| !kept).collect(),
+        Expr::Term(Term::Top(_)) => all(std::slice::from_ref(expr), plan, index, task)?,
+        Expr::Term(term) => holds(term, plan, index, task)?,
+    })
 }
 
 /// What all parts keep; the largest are counted among what the other parts keep.
-fn all(parts: &[Expr], plan: &PlanState, index: &PlanIndex) -> Vec<bool> {
+fn all(parts: &[Expr], plan: &PlanState, index: &PlanIndex, task: &Task) -> Option<Vec<bool>> {
     let mut all = vec![true; plan.record.buffers.len()];
     let counts = |part: &&Expr| matches!(part, Expr::Term(Term::Top(_)));
     for part in parts.iter().filter(|part| !counts(part)) {
-        let kept = kept(part, plan, index);
+        let kept = kept(part, plan, index, task)?;
         all.iter_mut().zip(kept).for_each(|(all, kept)| *all &= kept);
     }
     for part in parts.iter().filter(counts) {
         if let Expr::Term(Term::Top(count)) = part {
             top(&mut all, *count, &plan.record.buffers);
+            task.pass(all.len())?;
         }
     }
-    all
+    Some(all)
 }
 
 /// Keeps the largest; views of others have no size of their own.
@@ -56,30 +67,41 @@ fn top(kept: &mut [bool], count: usize, buffers: &[BufferRecord]) {
 }
 
 /// For which buffers a term holds.
-fn holds(term: &Term, plan: &PlanState, index: &PlanIndex) -> Vec<bool> {
+fn holds(term: &Term, plan: &PlanState, index: &PlanIndex, task: &Task) -> Option<Vec<bool>> {
     let record = &plan.record;
-    let each =
-        |holds: &dyn Fn(&BufferRecord) -> bool| record.buffers.iter().map(holds).collect::<Vec<bool>>();
+    let each = |holds: &dyn Fn(&BufferRecord) -> bool| {
+        let mut kept = Vec::with_capacity(record.buffers.len());
+        for part in record.buffers.chunks(PORTION) {
+            task.pass(part.len())?;
+            kept.extend(part.iter().map(holds));
+        }
+        Some(kept)
+    };
+    // What is marked by ops takes as long as those are many.
+    let none = || {
+        task.pass(record.buffers.len())?;
+        Some(vec![false; record.buffers.len()])
+    };
     let ops = record.ops.len();
     match term {
         Term::Word(word) => {
-            let mut kept = each(&|buffer| contains(&buffer.name, word));
+            let mut kept = each(&|buffer| contains(&buffer.name, word))?;
             let makes = |op: &OpRecord| contains(&op.name, word) || contains(&op.source_node, word);
             mark(&mut kept, record.ops.iter().filter(|op| makes(op)).flat_map(|op| &op.writes));
-            kept
+            Some(kept)
         }
         Term::Op(word) => {
             let is = |op: &OpRecord| {
                 [&op.source_op, &op.name, &op.source_node].iter().any(|name| contains(name, word))
             };
-            let mut kept = vec![false; record.buffers.len()];
+            let mut kept = none()?;
             mark(&mut kept, record.ops.iter().filter(|op| is(op)).flat_map(touched));
-            kept
+            Some(kept)
         }
         Term::OpNumber(number) => {
-            let mut kept = vec![false; record.buffers.len()];
+            let mut kept = none()?;
             mark(&mut kept, record.ops.get(*number as usize).into_iter().flat_map(touched));
-            kept
+            Some(kept)
         }
         Term::Type(word) => each(&|buffer| {
             buffer.dtype.eq_ignore_ascii_case(word) || buffer.shape.to_lowercase().starts_with(word.as_str())
@@ -102,10 +124,13 @@ fn holds(term: &Term, plan: &PlanState, index: &PlanIndex) -> Vec<bool> {
             peak.is_some_and(|peak| buffer.lives_at(peak.op))
         }),
         Term::NeverFreed => each(&|buffer| buffer.last > buffer.first && buffer.last as usize >= ops),
-        Term::Deviates => deviating(plan),
+        Term::Deviates => {
+            task.pass(record.buffers.len())?;
+            Some(deviating(plan))
+        }
         Term::InPlace => each(&|buffer| buffer.in_place_of.is_some()),
         // Counted among what the other terms keep.
-        Term::Top(_) => vec![true; record.buffers.len()],
+        Term::Top(_) => Some(vec![true; record.buffers.len()]),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Every term against a plain reading of it; what is not understood says where and why.
 
+use std::sync::Arc;
+
 use bayplan_trace::{BufferKind, BufferRecord, PlanState};
 use proptest::prelude::*;
 
@@ -11,7 +13,7 @@ use crate::support;
 /// The names of what a search keeps, in the order of the plan.
 fn kept(text: &str, plan: &PlanState) -> Vec<String> {
     let mut filter = Filter::default();
-    filter.set(text, Some((plan, &PlanIndex::of(plan))));
+    filter.set(text, Some((plan, &Arc::new(PlanIndex::of(plan)))));
     assert_eq!(filter.error(), None, "{text}");
     let numbers = (0u32..).zip(&plan.record.buffers);
     numbers.filter(|(at, _)| filter.keeps(*at)).map(|(_, buffer)| buffer.name.clone()).collect()
@@ -141,7 +143,7 @@ fn errors_say_where_and_why() {
         ("not and up", 0..3, "wants a term behind it"),
     ] {
         let mut filter = Filter::default();
-        let index = PlanIndex::of(&plan);
+        let index = Arc::new(PlanIndex::of(&plan));
         filter.set("query", Some((&plan, &index)));
         filter.set(text, Some((&plan, &index)));
         let error = filter.error().unwrap_or_else(|| panic!("{text} is understood"));
@@ -170,7 +172,7 @@ fn words_of_events_are_searched_too() {
     let plan = by_hand();
     let check = |text: &str, words: &str, buffers: &[u32]| {
         let mut filter = Filter::default();
-        filter.set(text, Some((&plan, &PlanIndex::of(&plan))));
+        filter.set(text, Some((&plan, &Arc::new(PlanIndex::of(&plan)))));
         filter.keeps_told(words, buffers)
     };
     assert!(check("", "run 4", &[]));
@@ -287,7 +289,7 @@ proptest! {
 
 fn check_any(text: &str) -> Result<(), TestCaseError> {
     let (plan, mut filter) = (by_hand(), Filter::default());
-    filter.set(text, Some((&plan, &PlanIndex::of(&plan))));
+    filter.set(text, Some((&plan, &Arc::new(PlanIndex::of(&plan)))));
     if let Some(error) = filter.error() {
         prop_assert!(
             text.get(error.place.clone()).is_some_and(|part| !part.is_empty()),

@@ -1,4 +1,5 @@
-//! What a picture costs, however many tensors there are: time, and bytes for the terminal.
+//! What a picture costs, however many tensors there are: time, and bytes for the terminal; and how long lists and searches of
+//! them take, beside drawing.
 //!
 //! `cargo bench -p bayplan-tui --bench frames [-- TENSORS …]`: at 200×50, of plans of ten thousand, a million and ten million
 //! tensors. A picture is drawn after every key of a walk that zooms, pans, follows the playhead and changes the view. Beside
@@ -8,9 +9,14 @@
 use std::error::Error;
 use std::time::Duration;
 
-use bayplan_trace::{ArenaRecord, BufferRecord, Event, OpRecord, PlanRecord, Record, Window};
+use bayplan_trace::{Event, Record};
 use bayplan_tui::rehearsal::Rehearsal;
 use rustix::time::{ClockId, clock_gettime};
+
+mod lists;
+mod plans;
+
+use plans::{Shape, records};
 
 /// Tensors, the bar in milliseconds, and which of a hundred pictures, by time, is held against it.
 const BARS: [(u64, f64, usize); 3] = [(10_000, 4.0, 50), (1_000_000, 16.6, 99), (10_000_000, 33.0, 50)];
@@ -50,6 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 format!("{bar} ms ({percentile}th)"),
             );
         }
+        lists::tell(tensors)?;
         let mut idle = Rehearsal::new(records(tensors.min(1_000_000), Shape::Small), (200, 50), 2);
         while idle.frame()? > 0 {}
         assert_eq!(idle.frame()?, 0, "nothing is sent when nothing has changed");
@@ -58,15 +65,15 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Time by the clock, and processor time of this thread.
-#[derive(Clone, Copy)]
-struct Taken {
-    clock: Duration,
-    cpu: Duration,
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Taken {
+    pub(crate) clock: Duration,
+    pub(crate) cpu: Duration,
 }
 
 impl Taken {
     /// Both as they are now.
-    fn begin() -> Self {
+    pub(crate) fn begin() -> Self {
         let [clock, cpu] = [ClockId::Monotonic, ClockId::ThreadCPUTime].map(|id| {
             let time = clock_gettime(id);
             Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
@@ -75,7 +82,7 @@ impl Taken {
     }
 
     /// What passed since then.
-    fn end(self) -> Self {
+    pub(crate) fn end(self) -> Self {
         let now = Self::begin();
         Self { clock: now.clock - self.clock, cpu: now.cpu - self.cpu }
     }
@@ -115,63 +122,4 @@ fn walk(screen: &mut Rehearsal) -> Result<(Vec<Taken>, usize), Box<dyn Error>> {
         }
     }
     Ok((times, most))
-}
-
-/// What a plan is made of.
-#[derive(Clone, Copy, Debug)]
-enum Shape {
-    /// Short lives on few bytes, as activations are.
-    Small,
-    /// Whole lives on few bytes, as weights are.
-    Long,
-}
-
-/// A plan without a hole, all of it seen where it was planned, in the middle of a run.
-fn records(tensors: u64, shape: Shape) -> Vec<Record> {
-    const BYTES: u64 = 256;
-    let (across, life) = match shape {
-        Shape::Small => (tensors.isqrt(), 4),
-        Shape::Long => (1, 2000),
-    };
-    let down = tensors / across;
-    let ops = (across * life) as u32;
-    let place = |number: u64| {
-        let (col, row) = (number % across, number / across);
-        // Rows are moved against each other, so that nothing lines up.
-        let first = ((col * life + row % life.min(across * life - life + 1)) as u32).min(ops - life as u32);
-        (first, row * BYTES)
-    };
-    let buffers = (0..tensors).map(|number| {
-        let (first, offset) = place(number);
-        BufferRecord {
-            size: BYTES,
-            offset,
-            alignment: 1,
-            first,
-            last: first + life as u32,
-            ..BufferRecord::default()
-        }
-    });
-    let record = PlanRecord {
-        model: "many".to_owned(),
-        arenas: vec![ArenaRecord {
-            name: "activations".to_owned(),
-            size: down * BYTES + BYTES,
-            alignment: 1,
-            ..ArenaRecord::default()
-        }],
-        ops: vec![OpRecord::default(); ops as usize],
-        buffers: buffers.collect(),
-        ..PlanRecord::default()
-    };
-    let windows = (0..tensors).map(|number| {
-        let (op, offset) = place(number);
-        Window { op, binding: 0, buffer: number as u32, arena: 0, offset, len: BYTES, write: true }
-    });
-    let windows = Event::Windows { t: 0, recording: 0, plan: 0, part: 0, windows: windows.collect() };
-    vec![
-        Record::Plan { plan: 0, record },
-        Record::Event(windows),
-        Record::Event(Event::RunStart { run: 0, plan: 0, t: 1 }),
-    ]
 }
