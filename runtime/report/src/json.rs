@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use bayplan_trace::{
-    Alarm, ArenaMetrics, Block, Forecast, Growing, PlanState, Roofs, Severity, Timeline, arena_metrics,
-    deviation, forecasts, holdings, op_shares, recent_runs, reserved_unused, why_not_smaller, why_peak,
+    Alarm, ArenaMetrics, Block, Forecast, Growing, PlanState, Playhead, Roofs, Severity, Timeline,
+    arena_metrics, deviation, forecasts, holdings, op_shares, recent_runs, reserved_unused, why_not_smaller,
+    why_peak,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -78,7 +79,7 @@ impl<'a> Report<'a> {
             figures: figures(timeline, damage.len()),
             runs: runs(timeline),
             current_plan: timeline.current_plan().map(|(number, _)| number),
-            plans: timeline.plans.iter().enumerate().map(|(number, state)| self::plan(number, state, timeline.roofs())).collect(),
+            plans: timeline.plans.iter().enumerate().map(|(number, state)| self::plan(number, state, timeline)).collect(),
             blocks: timeline.blocks.values().map(block).collect(),
             unplanned_blocks: timeline.unplanned.iter().map(block).collect(),
             heaps: timeline
@@ -169,21 +170,22 @@ fn block(block: &Block) -> Value {
     })
 }
 
-fn plan(number: usize, state: &PlanState, roofs: Option<&Roofs>) -> Value {
+fn plan(number: usize, state: &PlanState, timeline: &Timeline) -> Value {
     let plan = &state.record;
+    let progress = timeline.progress(number as u32);
     let metrics = arena_metrics(plan);
     let dims: BTreeMap<&str, i64> = plan.dims.iter().map(|dim| (dim.name.as_str(), dim.value)).collect();
     json!({
         "number": number, "model": plan.model, "target": plan.target, "strategy": plan.strategy,
         "notes": plan.notes, "dims": dims, "ops": plan.ops.len(), "buffers": plan.buffers.len(),
         "runs": state.runs, "windows_seen": state.windows.len(), "windows_incomplete": state.incomplete,
-        "arenas": metrics.iter().enumerate().map(|(at, metrics)| arena(state, at, metrics)).collect::<Vec<_>>(),
+        "arenas": metrics.iter().enumerate().map(|(at, metrics)| arena(state, at, metrics, progress)).collect::<Vec<_>>(),
         "deviations": deviations(state),
-        "op_times": op_times(state, roofs),
+        "op_times": op_times(state, timeline.roofs()),
     })
 }
 
-fn arena(state: &PlanState, number: usize, metrics: &ArenaMetrics) -> Value {
+fn arena(state: &PlanState, number: usize, metrics: &ArenaMetrics, progress: Option<Playhead>) -> Value {
     let plan = &state.record;
     let arena = &plan.arenas[number];
     let why = why_not_smaller(arena);
@@ -203,6 +205,7 @@ fn arena(state: &PlanState, number: usize, metrics: &ArenaMetrics) -> Value {
         "witness_node": witness.map(|op| &op.source_node), "gap": why.gap, "optimal": why.optimal,
         "waste": metrics.waste, "peak_op": metrics.peak_op, "peak_live": metrics.peak_live,
         "utilisation": metrics.peak_op.map(|op| metrics.utilisation(arena, op)),
+        "live_now": progress.map(|progress| metrics.live_at(progress)),
         "least_op": metrics.least_op, "least_live": metrics.least_live,
         "least_utilisation": metrics.least_utilisation(arena), "area_efficiency": metrics.area_efficiency(arena),
         "loss": {

@@ -1,7 +1,8 @@
 //! The difference for programs.
 
 use bayplan_trace::{
-    ArenaDiff, ArenaSide, Cause, Moment, OpDiff, PlanDiff, PlanRecord, TensorCounts, TensorDiff,
+    ArenaDiff, ArenaSide, Cause, LiveDiff, Moment, OpDiff, PlanDiff, PlanRecord, Playhead, TensorCounts,
+    TensorDiff,
 };
 use serde_json::{Value, json};
 
@@ -13,7 +14,7 @@ use crate::json::visible;
 pub fn json(compared: &Compared<'_>) -> String {
     let plans = compared.diff.plans.iter().map(|plan| {
         let (a, b) = compared.plans(plan.numbers);
-        plan_json((&a.record, &b.record), plan)
+        plan_json((&a.record, &b.record), plan, &compared.live(plan))
     });
     let (run_time, warm) = (compared.all_runs(), compared.warm_runs());
     let value = json!({
@@ -36,7 +37,7 @@ fn side(side: &Side<'_>) -> Value {
     })
 }
 
-fn plan_json(plans: (&PlanRecord, &PlanRecord), plan: &PlanDiff) -> Value {
+fn plan_json(plans: (&PlanRecord, &PlanRecord), plan: &PlanDiff, live: &LiveDiff) -> Value {
     let TensorCounts { added, removed, renamed, resized, moved, relived, unchanged } = plan.counts;
     let dims = |plan: &PlanRecord| -> Value {
         plan.dims
@@ -56,6 +57,7 @@ fn plan_json(plans: (&PlanRecord, &PlanRecord), plan: &PlanDiff) -> Value {
         },
         "tensors": plan.tensors.iter().map(|tensor| tensor_json(plans, tensor)).collect::<Vec<_>>(),
         "ops": plan.ops.iter().map(|op| op_json(plans, plan, op)).collect::<Vec<_>>(),
+        "live": live_json(plans, live),
         "noise_share": plan.noise(),
         "op_time_ns": {"a": plan.op_time.0, "b": plan.op_time.1},
     })
@@ -69,17 +71,31 @@ fn arena_json(plans: (&PlanRecord, &PlanRecord), arena: &ArenaDiff) -> Value {
         };
         json!({"a": a, "b": b, "peak_of": if moment.of_b { "b" } else { "a" }, "live_a": moment.live.0, "live_b": moment.live.1})
     };
-    let cause = |cause: &Cause| {
-        json!({
-            "name": tensor_name(plans, cause.a, cause.b), "a": cause.a, "b": cause.b,
-            "live_a": cause.bytes.0, "live_b": cause.bytes.1,
-        })
-    };
     json!({
         "name": arena.name, "same": arena.is_empty(),
         "a": arena.a.as_ref().map(arena_side), "b": arena.b.as_ref().map(arena_side),
         "moment": arena.moment.as_ref().map(moment),
-        "causes": arena.causes.iter().map(cause).collect::<Vec<_>>(),
+        "causes": arena.causes.iter().map(|cause| cause_json(plans, cause)).collect::<Vec<_>>(),
+    })
+}
+
+fn cause_json(plans: (&PlanRecord, &PlanRecord), cause: &Cause) -> Value {
+    json!({
+        "name": tensor_name(plans, cause.a, cause.b), "a": cause.a, "b": cause.b,
+        "live_a": cause.bytes.0, "live_b": cause.bytes.1,
+    })
+}
+
+/// What lives where both sessions have come to; `null` where that is not known.
+fn live_json(plans: (&PlanRecord, &PlanRecord), live: &LiveDiff) -> Value {
+    let op = |at: Option<Playhead>| match at {
+        Some(Playhead::At(op)) => Some(op),
+        _ => None,
+    };
+    let (a, b) = live.bytes();
+    json!({
+        "a": a, "b": b, "op_a": op(live.at.0), "op_b": op(live.at.1),
+        "tensors": live.tensors.iter().map(|tensor| cause_json(plans, tensor)).collect::<Vec<_>>(),
     })
 }
 

@@ -25,6 +25,9 @@ pub fn markdown(compared: &Compared<'_>) -> String {
     if compared.diff.is_empty() {
         out += "No tensor, arena or op differs.\n";
     }
+    if let Some(words) = compared.models_words() {
+        let _ = writeln!(out, "These are {}.\n", plain(&words));
+    }
     if let Some(words) = compared.run_words() {
         let _ = writeln!(out, "A run takes {words}.\n");
     }

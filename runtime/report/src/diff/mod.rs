@@ -15,7 +15,10 @@ pub use text::text;
 pub(crate) use words::{Sides, cause_line, to_spare};
 
 use bayplan_text::Count;
-use bayplan_trace::{Diff, PlanRecord, PlanState, Timeline, diff, roofs_change, warm_runs};
+use bayplan_trace::{
+    Diff, LiveDiff, PlanDiff, PlanRecord, PlanState, Playhead, Timeline, diff, live_diff, models_change,
+    roofs_change, warm_runs,
+};
 
 /// One of the two.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +67,24 @@ impl<'a> Compared<'a> {
     fn roofs_words(&self) -> Option<String> {
         let change = roofs_change(self.a.timeline.roofs(), self.b.timeline.roofs())?;
         Some(format!("did not do the same at best, {change}: times of ops are not of equal circumstances"))
+    }
+
+    /// What is said where the plans that were compared first seem to be of different models.
+    fn models_words(&self) -> Option<String> {
+        let (a, b) = self.plan_records(self.diff.plans.first()?.numbers);
+        models_change((self.a.timeline, a), (self.b.timeline, b))
+    }
+
+    /// What lives where both have come to.
+    fn live(&self, plan: &PlanDiff) -> LiveDiff {
+        live_diff(plan, self.a.timeline, self.b.timeline)
+    }
+
+    /// The same where one of both was left within a run: else the plans say it all.
+    fn live_within_runs(&self, plan: &PlanDiff) -> Option<LiveDiff> {
+        let within = |timeline: &Timeline, number| matches!(timeline.progress(number), Some(Playhead::At(_)));
+        let is_within = within(self.a.timeline, plan.numbers.0) || within(self.b.timeline, plan.numbers.1);
+        is_within.then(|| self.live(plan))
     }
 
     /// The records of the plans with these numbers.

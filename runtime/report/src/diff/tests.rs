@@ -69,6 +69,70 @@ fn json_of_a_changed_plan() {
     });
 }
 
+/// A session that was left in its second run, behind that op.
+fn left_at(op: u32) -> Timeline {
+    let mut timeline = timeline(&plan());
+    timeline.apply(Record::Event(Event::RunStart { run: 1, plan: 0, t: 1 << 40 }));
+    timeline.apply(Record::Event(Event::Completed { run: 1, plan: 0, op, t: (1 << 40) + 1 }));
+    timeline
+}
+
+/// What lives is told where a run was left, the same bytes in text and for programs.
+#[test]
+fn what_lives_is_told_of_recordings_that_were_left_within_a_run() {
+    let (over, left) = (timeline(&plan()), left_at(1));
+    let (a, b) = (Side { name: "over", timeline: &over }, Side { name: "left", timeline: &left });
+    let compared = Compared::new(a, b);
+    let told = text(&compared);
+    let words = format!("{} → run 2, op 1 of 6 seen complete", over.progress_words(0));
+    assert!(told.contains(&words), "{words} in {told}");
+    let read: serde_json::Value = serde_json::from_str(&json(&compared)).unwrap();
+    let live = &read["plans"][0]["live"];
+    assert_eq!((&live["op_a"], &live["op_b"]), (&serde_json::Value::Null, &1.into()));
+    let bytes = |key: &str| live[key].as_u64().unwrap();
+    let sum = |key: &str| -> i64 {
+        let tensors = live["tensors"].as_array().unwrap();
+        tensors.iter().map(|tensor| tensor[key].as_i64().unwrap()).sum()
+    };
+    assert_eq!(sum("live_b") - sum("live_a"), bytes("b") as i64 - bytes("a") as i64);
+    assert!(bytes("b") > bytes("a") && told.contains("live in "), "{told}");
+    // Between runs nobody asks, and the report has the same bytes.
+    assert!(!text(&Compared::new(a, a)).contains("live in "));
+    let report: serde_json::Value = serde_json::from_str(&crate::json(&left, &[], false)).unwrap();
+    let arenas = report["plans"][0]["arenas"].as_array().unwrap();
+    assert_eq!(arenas.iter().map(|arena| arena["live_now"].as_u64().unwrap()).sum::<u64>(), bytes("b"));
+}
+
+/// Names of tensors repeat from model to model: shapes of weights tell.
+#[test]
+fn different_models_are_said_to_be() {
+    let sides = |other: &str| {
+        let session = |shape: &str| {
+            let mut record = plan();
+            record.buffers.push(BufferRecord {
+                kind: bayplan_trace::BufferKind::Weight,
+                shape: shape.into(),
+                ..BufferRecord::default()
+            });
+            let count = record.ops.len() as u32;
+            record.buffers.last_mut().unwrap().last = count;
+            record.buffers.retain(|b| b.kind != bayplan_trace::BufferKind::Weight || b.shape == shape);
+            timeline(&record)
+        };
+        (session("f32[64,3,7,7]"), session(other))
+    };
+    let check = |other: &str, expect: bool| {
+        let (a, b) = sides(other);
+        let (a, b) = (Side { name: "a", timeline: &a }, Side { name: "b", timeline: &b });
+        let compared = Compared::new(a, b);
+        let words = "two different models, it seems: 0 of 1 weights are alike in both";
+        assert_eq!(text(&compared).contains(words), expect, "{}", text(&compared));
+        assert_eq!(markdown(&compared).contains(words), expect, "{}", markdown(&compared));
+    };
+    check("f32[96,3,7,7]", true);
+    check("i8[64,3,7,7]", false);
+}
+
 #[test]
 fn the_same_is_said_to_be_the_same() {
     let timeline = session(windows(&plan()), one_run());

@@ -17,6 +17,9 @@ pub fn text(compared: &Compared<'_>) -> String {
     let mut page = Page(String::new());
     page.side("A", &compared.a);
     page.side("B", &compared.b);
+    if let Some(words) = compared.models_words() {
+        page.line("models", words);
+    }
     if let Some(words) = compared.run_words() {
         page.line("run time", words);
     }
@@ -34,6 +37,9 @@ pub fn text(compared: &Compared<'_>) -> String {
     }
     for (at, plan) in same.iter().enumerate() {
         page.plan_in_short(compared, plan);
+        if at < PLANS {
+            page.moments(compared, plan);
+        }
         // One plan on two days: what differs are the times.
         if at < PLANS && plan.op_time.0.is_some() && plan.op_time.1.is_some() {
             page.op_changes(compared.plan_records(plan.numbers), plan);
@@ -105,8 +111,26 @@ impl Page {
         for arena in &plan.arenas {
             self.compared_arena(compared, plan, arena);
         }
+        self.moments(compared, plan);
         self.tensors(plans, plan);
         self.op_changes(plans, plan);
+    }
+
+    /// What lives where both have come to, if one was left within a run.
+    fn moments(&mut self, compared: &Compared<'_>, plan: &PlanDiff) {
+        let Some(live) = compared.live_within_runs(plan) else { return };
+        let words = |side: &Side<'_>, number: u32| side.timeline.progress_words(number);
+        let (a, b) = (words(&compared.a, plan.numbers.0), words(&compared.b, plan.numbers.1));
+        self.line("left at", format_args!("{a} → {b}"));
+        for (arena, bytes) in plan.arenas.iter().zip(&live.arenas) {
+            if let (Some(a), Some(b)) = *bytes {
+                self.item(format_args!("live in {} {}", escape(&arena.name), bytes_change((a, b))));
+            }
+        }
+        for tensor in live.tensors.iter().take(TOP) {
+            self.item(cause_line(compared.plan_records(plan.numbers), tensor, AB));
+        }
+        self.more(live.tensors.len() as u64, TOP);
     }
 
     fn compared_arena(&mut self, compared: &Compared<'_>, plan: &PlanDiff, arena: &ArenaDiff) {
