@@ -69,12 +69,10 @@ fn entries(view: &dyn View, model: &Model, theme: &Theme) -> Vec<Entry> {
         all.extend(
             rows.map(|binding| Entry::Key(theme.keys.label(binding, listed), binding.help.to_owned())),
         );
-        if section == Section::Find {
-            all.push(Entry::Heading("what can be searched for".to_owned()));
-            let terms = HINTS.iter();
-            all.extend(terms.map(|term| Entry::Key(term.example.to_owned(), term.about.to_owned())));
-        }
     }
+    // Keys come first: the terms are shown as well where a search is typed.
+    all.push(Entry::Heading("what can be searched for".to_owned()));
+    all.extend(HINTS.iter().map(|term| Entry::Key(term.example.to_owned(), term.about.to_owned())));
     all.push(Entry::Heading("mouse".to_owned()));
     all.extend(MOUSE.iter().map(|(what, help)| Entry::Key((*what).to_owned(), (*help).to_owned())));
     all
