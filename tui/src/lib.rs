@@ -94,7 +94,16 @@ use watch::Watch;
 
 /// Does what the command line asks for.
 pub fn main() -> ExitCode {
-    match run(&Args::parse()) {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(told) if told.use_stderr() => told.exit(),
+        Err(told) => return ended(written(told.print().and_then(|()| io::stdout().flush()))),
+    };
+    ended(run(&args))
+}
+
+fn ended(end: Result<End, TuiError>) -> ExitCode {
+    match end {
         Ok(End::Quit) => ExitCode::SUCCESS,
         Ok(End::Signal(signal)) => {
             // The shell sees the signal, as if nobody had caught it.
@@ -152,7 +161,11 @@ fn newest_live(places: &Places) -> Result<Source, TuiError> {
 
 /// Prints; that nobody reads any more is no error.
 fn print(text: &str) -> Result<End, TuiError> {
-    match io::stdout().write_all(text.as_bytes()) {
+    written(io::stdout().write_all(text.as_bytes()))
+}
+
+fn written(result: io::Result<()>) -> Result<End, TuiError> {
+    match result {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(TuiError::Output(error)),
         _ => Ok(End::Quit),
     }

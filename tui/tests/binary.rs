@@ -268,7 +268,8 @@ fn output_that_cannot_be_written_is_told() {
     let home = tempfile::tempdir().unwrap();
     let path = record(home.path(), false, Finish::InOrder);
     let path = path.to_str().unwrap();
-    for args in [&[path, "--text"][..], &[path, "--snapshot", "80x24"], &["--print-config"]] {
+    let told = [&["--help"][..], &["-h"], &["--version"], &["--print-config"]];
+    for args in told.into_iter().chain([&[path, "--text"][..], &[path, "--snapshot", "80x24"]]) {
         let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
         let output = command(home.path(), args).stdout(full).output().unwrap();
         let error = String::from_utf8(output.stderr).unwrap();

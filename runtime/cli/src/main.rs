@@ -19,24 +19,30 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::args::{Arguments, Command};
-use crate::exit::Failure;
+use crate::exit::{Failure, Outcome};
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let result = match arguments.command {
-        Command::Run(options) => commands::run::run(&options),
-        Command::Plan(options) => commands::plan::plan(&options),
-        Command::Fit(options) => commands::fit::fit(&options),
-        Command::Report(options) => commands::report::report(&options),
-        Command::Diff(options) => commands::diff::diff(&options),
-        Command::Check(options) => commands::check::check(&options),
-        Command::Top(options) => commands::top::top(&options),
-        Command::Tail(options) => commands::tail::tail(&options),
-        Command::Export(options) => commands::export::export(&options),
-        Command::Import(options) => commands::import::import(&options),
-        Command::Bench(options) => commands::bench::bench(&options),
-        Command::Conform(options) => commands::conform::conform(&options),
-        Command::Devices(options) => commands::devices::devices(&options),
+    let result = match Arguments::try_parse() {
+        Ok(arguments) => done(&arguments.command),
+        Err(told) => out::print_told(&told),
     };
     result.unwrap_or_else(Failure::report)
+}
+
+fn done(command: &Command) -> Outcome {
+    match command {
+        Command::Run(options) => commands::run::run(options),
+        Command::Plan(options) => commands::plan::plan(options),
+        Command::Fit(options) => commands::fit::fit(options),
+        Command::Report(options) => commands::report::report(options),
+        Command::Diff(options) => commands::diff::diff(options),
+        Command::Check(options) => commands::check::check(options),
+        Command::Top(options) => commands::top::top(options),
+        Command::Tail(options) => commands::tail::tail(options),
+        Command::Export(options) => commands::export::export(options),
+        Command::Import(options) => commands::import::import(options),
+        Command::Bench(options) => commands::bench::bench(options),
+        Command::Conform(options) => commands::conform::conform(options),
+        Command::Devices(options) => commands::devices::devices(options),
+    }
 }

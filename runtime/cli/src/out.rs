@@ -1,12 +1,13 @@
 //! Printing: standard output, whose reader may have gone, and the progress of long work.
 
 use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use bayplan_text::{Count, Nanos, escape};
 use serde_json::Value;
 
-use crate::exit::Failure;
+use crate::exit::{Failure, Outcome};
 
 /// Prints to standard output. A reader that has closed its end (`bayplan … | head -1`) is no error: the work goes on, and
 /// what more there is to say goes nowhere.
@@ -15,7 +16,24 @@ use crate::exit::Failure;
 /// Standard output cannot be written for another reason, such as a full disk.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    printed(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+/// Prints what stands in place of a command's work: its help or a version to standard output, or what is wrong with the
+/// command line to standard error; answers the exit code that says so.
+///
+/// # Errors
+/// As [`print`].
+pub(crate) fn print_told(told: &clap::Error) -> Outcome {
+    let result = told.print().and_then(|()| std::io::stdout().flush());
+    if !told.use_stderr() {
+        printed(result)?;
+    }
+    Ok(ExitCode::from(u8::try_from(told.exit_code()).unwrap_or(1)))
+}
+
+fn printed(result: std::io::Result<()>) -> Result<(), Failure> {
+    match result {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Failure::new(format!("standard output cannot be written: {e}")))
         }

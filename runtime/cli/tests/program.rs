@@ -1,7 +1,9 @@
 //! The program as a shell starts it, without a device: damaged models, readers that leave, the viewer.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -100,18 +102,56 @@ fn a_reader_that_leaves_is_no_error() {
 
 #[test]
 fn a_full_disk_is_an_error() {
-    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.csv");
     fs::write(&path, "id,lower,upper,size\na,0,1,64\n").unwrap();
-    let ended = output({
-        let mut command = bayplan(&["plan", text(&path)]);
-        command.stdout(full);
-        command
-    });
-    let stderr = String::from_utf8_lossy(&ended.stderr);
-    assert_eq!(ended.status.code(), Some(1), "{stderr}");
-    assert!(stderr.starts_with("error: standard output cannot be written"), "{stderr}");
+    for words in
+        [&["plan", text(&path)][..], &["--help"], &["report", "-h"], &["help", "plan"], &["--version"]]
+    {
+        let mut command = bayplan(words);
+        command.stdout(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+        let ended = output(command);
+        let stderr = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(1), "{words:?}: {stderr}");
+        assert!(stderr.starts_with("error: standard output cannot be written"), "{words:?}: {stderr}");
+    }
+    // What is wrong with the command line is told on standard error, and is not about writing.
+    let mut command = bayplan(&["--nothing"]);
+    command.stdout(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    assert_eq!(output(command).status.code(), Some(2));
+}
+
+/// Paths are bytes: what a file is called does not keep it from being read.
+#[test]
+fn names_of_any_bytes_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let named = |name: &[u8]| folder.path().join(OsStr::from_bytes(name));
+    let (csv, json) = (named(b"r\xff.csv"), named(b"r\xfe.json"));
+    fs::write(&csv, "id,lower,upper,size\na,0,1,64\n").unwrap();
+    let shown = |words: &[&str], paths: &[&Path]| {
+        let mut command = bayplan(words);
+        command.args(paths);
+        let ended = output(command);
+        (ended.status.code(), String::from_utf8([ended.stdout, ended.stderr].concat()).unwrap())
+    };
+    let (_, plan) = shown(&["plan", "--json"], &[&csv]);
+    fs::write(&json, plan).unwrap();
+    let (code, text) = shown(&["diff", "--exit-code"], &[&csv, &json]);
+    assert_eq!(code, Some(0), "{text}");
+    let (code, text) = shown(&["check", "--assert", "peak==64B"], &[&json]);
+    assert_eq!(code, Some(0), "{text}");
+    let (code, text) = shown(&["check", "--baseline"], &[&csv, &json]);
+    assert_eq!(code, Some(0), "{text}");
+    // No recording is there: the name is told, and nothing in it reaches the terminal.
+    let lost = named(b"r\xff\x1b[2J.bptrace");
+    for words in [&["report"][..], &["tail"], &["export", "--format", "perfetto", "--output", "-"]] {
+        let (code, text) = shown(words, &[&lost]);
+        assert!(
+            code == Some(1) && text.starts_with("error: ") && text.contains("r\u{fffd}"),
+            "{words:?}: {text}"
+        );
+        assert!(!text.contains('\u{1b}'), "{words:?}: {text}");
+    }
 }
 
 #[test]

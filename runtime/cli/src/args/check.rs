@@ -1,5 +1,6 @@
 //! The arguments of `bayplan check`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use bayplan_report::check::Share;
@@ -54,13 +55,13 @@ pub(super) fn help() -> String {
 pub(crate) struct CheckOptions {
     /// A file, a folder, a process id, the name of a model (its newest run), or the name of a run (a unique beginning is
     /// enough); or a plan file, such as `bayplan plan --json` writes.
-    pub(crate) recording: String,
+    pub(crate) recording: OsString,
     /// What must hold (repeat for each).
     #[arg(long = "assert", value_name = "EXPR")]
     pub(crate) assertions: Vec<String>,
     /// What to hold it against: nothing may be worse than there.
     #[arg(long, value_name = "RECORDING")]
-    pub(crate) baseline: Option<String>,
+    pub(crate) baseline: Option<OsString>,
     /// By how much bytes and counts may be worse than the baseline's, for instance 2%; without it, by nothing.
     #[arg(long, value_name = "PERCENT", requires = "baseline", value_parser = tolerance, allow_hyphen_values = true)]
     pub(crate) tolerance: Option<Share>,

@@ -1,5 +1,7 @@
 //! The arguments of `bayplan diff`.
 
+use std::ffi::OsString;
+
 use clap::{Args, ValueEnum};
 
 use super::common::FileOptions;
@@ -28,10 +30,10 @@ pub(crate) struct DiffOptions {
     /// Before: a recording, a plan file (`bayplan plan --json` writes one), or an instance in CSV, whose offsets are taken,
     /// or else planned.
     #[arg(value_name = "A")]
-    pub(crate) before: String,
+    pub(crate) before: OsString,
     /// After: likewise. The two need not be of one sort.
     #[arg(value_name = "B")]
-    pub(crate) after: String,
+    pub(crate) after: OsString,
     /// What to print.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: DiffFormat,

@@ -1,5 +1,6 @@
 //! The arguments of `export`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use bayplan_report::{FORMATS, Format, export_format};
@@ -17,7 +18,7 @@ The file appears when it is whole. One that is there already is left as it is, u
 pub(crate) struct ExportOptions {
     /// A file, a folder, a process id, the name of a model (its newest run), or the name of a run (a unique beginning is
     /// enough).
-    pub(crate) recording: String,
+    pub(crate) recording: OsString,
     /// Which format.
     #[arg(long, value_parser = formats())]
     pub(crate) format: &'static Format,

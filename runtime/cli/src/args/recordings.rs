@@ -1,5 +1,7 @@
 //! The arguments of the commands that read recordings.
 
+use std::ffi::OsString;
+
 use clap::{Args, ValueEnum};
 
 use super::common::FileOptions;
@@ -15,7 +17,7 @@ svg is the map of memory as a vector picture; html is one page with the map to z
 pub(crate) struct ReportOptions {
     /// A file, a folder, a process id, the name of a model (its newest run), or the name of a run (a unique beginning is
     /// enough); - is standard input.
-    pub(crate) recording: String,
+    pub(crate) recording: OsString,
     /// What to print.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: ReportFormat,
@@ -55,5 +57,5 @@ pub(crate) struct TopOptions {
     /// Passed to the viewer, bayplan-tui: a recording (a file, a folder, a process id, the name of a model or
     /// of a run; - is standard input) and the viewer's options, which `bayplan top -- --help` lists. Without a recording, pick from the live runs.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
-    pub(crate) arguments: Vec<std::ffi::OsString>,
+    pub(crate) arguments: Vec<OsString>,
 }

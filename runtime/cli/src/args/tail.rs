@@ -1,5 +1,7 @@
 //! The arguments of `tail`.
 
+use std::ffi::OsString;
+
 use clap::{Args, ValueEnum};
 
 /// Examples of `tail`.
@@ -13,7 +15,7 @@ What tail writes is a recording, and a Perfetto trace: it can also be kept in a 
 pub(crate) struct TailOptions {
     /// A file, a folder, a process id, the name of a model (its newest run), or the name of a run (a unique beginning is
     /// enough); - is standard input.
-    pub(crate) recording: String,
+    pub(crate) recording: OsString,
     /// Where to begin: at the first byte that is there, or at the last keyframe, which says what holds there.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) from: From,

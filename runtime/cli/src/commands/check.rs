@@ -27,9 +27,10 @@ pub(crate) fn check(options: &CheckOptions) -> Outcome {
     for (path, what) in &files {
         not_a_source(path, what, &sources)?;
     }
-    let own = judged(&options.recording, &own);
-    let name = options.baseline.as_deref().unwrap_or_default();
-    let baseline = baseline.as_ref().map(|baseline| judged(name, baseline));
+    let names = [Some(&options.recording), options.baseline.as_ref()]
+        .map(|name| name.map(|name| name.to_string_lossy()).unwrap_or_default());
+    let own = judged(&names[0], &own);
+    let baseline = baseline.as_ref().map(|baseline| judged(&names[1], baseline));
 
     let mut list: Vec<_> =
         assertions.iter().map(|assertion| assertion.judge(&own, baseline.as_ref())).collect();

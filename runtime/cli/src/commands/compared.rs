@@ -1,5 +1,6 @@
 //! What can be compared: a recording, a plan file, an instance in CSV. A plan becomes a session that has only that plan.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
@@ -24,13 +25,14 @@ const MAX_PLAN: u64 = 1 << 30;
 ///
 /// # Errors
 /// It is not there, or cannot be read as what its ending says.
-pub(super) fn planned_or_recorded(name: &str) -> Result<Recorded, Failure> {
+pub(super) fn planned_or_recorded(name: &OsStr) -> Result<Recorded, Failure> {
     let path = Path::new(name);
+    let shown = name.to_string_lossy();
     let record = if is_csv(path) {
         let instance = read(path)?;
-        placed(name, &instance)?
+        placed(&shown, &instance)?
     } else if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
-        plan_of_json(name, &text(path)?)?
+        plan_of_json(&shown, &text(path)?)?
     } else {
         return Recorded::read(name);
     };
@@ -45,12 +47,10 @@ pub(super) fn plan_alone(record: PlanRecord) -> Timeline {
 }
 
 /// Refuses to read standard input for two.
-pub(super) fn only_one_standard_input(first: &str, second: Option<&str>) -> Result<(), Failure> {
-    match (first, second) {
-        ("-", Some("-")) => {
-            Err(Failure::usage("standard input is one recording: - can stand for one of the two only"))
-        }
-        _ => Ok(()),
+pub(super) fn only_one_standard_input(first: &OsStr, second: Option<&OsStr>) -> Result<(), Failure> {
+    match first == "-" && second.is_some_and(|second| second == "-") {
+        true => Err(Failure::usage("standard input is one recording: - can stand for one of the two only")),
+        false => Ok(()),
     }
 }
 
@@ -64,7 +64,7 @@ fn placed(name: &str, instance: &Instance) -> Result<PlanRecord, Failure> {
 }
 
 fn text(path: &Path) -> Result<String, Failure> {
-    let fail = |e: &dyn std::fmt::Display| wrong(&path.display().to_string(), e);
+    let fail = |e: &dyn std::fmt::Display| wrong(&path.to_string_lossy(), e);
     // Asked before it is opened: opening a pipe waits for its other end.
     if !fs::metadata(path).map_err(|e| fail(&e))?.is_file() {
         return Err(fail(&"it is no file; `bayplan plan MODEL --json` writes a plan file"));

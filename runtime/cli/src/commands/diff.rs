@@ -15,13 +15,14 @@ use crate::output_file::deliver;
 pub(crate) fn diff(options: &DiffOptions) -> Outcome {
     only_one_standard_input(&options.before, Some(&options.after))?;
     let (before, after) = (planned_or_recorded(&options.before)?, planned_or_recorded(&options.after)?);
-    for (name, side) in [(&options.before, &before), (&options.after, &after)] {
+    let names = [&options.before, &options.after].map(|name| name.to_string_lossy());
+    for (name, side) in names.iter().zip([&before, &after]) {
         for damage in &side.damages {
             out::error_line("warning", &format!("{}: {}", escape(name), escape(damage)));
         }
     }
-    let a = Side { name: &options.before, timeline: &before.timeline };
-    let b = Side { name: &options.after, timeline: &after.timeline };
+    let a = Side { name: &names[0], timeline: &before.timeline };
+    let b = Side { name: &names[1], timeline: &after.timeline };
     let compared = Compared::new(a, b);
     let text = match if options.json { DiffFormat::Json } else { options.format } {
         DiffFormat::Text => diff::text(&compared),

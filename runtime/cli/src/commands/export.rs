@@ -9,9 +9,9 @@ use bayplan_report::Exporter;
 use bayplan_text::escape;
 use bayplan_trace::{Record, Timeline};
 
-use super::recordings::damage_text;
+use super::recordings::{damage_text, unreadable};
 use crate::args::ExportOptions;
-use crate::exit::{Failure, Outcome};
+use crate::exit::Outcome;
 use crate::out;
 use crate::output_file::{Output, Wanted};
 
@@ -29,10 +29,7 @@ pub(crate) fn export(options: &ExportOptions) -> Outcome {
     let mut work = Work { exporter: (options.format.new)(), timeline: Timeline::new(), error: None };
     let (_, damages) = bayplan_record::read_with_chunks(source, |part| work.part(part, output.writer()))?;
     if work.timeline.session.is_none() && work.timeline.plans.is_empty() {
-        return Err(Failure::new(format!(
-            "{} holds no recording that can be read; it may be damaged or not be a bayplan trace",
-            path.display()
-        )));
+        return Err(unreadable(&path));
     }
     match work.finish(output.writer()).and_then(|()| output.close(options.force)) {
         Err(e) if wanted.was_enough(&e) => {}

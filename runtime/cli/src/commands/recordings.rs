@@ -1,5 +1,6 @@
 //! Reading a whole recording, as reports and comparisons do.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use bayplan::Places;
@@ -25,7 +26,7 @@ impl Recorded {
     ///
     /// # Errors
     /// There is none of that name, or nothing in it can be read.
-    pub(crate) fn read(name: &str) -> Result<Self, Failure> {
+    pub(crate) fn read(name: &OsStr) -> Result<Self, Failure> {
         let source = bayplan_record::open(name, &Places::from_env())?;
         let mut timeline = Timeline::new();
         let path = source.path.clone();
@@ -42,7 +43,7 @@ impl Recorded {
     }
 }
 
-fn unreadable(path: &Path) -> Failure {
+pub(super) fn unreadable(path: &Path) -> Failure {
     Failure::new(format!(
         "{} holds no recording that can be read; it may be damaged or not be a bayplan trace",
         escape(&path.display().to_string())
