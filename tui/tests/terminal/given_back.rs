@@ -97,16 +97,22 @@ fn whatever_ends_the_viewer_the_terminal_is_as_it_was() {
     });
 }
 
+/// A viewer that shows all of a recording that has ended, and what the terminal showed before it.
+fn standing(home: &Path, path: &str) -> (OnTerminal, Left) {
+    let mut viewer = OnTerminal::start(home, &[path, "--view", "2"]);
+    let before = viewer.screen().left();
+    viewer.until_shown("arena \"activations\"");
+    viewer.until_shown("ended");
+    viewer.drain();
+    (viewer, before)
+}
+
 #[test]
 fn a_stop_gives_the_terminal_back_and_going_on_takes_it_again() {
     let home = tempfile::tempdir().unwrap();
     let path = recording(home.path());
-    let mut viewer = OnTerminal::start(home.path(), &[&path, "--view", "2"]);
-    let before = viewer.screen().left();
+    let (mut viewer, before) = standing(home.path(), &path);
     let modes_before = modes(&viewer.modes);
-    viewer.until_shown("arena \"activations\"");
-    viewer.until_shown("ended");
-    viewer.drain();
     let shown = viewer.screen().text();
     for turn in 0..TIMES {
         // By its key, and by the signal that a shell sends.
@@ -136,12 +142,8 @@ fn a_stop_gives_the_terminal_back_and_going_on_takes_it_again() {
 fn after_a_stop_from_outside_the_terminal_is_taken_again() {
     let home = tempfile::tempdir().unwrap();
     let path = recording(home.path());
-    let mut viewer = OnTerminal::start(home.path(), &[&path, "--view", "2"]);
-    let before = viewer.screen().left();
+    let (mut viewer, before) = standing(home.path(), &path);
     let modes_before = modes(&viewer.modes);
-    viewer.until_shown("arena \"activations\"");
-    viewer.until_shown("ended");
-    viewer.drain();
     let taken = viewer.screen().left();
     let shells: [&[u8]; 2] = [
         b"\r\n[1]+  Stopped\r\n\x1b]0;shell\x07\x1b[?25h$ fg\r\n",
