@@ -1,6 +1,6 @@
 //! What stands around every view: header, tabs, windows.
 
-use bayplan_text::{Count, Nanos, Percent, escape};
+use bayplan_text::{Count, Nanos, Percent, escape, plural};
 use bayplan_trace::SessionInfo;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -145,7 +145,7 @@ pub(crate) fn header(buffer: &mut Buffer, area: Rect, model: &Model, theme: &The
     let dropped = timeline.dropped_total();
     let style = if dropped > 0 { theme.bar().patch(theme.warning()) } else { theme.bar() };
     let weight = if dropped > 0 { 7 } else { 2 };
-    parts.push((weight, vec![Span::styled(format!("   {} events lost", Count(dropped)), style)]));
+    parts.push((weight, vec![Span::styled(format!("   {} lost", plural(dropped, "event")), style)]));
     if let Some(share) = timeline.trace_share() {
         parts.push((1, plain(format!("   trace cost {}", Percent(share)))));
     }
@@ -168,7 +168,7 @@ fn state(model: &Model, theme: &Theme) -> Vec<Span<'static>> {
             Stage::Reading(None) => "   … reading".to_owned(),
             Stage::Reading(Some(percent)) => format!("   … reading {percent} %"),
             Stage::Seeking => "   … looking it up".to_owned(),
-            Stage::Indexing(tensors) => format!("   … indexing {} tensors", Count(tensors)),
+            Stage::Indexing(tensors) => format!("   … indexing {}", plural(tensors, "tensor")),
         };
         return vec![Span::styled(words, theme.bar().patch(theme.warning()))];
     }

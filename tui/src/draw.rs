@@ -187,12 +187,8 @@ pub(crate) fn shares<const N: usize>(parts: [u64; N], width: u16) -> [u16; N] {
 
 /// How many things a list shows, of how many: `57 tensors`, or `4 of 57 tensors` where a search leaves some out.
 pub(crate) fn counted(shown: usize, all: usize, what: &str) -> String {
-    let count = |count: usize| bayplan_text::Count(count as u64);
-    let plural = if shown.max(all) == 1 { "" } else { "s" };
-    match shown < all {
-        true => format!("{} of {} {what}{plural}", count(shown), count(all)),
-        false => format!("{} {what}{plural}", count(shown)),
-    }
+    let things = bayplan_text::plural(shown.max(all) as u64, what);
+    if shown < all { format!("{} of {things}", bayplan_text::Count(shown as u64)) } else { things }
 }
 
 /// A size in as few columns as axes leave: `12.4M`, `812B`.

@@ -9,7 +9,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use bayplan_record::Source;
-use bayplan_text::{Bytes, Count, Nanos, escape};
+use bayplan_text::{Bytes, Count, Nanos, escape, plural};
 use bayplan_trace::{PlanRecord, Severity};
 use signal_hook::consts::{SIGCONT, SIGINT, SIGTSTP};
 
@@ -216,7 +216,7 @@ impl Narrator {
             self.alarms.insert(alarm, ());
         }
         if more > MOST {
-            lines.push(format!("and {} alarms more", Count((more - MOST) as u64)));
+            lines.push(format!("and {} more", plural((more - MOST) as u64, "alarm")));
         }
     }
 
@@ -273,11 +273,11 @@ impl Narrator {
     fn losses(&mut self, model: &Model, lines: &mut Vec<String>) {
         let dropped = model.timeline.dropped_total();
         if dropped > self.dropped {
-            lines.push(format!("{} events were lost", Count(dropped - self.dropped)));
+            lines.push(format!("{} lost", plural(dropped - self.dropped, "event")));
         }
         if model.damages > self.damages {
-            lines
-                .push(format!("{} places of the recording are damaged", Count(model.damages - self.damages)));
+            let places = plural(model.damages - self.damages, "place");
+            lines.push(format!("the recording is damaged at {places} more"));
         }
         (self.dropped, self.damages) = (dropped, model.damages);
     }
@@ -346,7 +346,7 @@ mod tests {
             "alarm, unplanned: block 9 of 3.00 MiB",
             "warning: a",
             "heap 0: 3.00 GiB in use is over the budget of 2.00 GiB",
-            "5 events were lost",
+            "5 events lost",
         ] {
             assert!(told.contains(words), "{words}: {told}");
         }

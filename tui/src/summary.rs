@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use bayplan_text::{Bytes, Count, Nanos, Percent, escape};
+use bayplan_text::{Bytes, Count, Nanos, Percent, escape, plural};
 
 use crate::model::events::clock;
 use crate::model::{Life, Model, Playhead, explain};
@@ -50,7 +50,7 @@ fn write(out: &mut String, model: &Model) -> std::fmt::Result {
         }
     };
     writeln!(out, "{life}")?;
-    write!(out, "{} runs done, {} failed", Count(timeline.runs_ok), Count(timeline.runs_failed))?;
+    write!(out, "{} done, {} failed", plural(timeline.runs_ok, "run"), Count(timeline.runs_failed))?;
     if let Some(run) = timeline.runs.back() {
         write!(out, ", the latest took {}", Nanos(run.end.saturating_sub(run.start)))?;
     }
@@ -78,9 +78,9 @@ fn write(out: &mut String, model: &Model) -> std::fmt::Result {
     alarms(out, model)?;
     writeln!(
         out,
-        "{} events dropped, {} places in the recording damaged",
-        timeline.dropped_total(),
-        model.damages
+        "{} lost, {} in the recording damaged",
+        plural(timeline.dropped_total(), "event"),
+        plural(model.damages, "place")
     )?;
     if let Some(share) = timeline.trace_share() {
         writeln!(out, "trace cost {}", Percent(share))?;
@@ -100,8 +100,8 @@ fn arenas(out: &mut String, model: &Model) -> std::fmt::Result {
         let (name, size, bound) = (escape(&arena.name), Bytes(arena.size), Bytes(arena.lower_bound));
         writeln!(
             out,
-            "arena {name}: {size}, lower bound {bound}, waste {waste}, {} tensors",
-            Count(known.buffers)
+            "arena {name}: {size}, lower bound {bound}, waste {waste}, {}",
+            plural(known.buffers, "tensor")
         )?;
     }
     let Some(arena) = model.arena() else { return Ok(()) };

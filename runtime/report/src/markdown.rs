@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use bayplan_text::{Bytes, Count, Nanos, Percent};
+use bayplan_text::{Bytes, Count, Nanos, Percent, plural};
 use bayplan_trace::{ArenaMetrics, Timeline, arena_metrics, op_shares, ops_range, why_peak};
 
 use crate::json::severity;
 use crate::markup::{code, marked, plain, xml};
-use crate::page::{TOP, plural};
+use crate::page::TOP;
 use crate::picture::{Drawn, op_words};
 use crate::roofline::{means_words, rate_words, share_words};
 use crate::summary::{bound_words, forecast_words, session_words};

@@ -46,8 +46,3 @@ impl Page {
         }
     }
 }
-
-/// `1 hole`, `2 holes`.
-pub(crate) fn plural(count: u64, what: &str) -> String {
-    format!("{} {what}{}", Count(count), if count == 1 { "" } else { "s" })
-}

@@ -1,6 +1,6 @@
 //! What the reports say in the same words: of sessions, their runs, and arenas.
 
-use bayplan_text::{Bytes, Count, Nanos, Percent, escape};
+use bayplan_text::{Bytes, Count, Nanos, Percent, escape, plural};
 use bayplan_trace::{
     ArenaMetrics, ArenaRecord, Forecast, Growing, Timeline, forecasts, recent_runs, why_not_smaller,
 };
@@ -72,11 +72,11 @@ fn runs_words(timeline: &Timeline, live: bool) -> String {
     if let Some(run) = timeline.current {
         let ops = timeline.plans.get(run.plan as usize).map_or(0, |plan| plan.record.ops.len());
         let seen = run.playhead.map_or(0, |op| u64::from(op) + 1);
-        let ops = Count(ops as u64);
+        let ops = plural(ops as u64, "op");
         let (is, when) = if live { ("is", "") } else { ("was", " when it stopped") };
         // Counted from 1, as on the command line.
         let (run, seen) = (Count(run.run.saturating_add(1)), Count(seen));
-        value += &format!(", run {run} {is} in progress{when}: {seen} of {ops} ops seen complete");
+        value += &format!(", run {run} {is} in progress{when}: {seen} of {ops} seen complete");
     }
     if let Some(times) = recent_runs(timeline) {
         let (median, latest) = (Nanos(times.median), Nanos(times.latest));

@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
-use bayplan_text::{Bytes, Count, Nanos, Percent, columns, ellipsis, escape};
+use bayplan_text::{Bytes, Count, Nanos, Percent, columns, ellipsis, escape, plural};
 use bayplan_trace::{
     ArenaMetrics, PlanState, Roofs, Timeline, arena_metrics, deviation, holdings, op_shares, ops_words,
     why_not_smaller, why_peak,
 };
 
 use crate::json::severity;
-use crate::page::{Page, TOP, plural};
+use crate::page::{Page, TOP};
 use crate::roofline::{means_words, rate_words, share_words};
 use crate::summary::{forecast_words, session_words};
 
@@ -105,9 +105,9 @@ impl Page {
         self.line(
             &format!("plan {number}"),
             format_args!(
-                "{} ops, {} buffers for {}{dims} · strategy {}",
-                Count(plan.ops.len() as u64),
-                Count(plan.buffers.len() as u64),
+                "{}, {} for {}{dims} · strategy {}",
+                plural(plan.ops.len() as u64, "op"),
+                plural(plan.buffers.len() as u64, "buffer"),
                 escape(&plan.target),
                 escape(if plan.strategy.is_empty() { "unnamed" } else { &plan.strategy })
             ),

@@ -1,7 +1,7 @@
 //! Text for people: escaping, byte sizes, counts and durations.
 //!
 //! Names in a model file are chosen by strangers: [`escape`] and [`ellipsis`] make them safe to print on a
-//! terminal, [`ascii`] gives stand-ins for signs that are not ASCII. [`Bytes`], [`Count`], [`Nanos`], [`Percent`] and [`Rate`] print quantities in one style everywhere;
+//! terminal, [`ascii`] and its kin give stand-ins for signs that are not ASCII. [`Bytes`], [`Count`] and [`plural`], [`Nanos`], [`Percent`] and [`Rate`] print quantities in one style everywhere;
 //! [`parse_bytes`] and [`parse_duration`] read what people type on a command line.
 //!
 //! All quantity types honour width, fill and alignment of the format string (`{:>10}`).
@@ -28,7 +28,7 @@ pub use bytes::{Bytes, parse_bytes};
 pub use duration::{Nanos, parse_duration};
 pub use error::{ParseError, Problem};
 pub use escape::{Ellipsis, Escape, columns, ellipsis, escape, escape_lines};
-pub use quantity::{Count, Percent};
+pub use quantity::{Count, Percent, plural};
 pub use rate::Rate;
 pub use signed::Signed;
 pub use wrap::wrap;

@@ -26,6 +26,11 @@ impl fmt::Display for Count {
     }
 }
 
+/// A count of things whose name takes an s where there is not one of them: `1 hole`, `2,048 holes`.
+pub fn plural(count: u64, thing: &str) -> String {
+    format!("{} {thing}{}", Count(count), if count == 1 { "" } else { "s" })
+}
+
 /// A ratio in percent with one decimal: `Percent(0.973)` prints `97.3 %`. What is not quite nothing or not
 /// quite all never prints as if it were (`<0.1 %`, `>99.9 %`); a ratio that is no number prints `n/a`.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
@@ -51,6 +56,13 @@ impl fmt::Display for Percent {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_thing_is_no_plural() {
+        for (count, expect) in [(0, "0 holes"), (1, "1 hole"), (2, "2 holes"), (12_841, "12,841 holes")] {
+            assert_eq!(plural(count, "hole"), expect);
+        }
+    }
 
     #[test]
     fn counts() {

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use bayplan_text::{Bytes, Count, Nanos, Percent, escape};
+use bayplan_text::{Bytes, Count, Nanos, Percent, escape, plural};
 use bayplan_trace::{Alarm, Severity, Timeline};
 
 use super::Model;
@@ -142,9 +142,9 @@ fn plan_words(timeline: &Timeline, number: u32) -> String {
     let at = if dims.is_empty() { String::new() } else { format!(" at {}", dims.join(", ")) };
     let arenas = plan.arenas.iter().map(|arena| arena.size).fold(0, u64::saturating_add);
     format!(
-        "plan {number}{at}: {} ops, {} tensors, {} in arenas",
-        Count(plan.ops.len() as u64),
-        Count(plan.buffers.len() as u64),
+        "plan {number}{at}: {}, {}, {} in arenas",
+        plural(plan.ops.len() as u64, "op"),
+        plural(plan.buffers.len() as u64, "tensor"),
         Bytes(arenas)
     )
 }
@@ -247,8 +247,7 @@ impl Model {
             ));
         }
         if self.damages > 0 {
-            let places = if self.damages == 1 { "place" } else { "places" };
-            words.push(format!("the recording is damaged in {} {places}", Count(self.damages)));
+            words.push(format!("the recording is damaged in {}", plural(self.damages, "place")));
         }
         if self.log.forgotten() > 0 {
             words.push(format!("{} older ones are not kept", Count(self.log.forgotten())));

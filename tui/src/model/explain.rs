@@ -1,6 +1,6 @@
 //! Sentences about a plan: why its peak is what it is, and what is wrong.
 
-use bayplan_text::{Bytes, Count, Nanos, Percent, Rate, escape};
+use bayplan_text::{Bytes, Count, Nanos, Percent, Rate, escape, plural};
 use bayplan_trace::{
     Alarm, BufferKind, BufferRecord, OpRoof, PlanRecord, Playhead, RoofBound, RoofSource, Roofs, Timeline,
     why_not_smaller,
@@ -133,9 +133,8 @@ pub(crate) fn own_bytes(plan: &PlanRecord, number: u32) -> String {
 /// How many of the arena's buffers live at its peak, and how large they are: `8 tensors, 12.4 MiB at op 97`.
 pub(crate) fn peak_summary(arena: &ArenaView<'_>) -> String {
     let count = arena.index.peak.buffers.len();
-    let plural = if count == 1 { "" } else { "s" };
-    let (count, bytes) = (Count(count as u64), Bytes(arena.index.peak.live));
-    format!("{count} tensor{plural}, {bytes} at {}", op_name(&arena.plan.record, arena.index.peak.op))
+    let (count, bytes) = (plural(count as u64, "tensor"), Bytes(arena.index.peak.live));
+    format!("{count}, {bytes} at {}", op_name(&arena.plan.record, arena.index.peak.op))
 }
 
 /// The other ops at which as many bytes live as at the peak: `op 8 Add, op 12 Conv and 3 more`; none where there is none.

@@ -174,8 +174,12 @@ impl View for Diff {
         let other = compared.listed_next().name();
         let rows = model.lists.get(list.kind()).rows.len();
         let key = theme.keys.name(crate::keys::Action::Otherwise);
-        let of = if rows == count { String::new() } else { format!(" of {}", Count(count as u64)) };
-        let title = format!("{}{of} {what} · {key} lists {other}", Count(rows as u64));
+        let title = match compared.lists_ops {
+            true => format!("{}, times beside each other", draw::counted(rows, count, "op")),
+            false if rows.max(count) == 1 => format!("{} that differs", draw::counted(rows, count, "tensor")),
+            false => format!("{} that differ", draw::counted(rows, count, "tensor")),
+        };
+        let title = format!("{title} · {key} lists {other}");
         let inner = draw::frame(buffer, below, &Line::styled(title, theme.accent()), theme);
         list::draw(list, buffer, inner, model, theme);
     }

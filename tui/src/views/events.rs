@@ -1,6 +1,6 @@
 //! Events: everything that happened, what is wrong first.
 
-use bayplan_text::Count;
+use bayplan_text::plural;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -80,17 +80,19 @@ impl View for Events {
             (false, true) => "oldest first",
             (false, false) => "what is wrong last",
         };
-        let count = |count: usize, what: &str| {
-            let plural = if count == 1 { "" } else { "s" };
-            format!("{} {what}{plural}", Count(count as u64))
-        };
         let listed = draw::counted(list.rows.len(), model.listed_at_all(ListKind::Events), "event");
         let mut parts = vec![(9, vec![Span::styled(listed, theme.accent())])];
         if alarms > 0 {
-            parts.push((8, vec![Span::styled(format!("  {}", count(alarms, "alarm")), theme.alarm_text())]));
+            parts.push((
+                8,
+                vec![Span::styled(format!("  {}", plural(alarms as u64, "alarm")), theme.alarm_text())],
+            ));
         }
         if warnings > 0 {
-            parts.push((7, vec![Span::styled(format!("  {}", count(warnings, "warning")), theme.warning())]));
+            parts.push((
+                7,
+                vec![Span::styled(format!("  {}", plural(warnings as u64, "warning")), theme.warning())],
+            ));
         }
         parts.push((5, vec![Span::styled(format!("  {order}"), theme.faint())]));
         let key = theme.keys.name(Action::Otherwise);

@@ -1,6 +1,6 @@
 //! What the Fragmentation view says, in the order in which it matters.
 
-use bayplan_text::{Bytes, Count, Percent, columns, wrap};
+use bayplan_text::{Bytes, Count, Percent, columns, plural, wrap};
 use bayplan_trace::{Growing, Loss, Playhead, forecasts};
 
 use crate::model::{ArenaView, Model, explain};
@@ -250,10 +250,6 @@ fn of_pools(pieces: &mut Vec<Piece>, model: &Model, width: usize) {
         pieces.push(Piece { alarming: !forecast.is_empty(), ..Piece::text(4, &words, width) });
         pieces.push(Piece::shape(3, Shape::Pool(number)));
     }
-}
-
-fn plural(count: u64, thing: &str) -> String {
-    format!("{} {thing}{}", Count(count), if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Everything known of the op under the cursor.
 
-use bayplan_text::{Bytes, Count, Nanos, Percent, Rate, escape};
+use bayplan_text::{Bytes, Count, Nanos, Percent, Rate, escape, plural};
 use bayplan_trace::{PlanState, Roofs, op_shares};
 use ratatui::text::Line;
 
@@ -52,8 +52,7 @@ fn times(page: &mut Page<'_>, plan: &PlanState, number: usize, roofs: Option<&Ro
         return;
     };
     let (latest, mean) = (Nanos(share.latest), Nanos(share.mean));
-    let runs =
-        if share.averaged == 1 { "1 run".to_owned() } else { format!("{} runs", Count(share.averaged)) };
+    let runs = plural(share.averaged, "run");
     let first = match share.first.filter(|_| share.count > 1) {
         Some(first) => format!(" after the first, which took {}", Nanos(first)),
         None if share.count > 1 => ", the first included".to_owned(),

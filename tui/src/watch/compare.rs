@@ -5,7 +5,7 @@ use std::sync::mpsc::Sender;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bayplan_record::{Places, Source, live_runs, open, recordings};
-use bayplan_text::{Count, escape};
+use bayplan_text::{Count, escape, plural};
 
 use super::Watch;
 use crate::compare::{Comparing, Comparison, Other, compare, no_plan};
@@ -217,7 +217,9 @@ impl Watch {
                     let title = &compared.title;
                     let times = match compared.diff.slower_and_faster() {
                         (0, 0) => String::new(),
-                        (slower, faster) => format!(", {slower} ops slower and {faster} faster in it"),
+                        (slower, faster) => {
+                            format!(", {} slower and {faster} faster in it", plural(slower as u64, "op"))
+                        }
                     };
                     format!("{title} has the same plan{times}; {end} ends comparing")
                 } else {

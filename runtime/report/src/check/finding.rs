@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use bayplan_text::{Bytes, Count, Nanos, Percent};
+use bayplan_text::{Bytes, Count, Nanos, Percent, plural};
 
 use super::notes::notes;
 use super::number::{Known, Number};
@@ -123,7 +123,7 @@ impl Findings {
                 _ => format!("{count} {words}"),
             })
             .collect();
-        format!("{all} assertion{}: {}", if all == 1 { "" } else { "s" }, parts.join(", "))
+        format!("{}: {}", plural(all as u64, "assertion"), parts.join(", "))
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is to be known about recordings before figures of them are believed, or compared.
 
+use bayplan_text::plural;
 use bayplan_trace::Level;
 
 use super::{Judged, dims};
@@ -33,7 +34,7 @@ fn of_one(judged: &Judged<'_>) -> Vec<String> {
     }
     let dropped = timeline.dropped_total();
     if dropped > 0 {
-        notes.push(format!("{name} lost {dropped} events while it was recorded"));
+        notes.push(format!("{name} lost {} while it was recorded", plural(dropped, "event")));
     }
     match timeline.session.as_ref().map(|session| session.origin.as_str()) {
         None => notes.push(format!("{name} is a plan: nothing ran, so that it has no figures of runs")),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use bayplan_text::{Bytes, Nanos, Signed};
+use bayplan_text::{Bytes, Nanos, Signed, plural};
 use bayplan_trace::{ArenaDiff, ArenaSide, PlanDiff, PlanRecord};
 
 use super::words::{
@@ -127,7 +127,9 @@ fn tensors_table(out: &mut String, plans: (&PlanRecord, &PlanRecord), plan: &Pla
     if plan.tensors.is_empty() {
         return;
     }
-    let _ = write!(out, "\n<details><summary>{} tensors differ</summary>\n\n", plan.tensors.len());
+    let count = plural(plan.tensors.len() as u64, "tensor");
+    let differ = if plan.tensors.len() == 1 { "differs" } else { "differ" };
+    let _ = write!(out, "\n<details><summary>{count} {differ}</summary>\n\n");
     *out += "| difference | tensor | what |\n|---:|---|---|\n";
     for tensor in plan.tensors.iter().take(ROWS) {
         let name = code(tensor_name(plans, tensor.a, tensor.b));

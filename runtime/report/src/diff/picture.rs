@@ -2,13 +2,12 @@
 
 use std::collections::HashMap;
 
-use bayplan_text::{Bytes, Count, escape};
+use bayplan_text::{Bytes, Count, escape, plural};
 use bayplan_trace::{ArenaDiff, MapShape, PlanDiff, TensorDiff, arena_metrics, map_shapes};
 
 use super::words::{bytes_change, counts};
 use super::{Compared, Side};
 use crate::map::drawn_arena;
-use crate::page::plural;
 use crate::picture::{Drawn, Panel, Sheet, Tile, Tiles, arena_words, draw_rows, empty};
 
 /// Rectangles of each map: what differs first, then the largest.

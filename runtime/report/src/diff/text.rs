@@ -1,13 +1,13 @@
 //! The difference for people.
 
-use bayplan_text::{Bytes, Count, Nanos, Signed, columns, ellipsis, escape};
+use bayplan_text::{Bytes, Count, Nanos, Signed, columns, ellipsis, escape, plural};
 use bayplan_trace::{ArenaDiff, ArenaSide, BufferRecord, OpDiff, PlanDiff, PlanRecord, ops_words};
 
 use super::words::{
     AB, bytes_change, cause_line, counts, moment_words, nanos_change, op_record, ratio_change, to_spare,
 };
 use super::{Compared, Side, tensor_name};
-use crate::page::{Page, TOP, plural};
+use crate::page::{Page, TOP};
 
 /// Plans that are told in full before the rest is told in a line each.
 const PLANS: usize = 4;

@@ -2,13 +2,12 @@
 
 use std::fmt::Write as _;
 
-use bayplan_text::{Bytes, Count, Nanos, Percent, escape};
+use bayplan_text::{Bytes, Count, Nanos, Percent, escape, plural};
 use bayplan_trace::{Timeline, arena_metrics, op_shares, ops_range, why_peak};
 
 use crate::figures::{Told, told};
 use crate::json::severity;
 use crate::markup::{marked, xml};
-use crate::page::plural;
 use crate::picture::{Drawn, op_words};
 use crate::roofline::{means_words, rate_words, share_words};
 use crate::summary::{bound_words, forecast_words, session_words};

@@ -22,11 +22,10 @@ pub(crate) use sheet::Sheet;
 pub(crate) use style::{HUES, STYLE};
 pub(crate) use tiles::{Tile, Tiles};
 
-use bayplan_text::{Bytes, Count, escape};
+use bayplan_text::{Bytes, Count, escape, plural};
 use bayplan_trace::{ArenaMetrics, PlanState, Timeline, arena_metrics};
 
 use crate::map::drawn_arena;
-use crate::page::plural;
 use crate::summary::bound_words;
 
 /// Rectangles of a panel that are drawn one by one. More would make a file that no viewer shows quickly.

@@ -105,8 +105,9 @@ impl Subject {
                 return Err("this recording does not say how sizes follow from the dims".to_owned());
             };
             wanted.notes.push(format!(
-                "{} tensors keep their size: the recording does not say how it follows from the dims",
-                bayplan_text::Count(count)
+                "{} {}: the recording does not say how it follows from the dims",
+                bayplan_text::plural(count, "tensor"),
+                if count == 1 { "keeps its size" } else { "keep their size" }
             ));
         }
         wanted.notes.push("at other dims the model may run other operators; here they stay".to_owned());
