@@ -94,7 +94,7 @@ pub(crate) fn run(source: Source, ascii: bool) -> Result<End, TuiError> {
 /// Prints lines; returns whether anybody reads them.
 fn print(text: &str, ascii: bool) -> Result<bool, TuiError> {
     let mut out = io::stdout().lock();
-    let text = if ascii { theme::ascii_text(text) } else { text.to_owned() };
+    let text = if ascii { bayplan_text::ascii_text(text) } else { text.to_owned() };
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         result => result.map(|()| true).map_err(TuiError::Output),

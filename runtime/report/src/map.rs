@@ -1,6 +1,6 @@
 //! The map of an arena in characters: offset × op.
 
-use bayplan_text::{Bytes, ascii, ellipsis};
+use bayplan_text::{Bytes, ascii_row, ellipsis};
 use bayplan_trace::{
     ArenaMetrics, MapIndex, MapLine, MapState, PlanState, Raster, RasterOptions, Sketch, Timeline,
     arena_metrics, map_labels,
@@ -64,12 +64,16 @@ pub(crate) fn drawn_arena(state: &PlanState) -> Option<usize> {
 
 /// Cuts a line to a number of columns, and says all of it in ASCII where it has to.
 fn cut(line: &str, width: usize, is_ascii: bool) -> String {
-    let plain = |text: String| if is_ascii { text.chars().map(ascii).collect() } else { text };
     // Wide characters stand in rows of the map alone, which fit.
-    match line.char_indices().nth(width) {
-        None => plain(line.to_owned()),
-        Some(_) => plain(line.chars().take(width - 1).chain(['…']).collect()),
+    let mut cells: Vec<char> = line.chars().collect();
+    if cells.len() > width {
+        cells.truncate(width - 1);
+        cells.push('…');
     }
+    if is_ascii {
+        ascii_row(&mut cells);
+    }
+    cells.into_iter().collect()
 }
 
 struct Picture<'a> {
@@ -149,7 +153,12 @@ impl Picture<'_> {
         let lines = [MapLine::Playhead, MapLine::Bound].into_iter();
         let lines = lines.filter(|line| self.sketch.has_line(*line)).map(|line| (line.glyph(), line.word()));
         let signs: Vec<String> = states.chain(lines).map(|(glyph, word)| format!("{glyph} {word}")).collect();
-        format!("{}{}", " ".repeat(GUTTER), signs.join("   "))
+        let borders: String = self.sketch.borders().collect();
+        let told = format!("{}{}", " ".repeat(GUTTER), signs.join("   "));
+        // Whoever sees the map guesses them; they are told where there is room.
+        let with_borders = format!("{told}   {borders} borders");
+        let fits = with_borders.chars().count() <= GUTTER + usize::from(self.raster.cols());
+        if fits && !borders.is_empty() { with_borders } else { told }
     }
 }
 

@@ -23,7 +23,7 @@ mod rate;
 mod signed;
 mod wrap;
 
-pub use ascii::ascii;
+pub use ascii::{ascii, ascii_row, ascii_text};
 pub use bytes::{Bytes, parse_bytes};
 pub use duration::{Nanos, parse_duration};
 pub use error::{ParseError, Problem};

@@ -4,7 +4,7 @@
 //! alarms alone and yellow for the cursor and the search, so that neither is ever a tensor's colour. Where there are
 //! few colours or none, a ramp of glyphs says what the shade would say.
 
-use ratatui::buffer::Buffer;
+use ratatui::buffer::{Buffer, Cell};
 use ratatui::style::{Color, Modifier, Style};
 
 use crate::config::Config;
@@ -264,18 +264,19 @@ pub(crate) fn ground_is_light(var: impl Fn(&str) -> Option<String>) -> bool {
 
 /// Replaces what is not ASCII in a picture.
 pub(crate) fn to_ascii(buffer: &mut Buffer) {
-    for cell in &mut buffer.content {
-        if !cell.symbol().is_ascii() {
+    for row in buffer.content.chunks_mut(usize::from(buffer.area.width).max(1)) {
+        let sign = |cell: &Cell| {
             let mut signs = cell.symbol().chars();
-            let sign = signs.next().filter(|_| signs.next().is_none());
-            cell.set_char(sign.map_or('?', bayplan_text::ascii));
+            signs.next().filter(|_| signs.next().is_none()).unwrap_or('\u{fffd}')
+        };
+        let mut signs: Vec<char> = row.iter().map(sign).collect();
+        bayplan_text::ascii_row(&mut signs);
+        for (cell, sign) in row.iter_mut().zip(signs) {
+            if cell.symbol() != sign.encode_utf8(&mut [0; 4]) {
+                cell.set_char(sign);
+            }
         }
     }
-}
-
-/// As [`to_ascii`], for plain text.
-pub(crate) fn ascii_text(text: &str) -> String {
-    text.chars().map(bayplan_text::ascii).collect()
 }
 
 #[cfg(test)]

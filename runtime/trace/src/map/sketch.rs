@@ -8,7 +8,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use bayplan_text::{ascii, columns};
+use bayplan_text::{ascii_row, columns};
 
 use crate::map::labels::MapLabel;
 use crate::map::raster::{Cell, CellState, Raster, RasterOptions};
@@ -31,8 +31,8 @@ pub enum MapState {
     Deviant,
 }
 
-/// The line between two neighbours.
-const BORDER: char = '│';
+/// The line between two neighbours beside each other, and between one above the other.
+const BORDERS: [char; 2] = ['│', '─'];
 
 /// A line over the map, and what it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +109,7 @@ pub enum SketchPart {
     /// That of the cell's state.
     #[default]
     State,
-    /// The left border of the cell's buffer.
+    /// The left border of the cell's buffer, or its upper one.
     Border,
     /// A character of a buffer's name.
     Label,
@@ -156,9 +156,10 @@ impl Sketch {
         let cell = |(col, row): (u16, u16)| {
             let cell = raster.reached((col, row), playhead.reached());
             let state = MapState::of(plan, &cell, playhead);
-            let border = borders && state != MapState::Deviant && has_border(raster, col, row);
+            let border = Some((col, row)).filter(|_| borders && state != MapState::Deviant);
+            let border = border.and_then(|(col, row)| border_of(raster, col, row));
             let (glyph, part) =
-                if border { (BORDER, SketchPart::Border) } else { (state.glyph(), SketchPart::State) };
+                border.map_or((state.glyph(), SketchPart::State), |border| (border, SketchPart::Border));
             SketchCell { glyph, part, state, buffer: cell.buffer }
         };
         let mut sketch = Self { cols, rows, cells: all.map(cell).collect() };
@@ -184,6 +185,14 @@ impl Sketch {
         self.cells.iter().any(|cell| cell.part == SketchPart::State && cell.state == state)
     }
 
+    /// The signs of the borders that stand anywhere.
+    pub fn borders(&self) -> impl Iterator<Item = char> {
+        let stands = |sign: &char| {
+            self.cells.iter().any(|cell| cell.part == SketchPart::Border && cell.glyph == *sign)
+        };
+        BORDERS.into_iter().filter(stands)
+    }
+
     /// Whether a line stands anywhere.
     pub fn has_line(&self, line: MapLine) -> bool {
         self.cells.iter().any(|cell| cell.part == SketchPart::Line(line))
@@ -194,7 +203,11 @@ impl Sketch {
         let cells = (0..self.cols).map(|col| self.cell(col, row));
         // A wide character takes both columns; its stand-in takes one.
         let shown = cells.filter(|cell| is_ascii || cell.part != SketchPart::LabelRest);
-        shown.map(|cell| if is_ascii { ascii(cell.glyph) } else { cell.glyph }).collect()
+        let mut row: Vec<char> = shown.map(|cell| cell.glyph).collect();
+        if is_ascii {
+            ascii_row(&mut row);
+        }
+        row.into_iter().collect()
     }
 
     fn index(&self, col: u16, row: u16) -> Option<usize> {
@@ -202,10 +215,14 @@ impl Sketch {
             .then(|| usize::from(row) * usize::from(self.cols) + usize::from(col))
     }
 
-    /// Alarms, borders and names are not written over.
+    /// Alarms, borders at the side and names are not written over. An upper border has room for a name, as frames have.
     fn is_plain(&self, col: u16, row: u16) -> bool {
         let cell = self.index(col, row).map(|at| self.cells[at]);
-        cell.is_some_and(|cell| cell.part == SketchPart::State && cell.state != MapState::Deviant)
+        cell.is_some_and(|cell| match cell.part {
+            SketchPart::State => cell.state != MapState::Deviant,
+            SketchPart::Border => cell.glyph == BORDERS[1],
+            _ => false,
+        })
     }
 
     fn write(&mut self, label: &MapLabel) {
@@ -239,12 +256,22 @@ impl Sketch {
     }
 }
 
-/// Without colours, neighbours are told apart by a line between them, where there is room beside it.
-fn has_border(raster: &Raster, col: u16, row: u16) -> bool {
-    let own = raster.cell(col, row).buffer;
-    let beside = col.checked_sub(1).and_then(|left| raster.cell(left, row).buffer);
-    let right = |by: u16| col.checked_add(by).and_then(|col| raster.cell(col, row).buffer);
-    own.is_some() && beside.is_some() && own != beside && own == right(1) && own == right(2)
+/// Without colours, neighbours are told apart by a line between them.
+fn border_of(raster: &Raster, col: u16, row: u16) -> Option<char> {
+    let owner = |col: Option<u16>, row: Option<u16>| raster.cell(col?, row?).buffer;
+    let (own, right) = (owner(Some(col), Some(row))?, |by: u16| owner(col.checked_add(by), Some(row)));
+    let is_own = |other: Option<u32>| other == Some(own);
+    let is_other = |other: Option<u32>| other.is_some_and(|other| other != own);
+    let beside = owner(col.checked_sub(1), Some(row));
+    // Only where there is room beside it.
+    if is_other(beside) && is_own(right(1)) && is_own(right(2)) {
+        return Some(BORDERS[0]);
+    }
+    // A single row still has to tell what is used in it: its border has gaps.
+    let is_high = is_own(owner(Some(col), row.checked_add(1)));
+    let is_wide = is_own(right(1)) || is_own(beside);
+    let has_room = is_high || is_wide && col.is_multiple_of(2);
+    (is_other(owner(Some(col), row.checked_sub(1))) && has_room).then_some(BORDERS[1])
 }
 
 /// Columns of a character of text that is escaped already.

@@ -79,14 +79,14 @@ fn cells_borders_names_and_lines() {
     let expect = [
         "┈┈┈┈┈┈┈┈║┈┈┈┈┈┈┈┈┈╳╳╳╳╳╳",
         "      ░top░░░░░░░░░░░░░░",
-        "████████║███│░░░░░░░░░░░",
+        "██████──║───│───────────",
         "█first██║███│b░░░░░░░░░░",
     ];
     assert_eq!(rows(&found, 4, false), expect);
     let expect = [
         "________@_________!!!!!!",
         "      .top..............",
-        "########@###|...........",
+        "######--@---|-----------",
         "#first##@###|b..........",
     ];
     assert_eq!(rows(&found, 4, true), expect);
@@ -99,6 +99,29 @@ fn cells_borders_names_and_lines() {
     let plain = sketch(&timeline(Some(1)), (24, 4), false);
     assert!((0..24).all(|col| plain.cell(col, 2).part != SketchPart::Border));
     assert_eq!(found.cell(24, 0), crate::SketchCell::default());
+}
+
+/// Whatever touches above each other shows where one ends: by a whole line, or by one with gaps where there is a single row.
+#[test]
+fn tensors_above_each_other_are_told_apart() {
+    let mut record = plan();
+    record.arenas[0].size = 12;
+    record.buffers.truncate(1);
+    record.buffers[0] = BufferRecord { name: String::new(), last: 4, ..record.buffers[0].clone() };
+    let above = |offset, size, last| BufferRecord { offset, size, last, ..record.buffers[0].clone() };
+    record.buffers.extend([above(4, 4, 4), above(8, 2, 4), above(10, 2, 2)]);
+    let mut timeline = Timeline::new();
+    timeline.apply(Record::Plan { plan: 0, record });
+    let options = RasterOptions { arena: 0, ops: 0..4, bytes: 0..12, cols: 8, rows: 6, playhead: None };
+    let state = &timeline.plans[0];
+    let raster = Raster::indexed(state, &options, &MapIndex::new(state, 0));
+    let drawn = |borders| {
+        let sketch = Sketch::new(&state.record, (&options, &raster), &[], timeline.playhead(0), borders);
+        assert_eq!(sketch.borders().collect::<Vec<_>>(), if borders { vec!['─'] } else { Vec::new() });
+        rows(&sketch, 6, false)
+    };
+    assert_eq!(drawn(true), ["░░░░    ", "─░─░░░░░", "────────", "░░░░░░░░", "────────", "░░░░░░░░"]);
+    assert_eq!(drawn(false)[1..], ["░░░░░░░░"; 5]);
 }
 
 #[test]
