@@ -12,11 +12,14 @@ use crate::keys::Action;
 use crate::model::beside::Finding;
 use crate::model::{Life, Model, Stage, explain};
 use crate::theme::Theme;
-use crate::view::View;
+use crate::view::{Target, View};
 use crate::views;
 
 /// Smallest picture that is drawn; below it a word says so.
 pub(crate) const SMALLEST: (u16, u16) = (40, 12);
+
+/// Rows that a long message leaves the view, if it can; what is more of it stands over the view.
+const LEAST_VIEW: u16 = 7;
 
 /// Columns of what a recording was imported from.
 const ORIGIN: usize = 48;
@@ -51,9 +54,11 @@ impl Areas {
         })
     }
 
-    /// The same with room for the strip of time, if it is wanted.
-    pub(crate) fn with_strip(screen: Rect, is_wanted: bool) -> Option<Self> {
+    /// The same with room for the strip of time, if it is wanted, above a message of so many rows at the foot.
+    pub(crate) fn with_strip(screen: Rect, is_wanted: bool, foot_rows: u16) -> Option<Self> {
         let mut areas = Self::of(screen)?;
+        let above = foot_rows.saturating_sub(1).min(areas.view.height.saturating_sub(LEAST_VIEW));
+        areas.view.height -= above;
         if is_wanted {
             areas.view.height -= 1;
             areas.strip = Some(Rect { y: areas.view.bottom(), height: 1, ..screen });
@@ -204,49 +209,58 @@ pub(crate) fn is_imported(model: &Model) -> bool {
 /// The views to choose from.
 pub(crate) fn tabs(buffer: &mut Buffer, area: Rect, chosen: usize, model: &Model, theme: &Theme) {
     let mut spans = vec![Span::raw(" ")];
-    for (at, name) in tab_names(model, chosen, area.width) {
+    let (tabs, has_help) = tab_names(model, chosen, area.width);
+    for (at, name) in tabs {
         let style = if at == chosen { theme.chosen() } else { theme.text() };
         spans.push(Span::styled(name, style));
         spans.push(Span::raw(" "));
     }
     draw::put_line(buffer, area, 0, &Line::from(spans));
-    let key = theme.keys.name(Action::Help);
-    let help = Line::from(vec![Span::styled(key, theme.accent()), Span::styled(" help ", theme.faint())]);
-    if area.width > 60 {
+    if has_help {
+        let key = theme.keys.name(Action::Help);
+        let help = Line::from(vec![Span::styled(key, theme.accent()), Span::styled(" help ", theme.faint())]);
         draw::put_line(buffer, area, 0, &help.right_aligned());
     }
 }
 
-/// The tabs with the numbers of their views; where there is too little room, only the chosen one has its whole name.
-fn tab_names(model: &Model, chosen: usize, width: u16) -> Vec<(usize, String)> {
-    let named = |letters: usize| -> Vec<(usize, String)> {
+/// Columns of the key of the help at the right end of the tabs.
+const HELP: usize = 8;
+
+/// The tabs with the numbers of their views, and whether there is room for the key of the help beside them: the foot names it,
+/// too. Where there is too little room, names are cut, at last all but that of the chosen one.
+fn tab_names(model: &Model, chosen: usize, width: u16) -> (Vec<(usize, String)>, bool) {
+    let named = |(letters, letters_of_chosen): (usize, usize)| -> Vec<(usize, String)> {
         let tab = |(number, (at, view)): (usize, (usize, &dyn View))| {
-            let letters = if at == chosen { usize::MAX } else { letters };
+            let letters = if at == chosen { letters_of_chosen } else { letters };
             let name: String = view.title().chars().take(letters).collect();
             let name = name.trim_end();
             (at, format!(" {}{}{name} ", number + 1, if name.is_empty() { "" } else { " " }))
         };
         views::listed(model).enumerate().map(tab).collect()
     };
-    let fits = |tabs: &[(usize, String)]| {
-        // The help stands at the right.
-        let columns: usize = tabs.iter().map(|(_, name)| bayplan_text::columns(name) + 1).sum();
-        columns + 9 < usize::from(width)
+    let columns = |tabs: &[(usize, String)]| {
+        tabs.iter().map(|(_, name)| bayplan_text::columns(name) + 1).sum::<usize>()
     };
-    [usize::MAX, 4].into_iter().map(named).find(|tabs| fits(tabs)).unwrap_or_else(|| named(0))
+    const ALL: usize = usize::MAX;
+    let lengths = [(ALL, ALL), (8, ALL), (8, 8), (4, ALL), (3, ALL)].into_iter();
+    let fitting = lengths.map(named).find(|tabs| columns(tabs) < usize::from(width));
+    let tabs = fitting.unwrap_or_else(|| named((0, ALL)));
+    let has_help = columns(&tabs) + 1 + HELP <= usize::from(width);
+    (tabs, has_help)
 }
 
-/// Which view's tab is at a column.
-pub(crate) fn tab_at(column: u16, model: &Model, chosen: usize, width: u16) -> Option<usize> {
+/// What a click on the tabs does, if anything.
+pub(crate) fn tab_at(column: u16, model: &Model, chosen: usize, width: u16) -> Option<Target> {
+    let (tabs, has_help) = tab_names(model, chosen, width);
     let mut start = 1;
-    for (at, name) in tab_names(model, chosen, width) {
+    for (at, name) in tabs {
         let width = bayplan_text::columns(&name) as u16;
         if (start..start + width).contains(&column) {
-            return Some(at);
+            return Some(Target::View(at));
         }
         start += width + 1;
     }
-    None
+    (has_help && usize::from(column) + HELP > usize::from(width)).then_some(Target::Do(Action::Help))
 }
 
 /// Where a window of so many columns and rows inside its frame has its inside.

@@ -31,12 +31,15 @@ pub(crate) fn put_line(buffer: &mut Buffer, area: Rect, row: u16, line: &Line<'_
     };
     buffer.set_line(area.x + indent, y, line, area.width - indent);
     if width > usize::from(area.width) {
+        // A name that was cut already, just there, is marked once.
+        let before = area.width.checked_sub(2).and_then(|x| buffer.cell((area.x + x, y)));
+        let mark = if before.is_some_and(|cell| cell.symbol() == "…") { " " } else { "…" };
         put(
             buffer,
             area,
             area.right() - 1,
             y,
-            "…",
+            mark,
             line.spans.last().map_or(Style::new(), |span| span.style),
         );
     }
@@ -44,13 +47,23 @@ pub(crate) fn put_line(buffer: &mut Buffer, area: Rect, row: u16, line: &Line<'_
 
 /// Says something in the last row of a screen: what that cannot hold stands in the rows above it, over what is there.
 pub(crate) fn notice(buffer: &mut Buffer, screen: Rect, words: &str, style: Style) {
-    let lines = bayplan_text::wrap(words, usize::from(screen.width.saturating_sub(2)).max(1));
-    let rows = (lines.len() as u16).min(screen.height.div_ceil(2));
+    let lines = notice_lines(words, screen);
+    let rows = notice_rows(words, screen);
     let area = Rect { y: screen.bottom() - rows, height: rows, ..screen };
     Clear.render(area, buffer);
     for (row, line) in (0..rows).zip(lines) {
         put_line(buffer, area, row, &Line::styled(format!(" {line}"), style));
     }
+}
+
+fn notice_lines(words: &str, screen: Rect) -> Vec<String> {
+    bayplan_text::wrap(words, usize::from(screen.width.saturating_sub(2)).max(1))
+}
+
+/// How many rows that takes: half of the screen at most.
+pub(crate) fn notice_rows(words: &str, screen: Rect) -> u16 {
+    let most = screen.height.div_ceil(2);
+    u16::try_from(notice_lines(words, screen).len()).unwrap_or(u16::MAX).min(most)
 }
 
 /// Fills a row of `area` with a style, text and all.
@@ -369,6 +382,18 @@ mod tests {
         columns(&mut buffer, area, 16, |col| (values[usize::from(col)], Style::new()));
         let row = |y: u16| (0..5).map(|x| buffer[(x, y)].symbol().to_owned()).collect::<String>();
         assert_eq!([row(0), row(1)], ["   ▁█", " ▁███"]);
+    }
+
+    #[test]
+    fn what_is_cut_is_marked_once() {
+        let area = Rect { x: 0, y: 0, width: 6, height: 1 };
+        for (line, expect) in
+            [("abcdef", "abcdef"), ("abcdefg", "abcde…"), ("abcd…f…", "abcd… "), ("abc…efg", "abc…e…")]
+        {
+            let mut buffer = Buffer::empty(area);
+            put_line(&mut buffer, area, 0, &Line::raw(line));
+            assert_eq!((0..6).map(|x| buffer[(x, 0)].symbol()).collect::<String>(), expect, "{line}");
+        }
     }
 
     #[test]

@@ -145,7 +145,7 @@ fn run(args: &Args) -> Result<End, TuiError> {
         }
         if args.text {
             let text = summary::text(&watch.model) + &views::diff_text::told(&watch.model);
-            return print(&if theme.ascii { theme::ascii_text(&text) } else { text });
+            return print(&if theme.ascii { bayplan_text::ascii_text(&text) } else { text });
         }
         let size = args.snapshot.unwrap_or((80, 24));
         let keys = args.key.as_ref().map_or(&[][..], |keys| &keys.0);

@@ -67,7 +67,7 @@ pub(crate) struct Column {
 /// Columns of the screen that a column without a width is given at least.
 const LEAST: u16 = 12;
 /// Columns of the screen that bars are given at least; a third of all where that is more.
-const LEAST_BARS: u16 = 22;
+const LEAST_BARS: u16 = 12;
 /// Columns of the screen that text beside bars is given at most.
 const MOST_BESIDE_BARS: u16 = 48;
 
@@ -241,6 +241,7 @@ mod tests {
         // Bars get the larger part, and numbers give way to them.
         const BARS: &[Column] = &[column("name", 0, 9), column("bars", 0, 9), column("size", 8, 8)];
         assert_eq!(places(BARS, Some(1), 99), [(0, 0, 35), (1, 36, 53), (2, 90, 8)]);
-        assert_eq!(places(BARS, Some(1), 37), [(0, 0, 14), (1, 15, 21)]);
+        assert_eq!(places(BARS, Some(1), 37), [(0, 0, 12), (1, 13, 14), (2, 28, 8)]);
+        assert_eq!(places(BARS, Some(1), 30), [(0, 0, 12), (1, 13, 16)]);
     }
 }

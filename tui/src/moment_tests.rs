@@ -249,7 +249,7 @@ fn a_comparison_is_told_in_lines() {
     for line in [
         "compared, shown → other: 1-1.bptrace at 0:00.002, run 2 → 2030000ns",
         "live  7.00 KiB → 6.00 KiB (−1.00 KiB) in activations",
-        "tensors live at one moment alone: tensor, lives, shown, other, difference",
+        "6 tensors live at one moment alone: tensor, lives, shown, other, difference",
         "  block/gelu, shown only, 3.00 KiB, –, −3.00 KiB",
     ] {
         assert!(told.lines().any(|told| told == line), "{line} in {told}");

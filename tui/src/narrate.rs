@@ -18,7 +18,6 @@ use crate::error::TuiError;
 use crate::events::{self, Message};
 use crate::model::{Life, Model, explain};
 use crate::summary;
-use crate::theme;
 use crate::watch::Watch;
 
 /// Shortest time between two lines about runs: the runs between are told together.

@@ -74,7 +74,7 @@ impl Keymap {
         // Of the keys of views the first and the last are told; of directions both ways.
         if matches!(binding.acts[0].action, Action::View(_)) {
             let ends = first.first().zip(first.last());
-            return ends.map_or(String::new(), |(a, b)| format!("{}…{}", a.label(), b.label()));
+            return ends.map_or(String::new(), |(a, b)| format!("{}–{}", a.label(), b.label()));
         }
         if keys.len() < 4 {
             return together(&first);
@@ -144,7 +144,7 @@ mod tests {
             (Action::ZoomIn, "+ -"),
             (Action::Left, "hjkl ←↓↑→"),
             (Action::FarLeft, "HJKL"),
-            (Action::View(0), "1…5"),
+            (Action::View(0), "1–5"),
             (Action::Redraw, "ctrl-l ctrl-z"),
         ] {
             assert_eq!(label(&map, action), expect);

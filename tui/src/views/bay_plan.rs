@@ -1,7 +1,6 @@
 //! Bay plan: the map of an arena, bytes over ops, with what was seen laid over what was planned.
 
 use bayplan_text::{Bytes, Count};
-use bayplan_trace::BufferRecord;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
@@ -305,10 +304,11 @@ fn notes(buffer: &mut Buffer, places: &Places, arena: &ArenaView<'_>, model: &Mo
     let Some(first) = frame.height.checked_sub(places.notes).filter(|_| places.notes > 0) else { return };
     let ends = |row: u16| if row + 1 == frame.height { ("└", "┘") } else { ("├", "┤") };
     let mut rule = |row: u16, line: &Line<'_>| draw::rule(buffer, frame, row, ends(row), line, theme);
-    rule(first, &at_cursor(arena, model, theme));
+    let width = usize::from(frame.width.saturating_sub(4));
+    rule(first, &at_cursor(arena, model, theme, width));
     if places.notes >= 3 {
-        rule(first + 1, &why_peak(arena, model, theme));
-        rule(first + 2, &why_not_smaller(arena, theme, usize::from(frame.width.saturating_sub(4))));
+        rule(first + 1, &why_peak(arena, model, theme, width));
+        rule(first + 2, &why_not_smaller(arena, theme, width));
     }
 }
 
@@ -325,7 +325,7 @@ fn why_not_smaller(arena: &ArenaView<'_>, theme: &Theme, width: usize) -> Line<'
     draw::fitting(parts, width)
 }
 
-fn at_cursor(arena: &ArenaView<'_>, model: &Model, theme: &Theme) -> Line<'static> {
+fn at_cursor(arena: &ArenaView<'_>, model: &Model, theme: &Theme, width: usize) -> Line<'static> {
     let heading = Span::styled("at the cursor: ", theme.accent());
     if let Some(alarm) = model.alarms_at_cursor().first().and_then(|at| arena.plan.alarms().get(*at)) {
         let kind = Span::styled(format!(" {} ", alarm.kind()), theme.alarm());
@@ -336,13 +336,29 @@ fn at_cursor(arena: &ArenaView<'_>, model: &Model, theme: &Theme) -> Line<'stati
         Some((number, buffer)) => {
             let record = &arena.plan.record;
             let hue = model.index().map_or(0, |index| index.hue(number));
-            Line::from(vec![
-                heading,
-                Span::styled("▣ ", theme.tensor(hue)),
-                Span::styled(explain::name_of(&buffer.name, "buffer", number), theme.strong()),
-                Span::styled(format!("  {}", summary(buffer)), theme.text()),
-                Span::styled(format!("  {}", explain::life_of(record, buffer)), theme.faint()),
-            ])
+            let name = explain::name_of(&buffer.name, "buffer", number);
+            let parts = |life: String| {
+                vec![
+                    (5, vec![heading.clone()]),
+                    (
+                        9,
+                        vec![
+                            Span::styled("▣ ", theme.tensor(hue)),
+                            Span::styled(name.clone(), theme.strong()),
+                        ],
+                    ),
+                    (4, vec![Span::styled(format!("  {}", explain::type_of(buffer)), theme.text())]),
+                    (8, vec![Span::styled(format!("  {}", Bytes(buffer.size)), theme.text())]),
+                    (6, vec![Span::styled(format!(" @ {}", Bytes(buffer.offset)), theme.text())]),
+                    (7, vec![Span::styled(format!("  {life}"), theme.faint())]),
+                ]
+            };
+            // Who makes it and who needs it last, if there is room for both.
+            let whole = draw::fitting(parts(explain::life_of(record, buffer)), usize::MAX);
+            if whole.width() <= width {
+                return whole;
+            }
+            draw::fitting(parts(bayplan_trace::ops_words(buffer.first, buffer.last)), width)
         }
         None => {
             let (op, byte) = (arena.view.ops.cursor as u32, arena.view.bytes.cursor);
@@ -353,22 +369,30 @@ fn at_cursor(arena: &ArenaView<'_>, model: &Model, theme: &Theme) -> Line<'stati
     }
 }
 
-fn summary(buffer: &BufferRecord) -> String {
-    format!("{} {} @ {}", explain::type_of(buffer), Bytes(buffer.size), Bytes(buffer.offset))
-}
-
-fn why_peak(arena: &ArenaView<'_>, model: &Model, theme: &Theme) -> Line<'static> {
+/// What lives at the peak, the largest first, as many as there is room for.
+fn why_peak(arena: &ArenaView<'_>, model: &Model, theme: &Theme, width: usize) -> Line<'static> {
     let mut spans = vec![
         Span::styled("why this peak?  ", theme.accent()),
         Span::styled(format!("{}:  ", explain::peak_summary(arena)), theme.strong()),
     ];
-    for (at, number) in arena.index.peak.buffers.iter().take(12).enumerate() {
+    let largest = &arena.index.peak.buffers;
+    let mut room = width.saturating_sub(spans.iter().map(Span::width).sum());
+    for (at, number) in largest.iter().enumerate() {
         let buffer = &arena.plan.record.buffers[*number as usize];
         let hue = model.index().map_or(0, |index| index.hue(*number));
         let dot = if at == 0 { "▣ " } else { " ▣ " };
-        spans.push(Span::styled(dot, theme.tensor(hue)));
         let name = draw::tail(&explain::short_name(&arena.plan.record, *number), 32);
-        spans.push(Span::styled(format!("{name} {}", Bytes(buffer.size)), theme.text()));
+        let words = format!("{name} {}", Bytes(buffer.size));
+        // All but the last leave room to say how many more there are.
+        let left = largest.len() - at - 1;
+        let more = if left > 0 { bayplan_text::columns(&format!(" +{}", Count(left as u64))) } else { 0 };
+        let taken = bayplan_text::columns(dot) + bayplan_text::columns(&words);
+        if taken + more > room {
+            spans.push(Span::styled(format!(" +{}", Count(left as u64 + 1)), theme.faint()));
+            break;
+        }
+        spans.extend([Span::styled(dot, theme.tensor(hue)), Span::styled(words, theme.text())]);
+        room -= taken;
     }
     Line::from(spans)
 }

@@ -170,16 +170,11 @@ impl View for Diff {
                 &line,
             );
         }
-        let (list, count, what) = listed(compared);
+        let (list, count) = listed(compared);
         let other = compared.listed_next().name();
         let rows = model.lists.get(list.kind()).rows.len();
         let key = theme.keys.name(crate::keys::Action::Otherwise);
-        let title = match compared.lists_ops {
-            true => format!("{}, times beside each other", draw::counted(rows, count, "op")),
-            false if rows.max(count) == 1 => format!("{} that differs", draw::counted(rows, count, "tensor")),
-            false => format!("{} that differ", draw::counted(rows, count, "tensor")),
-        };
-        let title = format!("{title} · {key} lists {other}");
+        let title = format!("{} · {key} lists {other}", counted(compared.listed, rows, count));
         let inner = draw::frame(buffer, below, &Line::styled(title, theme.accent()), theme);
         list::draw(list, buffer, inner, model, theme);
     }
@@ -191,17 +186,28 @@ impl View for Diff {
 }
 
 /// The list in front, how many rows it has where nothing is searched for, and what they are.
-fn listed(compared: &Compared) -> (&'static dyn List, usize, &'static str) {
+fn listed(compared: &Compared) -> (&'static dyn List, usize) {
     list_of(compared, compared.listed)
 }
 
 /// The same of any list.
-pub(super) fn list_of(compared: &Compared, listed: Listed) -> (&'static dyn List, usize, &'static str) {
+pub(super) fn list_of(compared: &Compared, listed: Listed) -> (&'static dyn List, usize) {
     match listed {
-        Listed::Lives => (&Lives, compared.lives().len(), "tensors live at one moment alone"),
-        Listed::Tensors => (&Tensors, compared.diff.tensors.len(), "tensors that differ"),
-        Listed::Ops => (&Ops, compared.diff.ops.len(), "ops, times beside each other"),
+        Listed::Lives => (&Lives, compared.lives().len()),
+        Listed::Tensors => (&Tensors, compared.diff.tensors.len()),
+        Listed::Ops => (&Ops, compared.diff.ops.len()),
     }
+}
+
+/// How many rows of a list are told, of how many, and what they are.
+pub(super) fn counted(listed: Listed, rows: usize, all: usize) -> String {
+    let (thing, one, many) = match listed {
+        Listed::Lives => ("tensor", " lives at one moment alone", " live at one moment alone"),
+        Listed::Tensors => ("tensor", " that differs", " that differ"),
+        Listed::Ops => ("op", ", its times beside each other", ", times beside each other"),
+    };
+    let count = draw::counted(rows, all, thing);
+    count + if rows.max(all) == 1 { one } else { many }
 }
 
 /// The summary and the list under it.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use bayplan_text::Count;
 use ratatui::text::Line;
 
-use super::diff::{list_of, plans, summary};
+use super::diff::{counted, list_of, plans, summary};
 use crate::model::compare::Listed;
 use crate::model::{Model, explain};
 use crate::theme::{Colours, Theme};
@@ -31,7 +31,7 @@ fn write(out: &mut String, model: &Model) -> std::fmt::Result {
         writeln!(out, "{}", text_of(&line))?;
     }
     for listed in [Listed::Lives, Listed::Tensors, Listed::Ops] {
-        let (list, count, what) = list_of(compared, listed);
+        let (list, count) = list_of(compared, listed);
         let told = |row: &u32| match listed {
             Listed::Ops => !compared.diff.ops[*row as usize].is_noise(&compared.diff),
             Listed::Lives | Listed::Tensors => true,
@@ -41,7 +41,7 @@ fn write(out: &mut String, model: &Model) -> std::fmt::Result {
             continue;
         }
         let heads: Vec<&str> = list.columns().iter().map(|column| column.title).collect();
-        writeln!(out, "{what}: {}", heads.join(", "))?;
+        writeln!(out, "{}: {}", counted(listed, rows.len(), count), heads.join(", "))?;
         for row in rows.iter().take(MOST) {
             let cells = list.row(model, *row, &theme, WIDTH);
             let cells: Vec<String> = cells.iter().map(text_of).filter(|cell| !cell.is_empty()).collect();

@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 
 use bayplan_trace::Holds;
 
-use super::fragmentation_lines::{Piece, Shape, pieces};
+use super::fragmentation_lines::{Piece, Shape, fitting, pieces};
 use crate::draw;
 use crate::keys::Action;
 use crate::model::{ArenaView, Model};
@@ -20,14 +20,9 @@ pub(crate) struct Fragmentation;
 /// Where each piece stands: the most important ones that fit, in order; curves share what room is left.
 fn places(area: Rect, model: &Model) -> Vec<(Piece, Rect)> {
     let inner = inside(area);
-    let mut pieces = pieces(model, usize::from(inner.width));
     let room = usize::from(inner.height);
-    let height = |pieces: &[Piece]| pieces.iter().map(Piece::least).sum::<usize>();
-    while height(&pieces) > room && pieces.len() > 1 {
-        let least = (0..pieces.len()).min_by_key(|at| (pieces[*at].weight, std::cmp::Reverse(*at)));
-        pieces.remove(least.unwrap_or(0));
-    }
-    let mut left = room.saturating_sub(height(&pieces));
+    let pieces = fitting(pieces(model, usize::from(inner.width)), room);
+    let mut left = room.saturating_sub(pieces.iter().map(Piece::least).sum());
     let mut rows: Vec<usize> = pieces.iter().map(Piece::least).collect();
     // A row each in turn, so that none takes all of it.
     while left > 0 && pieces.iter().zip(&rows).any(|(piece, rows)| *rows < piece.most()) {

@@ -31,6 +31,10 @@ pub(crate) struct Piece {
     /// Pieces of little weight go first where there is no room.
     pub(crate) weight: u8,
     pub(crate) lines: Vec<String>,
+    /// The same in fewer lines, where there is little room.
+    brief: Vec<String>,
+    /// Whether it says nothing without the piece before it.
+    follows: bool,
     /// The op that it speaks of.
     pub(crate) op: Option<u32>,
     /// Whether it tells of something wrong.
@@ -40,7 +44,12 @@ pub(crate) struct Piece {
 impl Piece {
     /// Rows that it needs.
     pub(crate) fn least(&self) -> usize {
-        if self.shape == Shape::Text { self.lines.len() } else { 1 }
+        match self.shape {
+            Shape::Text => self.lines.len(),
+            // A single row shows no more than that something lives.
+            Shape::Live => 2,
+            _ => 1,
+        }
     }
 
     /// Rows that it can use.
@@ -54,12 +63,56 @@ impl Piece {
     }
 
     fn text(weight: u8, text: &str, width: usize) -> Self {
-        Self { shape: Shape::Text, weight, lines: broken(text, width.max(8)), op: None, alarming: false }
+        let width = width.max(8);
+        let (lines, brief) = (broken(text, width), broken(&brief(text, width), width));
+        Self { lines, brief, ..Self::shape(weight, Shape::Text) }
     }
 
     fn shape(weight: u8, shape: Shape) -> Self {
-        Self { shape, weight, lines: Vec::new(), op: None, alarming: false }
+        let lines = Vec::new();
+        Self { shape, weight, brief: Vec::new(), lines, follows: false, op: None, alarming: false }
     }
+
+    fn following(self) -> Self {
+        Self { follows: true, ..self }
+    }
+}
+
+/// Those that there is room for, in their order: first all in few words, the most important ones first; then what is more to be
+/// said of them.
+pub(crate) fn fitting(mut pieces: Vec<Piece>, room: usize) -> Vec<Piece> {
+    if pieces.iter().map(Piece::least).sum::<usize>() <= room {
+        return pieces;
+    }
+    let mut order: Vec<usize> = (0..pieces.len()).collect();
+    order.sort_by_key(|at| std::cmp::Reverse(pieces[*at].weight));
+    let whole: Vec<Vec<String>> =
+        pieces.iter_mut().map(|piece| std::mem::replace(&mut piece.lines, piece.brief.clone())).collect();
+    let (mut left, mut kept) = (room, vec![false; pieces.len()]);
+    for &at in &order {
+        let stands = !pieces[at].follows || at.checked_sub(1).is_some_and(|before| kept[before]);
+        if let Some(rest) = left.checked_sub(pieces[at].least()).filter(|_| stands) {
+            (left, kept[at]) = (rest, true);
+        }
+    }
+    for &at in order.iter().filter(|at| kept[**at]) {
+        let more = whole[at].len().saturating_sub(pieces[at].lines.len());
+        if let Some(rest) = left.checked_sub(more) {
+            left = rest;
+            pieces[at].lines.clone_from(&whole[at]);
+        }
+    }
+    pieces.into_iter().zip(kept).filter(|(_, kept)| *kept).map(|(piece, _)| piece).collect()
+}
+
+/// What a text says first: as many of its parts as a line holds, but one at least.
+fn brief(text: &str, width: usize) -> String {
+    let mut ends: Vec<usize> =
+        [" · ", "; "].iter().flat_map(|mark| text.match_indices(mark)).map(|(at, _)| at).collect();
+    ends.sort_unstable();
+    let mut ends = ends.into_iter().map(|at| &text[..at]).chain([text]);
+    let first = ends.next().unwrap_or(text);
+    ends.take_while(|part| columns(part) <= width).last().unwrap_or(first).to_owned()
 }
 
 /// Breaks a text into lines between its parts, so that a figure stays beside what it is called; a part that is too long for a
@@ -101,20 +154,26 @@ fn of_arena(pieces: &mut Vec<Piece>, model: &Model, arena: &ArenaView<'_>, width
         return;
     }
     pieces.push(Piece::shape(8, Shape::Live));
-    pieces.push(Piece::shape(3, Shape::Axis));
+    pieces.push(Piece::shape(3, Shape::Axis).following());
     let loss = &arena.index.metrics.loss;
     let at_peak = format!("at the peak  {}", loss_words(loss));
-    pieces.push(Piece { op: arena.index.metrics.peak_op, ..Piece::text(7, &at_peak, width) });
-    pieces.push(Piece { op: arena.index.metrics.peak_op, ..Piece::shape(6, Shape::Loss) });
+    let brief = format!(
+        "at peak  live {} of {}",
+        Bytes(loss.live),
+        Bytes(arena.plan.record.arenas[arena.arena as usize].size)
+    );
+    let brief = broken(&brief, width.max(8));
+    pieces.push(Piece { op: arena.index.metrics.peak_op, brief, ..Piece::text(7, &at_peak, width) });
+    pieces.push(Piece { op: arena.index.metrics.peak_op, ..Piece::shape(6, Shape::Loss).following() });
     now(pieces, model, arena, width);
     let name = explain::op_name(&arena.plan.record, op);
     let here = arena.loss(op);
     let at_cursor = format!("at the cursor  {name}: {}; {}", loss_words(&here), hole_words(&here));
     pieces.push(Piece { op: Some(op), ..Piece::text(6, &at_cursor, width) });
-    pieces.push(Piece::shape(5, Shape::Strip));
+    pieces.push(Piece::shape(5, Shape::Strip).following());
     let what = if arena.view.bytes.is_whole() { "from byte 0 on" } else { "the bytes in view" };
     let text = format!("the bar above shows the bytes of that op, {what}: █ live  ▒ padding  ░ hole  · tail");
-    pieces.push(Piece::text(2, &text, width));
+    pieces.push(Piece::text(2, &text, width).following());
     deviation(pieces, model, arena, width);
 }
 
@@ -221,7 +280,7 @@ fn deviation(pieces: &mut Vec<Piece>, model: &Model, arena: &ArenaView<'_>, widt
     let weight = if op.is_some() { 5 } else { 2 };
     pieces.push(Piece { op, alarming: op.is_some(), ..Piece::text(weight, &words, width) });
     if op.is_some() {
-        pieces.push(Piece::shape(4, Shape::Deviation));
+        pieces.push(Piece::shape(4, Shape::Deviation).following());
     }
 }
 
@@ -248,13 +307,39 @@ fn of_pools(pieces: &mut Vec<Piece>, model: &Model, width: usize) {
             Percent(found.external),
         );
         pieces.push(Piece { alarming: !forecast.is_empty(), ..Piece::text(4, &words, width) });
-        pieces.push(Piece::shape(3, Shape::Pool(number)));
+        pieces.push(Piece::shape(3, Shape::Pool(number)).following());
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Where there is little room, the important things are told in few words, and nothing stands without what it belongs to.
+    #[test]
+    fn little_room_takes_words_before_pictures() {
+        let text = |weight, words: &str| Piece::text(weight, words, 12);
+        let pieces = vec![
+            text(9, "waste  9 % · arena 9 KiB · bound 8 KiB"),
+            Piece::shape(8, Shape::Live),
+            Piece::shape(3, Shape::Axis).following(),
+            text(6, "at op 7: live 3 KiB; no hole"),
+            Piece::shape(5, Shape::Strip).following(),
+        ];
+        let kept = |room| {
+            let kept = fitting(pieces.clone(), room);
+            assert!(kept.iter().map(Piece::least).sum::<usize>() <= room, "{room}: {kept:?}");
+            kept.iter().map(|piece| (piece.shape, piece.lines.len())).collect::<Vec<_>>()
+        };
+        let (live, axis, strip) = ((Shape::Live, 0), (Shape::Axis, 0), (Shape::Strip, 0));
+        let words = |lines| (Shape::Text, lines);
+        assert_eq!(kept(0), []);
+        assert_eq!(kept(3), [words(1), live]);
+        assert_eq!(kept(4), [words(1), live, axis]);
+        assert_eq!(kept(7), [words(1), live, axis, words(2), strip]);
+        assert_eq!(kept(8), [words(1), live, axis, words(3), strip]);
+        assert_eq!(kept(11), [words(4), live, axis, words(3), strip]);
+    }
 
     #[test]
     fn figures_stay_beside_their_names() {

@@ -43,8 +43,7 @@ impl Watch {
     /// What lies at a cell of the screen.
     fn target(&self, areas: &Areas, at: Position) -> Option<Target> {
         if self.window.is_none() && areas.tabs.contains(at) {
-            let tab = chrome::tab_at(at.x, &self.model, self.view, areas.tabs.width).map(Target::View);
-            return tab.or_else(|| (at.x + 8 > areas.tabs.right()).then_some(Target::Do(Action::Help)));
+            return chrome::tab_at(at.x, &self.model, self.view, areas.tabs.width);
         }
         let is_covered = self.window.is_some() && self.framed.contains(at);
         let is_typed = self.typing.is_some() || self.dims.is_some() || self.is_choosing();

@@ -6,6 +6,7 @@ use ratatui::layout::{Position, Rect};
 
 use super::Watch;
 use crate::chrome::Areas;
+use crate::draw;
 use crate::error::TuiError;
 use crate::keys::Action;
 use crate::model::Stage;
@@ -189,7 +190,8 @@ impl Watch {
 
     /// The parts of the screen.
     pub(super) fn areas(&self, screen: Rect) -> Option<Areas> {
-        Areas::with_strip(screen, self.has_strip || self.model.standing.is_some())
+        let rows = self.status.as_deref().map_or(1, |words| draw::notice_rows(words, screen));
+        Areas::with_strip(screen, self.has_strip || self.model.standing.is_some(), rows)
     }
 
     /// Goes to the time that a cell of the strip shows; returns whether it lies on the strip.
