@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bayplan_record::{Clock, Destination, Places, Recorder, RecordingOptions};
 use bayplan_tests::program::{Sandbox, run};
 use bayplan_tests::root;
-use bayplan_text::{Bytes, Count, Nanos, Percent, Rate};
+use bayplan_text::{Bytes, Count, Nanos, Percent, Rate, plural};
 use bayplan_trace::{Event, PlanRecord, Playhead, Reader, Timeline, Writer};
 use serde_json::Value;
 
@@ -138,7 +138,7 @@ fn loss_words(loss: &Value, size: &Value) -> String {
 fn header(case: &Case<'_>) {
     let (json, shown) = (&case.json, case.view("Overview"));
     let dropped: u64 = json["dropped"].as_object().unwrap().values().map(whole).sum();
-    shown.says(&format!("{} events lost", Count(dropped)));
+    shown.says(&format!("{} lost", plural(dropped, "event")));
     if whole(&json["runs"]["started"]) > 0 {
         shown.says(&format!("run {}", count(&json["runs"]["started"])));
     }
@@ -206,8 +206,7 @@ fn overview(case: &Case<'_>) {
     let peak = format!("{} at op {}", bytes(&arena["peak_live"]), count(&arena["peak_op"]));
     shown.says(&format!("peak {peak}"));
     let tensors = whole(&arena["live_at_peak_count"]);
-    let plural = if tensors == 1 { "" } else { "s" };
-    shown.says(&format!("{} tensor{plural}, {}", Count(tensors), bytes(&arena["peak_live"])));
+    shown.says(&format!("{}, {}", plural(tensors, "tensor"), bytes(&arena["peak_live"])));
     for tensor in arena["live_at_peak"].as_array().unwrap() {
         let name = tensor["name"].as_str().unwrap();
         shown.row(&bytes(&tensor["size"]).to_string(), name);
@@ -386,7 +385,7 @@ fn map_in_the_view(sandbox: &Sandbox, path: &Path, (cols, rows): (u16, u16), is_
 
 /// A cell of the view is that of the report, or the cursor's cross-hair stands where the report leaves it free.
 fn same_cell(view: char, report: char, is_ascii: bool) -> bool {
-    let [across, down, centre] = if is_ascii { ['-', '\'', '+'] } else { ['╌', '╎', '┼'] };
+    let [across, down, centre] = if is_ascii { ['"', '\'', '+'] } else { ['╌', '╎', '┼'] };
     view == report || report == ' ' && (view == across || view == down) || view == centre
 }
 
