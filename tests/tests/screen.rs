@@ -7,8 +7,8 @@ use std::sync::Arc;
 use bayplan_record::{Clock, Destination, Places, Recorder, RecordingOptions};
 use bayplan_tests::program::{Sandbox, run};
 use bayplan_tests::root;
-use bayplan_text::{Bytes, Count, Nanos, Percent, Rate, plural};
-use bayplan_trace::{Event, PlanRecord, Playhead, Reader, Timeline, Writer};
+use bayplan_text::{Bytes, Count, Nanos, Percent, Rate, Signed, plural};
+use bayplan_trace::{Event, PlanRecord, Playhead, Reader, Record, SessionInfo, Timeline, Writer};
 use serde_json::Value;
 
 /// Room for all that a view says.
@@ -205,6 +205,10 @@ fn overview(case: &Case<'_>) {
     let Some(arena) = case.arena().filter(|arena| !arena["peak_op"].is_null()) else { return };
     let peak = format!("{} at op {}", bytes(&arena["peak_live"]), count(&arena["peak_op"]));
     shown.says(&format!("peak {peak}"));
+    match &arena["live_now"] {
+        Value::Null => shown.says("now not known"),
+        live => shown.says(&format!("now {}", bytes(live))),
+    }
     let tensors = whole(&arena["live_at_peak_count"]);
     shown.says(&format!("{}, {}", plural(tensors, "tensor"), bytes(&arena["peak_live"])));
     for tensor in arena["live_at_peak"].as_array().unwrap() {
@@ -491,6 +495,55 @@ fn recorded(sandbox: &Sandbox) -> PathBuf {
 fn of_a_run_that_is_recorded_here() {
     let sandbox = Sandbox::new();
     check(&sandbox, &recorded(&sandbox));
+}
+
+/// Both say what changes from the recording that is named first to the one named second, in the same figures.
+#[test]
+fn the_diff_on_the_screen_has_the_direction_and_the_figures_of_bayplan_diff() {
+    let sandbox = Sandbox::new();
+    let first = recorded(&sandbox);
+    let timeline = folded(&first);
+    // Left within its run, so that the memory of the moment differs, too; and with a smaller arena.
+    let (_, plan) = timeline.current_plan().expect("a plan");
+    let mut other = Timeline::new();
+    let mut record = (*plan.record).clone();
+    let largest = (0..record.buffers.len()).max_by_key(|at| record.buffers[*at].size).expect("a tensor");
+    record.buffers[largest].size /= 2;
+    // Of one session they would be two moments.
+    let session = timeline.session.clone().expect("a session");
+    other.apply(Record::Session(SessionInfo { id: "other".to_owned(), ..session }));
+    other.apply(Record::Plan { plan: 0, record });
+    let second = stopped(&sandbox, &other, 1);
+    for (a, b) in [(&first, &second), (&second, &first)] {
+        let arguments = ["diff", a.to_str().unwrap(), b.to_str().unwrap(), "--json"];
+        let json: Value =
+            serde_json::from_str(&run(&mut sandbox.command("bayplan", &arguments)).success()).unwrap();
+        let arguments =
+            [a.to_str().unwrap(), "--diff", b.to_str().unwrap(), "--snapshot", SIZE, "--view", "diff"];
+        let text = run(&mut sandbox.command("bayplan-tui", &arguments)).success();
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let says = |expect: String| assert!(words.contains(&expect), "`{expect}` is not in\n{text}");
+        let grown = |a: &Value, b: &Value| Signed(whole(b) as i128 - whole(a) as i128, Bytes);
+        let change = |a: &Value, b: &Value| match a == b {
+            true => format!("{} in both", bytes(a)),
+            false => format!("{} → {} ({})", bytes(a), bytes(b), grown(a, b)),
+        };
+        let plan = &json["plans"][0];
+        assert_eq!(plan["same"], false);
+        let tensors = plan["tensors"].as_array().unwrap();
+        assert_eq!(tensors.len(), 1, "{tensors:?}");
+        let (before, after) = (&tensors[0]["a"]["size"], &tensors[0]["b"]["size"]);
+        says(format!("{} {} {}", bytes(before), bytes(after), grown(before, after)));
+        for arena in plan["arenas"].as_array().unwrap().iter().filter(|arena| arena["same"] == false) {
+            says(format!("peak {}", change(&arena["a"]["peak_live"], &arena["b"]["peak_live"])));
+            says(format!("size {}", change(&arena["a"]["size"], &arena["b"]["size"])));
+        }
+        let within = |op: u64| format!("run 1, op {op} of ");
+        let at = |op: &Value| op.as_u64().map_or_else(|| "after run 5".to_owned(), within);
+        says(format!("moments {}", at(&plan["live"]["op_a"])));
+        assert!(words.contains(&at(&plan["live"]["op_b"])), "{text}");
+        assert_eq!(plan["live"]["op_a"].is_null(), a == &first);
+    }
 }
 
 /// A pool that grows and is given back in part, beside a heap that nears its budget, as a recorder writes them.
