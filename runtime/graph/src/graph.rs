@@ -24,6 +24,18 @@ pub struct TensorType {
     pub shape: Vec<Expr>,
 }
 
+impl TensorType {
+    /// A type whose dimensions are all numbers.
+    pub fn fixed(dtype: DType, shape: &[u64]) -> Self {
+        Self { dtype, shape: shape.iter().map(|&dim| Expr::from(dim)).collect() }
+    }
+
+    /// The dimensions, where all are numbers.
+    pub fn dims(&self) -> Option<Vec<u64>> {
+        self.shape.iter().map(|dim| u64::try_from(dim.as_const()?).ok()).collect()
+    }
+}
+
 /// The bytes of a constant: little-endian elements, row-major, no padding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConstData {
@@ -117,6 +129,16 @@ pub struct Extent {
     pub count: usize,
 }
 
+/// A constant that the model names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Initializer {
+    /// The constant.
+    pub value: ValueId,
+    /// Whether its elements decided how the graph was built, as those of a list of axes do: the graph is right for these
+    /// alone.
+    pub decides: bool,
+}
+
 /// A tensor graph. `nodes` are in an order in which they can run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Graph {
@@ -135,6 +157,8 @@ pub struct Graph {
     pub output_names: Vec<Arc<str>>,
     /// Files that constants lie in.
     pub files: Vec<FileRef>,
+    /// The constants that the model names, in its order: what weights of other files can take the place of.
+    pub initializers: Vec<Initializer>,
     /// The symbols of the inputs' dimensions with their bounds.
     pub symbols: Scope,
     /// Dimensions assumed equal; filled by [`Graph::infer`], checked by [`Graph::bind`].

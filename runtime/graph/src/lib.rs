@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod bind;
+mod blocks;
 mod body;
 mod bytes;
 mod dims;
@@ -32,12 +33,14 @@ mod verify;
 mod verify_bodies;
 
 pub use bind::{BindError, Tie};
+pub use blocks::BlockFormat;
 pub use body::{Body, Walk};
 pub use bytes::{ByteRange, ByteSource, FileId, FileRef, ReadError};
 pub use dtype::DType;
 pub use eval::{Constants, GraphEvalError, NoFiles, eval, eval_node};
 pub use graph::{
-    ConstData, Constraint, Extent, Graph, Node, NodeId, NotOne, TensorType, Value, ValueId, ValueSource,
+    ConstData, Constraint, Extent, Graph, Initializer, Node, NodeId, NotOne, TensorType, Value, ValueId,
+    ValueSource,
 };
 pub use infer::{InferError, Inference};
 pub use narrow::NarrowFloat;

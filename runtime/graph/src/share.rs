@@ -36,11 +36,16 @@ impl Graph {
                 source_op: Arc::from("Transpose"),
             });
         }
-        if turned.is_empty() {
+        self.prepend(turned);
+    }
+
+    /// Puts nodes before all others: those that read constants alone, or each other. What they make says by which of `first`
+    /// it is made.
+    pub fn prepend(&mut self, first: Vec<Node>) {
+        if first.is_empty() {
             return;
         }
-        // Nodes that read constants alone come before all others.
-        let more = turned.len() as u32;
+        let more = first.len() as u32;
         for node in &self.nodes {
             for output in &node.outputs {
                 if let ValueSource::Node { node, .. } = &mut self.values[output.0 as usize].source {
@@ -48,7 +53,7 @@ impl Graph {
                 }
             }
         }
-        self.nodes.splice(0..0, turned);
+        self.nodes.splice(0..0, first);
     }
 }
 

@@ -15,6 +15,7 @@ mod cast;
 mod concat;
 mod conv;
 mod cumulate;
+mod dequantize;
 mod elementwise;
 mod expand;
 mod fill;
@@ -54,6 +55,7 @@ impl Op {
             Self::Select => Box::new(select::Select),
             Self::Cast(to) => Box::new(cast::Cast(*to)),
             Self::BitCast(to) => Box::new(bit_cast::BitCast(*to)),
+            Self::Dequantize(format) => Box::new(dequantize::Dequantize(*format)),
             Self::MatMul => Box::new(matmul::MatMul),
             Self::Conv(window, groups) => Box::new(conv::Conv { window, groups: *groups }),
             Self::Pool(kind, window) => Box::new(pool::Pool { kind: *kind, window }),
@@ -119,6 +121,8 @@ pub enum Op {
     Cast(crate::DType),
     /// The same bits as elements of another type of that width.
     BitCast(crate::DType),
+    /// The elements of quantised blocks as f32; operand u8, whose last dimension holds whole blocks of a row.
+    Dequantize(crate::BlockFormat),
     /// Matrix product with numpy's batching rule; operands `a` [.., m, k], `b` [.., k, n].
     MatMul,
     /// Convolution without bias; operands `x` [n, c, spatial..], `w` [m, c / groups, kernel..].
