@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bayplan_graph::{ValueId, ValueSource};
+use bayplan_graph::ValueId;
 
 use crate::builder::{Builder, build};
 use crate::error::{ImportError, UnsupportedOp};
@@ -109,7 +109,7 @@ pub(crate) fn initializers(builder: &mut Builder<'_>, graph: &GraphProto) -> Res
             return Err(ImportError::tensor("", "an initializer has no name; export the model again"));
         }
         let (ty, data) = builder.tensors.constant(name, tensor)?;
-        builder.given(name, ValueSource::Constant(data), ty)?;
+        builder.initializer(name, data, ty)?;
     }
     Ok(())
 }

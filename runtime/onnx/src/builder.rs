@@ -1,13 +1,13 @@
 //! Building the graph: values by their names in the model, types inferred on the way.
 
-use core::cell::Cell;
+use core::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bayplan_expr::Expr;
 use bayplan_graph::{
-    ConstData, DType, Graph, InferError, Inference, Node, NodeId, Op, Tensor, TensorType, Value, ValueId,
-    ValueSource,
+    ConstData, DType, Graph, InferError, Inference, Initializer, Node, NodeId, Op, Tensor, TensorType, Value,
+    ValueId, ValueSource,
 };
 
 use crate::attributes::Attributes;
@@ -31,6 +31,9 @@ pub(crate) struct Builder<'a> {
     bases: BTreeMap<String, usize>,
     /// Constants that the importer made, by type, shape and bytes.
     made: BTreeMap<(DType, Vec<usize>, Vec<u8>), ValueId>,
+    /// The initializers of the model, and those whose elements were looked at.
+    initializers: Vec<ValueId>,
+    looked_at: RefCell<BTreeSet<ValueId>>,
     /// Names that something reads.
     read: BTreeSet<String>,
     inference: Inference,
@@ -59,6 +62,8 @@ impl<'a> Builder<'a> {
             names: BTreeSet::new(),
             bases: BTreeMap::new(),
             made: BTreeMap::new(),
+            initializers: Vec::new(),
+            looked_at: RefCell::default(),
             read: BTreeSet::new(),
             inference: Inference::new(),
             deferred: BTreeMap::new(),
@@ -151,6 +156,18 @@ impl<'a> Builder<'a> {
         Ok(id)
     }
 
+    /// A constant of the model that has a name.
+    pub(crate) fn initializer(
+        &mut self,
+        name: &str,
+        data: ConstData,
+        ty: TensorType,
+    ) -> Result<(), ImportError> {
+        let id = self.given(name, ValueSource::Constant(data), ty)?;
+        self.initializers.push(id);
+        Ok(())
+    }
+
     /// An input whose elements are known: nodes read them as a constant, and the input is read by nobody.
     pub(crate) fn specialised(
         &mut self,
@@ -228,6 +245,12 @@ impl<'a> Builder<'a> {
 
     pub(crate) fn finish(mut self) -> Graph {
         self.graph.files = self.tensors.files;
+        let looked_at = self.looked_at.into_inner();
+        // Whether anything asked for elements that are published is not known.
+        let decides =
+            |id: ValueId| looked_at.contains(&id) || self.graph.values[id.0 as usize].contents.is_some();
+        let initializer = |value| Initializer { value, decides: decides(value) };
+        self.graph.initializers = self.initializers.into_iter().map(initializer).collect();
         self.inference.finish(&mut self.graph);
         self.graph
     }
@@ -327,6 +350,7 @@ impl<'b, 'a> Call<'b, 'a> {
         };
         let shape = ty.shape.iter().map(|d| d.as_const().and_then(|d| usize::try_from(d).ok()));
         let shape = shape.collect::<Option<Vec<usize>>>().filter(|_| bytes.len() <= SMALL)?;
+        self.builder.looked_at.borrow_mut().insert(id);
         Some(Tensor::new(ty.dtype, shape, bytes.to_vec()).ok()?.to_f64())
     }
 
