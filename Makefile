@@ -19,6 +19,7 @@
 # make clean-runs  1,000 runs of many models and shapes on every backend, each judged by bayplan check (RUNS=N)
 # make helgrind  threads that record at once, and a session that switches shapes, under valgrind's helgrind (RUNS=N, DEVICE=NAME)
 # make golden-torch  what PyTorch's own _memory_viz.py prints of our snapshots, written anew (it brings the tool: 110 MiB)
+# make golden-weights  files of weights as PyPI's gguf and safetensors write them, written anew, and ROWS=N rows of random blocks against gguf
 # make pictures  the README's pictures, one per view, of a run here (PICTURED="MODEL [ARGUMENTS OF bayplan run]")
 # make references, fmt, clean
 
@@ -44,7 +45,7 @@ DEVICES ?= llvmpipe SwiftShader
 SHAPES ?= 10000
 RUNS ?= 5
 
-.PHONY: help demo test test-device lint install bench bench-exports bench-ncnn bench-format bench-shapes bench-trace bench-attach bench-input bench-viewers bench-plan planners differential shapes clean-runs helgrind golden-torch pictures references binaries fmt clean
+.PHONY: help demo test test-device lint install bench bench-exports bench-ncnn bench-format bench-shapes bench-trace bench-attach bench-input bench-viewers bench-plan planners differential shapes clean-runs helgrind golden-torch golden-weights pictures references binaries fmt clean
 
 help:
 	@sed -n 's/^# \(make.*\)/\1/p' Makefile
@@ -210,6 +211,15 @@ SNAPSHOTS ?= runtime/report/tests/golden/torch-*.pickle
 golden-torch:
 	@scripts/setup.sh test
 	@. target/env-test.sh && "$$BAYPLAN_TEST_PYTHON" tests/python/memory_viz.py "$(CURDIR)/target/memory-viz" $(SNAPSHOTS) $(or $(ARGS),--write)
+
+ROWS ?= 20000
+golden-weights:
+	@scripts/setup.sh test
+	@. target/env-test.sh && "$$BAYPLAN_TEST_PYTHON" -m venv target/venv-weights && \
+		target/venv-weights/bin/pip install --quiet gguf==0.19.0 safetensors==0.8.0 && \
+		target/venv-weights/bin/python tests/python/weight_files.py write runtime/weights/tests/golden && \
+		target/venv-weights/bin/python tests/python/weight_files.py write target/weight-files --rows $(ROWS) && \
+		BAYPLAN_WEIGHT_FILES="$(CURDIR)/target/weight-files" $(CARGO) test $(LOCKED) -p bayplan-weights --test golden -- --include-ignored
 
 PICTURED ?= $(REFERENCES)/encoder_l6/model.onnx --dim batch=4 --dim seq=32
 pictures: references binaries

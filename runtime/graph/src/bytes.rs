@@ -1,6 +1,7 @@
 //! Where the bytes of constants come from, without reading them.
 
 use core::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 /// One file a graph refers to, by its index in [`crate::Graph::files`].
@@ -14,6 +15,8 @@ pub enum FileRef {
     Model,
     /// A path relative to the model's folder (ONNX external data; no absolute path, no `..`).
     External(Arc<str>),
+    /// A file of weights that the caller named, or a part of one: a path as the caller wrote it.
+    Weights(Arc<Path>),
 }
 
 /// A range of bytes in a file.

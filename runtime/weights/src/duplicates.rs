@@ -133,7 +133,7 @@ fn large((index, value): (usize, &bayplan_graph::Value)) -> Option<Constant> {
     let (ValueSource::Constant(ConstData::Range(range)), Some(ty)) = (&value.source, &value.ty) else {
         return None;
     };
-    let shape = ty.shape.iter().map(|dim| u64::try_from(dim.as_const()?).ok()).collect::<Option<Vec<_>>>()?;
+    let shape = ty.dims()?;
     let bytes = shape.iter().try_fold(ty.dtype.size() as u64, |bytes, &dim| bytes.checked_mul(dim))?;
     // Elements are whole bytes and fill the range.
     let fits = bytes == range.len && bytes > SMALL;

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use bayplan_graph::ReadError;
 use bayplan_text::escape;
 
+use crate::unfit::Unfit;
+
 /// Why weights cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WeightsError {
@@ -36,6 +38,22 @@ pub enum WeightsError {
         /// What is wrong.
         reason: &'static str,
     },
+    /// A file of weights by name that cannot be opened, or does not hold what its format says.
+    Named {
+        /// Its path.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A list of rules for names that cannot be used.
+    Rules {
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Tensors by name and the model's weights do not fit together.
+    Unfit(Box<Unfit>),
     /// Reading failed.
     Read {
         /// The file.
@@ -75,6 +93,9 @@ impl fmt::Display for WeightsError {
             Self::Place { tensor, reason } => {
                 write!(f, "tensor `{}`: {reason}; export the model again", escape(tensor))
             }
+            Self::Named { path, reason } => write!(f, "`{}`: {reason}", show(path)),
+            Self::Rules { line, reason } => write!(f, "line {line}: {reason}"),
+            Self::Unfit(unfit) => unfit.fmt(f),
             Self::Read { path, error } => write!(f, "`{}`: {error}", show(path)),
             Self::Buffer { expected, actual } => {
                 write!(f, "a constant of {expected} bytes does not fit a buffer of {actual}")

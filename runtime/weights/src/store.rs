@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bayplan_graph::{ByteRange, ByteSource, ConstData, Constants, FileRef, Graph, ReadError, ValueSource};
 
-use crate::{FileSource, WeightsError};
+use crate::{FileSource, Named, WeightsError};
 
 /// The files that the constants of a graph lie in, opened and checked.
 pub struct Store {
@@ -24,12 +24,32 @@ impl Store {
     /// # Errors
     /// Names the file that is missing or too short, the tensor that needs it, and what to do.
     pub fn open(model: impl AsRef<Path>, graph: &Graph) -> Result<Self, WeightsError> {
+        Self::open_with(model, graph, None)
+    }
+
+    /// The same for a graph whose weights are bound to others: those are read from where `named` found them.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with(
+        model: impl AsRef<Path>,
+        graph: &Graph,
+        named: Option<&Named>,
+    ) -> Result<Self, WeightsError> {
         let model = model.as_ref();
         let folder = model.parent().unwrap_or(Path::new(""));
         let open = |index: usize, file: &FileRef| -> Result<(PathBuf, Arc<dyn ByteSource>), WeightsError> {
             let path = match file {
                 FileRef::Model => model.to_owned(),
                 FileRef::External(location) => folder.join(&**location),
+                FileRef::Weights(path) => {
+                    let known =
+                        named.and_then(|named| named.sources().iter().find(|(own, _)| **own == **path));
+                    match known {
+                        Some(known) => return Ok(known.clone()),
+                        None => path.to_path_buf(),
+                    }
+                }
             };
             let source = FileSource::open(&path).map_err(|e| name_tensor(e, index, graph))?;
             Ok((path, Arc::new(source)))
