@@ -93,6 +93,22 @@
 //! # }
 //! ```
 //!
+//! # Weights of another file
+//!
+//! A graph may have its weights from a safetensors file, an index of shards or a GGUF file, bound by name; quantised ones are
+//! converted where they are read. [`Rules`] say which name of the file is which of the model.
+//!
+//! ```no_run
+//! use bayplan::{Bindings, Device, Model, Rules, SessionOptions, Weights};
+//!
+//! # fn main() -> Result<(), bayplan::Error> {
+//! let weights = Weights::open("llama.safetensors")?.renamed(Rules::parse(r"model\.(.*) => $1")?);
+//! let model = Model::open_with("llama.onnx", &[], Some(&weights))?;
+//! let session = model.session(&Device::host(), &Bindings::default(), SessionOptions::default())?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Watching a session
 //!
 //! A session can record what happens; `bayplan top` shows the recording while it grows and when it is done.
@@ -121,6 +137,7 @@ mod outputs;
 mod replan;
 mod session;
 mod tensors;
+mod weights;
 
 pub use device::Device;
 pub use error::Error;
@@ -128,6 +145,7 @@ pub use model::Model;
 pub use outputs::{Output, Outputs};
 pub use session::Session;
 pub use tensors::{DeviceTensor, Input, Owned};
+pub use weights::Weights;
 
 pub use bayplan_compile::plan_file::{PlanFile, PlanFileError};
 pub use bayplan_compile::{
@@ -150,4 +168,4 @@ pub use bayplan_plan::Effort;
 pub use bayplan_record::{Destination, Places, Recording, RecordingOptions, Retention, Summary};
 pub use bayplan_shaders::Target;
 pub use bayplan_trace::{Level, PlanRecord};
-pub use bayplan_weights::WeightsError;
+pub use bayplan_weights::{Bound, Encoding, Entry, Named, Rules, Unfit, WeightsError};

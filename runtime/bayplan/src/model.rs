@@ -1,7 +1,7 @@
 //! A model file, imported.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bayplan_compile::session::ValueKey;
 use bayplan_compile::{Dims, Family, Options, Program, dims_of};
@@ -10,12 +10,13 @@ use bayplan_expr::Bindings;
 use bayplan_graph::{ByteRange, ConstData, Graph, Tensor};
 use bayplan_onnx::{ImportOptions, ValueInput, value_inputs};
 use bayplan_shaders::Target;
-use bayplan_weights::{FileSource, Store};
+use bayplan_weights::{Bound, FileSource, Store};
 
 use crate::device::Device;
 use crate::error::Error;
 use crate::replan::Replan;
 use crate::session::Session;
+use crate::weights::{Origin, Weights, store};
 
 /// A model: its graph with inferred types, and access to its weights. Weights are read when a session is built, and
 /// before that only to find those that the model holds twice.
@@ -25,7 +26,8 @@ use crate::session::Session;
 pub struct Model {
     graph: Graph,
     weights: Store,
-    path: PathBuf,
+    bound: Option<Bound>,
+    origin: Origin,
 }
 
 impl Model {
@@ -45,11 +47,27 @@ impl Model {
     /// # Errors
     /// As [`Model::open`]; [`Error::Values`] where an input that decides shapes is not among those given.
     pub fn open_for(path: impl AsRef<Path>, inputs: &[(&str, &Tensor)]) -> Result<Self, Error> {
+        Self::open_with(path, inputs, None)
+    }
+
+    /// The same with weights of another file in the place of the model's own, by name: a model whose external data is not there
+    /// runs so, too. What converts them (from blocks, to another type) is part of the graph.
+    ///
+    /// # Errors
+    /// As [`Model::open_for`]; [`WeightsError::Unfit`](bayplan_weights::WeightsError::Unfit) in [`Error::Weights`]: weights
+    /// of the model without a tensor, tensors without a weight, and those of the wrong shape or type, all of them named.
+    pub fn open_with(
+        path: impl AsRef<Path>,
+        inputs: &[(&str, &Tensor)],
+        weights: Option<&Weights>,
+    ) -> Result<Self, Error> {
         let path = path.as_ref();
         let mut graph = Self::import_for(path, inputs)?;
-        let weights = Store::open(path, &graph)?;
-        graph.share(&weights.duplicates(&graph));
-        Ok(Self { graph, weights, path: path.to_owned() })
+        let bound = weights.map(|weights| weights.bind(&mut graph)).transpose()?;
+        let store = store(path, &graph, weights)?;
+        graph.share(&store.duplicates(&graph));
+        let origin = Origin { path: path.to_owned(), weights: weights.cloned() };
+        Ok(Self { graph, weights: store, bound, origin })
     }
 
     /// The graph of an ONNX file with inferred types, for planning: the files of its weights are not opened, so weights
@@ -105,6 +123,11 @@ impl Model {
         &self.weights
     }
 
+    /// What was bound to weights of another file, where it was opened with one.
+    pub fn bound(&self) -> Option<&Bound> {
+        self.bound.as_ref()
+    }
+
     /// Every symbolic dimension of one run, by its inputs.
     ///
     /// # Errors
@@ -152,7 +175,7 @@ impl Model {
         let session = Session::new(device, family, &self.weights, options.clone())?;
         Ok(match ValueKey::of(&self.graph) {
             None => session,
-            Some(key) => session.replanned(key, Replan { path: self.path.clone(), dims, options }),
+            Some(key) => session.replanned(key, Replan { origin: self.origin.clone(), dims, options }),
         })
     }
 }

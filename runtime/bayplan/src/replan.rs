@@ -1,6 +1,5 @@
 //! Plans for other elements of the inputs that decide a model's shapes.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use bayplan_compile::session::{Lru, ValueKey};
@@ -13,6 +12,7 @@ use crate::device::Device;
 use crate::error::Error;
 use crate::model::Model;
 use crate::session::Executor;
+use crate::weights::Origin;
 
 /// Plans at hand: each has arenas of its own.
 const PLANS: usize = 4;
@@ -22,7 +22,7 @@ const ELEMENTS: usize = 16;
 
 /// How a model is planned again.
 pub(crate) struct Replan {
-    pub(crate) path: PathBuf,
+    pub(crate) origin: Origin,
     pub(crate) dims: Dims,
     pub(crate) options: SessionOptions,
 }
@@ -91,9 +91,9 @@ impl Plans {
 
     /// Plans for other elements, and goes on with the recording.
     fn plan(&mut self, device: &Device, before: &mut Executor, key: &ValueKey) -> Result<Executor, Error> {
-        let Replan { path, dims, options } = &self.again;
+        let Replan { origin, dims, options } = &self.again;
         let values: Vec<(&str, &Tensor)> = key.iter().collect();
-        let model = Model::open_for(path, &values)?;
+        let model = Model::open_with(&origin.path, &values, origin.weights.as_ref())?;
         let family = model.family(dims, device.target(), &Options::default())?;
         let made = before.next(family, model.weights(), options)?;
         self.made += 1;
