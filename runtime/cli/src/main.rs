@@ -13,6 +13,7 @@ mod output_file;
 mod outputs;
 mod shapes;
 mod tensor_file;
+mod weights;
 
 use std::process::ExitCode;
 

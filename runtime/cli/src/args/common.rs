@@ -9,6 +9,8 @@ use clap::{Args, ValueEnum};
 pub(crate) struct ModelOptions {
     /// The ONNX file.
     pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) weights: WeightOptions,
     /// The value of a symbolic dimension (repeat for each).
     #[arg(long = "dim", value_name = "NAME=VALUE")]
     pub(crate) dims: Vec<String>,
@@ -24,6 +26,21 @@ pub(crate) struct ModelOptions {
     /// one saves enough for the barriers it adds.
     #[arg(long, value_enum)]
     pub(crate) order: Option<OperatorOrder>,
+}
+
+/// Weights of another file than the model's.
+#[derive(Args, Debug)]
+pub(crate) struct WeightOptions {
+    /// Takes the model's weights from a safetensors or GGUF file, or an index of shards, by name. Every weight must have a
+    /// tensor and every tensor a weight; small initializers (at most 4 KiB) may stay.
+    #[arg(long = "weights", value_name = "FILE.safetensors|.json|.gguf")]
+    pub(crate) file: Option<PathBuf>,
+    /// Rules for names, a line each: PATTERN => NAME, a regular expression for the whole name in the weights' file and the
+    /// initializer that it is, with $1 for what a group matched. The first that fits counts. " transposed" behind NAME turns a
+    /// matrix, - in place of NAME leaves a tensor out, a line that begins with => names another initializer for the same tensor,
+    /// # begins a comment.
+    #[arg(long = "weight-names", value_name = "RULES", requires = "file")]
+    pub(crate) names: Option<PathBuf>,
 }
 
 /// On what it runs, or for what it is compiled.

@@ -33,7 +33,7 @@ use self::tail::TAIL;
 
 pub(crate) use self::bench::{BenchOptions, Benched};
 pub(crate) use self::check::CheckOptions;
-pub(crate) use self::common::{DeviceOption, FileOptions, ModelOptions};
+pub(crate) use self::common::{DeviceOption, FileOptions, ModelOptions, WeightOptions};
 pub(crate) use self::conform::ConformOptions;
 pub(crate) use self::devices::DevicesOptions;
 pub(crate) use self::diff::{DiffFormat, DiffOptions};

@@ -87,7 +87,7 @@ fn told(id: &str, done: Result<Done, Failure>, took: Duration) -> Value {
 /// Runs a case, compiled for the shapes of its inputs, and writes its outputs.
 fn run(case: &Case, device: &Device) -> Result<Done, Failure> {
     let given = |at: usize| tensor_file::read(&tensor_file::numbered(&case.inputs, "input", at));
-    let model = open_for(&case.model, &mut |input| given(input.index).map(Some))?;
+    let model = open_for(&case.model, None, &mut |input| given(input.index).map(Some))?;
     let graph = model.graph();
     let names: Vec<&str> = graph.inputs.iter().map(|&id| &*graph.value(id).name).collect();
     let inputs: Vec<Tensor> = (0..names.len()).map(given).collect::<Result<_, _>>()?;

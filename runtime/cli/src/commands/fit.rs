@@ -18,7 +18,7 @@ use super::run::{compile_options, device_options, file_of, named};
 use crate::args::{FitOptions, ModelOptions};
 use crate::dims;
 use crate::exit::{Failure, Outcome};
-use crate::{inputs, out, shapes, tensor_file};
+use crate::{inputs, out, shapes, tensor_file, weights};
 
 /// Combinations of values of the dimensions that are not solved for: each may cost a compile.
 const MOST_COMBINATIONS: usize = 64;
@@ -179,7 +179,7 @@ pub(crate) fn first_row(
 }
 
 pub(crate) fn fit(options: &FitOptions) -> Outcome {
-    let source = Source::open(&options.model.model, &options.values)?;
+    let source = Source::open(&options.model, &options.values)?;
     let graph = source.graph();
     let dims = settled(graph, dims::known(graph, &options.model)?, options.budget)?;
     let target = target(&options.model)?;
@@ -215,12 +215,13 @@ fn values_of(path: &Path, words: &[String]) -> Result<Vec<(String, Tensor)>, Fai
 }
 
 impl Source {
-    fn open(path: &Path, values: &[String]) -> Result<Self, Failure> {
+    fn open(options: &ModelOptions, values: &[String]) -> Result<Self, Failure> {
+        let (path, weights) = (&*options.model, weights::open(&options.weights)?);
         let given = values_of(path, values)?;
         let given: Vec<(&str, &Tensor)> = given.iter().map(|(name, tensor)| (&**name, tensor)).collect();
-        match Model::open_for(path, &given) {
+        match Model::open_with(path, &given, weights.as_ref()) {
             Ok(model) => Ok(Self::Whole(model)),
-            Err(Error::Weights(why)) => {
+            Err(Error::Weights(why)) if weights.is_none() => {
                 let graph =
                     Model::import_for(path, &given).map_err(|_| named(path, Error::Weights(why.clone())))?;
                 Ok(Self::Graph(graph, why.to_string()))

@@ -51,6 +51,9 @@ pub(crate) fn plan(options: &PlanOptions) -> Outcome {
                 "--dim-max and --dim-min apply to models; an instance in CSV has fixed sizes",
             ));
         }
+        if options.model.weights.file.is_some() {
+            return Err(Failure::usage("--weights applies to models; an instance in CSV has none"));
+        }
         if !options.inputs.is_empty() || !options.outputs.is_empty() || options.budget.is_some() {
             return Err(Failure::usage(
                 "--input, --output and --budget apply to models; an instance in CSV has only buffers",
@@ -155,7 +158,7 @@ pub(super) fn read(path: &Path) -> Result<Instance, Failure> {
 }
 
 fn model(options: &PlanOptions, format: PlanFormat, effort: Effort) -> Outcome {
-    let model = open_with(&options.model.model, None, &options.values)?;
+    let model = open_with(&options.model, None, &options.values)?;
     let dims = dims::known(model.graph(), &options.model)?;
     let open = dims::open(model.graph(), &dims);
     if !open.is_empty() && options.budget.is_none() {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bayplan::{
     Bindings, CompileError, Device, DeviceOptions, Effort, Family, Level, Model, Places, RecordingOptions,
-    Session, SessionOptions, Target, Tensor, ValueInput,
+    Session, SessionOptions, Target, Tensor, ValueInput, Weights,
 };
 use bayplan_compile::Dims;
 use bayplan_graph::ByteRange;
@@ -26,7 +26,7 @@ use crate::args::{DeviceOption, ModelOptions, RunOptions};
 use crate::exit::{Failure, Outcome};
 use crate::latencies::Latencies;
 use crate::out::{self, Progress};
-use crate::{dims, inputs, outputs, shapes, tensor_file};
+use crate::{dims, inputs, outputs, shapes, tensor_file, weights};
 
 pub(crate) fn run(options: &RunOptions) -> Outcome {
     if options.watch {
@@ -41,7 +41,7 @@ pub(crate) fn run(options: &RunOptions) -> Outcome {
     let stop = stop_on_signals()?;
     let mut progress = Progress::new(options.quiet);
     progress.stage("reading the model");
-    let model = open_with(&options.model.model, options.folder.as_deref(), &options.inputs)?;
+    let model = open_with(&options.model, options.folder.as_deref(), &options.inputs)?;
     let words = match &options.folder {
         Some(folder) => inputs::numbered(model.graph(), folder)?,
         None => options.inputs.clone(),
@@ -71,7 +71,8 @@ pub(crate) fn run(options: &RunOptions) -> Outcome {
     warn(&session);
     let fleet = run_fleet::start(outlets, &session, options.quiet)?;
     let text = !options.quiet && !options.format.is_json();
-    let facts = Facts { options, functions: &functions, dims: &dims, ports: &ports, built };
+    let (functions, bound) = (&functions, model.bound());
+    let facts = Facts { options, functions, dims: &dims, ports: &ports, built, bound };
     if text {
         out::print(&head(&facts, &session))?;
     }
@@ -163,12 +164,13 @@ fn open(options: &ModelOptions) -> Result<Device, Failure> {
 /// nothing is given for.
 ///
 /// # Errors
-/// As [`Model::open_for`], or as `elements`.
+/// As [`Model::open_with`], or as `elements`.
 pub(crate) fn open_for(
     path: &Path,
+    weights: Option<&Weights>,
     elements: &mut dyn FnMut(&ValueInput) -> Result<Option<Tensor>, Failure>,
 ) -> Result<Model, Failure> {
-    let asked = match Model::open(path) {
+    let asked = match Model::open_with(path, &[], weights) {
         Err(bayplan::Error::Values { inputs, .. }) => inputs,
         opened => return Ok(opened?),
     };
@@ -177,16 +179,21 @@ pub(crate) fn open_for(
         given.extend(elements(input)?.map(|tensor| (&*input.name, tensor)));
     }
     let given: Vec<(&str, &Tensor)> = given.iter().map(|(name, tensor)| (*name, tensor)).collect();
-    Ok(Model::open_for(path, &given)?)
+    Ok(Model::open_with(path, &given, weights)?)
 }
 
 /// Opens a model with the files given for its inputs at hand: `NAME=FILE`, or those of a folder.
 ///
 /// # Errors
-/// There is no such folder; as [`Model::open_for`]; the file of an input whose elements decide shapes cannot be read.
-pub(crate) fn open_with(path: &Path, folder: Option<&Path>, words: &[String]) -> Result<Model, Failure> {
+/// There is no such folder; as [`Model::open_with`]; the file of an input whose elements decide shapes cannot be read.
+pub(crate) fn open_with(
+    options: &ModelOptions,
+    folder: Option<&Path>,
+    words: &[String],
+) -> Result<Model, Failure> {
     folder.map_or(Ok(()), inputs::is_folder)?;
-    let opened = open_for(path, &mut |input| {
+    let (path, weights) = (&options.model, weights::open(&options.weights)?);
+    let opened = open_for(path, weights.as_ref(), &mut |input| {
         let file = match folder {
             Some(folder) => Some(tensor_file::numbered(folder, "input", input.index)),
             None => words.iter().find_map(|word| file_of(word, &input.name)),

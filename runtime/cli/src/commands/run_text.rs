@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bayplan::{Bindings, Session, Tensor};
+use bayplan::{Bindings, Bound, Session, Tensor};
 use bayplan_record::Summary;
 use bayplan_text::{Bytes, Count, Nanos, Percent, ellipsis};
 use serde_json::{Map, Value, json};
@@ -33,6 +33,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) ports: &'a [Port],
     /// How long it took to compile the model and build the session.
     pub(crate) built: Duration,
+    /// What was bound to weights of another file.
+    pub(crate) bound: Option<&'a Bound>,
 }
 
 /// What came of the runs.
@@ -84,6 +86,9 @@ pub(crate) fn head(facts: &Facts<'_>, session: &Session) -> String {
         text += &format!(" · Vulkan {}", info.api_version);
     }
     text += "\n";
+    if let (Some(bound), Some(file)) = (facts.bound, &facts.options.model.weights.file) {
+        text += &bound_line(bound, &file.display().to_string());
+    }
     text += &format!(
         "plan       peak {} · lower bound {} · waste {}{}\n",
         Bytes(plan.peak),
@@ -116,6 +121,19 @@ pub(crate) fn head(facts: &Facts<'_>, session: &Session) -> String {
         text += &format!("recording  {id}  {}\n", bayplan_text::escape(&path.display().to_string()));
     }
     text
+}
+
+/// Where the weights come from, if not from the model.
+fn bound_line(bound: &Bound, file: &str) -> String {
+    let mut text =
+        format!("weights    {} from {}", counted(bound.bound, "tensor", "tensors"), ellipsis(file, 60));
+    if bound.kept > 0 {
+        text += &format!(" · {} of the model's own", counted(bound.kept, "small one", "small ones"));
+    }
+    if bound.left_out > 0 {
+        text += &format!(" · {} left out", Count(bound.left_out as u64));
+    }
+    text + "\n"
 }
 
 /// The lines after the last run.
@@ -166,6 +184,13 @@ pub(crate) fn gap_json(summary: &Summary) -> Value {
     })
 }
 
+/// The same for programs, or null.
+fn bound_json(facts: &Facts<'_>) -> Value {
+    facts.bound.map_or(Value::Null, |Bound { bound, kept, left_out }| {
+        json!({ "file": facts.options.model.weights.file, "bound": bound, "kept": kept, "left_out": left_out })
+    })
+}
+
 /// All of it for programs. Sizes are bytes, times nanoseconds; a file is null where none is written, the recording where
 /// nothing is recorded. Where there are several functions, the arena is enough for each, and what is told of a plan is told
 /// of the one that needs the most.
@@ -199,6 +224,7 @@ pub(crate) fn json(facts: &Facts<'_>, session: &Session, ran: &Ran) -> Value {
         "outputs": outputs,
         "arena_bytes": activations,
         "weight_bytes": weights,
+        "weights": bound_json(facts),
         "peak": plan.peak,
         "lower_bound": plan.lower_bound.bytes,
         "waste": plan.waste(),
