@@ -21,6 +21,12 @@ pub(crate) const SMALLEST: (u16, u16) = (40, 12);
 /// Rows that a long message leaves the view, if it can; what is more of it stands over the view.
 const LEAST_VIEW: u16 = 7;
 
+/// In fewer columns the header says less of each thing.
+const NARROW: u16 = 60;
+/// Columns of the model's name.
+const NAME: usize = 40;
+const NAME_IF_NARROW: usize = 16;
+
 /// Columns of what a recording was imported from.
 const ORIGIN: usize = 48;
 
@@ -89,8 +95,9 @@ pub(crate) fn header(buffer: &mut Buffer, area: Rect, model: &Model, theme: &The
     let mut parts = Vec::new();
     let session = timeline.session.as_ref();
     let name = session.map(|session| escape(&session.model).to_string()).filter(|name| !name.is_empty());
-    let short = bayplan_text::columns(name.as_deref().unwrap_or_default()) <= 40;
-    let name = if short { name } else { name.map(|name| name.chars().take(39).chain(['…']).collect()) };
+    let narrow = area.width < NARROW;
+    let most = if narrow { NAME_IF_NARROW } else { NAME };
+    let name = name.map(|name| bayplan_text::ellipsis(&name, most).to_string());
     let title = format!(" bayplan ▸ {}", name.as_deref().unwrap_or("…"));
     parts.push((9, vec![Span::styled(title, theme.bar().patch(theme.strong()))]));
     if !model.opened.is_empty() {
@@ -111,10 +118,10 @@ pub(crate) fn header(buffer: &mut Buffer, area: Rect, model: &Model, theme: &The
         }
     }
     if timeline.runs_started > 0 {
-        let of = model
-            .standing
-            .as_ref()
-            .map_or_else(String::new, |_| format!(" of {}", Count(model.live().runs_started)));
+        let of = model.standing.as_ref().map_or_else(String::new, |_| {
+            let of = if narrow { "/" } else { " of " };
+            format!("{of}{}", Count(model.live().runs_started))
+        });
         parts.push((7, plain(format!("   run {}{of}", Count(timeline.runs_started)))));
     }
     if let Some((_, plan)) = timeline.current_plan().filter(|(_, plan)| !plan.record.dims.is_empty()) {
@@ -127,12 +134,12 @@ pub(crate) fn header(buffer: &mut Buffer, area: Rect, model: &Model, theme: &The
         let last = if timeline.current.is_some() { "last " } else { "" };
         parts.push((5, plain(format!("  {last}{}", Nanos(run.end.saturating_sub(run.start))))));
     }
-    parts.push((8, state(model, theme)));
+    parts.push((8, state(model, theme, narrow)));
     let counts = explain::alarm_counts(timeline);
     if !counts.is_empty() {
         let mut words: Vec<String> =
             counts.iter().map(|(kind, count)| format!("{} {kind}", Count(*count))).collect();
-        if area.width < 60 {
+        if narrow {
             words = vec![format!("{} wrong", Count(timeline.alarm_counts().total()))];
         }
         parts.push((
@@ -167,7 +174,7 @@ fn brief_version(version: &str) -> &str {
     version.match_indices('.').nth(1).map_or(version, |(at, _)| &version[..at])
 }
 
-fn state(model: &Model, theme: &Theme) -> Vec<Span<'static>> {
+fn state(model: &Model, theme: &Theme, narrow: bool) -> Vec<Span<'static>> {
     if let (Some(stage), false) = (model.stage, model.paused) {
         let words = match stage {
             Stage::Reading(None) => "   … reading".to_owned(),
@@ -185,7 +192,10 @@ fn state(model: &Model, theme: &Theme) -> Vec<Span<'static>> {
     if model.standing.is_some() && model.failure.is_none() {
         let end = if model.life == Life::Live { "live" } else { "the end" };
         let behind = Nanos(model.live().now.saturating_sub(model.now()));
-        let words = format!("   ◀ {behind} before {end}");
+        let words = match narrow {
+            true => format!("   ◀ −{behind}"),
+            false => format!("   ◀ {behind} before {end}"),
+        };
         return vec![Span::styled(words, theme.bar().patch(theme.warning()))];
     }
     let (words, style) = match model.life {

@@ -1,6 +1,7 @@
 //! What views say of memory that grows, of pools, and of what is wrong: in every size.
 
 use bayplan_trace::{Event, Record};
+use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
 
@@ -74,12 +75,36 @@ fn what_is_wrong_stands_in_every_view_at_every_size() {
 fn what_is_most_important_stands_in_the_smallest_picture() {
     let model = small(false);
     let fragmentation = picture(&model, number_of("Fragmentation"), SIZES[0]);
-    for words in ["waste  12.5 %", "most 88.9 % at op 4", "at peak  live 8.00 KiB of 9.00 KiB", "▲ 4", "█"]
+    for words in ["waste  12.5 %", "most 88.9 % at op 4", "at peak  live 8.00 KiB of 9.00 KiB", "▲ op 4", "█"]
     {
         assert!(fragmentation.contains(words), "{words}: {fragmentation}");
     }
     let overview = picture(&model, number_of("Overview"), SIZES[0]);
     assert!(overview.contains("of 2.00 GiB") && overview.contains("alarms"), "{overview}");
+}
+
+/// Labels of the axis of ops stand apart, wherever the cursor is.
+#[test]
+fn labels_of_ops_never_write_over_each_other() {
+    for size in SIZES {
+        let theme = Theme::new(Colours::None, false);
+        let mut watch = Watch::of(small(false), number_of("Fragmentation"));
+        crate::snapshot::picture(&mut watch, size, &[], &theme);
+        for _ in 0..10 {
+            watch.key(KeyEvent::from(KeyCode::Left));
+        }
+        for op in 0..10 {
+            let picture = crate::snapshot::picture(&mut watch, size, &[], &theme);
+            let axis = picture.lines().find(|line| line.contains('▲')).unwrap();
+            let labels: Vec<&str> = axis.trim_matches(['│', ' ']).split("  ").map(str::trim).collect();
+            let labels: Vec<&str> = labels.into_iter().filter(|label| !label.is_empty()).collect();
+            assert!(labels.contains(&&*format!("▲ op {op}")), "{labels:?}");
+            let whole =
+                |label: &&str| label.trim_start_matches("▲ ").strip_prefix("op ").unwrap().parse::<u8>();
+            assert!(labels.iter().all(|label| whole(label).is_ok()), "{labels:?}");
+            watch.key(KeyEvent::from(KeyCode::Right));
+        }
+    }
 }
 
 /// What the map shows of a plan is told on the overview, too: the part in view, and what is changed of it.

@@ -146,9 +146,13 @@ impl Viewer {
     }
 
     fn picture(&mut self) -> String {
-        let mut buffer = Buffer::empty(SCREEN);
-        self.watch.draw(&mut buffer, SCREEN, &Theme::new(Colours::None, false));
-        let rows = buffer.content.chunks(usize::from(SCREEN.width));
+        self.picture_of(SCREEN)
+    }
+
+    fn picture_of(&mut self, screen: Rect) -> String {
+        let mut buffer = Buffer::empty(screen);
+        self.watch.draw(&mut buffer, screen, &Theme::new(Colours::None, false));
+        let rows = buffer.content.chunks(usize::from(screen.width));
         rows.map(|row| row.iter().map(ratatui::buffer::Cell::symbol).collect::<String>() + "\n").collect()
     }
 
@@ -173,6 +177,9 @@ fn runs_are_stepped_through_and_live_is_a_key_away() {
     viewer.press(",");
     assert!(viewer.says("run 2,999 of 3,000"), "{}", viewer.picture());
     assert!(viewer.says("◀ 1.50 µs before the end"), "{}", viewer.picture());
+    // The smallest screen says the same in fewer columns.
+    let narrow = viewer.picture_of(Rect { width: 40, height: 12, ..SCREEN });
+    assert!(narrow.lines().next().unwrap().contains("minilm-l6   ◀ −1.50 µs"), "{narrow}");
     viewer.press(",,.");
     assert_eq!((viewer.runs(), viewer.watch.model.timeline.now), (2998, 10_000 + 2997 * 1000 + 500));
     viewer.press("..");

@@ -431,7 +431,15 @@ fn another_arena_is_asked_anew() {
     press(&mut watch, "w");
     assert_eq!(watch.model.asked.over, watch.model.wanted_map());
     assert!(watch.model.asked.edits.is_empty());
-    assert!(seen(&mut watch).contains("no plan can be smaller than"));
+    // Weights live throughout: no order of operators is asked about, and the sentence is final.
+    let text = seen(&mut watch);
+    assert!(text.contains("No plan can be smaller than"), "{text}");
+    for words in ["another order", "as late as", "no answer", "at op "] {
+        assert!(!text.contains(words), "{words}: {text}");
+    }
+    press(&mut watch, "\u{1b}P");
+    let text = seen(&mut watch);
+    assert!(text.contains("throughout") && !text.contains("when loaded"), "{text}");
 }
 
 #[test]

@@ -264,3 +264,40 @@ fn a_tensor_is_moved_where_it_is_typed() {
     let text = shown(&mut watch, size).join("\n");
     assert!(text.contains("block/up moved to offset 3.00 KiB"), "{text}");
 }
+
+/// While a what-if is in force, what stands around the map says which plan it is of.
+#[test]
+fn around_the_map_recorded_and_changed_are_told_apart() {
+    for size in [(80, 24), (120, 40), (200, 50)] {
+        let mut watch = opened(&support::by_hand(), size, "");
+        let before = shown(&mut watch, size).join("\n");
+        assert!(
+            !before.contains("as recorded") && before.contains("├ why this peak?  4 tensors"),
+            "{before}"
+        );
+        press(&mut watch, "x", size);
+        let after = shown(&mut watch, size).join("\n");
+        for words in [
+            "9.00 KiB as recorded",
+            "├ recorded peak  4 tensors",
+            "▣ block/up 2.00 KiB",
+            "└ what if?  changed: without block/up: ",
+            "−3.00 KiB",
+        ] {
+            assert!(after.contains(words), "{words} in {after}");
+        }
+        assert!(!after.contains("optimal for this order") && !after.contains("why this peak?"), "{after}");
+        press(&mut watch, "u", size);
+        assert!(!shown(&mut watch, size).join("\n").contains("as recorded"));
+    }
+}
+
+/// A change too small to be told in percent has one sign.
+#[test]
+fn changes_have_one_sign() {
+    use crate::model::whatif::change;
+    assert_eq!(change(9 << 10, 7 << 10).unwrap(), "−2.00 KiB (−22.2 %)");
+    assert_eq!(change(7 << 10, 14 << 10).unwrap(), "+7.00 KiB (+100.0 %)");
+    assert_eq!(change(98 << 20, (98 << 20) - 1024).unwrap(), "−1.00 KiB (<0.1 %)");
+    assert_eq!(change(5, 5), None);
+}

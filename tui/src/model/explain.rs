@@ -57,9 +57,14 @@ pub(crate) fn type_of(buffer: &BufferRecord) -> String {
     escape(shown).to_string()
 }
 
+/// Whether a buffer lives as long as the session does: no order of operators changes that.
+pub(crate) fn is_resident(buffer: &BufferRecord) -> bool {
+    matches!(buffer.kind, BufferKind::Weight | BufferKind::Constant)
+}
+
 /// Where a buffer's life begins and ends, in words.
 pub(crate) fn life_of(plan: &PlanRecord, buffer: &BufferRecord) -> String {
-    if matches!(buffer.kind, BufferKind::Weight | BufferKind::Constant) {
+    if is_resident(buffer) {
         return "resident for the session".to_owned();
     }
     let (first, last) = born_and_dies(plan, buffer);
@@ -74,7 +79,7 @@ pub(crate) fn life_of(plan: &PlanRecord, buffer: &BufferRecord) -> String {
 
 /// What begins a buffer's life, and what ends it.
 pub(crate) fn born_and_dies(plan: &PlanRecord, buffer: &BufferRecord) -> (String, String) {
-    let resident = matches!(buffer.kind, BufferKind::Weight | BufferKind::Constant);
+    let resident = is_resident(buffer);
     let born = match buffer.kind {
         _ if resident => "when loaded".to_owned(),
         BufferKind::Input => "given by the caller".to_owned(),
@@ -130,11 +135,28 @@ pub(crate) fn own_bytes(plan: &PlanRecord, number: u32) -> String {
     }
 }
 
-/// How many of the arena's buffers live at its peak, and how large they are: `8 tensors, 12.4 MiB at op 97`.
+/// How many of the arena's buffers live at its peak, and how large they are: `8 tensors, 12.4 MiB at op 97 Conv`.
 pub(crate) fn peak_summary(arena: &ArenaView<'_>) -> String {
-    let count = arena.index.peak.buffers.len();
-    let (count, bytes) = (plural(count as u64, "tensor"), Bytes(arena.index.peak.live));
-    format!("{count}, {bytes} at {}", op_name(&arena.plan.record, arena.index.peak.op))
+    peak_words(arena, &op_name(&arena.plan.record, arena.index.peak.op))
+}
+
+/// The same without the name of the operator.
+pub(crate) fn peak_brief(arena: &ArenaView<'_>) -> String {
+    peak_words(arena, &format!("op {}", Count(arena.index.peak.op.into())))
+}
+
+fn peak_words(arena: &ArenaView<'_>, op: &str) -> String {
+    let (count, bytes) = (arena.index.peak.buffers.len() as u64, Bytes(arena.index.peak.live));
+    let count = plural(count, "tensor");
+    if is_level(arena) { format!("{count}, {bytes} throughout") } else { format!("{count}, {bytes} at {op}") }
+}
+
+/// Whether the same bytes live at every op: those that are resident. No op is the peak then.
+pub(crate) fn is_level(arena: &ArenaView<'_>) -> bool {
+    let (record, peak) = (&arena.plan.record, &arena.index.peak);
+    let resident = |number: &u32| record.buffers.get(*number as usize).is_some_and(is_resident);
+    let all = arena.index.as_full.count + 1 == record.ops.len() as u64;
+    all && !peak.buffers.is_empty() && peak.buffers.iter().all(resident)
 }
 
 /// The other ops at which as many bytes live as at the peak: `op 8 Add, op 12 Conv and 3 more`; none where there is none.

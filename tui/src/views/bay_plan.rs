@@ -23,6 +23,10 @@ const PANEL: u16 = 38;
 /// From this width on there is room for it.
 const PANEL_FROM: u16 = 112;
 
+/// Columns of the name of a tensor at the peak, and what of the largest one's is worth showing.
+const MOST_NAME: usize = 32;
+const LEAST_NAME: usize = 6;
+
 /// The areas of the view.
 struct Places {
     /// The frame around map and notes.
@@ -151,9 +155,11 @@ fn title(arena: &ArenaView<'_>, model: &Model, theme: &Theme, width: u16) -> Lin
         format!("   zoom{}{}", zoomed("ops", ops), zoomed("bytes", bytes))
     });
     let name = format!("arena \"{}\"", explain::name_of(&about.name, "arena", arena.arena));
+    let recorded = if model.is_plan_changed() { " as recorded" } else { "" };
     let parts = vec![
         (9, vec![Span::styled(name, theme.accent())]),
         (8, vec![Span::styled(format!("  {}", Bytes(about.size)), theme.strong())]),
+        (8, vec![Span::styled(recorded, theme.cursor())]),
         (6, vec![Span::styled(format!("   {bound}"), theme.text())]),
         (7, vec![Span::styled(format!("   {now}"), theme.text())]),
         (7, vec![Span::styled(part.unwrap_or_default(), theme.cursor())]),
@@ -282,13 +288,27 @@ fn part_in_view(buffer: &mut Buffer, places: &Places, arena: &ArenaView<'_>, the
 /// What shades and lines mean, in the gaps that the labels of the axis leave, as far as there is room.
 fn legend(buffer: &mut Buffer, places: &Places, labels: Rect, taken: &[(u16, u16)], legend: &Legend<'_>) {
     let Legend(model, arena, theme) = *legend;
-    let mut signs = [bay_plan_map::states(theme), bay_plan_map::line_signs(model, arena, theme)].concat();
     let mut starts: Vec<u16> = taken.iter().map(|(_, to)| to + 2).chain([0]).collect();
     starts.sort_unstable();
-    for start in starts {
+    let gaps = starts.iter().filter_map(|&start| {
         let next = taken.iter().map(|(from, _)| *from).filter(|from| from + 2 > start).min();
         let end = next.map_or(labels.width, |from| from.saturating_sub(2));
-        let Some(room) = end.checked_sub(start) else { continue };
+        Some((end, end.checked_sub(start)?))
+    });
+    let gaps: Vec<(u16, u16)> = gaps.collect();
+    // Where the gaps do not hold all shades in their order, the long ones first may do.
+    let fit = |mut signs: Vec<Vec<Span<'static>>>| {
+        gaps.iter().for_each(|(_, room)| drop(bay_plan_map::legend(&mut signs, (*room).into())));
+        signs.is_empty()
+    };
+    let mut states = bay_plan_map::states(theme);
+    let mut long_first = states.clone();
+    long_first.sort_by_key(|sign| std::cmp::Reverse(sign.iter().map(Span::width).sum::<usize>()));
+    if !fit(states.clone()) && fit(long_first.clone()) {
+        states = long_first;
+    }
+    let mut signs = [states, bay_plan_map::line_signs(model, arena, theme)].concat();
+    for (end, room) in gaps {
         let line = bay_plan_map::legend(&mut signs, room.into());
         let width = line.width() as u16;
         let area = Rect { x: labels.x + end - width, width, ..labels };
@@ -308,14 +328,26 @@ fn notes(buffer: &mut Buffer, places: &Places, arena: &ArenaView<'_>, model: &Mo
     rule(first, &at_cursor(arena, model, theme, width));
     if places.notes >= 3 {
         rule(first + 1, &why_peak(arena, model, theme, width));
-        rule(first + 2, &why_not_smaller(arena, theme, width));
+        rule(first + 2, &why_not_smaller(arena, model, theme, width));
     }
 }
 
 /// Whether the plan could be smaller in its order, and the key that asks about others.
-fn why_not_smaller(arena: &ArenaView<'_>, theme: &Theme, width: usize) -> Line<'static> {
+fn why_not_smaller(arena: &ArenaView<'_>, model: &Model, theme: &Theme, width: usize) -> Line<'static> {
     let (verdict, bound) = explain::bound_parts(arena);
     let key = theme.keys.name(Action::WhyNotSmaller);
+    if model.is_plan_changed() {
+        // Of the changed plan, not of the recorded one.
+        let (heading, more) = ("what if?  ", format!(" · {key}: why not smaller"));
+        let room = width.saturating_sub(heading.len() + bayplan_text::columns(&more));
+        let changed = model.asked.changed_words(&arena.plan.record, room);
+        let parts = vec![
+            (8, vec![Span::styled(heading, theme.accent())]),
+            (9, vec![Span::styled(changed, theme.cursor())]),
+            (7, vec![Span::styled(more, theme.faint())]),
+        ];
+        return draw::fitting(parts, width);
+    }
     let parts = vec![
         (9, vec![Span::styled("why not smaller?  ", theme.accent())]),
         (8, vec![Span::styled(verdict, theme.text())]),
@@ -371,27 +403,45 @@ fn at_cursor(arena: &ArenaView<'_>, model: &Model, theme: &Theme, width: usize) 
 
 /// What lives at the peak, the largest first, as many as there is room for.
 fn why_peak(arena: &ArenaView<'_>, model: &Model, theme: &Theme, width: usize) -> Line<'static> {
-    let mut spans = vec![
-        Span::styled("why this peak?  ", theme.accent()),
-        Span::styled(format!("{}:  ", explain::peak_summary(arena)), theme.strong()),
-    ];
+    let record = &arena.plan.record;
+    let asked = if model.is_plan_changed() { "recorded peak  " } else { "why this peak?  " };
+    let heading = |summary: String| {
+        let summary = Span::styled(format!("{summary}:  "), theme.strong());
+        vec![Span::styled(asked, theme.accent()), summary]
+    };
+    let room = |spans: &[Span<'_>]| width.saturating_sub(spans.iter().map(Span::width).sum());
+    let mut spans = heading(explain::peak_summary(arena));
     let largest = &arena.index.peak.buffers;
-    let mut room = width.saturating_sub(spans.iter().map(Span::width).sum());
+    let least = largest.first().and_then(|number| Some((number, record.buffers.get(*number as usize)?)));
+    let least = least.map_or(0, |(number, buffer)| {
+        let name = bayplan_text::columns(&explain::short_name(record, *number)).min(LEAST_NAME);
+        let more = bayplan_text::columns(&format!(" +{}", Count(largest.len() as u64)));
+        name + bayplan_text::columns(&format!("▣  {}", Bytes(buffer.size))) + more
+    });
+    if room(&spans) < least {
+        // The largest is worth more than the name of the operator.
+        spans = heading(explain::peak_brief(arena));
+    }
+    let mut room: usize = room(&spans);
     for (at, number) in largest.iter().enumerate() {
-        let buffer = &arena.plan.record.buffers[*number as usize];
+        let buffer = &record.buffers[*number as usize];
         let hue = model.index().map_or(0, |index| index.hue(*number));
-        let dot = if at == 0 { "▣ " } else { " ▣ " };
-        let name = draw::tail(&explain::short_name(&arena.plan.record, *number), 32);
-        let words = format!("{name} {}", Bytes(buffer.size));
+        let (dot, size) = (if at == 0 { "▣ " } else { " ▣ " }, format!(" {}", Bytes(buffer.size)));
         // All but the last leave room to say how many more there are.
         let left = largest.len() - at - 1;
         let more = if left > 0 { bayplan_text::columns(&format!(" +{}", Count(left as u64))) } else { 0 };
-        let taken = bayplan_text::columns(dot) + bayplan_text::columns(&words);
-        if taken + more > room {
+        let around = bayplan_text::columns(dot) + bayplan_text::columns(&size);
+        let short = explain::short_name(record, *number);
+        // The largest is named by the end of its name, if need be; of the others only whose name has room.
+        let for_name = room.saturating_sub(around + more);
+        let name = draw::tail(&short, if at == 0 { for_name.min(MOST_NAME) } else { MOST_NAME });
+        let taken = around + bayplan_text::columns(&name);
+        if taken + more > room || (at == 0 && for_name < LEAST_NAME.min(bayplan_text::columns(&short))) {
             spans.push(Span::styled(format!(" +{}", Count(left as u64 + 1)), theme.faint()));
             break;
         }
-        spans.extend([Span::styled(dot, theme.tensor(hue)), Span::styled(words, theme.text())]);
+        let words = Span::styled(name + &size, theme.text());
+        spans.extend([Span::styled(dot, theme.tensor(hue)), words]);
         room -= taken;
     }
     Line::from(spans)

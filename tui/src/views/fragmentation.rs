@@ -156,16 +156,27 @@ fn deviation_curve(buffer: &mut Buffer, place: Rect, model: &Model, arena: &Aren
 /// The first op in view, the one under the cursor and the last.
 fn axis(buffer: &mut Buffer, place: Rect, arena: &ArenaView<'_>, theme: &Theme) {
     let ops = &arena.view.ops;
-    let end = format!("op {}", bayplan_text::Count(ops.end() - 1));
-    let start = format!("op {}", bayplan_text::Count(ops.start));
-    draw::put(buffer, place, place.x, place.y, &start, theme.faint());
-    let at = place.right().saturating_sub(end.len() as u16).max(place.x);
-    draw::put(buffer, place, at, place.y, &end, theme.faint());
-    let Some(col) = ops.cell(ops.cursor, u64::from(place.width)) else { return };
-    let word = format!("▲ {}", bayplan_text::Count(ops.cursor));
-    let width = word.chars().count() as u16;
-    let x = (place.x + col as u16).min(place.right().saturating_sub(width));
-    draw::put(buffer, place, x, place.y, &word, theme.cursor());
+    let op = |op: u64| format!("op {}", bayplan_text::Count(op));
+    let starts_at = |text: &str, col: u64| {
+        (place.x + col as u16)
+            .min(place.right().saturating_sub(bayplan_text::columns(text) as u16))
+            .max(place.x)
+    };
+    // The cursor's label stands where it meets another.
+    let mut taken: Vec<(u16, u16)> = Vec::new();
+    let cursor = ops.cell(ops.cursor, u64::from(place.width));
+    let cursor = cursor.map(|col| (format!("▲ {}", op(ops.cursor)), col, theme.cursor()));
+    // The cursor's op is not told twice.
+    let ends = [(ops.start, 0), (ops.end() - 1, u64::from(place.width))];
+    let ends = ends.into_iter().filter(|(at, _)| *at != ops.cursor);
+    let ends = ends.map(|(at, col)| (op(at), col, theme.faint()));
+    for (text, col, style) in cursor.into_iter().chain(ends) {
+        let (x, width) = (starts_at(&text, col), bayplan_text::columns(&text) as u16);
+        if taken.iter().all(|(from, to)| x > to + 1 || x + width + 1 < *from) {
+            draw::put(buffer, place, x, place.y, &text, style);
+            taken.push((x, x + width));
+        }
+    }
 }
 
 /// How the four uses of an arena look: live, padding, holes, tail.

@@ -21,6 +21,8 @@ pub(crate) fn op_details(model: &Model, theme: &Theme, width: usize) -> Vec<Line
         return page.lines;
     };
     page.wrapped(&explain::op_name(&plan.record, number as u32), theme.accent());
+    // What it costs first: where there is little room, names may have taken all of it.
+    times(&mut page, plan, number, model.timeline.roofs());
     page.pair("name", &escape(&op.name).to_string());
     page.pair("node", &escape(&op.source_node).to_string());
     page.pair("operator", &escape(&op.source_op).to_string());
@@ -29,7 +31,6 @@ pub(crate) fn op_details(model: &Model, theme: &Theme, width: usize) -> Vec<Line
     page.pair("barrier", if op.barrier_before { "before it" } else { "none before it" });
     page.pair("moves", &format!("{} = {} B", Bytes(op.bytes), Count(op.bytes)));
     page.pair("computes", &format!("{} flop", Count(op.flops)));
-    times(&mut page, plan, number, model.timeline.roofs());
     for (label, buffers) in [("reads", &op.reads), ("writes", &op.writes)] {
         page.gap();
         page.text(&format!("{label} {}", Count(buffers.len() as u64)), theme.accent());

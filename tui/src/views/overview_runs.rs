@@ -146,9 +146,8 @@ pub(crate) fn peak(model: &Model, theme: &Theme, width: usize) -> Section {
     let record = &arena.plan.record;
     let summary = explain::peak_summary(&arena);
     // The number of the op is kept where its operator does not fit.
-    let op = format!("at op {}", arena.index.peak.op);
-    let cut = summary.find(&op).filter(|_| bayplan_text::columns(&summary) > width);
-    let summary = cut.map_or(&*summary, |at| &summary[..at + op.len()]).to_owned();
+    let fits = bayplan_text::columns(&summary) <= width;
+    let summary = if fits { summary } else { explain::peak_brief(&arena) };
     let summary = Line::styled(summary, theme.strong());
     section.offer(summary, Target::Op(arena.index.peak.op));
     let selected = model.selected().map(|(number, _)| number);

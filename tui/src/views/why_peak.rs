@@ -24,6 +24,9 @@ const COLUMNS: &[Column] = &[
     Column { title: "dies", width: 20, right: false, weight: 5, sorts: true },
 ];
 
+/// The columns of those that live throughout.
+const COLUMNS_OF_RESIDENT: &[Column] = COLUMNS.split_at(3).0;
+
 /// Lines above the list and below it, where there is room; below it at least those of the sum and of what is known of it.
 const ABOVE: u16 = 2;
 const BELOW: u16 = 6;
@@ -37,7 +40,7 @@ impl WhyPeak {
     /// Columns and rows that it wants.
     pub(crate) fn size(model: &Model) -> (u16, u16) {
         let tensors = model.arena().map_or(0, |arena| arena.index.peak.buffers.len());
-        let around = ABOVE + u16::from(is_changed(model)) + BELOW;
+        let around = ABOVE + u16::from(model.is_plan_changed()) + BELOW;
         (104, u16::try_from(tensors).unwrap_or(u16::MAX).saturating_add(around + 1))
     }
 
@@ -47,7 +50,7 @@ impl WhyPeak {
         let tensors = model.arena().map_or(0, |arena| arena.index.peak.buffers.len());
         let wanted = u16::try_from(tensors).unwrap_or(u16::MAX).saturating_add(1);
         // What a what-if has changed has a line of its own.
-        let changed = u16::from(is_changed(model));
+        let changed = u16::from(model.is_plan_changed());
         let least = wanted.min(LISTED_FIRST + 1 - changed);
         let roomy = area.height >= ABOVE + changed + least + BELOW - LEAST_BELOW;
         let above = changed + if roomy { ABOVE } else { 1 };
@@ -82,7 +85,7 @@ impl View for WhyPeak {
         for (row, line) in (0..above.height).zip(&lines) {
             draw::put_line(buffer, above, row, line);
         }
-        list::draw(self, buffer, list, model, theme);
+        list::draw(listed(model), buffer, list, model, theme);
         let lines = told(model, &arena, theme, (usize::from(below.width), usize::from(below.height)));
         for (row, line) in (0..below.height).zip(&lines) {
             draw::put_line(buffer, below, row, line);
@@ -90,7 +93,32 @@ impl View for WhyPeak {
     }
 
     fn list(&self, area: Rect, model: &Model) -> Option<(&'static dyn List, Rect)> {
-        Some((&Self, Self::parts(area, model).1))
+        Some((listed(model), Self::parts(area, model).1))
+    }
+}
+
+/// What is resident needs no columns of birth and death: its names get their room.
+struct Resident;
+
+fn listed(model: &Model) -> &'static dyn List {
+    if model.arena().is_some_and(|arena| explain::is_level(&arena)) { &Resident } else { &WhyPeak }
+}
+
+impl List for Resident {
+    fn kind(&self) -> ListKind {
+        ListKind::Peak
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        COLUMNS_OF_RESIDENT
+    }
+
+    fn row(&self, model: &Model, thing: u32, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+        row(self, model, thing, theme, width)
+    }
+
+    fn empty(&self, model: &Model, keys: &Keymap) -> String {
+        WhyPeak.empty(model, keys)
     }
 }
 
@@ -104,29 +132,33 @@ impl List for WhyPeak {
     }
 
     fn row(&self, model: &Model, thing: u32, theme: &Theme, width: usize) -> Vec<Line<'static>> {
-        let Some((arena, index)) = model.arena().zip(model.index()) else { return Vec::new() };
-        let record = &arena.plan.record;
-        let Some(buffer) = record.buffers.get(thing as usize) else { return Vec::new() };
-        let share = Percent(buffer.size as f64 / arena.index.peak.live.max(1) as f64);
-        let name =
-            draw::tail(&explain::buffer_name(record, thing), list::wide(self, 0, width).saturating_sub(2));
-        let (born, dies) = explain::born_and_dies(record, buffer);
-        let text = |text: String| Line::styled(text, theme.text());
-        vec![
-            Line::from(vec![
-                Span::styled("▣ ", theme.tensor(index.hue(thing))),
-                Span::styled(name, theme.text()),
-            ]),
-            text(Bytes(buffer.size).to_string()),
-            text(share.to_string()),
-            Line::styled(born, theme.faint()),
-            Line::styled(dies, theme.faint()),
-        ]
+        row(self, model, thing, theme, width)
     }
 
     fn empty(&self, _: &Model, _: &Keymap) -> String {
         "nothing ever lives in this arena".to_owned()
     }
+}
+
+/// The cells of a tensor; a list without the last columns leaves them out.
+fn row(list: &dyn List, model: &Model, thing: u32, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+    let Some((arena, index)) = model.arena().zip(model.index()) else { return Vec::new() };
+    let record = &arena.plan.record;
+    let Some(buffer) = record.buffers.get(thing as usize) else { return Vec::new() };
+    let share = Percent(buffer.size as f64 / arena.index.peak.live.max(1) as f64);
+    let name = draw::tail(&explain::buffer_name(record, thing), list::wide(list, 0, width).saturating_sub(2));
+    let (born, dies) = explain::born_and_dies(record, buffer);
+    let text = |text: String| Line::styled(text, theme.text());
+    vec![
+        Line::from(vec![
+            Span::styled("▣ ", theme.tensor(index.hue(thing))),
+            Span::styled(name, theme.text()),
+        ]),
+        text(Bytes(buffer.size).to_string()),
+        text(share.to_string()),
+        Line::styled(born, theme.faint()),
+        Line::styled(dies, theme.faint()),
+    ]
 }
 
 /// What lives there, what is changed of it, and where as much lives.
@@ -139,8 +171,12 @@ fn heading(
     let peak = &arena.index.peak;
     let tensors = Count(peak.buffers.len() as u64);
     let words = if peak.buffers.len() == 1 { "tensor lives" } else { "tensors live" };
-    let own = format!("{tensors} {words} at {}", explain::op_name(&arena.plan.record, peak.op));
+    let own = match explain::is_level(arena) {
+        true => format!("{tensors} {words} throughout"),
+        false => format!("{tensors} {words} at {}", explain::op_name(&arena.plan.record, peak.op)),
+    };
     let others = match (explain::as_full(arena), arena.index.as_full.count) {
+        _ if explain::is_level(arena) => Sentence::new(5, "as many bytes live at every operator"),
         (Some(others), 1) => Sentence::new(5, format!("as many bytes live at {others}")),
         (Some(others), count) => Sentence::new(5, format!("as many bytes live at {others}"))
             .or(format!("as many live at {} others", Count(count))),
@@ -204,13 +240,9 @@ fn sum(arena: &ArenaView<'_>, theme: &Theme, zeros: bool) -> Vec<Span<'static>> 
     spans
 }
 
-fn is_changed(model: &Model) -> bool {
-    !model.asked.edits.is_empty() && model.is_asked_of_arena()
-}
-
 /// What a what-if has changed: what stands here is as recorded.
 fn changed(model: &Model, arena: &ArenaView<'_>, theme: &Theme, width: usize) -> Vec<Line<'static>> {
-    if !is_changed(model) {
+    if !model.is_plan_changed() {
         return Vec::new();
     }
     let record = &arena.plan.record;

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use bayplan_plan::explain::Regret;
-use bayplan_trace::PlanRecord;
+use bayplan_trace::{BufferKind, PlanRecord};
 
 use super::{Answer, Because, Edit, Proof, Reason};
-use crate::model::Model;
 use crate::model::lists::ListKind;
+use crate::model::{Model, explain};
 
 /// Answers that are kept, and explanations.
 const KEPT: usize = 4096;
@@ -222,6 +222,11 @@ impl Asked {
         rows
     }
 
+    /// Whether all that the bound rests on lives throughout: an order of operators changes nothing.
+    fn is_level(&self, record: &PlanRecord) -> bool {
+        matches!(self.because(), Some(Ok(because)) if because.is_level(record))
+    }
+
     fn is_gone(&self, tensor: u32) -> bool {
         self.edits.contains(&Edit::Drop(tensor))
     }
@@ -229,11 +234,13 @@ impl Asked {
     /// The edits that are offered.
     fn questions(&self, record: &PlanRecord) -> Vec<Edit> {
         let mut edits = Vec::new();
+        let level = self.is_level(record);
         if let Some(tensor) = self.tensor.filter(|tensor| !self.is_gone(*tensor)) {
-            edits.extend([Edit::Drop(tensor), Edit::Halve(tensor), Edit::Late(tensor)]);
+            edits.extend([Edit::Drop(tensor), Edit::Halve(tensor)]);
+            edits.extend((!level && is_made(record, tensor)).then_some(Edit::Late(tensor)));
             edits.extend(places(record, tensor, self.place).into_iter().map(|at| Edit::At(tensor, at)));
         }
-        edits.push(Edit::Order);
+        edits.extend((!level).then_some(Edit::Order));
         for dim in record.dims.iter().take(MOST_DIMS) {
             let asked = self.edits.iter().find_map(|edit| match edit {
                 Edit::Dim(name, value) if *name == dim.name => Some(*value),
@@ -255,6 +262,11 @@ impl Model {
     /// Whether what was asked last was asked of the arena that is looked at.
     pub(crate) fn is_asked_of_arena(&self) -> bool {
         self.asked.over.is_some() && self.asked.over == self.wanted_map()
+    }
+
+    /// Whether a what-if has changed the plan that is looked at: what views show of it is as recorded.
+    pub(crate) fn is_plan_changed(&self) -> bool {
+        !self.asked.edits.is_empty() && self.is_asked_of_arena()
     }
 
     /// What is asked from now on is asked of the arena that is looked at.
@@ -329,6 +341,12 @@ impl Model {
 
 /// Symbols that questions are offered of.
 const MOST_DIMS: usize = 8;
+
+/// Whether an operator makes a tensor: only that can be made later.
+fn is_made(record: &PlanRecord, tensor: u32) -> bool {
+    let buffer = record.buffers.get(tensor as usize);
+    buffer.is_some_and(|buffer| !explain::is_resident(buffer) && buffer.kind != BufferKind::Input)
+}
 
 /// Where a tensor might lie instead: at the bottom, at the top, and where the viewer points.
 fn places(record: &PlanRecord, tensor: u32, pointed: Option<u64>) -> Vec<u64> {

@@ -2,10 +2,11 @@
 
 use bayplan_plan::explain::{BoundProof, REGRET_WORK, Regret, Verdict, why_not_smaller};
 use bayplan_plan::{Effort, Plan, Problem, solve};
-use bayplan_trace::Storage;
+use bayplan_trace::{PlanRecord, Storage};
 
 use super::answer::Planned;
 use super::{Edit, MOST_PLACED, Subject};
+use crate::model::explain;
 
 /// One tensor that the bound rests on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +51,13 @@ impl Because {
     /// The recorded places are no plan, or there is none after the edits; in words.
     pub(crate) fn of(subject: &Subject, edits: &[Edit]) -> Result<Self, String> {
         if edits.is_empty() { Self::recorded(subject) } else { Self::changed(subject, edits) }
+    }
+
+    /// Whether the bound is met by tensors that live throughout: no order of operators is smaller then.
+    pub(crate) fn is_level(&self, record: &PlanRecord) -> bool {
+        let buffer = |reason: &Reason| record.buffers.get(reason.buffer as usize);
+        let resident = |reason: &Reason| buffer(reason).is_some_and(explain::is_resident);
+        self.verdict == Verdict::BoundMet && !self.reasons.is_empty() && self.reasons.iter().all(resident)
     }
 
     fn recorded(subject: &Subject) -> Result<Self, String> {

@@ -25,7 +25,7 @@ pub(crate) use answer::{Answer, Proof};
 pub(crate) use asked::{Asked, Brief, Part, Row, SHOWN};
 pub(crate) use because::{Because, Reason};
 pub(crate) use dims::{typed, typed_offset};
-pub(crate) use said::{all_words, words};
+pub(crate) use said::{all_words, change, words};
 pub(crate) use subject::Subject;
 
 /// One change of a plan. Several may be made at once; their order does not matter.

@@ -20,11 +20,10 @@ impl Brief {
     pub(crate) fn words_from(&self, before: u64) -> String {
         let after = self.arena.1;
         let least = if self.proof == Proof::Unplaced { "at least " } else { "" };
-        let Some((sign, bytes)) = difference(before, after) else {
-            return format!("{least}{}, as now", Bytes(after));
-        };
-        let share = bytes as f64 / before.max(1) as f64;
-        format!("{least}{}, {sign}{} ({sign}{})", Bytes(after), Bytes(bytes), Percent(share))
+        match change(before, after) {
+            None => format!("{least}{}, as now", Bytes(after)),
+            Some(words) => format!("{least}{}, {words}", Bytes(after)),
+        }
     }
 
     /// What is known of it: that nothing smaller is possible, or how much smaller it might be.
@@ -35,6 +34,15 @@ impl Brief {
             Proof::Unplaced => "how much more is not known".to_owned(),
         }
     }
+}
+
+/// How much smaller or larger bytes have become: `−2.00 KiB (−22.2 %)`; nothing where they have not.
+pub(crate) fn change(before: u64, after: u64) -> Option<String> {
+    let (sign, bytes) = difference(before, after)?;
+    let share = Percent(bytes as f64 / before.max(1) as f64).to_string();
+    // A share that is only known to be small has no sign.
+    let sign_of_share = if share.starts_with('<') { "" } else { sign };
+    Some(format!("{sign}{} ({sign_of_share}{share})", Bytes(bytes)))
 }
 
 fn difference(before: u64, after: u64) -> Option<(&'static str, u64)> {

@@ -147,7 +147,11 @@ impl Subject {
         wanted.least_of_orders = ordered.bound;
         let given = ordered.order.iter().copied().eq(0..ordered.order.len() as u32);
         if given {
-            wanted.notes.push("the operators stay in their order: no better one was found".to_owned());
+            let words = match edits.contains(&Edit::Order) {
+                true => "the operators stay in their order: no better one was found",
+                false => "it is made as late as can be already",
+            };
+            wanted.notes.push(words.to_owned());
         } else {
             wanted.order = Some(ordered.order);
         }

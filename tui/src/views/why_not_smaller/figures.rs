@@ -56,7 +56,7 @@ fn cells(label: Vec<Span<'static>>, cut: Cut, figures: [Span<'static>; 3], width
 /// What stands in the rows below.
 pub(super) fn head(part: Part, theme: &Theme, width: usize) -> Line<'static> {
     let (label, figures) = match part {
-        Part::Reasons => ("what makes it so large", ["size", "arena without", "least without"]),
+        Part::Reasons => ("what makes it so large", ["size", "change without it", "change of the least"]),
         Part::Questions => ("what if …", ["change", "arena then", "least then"]),
     };
     let figures = figures.map(|text| Span::styled(text, theme.faint()));
@@ -108,13 +108,18 @@ pub(super) fn question(
     theme: &Theme,
     width: usize,
 ) -> Line<'static> {
-    let label = vec![Span::styled("  ", theme.text()), Span::styled(row_words(row, record), theme.text())];
+    let mut label =
+        vec![Span::styled("  ", theme.text()), Span::styled(row_words(row, record), theme.text())];
     let figures = match model.asked.found(row) {
         None => {
             let words = if model.asked.foreseen { "…" } else { "not asked yet" };
             [words, "", ""].map(|text| Span::styled(text, theme.faint()))
         }
-        Some(Err(_)) => ["no answer", "", ""].map(|text| Span::styled(text, theme.faint())),
+        Some(Err(why)) => {
+            // The reason takes the room of figures.
+            label.push(Span::styled(format!("  no answer: {why}"), theme.faint()));
+            return Line::from(label);
+        }
         Some(Ok(brief)) => answer(&brief, model.asked.before(&brief), theme),
     };
     cells(label, Cut::Words, figures, width)

@@ -2,14 +2,14 @@
 //! ones are told in fewer words or left out.
 
 use bayplan_plan::explain::Verdict;
-use bayplan_text::{Bytes, Percent};
+use bayplan_text::Bytes;
 use bayplan_trace::PlanRecord;
 use ratatui::text::Line;
 
 use super::figures::row_words;
 use crate::draw::{self, Sentence};
 use crate::keys::Action;
-use crate::model::whatif::{Because, Brief, Edit, Reason, Row};
+use crate::model::whatif::{Because, Brief, Edit, Reason, Row, change};
 use crate::model::{Model, explain};
 use crate::theme::Theme;
 
@@ -45,7 +45,7 @@ pub(super) fn above(model: &Model, (width, rows): (usize, usize)) -> Vec<Above> 
             bound(because, model, record),
             known(because),
             others(because, model, record),
-            orders(because, model),
+            orders(because, model, record),
         ],
     };
     let rows = rows.saturating_sub(lines.len());
@@ -56,6 +56,11 @@ pub(super) fn above(model: &Model, (width, rows): (usize, usize)) -> Vec<Above> 
 /// What no plan can be smaller than.
 fn bound(because: &Because, model: &Model, record: &PlanRecord) -> Sentence {
     let bytes = Bytes(because.bound);
+    if because.is_level(record) {
+        let tensors = if because.reasons.len() == 1 { "this tensor lives" } else { "these tensors live" };
+        return Sentence::new(9, format!("No plan can be smaller than {bytes}: {tensors} throughout."))
+            .or(format!("Least: {bytes}."));
+    }
     let tensors = if because.reasons.len() == 1 { "this tensor lives" } else { "these tensors live at once" };
     let padding = match because.padding {
         0 => String::new(),
@@ -101,12 +106,13 @@ fn known(because: &Because) -> Sentence {
 }
 
 /// What could make it smaller, as far as is known of other orders.
-fn orders(because: &Because, model: &Model) -> Sentence {
+fn orders(because: &Because, model: &Model, record: &PlanRecord) -> Sentence {
     let fewer = "fewer or smaller tensors";
     let edits = model.asked.with(Some(&Edit::Order));
     let words = match model.asked.answer(&edits) {
         // What was placed badly is told already, and is none of the order's.
         _ if because.anew.is_some_and(|anew| anew < because.peak) => String::new(),
+        _ if because.is_level(record) => format!("Only {fewer} can make it smaller: no order does."),
         Some(Ok(brief)) if brief.arena.1 < because.peak => {
             let saved = Bytes(because.peak - brief.arena.1);
             format!("Only {fewer}, or another order ({saved} less), make it smaller.")
@@ -115,7 +121,11 @@ fn orders(because: &Because, model: &Model) -> Sentence {
             format!("Only {fewer} can make it smaller: no other order does.")
         }
         Some(Ok(_)) => format!("Only {fewer} can make it smaller: no better order was found."),
-        Some(Err(_)) | None => format!("Only {fewer}, or perhaps another order, can make it smaller."),
+        Some(Err(_)) => format!("Only {fewer} can make it smaller: of other orders nothing is known."),
+        None if model.asked.foreseen => {
+            format!("Only {fewer} can make it smaller, or another order: that is being worked out …")
+        }
+        None => format!("Only {fewer}, or perhaps another order, can make it smaller."),
     };
     Sentence::new(5, words)
 }
@@ -243,12 +253,10 @@ fn begun(words: &str) -> String {
 /// What all changes together make of the recorded plan, where there are some already.
 fn against_recorded(model: &Model, brief: &Brief) -> Sentence {
     let (before, after) = brief.arena;
-    let share = |bytes: u64| Percent(bytes as f64 / before.max(1) as f64);
-    let words = match before.cmp(&after) {
+    let words = match change(before, after) {
         _ if model.asked.edits.is_empty() => String::new(),
-        std::cmp::Ordering::Equal => "As recorded, then.".to_owned(),
-        std::cmp::Ordering::Greater => format!("In all −{} of what is recorded.", share(before - after)),
-        std::cmp::Ordering::Less => format!("In all +{} of what is recorded.", share(after - before)),
+        None => "As recorded, then.".to_owned(),
+        Some(words) => format!("Against what is recorded: {words}."),
     };
     Sentence::new(5, words)
 }
