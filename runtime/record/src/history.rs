@@ -6,6 +6,7 @@
 //! ```
 //! What a history knows is found by looking at the headers of chunks; their bodies are passed over.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -21,6 +22,10 @@ use crate::stream::PORTION;
 /// Kinds of chunks, by their numbers in the format.
 const SESSION: u8 = 1;
 const KEYFRAME: u8 = 3;
+
+/// Bytes read at a time of a session's head, and read of it at most.
+const HEAD_PORTION: usize = 16 << 10;
+const MOST_HEAD: usize = 1 << 20;
 
 /// A part of a recording that can be read without what was before.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +54,8 @@ struct Scanned {
     path: PathBuf,
     scan: IndexScan,
     passed: u64,
+    /// Which session begins where, if several do.
+    sessions: BTreeMap<u64, String>,
 }
 
 impl History {
@@ -84,6 +91,7 @@ impl History {
             path,
             scan: IndexScan::default(),
             passed: 0,
+            sessions: BTreeMap::new(),
         }));
         for file in &mut self.files {
             match file.look() {
@@ -174,21 +182,27 @@ fn read_file<S: FnMut(Part<'_>) -> bool>(
     }
 }
 
-/// The chapters with those of one file more.
+/// The chapters with those of one file more. A copy of what was before, as `cat` makes, adds none.
 fn chapters(mut before: Vec<Chapter>, file: &Scanned) -> Vec<Chapter> {
     let mut head: Option<&IndexEntry> = None;
+    let mut session: Option<&str> = None;
     for entry in file.scan.entries() {
         let chapter =
             |begins, has_keyframe, offset| Chapter { begins, has_keyframe, path: file.path.clone(), offset };
         match entry.kind {
             SESSION if entry.restated => head = Some(entry),
-            // Another session begins: what was before is none of its past.
             SESSION => {
-                before = vec![chapter(entry.base, false, entry.offset)];
+                let own = file.sessions.get(&entry.offset).map(String::as_str);
+                if own.is_none() || own != session {
+                    // Another session begins: what was before is none of its past.
+                    before = vec![chapter(entry.base, false, entry.offset)];
+                    session = own;
+                }
                 head = None;
             }
             KEYFRAME => {
-                if let Some(session) = head.take() {
+                let is_new = before.last().is_none_or(|last| last.begins < entry.base);
+                if let Some(session) = head.take().filter(|_| is_new) {
                     before.push(chapter(entry.base, true, session.offset));
                 }
             }
@@ -202,7 +216,6 @@ impl Scanned {
     /// Looks at what of the file was not looked at.
     fn look(&mut self) -> Result<(), RecordError> {
         let mut file = open_file(&self.path)?;
-        let failed = RecordError::io("read", &self.path);
         let mut look = || -> io::Result<()> {
             let len = file.metadata()?.len();
             let mut portion = vec![0; PORTION];
@@ -218,10 +231,46 @@ impl Scanned {
                 self.passed += skipped;
                 file.seek(SeekFrom::Start(self.passed))?;
             }
-            Ok(())
+            self.name_sessions(&mut file)
         };
-        look().map_err(failed)
+        look().map_err(RecordError::io("read", &self.path))
     }
+
+    /// Reads which sessions begin in the file, where several do: one may be there twice.
+    fn name_sessions(&mut self, file: &mut File) -> io::Result<()> {
+        let begins = self.scan.entries().iter().filter(|entry| entry.kind == SESSION && !entry.restated);
+        let offsets: Vec<u64> = begins.map(|entry| entry.offset).collect();
+        if offsets.len() < 2 {
+            return Ok(());
+        }
+        for offset in offsets {
+            if !self.sessions.contains_key(&offset)
+                && let Some(id) = session_at(file, offset)?
+            {
+                self.sessions.insert(offset, id);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The session whose head is at an offset of a file; `None` where that cannot be read.
+fn session_at(file: &mut File, offset: u64) -> io::Result<Option<String>> {
+    file.seek(SeekFrom::Start(offset))?;
+    let mut reader = Reader::starting_at(offset);
+    let mut portion = vec![0; HEAD_PORTION];
+    // Heads are a few kilobytes.
+    for _ in 0..MOST_HEAD / HEAD_PORTION {
+        let read = file.read(&mut portion)?;
+        reader.feed(&portion[..read]);
+        match reader.next_record() {
+            Some(Ok(Record::Session(session))) => return Ok(Some(session.id)),
+            Some(_) => return Ok(None),
+            None if read == 0 => return Ok(None),
+            None => {}
+        }
+    }
+    Ok(None)
 }
 
 /// Between a reader and whoever reads a part.

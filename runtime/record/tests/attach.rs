@@ -6,7 +6,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bayplan_record::{
-    Destination, Follower, Part, Places, Recorder, RecordingOptions, Retention, RunState, Source, Start, open,
+    Destination, Follower, History, Part, Places, Recorder, RecordingOptions, Retention, RunState, Source,
+    Start, open,
 };
 use bayplan_trace::{Event, EventKind, Index, Level, Timeline};
 
@@ -276,4 +277,44 @@ fn nothing_was_lost_on_the_way() {
     assert_eq!(recorder.finish().lost, 0, "the tests beside this one compare what all was read of");
     let read = Read::open(Source::of_path(&path), Start::Beginning);
     assert_eq!(read.timeline.dropped.get(&EventKind::RunStart), None);
+}
+
+/// As `cat` makes of a recording and a copy of it that was cut, or of other parts: what can be gone back to is one session's.
+#[test]
+fn the_past_of_a_session_that_a_file_holds_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("whole.bptrace");
+    let recorder = recorder(&Places::under(folder.path()), Destination::File(path.clone()));
+    tell(&recorder, 0..900);
+    recorder.finish();
+    let whole = fs::read(&path).unwrap();
+    let chapters = |parts: &[&[u8]]| {
+        let path = folder.path().join("parts.bptrace");
+        fs::write(&path, parts.concat()).unwrap();
+        let history = History::open(Source::of_path(&path)).unwrap();
+        let begins: Vec<_> = history.chapters().iter().map(|c| (c.begins, c.has_keyframe)).collect();
+        let some = [0, begins.len() / 2, begins.len() - 1];
+        let runs = some.map(|chapter| {
+            let mut timeline = Timeline::new();
+            let apply = |part: Part<'_>| {
+                match part {
+                    Part::Record(record) => timeline.apply(record),
+                    Part::Event(event) => timeline.apply_event(event),
+                    Part::Chunks(_) => {}
+                }
+                true
+            };
+            history.read(chapter, apply).unwrap();
+            timeline.runs_ok
+        });
+        (runs, begins)
+    };
+    let expected = chapters(&[&whole]);
+    assert!(expected.1.len() > 2 && expected.0.iter().all(|runs| *runs == expected.0[0]), "{expected:?}");
+    for cut in (0..whole.len()).step_by(whole.len() / 20) {
+        let (head, tail) = whole.split_at(cut);
+        assert_eq!(chapters(&[&whole, head]), expected, "cut at {cut}");
+        assert_eq!(chapters(&[&whole, tail]), expected, "from {cut}");
+        assert_eq!(chapters(&[&whole, head, &whole]), expected, "cut at {cut}, and again");
+    }
 }

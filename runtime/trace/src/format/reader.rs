@@ -56,6 +56,8 @@ pub struct Reader {
     order: Order,
     /// Whether records are missing that a keyframe makes good.
     needs_keyframe: bool,
+    /// The number of the last keyframe that was read; 0 before the first.
+    keyframe: u64,
     seen_session: bool,
     plans: Vec<Option<PlanShape>>,
     /// The pieces so far of an item of several chunks.
@@ -124,7 +126,8 @@ impl Reader {
     /// A reader that is fed from a segment's head in the middle of a file on: where [`last_segment`](crate::last_segment) or an
     /// [`Index`](crate::Index) says. Damages tell their place in the file.
     pub fn starting_at(offset: u64) -> Self {
-        Self { offset, sound_end: offset, ..Self::new() }
+        let order = if offset > 0 { Order::from_the_middle() } else { Order::default() };
+        Self { offset, sound_end: offset, order, ..Self::new() }
     }
 
     /// Adds the next bytes of the segment.
@@ -346,7 +349,8 @@ impl Reader {
                 // A file that holds a session twice tells it once.
                 Place::Repeated => return Step::Again,
                 Place::Next => {}
-                Place::Earlier => self.needs_keyframe = true,
+                Place::Earlier if !self.adds(header) => return Step::Again,
+                Place::Earlier => {}
                 Place::Behind { missing } => {
                     self.needs_keyframe = true;
                     self.damage(at, DamageCause::Missing { chunks: missing });
@@ -363,6 +367,17 @@ impl Reader {
             put_chunk(kept, header, &self.buf[body.clone()]);
         }
         self.open(at, header, body)
+    }
+
+    /// Whether a chunk that comes late says what nothing since has said. A keyframe counts what was before it, and sets the
+    /// state back where it comes behind what it was before.
+    fn adds(&self, header: Header) -> bool {
+        match ChunkKind::from_number(header.kind) {
+            Some(ChunkKind::Keyframe) => false,
+            Some(ChunkKind::Session) => !self.seen_session,
+            Some(ChunkKind::Events | ChunkKind::Packed) => header.seq > self.keyframe,
+            _ => true,
+        }
     }
 
     fn open(&mut self, at: u64, header: Header, body: core::ops::Range<usize>) -> Step {
@@ -401,6 +416,10 @@ impl Reader {
             // A session begins: nothing came before, so nothing is missing.
             self.needs_keyframe = false;
             self.plans.clear();
+            self.keyframe = 0;
+        }
+        if kind == ChunkKind::Keyframe {
+            self.keyframe = header.seq;
         }
         let record = self.assemble(kind, &pieces);
         Step::Item(record.map_err(|reason| Damage { offset: at, cause: DamageCause::Content { reason } }))
