@@ -12,7 +12,7 @@ use super::lists::{ListKind, Sort};
 use super::marks::Mark;
 use super::moment::Stop;
 use super::moments::Moments;
-use super::{FEW, Model};
+use super::{FEW, Model, untimed};
 
 /// What the plan that is shown is compared with, and what differs.
 #[derive(Clone, Debug)]
@@ -29,6 +29,8 @@ pub(crate) struct Compared {
     pub(crate) roofs: Option<String>,
     /// Why the two seem to be of different models, if they do.
     pub(crate) models: Option<String>,
+    /// Why there are no times of ops to compare, if there are none.
+    pub(crate) untimed: Option<String>,
     /// What lives at both moments, where they are moments of one session or one is within a run.
     pub(crate) moments: Option<Moments>,
     /// What is listed.
@@ -151,7 +153,8 @@ impl Compared {
         let runs = (warm_runs(own), warm_runs(others));
         let roofs = roofs_change(own.roofs(), others.roofs());
         let models = models_change((own, &shown.1.record), (others, &other.1.record));
-        Self { title, other: other.1, diff, runs, roofs, models, moments, listed, version: 0 }
+        let untimed = untimed::words(&diff, (shown.1, &other.1), (own, others));
+        Self { title, other: other.1, diff, runs, roofs, models, untimed, moments, listed, version: 0 }
     }
 
     /// What is listed next.

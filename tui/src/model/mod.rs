@@ -25,6 +25,7 @@ mod session;
 pub(crate) mod stretches;
 pub(crate) mod strip;
 pub(crate) mod task;
+mod untimed;
 pub(crate) mod viewport;
 pub(crate) mod whatif;
 

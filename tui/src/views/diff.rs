@@ -264,12 +264,7 @@ fn times(compared: &Compared, theme: &Theme) -> Vec<Line<'static>> {
         lines.push(line("a run  ", format!("{}: {runs}", change(a.median, b.median, Nanos))));
     }
     let (Some(a), Some(b)) = diff.op_time else {
-        let whose = match diff.op_time {
-            (None, None) => "neither has",
-            (None, _) => "the shown one has no",
-            _ => "the other one has no",
-        };
-        lines.push(line("ops  ", format!("{whose} times of ops to compare; record with --trace-level op")));
+        lines.extend(compared.untimed.clone().map(|words| line("ops  ", words)));
         return lines;
     };
     lines.push(line(
