@@ -193,8 +193,10 @@ pub(crate) fn bound_parts(arena: &ArenaView<'_>) -> (String, String) {
         (true, Some(_)) => "optimal for this order".to_owned(),
         (true, None) => "all of it is needed".to_owned(),
         (false, _) => {
-            let waste = arena.index.metrics.waste.map(|waste| format!(" ({})", Percent(waste)));
-            format!("{}{} could be saved at most", Bytes(why.gap), waste.unwrap_or_default())
+            // Of the arena, as it is read; waste is of the bound.
+            let size = arena.plan.record.arenas[arena.arena as usize].size;
+            let share = Percent(why.gap as f64 / size.max(1) as f64);
+            format!("{} ({share}) could be saved at most", Bytes(why.gap))
         }
     };
     (verdict, format!("lower bound {}{place}", Bytes(why.lower_bound)))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bayplan_expr::{Bindings, Expr};
-use bayplan_text::{Bytes, ellipsis, escape, parse_bytes};
+use bayplan_text::{ellipsis, escape, parse_bytes};
 use bayplan_trace::{BufferRecord, PlanRecord};
 
 use super::Edit;
@@ -48,8 +48,9 @@ pub(crate) fn typed_offset(text: &str, tensor: u32, record: &PlanRecord) -> Resu
     let at = at.ok_or_else(|| format!("{shown} is no offset: write it like 2.5 MiB or 0x280000"))?;
     let align = record.buffers.get(tensor as usize).map_or(1, |buffer| buffer.alignment).max(1);
     if !at.is_multiple_of(align) {
-        let below = Bytes(at - at % align);
-        return Err(format!("it can begin at multiples of {} only, such as {below}", Bytes(align)));
+        // To the byte: a rounded size is no multiple again.
+        let below = at - at % align;
+        return Err(format!("it can begin at multiples of {align} B only, such as {below} B"));
     }
     Ok(Edit::At(tensor, at))
 }
