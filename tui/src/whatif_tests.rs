@@ -12,7 +12,7 @@ use crate::desk::Desk;
 use crate::events::Message;
 use crate::model::ghost::Counts;
 use crate::model::lists::ListKind;
-use crate::model::whatif::{Edit, Row};
+use crate::model::whatif::{Asked, Edit, Row};
 use crate::model::{Model, explain};
 use crate::picture_tests::{differs, draw, dump, model};
 use crate::support;
@@ -87,6 +87,15 @@ fn go_to(watch: &mut Watch, wanted: &Edit) {
         .go(row.unwrap_or_else(|| panic!("{wanted:?} in {rows:?}")));
 }
 
+/// Opens the window and enters a row of it.
+fn enter(watch: &mut Watch, wanted: &Row) {
+    press(watch, "w");
+    seen(watch);
+    let row = watch.model.asked_rows().iter().position(|row| row == wanted);
+    watch.model.lists.get_mut(ListKind::Questions).go(row.unwrap_or_else(|| panic!("no {wanted:?}")));
+    press(watch, "\n");
+}
+
 #[test]
 fn golden_windows() {
     let colours = [Colours::True, Colours::Indexed, Colours::Basic, Colours::None];
@@ -127,10 +136,12 @@ fn a_key_asks_and_the_answer_lies_over_the_map() {
     let said = "without block/up: 6.00 KiB, −3.00 KiB (−33.3 %); ";
     assert!(text.contains(said) && text.contains("u undoes, esc ends"), "{text}");
     assert!(text.contains('╱') && text.contains("without block/up 6.00 KiB"), "{text}");
-    // Half of it in place of none of it; then undone, which leaves nothing.
+    // Half of it in place of none of it; then both undone, the later one first, which leaves nothing.
     press(&mut watch, "X");
     assert_eq!(watch.model.asked.edits, [Edit::Halve(5)]);
     assert_eq!(watch.model.ghost().unwrap().counts().resized, 1);
+    press(&mut watch, "u");
+    assert_eq!(watch.model.ghost().unwrap().title, "without block/up");
     press(&mut watch, "u");
     assert!(watch.model.ghost().is_none() && watch.model.asked.edits.is_empty());
     press(&mut watch, "u");
@@ -417,6 +428,93 @@ fn what_cannot_be_answered_is_said_and_leaves_what_was() {
     assert_eq!(watch.model.ghost().unwrap().title, "without block/up");
     let text = seen(&mut watch);
     assert!(text.contains("this recording does not say which operator reads and writes"), "{text}");
+}
+
+/// A change that takes the place of an earlier one is undone alone: the earlier one is there again.
+#[test]
+fn undoing_brings_back_what_was_replaced() {
+    let mut watch = watch();
+    press(&mut watch, "Xx");
+    assert_eq!(watch.model.asked.edits, [Edit::Drop(5)]);
+    press(&mut watch, "u");
+    assert_eq!(watch.model.asked.edits, [Edit::Halve(5)]);
+    assert_eq!(watch.model.ghost().unwrap().title, "half of block/up");
+    // A second value of a symbol, and a second place.
+    for typed in ["seq=8\n", "seq=16\n"] {
+        enter(&mut watch, &Row::Dims);
+        press(&mut watch, typed);
+    }
+    for typed in ["3 KiB\n", "4 KiB\n"] {
+        enter(&mut watch, &Row::Offset(5));
+        press(&mut watch, typed);
+    }
+    let (half, seq) = (Edit::Halve(5), |value| Edit::Dim("seq".to_owned(), value));
+    let at = |offset| Edit::At(5, offset);
+    assert_eq!(watch.model.asked.edits, [half.clone(), seq(16), at(4 << 10)]);
+    for left in
+        [vec![half.clone(), seq(16), at(3 << 10)], vec![half.clone(), seq(16)], vec![half.clone(), seq(8)]]
+    {
+        press(&mut watch, "u");
+        assert_eq!(watch.model.asked.edits, left);
+    }
+    press(&mut watch, "uu");
+    assert!(watch.model.asked.edits.is_empty() && watch.model.ghost().is_none());
+    assert!(seen(&mut watch).contains("the plan is shown as it is"));
+    // What ended is not brought back.
+    press(&mut watch, "Xx\u{1b}u");
+    assert!(watch.model.asked.edits.is_empty() && seen(&mut watch).contains("nothing is changed"));
+}
+
+/// A change that cannot be made leaves what it would have taken the place of, and is told of.
+#[test]
+fn what_is_refused_leaves_what_it_would_have_replaced() {
+    let (tell, messages) = mpsc::channel();
+    for desk in [None, Some(Desk::new(Some(&tell)))] {
+        let mut record = plan();
+        record.dims.push(DimBinding { name: "batch".to_owned(), value: 1 });
+        record.buffers[5].size_expr = "seq*batch*1024".to_owned();
+        let mut watch = Watch::of(of(&record), 1);
+        if let Some(desk) = desk {
+            watch.set_desk(desk);
+        }
+        let mut typed = |row: Row, text: &str| {
+            enter(&mut watch, &row);
+            press(&mut watch, text);
+            while watch.model.ghost().is_none() {
+                messages.recv_timeout(Duration::from_secs(60)).expect("an answer");
+                watch.hear();
+            }
+            (watch.model.asked.edits.clone(), seen(&mut watch))
+        };
+        let (moved, seq) = (Edit::At(5, 3 << 10), Edit::Dim("seq".to_owned(), 4));
+        assert_eq!(typed(Row::Offset(5), "3 KiB\n").0, std::slice::from_ref(&moved));
+        let (edits, text) = typed(Row::Offset(5), "9223372036854775808\n");
+        assert_eq!(edits, std::slice::from_ref(&moved), "{text}");
+        assert!(text.contains("block/up moved to offset 8.00 EiB: "), "{text}");
+        assert_eq!(typed(Row::Dims, "seq=4\n").0, [moved.clone(), seq.clone()]);
+        // Several at once, of which one replaces another.
+        let (edits, text) = typed(Row::Dims, "batch=9223372036854775807 seq=3\n");
+        assert_eq!(edits, [moved, seq], "{text}");
+        assert!(text.contains("seq 3 instead of 2: a size "), "{text}");
+    }
+}
+
+/// So many changes are kept to be undone; of more, undoing still ends with the plan as it is.
+#[test]
+fn undoing_ends_with_the_plan_as_it_is() {
+    let mut asked = Asked::default();
+    for at in 0..1000 {
+        asked.change(asked.with(Some(&Edit::At(at % 300, u64::from(at)))));
+    }
+    assert_eq!(asked.edits.len(), 300);
+    for _ in 0..100 {
+        asked.undo();
+    }
+    assert_eq!((asked.edits.len(), asked.edits.last()), (300, Some(&Edit::At(299, 899))));
+    for _ in 0..400 {
+        asked.undo();
+    }
+    assert!(asked.edits.is_empty());
 }
 
 #[test]

@@ -79,13 +79,14 @@ impl Watch {
     pub(super) fn what_if(&mut self, action: Action) {
         self.model.ask_of_arena();
         match action {
-            Action::Undo => match self.model.asked.edits.last().cloned() {
-                Some(latest) => self.take_back(&latest),
-                None => {
-                    let key = self.keys.name(Action::WhyNotSmaller);
-                    self.say(&format!("nothing is changed; {key} shows what can be"));
-                }
-            },
+            Action::Undo if !self.is_what_if() => {
+                let key = self.keys.name(Action::WhyNotSmaller);
+                self.say(&format!("nothing is changed; {key} shows what can be"));
+            }
+            Action::Undo => {
+                self.model.asked.undo();
+                self.show_what_is_left();
+            }
             _ => {
                 let Some(tensor) = self.model.selected().map(|(number, _)| number) else {
                     self.say("there is no tensor at the cursor");
@@ -135,13 +136,20 @@ impl Watch {
 
     /// Changes the plan once more, and shows it over the map.
     fn change(&mut self, edit: Option<&Edit>) {
-        self.model.asked.edits = self.model.asked.with(edit);
+        let edits = self.model.asked.with(edit);
+        self.model.asked.change(edits);
         self.show_changed();
     }
 
-    /// Takes one change back.
+    /// Takes one change back, whichever.
     fn take_back(&mut self, edit: &Edit) {
-        self.model.asked.edits.retain(|known| known != edit);
+        let left = self.model.asked.edits.iter().filter(|known| *known != edit).cloned().collect();
+        self.model.asked.change(left);
+        self.show_what_is_left();
+    }
+
+    /// Shows the plan after a change less.
+    fn show_what_is_left(&mut self) {
         if self.model.asked.edits.is_empty() {
             self.end_what_if();
             self.say("the plan is shown as it is");
@@ -153,7 +161,7 @@ impl Watch {
     /// Asks for the plan as it is changed now, and shows it as soon as it is known.
     fn show_changed(&mut self) {
         let edits = self.model.asked.edits.clone();
-        self.model.asked.shown = true;
+        (self.model.asked.shown, self.model.asked.refused) = (true, None);
         self.model.set_ghost(None);
         self.on_map(|_| ());
         self.say("planning anew …");
@@ -166,8 +174,7 @@ impl Watch {
 
     /// Takes the changed plan away.
     pub(super) fn end_what_if(&mut self) {
-        self.model.asked.edits.clear();
-        self.model.asked.shown = false;
+        self.model.asked.end();
         self.model.set_ghost(None);
         self.see_to_questions();
     }
@@ -187,9 +194,8 @@ impl Watch {
     /// Makes several changes, and shows them.
     pub(super) fn change_all(&mut self, edits: &[Edit]) {
         self.model.ask_of_arena();
-        for edit in edits {
-            self.model.asked.edits = self.model.asked.with(Some(edit));
-        }
+        let edits = self.model.asked.with_all(edits);
+        self.model.asked.change(edits);
         self.show_changed();
     }
 
@@ -243,25 +249,28 @@ impl Watch {
         match brief {
             Ok(brief) => {
                 let words = brief.words();
-                if let Some(ghost) = ghost {
+                let said = if let Some(ghost) = ghost {
                     let moved = ghost.counts().words();
                     self.model.set_ghost(Some(ghost));
                     let (undo, back) = (self.keys.name(Action::Undo), self.keys.name(Action::Back));
-                    self.say(&format!("{title}: {words}; {moved}; {undo} undoes, {back} ends"));
+                    format!("{title}: {words}; {moved}; {undo} undoes, {back} ends")
                 } else if brief.proof == Proof::Unplaced {
-                    self.say(&format!("{title}: {words}; too many tensors to draw where each would lie"));
-                }
-                // What was foreseen has no ghost: it is on its way.
+                    format!("{title}: {words}; too many tensors to draw where each would lie")
+                } else {
+                    // What was foreseen has no ghost: it is on its way.
+                    return;
+                };
+                let said = self.model.asked.refused.take().unwrap_or(said);
+                self.say(&said);
             }
             Err(why) => {
                 // What was changed before stays.
-                self.model.asked.edits.pop();
-                if self.model.asked.edits.is_empty() {
-                    self.end_what_if();
-                } else {
-                    self.show_changed();
-                }
-                self.say(&format!("{title}: {why}"));
+                self.model.asked.undo();
+                self.show_what_is_left();
+                let refused = format!("{title}: {why}");
+                self.say(&refused);
+                // Once what stays is shown, this is what there is to say of it.
+                self.model.asked.refused = self.is_what_if().then_some(refused);
             }
         }
     }

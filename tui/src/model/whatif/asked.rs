@@ -1,6 +1,6 @@
 //! What has been asked of an arena, and what is known of the answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use bayplan_plan::explain::Regret;
 use bayplan_trace::{BufferKind, PlanRecord};
@@ -12,6 +12,8 @@ use crate::model::{Model, explain};
 /// Answers that are kept, and explanations.
 const KEPT: usize = 4096;
 const KEPT_REASONS: usize = 16;
+/// Changes that can be undone as they were made.
+const KEPT_CHANGES: usize = 128;
 /// Tensors that are listed at first; those without which the bound sinks most.
 pub(crate) const SHOWN: usize = 6;
 /// Questions that are seen below them, headings and all, where the window is low.
@@ -67,6 +69,10 @@ pub(crate) struct Asked {
     pub(crate) tensor: Option<u32>,
     /// What is changed now, in the order in which it was asked for.
     pub(crate) edits: Vec<Edit>,
+    /// What was changed before each change, whole, the latest last: a change may have taken the place of an earlier one.
+    earlier: VecDeque<Vec<Edit>>,
+    /// Why the change that was asked for last could not be made, until what stands again is shown.
+    pub(crate) refused: Option<String>,
     /// Whether the changed plan lies over the map, or is to when it is known.
     pub(crate) shown: bool,
     /// Whether all tensors are listed.
@@ -153,19 +159,42 @@ impl Asked {
         self.answers.insert(key(edits), answer);
     }
 
+    /// Changes the plan in this way from now on; what was changed before can be had back.
+    pub(crate) fn change(&mut self, edits: Vec<Edit>) {
+        if key(&edits) == key(&self.edits) {
+            return;
+        }
+        if self.earlier.len() >= KEPT_CHANGES {
+            self.earlier.pop_front();
+        }
+        self.earlier.push_back(std::mem::replace(&mut self.edits, edits));
+    }
+
+    /// Changes the plan as it was changed before the last change.
+    pub(crate) fn undo(&mut self) {
+        match self.earlier.pop_back() {
+            Some(edits) => self.edits = edits,
+            // Longer ago than is kept: the change goes, and what it took the place of with it.
+            None => drop(self.edits.pop()),
+        }
+    }
+
+    /// Changes nothing from now on.
+    pub(crate) fn end(&mut self) {
+        self.edits.clear();
+        self.earlier.clear();
+        (self.shown, self.refused) = (false, None);
+    }
+
     /// The edits with one more: a tensor lies in one place only, a symbol has one value, and of what is gone nothing else is
     /// asked.
     pub(crate) fn with(&self, edit: Option<&Edit>) -> Vec<Edit> {
-        let replaces = |old: &Edit| match (old, edit) {
-            (Edit::Dim(a, _), Some(Edit::Dim(b, _))) => a == b,
-            (Edit::At(a, _), Some(Edit::At(b, _))) => a == b,
-            (old, Some(new @ Edit::Drop(_))) | (old @ Edit::Drop(_), Some(new)) => {
-                old.tensor().is_some() && old.tensor() == new.tensor()
-            }
-            (old, Some(new)) => old == new,
-            _ => false,
-        };
-        self.edits.iter().filter(|old| !replaces(old)).chain(edit).cloned().collect()
+        with(&self.edits, edit)
+    }
+
+    /// The edits with several more, one after the other.
+    pub(crate) fn with_all(&self, edits: &[Edit]) -> Vec<Edit> {
+        edits.iter().fold(self.edits.clone(), |changed, edit| with(&changed, Some(edit)))
     }
 
     /// The edits that a row of the window asks for.
@@ -366,6 +395,20 @@ pub(super) fn highest(record: &PlanRecord, tensor: u32) -> u64 {
     let size = record.arenas.get(buffer.arena as usize).map_or(0, |arena| arena.size);
     let at = size.saturating_sub(buffer.size);
     at - at % buffer.alignment.max(1)
+}
+
+/// Edits with one more: what that takes the place of goes.
+fn with(edits: &[Edit], edit: Option<&Edit>) -> Vec<Edit> {
+    let replaces = |old: &Edit| match (old, edit) {
+        (Edit::Dim(a, _), Some(Edit::Dim(b, _))) => a == b,
+        (Edit::At(a, _), Some(Edit::At(b, _))) => a == b,
+        (old, Some(new @ Edit::Drop(_))) | (old @ Edit::Drop(_), Some(new)) => {
+            old.tensor().is_some() && old.tensor() == new.tensor()
+        }
+        (old, Some(new)) => old == new,
+        _ => false,
+    };
+    edits.iter().filter(|old| !replaces(old)).chain(edit).cloned().collect()
 }
 
 /// Edits in an order of their own: which came first does not matter.

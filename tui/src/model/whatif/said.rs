@@ -19,10 +19,28 @@ impl Brief {
     /// The same against an arena of so many bytes.
     pub(crate) fn words_from(&self, before: u64) -> String {
         let after = self.arena.1;
+        let change = self.change(before);
+        let Some((sign, bytes)) = difference(before, after) else {
+            return format!("{}, {change}", self.size());
+        };
+        format!("{}, {change} ({})", self.size(), share(before, (sign, bytes)))
+    }
+
+    /// How large the arena is then: `7.00 KiB`, and `at least 7.00 KiB` where only its bound is known.
+    pub(crate) fn size(&self) -> String {
         let least = if self.proof == Proof::Unplaced { "at least " } else { "" };
-        match change(before, after) {
-            None => format!("{least}{}, as now", Bytes(after)),
-            Some(words) => format!("{least}{}, {words}", Bytes(after)),
+        format!("{least}{}", Bytes(self.arena.1))
+    }
+
+    /// How it differs from so many bytes: `−2.00 KiB`; where only the bound of the arena is known, as far as that tells.
+    pub(crate) fn change(&self, before: u64) -> String {
+        let unplaced = self.proof == Proof::Unplaced;
+        match difference(before, self.arena.1) {
+            None if unplaced => "no smaller than now".to_owned(),
+            None => "as now".to_owned(),
+            Some((sign @ "−", bytes)) if unplaced => format!("{sign}{} at most", Bytes(bytes)),
+            Some((sign, bytes)) if unplaced => format!("{sign}{} or more", Bytes(bytes)),
+            Some((sign, bytes)) => format!("{sign}{}", Bytes(bytes)),
         }
     }
 
@@ -31,7 +49,7 @@ impl Brief {
         match self.proof {
             Proof::Least => "no plan for that is smaller".to_owned(),
             Proof::Open(bytes) => format!("a better plan might save {} more at most", Bytes(bytes)),
-            Proof::Unplaced => "how much more is not known".to_owned(),
+            Proof::Unplaced => "how much more it needs is not known".to_owned(),
         }
     }
 }
@@ -39,10 +57,14 @@ impl Brief {
 /// How much smaller or larger bytes have become: `−2.00 KiB (−22.2 %)`; nothing where they have not.
 pub(crate) fn change(before: u64, after: u64) -> Option<String> {
     let (sign, bytes) = difference(before, after)?;
+    Some(format!("{sign}{} ({})", Bytes(bytes), share(before, (sign, bytes))))
+}
+
+/// What share of some bytes a difference is; one that is only known to be small has no sign.
+fn share(before: u64, (sign, bytes): (&str, u64)) -> String {
     let share = Percent(bytes as f64 / before.max(1) as f64).to_string();
-    // A share that is only known to be small has no sign.
-    let sign_of_share = if share.starts_with('<') { "" } else { sign };
-    Some(format!("{sign}{} ({sign_of_share}{share})", Bytes(bytes)))
+    let sign = if share.starts_with('<') { "" } else { sign };
+    format!("{sign}{share}")
 }
 
 fn difference(before: u64, after: u64) -> Option<(&'static str, u64)> {
@@ -56,18 +78,17 @@ fn difference(before: u64, after: u64) -> Option<(&'static str, u64)> {
 impl Asked {
     /// What is changed now and what comes of it, in so many columns: names give way to figures.
     pub(crate) fn changed_words(&self, record: &PlanRecord, columns: usize) -> String {
-        let (before, after) = match self.answer(&self.edits) {
-            Some(Ok(brief)) => brief.arena,
-            _ => (0, 0),
-        };
-        let least = matches!(self.answer(&self.edits), Some(Ok(brief)) if brief.proof == Proof::Unplaced);
-        let least = if least { "at least " } else { "" };
-        let found = match difference(before, after) {
-            _ if after == 0 => String::new(),
-            None if columns < NARROW => ": as recorded".to_owned(),
-            None => format!(": {least}{}, as recorded", Bytes(after)),
-            Some((sign, bytes)) if columns < NARROW => format!(": {sign}{}", Bytes(bytes)),
-            Some((sign, bytes)) => format!(": {least}{}, {sign}{}", Bytes(after), Bytes(bytes)),
+        let found = match self.answer(&self.edits) {
+            Some(Ok(brief)) if brief.arena.1 > 0 => {
+                let (before, after) = brief.arena;
+                let change = match brief.proof {
+                    Proof::Unplaced if before == after => "no smaller than recorded".to_owned(),
+                    _ if before == after => "as recorded".to_owned(),
+                    _ => brief.change(before),
+                };
+                if columns < NARROW { format!(": {change}") } else { format!(": {}, {change}", brief.size()) }
+            }
+            _ => String::new(),
         };
         let rest = columns.saturating_sub("changed: ".len() + bayplan_text::columns(&found));
         format!("changed: {}{found}", ellipsis(&all_words(&self.edits, record), rest.max(8)))

@@ -498,6 +498,17 @@ fn of_very_many_the_bound_is_told() {
     };
     let answer = ask(&record, &[Edit::Halve(0)]);
     assert_eq!(answer.proof, Proof::Unplaced);
+    // A bound is no size: what it tells of the saving is the most that it can be.
+    let brief = Brief { arena: (60 << 10, 15 << 10), ..Brief::from(&answer) };
+    assert_eq!(brief.words(), "at least 15.0 KiB, −45.0 KiB at most (−75.0 %)");
+    assert_eq!(brief.words_from(15 << 10), "at least 15.0 KiB, no smaller than now");
+    assert_eq!(brief.words_from(10 << 10), "at least 15.0 KiB, +5.00 KiB or more (+50.0 %)");
+    let mut asked = Asked::of((0, 0));
+    asked.edits.push(Edit::Halve(0));
+    asked.learn(&[Edit::Halve(0)], Ok(brief));
+    let words = asked.changed_words(&record, 100);
+    assert!(words.ends_with(": at least 15.0 KiB, −45.0 KiB at most"), "{words}");
+    assert!(asked.changed_words(&record, 40).ends_with(": −45.0 KiB at most"));
     assert_eq!(answer.bound, (64 * 100_001, 64 * 100_001 - 32));
     assert_eq!(answer.notes.len(), 1);
     let subject = subject(&record);

@@ -1,12 +1,14 @@
 //! The rows of the window: tensors that the bound rests on, and questions, with their figures.
 
+use std::cmp::Ordering;
+
 use bayplan_plan::explain::Regret;
 use bayplan_text::{Bytes, ellipsis};
 use bayplan_trace::PlanRecord;
 use ratatui::text::{Line, Span};
 
 use crate::draw;
-use crate::model::whatif::{Because, Brief, Part, Proof, Reason, Row, words};
+use crate::model::whatif::{Because, Brief, Part, Reason, Row, words};
 use crate::model::{Model, explain};
 use crate::theme::Theme;
 
@@ -95,8 +97,8 @@ fn less(bytes: u64) -> String {
 fn regret_words(regret: Regret) -> String {
     match regret.exact() {
         Some(bytes) => less(bytes),
-        None if regret.at_least > 0 => format!("at least −{}", Bytes(regret.at_least)),
-        None => format!("at most −{}", Bytes(regret.at_most)),
+        None if regret.at_least > 0 => format!("−{} or more", Bytes(regret.at_least)),
+        None => format!("−{} at most", Bytes(regret.at_most)),
     }
 }
 
@@ -136,17 +138,15 @@ pub(super) fn row_words(row: &Row, record: &PlanRecord) -> String {
 
 fn answer(brief: &Brief, before: Option<u64>, theme: &Theme) -> [Span<'static>; 3] {
     let after = brief.arena.1;
-    let unplaced = brief.proof == Proof::Unplaced;
-    let (least, most) = if unplaced { ("at least ", "at most ") } else { ("", "") };
-    let (change, style) = match before.map(|before| (before.checked_sub(after), before)) {
-        None => ("not known".to_owned(), theme.faint()),
-        Some((Some(0), _)) => ("as now".to_owned(), theme.faint()),
-        Some((Some(saved), _)) => (format!("{most}−{}", Bytes(saved)), theme.good()),
-        Some((None, before)) => (format!("{least}+{}", Bytes(after - before)), theme.warning()),
+    let change = before.map_or_else(|| "not known".to_owned(), |before| brief.change(before));
+    let style = match before.map(|before| after.cmp(&before)) {
+        None | Some(Ordering::Equal) => theme.faint(),
+        Some(Ordering::Less) => theme.good(),
+        Some(Ordering::Greater) => theme.warning(),
     };
     [
         Span::styled(change, style),
-        Span::styled(format!("{least}{}", Bytes(after)), theme.text()),
+        Span::styled(brief.size(), theme.text()),
         Span::styled(Bytes(brief.bound.1).to_string(), theme.faint()),
     ]
 }
