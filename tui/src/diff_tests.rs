@@ -114,7 +114,7 @@ fn another_run_is_chosen_compared_and_left() {
         "bound 8.00 KiB → 7.00 KiB (−1.00 KiB)",
         "because  block/scores −1.00 KiB",
         "a run  500 µs in both: median of 19 and 19 runs, the first aside",
-        "ops of a run, on the device  10.0 µs → 15.0 µs (+5.00 µs): the mean of all runs",
+        "ops of a run, on the device  10.0 µs → 15.0 µs (+5.00 µs): mean of 19 and 19 runs, the first aside",
         "ops in the other  10 slower, 0 faster by more than 10.0 % of its own time and 1.0 % of the time of all ops",
         "1 resized, 1 moved",
         "1 added, 1 removed",
@@ -190,8 +190,8 @@ fn what_is_shown_is_what_is_compared_when_time_is_gone_through() {
     press(&mut watch, ",");
     assert!(told(&mut watch, "18 and 2").contains("at 0:00.018, run 19 → other: m1"));
     press(&mut watch, "o,,");
-    let tensors = told(&mut watch, "16 and 2");
-    assert!(tensors.contains("tensors that differ"), "what is listed stays: {tensors}");
+    let ops = told(&mut watch, "16 and 2");
+    assert!(ops.contains("ops, times beside each other"), "what is listed stays: {ops}");
     press(&mut watch, "G");
     told(&mut watch, "19 and 2");
     press(&mut watch, ",D,");

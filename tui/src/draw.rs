@@ -316,9 +316,68 @@ pub(crate) fn flow(parts: Vec<Span<'static>>, width: usize) -> Vec<Line<'static>
     lines
 }
 
+/// Lines of a heading and words, those that are too wide for their row over several, in so many rows: those that come first
+/// have the rows that are left; of the others the end is cut where they are put.
+pub(crate) fn folded(lines: Vec<Line<'static>>, width: usize, rows: usize) -> Vec<Line<'static>> {
+    const INDENT: &str = "  ";
+    let width = width.max(8);
+    let mut spare = rows.saturating_sub(lines.len());
+    let mut out = Vec::new();
+    for line in lines {
+        let (Some(last), true) = (line.spans.last(), line.width() > width) else {
+            out.push(line);
+            continue;
+        };
+        let (words, style) = (last.content.to_string(), last.style);
+        let heading: Vec<Span<'static>> = line.spans[..line.spans.len() - 1].to_vec();
+        let taken = heading.iter().map(Span::width).sum::<usize>();
+        if taken > width / 2 {
+            out.push(line);
+            continue;
+        }
+        // What stands in front of the words is one word of its width.
+        let indent = words.len() - words.trim_start().len();
+        let filler = "x".repeat(taken + indent);
+        let all = format!("{filler}{}", words.trim_start());
+        let parts = bayplan_text::wrap(&all, width - INDENT.len());
+        let more = parts.len() - 1;
+        if more == 0 || more > spare {
+            out.push(line);
+            continue;
+        }
+        spare -= more;
+        for (at, part) in parts.into_iter().enumerate() {
+            let words = match at {
+                0 => format!("{}{}", " ".repeat(indent), part.get(filler.len()..).unwrap_or_default()),
+                _ => format!("{INDENT}{part}"),
+            };
+            let before = if at == 0 { heading.clone() } else { Vec::new() };
+            let spans = before.into_iter().chain([Span::styled(words, style)]);
+            out.push(Line::from(spans.collect::<Vec<_>>()).style(line.style));
+        }
+    }
+    out.truncate(rows);
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_fold_where_there_are_rows_for_them() {
+        let line = |words: &'static str| Line::from(vec![Span::raw("ops  "), Span::raw(words)]);
+        let check = |rows: usize, width: usize, expect: &[&str]| {
+            let lines = vec![line("three slower, one faster"), line("none at all")];
+            let found: Vec<String> = folded(lines, width, rows).iter().map(Line::to_string).collect();
+            assert_eq!(found, expect, "{rows} rows of {width}");
+        };
+        check(9, 40, &["ops  three slower, one faster", "ops  none at all"]);
+        check(9, 18, &["ops  three", "  slower, one", "  faster", "ops  none at all"]);
+        check(3, 18, &["ops  three slower, one faster", "ops  none at all"]);
+        check(3, 24, &["ops  three slower, one", "  faster", "ops  none at all"]);
+        check(1, 24, &["ops  three slower, one faster"]);
+    }
 
     #[test]
     fn bars_fill_exactly_their_width() {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bayplan_trace::median;
+
 /// Latencies kept for the quantiles; beyond that every second one is dropped and the stride doubled.
 const MAX_KEPT: usize = 1 << 16;
 
@@ -42,7 +44,7 @@ impl Latencies {
         self.first
     }
 
-    /// Median, 95 % and least of the runs after the first, in nanoseconds (nearest rank); the first alone if there is no
+    /// Median, 95 % (nearest rank) and least of the runs after the first, in nanoseconds; the first alone if there is no
     /// other.
     pub(crate) fn quantiles(&self) -> Option<[u64; 3]> {
         let mut sorted =
@@ -50,7 +52,7 @@ impl Latencies {
         sorted.sort_unstable();
         let at =
             |percent: usize| sorted.get((sorted.len() * percent).div_ceil(100).saturating_sub(1)).copied();
-        Some([at(50)?, at(95)?, at(0)?])
+        Some([median(&sorted)?, at(95)?, at(0)?])
     }
 }
 

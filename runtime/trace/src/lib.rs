@@ -51,8 +51,8 @@ mod schema;
 mod timeline;
 
 pub use diff::{
-    ArenaDiff, ArenaSide, Cause, Diff, LiveDiff, Moment, OpDiff, PlanDiff, TensorCounts, TensorDiff, diff,
-    diff_plans, live_diff, models_change, roofs_change, run_spread,
+    ArenaDiff, ArenaSide, Averaged, Cause, Diff, LiveDiff, Moment, OpDiff, PlanDiff, TensorCounts,
+    TensorDiff, diff, diff_plans, live_diff, models_change, roofs_change, run_spread,
 };
 pub use format::chunk::{FORMAT_MAJOR, FORMAT_MINOR};
 pub use format::damage::{Damage, DamageCause};
@@ -74,7 +74,7 @@ pub use metrics::live_now::lives_at;
 pub use metrics::occupancy::{Holds, Occupancy, Part, occupancy_at};
 pub use metrics::op_groups::{OpGroup, op_groups};
 pub use metrics::roofline::{OpRoof, RoofBound, op_attainable, op_roof};
-pub use metrics::timings::{OpShare, RecentRuns, WarmRuns, op_shares, recent_runs, warm_runs};
+pub use metrics::timings::{OpShare, RecentRuns, WarmRuns, median, op_shares, recent_runs, warm_runs};
 pub use metrics::trend::{Forecast, Growing, forecast, forecasts, growth};
 pub use metrics::{
     ArenaMetrics, Fragmentation, Loss, Peak, WhyNotSmaller, arena_metrics, fragmentation, live_at, loss_at,

@@ -53,8 +53,8 @@ impl Listed {
     /// What it is called where it is not in front.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Lives => "what lives",
-            Self::Tensors => "tensors",
+            Self::Lives => "what lives at one moment alone",
+            Self::Tensors => "tensors that differ",
             Self::Ops => "ops",
         }
     }
@@ -159,11 +159,18 @@ impl Compared {
 
     /// What is listed next.
     pub(crate) fn listed_next(&self) -> Listed {
-        match (self.listed, &self.moments) {
-            (Listed::Ops, Some(_)) => Listed::Lives,
-            (Listed::Tensors, _) => Listed::Ops,
-            (Listed::Lives, _) | (Listed::Ops, None) => Listed::Tensors,
-        }
+        // Of two moments of one plan no tensor differs: what has no rows is passed over.
+        let has_rows = |listed: &Listed| match listed {
+            Listed::Lives => self.moments.is_some(),
+            Listed::Tensors => !self.diff.tensors.is_empty(),
+            Listed::Ops => !self.diff.ops.is_empty(),
+        };
+        let after = match self.listed {
+            Listed::Lives => [Listed::Tensors, Listed::Ops],
+            Listed::Tensors => [Listed::Ops, Listed::Lives],
+            Listed::Ops => [Listed::Lives, Listed::Tensors],
+        };
+        after.into_iter().find(has_rows).unwrap_or(self.listed)
     }
 
     /// The other plan laid over an arena of the one that is shown; none where the other has no such arena.

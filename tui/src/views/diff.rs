@@ -1,7 +1,7 @@
 //! Diff: what differs between the plan that is shown and another.
 
 use bayplan_text::{Bytes, Count, Nanos, Percent, Signed};
-use bayplan_trace::{ArenaDiff, Cause, PlanRecord};
+use bayplan_trace::{ArenaDiff, Cause, OpDiff, PlanRecord};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -13,7 +13,7 @@ use crate::list::{self, Column, List};
 use crate::model::compare::{Compared, Listed};
 use crate::model::lists::ListKind;
 use crate::model::{Model, explain};
-use crate::theme::Theme;
+use crate::theme::{Colours, Theme};
 use crate::view::View;
 
 /// What differs.
@@ -22,10 +22,13 @@ pub(crate) struct Diff;
 struct Tensors;
 struct Ops;
 
-/// Lines of the summary: at least, and beside the list.
-const ABOVE: u16 = 12;
 /// Tensors that are named as causes.
 const CAUSES: usize = 3;
+
+/// Rows that the list keeps beside a long summary.
+const LISTED: u16 = 9;
+/// Columns of a name that are worth having.
+const SHORT_NAME: usize = 4;
 
 /// What is said of a difference that is not more than that from run to run.
 const NOISE: &str = "within noise";
@@ -103,15 +106,16 @@ impl List for Ops {
     fn row(&self, model: &Model, thing: u32, theme: &Theme, width: usize) -> Vec<Line<'static>> {
         let Some((shown, compared)) = plans(model) else { return Vec::new() };
         let Some(op) = compared.diff.ops.get(thing as usize) else { return Vec::new() };
+        let room = list::wide(self, 0, width);
         let name = match (op.a, op.b) {
-            (Some(own), _) => explain::op_name(shown, own),
-            (None, other) => explain::op_name(&compared.other.record, other.unwrap_or(0)),
+            (Some(own), _) => op_label(shown, own, room),
+            (None, other) => op_label(&compared.other.record, other.unwrap_or(0), room),
         };
         let time = |mean: Option<u64>| mean.map_or_else(|| "–".to_owned(), |mean| Nanos(mean).to_string());
         let noise = op.is_noise(&compared.diff);
         let growth = op.growth().map_or_else(|| "–".to_owned(), |growth| Signed(growth, Nanos).to_string());
         vec![
-            Line::styled(draw::tail(&name, width / 2), theme.text()),
+            Line::styled(name, theme.text()),
             Line::styled(
                 if noise { NOISE } else { op.what() },
                 if noise { theme.faint() } else { theme.accent() },
@@ -124,6 +128,19 @@ impl List for Ops {
 
     fn empty(&self, _: &Model, _: &Keymap) -> String {
         "every op is in both with the same kernel, and none was timed in both".to_owned()
+    }
+}
+
+/// An op with what it makes, where there is room for both: of a network most ops are of few operators.
+fn op_label(plan: &PlanRecord, op: u32, room: usize) -> String {
+    let operator = explain::op_name(plan, op);
+    let own = plan.ops.get(op as usize).filter(|own| !own.source_op.is_empty() && !own.name.is_empty());
+    let rest = room.saturating_sub(bayplan_text::columns(&operator) + 1);
+    match own {
+        Some(own) if rest >= SHORT_NAME => {
+            format!("{operator} {}", draw::tail(&bayplan_text::escape(&own.name).to_string(), rest))
+        }
+        _ => draw::tail(&operator, room.max(1)),
     }
 }
 
@@ -156,32 +173,33 @@ impl View for Diff {
             );
             return;
         };
-        let (above, below) = parts(area);
+        let lines = summary(shown, compared, theme);
+        let (above, below) = parts(area, &lines);
         let title = match area.width {
             ..60 => format!("→ {}", compared.title),
             _ => format!("shown: {} → other: {}", explain::shown_title(model), compared.title),
         };
         let inner = draw::frame(buffer, above, &Line::styled(title, theme.accent()), theme);
-        for (row, line) in (0..inner.height).zip(summary(shown, compared, theme)) {
-            draw::put_line(
-                buffer,
-                Rect { x: inner.x + 1, width: inner.width.saturating_sub(1), ..inner },
-                row,
-                &line,
-            );
+        let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(1), ..inner };
+        for (row, line) in (0..).zip(draw::folded(lines, inner.width.into(), inner.height.into())) {
+            draw::put_line(buffer, inner, row, &line);
         }
         let (list, count) = listed(compared);
-        let other = compared.listed_next().name();
         let rows = model.lists.get(list.kind()).rows.len();
         let key = theme.keys.name(crate::keys::Action::Otherwise);
-        let title = format!("{} · {key} lists {other}", counted(compared.listed, rows, count));
+        let mut title = counted(compared.listed, rows, count);
+        let other = compared.listed_next();
+        if other != compared.listed {
+            title += &format!(" · {key} lists {}", other.name());
+        }
         let inner = draw::frame(buffer, below, &Line::styled(title, theme.accent()), theme);
         list::draw(list, buffer, inner, model, theme);
     }
 
     fn list(&self, area: Rect, model: &Model) -> Option<(&'static dyn List, Rect)> {
-        let compared = model.compared()?;
-        Some((listed(compared).0, draw::inside(parts(area).1)))
+        let (shown, compared) = plans(model)?;
+        let lines = summary(shown, compared, &Theme::new(Colours::None, false));
+        Some((listed(compared).0, draw::inside(parts(area, &lines).1)))
     }
 }
 
@@ -210,9 +228,11 @@ pub(super) fn counted(listed: Listed, rows: usize, all: usize) -> String {
     count + if rows.max(all) == 1 { one } else { many }
 }
 
-/// The summary and the list under it.
-fn parts(area: Rect) -> (Rect, Rect) {
-    let above = ABOVE.min(area.height / 2);
+/// The summary and the list under it: the summary has the rows that it needs, as long as the list keeps some.
+fn parts(area: Rect, lines: &[Line<'static>]) -> (Rect, Rect) {
+    let width = usize::from(area.width.saturating_sub(3));
+    let rows = draw::folded(lines.to_vec(), width, usize::MAX).len() as u16;
+    let above = rows.saturating_add(2).min(area.height.saturating_sub(LISTED).max(area.height / 2));
     (Rect { height: above, ..area }, Rect { y: area.y + above, height: area.height - above, ..area })
 }
 
@@ -269,7 +289,7 @@ fn times(compared: &Compared, theme: &Theme) -> Vec<Line<'static>> {
     };
     lines.push(line(
         "ops of a run, on the device  ",
-        format!("{}: the mean of all runs", change(a, b, Nanos)),
+        format!("{}: {}", change(a, b, Nanos), diff.averaged_words()),
     ));
     let (slower, faster) = diff.slower_and_faster();
     let rule = diff.noise_words();
@@ -277,7 +297,12 @@ fn times(compared: &Compared, theme: &Theme) -> Vec<Line<'static>> {
         (0, 0) => format!("none differs by more than {rule}"),
         _ => format!("{} slower, {} faster by more than {rule}", Count(slower as u64), Count(faster as u64)),
     };
-    lines.push(line("ops in the other  ", words));
+    let count = |which: fn(&OpDiff) -> bool| diff.ops.iter().filter(|op| which(op)).count() as u64;
+    let alone = match (count(OpDiff::is_added), count(OpDiff::is_removed)) {
+        (0, 0) => String::new(),
+        (added, removed) => format!("; {} added, {} removed", Count(added), Count(removed)),
+    };
+    lines.push(line("ops in the other  ", words + &alone));
     if let Some(words) = &compared.roofs {
         lines.push(line("the device at best  ", words.clone()));
     }

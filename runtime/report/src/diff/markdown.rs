@@ -141,7 +141,8 @@ fn tensors_table(out: &mut String, plans: (&PlanRecord, &PlanRecord), plan: &Pla
 
 fn ops_table(out: &mut String, plans: (&PlanRecord, &PlanRecord), plan: &PlanDiff) {
     if let (Some(a), Some(b)) = plan.op_time {
-        let _ = writeln!(out, "\nTime of all ops of a run, in the mean: {}.", nanos_change((a, b)));
+        let _ =
+            writeln!(out, "\nTime of all ops of a run: {}, {}.", nanos_change((a, b)), plan.averaged_words());
     }
     let told: Vec<_> = plan.ops.iter().filter(|op| !op.is_noise(plan)).collect();
     if told.is_empty() {

@@ -66,7 +66,7 @@ impl<'a> Compared<'a> {
     /// What is said where the device did not do the same at best.
     fn roofs_words(&self) -> Option<String> {
         let change = roofs_change(self.a.timeline.roofs(), self.b.timeline.roofs())?;
-        Some(format!("did not do the same at best, {change}: times of ops are not of equal circumstances"))
+        Some(format!("did not do the same at best, {change}"))
     }
 
     /// What is said where the plans that were compared first seem to be of different models.

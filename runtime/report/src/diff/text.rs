@@ -209,7 +209,7 @@ impl Page {
         if let (Some(a), Some(b)) = plan.op_time {
             self.line(
                 "op time",
-                format_args!("{} a run on the device, the mean of all ops", nanos_change((a, b))),
+                format_args!("{} for all of a run, {}", nanos_change((a, b)), plan.averaged_words()),
             );
         }
         let number =

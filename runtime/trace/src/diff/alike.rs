@@ -20,16 +20,7 @@ pub fn models_change(
     (a, plan_a): (&Timeline, &PlanRecord),
     (b, plan_b): (&Timeline, &PlanRecord),
 ) -> Option<String> {
-    let (weights_a, weights_b) = (weights(plan_a), weights(plan_b));
-    let (what, of_a, of_b) = match weights_a.is_empty() || weights_b.is_empty() {
-        true => ("operators", operators(plan_a), operators(plan_b)),
-        false => ("weights", weights_a, weights_b),
-    };
-    let common = pair_by(&of_a, &of_b).a_of_b.iter().flatten().count();
-    let fewer = of_a.len().min(of_b.len());
-    if 2 * common >= fewer {
-        return None;
-    }
+    let (what, common, fewer) = unlike(plan_a, plan_b)?;
     let name = |timeline: &Timeline| {
         let model = timeline.session.as_ref().map_or("", |session| session.model.as_str());
         format!("{}", ellipsis(model, NAME))
@@ -39,6 +30,18 @@ pub fn models_change(
     let names = if name_a == name_b { String::new() } else { format!(" ({name_a} → {name_b})") };
     let (common, fewer) = (Count(common as u64), Count(fewer as u64));
     Some(format!("two different models, it seems{names}: {common} of {fewer} {what} are alike in both"))
+}
+
+/// Where two plans seem to be of different models: what tells, how many are alike, and how many one of both has.
+pub(super) fn unlike(plan_a: &PlanRecord, plan_b: &PlanRecord) -> Option<(&'static str, usize, usize)> {
+    let (weights_a, weights_b) = (weights(plan_a), weights(plan_b));
+    let (what, of_a, of_b) = match weights_a.is_empty() || weights_b.is_empty() {
+        true => ("operators", operators(plan_a), operators(plan_b)),
+        false => ("weights", weights_a, weights_b),
+    };
+    let common = pair_by(&of_a, &of_b).a_of_b.iter().flatten().count();
+    let fewer = of_a.len().min(of_b.len());
+    (2 * common < fewer).then_some((what, common, fewer))
 }
 
 /// The shapes of weights, without their type: another precision is not another model.

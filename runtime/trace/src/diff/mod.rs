@@ -1,7 +1,8 @@
 //! What differs between two plans, or between the plans of two sessions.
 //!
 //! Tensors, ops and arenas are found again by their names; of several with one name the first is compared with the first,
-//! and so on. Where less than half of the tensors have a name of the other plan, as in the exports of one network by two
+//! and so on. An op is never taken for one of another operator, and in another model neither for one of another kernel,
+//! nor a tensor for one of another shape: names that a program made up (`r1`, `r2`) are the same everywhere. Where less than half of the tensors have a name of the other plan, as in the exports of one network by two
 //! programs, the others are found again by what they are: those of one shape, arena and kind in the order of the plans.
 //! Lifespans are compared by ops that are in both plans, so that an op more moves nobody's life.
 //!
@@ -30,7 +31,7 @@ use alloc::vec::Vec;
 pub use alike::models_change;
 pub use arenas::{ArenaDiff, ArenaSide, Cause, Moment};
 pub use live::{LiveDiff, live_diff};
-pub use ops::OpDiff;
+pub use ops::{Averaged, OpDiff};
 pub use tensors::{TensorCounts, TensorDiff};
 pub use words::roofs_change;
 
@@ -68,6 +69,8 @@ pub struct PlanDiff {
     pub ops: Vec<OpDiff>,
     /// Mean device time of all timed ops of a run, in nanoseconds; `None` where none was timed.
     pub op_time: (Option<u64>, Option<u64>),
+    /// Of which runs the mean times of ops are; `None` where none was timed.
+    pub averaged: (Option<Averaged>, Option<Averaged>),
     /// By how much runs of one session differ, the larger of both: a share of their median; 0 where too few are known.
     pub spread: f64,
 }
@@ -140,13 +143,24 @@ pub fn diff_plans((number_a, a): (u32, &PlanState), (number_b, b): (u32, &PlanSt
         buffers: Pairing::by_name(&record_a.buffers, &record_b.buffers, |buffer| &buffer.name),
         ops: Pairing::by_name(&record_a.ops, &record_b.ops, |op| &op.name),
     };
-    if names.buffers.is_poor() {
+    ops::unpair_others(record_a, record_b, &mut names.ops);
+    let one_model = alike::unlike(record_a, record_b).is_none();
+    if !one_model {
+        let (kinds_a, kinds_b) = (kinds(record_a), kinds(record_b));
+        names.buffers.keep(|own, other| kinds_a[own as usize] == kinds_b[other as usize]);
+        let computes = |plan: &PlanRecord, op: u32| plan.ops[op as usize].kernel.clone();
+        names.ops.keep(|own, other| computes(record_a, own) == computes(record_b, other));
+    } else if names.buffers.is_poor() {
         names.buffers.complete(&kinds(record_a), &kinds(record_b), |kind| *kind);
         names.ops.complete(&record_a.ops, &record_b.ops, |op| op.kernel.as_str());
     }
     let (tensors, counts) = tensors::tensors(record_a, record_b, &names);
     let (ops, op_time) = ops::ops(a, b, &names.ops);
-    let arenas = arenas::arenas(record_a, record_b, &names);
+    let mut arenas = arenas::arenas(record_a, record_b, &names);
+    if !one_model {
+        // Tensors of two models are no cause of each other's peaks.
+        arenas.iter_mut().for_each(|arena| arena.causes.clear());
+    }
     PlanDiff {
         numbers: (number_a, number_b),
         arenas,
@@ -155,6 +169,7 @@ pub fn diff_plans((number_a, a): (u32, &PlanState), (number_b, b): (u32, &PlanSt
         like: names.buffers.a_of_b,
         ops,
         op_time,
+        averaged: (ops::averaged(a), ops::averaged(b)),
         spread: 0.0,
     }
 }

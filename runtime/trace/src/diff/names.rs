@@ -31,6 +31,16 @@ impl Pairing {
         Self { b_of_a, a_of_b: a_of_b.to_vec() }
     }
 
+    /// Keeps the pairs that a test accepts, given the item of the first list and that of the second.
+    pub(super) fn keep(&mut self, accepts: impl Fn(u32, u32) -> bool) {
+        for (own, paired) in (0..).zip(&mut self.b_of_a) {
+            if let Some(other) = paired.filter(|other| !accepts(own, *other)) {
+                *paired = None;
+                self.a_of_b[other as usize] = None;
+            }
+        }
+    }
+
     /// Whether less than half of the shorter list was found again.
     pub(super) fn is_poor(&self) -> bool {
         let paired = self.a_of_b.iter().flatten().count();

@@ -1,9 +1,11 @@
 //! Ops added, removed, computed by another kernel, and how long they take.
 
+use alloc::borrow::ToOwned;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
 use super::Pairing;
+use crate::schema::plan_record::PlanRecord;
 use crate::timeline::plan_state::PlanState;
 
 /// An op that is in one plan alone, or what its kernels and times are in both.
@@ -17,6 +19,17 @@ pub struct OpDiff {
     pub other_kernel: bool,
     /// Its mean device time in both, in nanoseconds; `None` where it was not timed.
     pub mean: (Option<u64>, Option<u64>),
+}
+
+/// What mean times of ops are of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Averaged {
+    /// How many runs.
+    pub runs: u64,
+    /// Whether the first run, a cold one, was left out.
+    pub warm: bool,
+    /// Whether the first run is all there is.
+    pub of_first: bool,
 }
 
 impl OpDiff {
@@ -39,6 +52,19 @@ impl OpDiff {
             _ => None,
         }
     }
+}
+
+/// Ops that were found again by their names, where an operator of one is not that of the other: names that a program made up
+/// are the same in any two models. What was fused behind the first operator may differ.
+pub(super) fn unpair_others(a: &PlanRecord, b: &PlanRecord, names: &mut Pairing) {
+    let first = |plan: &'_ PlanRecord, op: u32| {
+        let operators = plan.ops.get(op as usize).map_or("", |op| op.source_op.as_str());
+        operators.split('+').next().unwrap_or_default().to_owned()
+    };
+    names.keep(|own, other| {
+        let (own, other) = (first(a, own), first(b, other));
+        own == other || own.is_empty() || other.is_empty()
+    });
 }
 
 /// The ops, and the mean device time of all of them in both plans.
@@ -71,6 +97,13 @@ pub(super) fn ops(
 /// Nanoseconds of an op in the mean over the runs that timed it ([`OpTime::mean`](crate::OpTime::mean)).
 fn mean(plan: &PlanState, op: u32) -> Option<u64> {
     plan.op_times.get(op as usize)?.mean()
+}
+
+/// Of how many runs the mean times of a plan's ops are, and whether the first was left out; `None` where no op was timed.
+pub(super) fn averaged(plan: &PlanState) -> Option<Averaged> {
+    let most = plan.op_times.iter().max_by_key(|time| time.count).filter(|time| time.count > 0)?;
+    let of_first = most.first.is_some() && !most.is_warm();
+    Some(Averaged { runs: most.averaged(), warm: most.is_warm(), of_first })
 }
 
 fn total(plan: &PlanState) -> Option<u64> {

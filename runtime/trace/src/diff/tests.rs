@@ -1,7 +1,7 @@
 //! Differences of small plans, and what holds of any two.
 
 use alloc::format;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -237,4 +237,57 @@ proptest! {
         let swapped = TensorCounts { added: back.removed, removed: back.added, ..back };
         prop_assert_eq!(counts, swapped);
     }
+}
+
+/// Names that a program made up are the same in any model: what they name is not.
+#[test]
+fn ops_of_other_operators_and_tensors_of_other_models_are_not_taken_for_each_other() {
+    let of = |operators: &[(&str, &str)], weight: &str| {
+        let mut made = plan(&["load", "conv", "relu", "pool", "fc", "softmax"], &BASE);
+        for (op, (name, operator)) in made.ops.iter_mut().zip(operators) {
+            (op.name, op.source_op) = (name.to_string(), operator.to_string());
+        }
+        for buffer in &mut made.buffers {
+            buffer.shape = weight.into();
+        }
+        made.buffers[0].kind = BufferKind::Weight;
+        made
+    };
+    let a = of(&[("r0", "Conv+Relu"), ("r1", "MaxPool"), ("r2", "Conv"), ("r3", "")], "f32[8,3]");
+    let b = of(&[("r0", "Conv"), ("r1", "Conv"), ("r2", "Conv"), ("r3", "Add")], "f32[8,3]");
+    let found = one(a.clone(), b.clone());
+    let alone = |found: &PlanDiff| {
+        let count = |which: fn(&OpDiff) -> bool| found.ops.iter().filter(|op| which(op)).count();
+        (count(OpDiff::is_added), count(OpDiff::is_removed))
+    };
+    assert_eq!(alone(&found), (1, 1), "MaxPool and Conv are two, Conv+Relu and Conv are one");
+    assert_eq!((found.counts.added, found.counts.removed), (0, 0), "of one model names tell");
+    let mut other = of(&[], "f32[9]");
+    (other.ops, other.buffers[2].size) = (b.ops, 9 * KIB);
+    let found = one(a, other);
+    assert_eq!((found.counts.added, found.counts.removed, found.counts.unchanged), (4, 4, 0));
+    assert!(found.arenas.iter().all(|arena| arena.causes.is_empty()), "{:?}", found.arenas);
+}
+
+/// What is in one plan alone is neither slower nor faster, and what mean times are of is told as it is.
+#[test]
+fn slower_and_faster_are_of_both_and_means_say_of_which_runs() {
+    let of = |ops: &[&str], runs: u64, ns: u64| {
+        let mut timeline = timeline([plan(ops, &BASE)]);
+        for run in 0..runs {
+            timeline.apply(Record::Event(crate::Event::RunStart { run, plan: 0, t: 0 }));
+            let times = (0..ops.len() as u64).map(|op| (op * ns, (op + 1) * ns)).collect();
+            timeline.apply(Record::Event(crate::Event::OpTimes { run, plan: 0, first_op: 0, times }));
+        }
+        timeline
+    };
+    let words = |a: u64, b: u64| diff(&of(&OPS, a, 10), &of(&OPS, b, 20)).plans[0].averaged_words();
+    assert_eq!(words(3, 2), "mean of 2 and 1 runs, the first aside");
+    assert_eq!(words(3, 1), "the mean of 2 runs, the first aside → the first run alone");
+    assert_eq!(words(1, 1), "the first run alone of each");
+    assert_eq!((words(0, 2), words(0, 0)), ("one run behind the first".into(), String::new()));
+    let found = diff(&of(&OPS, 2, 10), &of(&["load", "conv", "relu", "pool", "new"], 2, 20));
+    let plan = &found.plans[0];
+    assert_eq!(plan.slower_and_faster(), (4, 0), "{:?}", plan.ops);
+    assert_eq!(plan.ops.iter().filter(|op| op.is_added() || op.is_removed()).count(), 3);
 }

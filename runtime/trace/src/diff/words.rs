@@ -4,9 +4,9 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use bayplan_text::{Percent, Rate};
+use bayplan_text::{Count, Percent, Rate};
 
-use super::{OpDiff, PlanDiff, TensorCounts, TensorDiff};
+use super::{Averaged, OpDiff, PlanDiff, TensorCounts, TensorDiff};
 use crate::schema::roofs::Roofs;
 
 /// The share of its own time that an op's must differ by, at least.
@@ -44,7 +44,7 @@ impl TensorCounts {
     }
 }
 
-/// What the device does at best in two sessions, where that differs: the times of their ops are then of other circumstances.
+/// What the device does at best in two sessions, where that differs, and what follows for the times of their ops.
 pub fn roofs_change(a: Option<&Roofs>, b: Option<&Roofs>) -> Option<String> {
     let (a, b) = (a?, b?);
     let figures = [
@@ -53,7 +53,19 @@ pub fn roofs_change(a: Option<&Roofs>, b: Option<&Roofs>) -> Option<String> {
     ];
     let other = figures.into_iter().filter(|(_, _, a, b)| a != b);
     let words = other.map(|(word, unit, a, b)| format!("{word} {} → {}", Rate(a, unit), Rate(b, unit)));
-    Some(words.collect::<Vec<_>>().join(", ")).filter(|words| !words.is_empty())
+    let words = Some(words.collect::<Vec<_>>().join(", ")).filter(|words| !words.is_empty())?;
+    Some(format!("{words}: times of ops are not of equal circumstances"))
+}
+
+impl Averaged {
+    fn words(self) -> String {
+        match self {
+            Self { warm: true, runs: 1, .. } => "one run behind the first".into(),
+            Self { warm: true, runs, .. } => format!("the mean of {} runs, the first aside", Count(runs)),
+            Self { of_first: true, .. } => "the first run alone".into(),
+            Self { runs, .. } => format!("the mean of all {} runs", Count(runs)),
+        }
+    }
 }
 
 impl OpDiff {
@@ -69,10 +81,15 @@ impl OpDiff {
 
     /// Whether it is the same op in both, and its times differ by no more than from run to run.
     pub fn is_noise(&self, plan: &PlanDiff) -> bool {
+        self.what().is_empty() && !self.is_told(plan)
+    }
+
+    /// Whether its times differ by more than from run to run.
+    fn is_told(&self, plan: &PlanDiff) -> bool {
         let all = plan.op_time.0.max(plan.op_time.1).unwrap_or(0) as f64;
         let own = self.mean.0.max(self.mean.1).unwrap_or(0) as f64;
         let growth = self.growth().map_or(0.0, |growth| growth.unsigned_abs() as f64);
-        self.what().is_empty() && !(growth > plan.noise() * own && growth > OF_ALL * all)
+        growth > plan.noise() * own && growth > OF_ALL * all
     }
 }
 
@@ -87,9 +104,22 @@ impl PlanDiff {
         format!("{} of its own time and {} of the time of all ops", Percent(self.noise()), Percent(OF_ALL))
     }
 
-    /// How many ops became slower, and how many faster, by more than noise.
+    /// What the mean times of ops are of: `mean of 2 and 1 runs, the first aside`.
+    pub fn averaged_words(&self) -> String {
+        match self.averaged {
+            (Some(a @ Averaged { warm: true, .. }), Some(b @ Averaged { warm: true, .. })) => {
+                format!("mean of {} and {} runs, the first aside", Count(a.runs), Count(b.runs))
+            }
+            (Some(a), Some(b)) if a == b => format!("{} of each", a.words()),
+            (Some(a), Some(b)) => format!("{} → {}", a.words(), b.words()),
+            (a, b) => a.or(b).map_or_else(String::new, Averaged::words),
+        }
+    }
+
+    /// How many ops that are in both became slower, and how many faster, by more than noise.
     pub fn slower_and_faster(&self) -> (usize, usize) {
-        let told = self.ops.iter().filter(|op| !op.is_noise(self)).filter_map(OpDiff::growth);
+        let both = self.ops.iter().filter(|op| !op.is_added() && !op.is_removed());
+        let told = both.filter(|op| op.is_told(self)).filter_map(OpDiff::growth);
         told.fold((0, 0), |(slower, faster), growth| match growth {
             1.. => (slower + 1, faster),
             0 => (slower, faster),

@@ -15,7 +15,7 @@ use crate::timeline::{FinishedRun, Timeline};
 pub struct RecentRuns {
     /// The last of them.
     pub latest: Nanos,
-    /// What half of them do not exceed, by the nearest rank.
+    /// The middle of them ([`median`]).
     pub median: Nanos,
     /// What 99 % of them do not exceed, by the nearest rank.
     pub p99: Nanos,
@@ -57,13 +57,20 @@ pub fn recent_runs(timeline: &Timeline) -> Option<RecentRuns> {
     times.sort_unstable();
     let count = times.len();
     let rank = |percent: usize| times[(count * percent).div_ceil(100).max(1) - 1];
-    Some(RecentRuns { latest, median: rank(50), p99: rank(99), count })
+    Some(RecentRuns { latest, median: median(&times)?, p99: rank(99), count })
+}
+
+/// The middle of sorted figures; of an even number the mean of the two in the middle, rounded down. `None` of none.
+pub fn median(sorted: &[u64]) -> Option<u64> {
+    let upper = *sorted.get(sorted.len() / 2)?;
+    let lower = sorted[(sorted.len() - 1) / 2];
+    Some(lower.midpoint(upper))
 }
 
 /// How long runs took without the first of the session, which is a cold one: of those that succeeded and are still known.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct WarmRuns {
-    /// What half of them do not exceed, by the nearest rank.
+    /// The middle of them ([`median`]).
     pub median: Nanos,
     /// What lies between the tenth and the ninetieth percent of them, as a share of the median; `None` of fewer than five.
     pub spread: Option<f64>,
@@ -79,7 +86,7 @@ pub fn warm_runs(timeline: &Timeline) -> Option<WarmRuns> {
     times.sort_unstable();
     let count = times.len();
     let rank = |percent: usize| Some(*times.get((count * percent).div_ceil(100).checked_sub(1)?)?);
-    let median = rank(50)?;
+    let median = median(&times)?;
     let spread = (rank(90)? - rank(10)?) as f64 / median.max(1) as f64;
     Some(WarmRuns { median, spread: (count >= FEWEST).then_some(spread), count })
 }
@@ -138,7 +145,7 @@ mod tests {
         assert_eq!(of(&[]), None);
         assert_eq!(of(&[0, 0]), None);
         assert_eq!(of(&[7]), Some([7, 7, 7, 1]));
-        assert_eq!(of(&[9, 5]), Some([5, 5, 9, 2]));
+        assert_eq!(of(&[9, 5]), Some([5, 7, 9, 2]));
         assert_eq!(of(&[0, 9, 5, 7, 0]), Some([7, 7, 9, 3]));
         let hundred: Vec<u64> = (1..=100).rev().collect();
         assert_eq!(of(&hundred), Some([1, 50, 99, 100]));
@@ -149,7 +156,7 @@ mod tests {
         let of =
             |times: &[u64]| warm_runs(&timeline(times)).map(|runs| (runs.median, runs.spread, runs.count));
         assert_eq!([of(&[]), of(&[900]), of(&[900, 0])], [None; 3]);
-        assert_eq!(of(&[900, 10, 0, 12]), Some((10, None, 2)));
+        assert_eq!(of(&[900, 10, 0, 12]), Some((11, None, 2)));
         assert_eq!(of(&[900, 100, 80, 120, 90, 110]), Some((100, Some(0.4), 5)));
     }
 
