@@ -36,8 +36,14 @@ const STAND_INS: &[(&str, char)] = &[
 const LINES: &str = "│┤├┃║";
 
 /// Puts stand-ins into a row of cells, in place. The sign of what was cut becomes two dots where one would read as a full stop:
-/// the second takes a blank beside it, or else a character of what was cut.
+/// the second takes a blank beside it, or else a character of what was cut. An arrow between words becomes `->`, as `>` alone
+/// says that the one is more than the other: what follows moves on into the next two blanks.
 pub fn ascii_row(row: &mut [char]) {
+    for at in 0..row.len() {
+        if row[at] == '→' {
+            put_arrow(row, at);
+        }
+    }
     for at in 0..row.len() {
         if row[at] == '…' {
             let beside = second_dot(row, at);
@@ -45,6 +51,28 @@ pub fn ascii_row(row: &mut [char]) {
         }
     }
     row.iter_mut().for_each(|c| *c = ascii(*c));
+}
+
+/// Writes an arrow between words in two cells; where nothing can move, its first takes the blank before it.
+fn put_arrow(row: &mut [char], at: usize) {
+    let is_blank = |row: &[char], at: usize| row.get(at) == Some(&' ');
+    if at == 0 || !is_blank(row, at - 1) || !is_blank(row, at + 1) {
+        return;
+    }
+    // One of two blanks can go, and so can the one before a line; of a frame's edge, what comes after a blank.
+    let is_spare = |at: &usize| match row[*at] {
+        ' ' => row.get(at + 1).is_none_or(|next| *next == ' ' || LINES.contains(*next)),
+        '─' => is_blank(row, at - 1),
+        _ => false,
+    };
+    let line = row[at..].iter().position(|c| LINES.contains(*c)).map_or(row.len(), |line| at + line);
+    match (at + 1..line).find(is_spare) {
+        Some(spare) => {
+            row.copy_within(at..spare, at + 1);
+            (row[at], row[at + 1]) = ('-', '>');
+        }
+        None => (row[at - 1], row[at]) = ('-', '>'),
+    }
 }
 
 /// The cell beside a sign of what was cut that can be a dot, too.
@@ -66,7 +94,11 @@ fn second_dot(row: &[char], at: usize) -> Option<usize> {
 
 /// The same for a line that may become longer.
 pub fn ascii_text(text: &str) -> String {
-    let cells = text.chars().flat_map(|c| if c == '…' { [Some('.'); 2] } else { [Some(ascii(c)), None] });
+    let cells = text.chars().flat_map(|c| match c {
+        '…' => [Some('.'); 2],
+        '→' => [Some('-'), Some('>')],
+        c => [Some(ascii(c)), None],
+    });
     cells.flatten().collect()
 }
 
@@ -120,6 +152,26 @@ mod tests {
             assert_eq!(cells.iter().collect::<String>(), expect, "{row}");
         }
         assert_eq!(ascii_text("Conv…Relu · 3"), "Conv..Relu . 3");
+    }
+
+    /// `>` alone would read as a comparison.
+    #[test]
+    fn arrows_between_words_have_a_shaft() {
+        for (row, expect) in [
+            ("│ 661 ms → 936 ms   │", "| 661 ms -> 936 ms  |"),
+            ("┌ a → b ────┐", "+ a -> b ---+"),
+            ("a → b → c   d", "a -> b -> c d"),
+            ("│a → b │", "|a -> b|"),
+            ("a → b", "a-> b"),
+            ("│a → b│c  │", "|a-> b|c  |"),
+            ("hjkl ←↓↑→ move", "hjkl <v^> move"),
+            ("→ b ", "> b "),
+        ] {
+            let mut cells: Vec<char> = row.chars().collect();
+            ascii_row(&mut cells);
+            assert_eq!(cells.iter().collect::<String>(), expect, "{row}");
+        }
+        assert_eq!(ascii_text("661 ms → 936 ms"), "661 ms -> 936 ms");
     }
 
     #[test]
