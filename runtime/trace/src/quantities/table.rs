@@ -276,10 +276,10 @@ pub static QUANTITIES: &[Quantity] = &[
     .help("time of an op at the device's roof; of several ops of a plan their sum")
     .made_of(&[])
     .may_shrink(),
-    op("op_roof_share", "OpRoof::share", |timeline, state, op| match op_time(state, op) {
-        OpTime { count: 0, .. } => Value::Unknown(Unknown::NotTimed),
-        time => roof(timeline, state, op, |record, roofs| {
-            op_roof(record, time.total / time.count, roofs).map(|roof| roof.share)
+    op("op_roof_share", "OpRoof::share", |timeline, state, op| match op_time(state, op).mean() {
+        None => Value::Unknown(Unknown::NotTimed),
+        Some(mean) => roof(timeline, state, op, |record, roofs| {
+            op_roof(record, mean, roofs).map(|roof| roof.share)
         }),
     })
         .help("time of an op at the device's roof / its mean time, above 1 where caches help; of several ops the smallest")

@@ -355,6 +355,18 @@ fn what_is_not_known_says_why() {
     check(&heaps, "heap_budget", &Filter::by(Key::Heap, Match::Number(1)), "driver");
 }
 
+/// Runs but the first count, as wherever ops are listed.
+#[test]
+fn shares_of_roofs_are_those_that_are_listed() {
+    let mut timeline = session();
+    let times = vec![(100, 102), (102, 132), (132, 133)];
+    timeline.apply(Record::Event(Event::OpTimes { run: 3, plan: 0, first_op: 0, times }));
+    let shares = timeline.plans.iter().flat_map(|plan| crate::op_shares(plan, timeline.roofs()));
+    let least = shares.filter_map(|share| share.roof).map(|roof| roof.share).fold(f64::INFINITY, f64::min);
+    assert!(least < 0.4);
+    assert_eq!(of_session(&timeline, "op_roof_share"), Value::real(least));
+}
+
 /// What may have been larger is told as "at least" where records are missing, the rest as unknown.
 #[test]
 fn losses_make_figures_uncertain() {
