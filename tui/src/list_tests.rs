@@ -1,11 +1,12 @@
 //! The lists: what their keys and the mouse do, and that their numbers are those of the trace.
 
 use bayplan_text::{Nanos, Percent};
-use bayplan_trace::{Event, Record, Roofs, op_shares};
+use bayplan_trace::{Event, OpRoof, Record, RoofBound, Roofs, op_shares};
 use crossterm::event::{KeyCode, KeyEvent, MouseButton, MouseEventKind};
 
 use crate::input_tests::{click, draw, mouse, name_at_cursor, place, press, view};
-use crate::model::Model;
+use crate::model::lists::ListKind;
+use crate::model::{Model, explain};
 use crate::picture_tests::small;
 use crate::theme::{Colours, Theme};
 use crate::watch::Watch;
@@ -314,6 +315,29 @@ fn entering_a_row_tells_of_that_row() {
     press(&mut watch, "\n");
     draw(&mut watch);
     assert_eq!(watch.model.selected().map(|(number, _)| number), Some(peak));
+}
+
+/// An op's number is its place in the order in which ops run: its column orders by that.
+#[test]
+fn ops_are_listed_in_the_order_in_which_they_run() {
+    let mut watch = show(timed(), "Operators");
+    watch.model.order_by(ListKind::Ops, 0, false);
+    draw(&mut watch);
+    assert_eq!(watch.model.lists.get(ListKind::Ops).rows, (0..10).collect::<Vec<u32>>());
+    press(&mut watch, "S");
+    draw(&mut watch);
+    assert_eq!(watch.model.lists.get(ListKind::Ops).rows, (0..10).rev().collect::<Vec<u32>>());
+}
+
+/// What is faster than the device's best was measured otherwise: it could take no longer than it did.
+#[test]
+fn more_than_the_best_says_how_that_can_be() {
+    let (roofs, share) = (Roofs::default(), 1.421);
+    for (bound, why) in [(RoofBound::Memory, "came from a cache"), (RoofBound::Compute, "clocked lower")] {
+        let told = |share| explain::of_best(&OpRoof { attainable_ns: 2910.0, share, bound }, &roofs);
+        assert!(told(share).contains(why) && !told(share).contains("it could take"), "{}", told(share));
+        assert!(told(0.9).ends_with("it could take 2.91 µs") && !told(0.9).contains(why), "{}", told(0.9));
+    }
 }
 
 #[test]

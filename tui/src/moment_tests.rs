@@ -105,7 +105,7 @@ fn two_moments_of_a_run_differ_in_what_lives() {
         &mut watch,
         &[
             "shown: 1-1.bptrace at 0:00.002, run 2 → other: 2030000ns",
-            "moments  run 2, op 7 of 10 seen complete → run 2, op 2 of 10 seen complete",
+            "moments  run 2, op 7 seen complete (8 of 10) → run 2, op 2 seen complete (3 of 10)",
             "live  7.00 KiB → 6.00 KiB (−1.00 KiB) in activations",
             "live tensors  3 at the shown moment alone, 3 at the other alone, 0 at both",
             "6 tensors live at one moment alone ─",
@@ -167,7 +167,10 @@ fn recordings_at_their_ends_are_no_moments() {
     let compared = watch.model.compared().unwrap();
     assert!(compared.moments.is_some() && !compared.is_of_one_session());
     press(&mut watch, "7");
-    says(&mut watch, &["the plans are the same", "moments  run 1, op 2 of 10 seen complete → after run 3"]);
+    says(
+        &mut watch,
+        &["the plans are the same", "moments  run 1, op 2 seen complete (3 of 10) → after run 3"],
+    );
 }
 
 #[test]
@@ -210,7 +213,10 @@ fn the_peak_is_when_most_lives() {
     let mut watch = open(&path);
     picture(&mut watch, (120, 40));
     press(&mut watch, "dpeak\n");
-    says(&mut watch, &["after run 3 → run 1, op 4 of 10 seen complete", "2.00 KiB → 8.00 KiB (+6.00 KiB)"]);
+    says(
+        &mut watch,
+        &["after run 3 → run 1, op 4 seen complete (5 of 10)", "2.00 KiB → 8.00 KiB (+6.00 KiB)"],
+    );
 }
 
 /// Runs are counted from 1 and ops from 0, wherever they are told of.
@@ -221,18 +227,19 @@ fn all_views_number_a_moment_alike() {
     press(&mut watch, "1");
     says(&mut watch, &["run 2 of 3", "1 done  run 2 in progress", "now 7.00 KiB at op 7"]);
     press(&mut watch, "2");
-    says(&mut watch, &["now op 7 of 10", "now 7"]);
+    says(&mut watch, &["now op 7 of 0–9", "now 7"]);
     press(&mut watch, "4");
     says(&mut watch, &["now  op 7 MatMul"]);
     press(&mut watch, "m");
-    says(&mut watch, &["m1 set at 0:00.002, run 2, op 7 of 10 seen complete"]);
+    says(&mut watch, &["m1 set at 0:00.002, run 2, op 7 seen complete (8 of 10)"]);
     press(&mut watch, "M");
     let picture = picture(&mut watch, (120, 40));
     let row = picture.lines().find(|line| line.contains("m1  ")).unwrap_or_default();
     let row = row.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(row.contains("m1 0:00.002 2 op 7 7.00 KiB"), "{picture}");
     let text = summary::text(&watch.model);
-    let words = ["at 0:00.002, 2.92 ms before", "run 2 in progress, last seen complete: op 7 MatMul of 10"];
+    let words =
+        ["at 0:00.002, 2.92 ms before", "run 2 in progress, last seen complete: op 7 MatMul (8 of 10)"];
     assert!(words.iter().all(|words| text.contains(words)), "{text}");
 }
 

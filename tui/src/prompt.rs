@@ -75,7 +75,13 @@ pub(crate) fn remember(searches: &mut Vec<String>, text: &str) {
 }
 
 /// Draws the search being typed in the line at the foot, and what it could go on with in the line above.
-pub(crate) fn draw(buffer: &mut Buffer, foot: Rect, prompt: &Prompt, filter: &Filter, theme: &Theme) {
+pub(crate) fn draw(
+    buffer: &mut Buffer,
+    foot: Rect,
+    prompt: &Prompt,
+    (filter, arena): (&Filter, Option<usize>),
+    theme: &Theme,
+) {
     let bad = filter.error().map(|error| error.place.clone()).unwrap_or_default();
     let style = |at: usize| if bad.contains(&at) { theme.alarm() } else { theme.text() };
     let mut spans = vec![Span::styled(" /", theme.cursor())];
@@ -94,7 +100,11 @@ pub(crate) fn draw(buffer: &mut Buffer, foot: Rect, prompt: &Prompt, filter: &Fi
     spans.push(Span::styled("▏", theme.cursor()));
     let found = match filter.coming() {
         Some(_) => "  searching …".to_owned(),
-        None => format!("  {} found", Count(filter.count() as u64)),
+        None => {
+            let found = Count(filter.count() as u64);
+            let place = if filter.keeps_elsewhere(arena) { " in all arenas" } else { "" };
+            format!("  {found} found{place}")
+        }
     };
     if filter.error().is_none() && filter.is_asked() {
         spans.push(Span::styled(found, theme.faint()));
@@ -184,7 +194,7 @@ mod tests {
         let theme = Theme::new(crate::theme::Colours::None, false);
         let prompt = Prompt { text: "foo:x".to_owned(), ..Prompt::default() };
         let mut buffer = Buffer::empty(Rect { x: 0, y: 0, width: 40, height: 12 });
-        draw(&mut buffer, foot, &prompt, &filter, &theme);
+        draw(&mut buffer, foot, &prompt, (&filter, None), &theme);
         let row = |y: u16| (0..40).map(|x| buffer[(x, y)].symbol()).collect::<String>();
         let told = (0..11).map(row).collect::<String>();
         let told = told.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -60,8 +60,9 @@ fn write(out: &mut String, model: &Model) -> std::fmt::Result {
         match (model.playhead(), model.plan()) {
             (Playhead::At(op), Some(plan)) => writeln!(
                 out,
-                ", last seen complete: {} of {}",
+                ", last seen complete: {} ({} of {})",
                 explain::op_name(&plan.record, op),
+                Count(u64::from(op) + 1),
                 Count(plan.record.ops.len() as u64)
             )?,
             _ => writeln!(out)?,

@@ -342,7 +342,7 @@ fn runs_and_ops_have_one_number_wherever_they_are_told() {
     // In the sixth run, behind its op 4.
     viewer.watch.stand_at(At::Stop(Stop::At(15_300))).unwrap();
     let map = viewer.picture();
-    assert!(map.contains("run 6 of 3,000") && map.contains("now op 4 of 10"), "{map}");
+    assert!(map.contains("run 6 of 3,000") && map.contains("now op 4 of 0–9"), "{map}");
     viewer.press("1");
     let overview = viewer.picture();
     assert!(overview.contains("5 done  run 6 in progress"), "{overview}");

@@ -138,7 +138,7 @@ fn a_killed_run_stays_visible_up_to_its_last_op() {
     let home = tempfile::tempdir().unwrap();
     let path = record(home.path(), false, Finish::Killed);
     let picture = shown(home.path(), &[path.to_str().unwrap(), "--snapshot", "120x40", "--view", "2"]);
-    for words in ["✝ killed", "now op 41 of 85", "now 41"] {
+    for words in ["✝ killed", "now op 41 of 0–84", "now 41"] {
         assert!(picture.contains(words), "{words}:\n{picture}");
     }
     for state in ['░', '▒', '█'] {
@@ -197,11 +197,12 @@ fn a_moment_and_a_comparison_are_told_in_text() {
     assert!(most.and_then(op).is_some() && now.and_then(op).is_some(), "{peak}");
     let diff = shown(home.path(), &[path, "--text", "--diff", other, "--ascii"]);
     assert!(diff.is_ascii(), "{diff}");
-    for words in ["run 21 in progress, last seen complete: op 41 ", "compared, shown > other: run.bptrace > "]
+    for words in
+        ["run 21 in progress, last seen complete: op 41 ", "compared, shown -> other: run.bptrace -> "]
     {
         assert!(diff.contains(words), "{words}:\n{diff}");
     }
-    assert!(diff.contains("moments  run 21, op 41 of 85 seen complete > after run 20"), "{diff}");
+    assert!(diff.contains("moments  run 21, op 41 seen complete (42 of 85) -> after run 20"), "{diff}");
     let alone = viewer(home.path(), &[path, "--at", "run:3"]);
     let error = String::from_utf8(alone.stderr).unwrap();
     assert!(

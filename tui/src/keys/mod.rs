@@ -273,7 +273,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
     },
     Binding {
         section: Section::General,
-        help: "compare with another run, mark or plan; end that",
+        help: "compare with another recording, run, mark, plan or moment; end that",
         short: "",
         acts: &[act(Action::Diff, "diff", "d"), act(Action::EndDiff, "end-diff", "D")],
     },
@@ -361,7 +361,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
     },
     Binding {
         section: Section::General,
-        help: "close the window; else end the what-if, the search, the look back, the comparison; else back to the list of runs",
+        help: "close the window; else end the what-if, the search, the look back, the comparison; else back to the list of runs, if you came from it",
         short: "close",
         acts: &[act(Action::Back, "back", "esc")],
     },

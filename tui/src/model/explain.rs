@@ -222,8 +222,17 @@ pub(crate) fn of_best(roof: &OpRoof, roofs: &Roofs) -> String {
         RoofBound::Memory => format!("can read and write, {}", Rate(roofs.bytes_per_second, "B")),
         RoofBound::Compute => format!("can compute, {}", Rate(roofs.flops_per_second, "flop")),
     };
-    let least = Nanos(roof.attainable_ns as u64);
-    format!("{} of what this device {best}, {}: it could take {least}", Percent(roof.share), measured(roofs))
+    let than = match roof.bound {
+        _ if roof.share <= 1.0 => format!("it could take {}", Nanos(roof.attainable_ns as u64)),
+        RoofBound::Memory => {
+            "more than memory gives, so bytes came from a cache, or the device was busy when it was measured"
+                .to_owned()
+        }
+        RoofBound::Compute => {
+            "more than was measured, so the device was busy then, or clocked lower".to_owned()
+        }
+    };
+    format!("{} of what this device {best}, {}: {than}", Percent(roof.share), measured(roofs))
 }
 
 /// Every alarm of a session in words, with its kind.

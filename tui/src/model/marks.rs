@@ -223,7 +223,7 @@ mod tests {
         let (mark, _) = model.set_mark().unwrap();
         assert_eq!((mark.reached, mark.op), (Some(Playhead::At(reached)), 8));
         assert_eq!((mark.live, mark.there), (Some(expect.0), expect.1));
-        assert_eq!(mark.progress, format!("run 43, op {reached} of 10 seen complete"));
+        assert_eq!(mark.progress, format!("run 43, op {reached} seen complete ({} of 10)", reached + 1));
     }
 
     #[test]

@@ -50,10 +50,7 @@ impl Operators {
     ) -> Vec<u32> {
         self.shares = op_shares(plan, roofs);
         let ops = &plan.record.ops;
-        let takes = |op: u32| {
-            let touches = ops.get(op as usize).map(|op| op.reads.iter().chain(&op.writes));
-            !filter.is_on() || touches.is_some_and(|mut touched| touched.any(|buffer| filter.keeps(*buffer)))
-        };
+        let takes = |op: u32| ops.get(op as usize).is_some_and(|record| filter.keeps_op(op, record));
         let is_listed = |op: &u32| {
             self.of.as_ref().is_none_or(|of| ops.get(*op as usize).is_some_and(|op| op.source_op == *of))
         };
@@ -77,7 +74,10 @@ impl Operators {
         if sort.descending {
             rows.reverse();
         }
-        if let Some(name) = text_key(sort.column) {
+        if sort.column == 0 && !self.grouped {
+            // By their numbers: in the order in which they run. By operator they stand where those are taken together.
+            rows.sort_unstable();
+        } else if let Some(name) = text_key(sort.column) {
             rows.sort_by_cached_key(|row| self.text(plan, *row, name).to_owned());
         } else {
             rows.sort_by_cached_key(|row| {

@@ -142,7 +142,10 @@ fn title(arena: &ArenaView<'_>, model: &Model, theme: &Theme, width: u16) -> Lin
         format!("bound {} ({factor:.3}×)", Bytes(about.lower_bound))
     };
     let now = match model.playhead() {
-        Playhead::At(op) => format!("now op {} of {}", Count(op.into()), Count(record.ops.len() as u64)),
+        // Ops are numbered from 0: the last one's number stands beside this one's, not their count.
+        Playhead::At(op) => {
+            format!("now op {} of 0–{}", Count(op.into()), Count((record.ops.len() as u64).saturating_sub(1)))
+        }
         Playhead::Done => format!("all {} ops done", Count(record.ops.len() as u64)),
         Playhead::Before => "not run yet".to_owned(),
     };

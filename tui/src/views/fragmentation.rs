@@ -185,7 +185,7 @@ fn glyph(holds: Holds) -> &'static str {
         Holds::Live(_) => "█",
         Holds::Padding => "▒",
         Holds::Hole => "░",
-        Holds::Tail => "·",
+        Holds::Tail => "┈",
     }
 }
 

@@ -172,7 +172,7 @@ fn of_arena(pieces: &mut Vec<Piece>, model: &Model, arena: &ArenaView<'_>, width
     pieces.push(Piece { op: Some(op), ..Piece::text(6, &at_cursor, width) });
     pieces.push(Piece::shape(5, Shape::Strip).following());
     let what = if arena.view.bytes.is_whole() { "from byte 0 on" } else { "the bytes in view" };
-    let text = format!("the bar above shows the bytes of that op, {what}: █ live  ▒ padding  ░ hole  · tail");
+    let text = format!("the bar above shows the bytes of that op, {what}: █ live  ▒ padding  ░ hole  ┈ tail");
     pieces.push(Piece::text(2, &text, width).following());
     deviation(pieces, model, arena, width);
 }

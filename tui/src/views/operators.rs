@@ -261,7 +261,7 @@ fn note(model: &Model, width: u16) -> Option<&'static str> {
         return Some(if wide {
             "for the share of the device's best: bayplan devices --probe, then record again at --trace-level op"
         } else {
-            "of best: bayplan devices --probe"
+            "best not known: bayplan devices --probe measures it"
         });
     }
     None

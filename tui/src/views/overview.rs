@@ -30,7 +30,7 @@ fn places(area: Rect, model: &Model, theme: &Theme) -> Vec<(Section, Rect)> {
     let live = runs::live(model, theme, other, tall);
     let times = runs::times(model, theme, width.min(other), tall);
     let (alarms, peak) = (runs::alarms(model, theme, other), runs::peak(model, theme, other));
-    let messages = runs::messages(model, theme, other);
+    let messages = runs::messages(model, theme, width.min(other));
     let changed = runs::changed(model, theme, other);
     let wrong = model.timeline.alarm_counts().total() > 0;
     if !wide {
@@ -48,8 +48,14 @@ fn places(area: Rect, model: &Model, theme: &Theme) -> Vec<(Section, Rect)> {
             right.extend((!model.timeline.messages.is_empty()).then_some(messages));
             (vec![heaps, held, arenas, times.at_least(1)], right)
         }
-        // Both columns need about as many.
-        (false, false) => (vec![heaps, held, arenas], vec![alarms, changed, times, live, peak, messages]),
+        // Both columns need about as many; what was said stands where there are rows to spare.
+        (false, false) => {
+            let (mut left, mut right) = (vec![heaps, held, arenas], vec![alarms, changed, times, live, peak]);
+            let spare = |sections: &[Section]| area.height.saturating_sub(section::rows(sections));
+            let side = if spare(&left) > spare(&right) { &mut left } else { &mut right };
+            side.push(messages);
+            (left, right)
+        }
     };
     let mut placed = section::stack(column, left);
     placed.extend(section::stack(beside, right));

@@ -134,7 +134,9 @@ pub(crate) fn alarms(model: &Model, theme: &Theme, width: usize) -> Section {
         } else {
             ("none; nothing was seen to compare so far", theme.faint())
         };
-        section.say(Line::styled(words, style));
+        for line in bayplan_text::wrap(words, width.max(8)) {
+            section.say(Line::styled(line, style));
+        }
     }
     section
 }

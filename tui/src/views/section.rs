@@ -64,11 +64,20 @@ impl Section {
     }
 }
 
+/// Rows in which all of some sections is seen, frames and all.
+pub(crate) fn rows(sections: &[Section]) -> u16 {
+    let seen = sections.iter().filter(|section| !section.is_empty());
+    seen.map(|section| lines(section) + 2).fold(0, u16::saturating_add)
+}
+
+fn lines(section: &Section) -> u16 {
+    u16::try_from(section.lines.len()).unwrap_or(u16::MAX - 2)
+}
+
 /// Stacks sections in a column: each gets its least, then a row in turn until it has what it needs; the last one takes what is
 /// left. Those without lines are left out, and so are those for which there is no room.
 pub(crate) fn stack(area: Rect, sections: Vec<Section>) -> Vec<(Section, Rect)> {
     let sections: Vec<Section> = sections.into_iter().filter(|section| !section.is_empty()).collect();
-    let lines = |section: &Section| u16::try_from(section.lines.len()).unwrap_or(u16::MAX - 2);
     let mut heights: Vec<u16> =
         sections.iter().map(|section| section.least.min(lines(section)) + 2).collect();
     let mut left = area.height.saturating_sub(heights.iter().sum());

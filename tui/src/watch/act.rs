@@ -268,6 +268,7 @@ impl Watch {
         self.order(list, next);
         let first = match (self.model.lists.get(list.kind()).sort.descending, list.begins_with_largest(next))
         {
+            (true, true) if list.kind() == ListKind::Events => ", the latest first",
             (true, true) => ", the largest first",
             _ => "",
         };
@@ -320,12 +321,16 @@ impl Watch {
         }
     }
 
-    /// Shows the op of the list in front that is chosen there; without such a list, the one under the cursor.
+    /// Shows the op of the list in front that is chosen there, or that of the tensor that is; without such a list, the one under
+    /// the cursor.
     fn inspect_op(&mut self) {
-        if self.front_list().is_some_and(|(list, _)| list.kind() == ListKind::Ops) {
-            self.model.refresh_list(ListKind::Ops);
+        use ListKind::{DifferingLives, DifferingOps, DifferingTensors, Ops};
+        let kind = self.front_list().map(|(list, _)| list.kind());
+        let of_ops = [Ops, DifferingOps, DifferingTensors, DifferingLives];
+        if let Some(kind) = kind.filter(|kind| of_ops.contains(kind)) {
+            self.model.refresh_list(kind);
             // The cursor may be on another op: on the map it was moved since, or the list was just opened.
-            self.model.go_to_chosen(ListKind::Ops);
+            self.model.go_to_chosen(kind);
         }
         self.open_window(Action::InspectOp);
     }

@@ -137,9 +137,9 @@ pub(super) fn draw(buffer: &mut Buffer, foot: Rect, (model, said): (&Model, Opti
     let hint = if model.choosing.is_empty() {
         "words, a path (/ ./ ~) or a moment (run:3 1.5s); esc closes"
     } else if paths::is_path(&model.choosing) {
-        "tab completes · enter compares"
+        "tab completes · enter compares · esc empties the line"
     } else {
-        ""
+        "esc empties the line"
     };
     prompt::put_typed(buffer, foot, " compare with ", (&model.choosing, hint), theme);
     if let Some(said) = said {

@@ -82,9 +82,10 @@ impl Watch {
     pub(super) fn on_arrival(&mut self) {
         let Some(mark) = self.heading.take() else { return };
         let there = self.model.go_to_mark(&mark);
-        let what = if mark.tensor.is_empty() { format!("op {}", mark.op) } else { mark.tensor.clone() };
+        let tensor = if mark.tensor.is_empty() { "free bytes" } else { &mark.tensor };
         let words = if there {
-            format!("{}: {what}", mark.name)
+            let (at, op) = (clock(mark.t), Count(mark.op));
+            format!("{} at {at}, {}; cursor on {tensor} at op {op}", mark.name, mark.progress)
         } else {
             format!("{} is in another plan than the one that is shown", mark.name)
         };

@@ -303,7 +303,8 @@ impl Watch {
         }
         if let Some(typed) = &self.typing {
             Clear.render(areas.foot, buffer);
-            prompt::draw(buffer, areas.foot, typed, &self.model.filter, theme);
+            let arena = self.model.arena().map(|arena| arena.arena as usize);
+            prompt::draw(buffer, areas.foot, typed, (&self.model.filter, arena), theme);
         }
     }
 

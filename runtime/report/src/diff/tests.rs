@@ -84,7 +84,7 @@ fn what_lives_is_told_of_recordings_that_were_left_within_a_run() {
     let (a, b) = (Side { name: "over", timeline: &over }, Side { name: "left", timeline: &left });
     let compared = Compared::new(a, b);
     let told = text(&compared);
-    let words = format!("{} → run 2, op 1 of 6 seen complete", over.progress_words(0));
+    let words = format!("{} → run 2, op 1 seen complete (2 of 6)", over.progress_words(0));
     assert!(told.contains(&words), "{words} in {told}");
     let read: serde_json::Value = serde_json::from_str(&json(&compared)).unwrap();
     let live = &read["plans"][0]["live"];

@@ -92,14 +92,15 @@ fn pool_bytes(timeline: &Timeline) -> u64 {
 }
 
 impl Timeline {
-    /// Where a plan has come to, in words: `run 2, op 11 of 57 seen complete`. Runs count from 1, ops from 0.
+    /// Where a plan has come to, in words: `run 2, op 11 seen complete (12 of 57)`. Runs count from 1, ops from 0.
     pub fn progress_words(&self, plan: u32) -> String {
         let runs = Count(self.runs_started);
         let ops = self.plans.get(plan as usize).map_or(0, |plan| plan.record.ops.len() as u64);
         match self.progress(plan) {
             Some(Playhead::At(op)) => {
                 let run = Count(self.current.map_or(self.runs_started, |run| run.run.saturating_add(1)));
-                format!("run {run}, op {} of {} seen complete", Count(op.into()), Count(ops))
+                let done = Count(u64::from(op) + 1);
+                format!("run {run}, op {} seen complete ({done} of {})", Count(op.into()), Count(ops))
             }
             Some(Playhead::Done) if self.current.is_none() => format!("after run {runs}"),
             Some(Playhead::Done) => format!("run {runs} is of another plan"),
@@ -182,7 +183,7 @@ mod tests {
         let found = compared(&early, &over);
         assert_eq!((found.bytes(), found.device_bytes), ((Some(70), Some(57)), (99, 120)));
         assert_eq!(compared(&early, &early).tensors, []);
-        assert_eq!(early.progress_words(0), "run 1, op 0 of 4 seen complete");
+        assert_eq!(early.progress_words(0), "run 1, op 0 seen complete (1 of 4)");
         assert_eq!(over.progress_words(0), "after run 1");
     }
 

@@ -91,11 +91,8 @@ fn holds(term: &Term, plan: &PlanState, index: &PlanIndex, task: &Task) -> Optio
             Some(kept)
         }
         Term::Op(word) => {
-            let is = |op: &OpRecord| {
-                [&op.source_op, &op.name, &op.source_node].iter().any(|name| contains(name, word))
-            };
             let mut kept = none()?;
-            mark(&mut kept, record.ops.iter().filter(|op| is(op)).flat_map(touched));
+            mark(&mut kept, record.ops.iter().filter(|op| is_called(op, word)).flat_map(touched));
             Some(kept)
         }
         Term::OpNumber(number) => {
@@ -181,11 +178,33 @@ pub(super) fn contains(text: &str, word: &str) -> bool {
     word.is_empty() || text.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word))
 }
 
+/// Whether an op's operator, its name or its node holds a word that is in small letters.
+fn is_called(op: &OpRecord, word: &str) -> bool {
+    [&op.source_op, &op.name, &op.source_node].iter().any(|name| contains(name, word))
+}
+
 /// What a search says of something told in words; `None` where it asks for what words do not tell.
 pub(super) fn says(expr: &Expr, words: &str) -> Option<bool> {
+    said(expr, &|term| match term {
+        Term::Word(word) => Some(contains(words, word)),
+        _ => None,
+    })
+}
+
+/// What a search says of an op; `None` where that depends on its tensors.
+pub(super) fn holds_for_op(expr: &Expr, number: u32, op: &OpRecord) -> Option<bool> {
+    said(expr, &|term| match term {
+        Term::Op(word) => Some(is_called(op, word)),
+        Term::OpNumber(asked) => Some(*asked == number),
+        _ => None,
+    })
+}
+
+/// What a search says where not every term can be told; `None` where it depends on the others.
+fn said(expr: &Expr, term: &dyn Fn(&Term) -> Option<bool>) -> Option<bool> {
     match expr {
         Expr::All(parts) => {
-            let all: Vec<Option<bool>> = parts.iter().map(|part| says(part, words)).collect();
+            let all: Vec<Option<bool>> = parts.iter().map(|part| said(part, term)).collect();
             if all.contains(&Some(false)) {
                 Some(false)
             } else {
@@ -193,16 +212,15 @@ pub(super) fn says(expr: &Expr, words: &str) -> Option<bool> {
             }
         }
         Expr::Any(parts) => {
-            let any: Vec<Option<bool>> = parts.iter().map(|part| says(part, words)).collect();
+            let any: Vec<Option<bool>> = parts.iter().map(|part| said(part, term)).collect();
             if any.contains(&Some(true)) {
                 Some(true)
             } else {
                 any.into_iter().collect::<Option<Vec<_>>>().map(|_| false)
             }
         }
-        Expr::Not(part) => says(part, words).map(|says| !says),
-        Expr::Term(Term::Word(word)) => Some(contains(words, word)),
-        Expr::Term(_) => None,
+        Expr::Not(part) => said(part, term).map(|said| !said),
+        Expr::Term(asked) => term(asked),
     }
 }
 

@@ -8,7 +8,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use bayplan_trace::PlanState;
+use bayplan_trace::{OpRecord, PlanState};
 
 use super::beside::FEW;
 use super::index::PlanIndex;
@@ -231,6 +231,14 @@ impl Filter {
     pub(crate) fn keeps_told(&self, words: &str, buffers: &[u32]) -> bool {
         let Some(expr) = self.expr.as_ref().filter(|_| self.is_on()) else { return true };
         buffers.iter().any(|buffer| self.keeps(*buffer)) || eval::says(expr, words) == Some(true)
+    }
+
+    /// Whether the search keeps an op: what is asked of ops must hold for this one; what is asked of tensors, for one that it
+    /// reads or writes.
+    pub(crate) fn keeps_op(&self, number: u32, op: &OpRecord) -> bool {
+        let Some(expr) = self.expr.as_ref().filter(|_| self.is_on()) else { return true };
+        let touches = || op.reads.iter().chain(&op.writes).any(|buffer| self.keeps(*buffer));
+        eval::holds_for_op(expr, number, op).unwrap_or_else(touches)
     }
 
     /// The buffers that the search keeps.

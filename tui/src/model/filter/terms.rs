@@ -19,7 +19,7 @@ const fn hint(start: &'static str, example: &'static str, about: &'static str) -
 pub(crate) const HINTS: &[Hint] = &[
     hint("peak", "live at peak", "alive at the peak of its arena"),
     hint("size>", "size>1MiB", "larger; also < <= >= ="),
-    hint("op:", "op:MatMul", "written or read by such ops, or by op:97"),
+    hint("op:", "op:MatMul", "such ops, and the tensors that they write or read; op:97 is that op"),
     hint("life>", "life>10", "lives during more ops"),
     hint("top ", "top 20", "the largest, of what else is asked for"),
     hint("at:", "at:97", "alive at that op; at:90..100 at one of 90 to 100"),

@@ -302,3 +302,34 @@ fn check_any(text: &str) -> Result<(), TestCaseError> {
     let _ = (hints(text), complete(text));
     Ok(())
 }
+
+/// A list of ops holds the ops that are asked for, not those beside them that share a tensor; what is asked of tensors must
+/// hold for one of theirs.
+#[test]
+fn ops_that_are_asked_for_are_kept_alone() {
+    let plan = by_hand();
+    let ops = |text: &str| -> Vec<u32> {
+        let mut filter = Filter::default();
+        filter.set(text, Some((&plan, &Arc::new(PlanIndex::of(&plan)))));
+        let ops = (0u32..).zip(&plan.record.ops);
+        ops.filter(|(number, op)| filter.keeps_op(*number, op)).map(|(number, _)| number).collect()
+    };
+    let called = |word: &str| -> Vec<u32> {
+        let ops = (0u32..).zip(&plan.record.ops);
+        ops.filter(|(_, op)| op.source_op.to_lowercase() == word).map(|(number, _)| number).collect()
+    };
+    let all = ops("");
+    assert_eq!(all.len(), plan.record.ops.len());
+    let softmax = called("softmax");
+    assert!(!softmax.is_empty() && ops("op:softmax") == softmax, "{softmax:?}");
+    assert_eq!(ops("op:9"), [9]);
+    assert_eq!(ops("op:softmax or op:9"), [softmax.clone(), vec![9]].concat());
+    let others: Vec<u32> = all.iter().copied().filter(|op| !softmax.contains(op)).collect();
+    assert_eq!(ops("not op:softmax"), others);
+    assert!(ops("op:softmax size>1GiB").is_empty());
+    let touching = |op: &u32| {
+        let op = &plan.record.ops[*op as usize];
+        op.reads.iter().chain(&op.writes).any(|buffer| *buffer == 6)
+    };
+    assert_eq!(ops("size>2KiB"), all.into_iter().filter(touching).collect::<Vec<_>>());
+}
