@@ -30,7 +30,7 @@ fn places(area: Rect, model: &Model, theme: &Theme) -> Vec<(Section, Rect)> {
     let live = runs::live(model, theme, other, tall);
     let times = runs::times(model, theme, width.min(other), tall);
     let (alarms, peak) = (runs::alarms(model, theme, other), runs::peak(model, theme, other));
-    let messages = runs::messages(model, theme, width.min(other));
+    let messages = runs::messages(model, theme, width.min(other)).yielding();
     let changed = runs::changed(model, theme, other);
     let wrong = model.timeline.alarm_counts().total() > 0;
     if !wide {

@@ -25,17 +25,24 @@ pub(crate) struct Section {
     more: usize,
     /// Lines it should have at least, as far as there are any.
     least: u16,
+    /// Whether it gets more than that only where all others have what they need.
+    yields: bool,
 }
 
 impl Section {
     /// A section without lines, which is not shown, with the number of lines that it should have at least.
     pub(crate) fn new(title: impl Into<String>, least: u16) -> Self {
-        Self { title: title.into(), lines: Vec::new(), more: 0, least }
+        Self { title: title.into(), lines: Vec::new(), more: 0, least, yields: false }
     }
 
     /// With another number of lines that it should have at least.
     pub(crate) fn at_least(self, lines: u16) -> Self {
         Self { least: lines, ..self }
+    }
+
+    /// One that gets more lines than its least only where all others have what they need.
+    pub(crate) fn yielding(self) -> Self {
+        Self { yields: true, ..self }
     }
 
     /// Adds a line.
@@ -82,10 +89,13 @@ pub(crate) fn stack(area: Rect, sections: Vec<Section>) -> Vec<(Section, Rect)> 
         sections.iter().map(|section| section.least.min(lines(section)) + 2).collect();
     let mut left = area.height.saturating_sub(heights.iter().sum());
     // A row each in turn: none takes all of it from those after it.
-    while left > 0 && heights.iter().zip(&sections).any(|(height, section)| *height < lines(section) + 2) {
-        for (height, section) in heights.iter_mut().zip(&sections) {
-            if left > 0 && *height < lines(section) + 2 {
-                (*height, left) = (*height + 1, left - 1);
+    for yields in [false, true] {
+        let wants = |height: u16, section: &Section| section.yields == yields && height < lines(section) + 2;
+        while left > 0 && heights.iter().zip(&sections).any(|(height, section)| wants(*height, section)) {
+            for (height, section) in heights.iter_mut().zip(&sections) {
+                if left > 0 && wants(*height, section) {
+                    (*height, left) = (*height + 1, left - 1);
+                }
             }
         }
     }
