@@ -53,7 +53,8 @@ vm.runInContext(fs.readFileSync(path.join(folder, "engine_bundle.js"), "utf8"), 
 const Bytes = vm.runInContext("Uint8Array", worker);
 const port = {
   postMessage(answer) {
-    fs.writeSync(1, answer);
+    // A pipe may take less than it is given.
+    for (let written = 0; written < answer.length; ) written += fs.writeSync(1, answer, written);
   },
 };
 worker.onmessage({ data: port });

@@ -43,12 +43,15 @@ class TraceProcessor:
         script = Path(__file__).with_suffix(".js")
         self.process = subprocess.Popen([node, script, engine.parent], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.answers = queue.Queue()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self.listener = threading.Thread(target=self._listen, daemon=True)
+        self.listener.start()
         self.sequence = 0
 
     def close(self):
         self.process.stdin.close()
         self.process.wait()
+        # A thread that still runs while Python ends may take it down.
+        self.listener.join()
 
     def load(self, trace):
         """Replaces the trace; answers why it cannot be loaded, or None."""

@@ -523,7 +523,7 @@ fn the_diff_on_the_screen_has_the_direction_and_the_figures_of_bayplan_diff() {
         let text = run(&mut sandbox.command("bayplan-tui", &arguments)).success();
         let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
         let says = |expect: String| assert!(words.contains(&expect), "`{expect}` is not in\n{text}");
-        let grown = |a: &Value, b: &Value| Signed(whole(b) as i128 - whole(a) as i128, Bytes);
+        let grown = |a: &Value, b: &Value| Signed(i128::from(whole(b)) - i128::from(whole(a)), Bytes);
         let change = |a: &Value, b: &Value| match a == b {
             true => format!("{} in both", bytes(a)),
             false => format!("{} → {} ({})", bytes(a), bytes(b), grown(a, b)),
@@ -538,7 +538,8 @@ fn the_diff_on_the_screen_has_the_direction_and_the_figures_of_bayplan_diff() {
             says(format!("peak {}", change(&arena["a"]["peak_live"], &arena["b"]["peak_live"])));
             says(format!("size {}", change(&arena["a"]["size"], &arena["b"]["size"])));
         }
-        let within = |op: u64| format!("run 1, op {op} of ");
+        let ops = timeline.current_plan().expect("a plan").1.record.ops.len();
+        let within = |op: u64| format!("run 1, op {op} seen complete ({} of {ops})", op + 1);
         let at = |op: &Value| op.as_u64().map_or_else(|| "after run 5".to_owned(), within);
         says(format!("moments {}", at(&plan["live"]["op_a"])));
         assert!(words.contains(&at(&plan["live"]["op_b"])), "{text}");
