@@ -148,6 +148,7 @@ pub use tensors::{DeviceTensor, Input, Owned};
 pub use weights::Weights;
 
 pub use bayplan_compile::plan_file::{PlanFile, PlanFileError};
+pub use bayplan_compile::session::{Loading, Progress, ReadMode, WeightsPath};
 pub use bayplan_compile::{
     Arena, CompileError, Dims, Family, Function, FunctionId, InputError, InputPolicy, Options, Order,
     OutputPolicy, Policies, Program, Reservation, record,

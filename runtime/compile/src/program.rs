@@ -256,6 +256,13 @@ pub struct Upload {
     pub window: Window,
 }
 
+impl Upload {
+    /// Its bytes in the model.
+    pub fn stored_bytes(&self) -> u64 {
+        self.elements.saturating_mul(self.dtype.size() as u64)
+    }
+}
+
 /// A dispatch of the run stage that only moves elements.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Copied {
@@ -474,6 +481,11 @@ impl Program {
         let ends = &self.blocks[arena.index()];
         let block = ends.partition_point(|&end| end <= offset);
         (block < ends.len()).then_some(block)
+    }
+
+    /// Bytes of all uploads, as they are stored.
+    pub fn upload_bytes(&self) -> u64 {
+        self.uploads.iter().fold(0, |sum, upload| sum.saturating_add(upload.stored_bytes()))
     }
 
     /// Where each input lies during a run, in their order.

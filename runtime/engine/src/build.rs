@@ -6,6 +6,7 @@ use std::time::Instant;
 use bayplan_compile::session::Counters;
 use bayplan_compile::{Arena, Family, FunctionId, Program};
 use bayplan_expr::Bindings;
+use bayplan_record::Arrivals;
 use bayplan_vulkan::{AllocationId, Buffer};
 use bayplan_weights::Store;
 
@@ -82,13 +83,14 @@ pub(crate) fn load_weights(
     params: &mut Params,
     transfer: &Transfer,
     weights: &Store,
+    arrivals: &Arrivals,
 ) -> Result<(), EngineError> {
     let (needed, given) = (program.params.len() as u64, params.buffer().size());
     let slot = params.take(program, transfer)?.ok_or(EngineError::Parameters { needed, given })?;
     let pipelines = device.pipelines.of(&device.vulkan, program)?;
     let params_at = (params.buffer(), slot.offset);
     let objects = Objects { program, pipelines: &pipelines, arenas, params: params_at, external: None };
-    load(&device.vulkan, objects, transfer, weights)?;
+    load(&device.vulkan, objects, transfer, weights, arrivals)?;
     params.free(slot);
     Ok(())
 }

@@ -9,6 +9,7 @@ use std::ops::Range;
 use bayplan_compile::host_node::Memo;
 use bayplan_compile::{Arena, Program, device_size, widen};
 use bayplan_graph::Tensor;
+use bayplan_record::Arrivals;
 use bayplan_shaders::Spec;
 use bayplan_vulkan::Pipeline;
 use bayplan_weights::Store;
@@ -124,7 +125,7 @@ impl Inspection {
     /// There is no such upload, its bytes cannot be read, or the driver fails.
     pub fn upload(&self, index: usize, weights: &Store) -> Result<(), EngineError> {
         let upload = self.program.uploads.get(index).ok_or_else(|| self.missing("upload", index))?;
-        copy(&self.arenas, &self.transfer, weights, upload)
+        copy(&self.arenas, &self.transfer, weights, upload, &Arrivals::default())
     }
 
     /// Uploads every constant and runs the load program, as a session does when it is built.
@@ -132,7 +133,7 @@ impl Inspection {
     /// # Errors
     /// A constant's bytes cannot be read, or the driver fails.
     pub fn load(&self, weights: &Store) -> Result<(), EngineError> {
-        load(&self.device.vulkan, self.objects(), &self.transfer, weights)
+        load(&self.device.vulkan, self.objects(), &self.transfer, weights, &Arrivals::default())
     }
 
     /// Executes one dispatch and waits for it.

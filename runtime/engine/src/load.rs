@@ -1,7 +1,9 @@
 //! Weights to the device, and the load program.
 
 use bayplan_compile::{Upload, device_size, same_bytes, widen};
-use bayplan_vulkan::Device;
+use bayplan_record::Arrivals;
+use bayplan_trace::{ReadMode, WeightsPath};
+use bayplan_vulkan::{Buffer, Device};
 use bayplan_weights::Store;
 
 use crate::arena::Arenas;
@@ -16,7 +18,9 @@ pub(crate) fn load(
     objects: Objects<'_>,
     transfer: &Transfer,
     weights: &Store,
+    arrivals: &Arrivals,
 ) -> Result<(), EngineError> {
+    arrivals.staging(transfer.buffers().map(Buffer::size).sum());
     let dispatches = &objects.program.load.dispatches;
     let mut done = 0;
     for upload in &*objects.program.uploads {
@@ -25,7 +29,7 @@ pub(crate) fn load(
             run(device, objects, &dispatches[done..before])?;
             done = before;
         }
-        copy(objects.arenas, transfer, weights, upload)?;
+        copy(objects.arenas, transfer, weights, upload, arrivals)?;
     }
     run(device, objects, &dispatches[done..])
 }
@@ -48,6 +52,7 @@ pub(crate) fn copy(
     transfer: &Transfer,
     weights: &Store,
     upload: &Upload,
+    arrivals: &Arrivals,
 ) -> Result<(), EngineError> {
     let fail = |reason: String| EngineError::Weights { name: upload.name.clone(), reason };
     let read =
@@ -61,13 +66,16 @@ pub(crate) fn copy(
         let count = per_chunk.min(upload.elements - first);
         let at = start + first * device_size(upload.dtype);
         let (from, len) = (first * host_size, count * host_size);
-        if let Some(mapped) = buffer.mapped().filter(|_| same_bytes(upload.dtype)) {
+        let path = if let Some(mapped) = buffer.mapped().filter(|_| same_bytes(upload.dtype)) {
             mapped.write_with(at, len, |target| read(from, target))?.map_err(fail)?;
+            WeightsPath::Mapped
         } else {
             bytes.resize(len as usize, 0);
             read(from, &mut bytes).map_err(fail)?;
             transfer.write(buffer, at, &widen(upload.dtype, &bytes))?;
-        }
+            if buffer.mapped().is_some() { WeightsPath::Mapped } else { WeightsPath::Staged }
+        };
+        arrivals.piece(len, path, ReadMode::Buffered);
         first += count;
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bayplan_compile::host_node::Memo;
-use bayplan_compile::session::{Counters, ShapeKey, Usage, check_budget};
+use bayplan_compile::session::{Counters, Progress, ShapeKey, Usage, check_budget};
 use bayplan_compile::{Arena, Family, FunctionId, Port, Program, Step, device_size};
 use bayplan_expr::Bindings;
 use bayplan_graph::Tensor;
@@ -149,7 +149,10 @@ impl Session {
         let mut params = Params::new(vulkan, align, &room, needs.params)?;
         let mapped = arenas.buffers().chain([params.buffer()]).all(|buffer| buffer.mapped().is_some());
         let transfer = Arc::new(Transfer::new(vulkan, mapped, needs.transfer)?);
-        load_weights(device, first, &arenas, &mut params, &transfer, weights)?;
+        let watch = options.progress.clone().map(Progress::into_watch);
+        let arrivals = trace.recording().loading(first.upload_bytes(), watch);
+        load_weights(device, first, &arenas, &mut params, &transfer, weights, &arrivals)?;
+        arrivals.finish();
         let scratch = exchange(vulkan, &reservation.blocks[Arena::Activations.index()], &mut arenas)?;
         let outputs = OutputMemory::new(device, options.outputs)?;
         let instruments = Instruments::new(vulkan, trace.recorder().level(), needs.ops)?;

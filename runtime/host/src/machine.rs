@@ -7,6 +7,8 @@ use bayplan_compile::{
     Arena, BufferKind, Dispatch, Port, Program, Stage, Upload, Window, device_size, widen,
 };
 use bayplan_graph::Tensor;
+use bayplan_record::Arrivals;
+use bayplan_trace::{ReadMode, WeightsPath};
 use bayplan_weights::Store;
 
 use crate::bound::{Bound, Checker, words};
@@ -98,16 +100,21 @@ impl Machine {
     /// # Errors
     /// A weight cannot be read, memory does not suffice, or the load program is not sound.
     pub fn load(&mut self, weights: &Store) -> Result<(), HostError> {
+        self.load_counted(weights, &Arrivals::default())
+    }
+
+    /// The same, where somebody is told how far it is.
+    pub(crate) fn load_counted(&mut self, weights: &Store, arrivals: &Arrivals) -> Result<(), HostError> {
         self.loaded = false;
         for arena in [Arena::Weights, Arena::Load] {
             self.memory.allocate(arena, self.program.arena_bytes[arena.index()])?;
         }
         let mut uploads = 0;
         for index in 0..self.program.load.dispatches.len() {
-            uploads = self.upload(weights, uploads, Some(index))?;
+            uploads = self.upload((weights, arrivals), uploads, Some(index))?;
             self.step(Phase::Load, index)?;
         }
-        self.upload(weights, uploads, None)?;
+        self.upload((weights, arrivals), uploads, None)?;
         self.memory.free(Arena::Load);
         let [activations, _, _, external] = self.program.arena_bytes;
         self.memory.allocate(Arena::Activations, self.activations.unwrap_or(activations))?;
@@ -119,13 +126,18 @@ impl Machine {
     }
 
     /// Uploads what is due before a dispatch, or all that is left; answers how many uploads are done.
-    fn upload(&mut self, weights: &Store, done: usize, before: Option<usize>) -> Result<usize, HostError> {
+    fn upload(
+        &mut self,
+        (weights, arrivals): (&Store, &Arrivals),
+        done: usize,
+        before: Option<usize>,
+    ) -> Result<usize, HostError> {
         let Self { program, memory, .. } = self;
         let rest = &program.uploads[done..];
         let due = before.map_or(rest.len(), |index| rest.partition_point(|own| own.before as usize <= index));
         for upload in &rest[..due] {
             let fail = |reason: String| HostError::Weights { name: upload.name.clone(), reason };
-            copy(weights, upload, memory).map_err(fail)?;
+            copy(weights, upload, memory, arrivals).map_err(fail)?;
         }
         Ok(done + due)
     }
@@ -342,7 +354,7 @@ fn first(window: &Window, count: usize) -> Option<Range<usize>> {
 }
 
 /// Uploads one constant, a chunk at a time.
-fn copy(weights: &Store, upload: &Upload, memory: &mut Memory) -> Result<(), String> {
+fn copy(weights: &Store, upload: &Upload, memory: &mut Memory, arrivals: &Arrivals) -> Result<(), String> {
     let (size, wide) = (upload.dtype.size() as u64, device_size(upload.dtype));
     let count = upload.elements.checked_mul(wide).and_then(|bytes| usize::try_from(bytes / 4).ok());
     let target = count.and_then(|count| first(&upload.window, count));
@@ -357,6 +369,7 @@ fn copy(weights: &Store, upload: &Upload, memory: &mut Memory) -> Result<(), Str
         let words = widen(upload.dtype, &bytes);
         let target = &mut target[(first * wide / 4) as usize..];
         target.iter_mut().zip(words_of(&words)).for_each(|(target, word)| *target = word);
+        arrivals.piece(count * size, WeightsPath::Host, ReadMode::Buffered);
         first += count;
     }
     Ok(())

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bayplan_compile::session::{
-    Counters, Given as Buffer, Lease, Lru, OutputPool, OverBudget, ShapeKey, Usage, check_budget, match_into,
-    owned_buffers,
+    Counters, Given as Buffer, Lease, Lru, OutputPool, OverBudget, Progress, ShapeKey, Usage, check_budget,
+    match_into, owned_buffers,
 };
 use bayplan_compile::{
     Arena, BufferId, CompileError, Family, FunctionId, OutputPolicy, Port, Program, Step, match_inputs,
@@ -125,7 +125,10 @@ impl Session {
     ) -> Result<Self, HostError> {
         let first = Arc::new(family.first().clone());
         let mut machine = Machine::shared(Arc::clone(&first), activations);
-        machine.load(weights)?;
+        let watch = options.progress.clone().map(Progress::into_watch);
+        let arrivals = trace.recording().loading(first.upload_bytes(), watch);
+        machine.load_counted(weights, &arrivals)?;
+        arrivals.finish();
         let pool = OutputPool::new(first.target.storage_alignment, options.outputs);
         let [_, weights_bytes, load, _] = first.arena_bytes;
         let arenas = [activations, weights_bytes, load].into_iter().filter(|&bytes| bytes > 0).count() as u64;

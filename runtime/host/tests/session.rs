@@ -3,8 +3,10 @@
 mod common;
 
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bayplan_compile::session::{Loading, Progress, ReadMode, WeightsPath};
 use bayplan_compile::{Dims, Family, Options, Program};
 use bayplan_expr::{Bounds, Expr, Scope};
 use bayplan_graph::op::{BinaryOp, Op, UnaryOp};
@@ -38,6 +40,22 @@ fn recording(file: &Path, level: Level) -> SessionOptions {
     options.destination = Destination::File(file.into());
     options.level = level;
     SessionOptions { recording: Some(options), ..SessionOptions::default() }
+}
+
+#[test]
+fn whoever_waits_is_told_how_far_loading_is() {
+    let builder = graph();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let own = Arc::clone(&told);
+    let progress = Progress::new(move |loading| own.lock().expect("told").push(*loading));
+    let options = SessionOptions { progress: Some(progress), ..SessionOptions::default() };
+    session(&builder, program(&builder.graph, Options::default()), options).expect("a session");
+    let told = told.lock().expect("told");
+    // One matrix of 40 by 40 floats: before its first byte, and when all of it is there.
+    assert_eq!(told.first(), Some(&Loading::of(6400)));
+    let mut all = Loading::of(6400);
+    all.add(6400, WeightsPath::Host, ReadMode::Buffered);
+    assert_eq!(told.last(), Some(&all));
 }
 
 #[test]

@@ -17,6 +17,7 @@
 //! the signal that would end the process.
 #![forbid(unsafe_code)]
 
+mod arrivals;
 mod attach;
 mod clock;
 mod descriptor;
@@ -42,6 +43,7 @@ mod source;
 mod stream;
 mod tail;
 
+pub use arrivals::{Arrivals, Watch};
 pub use clock::{Clock, MonotonicClock};
 pub use descriptor::Descriptor;
 pub use discovery::{RecordingEntry, live_runs, recordings};

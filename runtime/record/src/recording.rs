@@ -3,6 +3,7 @@
 use bayplan_text::Bytes;
 use bayplan_trace::{Event, Level, PlanRecord, Roofs, Severity, Window};
 
+use crate::arrivals::{Arrivals, Watch};
 use crate::emitter::Emitter;
 use crate::error::RecordError;
 use crate::recorder::{Destination, Recorder, RecordingOptions, Summary};
@@ -108,6 +109,12 @@ impl Recording {
         let pool = self.pools;
         self.pools += 1;
         Some((pool, self.recorder.emitter()))
+    }
+
+    /// Begins to load weights of so many bytes, as they are stored; `watch` is told of every piece, whether or not anything is
+    /// recorded.
+    pub fn loading(&self, total: u64, watch: Option<Watch>) -> Arrivals {
+        Arrivals::begin(total, watch)
     }
 
     /// Tells the windows of a plan as they were bound when its commands were recorded.

@@ -6,6 +6,7 @@ mod into;
 mod lru;
 mod options;
 mod outputs;
+mod progress;
 mod values;
 
 pub use input::Input;
@@ -13,9 +14,11 @@ pub use into::{Given, match_into, owned_buffers};
 pub use lru::Lru;
 pub use options::SessionOptions;
 pub use outputs::{Lease, OutputArena, OutputError, OutputPool};
+pub use progress::Progress;
 pub use values::ValueKey;
 
 pub use bayplan_plan::pool::Usage;
+pub use bayplan_trace::{Loading, ReadMode, WeightsPath};
 
 use core::fmt;
 

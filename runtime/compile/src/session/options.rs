@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::OutputArena;
+use super::{OutputArena, Progress};
 
 /// Shapes at hand unless another number is asked for.
 const SHAPES: usize = 16;
@@ -26,11 +26,13 @@ pub struct SessionOptions<R> {
     /// which is enough for all its shapes. With fewer, shapes that need more are refused by name. Where symbols have no
     /// upper bound it must be given.
     pub memory: Option<u64>,
+    /// Told how far loading is whenever a piece of the weights arrives; nobody by default.
+    pub progress: Option<Progress>,
 }
 
 impl<R> Default for SessionOptions<R> {
     fn default() -> Self {
-        let (recording, timeout, outputs, memory) = (None, None, OutputArena::default(), None);
-        Self { recording, timeout, shapes: SHAPES, outputs, memory }
+        let (recording, timeout, memory, progress) = (None, None, None, None);
+        Self { recording, timeout, shapes: SHAPES, outputs: OutputArena::default(), memory, progress }
     }
 }
