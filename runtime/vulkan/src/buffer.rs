@@ -1,12 +1,14 @@
 //! Buffers: each a device allocation of its own, with a name.
 
 use std::mem::ManuallyDrop;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::ops::Range;
+use std::sync::Arc;
 
 use ash::vk;
 use gpu_allocator::vulkan::{Allocation, AllocationCreateDesc, AllocationScheme};
 use gpu_allocator::{AllocationError, MemoryLocation};
 
+use crate::access::{Access, Busy, Held, Timeline};
 use crate::decide::{Location, MemoryChoice, atom_range, memory_type};
 use crate::device::{Device, DeviceShared};
 use crate::error::Error;
@@ -17,7 +19,9 @@ use crate::shim::AllocationId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BufferId(pub u64);
 
-/// A range of device memory. Recorded commands keep what they use alive, so it may be dropped any time.
+/// A range of device memory. Recorded commands keep what they use alive, so it may be dropped any time. A clone is the same
+/// buffer; its memory is freed with the last of them.
+#[derive(Clone)]
 pub struct Buffer {
     pub(crate) shared: Arc<BufferShared>,
 }
@@ -32,15 +36,9 @@ pub(crate) struct BufferShared {
     pub(crate) size: u64,
     pub(crate) name: String,
     pub(crate) id: BufferId,
-    pub(crate) host: Mutex<HostAccess>,
+    pub(crate) access: Access,
     #[cfg(feature = "controls")]
     leaked: std::sync::atomic::AtomicBool,
-}
-
-/// Held by the host while it accesses a mapped buffer, and by a submission while it notes that it uses the buffer.
-pub(crate) struct HostAccess {
-    /// The last submission that uses the buffer; 0 where none did.
-    pub(crate) last_use: u64,
 }
 
 impl Device {
@@ -68,7 +66,7 @@ impl Device {
             size,
             name: name.to_owned(),
             id: BufferId(self.shared.add_object("buffer", name)),
-            host: Mutex::new(HostAccess { last_use: 0 }),
+            access: Access::default(),
             #[cfg(feature = "controls")]
             leaked: std::sync::atomic::AtomicBool::new(false),
         };
@@ -122,15 +120,16 @@ impl Buffer {
     /// The buffer as the host sees it; `None` where it does not.
     #[must_use]
     pub fn mapped(&self) -> Option<Mapped<'_>> {
-        self.shared.choice.mapped.then_some(Mapped { buffer: &self.shared, waits: false })
+        self.shared.choice.mapped.then_some(Mapped { buffer: &self.shared, busy: Busy::Refuse })
     }
 }
 
-/// A buffer as the host sees it. Every access is checked against the buffer's size and against submissions in progress.
+/// A buffer as the host sees it. Every access is checked against the buffer's size and against submissions in progress:
+/// bytes that none of them uses may be worked on while they run.
 #[derive(Clone, Copy)]
 pub struct Mapped<'a> {
     buffer: &'a BufferShared,
-    waits: bool,
+    busy: Busy,
 }
 
 impl Mapped<'_> {
@@ -143,7 +142,7 @@ impl Mapped<'_> {
     }
 
     /// Has `fill` write the `len` bytes at `offset` in place, for instance straight from a file. What it finds there is
-    /// unspecified. It must not use this buffer in any other way, or it waits for itself.
+    /// unspecified. It must not touch these bytes in any other way, or it waits for itself.
     ///
     /// # Errors
     /// [`Error::OutOfBounds`], [`Error::BufferInUse`], or a failed flush.
@@ -154,8 +153,8 @@ impl Mapped<'_> {
         fill: impl FnOnce(&mut [u8]) -> R,
     ) -> Result<R, Error> {
         let (start, count, _access) = self.access(offset, len)?;
-        // SAFETY: `access` checked that the range lies in the mapping and that no submission uses the buffer, and
-        // holds off submissions and other host accesses while `_access` lives.
+        // SAFETY: `access` checked that the range lies in the mapping and that no submission uses it, and holds off
+        // submissions and other host accesses that do while `_access` lives.
         let target = unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), count) };
         let result = fill(target);
         self.buffer.flush(offset, len)?;
@@ -176,37 +175,36 @@ impl Mapped<'_> {
         Ok(())
     }
 
-    /// The same, but where a submission uses the buffer each access waits for it instead of failing. Submissions that
-    /// come meanwhile wait for the access.
+    /// The same, but where a submission uses the bytes each access waits for it instead of failing. Submissions that come
+    /// meanwhile wait for the access.
     #[must_use]
     pub fn waiting(self) -> Self {
-        Self { waits: true, ..self }
+        Self { busy: Busy::Wait, ..self }
     }
 
-    /// The address and length of a range, with the lock that keeps submissions away from it.
-    fn access(
-        &self,
-        offset: u64,
-        len: u64,
-    ) -> Result<(std::ptr::NonNull<u8>, usize, MutexGuard<'_, HostAccess>), Error> {
+    /// The address and length of a range, with what keeps submissions away from it.
+    fn access(&self, offset: u64, len: u64) -> Result<(std::ptr::NonNull<u8>, usize, Held<'_>), Error> {
         let buffer = self.buffer;
         buffer.check(offset, len)?;
-        let access = lock(&buffer.host);
-        // The submission is under way already, so it needs no lock to end.
-        let done = match self.waits {
-            true => buffer.device.wait_for(access.last_use, u64::MAX)?,
-            false => buffer.device.has_completed(access.last_use)?,
-        };
-        if !done {
-            return Err(Error::BufferInUse { name: buffer.name.clone() });
-        }
+        let held = buffer.access.take(buffer.touched(offset, len), self.busy, &*buffer.device)?;
+        let held = held.ok_or_else(|| Error::BufferInUse { name: buffer.name.clone() })?;
         let not_mapped = || Error::NotMapped { name: buffer.name.clone() };
         let base = buffer.address().ok_or_else(not_mapped)?;
         let (Ok(offset), Ok(count)) = (usize::try_from(offset), usize::try_from(len)) else {
             return Err(not_mapped());
         };
         // SAFETY: offset + len ≤ size ≤ the mapping's size, so the address stays in the mapping.
-        Ok((unsafe { base.add(offset) }, count, access))
+        Ok((unsafe { base.add(offset) }, count, held))
+    }
+}
+
+impl Timeline for DeviceShared {
+    fn is_done(&self, number: u64) -> Result<bool, Error> {
+        self.has_completed(number)
+    }
+
+    fn wait(&self, number: u64) -> Result<bool, Error> {
+        self.wait_for(number, u64::MAX)
     }
 }
 
@@ -221,6 +219,17 @@ impl BufferShared {
 
     pub(crate) fn is_mapped(&self) -> bool {
         self.choice.mapped
+    }
+
+    /// What an access of the host to some bytes touches: where memory is not coherent, whole atoms are flushed, and what a
+    /// submission writes beside the bytes would be lost.
+    fn touched(&self, offset: u64, len: u64) -> Range<u64> {
+        if self.choice.coherent {
+            return offset..offset + len;
+        }
+        // An allocation of the buffer's own begins with an atom.
+        let (start, len) = atom_range(offset, len, self.device.info.limits.non_coherent_atom_size, u64::MAX);
+        start..start.saturating_add(len)
     }
 
     fn is_leaked(&self) -> bool {

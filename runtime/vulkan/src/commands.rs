@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ash::vk;
 
+use crate::access::{Ranges, joined};
 use crate::barrier::Barrier;
 use crate::buffer::{BufferId, BufferShared};
 use crate::descriptors::{SetPool, Sets};
 use crate::device::DeviceShared;
 use crate::error::Error;
-use crate::lock;
 use crate::pipeline::PipelineShared;
 use crate::queries::QueryPoolShared;
 use crate::recorder::{Op, Recording};
@@ -40,8 +40,8 @@ pub struct Commands {
     name: String,
     id: u64,
     windows: Vec<BoundWindow>,
-    /// Mapped buffers: a submission tells them that it uses them.
-    mapped: Vec<Arc<BufferShared>>,
+    /// Mapped buffers with what is used of them: a submission tells them.
+    mapped: Vec<(Arc<BufferShared>, Ranges)>,
     /// The last submission; 0 where there was none.
     last_submission: AtomicU64,
     /// Whether there is something to submit.
@@ -123,7 +123,9 @@ impl Commands {
     fn take(&mut self, recording: Recording) -> Result<(), Error> {
         // What was bound before may go now: nothing refers to it any more.
         self.buffers = recording.buffers.list().to_vec();
-        self.mapped = self.buffers.iter().filter(|b| b.is_mapped()).cloned().collect();
+        let used = self.buffers.iter().zip(recording.used());
+        let mapped = used.filter(|(buffer, _)| buffer.is_mapped());
+        self.mapped = mapped.map(|(buffer, ranges)| (Arc::clone(buffer), joined(ranges))).collect();
         self.pipelines = recording.pipelines.list().to_vec();
         self.pools = recording.pools.list().to_vec();
         let sets = Sets::write(&recording, &mut self.descriptors)?;
@@ -276,13 +278,24 @@ impl Drop for Commands {
 }
 
 impl Commands {
-    /// Keeps the host away from every mapped buffer and query pool until submission `number` is done.
+    /// Keeps the host away from what is used of mapped buffers and from query pools until submission `number` is done.
     pub(crate) fn hold(&self, number: u64) {
-        for buffer in &self.mapped {
-            lock(&buffer.host).last_use = number;
+        let done = self.device.completed.load(Ordering::Acquire);
+        for (buffer, ranges) in &self.mapped {
+            buffer.access.submit(number, ranges, done);
         }
         for pool in &self.pools {
             pool.use_in(number);
+        }
+    }
+
+    /// Takes back that submission `number` uses anything; query pools are used by `last` at most.
+    pub(crate) fn withdraw(&self, number: u64, last: u64) {
+        for (buffer, _) in &self.mapped {
+            buffer.access.withdraw(number);
+        }
+        for pool in &self.pools {
+            pool.use_in(last);
         }
     }
 

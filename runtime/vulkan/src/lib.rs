@@ -28,7 +28,7 @@
 //! # Why safe code cannot break Vulkan's rules
 //! - Owners keep what they were made from alive: an instance outlives its devices, a device its objects, buffers and
 //!   pipelines the commands that use them, and commands their submissions.
-//! - The host reaches a mapped buffer only while no submission uses it, one access at a time.
+//! - The host reaches bytes of a mapped buffer only while no submission uses them, one access to a byte at a time.
 //! - Submissions of a device run one after another, with a memory dependency between.
 //! - Ranges, alignments and counts are checked against the object and the device's limits before Vulkan sees them.
 //!
@@ -36,6 +36,7 @@
 #![allow(unsafe_code)]
 #![deny(unsafe_op_in_unsafe_fn)]
 
+mod access;
 mod barrier;
 mod buffer;
 mod commands;

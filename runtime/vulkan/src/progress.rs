@@ -6,12 +6,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::access::Busy;
 use crate::barrier::Barrier;
 use crate::buffer::Buffer;
 use crate::decide::Location;
 use crate::device::Device;
 use crate::error::Error;
-use crate::lock;
 use crate::recorder::Recorder;
 use crate::shim::AllocationId;
 
@@ -75,10 +75,8 @@ impl Progress {
     /// [`Error::BufferInUse`] while commands that make marks run, or a failed flush.
     pub fn clear(&self) -> Result<(), Error> {
         let buffer = &self.words.shared;
-        let access = lock(&buffer.host);
-        if !buffer.device.has_completed(access.last_use)? {
-            return Err(Error::BufferInUse { name: buffer.name.clone() });
-        }
+        let held = buffer.access.take(0..buffer.size, Busy::Refuse, &*buffer.device)?;
+        let _held = held.ok_or_else(|| Error::BufferInUse { name: buffer.name.clone() })?;
         for index in 0..self.count {
             if let Some(word) = self.address(index) {
                 word.store(0, Ordering::Release);

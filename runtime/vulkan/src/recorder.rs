@@ -281,6 +281,29 @@ impl Recorder {
 }
 
 impl Recording {
+    /// What the commands use of each buffer, in the order of the list of buffers.
+    pub(crate) fn used(&self) -> Vec<Vec<Range<u64>>> {
+        let mut used = vec![Vec::new(); self.buffers.list().len()];
+        let mut note =
+            |buffer: usize, offset: u64, len: u64| used[buffer].push(offset..offset.saturating_add(len));
+        for window in &self.windows {
+            if let Some(&buffer) = self.buffers.places.get(&window.buffer.0) {
+                note(buffer, window.offset, window.len);
+            }
+        }
+        for op in &self.ops {
+            match *op {
+                Op::Copy { src, src_offset, dst, dst_offset, len } => {
+                    note(src, src_offset, len);
+                    note(dst, dst_offset, len);
+                }
+                Op::Fill { buffer, offset, len, .. } => note(buffer, offset, len),
+                _ => {}
+            }
+        }
+        used
+    }
+
     fn place_buffer(&mut self, buffer: &Buffer) -> usize {
         self.buffers.place(buffer.shared.id.0, &buffer.shared)
     }

@@ -60,7 +60,7 @@ impl Device {
         let mut queue = lock(&device.queue);
         let number = queue.last + 1;
         device.wait_for(number.saturating_sub(MAX_IN_FLIGHT), u64::MAX)?;
-        // From here on the host keeps away from the buffers; where it is busy with one, this waits.
+        // From here on the host keeps away from what they use; where it is busy with some of it, this waits.
         commands.hold(number);
         match device.submit_raw(&queue, commands.raw, number) {
             Ok(()) => {
@@ -69,8 +69,8 @@ impl Device {
                 Ok(Ticket { device: device.serial, number })
             }
             Err(e) => {
-                // Nothing will reach this number; the one before is no earlier than the buffers' last use.
-                commands.hold(queue.last);
+                // Nothing will reach this number; the one before is no earlier than the last use of query pools.
+                commands.withdraw(number, queue.last);
                 Err(Error::call("vkQueueSubmit", e))
             }
         }
