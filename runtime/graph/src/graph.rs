@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bayplan_expr::{Expr, Scope};
 
 use crate::prologue::Prologue;
-use crate::{ByteRange, DType, FileRef, Op, Tensor};
+use crate::{ByteRange, DType, Digest, FileRef, Op, Tensor};
 
 /// A node, by its index in [`Graph::nodes`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -157,6 +157,8 @@ pub struct Graph {
     pub output_names: Vec<Arc<str>>,
     /// Files that constants lie in.
     pub files: Vec<FileRef>,
+    /// What bytes of files hash to, where the model says it: of whole constants, for whoever reads them to check.
+    pub digests: Vec<(ByteRange, Digest)>,
     /// The constants that the model names, in its order: what weights of other files can take the place of.
     pub initializers: Vec<Initializer>,
     /// The symbols of the inputs' dimensions with their bounds.

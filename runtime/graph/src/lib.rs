@@ -15,6 +15,7 @@ mod bind;
 mod blocks;
 mod body;
 mod bytes;
+mod digest;
 mod dims;
 mod dtype;
 mod eval;
@@ -36,6 +37,7 @@ pub use bind::{BindError, Tie};
 pub use blocks::BlockFormat;
 pub use body::{Body, Walk};
 pub use bytes::{ByteRange, ByteSource, FileId, FileRef, ReadError};
+pub use digest::{Digest, Digester, NoDigest};
 pub use dtype::DType;
 pub use eval::{Constants, GraphEvalError, NoFiles, eval, eval_node};
 pub use graph::{

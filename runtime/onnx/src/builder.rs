@@ -245,6 +245,7 @@ impl<'a> Builder<'a> {
 
     pub(crate) fn finish(mut self) -> Graph {
         self.graph.files = self.tensors.files;
+        self.graph.digests = self.tensors.digests;
         let looked_at = self.looked_at.into_inner();
         // Whether anything asked for elements that are published is not known.
         let decides =

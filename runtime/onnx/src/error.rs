@@ -31,6 +31,8 @@ pub enum ImportError {
         offset: u64,
         /// What it ends within.
         what: &'static str,
+        /// The tensor that it ends within, where that has a name by then.
+        tensor: Option<String>,
     },
     /// The file is no protobuf message of the expected kind.
     Malformed {
@@ -89,10 +91,13 @@ impl fmt::Display for ImportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Read(e) => write!(f, "the model cannot be read: {e}"),
-            Self::Truncated { offset, what } => write!(
-                f,
-                "the model file ends at byte {offset} within {what}; it is incomplete, copy or download it again"
-            ),
+            Self::Truncated { offset, what, tensor } => {
+                write!(f, "the model file ends at byte {offset} within {what}")?;
+                if let Some(name) = tensor {
+                    write!(f, ", `{}`", escape(name))?;
+                }
+                f.write_str("; it is incomplete, copy or download it again")
+            }
             Self::Malformed { offset, reason } => {
                 write!(f, "the file is no ONNX model, or damaged: at byte {offset}, {}", escape(reason))
             }

@@ -11,6 +11,7 @@
 mod attributes;
 mod body;
 mod builder;
+mod digest;
 mod error;
 mod extent;
 mod generated;

@@ -1,8 +1,9 @@
 //! ONNX tensors to types and bytes.
 
 use bayplan_expr::Expr;
-use bayplan_graph::{ByteRange, ByteSource, ConstData, DType, FileId, FileRef, TensorType};
+use bayplan_graph::{ByteRange, ByteSource, ConstData, DType, Digest, FileId, FileRef, TensorType};
 
+use crate::digest;
 use crate::error::ImportError;
 use crate::generated::onnx::TensorProto;
 use crate::limits::{MAX_ELEMENTS, MAX_FILES, MAX_LIST};
@@ -57,11 +58,13 @@ pub(crate) struct Tensors<'a> {
     /// The model's file, for what is unpacked while it is read.
     source: &'a dyn ByteSource,
     pub(crate) files: Vec<FileRef>,
+    /// What ranges of them hash to, where the model says it.
+    pub(crate) digests: Vec<(ByteRange, Digest)>,
 }
 
 impl<'a> Tensors<'a> {
     pub(crate) fn new(payloads: &'a [Payload], source: &'a dyn ByteSource) -> Self {
-        Self { payloads, source, files: vec![FileRef::Model] }
+        Self { payloads, source, files: vec![FileRef::Model], digests: Vec::new() }
     }
 
     /// Type and bytes of a tensor.
@@ -75,6 +78,7 @@ impl<'a> Tensors<'a> {
         let len = byte_len(dtype, &tensor.dims).map_err(fail)?;
         let ty = TensorType { dtype, shape: tensor.dims.iter().map(|&d| Expr::from(d)).collect() };
         let packed = dtype.bits() < 8;
+        let digest = digest::of(tensor).map_err(fail)?;
         let data = if tensor.data_location == Some(1) && packed {
             return Err(fail(format!(
                 "its elements of {} bits lie in another file; store them in the model",
@@ -90,13 +94,19 @@ impl<'a> Tensors<'a> {
             if packed {
                 let mut bytes = vec![0; usize::try_from(range.len).map_err(|e| fail(e.to_string()))?];
                 self.source.read_at(range.offset, &mut bytes).map_err(|e| fail(e.to_string()))?;
+                digest::check(&bytes, digest).map_err(fail)?;
                 ConstData::Inline(unpacked(&bytes, dtype, len).into())
             } else {
                 ConstData::Range(range)
             }
         } else {
-            ConstData::Inline(inline(tensor, dtype, len).map_err(fail)?.into())
+            let bytes = file_bytes(tensor, dtype, len).map_err(fail)?;
+            digest::check(&bytes, digest).map_err(fail)?;
+            ConstData::Inline(unpacked(&bytes, dtype, len).into())
         };
+        if let (ConstData::Range(range), Some(digest)) = (&data, digest) {
+            self.digests.push((*range, digest));
+        }
         Ok((ty, data))
     }
 
@@ -207,6 +217,11 @@ fn in_model(payload: Payload, dtype: DType, len: u64) -> Result<ByteRange, Strin
 
 /// The elements that a tensor holds itself, little-endian.
 pub(crate) fn inline(tensor: &TensorProto, dtype: DType, len: u64) -> Result<Vec<u8>, String> {
+    Ok(unpacked(&file_bytes(tensor, dtype, len)?, dtype, len))
+}
+
+/// The same as they would lie in raw data.
+fn file_bytes(tensor: &TensorProto, dtype: DType, len: u64) -> Result<Vec<u8>, String> {
     let lists = [
         tensor.float_data.len(),
         tensor.int32_data.len(),
@@ -227,7 +242,7 @@ pub(crate) fn inline(tensor: &TensorProto, dtype: DType, len: u64) -> Result<Vec
     };
     let wanted = file_len(dtype, len);
     if bytes.len() as u64 == wanted {
-        Ok(unpacked(&bytes, dtype, len))
+        Ok(bytes)
     } else {
         Err(format!(
             "it has {} bytes of elements, but its type needs {wanted}; export the model again",

@@ -7,7 +7,10 @@
 
 use bayplan_graph::ByteSource;
 
+use prost::Message as _;
+
 use crate::error::ImportError;
+use crate::generated::onnx::TensorProto;
 use crate::limits::{MAX_DEPTH, MAX_INLINE, MAX_MESSAGES, MAX_NAME, MAX_SKELETON, MAX_TYPE};
 
 /// A tensor payload left in the file.
@@ -93,6 +96,7 @@ impl Message {
             (Self::Tensor, 8) => Action::Name,
             (Self::Tensor, FLOAT_DATA | RAW_DATA | DOUBLE_DATA) => Action::Payload,
             (Self::Tensor, 1 | 2 | 5..=7 | 11 | 13 | 14) => Action::Copy,
+            (Self::Tensor, 16) => Action::Short,
             (Self::ValueInfo, 1) => Action::Name,
             (Self::ValueInfo, 2) => Action::Type,
             _ => Action::Drop,
@@ -132,6 +136,24 @@ impl Walk<'_> {
             MAX_MESSAGES,
         )?;
         self.limit(depth < MAX_DEPTH, "the depth of nested graphs", MAX_DEPTH)?;
+        self.fields(kind, end, depth, out).map_err(|e| match e {
+            ImportError::Truncated { offset, what, tensor: None } if kind == Message::Tensor => {
+                // What comes before the cut is whole.
+                let tensor = TensorProto::decode(out.as_slice()).ok().and_then(|tensor| tensor.name);
+                ImportError::Truncated { offset, what, tensor }
+            }
+            e => e,
+        })
+    }
+
+    /// Walks the fields of a message.
+    fn fields(
+        &mut self,
+        kind: Message,
+        end: u64,
+        depth: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ImportError> {
         let mut payload = None;
         while self.reader.at < end {
             let start = self.reader.at;
@@ -161,11 +183,16 @@ impl Walk<'_> {
                 }
             };
             let room = end - self.reader.at;
+            if len > room && end != self.reader.len {
+                let reason = format!("a field of {len} bytes does not fit {}", kind.name());
+                return Err(malformed(start, reason));
+            }
             if len > room {
-                return Err(match end == self.reader.len {
-                    true => ImportError::Truncated { offset: end, what: kind.name() },
-                    false => malformed(start, format!("a field of {len} bytes does not fit {}", kind.name())),
-                });
+                // What is cut lies as deep as the file goes.
+                if let (Action::Descend(child), 2) = (kind.action(field), tag & 7) {
+                    self.message(child, end, depth + 1, &mut Vec::new())?;
+                }
+                return Err(truncated(end, kind.name()));
             }
             self.field(kind, (tag, field, len), depth, out, &mut payload)?;
         }
@@ -260,6 +287,10 @@ fn malformed(offset: u64, reason: String) -> ImportError {
     ImportError::Malformed { offset, reason }
 }
 
+fn truncated(offset: u64, what: &'static str) -> ImportError {
+    ImportError::Truncated { offset, what, tensor: None }
+}
+
 fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
@@ -291,7 +322,7 @@ impl<'a> Reader<'a> {
     fn byte(&mut self, end: u64, what: &'static str) -> Result<u8, ImportError> {
         if self.at >= end {
             return Err(match end == self.len {
-                true => ImportError::Truncated { offset: end, what },
+                true => truncated(end, what),
                 false => malformed(self.at, format!("{what} ends within a number")),
             });
         }

@@ -313,4 +313,5 @@ fn drop_files(graph: &mut Graph) {
             range.file = place;
         }
     }
+    graph.digests.retain_mut(|(range, _)| places.get(&range.file).map(|&place| range.file = place).is_some());
 }

@@ -3,7 +3,7 @@
 use core::fmt;
 use std::path::PathBuf;
 
-use bayplan_graph::ReadError;
+use bayplan_graph::{Digest, ReadError};
 use bayplan_text::escape;
 
 use crate::unfit::Unfit;
@@ -21,7 +21,7 @@ pub enum WeightsError {
         reason: String,
     },
     /// A file is too short for a tensor.
-    Short {
+    Truncated {
         /// Its path.
         path: PathBuf,
         /// The tensor.
@@ -30,6 +30,30 @@ pub enum WeightsError {
         end: u64,
         /// Bytes in the file.
         len: u64,
+    },
+    /// A tensor's bytes are not those that the model was packed with.
+    Digest {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// Its first byte in the file.
+        offset: u64,
+        /// Its bytes.
+        len: u64,
+        /// What they should hash to.
+        expected: Digest,
+        /// What they hash to.
+        found: Digest,
+    },
+    /// A file beside the model is a link to one outside of the model's folder.
+    Outside {
+        /// Its path, as the model names it.
+        path: PathBuf,
+        /// A tensor that lies in it.
+        tensor: Option<String>,
+        /// Where the link leads.
+        target: PathBuf,
     },
     /// A tensor whose place makes no sense: a file that the graph does not name, or an end beyond 2^64.
     Place {
@@ -83,13 +107,32 @@ impl fmt::Display for WeightsError {
                 show(path),
                 escape(tensor)
             ),
-            Self::Short { path, tensor, end, len } => write!(
+            Self::Truncated { path, tensor, end, len } => write!(
                 f,
                 "`{}` has {len} bytes, but tensor `{}` ends at byte {end}; the file is incomplete or belongs to \
                  another model, copy or download it again",
                 show(path),
                 escape(tensor)
             ),
+            Self::Digest { path, tensor, offset, len, expected, found } => write!(
+                f,
+                "`{}` is damaged: tensor `{}`, {len} bytes from byte {offset} on, has the digest {found}, not {expected}; copy \
+                 or download the file again",
+                show(path),
+                escape(tensor)
+            ),
+            Self::Outside { path, tensor, target } => {
+                write!(f, "`{}`", show(path))?;
+                if let Some(tensor) = tensor {
+                    write!(f, ", which holds tensor `{}`,", escape(tensor))?;
+                }
+                write!(
+                    f,
+                    " leads to `{}`, outside of the model's folder, where a model may not reach; put the file itself beside \
+                     the model",
+                    show(target)
+                )
+            }
             Self::Place { tensor, reason } => {
                 write!(f, "tensor `{}`: {reason}; export the model again", escape(tensor))
             }

@@ -6,9 +6,11 @@
 #![forbid(unsafe_code)]
 
 mod bind;
+mod checks;
 mod duplicates;
 mod error;
 mod file;
+mod folder;
 mod named;
 mod rules;
 mod store;
@@ -16,6 +18,7 @@ mod unfit;
 
 pub use bayplan_graph::ByteSource;
 pub use bind::{Bound, bind};
+pub use checks::Checks;
 pub use error::WeightsError;
 pub use file::FileSource;
 pub use named::{Encoding, Entry, Named};

@@ -5,11 +5,15 @@ use std::sync::Arc;
 
 use bayplan_graph::{ByteRange, ByteSource, ConstData, Constants, FileRef, Graph, ReadError, ValueSource};
 
+use crate::checks::Digests;
+use crate::folder::inside;
 use crate::{FileSource, Named, WeightsError};
 
-/// The files that the constants of a graph lie in, opened and checked.
+/// The files that the constants of a graph lie in, opened and checked. Cheap to clone.
+#[derive(Clone)]
 pub struct Store {
-    files: Vec<(PathBuf, Arc<dyn ByteSource>)>,
+    pub(crate) files: Arc<[(PathBuf, Arc<dyn ByteSource>)]>,
+    pub(crate) digests: Arc<Digests>,
 }
 
 impl core::fmt::Debug for Store {
@@ -51,13 +55,14 @@ impl Store {
                     }
                 }
             };
+            if let FileRef::External(_) = file {
+                inside(model, &path).map_err(|e| name_tensor(e, index, graph))?;
+            }
             let source = FileSource::open(&path).map_err(|e| name_tensor(e, index, graph))?;
             Ok((path, Arc::new(source)))
         };
         let files = graph.files.iter().enumerate().map(|(index, file)| open(index, file));
-        let store = Self { files: files.collect::<Result<_, _>>()? };
-        store.check(graph)?;
-        Ok(store)
+        Self::from_sources(files.collect::<Result<_, _>>()?, graph)
     }
 
     /// A store over sources that are already there (bytes in memory, for instance), one for each of the graph's files.
@@ -69,15 +74,15 @@ impl Store {
         files: Vec<(PathBuf, Arc<dyn ByteSource>)>,
         graph: &Graph,
     ) -> Result<Self, WeightsError> {
-        let store = Self { files };
+        let store = Self { files: files.into(), digests: Arc::new(Digests::of(graph)) };
         store.check(graph)?;
         Ok(store)
     }
 
-    /// Fills `buf` with the bytes of a constant.
+    /// Fills `buf` with the bytes of a constant, and checks their digest where the model says one.
     ///
     /// # Errors
-    /// If the buffer is not as long as the constant, or reading fails.
+    /// If the buffer is not as long as the constant, reading fails, or the digest is another ([`WeightsError::Digest`]).
     pub fn read(&self, data: &ConstData, buf: &mut [u8]) -> Result<(), WeightsError> {
         let expected = match data {
             ConstData::Inline(bytes) => bytes.len() as u64,
@@ -91,11 +96,15 @@ impl Store {
                 buf.copy_from_slice(bytes);
                 Ok(())
             }
-            ConstData::Range(range) => self.read_range(range, 0, buf),
+            ConstData::Range(range) => {
+                self.read_range(range, 0, buf)?;
+                self.check_whole(range, buf)
+            }
         }
     }
 
-    /// Fills `buf` with bytes of a constant, from its byte `skip` on: for weights that are streamed in pieces.
+    /// Fills `buf` with bytes of a constant, from its byte `skip` on: for weights that are streamed in pieces, whose digests
+    /// [`Store::checks`] checks.
     ///
     /// # Errors
     /// If the piece does not lie in the constant, or reading fails.
@@ -139,7 +148,7 @@ impl Store {
             let end = range.offset.checked_add(range.len).ok_or_else(|| place(BEYOND))?;
             if end > source.len() {
                 let (path, tensor) = (path.clone(), value.name.to_string());
-                return Err(WeightsError::Short { path, tensor, end, len: source.len() });
+                return Err(WeightsError::Truncated { path, tensor, end, len: source.len() });
             }
         }
         Ok(())
@@ -158,13 +167,16 @@ fn name_tensor(error: WeightsError, index: usize, graph: &Graph) -> WeightsError
         (WeightsError::Open { path, reason, .. }, Some(value)) if graph.files[index] != FileRef::Model => {
             WeightsError::Open { path, tensor: Some(value.name.to_string()), reason }
         }
+        (WeightsError::Outside { path, target, .. }, Some(value)) => {
+            WeightsError::Outside { path, tensor: Some(value.name.to_string()), target }
+        }
         (error, _) => error,
     }
 }
 
 impl Constants for Store {
     fn read(&self, range: &ByteRange, buf: &mut [u8]) -> Result<(), ReadError> {
-        self.read_range(range, 0, buf).map_err(|e| match e {
+        self.read(&ConstData::Range(*range), buf).map_err(|e| match e {
             WeightsError::Read { error, .. } => error,
             e => ReadError { offset: range.offset, len: range.len, reason: e.to_string() },
         })

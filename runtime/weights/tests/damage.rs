@@ -39,7 +39,7 @@ fn cut_anywhere(name: &str) {
     for cut in 0..end {
         match open(name, &whole[..cut]) {
             Ok(_) => panic!("{name} of {cut} bytes was read"),
-            Err(WeightsError::Short { len, end, .. }) => {
+            Err(WeightsError::Truncated { len, end, .. }) => {
                 assert!(len == cut as u64 && end > len, "{cut}");
             }
             Err(e) => assert!(cut < data, "{cut}: {e}"),

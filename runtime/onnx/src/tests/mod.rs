@@ -3,6 +3,7 @@
 mod branch;
 mod cases;
 mod damage;
+mod digests;
 mod dropout;
 mod extent;
 mod import;

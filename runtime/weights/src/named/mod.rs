@@ -151,7 +151,7 @@ impl Problem {
         let path = path.to_owned();
         match self {
             Self::Format(reason) => WeightsError::Named { path, reason },
-            Self::Short { tensor, end, len } => WeightsError::Short { path, tensor, end, len },
+            Self::Short { tensor, end, len } => WeightsError::Truncated { path, tensor, end, len },
         }
     }
 }
