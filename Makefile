@@ -12,6 +12,7 @@
 # make bench-viewers  latency of runs that nobody, a stopped viewer and ten viewers watch (TRACED=MODEL/CASE …)
 # make bench-attach  attaching with ten million events behind, an event's way to the screen, programs on such a file (EVENTS=N)
 # make bench-input  a key's way to the screen while a run emits 100,000 events a second (KEYS=N, RATE=EVENTS_PER_SECOND)
+# make bench-load  memory and rates of loading large models (LOADED=SHAPE/FORM …, SCRATCH=DIR with 5 GiB, DEVICE=NAME, ARGS=rounds=N)
 # make bench-plan DATA=DIR  plans of all instances (CSV) in a folder and below (ARGS=--effort high)
 # make planners  100,000 random problems against the planners of TFLite, XLA and ggml (SEEDS=A..B, STEPS=N)
 # make differential  10,000 random graphs on each driver, every dispatch against the host (SEEDS=A..B, DEVICES=NAME …)
@@ -45,7 +46,7 @@ DEVICES ?= llvmpipe SwiftShader
 SHAPES ?= 10000
 RUNS ?= 5
 
-.PHONY: help demo test test-device lint install bench bench-exports bench-ncnn bench-format bench-shapes bench-trace bench-attach bench-input bench-viewers bench-plan planners differential shapes clean-runs helgrind golden-torch golden-weights pictures references binaries fmt clean
+.PHONY: help demo test test-device lint install bench bench-exports bench-ncnn bench-format bench-shapes bench-trace bench-attach bench-input bench-load bench-viewers bench-plan planners differential shapes clean-runs helgrind golden-torch golden-weights pictures references binaries fmt clean
 
 help:
 	@sed -n 's/^# \(make.*\)/\1/p' Makefile
@@ -163,6 +164,14 @@ KEYS ?= 600
 RATE ?= 100000
 bench-input:
 	@$(CARGO) bench $(LOCKED) -p bayplan-tui --bench input -- $(KEYS) $(RATE)
+
+# tests/src/bin/loading.rs says what shapes and forms there are. One model at a time lies in SCRATCH.
+LOADED ?= one/external one/inline one/safetensors many/external many/inline many/safetensors
+SCRATCH ?= $(TARGET)/large
+bench-load:
+	@scripts/setup.sh test
+	@$(CARGO) build $(LOCKED) --release -p bayplan-cli -p bayplan-tests --bin bayplan --bin loading
+	@mkdir -p "$(SCRATCH)" && . target/env-test.sh && "$(RELEASE)/loading" bench "$(SCRATCH)" device="$(or $(DEVICE),llvmpipe)" $(ARGS) $(LOADED)
 
 # Instances are not part of this repository: BENCHMARKS.md names their public origins.
 bench-plan:

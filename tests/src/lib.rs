@@ -11,6 +11,7 @@ pub mod differential;
 pub mod doomed;
 pub mod draw;
 pub mod graphs;
+pub mod large;
 pub mod live;
 pub mod npy;
 pub mod onnx_file;

@@ -1,6 +1,9 @@
 //! Small ONNX files written by hand, byte by byte, so that tests can make ones that no exporter would.
 //!
-//! Field numbers are those of onnx.proto3.
+//! Field numbers are those of onnx.proto3. Weights of any size are streamed ([`Model::write`]), whose elements the caller
+//! writes when their place comes.
+
+use std::io::{self, Write};
 
 /// One operator.
 #[derive(Clone, Debug, Default)]
@@ -84,6 +87,22 @@ pub struct External<'a> {
     pub length: &'a str,
 }
 
+/// An f32 weight in the model file itself, whose elements are streamed.
+#[derive(Clone, Copy, Debug)]
+pub struct Streamed<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its shape.
+    pub shape: &'a [i64],
+}
+
+impl Streamed<'_> {
+    /// How many bytes its elements have.
+    pub fn bytes(&self) -> u64 {
+        4 * self.shape.iter().map(|&dim| dim as u64).product::<u64>()
+    }
+}
+
 /// A model, opset 17.
 #[derive(Clone, Debug, Default)]
 pub struct Model<'a> {
@@ -121,13 +140,42 @@ const EXTERNAL: u64 = 1;
 impl Model<'_> {
     /// The bytes of the file.
     pub fn bytes(&self) -> Vec<u8> {
-        let mut opset = Message::default();
-        opset.number(2, 17);
-        let mut model = Message::default();
-        model.number(1, 8);
+        let mut model = head();
         model.message(7, &self.graph());
-        model.message(8, &opset);
         model.0
+    }
+
+    /// Writes the file with further weights in it. Of each, by its index, `elements` writes the bytes when their place comes:
+    /// nothing here grows with them.
+    ///
+    /// # Errors
+    /// As the writer.
+    ///
+    /// # Panics
+    /// `elements` wrote more or fewer bytes than the shape asks for.
+    pub fn write<W: Write>(
+        &self,
+        weights: &[Streamed<'_>],
+        out: &mut W,
+        mut elements: impl FnMut(usize, &mut Counted<'_, W>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let graph = self.graph();
+        let heads: Vec<Message> = weights.iter().map(announced).collect();
+        let body = |index: usize| heads[index].0.len() as u64 + weights[index].bytes();
+        let length: u64 =
+            (0..weights.len()).map(|index| prefix(5, body(index)).0.len() as u64 + body(index)).sum();
+        let mut model = head();
+        model.announce(7, graph.0.len() as u64 + length);
+        out.write_all(&model.0)?;
+        out.write_all(&graph.0)?;
+        for (index, weight) in weights.iter().enumerate() {
+            out.write_all(&prefix(5, body(index)).0)?;
+            out.write_all(&heads[index].0)?;
+            let mut counted = Counted { out: &mut *out, bytes: 0 };
+            elements(index, &mut counted)?;
+            assert_eq!(counted.bytes, weight.bytes(), "bytes of {}", weight.name);
+        }
+        Ok(())
     }
 
     fn graph(&self) -> Message {
@@ -144,6 +192,52 @@ impl Model<'_> {
         self.outputs.iter().for_each(|name| graph.message(12, &value(name, Type::F32, None)));
         graph
     }
+}
+
+/// A writer that counts.
+#[derive(Debug)]
+pub struct Counted<'a, W> {
+    out: &'a mut W,
+    bytes: u64,
+}
+
+impl<W: Write> Write for Counted<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// A model without its graph.
+fn head() -> Message {
+    let mut opset = Message::default();
+    opset.number(2, 17);
+    let mut model = Message::default();
+    model.number(1, 8);
+    model.message(8, &opset);
+    model
+}
+
+/// What precedes a field of so many bytes.
+fn prefix(field: u64, bytes: u64) -> Message {
+    let mut message = Message::default();
+    message.announce(field, bytes);
+    message
+}
+
+/// A tensor up to its elements, which follow.
+fn announced(weight: &Streamed<'_>) -> Message {
+    let mut tensor = Message::default();
+    weight.shape.iter().for_each(|&dim| tensor.number(1, dim as u64));
+    tensor.number(2, Type::F32 as u64);
+    tensor.text(8, weight.name);
+    tensor.announce(9, weight.bytes());
+    tensor
 }
 
 fn operator(node: &Node<'_>) -> Message {
@@ -250,9 +344,13 @@ impl Message {
         self.varint(value);
     }
 
-    fn field(&mut self, field: u64, bytes: &[u8]) {
+    fn announce(&mut self, field: u64, bytes: u64) {
         self.varint(field << 3 | 2);
-        self.varint(bytes.len() as u64);
+        self.varint(bytes);
+    }
+
+    fn field(&mut self, field: u64, bytes: &[u8]) {
+        self.announce(field, bytes.len() as u64);
         self.0.extend_from_slice(bytes);
     }
 

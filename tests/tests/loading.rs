@@ -1,0 +1,81 @@
+//! Loading holds a few megabytes of the host's memory, whatever the model's and its largest tensor's size, and a model that is
+//! larger than the device's memory is refused before it is read. Each load is a process of its own, watched by the kernel's count.
+
+use std::path::Path;
+
+use bayplan_tests::backend::Backend;
+use bayplan_tests::large::{Files, Form, Shape, make, make_hollow};
+use bayplan_tests::program::Sandbox;
+use bayplan_tests::{on_every_backend, on_every_driver};
+use serde_json::Value;
+
+/// What loading may take beside the device's memory: a ring of 16 MiB and 8 MiB.
+const MOST: i64 = 24 << 20;
+
+/// What a refusal may read: the model without its weights, samples that tell equal weights apart, files of the driver.
+const GLIMPSE: u64 = 8 << 20;
+
+on_every_backend! {
+    memory_of_loading => check_memory;
+}
+
+on_every_driver! {
+    models_larger_than_the_heap => check_refused;
+}
+
+/// Loads a model and runs it once.
+fn load(on: Backend, shape: &str, model: &Path, weights: Option<&Path>, more: &[&str]) -> Value {
+    let sandbox = Sandbox::new();
+    let device = format!("device={}", name(on));
+    let weights = weights.map(|path| format!("weights={}", path.display()));
+    let model = model.to_str().expect("paths of tests are UTF-8");
+    let mut words = vec!["load", shape, model, &device, "run"];
+    words.extend(weights.as_deref());
+    words.extend(more);
+    bayplan_tests::program::run(&mut sandbox.command("loading", &words)).json()
+}
+
+/// The device as the command line has it.
+fn name(on: Backend) -> String {
+    match on {
+        Backend::Host => "host".into(),
+        Backend::Lavapipe => "llvmpipe".into(),
+        Backend::SwiftShader => "SwiftShader".into(),
+        Backend::Named => std::env::var("BAYPLAN_DEVICE").unwrap_or_else(|_| "best".into()),
+    }
+}
+
+/// The larger of both figures.
+fn taken(told: &Value) -> i64 {
+    let figure = |key: &str| told[key].as_i64().unwrap_or_else(|| panic!("no {key} in {told}"));
+    figure("seen").max(figure("high_water"))
+}
+
+/// 64 MiB of weights, 40 of them one tensor: each form takes little, and a reader that holds whole tensors is caught.
+fn check_memory(on: Backend) {
+    let mut hashes = Vec::new();
+    for form in Form::ALL {
+        let folder = tempfile::tempdir().expect("a folder");
+        let Files { model, named, .. } = make(&Shape::SMALL, form, folder.path()).expect("a model");
+        let told = load(on, "small", &model, named.as_deref(), &[]);
+        println!("{} on {on}: {told}", form.name());
+        assert!(taken(&told) <= MOST, "{} on {on}: {told}", form.name());
+        hashes.push(told["hash"].clone());
+        let whole = load(on, "small", &model, named.as_deref(), &["whole"]);
+        println!("whole tensors, {} on {on}: {whole}", form.name());
+        assert!(taken(&whole) > MOST, "a reader of whole tensors is not seen: {whole}");
+        hashes.push(whole["hash"].clone());
+    }
+    assert!(hashes.iter().all(|hash| hash.is_string() && *hash == hashes[0]), "{hashes:?}");
+}
+
+/// 4 GiB of weights, which no CPU driver has: refused with both figures, and next to nothing was read.
+fn check_refused(on: Backend) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = make_hollow(&Shape::FOUR, folder.path()).expect("a model");
+    let told = load(on, "four", &model, None, &[]);
+    println!("on {on}: {told}");
+    let refused = told["refused"].as_str().unwrap_or_else(|| panic!("it was not refused: {told}"));
+    assert!(refused.contains("GiB") && refused.contains("free"), "{refused}");
+    assert!(told["read"].as_u64().is_some_and(|read| read < GLIMPSE), "{told}");
+}
