@@ -151,7 +151,8 @@ impl Session {
         let transfer = Arc::new(Transfer::new(vulkan, mapped, needs.transfer)?);
         let watch = options.progress.clone().map(Progress::into_watch);
         let arrivals = trace.recording().loading(first.upload_bytes(), watch);
-        load_weights(device, first, &arenas, &mut params, &transfer, weights, &arrivals)?;
+        load_weights(device, first, &arenas, &mut params, &transfer, weights, &arrivals)
+            .inspect_err(|e| trace.recording().message(Severity::Error, e.to_string()))?;
         arrivals.finish();
         let scratch = exchange(vulkan, &reservation.blocks[Arena::Activations.index()], &mut arenas)?;
         let outputs = OutputMemory::new(device, options.outputs)?;
