@@ -2,19 +2,25 @@
 
 use std::error::Error;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bayplan::{
     Device, DeviceOptions, Dims, Model, Options, Selector, Session, SessionOptions, Tensor, Weights,
 };
 use bayplan_compile::Arena;
+use bayplan_compile::session::Progress;
 use bayplan_graph::{ByteSource, ConstData, FileRef, ReadError, ValueSource};
+use bayplan_trace::Loading;
 use bayplan_weights::{FileSource, Store};
 use serde_json::{Value, json};
 
 use super::Shape;
 use super::memory::{Held, Watch, read_so_far, resident};
+
+/// How long weights may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// What to load, and how.
 #[derive(Clone, Debug)]
@@ -67,23 +73,65 @@ pub fn load(load: &Load) -> Result<Value, Box<dyn Error>> {
         None => Held::AtOnce(planned + planned / 32),
     };
     let prepared = resident().anonymous as i64 - before.anonymous as i64;
-    let watch = Watch::begin(held);
+    let (arrivals, progress) = arrivals();
+    let options = SessionOptions { progress: Some(progress), ..SessionOptions::default() };
+    let watch = Watch::begin(held, &arrivals.bytes);
     let begun = Instant::now();
-    let session = Session::new(&device, family, store, SessionOptions::default());
-    let took = begun.elapsed();
-    let (above, from_files) = watch.end();
-    let mut session = match session {
+    let mut session = match Session::new(&device, family, store, options) {
         Ok(session) => session,
         Err(e) => return Ok(json!({ "refused": e.to_string(), "read": read_so_far() - read })),
     };
+    let built = Instant::now();
+    let (loading, from, to) = arrivals.wait()?;
+    let (above, from_files) = watch.end();
     let first = Instant::now();
     let hash = if load.run { Some(run(&mut session, &load.shape)?) } else { None };
     Ok(json!({
         "device": device.name(), "planned": planned, "weights": weights, "load_dispatches": loads, "prepared": prepared,
-        "seen": above.seen, "high_water": above.high_water, "read": from_files, "seconds": took.as_secs_f64(),
+        "seen": above.seen, "high_water": above.high_water, "read": from_files,
+        "seconds": to.max(built).duration_since(from).as_secs_f64(), "built_seconds": (built - begun).as_secs_f64(),
+        "total": loading.total, "staging": loading.staging, "direct": loading.direct,
+        "paths": loading.paths().map(|(path, _)| path.name()).collect::<Vec<_>>(),
         "open_seconds": opened.as_secs_f64(), "compile_seconds": compiled.as_secs_f64(),
         "run_seconds": load.run.then(|| first.elapsed().as_secs_f64()), "hash": hash,
     }))
+}
+
+/// What a session tells of its loading.
+#[derive(Default)]
+struct Arrivals {
+    bytes: Arc<AtomicU64>,
+    /// How far it is, when it began, and when that was told.
+    last: Arc<Mutex<Option<(Loading, Instant, Instant)>>>,
+}
+
+/// Where a session tells of its loading, and what is to be told.
+fn arrivals() -> (Arrivals, Progress) {
+    let arrivals = Arrivals::default();
+    let (bytes, last) = (Arc::clone(&arrivals.bytes), Arc::clone(&arrivals.last));
+    let tell = move |loading: &Loading| {
+        let now = Instant::now();
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        let begun = last.map_or(now, |(_, begun, _)| begun);
+        *last = Some((*loading, begun, now));
+        bytes.store(loading.arrived(), Ordering::Relaxed);
+    };
+    (arrivals, Progress::new(tell))
+}
+
+impl Arrivals {
+    /// Waits until all weights have arrived: a session may be built before.
+    fn wait(&self) -> Result<(Loading, Instant, Instant), Box<dyn Error>> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            match last {
+                Some(last) if last.0.arrived() >= last.0.total => return Ok(last),
+                _ if Instant::now() > end => return Err(format!("loading stands still: {last:?}").into()),
+                _ => std::thread::sleep(Duration::from_millis(1)),
+            }
+        }
+    }
 }
 
 /// A hash of the outputs' bytes, which is another one if any bit is.

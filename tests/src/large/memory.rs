@@ -87,10 +87,10 @@ impl Held {
         bytes
     }
 
-    /// What is resident when so many bytes were read, at most.
-    fn when_read(self, read: u64) -> u64 {
+    /// What is resident when weights of so many bytes have arrived, at least but for the scratch.
+    fn when_arrived(self, arrived: u64) -> u64 {
         match self {
-            Self::Written { bytes, scratch } => bytes.min(read.saturating_add(scratch)),
+            Self::Written { bytes, scratch } => bytes.min(arrived.saturating_add(scratch)),
             Self::AtOnce(bytes) => bytes,
         }
     }
@@ -100,7 +100,7 @@ impl Held {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Above {
     /// The most that was seen: every half millisecond, anonymous memory less that of the start, less what the device holds by
-    /// then, which is at most what was read by then. A read in flight counts as host memory, so it is rather too much.
+    /// then, which is what has arrived and its scratch. Pieces on their way count as host memory, so it is rather too much.
     pub seen: i64,
     /// By the kernel's high water, which misses nothing, less all of the device's memory: rather too little where the
     /// device's pages were not all there at the highest moment, and nothing else is.
@@ -112,33 +112,34 @@ pub struct Watch {
     start: Resident,
     read: u64,
     device: Held,
+    arrived: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
     thread: JoinHandle<i64>,
 }
 
 impl Watch {
-    /// Begins with what the process has now, and what its device will hold.
+    /// Begins with what the process has now, and what its device will hold. Whoever loads counts in `arrived` the bytes that
+    /// are on the device.
     ///
     /// # Panics
     /// `/proc` is not there.
-    pub fn begin(device: Held) -> Self {
+    pub fn begin(device: Held, arrived: &Arc<AtomicU64>) -> Self {
         forget_high_water();
         let (start, read) = (resident(), read_so_far());
         let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
+        let (stopped, counted) = (Arc::clone(&stop), Arc::clone(arrived));
         let thread = thread::spawn(move || {
             let mut most = i64::MIN;
             while !stopped.load(Ordering::Relaxed) {
-                // In this order: what is read between the two is not taken for memory of the device.
-                let written = read_so_far() - read;
+                // In this order: what arrives between the two is not taken off.
+                let held = device.when_arrived(counted.load(Ordering::Relaxed));
                 let anonymous = resident().anonymous;
-                let held = device.when_read(written);
                 most = most.max(anonymous as i64 - start.anonymous as i64 - held as i64);
                 thread::sleep(PAUSE);
             }
             most
         });
-        Self { start, read, device, stop, thread }
+        Self { start, read, device, arrived: Arc::clone(arrived), stop, thread }
     }
 
     /// Ends: what was above the start, and how many bytes were read meanwhile.
@@ -149,7 +150,7 @@ impl Watch {
         let (end, read) = (resident(), read_so_far() - self.read);
         self.stop.store(true, Ordering::Relaxed);
         let seen = self.thread.join().expect("the thread that looks does not panic");
-        let held = self.device.when_read(read);
+        let held = self.device.when_arrived(self.arrived.load(Ordering::Relaxed));
         let last = end.anonymous as i64 - self.start.anonymous as i64 - held as i64;
         let before = self.start.anonymous + self.start.mapped;
         let high_water = end.high_water as i64 - before as i64 - self.device.bytes() as i64;

@@ -12,7 +12,7 @@ use std::str::FromStr;
 
 use bayplan::Tensor;
 
-use crate::onnx_file::{Dim, External, Model, Node, Streamed, Type};
+use crate::onnx_file::{Attribute, Dim, External, Model, Node, Streamed, Type};
 
 /// Bytes written at once.
 const PIECE: usize = 4 << 20;
@@ -31,19 +31,26 @@ pub struct Shape {
     pub inner: u64,
     /// How many products.
     pub products: usize,
+    /// How many of them, the first, have a matrix of a row for each element of theirs (`MatMul`), which is rearranged on the
+    /// device while it is loaded; the others one for each element of the result (`Gemm` with `transB`), as kernels read it.
+    pub turned: usize,
     /// Whether a vector is added to each product.
     pub biases: bool,
 }
 
 impl Shape {
     /// 64 MiB, of which one tensor has 40.
-    pub const SMALL: Self = Self { rows: 10_240, width: 1024, inner: 1024, products: 6, biases: false };
+    pub const SMALL: Self =
+        Self { rows: 10_240, width: 1024, inner: 1024, products: 6, turned: 3, biases: false };
     /// 1 GiB, of which one tensor has half.
-    pub const ONE: Self = Self { rows: 131_072, width: 1024, inner: 8192, products: 16, biases: false };
+    pub const ONE: Self =
+        Self { rows: 131_072, width: 1024, inner: 8192, products: 16, turned: 0, biases: false };
+    /// The same with all matrices to be rearranged.
+    pub const TURNED: Self = Self { turned: 16, ..Self::ONE };
     /// 1.5 GiB in 5,000 tensors.
-    pub const MANY: Self = Self { rows: 0, width: 404, inner: 404, products: 2500, biases: true };
+    pub const MANY: Self = Self { rows: 0, width: 404, inner: 404, products: 2500, turned: 0, biases: true };
     /// 4 GiB, the largest tensor 512 MiB.
-    pub const FOUR: Self = Self { rows: 131_072, width: 1024, inner: 8192, products: 112, biases: false };
+    pub const FOUR: Self = Self { products: 112, ..Self::ONE };
 
     /// The weights in the order of their use.
     pub fn weights(&self) -> Vec<Weight> {
@@ -54,7 +61,8 @@ impl Shape {
         }
         for index in 0..self.products {
             let (from, to) = if index % 2 == 0 { (self.width, self.inner) } else { (self.inner, self.width) };
-            all.push(Weight { name: format!("layer.{index}.weight"), shape: dims(&[from, to]) });
+            let shape = if index < self.turned { [from, to] } else { [to, from] };
+            all.push(Weight { name: format!("layer.{index}.weight"), shape: dims(&shape) });
             if self.biases {
                 all.push(Weight { name: format!("layer.{index}.bias"), shape: dims(&[to]) });
             }
@@ -84,9 +92,10 @@ impl FromStr for Shape {
         Ok(match name {
             "small" => Self::SMALL,
             "one" => Self::ONE,
+            "turned" => Self::TURNED,
             "many" => Self::MANY,
             "four" => Self::FOUR,
-            _ => return Err(format!("no model {name}: small, one, many or four")),
+            _ => return Err(format!("no model {name}: small, one, turned, many or four")),
         })
     }
 }
@@ -106,10 +115,13 @@ impl Weight {
         4 * self.shape.iter().map(|&dim| dim as u64).product::<u64>()
     }
 
-    /// Writes its elements: a product with it keeps the size of what it is given, about.
+    /// Writes its elements: products with such matrices neither grow without bounds nor vanish, layer by layer.
     fn write(&self, index: usize, out: &mut impl Write) -> io::Result<()> {
-        let rows = if self.shape.len() == 2 && self.name != "table" { self.shape[0] as f32 } else { 3.0 };
-        let scale = (3.0 / rows).sqrt() / (1 << 23) as f32;
+        let terms = match self.shape[..] {
+            [rows, columns] if self.name != "table" => (rows as f32 * columns as f32).sqrt(),
+            _ => 3.0,
+        };
+        let scale = (3.0 / terms).sqrt() / (1 << 23) as f32;
         let mut piece = Vec::with_capacity(PIECE.min(self.bytes() as usize));
         let count = self.bytes() / 4;
         for first in (0..count).step_by(PIECE / 4) {
@@ -252,26 +264,35 @@ fn done(out: BufWriter<File>) -> io::Result<()> {
 
 /// The model of a shape: `h = x + table[id]`, then `h = h · weight + bias` for each product.
 fn with_model<R>(shape: &Shape, weights: Vec<External<'_>>, use_it: impl FnOnce(&Model<'_>) -> R) -> R {
-    let mut steps: Vec<(&str, [String; 2], String)> = Vec::new();
-    let mut h = "x".to_owned();
+    let names: Vec<[String; 4]> = (0..shape.products)
+        .map(|index| ["weight", "bias", "product", "sum"].map(|what| format!("layer.{index}.{what}")))
+        .collect();
+    let mut steps: Vec<(&str, Vec<&str>, [&str; 1])> = Vec::new();
+    let mut h = "x";
     if shape.rows > 0 {
-        steps.push(("Gather", ["table".into(), "id".into()], "row".into()));
-        steps.push(("Add", ["x".into(), "row".into()], "h".into()));
-        h = "h".into();
+        steps.push(("Gather", vec!["table", "id"], ["row"]));
+        steps.push(("Add", vec!["x", "row"], ["h"]));
+        h = "h";
     }
-    for index in 0..shape.products {
-        let of = |what: &str| format!("layer.{index}.{what}");
-        steps.push(("MatMul", [h, of("weight")], of("product")));
-        h = of("product");
-        if shape.biases {
-            steps.push(("Add", [h, of("bias")], of("sum")));
-            h = of("sum");
+    for (index, [weight, bias, product, sum]) in names.iter().enumerate() {
+        if index < shape.turned {
+            steps.push(("MatMul", vec![h, weight], [product]));
+            h = product;
+            if shape.biases {
+                steps.push(("Add", vec![h, bias], [sum]));
+                h = sum;
+            }
+        } else {
+            let bias = shape.biases.then_some(bias.as_str());
+            steps.push(("Gemm", [h, weight].into_iter().chain(bias).collect(), [product]));
+            h = product;
         }
     }
-    let operands: Vec<[&str; 2]> = steps.iter().map(|(_, of, _)| of.each_ref().map(String::as_str)).collect();
-    let results: Vec<[&str; 1]> = steps.iter().map(|(_, _, to)| [to.as_str()]).collect();
-    let nodes = steps.iter().zip(operands.iter().zip(&results));
-    let nodes = nodes.map(|((op, ..), (of, to))| Node::new(op, of, to)).collect();
+    let node = |(op, of, to)| match op {
+        &"Gemm" => Node::new(op, of, to).with("transB", Attribute::Int(1)),
+        op => Node::new(op, of, to),
+    };
+    let nodes = steps.iter().map(|(op, of, to)| node((op, &of[..], &to[..]))).collect();
     let mut inputs = vec![("x", vec![Dim::Known(1), Dim::Known(shape.width as i64)])];
     if shape.rows > 0 {
         inputs.push(("id", vec![Dim::Known(1)]));
@@ -280,7 +301,7 @@ fn with_model<R>(shape: &Shape, weights: Vec<External<'_>>, use_it: impl FnOnce(
         nodes,
         inputs,
         types: vec![("id", Type::I64)],
-        outputs: vec![&h],
+        outputs: vec![h],
         weights,
         ..Model::default()
     })
@@ -321,7 +342,7 @@ mod tests {
     /// Every form holds the same model, and what it computes is neither nothing nor out of bounds.
     #[test]
     fn forms_hold_the_same_model() {
-        let shape = Shape { rows: 7, width: 12, inner: 20, products: 4, biases: true };
+        let shape = Shape { rows: 7, width: 12, inner: 20, products: 4, turned: 2, biases: true };
         let mut results = Vec::new();
         for form in Form::ALL {
             let folder = tempfile::tempdir().expect("a folder");
