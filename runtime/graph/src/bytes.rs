@@ -47,7 +47,32 @@ pub trait ByteSource: Send + Sync {
     /// # Errors
     /// [`ReadError`] if the range does not lie within the source or the read fails.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ReadError>;
+
+    /// Fills `buf` with the bytes from `offset` on, past the system's cache of files, as far as the source goes; answers how
+    /// many there were. The offset and the buffer's address and length are multiples of [`DIRECT`]. `None` where the source
+    /// cannot be read like that; what `buf` holds is unspecified then.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the read fails.
+    fn read_direct(&self, offset: u64, buf: &mut [u8]) -> Result<Option<usize>, ReadError> {
+        let _ = (offset, buf);
+        Ok(None)
+    }
+
+    /// Tells the source that these bytes are read soon.
+    fn expect(&self, offset: u64, len: u64) {
+        let _ = (offset, len);
+    }
+
+    /// Whether the byte at `offset` is in memory already, so that reading it waits for no disk. True where nobody can tell.
+    fn is_cached(&self, offset: u64) -> bool {
+        let _ = offset;
+        true
+    }
 }
+
+/// What [`ByteSource::read_direct`] aligns offsets, lengths and addresses to: the largest block of common disks.
+pub const DIRECT: usize = 4096;
 
 /// A failed read: which range, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -36,7 +36,7 @@ mod verify_bodies;
 pub use bind::{BindError, Tie};
 pub use blocks::BlockFormat;
 pub use body::{Body, Walk};
-pub use bytes::{ByteRange, ByteSource, FileId, FileRef, ReadError};
+pub use bytes::{ByteRange, ByteSource, DIRECT, FileId, FileRef, ReadError};
 pub use digest::{Digest, Digester, NoDigest};
 pub use dtype::DType;
 pub use eval::{Constants, GraphEvalError, NoFiles, eval, eval_node};

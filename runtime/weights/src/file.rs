@@ -1,10 +1,16 @@
 //! A file as a byte source.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, IoSliceMut};
+use std::num::NonZeroU64;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use bayplan_graph::{ByteSource, ReadError};
+use bayplan_graph::{ByteSource, DIRECT, ReadError};
+use rustix::fs::{Advice, OFlags, fadvise};
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 use crate::WeightsError;
 
@@ -14,6 +20,10 @@ pub struct FileSource {
     file: File,
     len: u64,
     path: PathBuf,
+    /// The same file past the page cache, opened when it is first read like that; `None` where that is refused.
+    direct: OnceLock<Option<File>>,
+    /// Direct reads failed once: the file system takes the flag and does not keep it.
+    refused: AtomicBool,
 }
 
 impl FileSource {
@@ -32,12 +42,25 @@ impl FileSource {
         }
         let file = File::open(path).map_err(|e| fail(e.to_string()))?;
         let len = file.metadata().map_err(|e| fail(e.to_string()))?.len();
-        Ok(Self { file, len, path: path.to_owned() })
+        let (direct, refused) = (OnceLock::new(), AtomicBool::new(false));
+        Ok(Self { file, len, path: path.to_owned(), direct, refused })
     }
 
     /// The path it was opened by.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The file opened past the page cache.
+    fn direct(&self) -> Option<&File> {
+        let opened = self.direct.get_or_init(|| {
+            let flags = OFlags::DIRECT.bits().cast_signed();
+            let file = OpenOptions::new().read(true).custom_flags(flags).open(&self.path).ok()?;
+            let (own, other) = (self.file.metadata().ok()?, file.metadata().ok()?);
+            // Under its path there may be another file by now.
+            ((own.dev(), own.ino()) == (other.dev(), other.ino())).then_some(file)
+        });
+        opened.as_ref().filter(|_| !self.refused.load(Ordering::Relaxed))
     }
 }
 
@@ -54,5 +77,102 @@ impl ByteSource for FileSource {
         let len = buf.len() as u64;
         let read = self.file.read_exact_at(buf, offset);
         read.map_err(|e| ReadError { offset, len, reason: e.to_string() })
+    }
+
+    fn read_direct(&self, offset: u64, buf: &mut [u8]) -> Result<Option<usize>, ReadError> {
+        let Some(file) = self.direct() else { return Ok(None) };
+        let (len, mut done) = (buf.len() as u64, 0);
+        while done < buf.len() {
+            match file.read_at(&mut buf[done..], offset.saturating_add(done as u64)) {
+                Ok(0) => break,
+                Ok(count) => {
+                    done += count;
+                    if !count.is_multiple_of(DIRECT) {
+                        break; // the end of the file
+                    }
+                }
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) if e.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => {
+                    self.refused.store(true, Ordering::Relaxed);
+                    return Ok(None);
+                }
+                Err(e) => return Err(ReadError { offset, len, reason: e.to_string() }),
+            }
+        }
+        Ok(Some(done))
+    }
+
+    fn expect(&self, offset: u64, len: u64) {
+        // A hint: where it is not taken, reading waits for the disk.
+        let _ = fadvise(&self.file, offset, NonZeroU64::new(len), Advice::WillNeed);
+    }
+
+    fn is_cached(&self, offset: u64) -> bool {
+        if offset >= self.len {
+            return true;
+        }
+        let mut byte = [0];
+        let mut bufs = [IoSliceMut::new(&mut byte)];
+        // Answers at once, with EAGAIN where it would have to wait.
+        !matches!(preadv2(&self.file, &mut bufs, offset, ReadWriteFlags::NOWAIT), Err(Errno::AGAIN))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A buffer whose address suits direct reads, with `len` bytes.
+    fn aligned(memory: &mut Vec<u8>, len: usize) -> &mut [u8] {
+        memory.resize(len + DIRECT, 0xee);
+        let start = memory.as_ptr().align_offset(DIRECT);
+        &mut memory[start..start + len]
+    }
+
+    fn file(folder: &Path, len: usize) -> (FileSource, Vec<u8>) {
+        let bytes: Vec<u8> = (0..len).map(|i| (i * 31 % 251) as u8).collect();
+        let path = folder.join("weights.bin");
+        std::fs::write(&path, &bytes).unwrap();
+        (FileSource::open(path).unwrap(), bytes)
+    }
+
+    #[test]
+    fn direct_reads_give_the_files_bytes_up_to_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let (source, bytes) = file(folder.path(), 3 * DIRECT + 100);
+        let mut memory = Vec::new();
+        for (offset, len, expect) in [(0, 2, 2 * DIRECT), (1, 2, 2 * DIRECT), (2, 4, DIRECT + 100), (9, 1, 0)]
+        {
+            let buf = aligned(&mut memory, len * DIRECT);
+            let read = source.read_direct((offset * DIRECT) as u64, buf).unwrap();
+            // A file system in memory may refuse; then nothing is claimed to be read.
+            let Some(read) = read else { continue };
+            assert_eq!(read, expect, "{offset} {len}");
+            let start = (offset * DIRECT).min(bytes.len());
+            assert_eq!(buf[..read], bytes[start..start + read]);
+        }
+    }
+
+    #[test]
+    fn a_file_that_was_replaced_is_not_read_past_the_cache() {
+        let folder = tempfile::tempdir().unwrap();
+        let (source, _) = file(folder.path(), 2 * DIRECT);
+        std::fs::write(folder.path().join("other"), vec![7; 2 * DIRECT]).unwrap();
+        std::fs::rename(folder.path().join("other"), source.path()).unwrap();
+        let mut memory = Vec::new();
+        assert_eq!(source.read_direct(0, aligned(&mut memory, DIRECT)).unwrap(), None);
+        let mut byte = [7];
+        source.read_at(0, &mut byte).unwrap();
+        assert_eq!(byte, [0], "the file that was opened");
+    }
+
+    #[test]
+    fn what_was_just_written_is_cached() {
+        let folder = tempfile::tempdir().unwrap();
+        let (source, _) = file(folder.path(), 2 * DIRECT);
+        source.expect(0, 2 * DIRECT as u64);
+        for offset in [0, 2 * DIRECT as u64 - 1, u64::MAX] {
+            assert!(source.is_cached(offset));
+        }
     }
 }

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bayplan_graph::{ByteRange, ByteSource, ConstData, Constants, FileRef, Graph, ReadError, ValueSource};
+use bayplan_graph::{
+    ByteRange, ByteSource, ConstData, Constants, FileId, FileRef, Graph, ReadError, ValueSource,
+};
 
 use crate::checks::Digests;
 use crate::folder::inside;
@@ -139,6 +141,11 @@ impl Store {
         source.read_at(offset, buf).map_err(|error| WeightsError::Read { path: path.clone(), error })
     }
 
+    /// What a file of the graph is read through; `None` where the graph names no such file.
+    pub fn source(&self, file: FileId) -> Option<&dyn ByteSource> {
+        self.files.get(file.0 as usize).map(|(_, source)| &**source)
+    }
+
     /// Checks that every constant lies in its file.
     fn check(&self, graph: &Graph) -> Result<(), WeightsError> {
         for value in &graph.values {
@@ -187,7 +194,7 @@ impl Constants for Store {
 mod tests {
     use super::*;
     use bayplan_expr::Expr;
-    use bayplan_graph::{DType, FileId, TensorType, Value};
+    use bayplan_graph::{DType, TensorType, Value};
 
     fn graph(offset: u64, len: u64, file: u32) -> Graph {
         let ty = TensorType { dtype: DType::U8, shape: vec![Expr::from(len as i64)] };

@@ -3,6 +3,7 @@
 
 mod input;
 mod into;
+mod io;
 mod lru;
 mod options;
 mod outputs;
@@ -11,6 +12,7 @@ mod values;
 
 pub use input::Input;
 pub use into::{Given, match_into, owned_buffers};
+pub use io::Io;
 pub use lru::Lru;
 pub use options::SessionOptions;
 pub use outputs::{Lease, OutputArena, OutputError, OutputPool};

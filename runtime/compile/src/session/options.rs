@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::{OutputArena, Progress};
+use super::{Io, OutputArena, Progress};
 
 /// Shapes at hand unless another number is asked for.
 const SHAPES: usize = 16;
@@ -28,11 +28,14 @@ pub struct SessionOptions<R> {
     pub memory: Option<u64>,
     /// Told how far loading is whenever a piece of the weights arrives; nobody by default.
     pub progress: Option<Progress>,
+    /// How weights are read; past the page cache where they are not in it by default.
+    pub io: Io,
 }
 
 impl<R> Default for SessionOptions<R> {
     fn default() -> Self {
         let (recording, timeout, memory, progress) = (None, None, None, None);
-        Self { recording, timeout, shapes: SHAPES, outputs: OutputArena::default(), memory, progress }
+        let (outputs, io) = (OutputArena::default(), Io::default());
+        Self { recording, timeout, shapes: SHAPES, outputs, memory, progress, io }
     }
 }
