@@ -5,11 +5,12 @@ use bayplan_vulkan::{Buffer, BufferId, Device, Location};
 
 use crate::error::EngineError;
 
-/// The device buffers of the arenas that exist, by [`Arena::index`].
-#[derive(Default)]
+/// The device buffers of the arenas that exist, by [`Arena::index`]. A clone holds the same buffers.
+#[derive(Clone, Default)]
 pub(crate) struct Arenas([Vec<Block>; Arena::ALL.len()]);
 
 /// One block of an arena.
+#[derive(Clone)]
 struct Block {
     /// Its first byte in the arena.
     start: u64,
@@ -71,7 +72,6 @@ impl Arenas {
     }
 
     /// The buffers of an arena, in order.
-    #[cfg(feature = "inspect")]
     pub(crate) fn of(&self, arena: Arena) -> impl Iterator<Item = &Buffer> {
         self.0[arena.index()].iter().map(|block| &block.buffer)
     }

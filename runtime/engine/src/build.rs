@@ -6,9 +6,7 @@ use std::time::Instant;
 use bayplan_compile::session::Counters;
 use bayplan_compile::{Arena, Family, FunctionId, Program};
 use bayplan_expr::Bindings;
-use bayplan_record::Arrivals;
 use bayplan_vulkan::{AllocationId, Buffer};
-use bayplan_weights::Store;
 
 use crate::arena::Arenas;
 use crate::check::check_sound;
@@ -16,7 +14,7 @@ use crate::commands::Objects;
 use crate::device::Device;
 use crate::error::EngineError;
 use crate::instruments::Instruments;
-use crate::load::load;
+use crate::load::{Loader, Origin};
 use crate::params::Params;
 use crate::transfer::Transfer;
 
@@ -75,24 +73,32 @@ pub(crate) fn instantiate(
     Ok(program)
 }
 
-/// Uploads the weights and runs the load program, with its parameters in place for so long.
+/// Uploads the weights and runs the load program, with its parameters in place for so long. Answers what memory that took for
+/// as long, and its purpose.
 pub(crate) fn load_weights(
     device: &Device,
     program: &Program,
     arenas: &Arenas,
     params: &mut Params,
     transfer: &Transfer,
-    weights: &Store,
-    arrivals: &Arrivals,
-) -> Result<(), EngineError> {
+    origin: Origin<'_>,
+) -> Result<Vec<(AllocationId, String)>, EngineError> {
     let (needed, given) = (program.params.len() as u64, params.buffer().size());
+    let loader = Loader::start(&device.vulkan, program, arenas, origin)?;
     let slot = params.take(program, transfer)?.ok_or(EngineError::Parameters { needed, given })?;
     let pipelines = device.pipelines.of(&device.vulkan, program)?;
     let params_at = (params.buffer(), slot.offset);
     let objects = Objects { program, pipelines: &pipelines, arenas, params: params_at, external: None };
-    load(&device.vulkan, objects, transfer, weights, arrivals)?;
+    loader.dispatch(objects, transfer)?;
     params.free(slot);
-    Ok(())
+    let ring = loader.buffers().filter_map(purpose).collect();
+    loader.finish()?;
+    Ok(ring)
+}
+
+/// A buffer's allocation, and what it is for.
+fn purpose(buffer: &Buffer) -> Option<(AllocationId, String)> {
+    Some((buffer.allocation()?, buffer.name().to_owned()))
 }
 
 /// Frees the load program's memory, then allocates the activations. Answers the freed allocations and their purpose.
@@ -102,7 +108,6 @@ pub(crate) fn exchange(
     arenas: &mut Arenas,
 ) -> Result<Vec<(AllocationId, String)>, EngineError> {
     let freed = arenas.take(Arena::Load);
-    let purpose = |buffer: &Buffer| Some((buffer.allocation()?, buffer.name().to_owned()));
     let purposes = freed.iter().filter_map(purpose).collect();
     drop(freed);
     arenas.allocate(vulkan, Arena::Activations, activations)?;
@@ -115,10 +120,8 @@ pub(crate) fn purposes<'b>(
     transfer: &Transfer,
     instruments: &Instruments,
 ) -> HashMap<AllocationId, String> {
-    let buffers = buffers.map(|buffer| (buffer.allocation(), buffer.name().to_owned()));
-    let staging = transfer.buffers().map(|buffer| (buffer.allocation(), buffer.name().to_owned()));
-    let known = buffers.chain(staging).filter_map(|(id, name)| Some((id?, name)));
-    known.chain(instruments.allocation()).collect()
+    let own = buffers.filter_map(purpose).chain(transfer.buffers().filter_map(purpose));
+    own.chain(instruments.allocation()).collect()
 }
 
 /// Nanoseconds since a moment.

@@ -5,8 +5,10 @@
 //! the host may look at them and change them whenever no dispatch runs.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bayplan_compile::host_node::Memo;
+use bayplan_compile::session::Io;
 use bayplan_compile::{Arena, Program, device_size, widen};
 use bayplan_graph::Tensor;
 use bayplan_record::Arrivals;
@@ -20,7 +22,7 @@ use crate::commands::{Objects, record};
 use crate::device::Device;
 use crate::error::EngineError;
 use crate::instruments::{Instruments, Places};
-use crate::load::{copy, load};
+use crate::load::{Origin, copy, load};
 use crate::outputs::tensor;
 use crate::params::{Params, Room};
 use crate::parts::compute;
@@ -133,7 +135,8 @@ impl Inspection {
     /// # Errors
     /// A constant's bytes cannot be read, or the driver fails.
     pub fn load(&self, weights: &Store) -> Result<(), EngineError> {
-        load(&self.device.vulkan, self.objects(), &self.transfer, weights, &Arrivals::default())
+        let origin = Origin { store: weights, io: Io::default(), arrivals: Arc::default() };
+        load(&self.device.vulkan, self.objects(), &self.transfer, origin)
     }
 
     /// Executes one dispatch and waits for it.

@@ -23,6 +23,7 @@ use crate::error::EngineError;
 use crate::external::Placement;
 use crate::input::Input;
 use crate::instruments::Instruments;
+use crate::load::Origin;
 use crate::output_memory::OutputMemory;
 use crate::outputs::Outputs;
 use crate::params::{Params, Room};
@@ -150,16 +151,15 @@ impl Session {
         let mapped = arenas.buffers().chain([params.buffer()]).all(|buffer| buffer.mapped().is_some());
         let transfer = Arc::new(Transfer::new(vulkan, mapped, needs.transfer)?);
         let watch = options.progress.clone().map(Progress::into_watch);
-        let arrivals = trace.recording().loading(first.upload_bytes(), watch);
-        load_weights(device, first, &arenas, &mut params, &transfer, weights, &arrivals)
-            .inspect_err(|e| trace.recording().message(Severity::Error, e.to_string()))?;
-        arrivals.finish();
+        let arrivals = Arc::new(trace.recording().loading(first.upload_bytes(), watch));
+        let origin = Origin { store: weights, io: options.io, arrivals };
+        let ring = load_weights(device, first, &arenas, &mut params, &transfer, origin)?;
         let scratch = exchange(vulkan, &reservation.blocks[Arena::Activations.index()], &mut arenas)?;
         let outputs = OutputMemory::new(device, options.outputs)?;
         let instruments = Instruments::new(vulkan, trace.recorder().level(), needs.ops)?;
         let mut own = purposes(arenas.buffers().chain([params.buffer()]), &transfer, &instruments);
         own.extend(outputs.allocations());
-        own.extend(scratch);
+        own.extend(scratch.into_iter().chain(ring));
         trace.planned(build.claim(own));
         let mut session = Self {
             trace: std::mem::take(trace),

@@ -166,13 +166,19 @@ impl Mapped<'_> {
     /// # Errors
     /// [`Error::OutOfBounds`], [`Error::BufferInUse`], or a failed invalidation.
     pub fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), Error> {
-        let len = bytes.len() as u64;
+        self.read_with(offset, bytes.len() as u64, |source| bytes.copy_from_slice(source))
+    }
+
+    /// Shows `look` the `len` bytes at `offset` in place, as the last completed submission left them. It must not touch
+    /// them in any other way, or it waits for itself.
+    ///
+    /// # Errors
+    /// As [`Mapped::read`].
+    pub fn read_with<R>(&self, offset: u64, len: u64, look: impl FnOnce(&[u8]) -> R) -> Result<R, Error> {
         let (start, count, _access) = self.access(offset, len)?;
         self.buffer.invalidate(offset, len)?;
         // SAFETY: as in `write_with`.
-        let source = unsafe { std::slice::from_raw_parts(start.as_ptr(), count) };
-        bytes.copy_from_slice(source);
-        Ok(())
+        Ok(look(unsafe { std::slice::from_raw_parts(start.as_ptr(), count) }))
     }
 
     /// The same, but where a submission uses the bytes each access waits for it instead of failing. Submissions that come

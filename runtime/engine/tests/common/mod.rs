@@ -94,6 +94,16 @@ impl Model {
         self.store_of(Arc::new(Memory(self.file.clone())))
     }
 
+    /// The bytes of its file.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.file
+    }
+
+    /// Writes its file.
+    pub(crate) fn write(&self, path: &Path) {
+        std::fs::write(path, &self.file).expect("the file of weights");
+    }
+
     pub(crate) fn store_of(&self, source: Arc<dyn ByteSource>) -> Store {
         Store::from_sources(vec![(PathBuf::from("weights.bin"), source)], &self.graph).expect("weights")
     }

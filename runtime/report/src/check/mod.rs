@@ -104,8 +104,6 @@ pub(crate) enum Kind {
     Nanos,
     Count,
     Ratio,
-    /// Bytes in a second.
-    Rate,
     /// True or false.
     Truth,
 }
@@ -117,7 +115,6 @@ impl From<Unit> for Kind {
             Unit::Nanos => Self::Nanos,
             Unit::Count => Self::Count,
             Unit::Ratio => Self::Ratio,
-            Unit::BytesPerSecond => Self::Rate,
         }
     }
 }
@@ -130,7 +127,6 @@ impl Kind {
             Self::Nanos => "a time",
             Self::Count => "a count",
             Self::Ratio => "a share",
-            Self::Rate => "bytes per second",
             Self::Truth => "true or false",
         }
     }

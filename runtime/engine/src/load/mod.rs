@@ -1,0 +1,275 @@
+//! Weights to the device, and the load program.
+//!
+//! ```text
+//!   files ──► readers: a batch at a time, in the order of the uploads ──► mapped memory
+//!             │                                                     └──► a ring of staging buffers ─ copies ─► device memory
+//!             └─ what has arrived ──► the session's thread: dispatches of the load program, as soon as they can be submitted
+//! ```
+//!
+//! Nothing here grows with a model or its largest tensor: what is read lies where it belongs, or in a ring of fixed size.
+
+mod batch;
+mod shared;
+mod slot;
+mod state;
+mod worker;
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use bayplan_compile::session::Io;
+use bayplan_compile::{Arena, Dispatch, Program, Upload, device_size, same_bytes, widen};
+use bayplan_record::Arrivals;
+use bayplan_trace::{ReadMode, WeightsPath};
+use bayplan_vulkan::{Buffer, Commands, Device};
+use bayplan_weights::{Store, WeightsError};
+
+use self::shared::Shared;
+use self::slot::Staging;
+use self::state::State;
+use self::worker::{Means, Worker};
+use crate::arena::Arenas;
+use crate::commands::{Objects, record};
+use crate::error::EngineError;
+use crate::instruments::{Instruments, Places};
+use crate::transfer::{CHUNK, Transfer, wait};
+
+/// Threads that read: while one waits for the disk, the other moves bytes.
+const READERS: usize = 2;
+
+/// Staging buffers of each: one is filled while the device copies from the other.
+const SLOTS: usize = 2;
+
+/// Where weights come from, and how.
+#[derive(Clone)]
+pub(crate) struct Origin<'s> {
+    pub(crate) store: &'s Store,
+    pub(crate) io: Io,
+    pub(crate) arrivals: Arc<Arrivals>,
+}
+
+/// Weights on their way to the device. Dropping it abandons what has not arrived.
+pub(crate) struct Loader {
+    shared: Arc<Shared>,
+    /// For each upload, how many batches must have arrived before it has.
+    needed: Vec<usize>,
+    ring: Vec<Arc<Staging>>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+impl Loader {
+    /// Begins to load what a program uploads to its arenas.
+    ///
+    /// # Errors
+    /// There is no memory for the staging buffers, or no thread.
+    pub(crate) fn start(
+        device: &Device,
+        program: &Program,
+        arenas: &Arenas,
+        origin: Origin<'_>,
+    ) -> Result<Self, EngineError> {
+        let (loader, means) = Self::prepare(device, program, arenas, origin)?;
+        means.into_iter().enumerate().try_fold(loader, |mut loader, (number, means)| {
+            let worker = Worker { shared: Arc::clone(&loader.shared), means };
+            let thread = std::thread::Builder::new().name(format!("weights {number}"));
+            let failed = |e: std::io::Error| loader.shared.failed(0, format!("no thread to read it: {e}"));
+            loader.readers.push(thread.spawn(move || worker.work()).map_err(failed)?);
+            Ok(loader)
+        })
+    }
+
+    fn prepare(
+        device: &Device,
+        program: &Program,
+        arenas: &Arenas,
+        Origin { store, io, arrivals }: Origin<'_>,
+    ) -> Result<(Self, Vec<Means>), EngineError> {
+        let uploads = &program.uploads;
+        let batches = batch::cut(uploads, &batch::gates(program));
+        let mut needed = vec![0; uploads.len()];
+        for (index, batch) in batches.iter().enumerate() {
+            batch.parts.iter().for_each(|part| needed[part.upload] = index + 1);
+        }
+        // Later uploads may have arrived before earlier ones that the host copies.
+        needed.iter_mut().fold(0, |most, own| {
+            *own = most.max(*own);
+            *own
+        });
+        let cached = Shared::is_cached(store, &batches);
+        let direct = io == Io::Direct || (io == Io::Auto && !cached);
+        let slot = batch::slot(&batches);
+        let readers = READERS.min(batches.len());
+        let mapped = [Arena::Weights, Arena::Load].into_iter().flat_map(|arena| arenas.of(arena));
+        let staged = mapped.into_iter().any(|buffer| buffer.mapped().is_none());
+        let count = if staged { batches.len().min(READERS * SLOTS) } else { 0 };
+        let ring = (0..count).map(|_| Ok(Arc::new(Staging::new(device, slot)?)));
+        let ring = ring.collect::<Result<Vec<_>, EngineError>>()?;
+        arrivals.staging(ring.iter().map(|slot| slot.buffer().size()).sum());
+        let means = (0..readers).map(|reader| match (staged, direct) {
+            (true, _) => Means::Staged(ring.iter().skip(reader).step_by(readers).cloned().collect()),
+            (false, true) => Means::copied(slot),
+            (false, false) => Means::InPlace,
+        });
+        let means = means.collect();
+        let state = State::new(batches.len());
+        let shared = Arc::new(Shared {
+            device: device.clone(),
+            store: store.clone(),
+            uploads: Arc::clone(uploads),
+            batches,
+            state,
+            arrivals,
+            checks: store.has_digests().then(|| store.checks()),
+            direct,
+            ahead: !direct && !cached,
+            arenas: Mutex::new(arenas.clone()),
+        });
+        Ok((Self { shared, needed, ring, readers: Vec::new() }, means))
+    }
+
+    /// Waits until the first `count` uploads have arrived; answers how many have.
+    fn wait(&self, count: usize) -> Result<usize, EngineError> {
+        let batches = count.checked_sub(1).map_or(0, |last| self.needed[last]);
+        let arrived = self.shared.state.wait(batches)?;
+        Ok(self.needed.partition_point(|&needed| needed <= arrived))
+    }
+
+    /// Runs the load program, each dispatch as soon as what it reads has arrived, and waits until it is done. Nothing is
+    /// loaded to the load program's own arena any more then.
+    pub(crate) fn dispatch(&self, objects: Objects<'_>, transfer: &Transfer) -> Result<(), EngineError> {
+        let Shared { device, uploads, state, .. } = &*self.shared;
+        let dispatches = &objects.program.load.dispatches;
+        let untraced = (&Instruments::default(), &Places::default());
+        let (mut done, mut copied) = (0, 0);
+        let mut submitted: [Option<(Commands, _)>; 2] = [None, None];
+        while done < dispatches.len() {
+            let due = |before: usize| uploads.partition_point(|upload| upload.before as usize <= before);
+            let arrived = self.wait(due(done))?;
+            copied = self.copy_changed(objects.arenas, transfer, copied..due(done))?;
+            // All that can be submitted together.
+            let next = |upload: &Upload| !same_bytes(upload.dtype);
+            let own = uploads[copied..].iter().position(next).map_or(uploads.len(), |at| copied + at);
+            let until = uploads.get(arrived.min(own)).map_or(dispatches.len(), |next| next.before as usize);
+            let until = until.max(done + 1).min(dispatches.len());
+            submitted.rotate_left(1);
+            let again = match submitted[1].take() {
+                Some((commands, ticket)) => {
+                    wait(device, &ticket)?;
+                    Some(commands)
+                }
+                None => None,
+            };
+            let part: &[Dispatch] = &dispatches[done..until];
+            let commands = record(device, "load program", objects, part, untraced, again)?;
+            let ticket = device.submit(&commands)?;
+            submitted[1] = Some((commands, ticket));
+            state.dispatched(until as u32);
+            done = until;
+        }
+        for (_, ticket) in submitted.iter().flatten() {
+            wait(device, ticket)?;
+        }
+        self.copy_changed(objects.arenas, transfer, copied..uploads.len())?;
+        self.shared.forget(Arena::Load);
+        self.ring.iter().try_for_each(|slot| slot.clear())
+    }
+
+    /// Copies what the host changes on the way.
+    fn copy_changed(
+        &self,
+        arenas: &Arenas,
+        transfer: &Transfer,
+        range: Range<usize>,
+    ) -> Result<usize, EngineError> {
+        let Shared { uploads, store, arrivals, .. } = &*self.shared;
+        let end = range.end.max(range.start);
+        for upload in uploads[range.start..end].iter().filter(|upload| !same_bytes(upload.dtype)) {
+            copy(arenas, transfer, store, upload, arrivals)?;
+        }
+        Ok(end)
+    }
+
+    /// Waits until everything has arrived.
+    ///
+    /// # Errors
+    /// What could not be read, and why.
+    pub(crate) fn finish(mut self) -> Result<(), EngineError> {
+        self.wait(self.needed.len())?;
+        self.readers.drain(..).for_each(|reader| drop(reader.join()));
+        for slot in &self.ring {
+            slot.clear()?;
+        }
+        if let Some(checks) = &self.shared.checks {
+            checks.finish().map_err(|e| match &e {
+                WeightsError::Digest { tensor, .. } => {
+                    EngineError::Weights { name: tensor.clone(), reason: e.to_string() }
+                }
+                _ => self.shared.failed(0, e.to_string()),
+            })?;
+        }
+        self.shared.arrivals.finish();
+        Ok(())
+    }
+
+    /// The staging buffers.
+    pub(crate) fn buffers(&self) -> impl Iterator<Item = &Buffer> {
+        self.ring.iter().map(|slot| slot.buffer())
+    }
+}
+
+impl Drop for Loader {
+    fn drop(&mut self) {
+        self.shared.state.end(None);
+        // A reader that panicked has said so.
+        self.readers.drain(..).for_each(|reader| drop(reader.join()));
+    }
+}
+
+/// Uploads every constant, runs the load program between, and waits until all is done.
+#[cfg(feature = "inspect")]
+pub(crate) fn load(
+    device: &Device,
+    objects: Objects<'_>,
+    transfer: &Transfer,
+    origin: Origin<'_>,
+) -> Result<(), EngineError> {
+    let loader = Loader::start(device, objects.program, objects.arenas, origin)?;
+    loader.dispatch(objects, transfer)?;
+    loader.finish()
+}
+
+/// Copies one constant, a chunk at a time; straight into mapped memory where no element changes.
+pub(crate) fn copy(
+    arenas: &Arenas,
+    transfer: &Transfer,
+    weights: &Store,
+    upload: &Upload,
+    arrivals: &Arrivals,
+) -> Result<(), EngineError> {
+    let fail = |reason: String| EngineError::Weights { name: upload.name.clone(), reason };
+    let read =
+        |from, target: &mut [u8]| weights.read_part(&upload.data, from, target).map_err(|e| e.to_string());
+    let (buffer, start) = arenas.place(upload.window.arena, upload.window.offset)?;
+    let host_size = upload.dtype.size() as u64;
+    let per_chunk = CHUNK / device_size(upload.dtype);
+    let mut bytes = Vec::new();
+    let mut first = 0;
+    while first < upload.elements {
+        let count = per_chunk.min(upload.elements - first);
+        let at = start + first * device_size(upload.dtype);
+        let (from, len) = (first * host_size, count * host_size);
+        let path = if let Some(mapped) = buffer.mapped().filter(|_| same_bytes(upload.dtype)) {
+            mapped.write_with(at, len, |target| read(from, target))?.map_err(fail)?;
+            WeightsPath::Mapped
+        } else {
+            bytes.resize(len as usize, 0);
+            read(from, &mut bytes).map_err(fail)?;
+            transfer.write(buffer, at, &widen(upload.dtype, &bytes))?;
+            if buffer.mapped().is_some() { WeightsPath::Mapped } else { WeightsPath::Staged }
+        };
+        arrivals.piece(len, path, ReadMode::Buffered);
+        first += count;
+    }
+    Ok(())
+}

@@ -1,0 +1,244 @@
+//! Weights on their way to the device: by every path, read in every way, in order, in little memory, or refused by name.
+
+mod common;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use bayplan_compile::session::{Io, Loading, Progress, ReadMode, WeightsPath};
+use bayplan_engine::{Device, EngineError, Session, SessionOptions};
+use bayplan_graph::op::{BinaryOp, UnaryOp};
+use bayplan_graph::{ByteRange, ByteSource, ConstData, DType, Digest, Op, ReadError, Tensor, ValueSource};
+use bayplan_weights::{FileSource, Store};
+use common::{Memory, Model, numbers, open};
+
+const COLUMNS: usize = 64;
+
+/// An element of a weight, by its place: no two rows are alike.
+fn element(place: usize, weight: usize) -> f32 {
+    (place * 31 % (1 << 24) + weight * 7919) as f32
+}
+
+/// A weight.
+fn rows(count: usize, weight: usize) -> Tensor {
+    let elements: Vec<f32> = (0..count * COLUMNS).map(|place| element(place, weight)).collect();
+    Tensor::from_f32(vec![count, COLUMNS], &elements).expect("a tensor")
+}
+
+/// Rows of weights of these numbers of rows, by an index that is an input: each output shows bytes of its weight as they
+/// are. `convert` makes of each weight what is read.
+fn table(
+    counts: &[usize],
+    convert: impl Fn(&mut Model, usize, bayplan_graph::ValueId) -> bayplan_graph::ValueId,
+) -> Model {
+    let mut model = Model::new("table");
+    // So that nothing in the file begins at a block.
+    model.weight("header", &Tensor::from_ints(DType::U8, vec![1001], &[7; 1001]).expect("bytes"));
+    let mut outputs = Vec::new();
+    for (number, &count) in counts.iter().enumerate() {
+        let index = model.input(&format!("i{number}"), DType::I32, &[3]);
+        let w = model.weight(&format!("w{number}"), &rows(count, number));
+        let w = convert(&mut model, number, w);
+        outputs.push(model.node(&format!("y{number}"), Op::Gather { axis: 0 }, &[w, index]));
+    }
+    model.outputs(&outputs)
+}
+
+/// The first row, the last, and one between that a piece of a file ends in.
+fn indices(count: usize) -> Tensor {
+    let cut = ((4 << 20) / (COLUMNS * 4)).min(count - 1);
+    Tensor::from_ints(DType::I32, vec![3], &[0, cut as i128, count as i128 - 1]).expect("indices")
+}
+
+/// Runs a table and looks at every row that it gives.
+fn check(session: &mut Session, counts: &[usize]) {
+    let given: Vec<_> =
+        counts.iter().enumerate().map(|(n, &count)| (format!("i{n}"), indices(count))).collect();
+    let inputs: Vec<_> = given.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
+    let outputs = session.run(&inputs).expect("a run");
+    for (number, (_, index)) in given.iter().enumerate() {
+        let found = outputs.get(&format!("y{number}")).expect("an output").to_tensor().expect("a tensor");
+        let of = |&row: &f64| (0..COLUMNS).map(move |i| element(row as usize * COLUMNS + i, number).into());
+        let expected: Vec<f64> = index.to_f64().iter().flat_map(of).collect();
+        assert_eq!(found.to_f64(), expected, "weight {number}");
+    }
+}
+
+/// A session, and how far it said that loading was at last.
+fn load(model: &Model, device: &Device, store: &Store, io: Io) -> (Result<Session, EngineError>, Loading) {
+    let told = Arc::new(Mutex::new(Loading::default()));
+    let own = Arc::clone(&told);
+    let progress = Progress::new(move |loading| *own.lock().expect("told") = *loading);
+    let options = SessionOptions { progress: Some(progress), io, ..SessionOptions::default() };
+    let session = Session::new(device, model.compile(device), store, options);
+    let told = *told.lock().expect("told");
+    (session, told)
+}
+
+/// A store whose file lies on a disk.
+fn on_disk(model: &Model, folder: &tempfile::TempDir) -> (PathBuf, Store) {
+    let path = folder.path().join("weights.bin");
+    model.write(&path);
+    let source = Arc::new(FileSource::open(&path).expect("a file"));
+    (path, model.store_of(source))
+}
+
+/// Large, in pieces; many small ones, together; and between.
+fn counts() -> Vec<usize> {
+    [40_000, 1, 20_000].into_iter().chain((0..60).map(|i| 1 + i * 7)).chain([16_384, 3]).collect()
+}
+
+#[test]
+fn weights_arrive_by_every_path_read_in_every_way() {
+    let counts = counts();
+    let model = table(&counts, |_, _, w| w);
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_, store) = on_disk(&model, &folder);
+    let total: usize = counts.iter().map(|count| count * COLUMNS * 4).sum();
+    for separate in [false, true] {
+        let device = open(separate);
+        for (name, io) in Io::ALL {
+            let (session, told) = load(&model, &device, &store, io);
+            check(&mut session.expect("a session"), &counts);
+            let path = if separate { WeightsPath::Staged } else { WeightsPath::Mapped };
+            assert_eq!(told.paths().collect::<Vec<_>>(), [(path, total as u64)], "{name}");
+            let staging = if separate { 1..=4 * ((4 << 20) + 4096) } else { 0..=0 };
+            assert!(staging.contains(&told.staging), "{} bytes of staging, whatever the model", told.staging);
+            let direct = told.modes().any(|(mode, _)| mode == ReadMode::Direct);
+            // The file was just written, so that it is in the page cache; some file systems take no direct reads.
+            assert!(!direct || io == Io::Direct, "{name}");
+        }
+        assert_eq!(device.allocations().live_bytes, 0, "what loading took is freed");
+    }
+}
+
+#[test]
+fn staging_does_not_grow_with_the_largest_tensor() {
+    let device = open(true);
+    let staging = |count| {
+        let counts = [count];
+        let model = table(&counts, |_, _, w| w);
+        let (session, told) = load(&model, &device, &model.store(), Io::Auto);
+        check(&mut session.expect("a session"), &counts);
+        told.staging
+    };
+    let small = staging(100);
+    assert!(small <= 2 * (100 * COLUMNS as u64 * 4).next_multiple_of(4096) + 4096, "{small}");
+    assert_eq!(staging(70_000), staging(200_000));
+}
+
+#[test]
+fn the_load_programs_memory_is_not_overwritten_before_it_is_read() {
+    // Each weight is computed of two, which are loaded to memory that later ones use again.
+    let counts: Vec<usize> = (0..24).map(|i| 3000 + i % 5 * 2000).collect();
+    let model = table(&counts, |model, number, w| {
+        let own = model.node(&format!("n{number}"), Op::Unary(UnaryOp::Neg), &[w]);
+        let one = model.weight(&format!("c{number}"), &rows(counts[number], number));
+        let both = model.node(&format!("d{number}"), Op::Binary(BinaryOp::Add), &[one, one]);
+        model.node(&format!("s{number}"), Op::Binary(BinaryOp::Add), &[own, both])
+    });
+    for separate in [false, true] {
+        let device = open(separate);
+        let program = model.compile(&device);
+        assert!(program.load.dispatches.len() >= counts.len(), "it has a load program");
+        let load = program.arena_bytes[bayplan_compile::Arena::Load.index()];
+        assert!(load < program.upload_bytes() / 4, "its memory is used again: {load}");
+        for _ in 0..5 {
+            let (session, _) = self::load(&model, &device, &model.store(), Io::Auto);
+            check(&mut session.expect("a session"), &counts);
+        }
+    }
+}
+
+/// A file that cannot be read from a byte on; or, `panics`, worse.
+struct Broken {
+    file: Memory,
+    from: u64,
+    panics: bool,
+    met: AtomicBool,
+}
+
+impl ByteSource for Broken {
+    fn len(&self) -> u64 {
+        self.file.len()
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ReadError> {
+        if offset + buf.len() as u64 > self.from {
+            self.met.store(true, Ordering::SeqCst);
+            assert!(!self.panics, "a source that panics");
+            return Err(ReadError { offset, len: buf.len() as u64, reason: "the disk is on fire".into() });
+        }
+        self.file.read_at(offset, buf)
+    }
+}
+
+fn range(model: &Model, name: &str) -> ByteRange {
+    let value = model.graph.values.iter().find(|value| &*value.name == name).expect("a weight");
+    let ValueSource::Constant(ConstData::Range(range)) = &value.source else { panic!("in a file") };
+    *range
+}
+
+#[test]
+fn what_cannot_be_read_ends_loading_by_name() {
+    let counts = counts();
+    let model = table(&counts, |_, _, w| w);
+    for separate in [false, true] {
+        let device = open(separate);
+        for (name, panics) in [("w0", false), ("w2", false), ("w40", false), ("w2", true)] {
+            let from = range(&model, name).offset + 1;
+            let file = Memory(model.bytes().to_vec());
+            let broken = Arc::new(Broken { file, from, panics, met: AtomicBool::new(false) });
+            let store = model.store_of(Arc::clone(&broken) as Arc<dyn ByteSource>);
+            let (session, told) = load(&model, &device, &store, Io::Auto);
+            let e = session.err().expect("a failure").to_string();
+            assert!(broken.met.load(Ordering::SeqCst));
+            assert!(told.arrived() < told.total, "{told:?}");
+            let expected =
+                if panics { "panicked".into() } else { format!("the weight {name} cannot be loaded") };
+            assert!(e.contains(&expected) && (panics || e.contains("on fire")), "{e}");
+        }
+        assert_eq!(device.allocations().live_bytes, 0, "nothing is left of it");
+    }
+}
+
+#[test]
+fn damage_is_found_as_the_bytes_pass() {
+    let counts = counts();
+    let mut model = table(&counts, |_, _, w| w);
+    let ranges: Vec<ByteRange> =
+        (0..counts.len()).map(|number| range(&model, &format!("w{number}"))).collect();
+    for range in &ranges {
+        let bytes = &model.bytes()[range.offset as usize..(range.offset + range.len) as usize];
+        let digest = Digest::of(bytes);
+        model.graph.digests.push((*range, digest));
+    }
+    for separate in [false, true] {
+        let device = open(separate);
+        let (session, _) = load(&model, &device, &model.store(), Io::Auto);
+        check(&mut session.expect("all is well"), &counts);
+        for (number, at) in [(0, 0), (0, ranges[0].len - 1), (2, 4 << 20), (17, 5), (63, 0)] {
+            let mut bytes = model.bytes().to_vec();
+            bytes[(ranges[number].offset + at) as usize] ^= 1;
+            let (session, _) = load(&model, &device, &model.store_of(Arc::new(Memory(bytes))), Io::Auto);
+            let e = session
+                .err()
+                .unwrap_or_else(|| panic!("{number} {at}: {} damaged", counts[number]))
+                .to_string();
+            assert!(e.contains(&format!("`w{number}`")) && e.contains("digest"), "{e}");
+        }
+        assert_eq!(device.allocations().live_bytes, 0, "nothing is left of it");
+    }
+}
+
+#[test]
+fn a_model_without_weights_loads() {
+    let mut model = Model::new("plain");
+    let x = model.input("x", DType::F32, &[4]);
+    let y = model.exp("y", x);
+    let model = model.outputs(&[y]);
+    let (session, told) = load(&model, &open(true), &model.store(), Io::Direct);
+    assert!(session.expect("a session").run(&[("x", &numbers(&[4]))]).is_ok());
+    assert_eq!((told.total, told.staging), (0, 0));
+}
