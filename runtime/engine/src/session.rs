@@ -153,7 +153,8 @@ impl Session {
         let watch = options.progress.clone().map(Progress::into_watch);
         let arrivals = Arc::new(trace.recording().loading(first.upload_bytes(), watch));
         let origin = Origin { store: weights, io: options.io, arrivals };
-        let ring = load_weights(device, first, &arenas, &mut params, &transfer, origin)?;
+        let ring = load_weights(device, first, &arenas, &mut params, &transfer, origin)
+            .inspect_err(|e| trace.recording().message(Severity::Error, e.to_string()))?;
         let scratch = exchange(vulkan, &reservation.blocks[Arena::Activations.index()], &mut arenas)?;
         let outputs = OutputMemory::new(device, options.outputs)?;
         let instruments = Instruments::new(vulkan, trace.recorder().level(), needs.ops)?;

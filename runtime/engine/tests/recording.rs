@@ -5,13 +5,15 @@ mod common;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bayplan_engine::{Device, DeviceOptions, Limits, Session, SessionOptions};
+use bayplan_graph::{ByteSource, ReadError};
 use bayplan_record::{Destination, Follower, Places, RecordingOptions, Source, Start};
 use bayplan_shaders::Class;
-use bayplan_trace::{Event, Level, Record, Severity, Timeline};
+use bayplan_trace::{Event, Level, Record, Severity, Timeline, WeightsPath};
 use common::{
     Model, agree, funnel, long, numbers, on_swiftshader, open, open_with, recording, records, slow, timeline,
 };
@@ -234,6 +236,52 @@ fn planned_memory_is_told_by_its_purpose() {
         assert_eq!(purposes, expected);
         assert_eq!(timeline.alarms().count(), 0);
         assert!(timeline.ready.is_some() && timeline.ended.is_some());
+    }
+}
+
+#[test]
+fn how_weights_were_loaded_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (separate, path) in [(false, WeightsPath::Mapped), (true, WeightsPath::Staged)] {
+        let device = open(separate);
+        let (model, file) = (funnel(&[64, 64, 64]), folder.path().join(format!("{separate}.bptrace")));
+        model.session(&device, options(&file, Level::Run)).finish();
+        let whole = timeline(&file);
+        let load = whole.totals.loads.latest.expect("a load");
+        // Two matrices of floats.
+        let all = 2 * 64 * 64 * 4;
+        assert_eq!((load.ok, load.loading.total, load.loading.arrived()), (true, all, all));
+        assert_eq!(load.loading.paths().collect::<Vec<_>>(), [(path, all)]);
+        assert_eq!(load.loading.staging > 0, separate, "{load:?}");
+        assert!(load.end <= whole.ready, "{load:?}");
+        // One that ends in its middle says so, and why.
+        let file = folder.path().join(format!("{separate}-short.bptrace"));
+        let short = model.store_of(Arc::new(BadSector));
+        let e = Session::new(&device, model.compile(&device), &short, options(&file, Level::Run));
+        let e = e.err().expect("a refusal").to_string();
+        let cut = timeline(&file);
+        let load = cut.totals.loads.latest.expect("a load");
+        assert!(!load.ok && load.end.is_some() && load.loading.arrived() < all, "{load:?}");
+        assert_eq!(cut.ready, None);
+        assert!(cut.messages.iter().any(|(_, level, text)| (*level, text) == (Severity::Error, &e)), "{e}");
+    }
+}
+
+/// A file of which only the first matrix can be read.
+struct BadSector;
+
+impl ByteSource for BadSector {
+    fn len(&self) -> u64 {
+        1 << 20
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ReadError> {
+        let len = buf.len() as u64;
+        if offset + len > 64 * 64 * 4 {
+            return Err(ReadError { offset, len, reason: "bad sector".into() });
+        }
+        buf.fill(0);
+        Ok(())
     }
 }
 

@@ -41,6 +41,7 @@ fn name_of(family: &Family) -> (String, &'static str) {
         Unit::Bytes => "bytes",
         Unit::Nanos => "seconds",
         Unit::Ratio => "ratio",
+        Unit::BytesPerSecond => "bytes_per_second",
         Unit::Count => "",
     };
     // The suffix `_count` is a summary's.

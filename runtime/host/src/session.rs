@@ -14,6 +14,7 @@ use bayplan_compile::{
 use bayplan_expr::Bindings;
 use bayplan_graph::Tensor;
 use bayplan_record::{Recording, RecordingOptions, Summary};
+use bayplan_trace::Severity;
 use bayplan_weights::Store;
 
 use crate::device_tensor::{DeviceTensor, Input, given};
@@ -127,7 +128,9 @@ impl Session {
         let mut machine = Machine::shared(Arc::clone(&first), activations);
         let watch = options.progress.clone().map(Progress::into_watch);
         let arrivals = trace.recording().loading(first.upload_bytes(), watch);
-        machine.load_counted(weights, &arrivals)?;
+        machine
+            .load_counted(weights, &arrivals)
+            .inspect_err(|e| trace.recording().message(Severity::Error, e.to_string()))?;
         arrivals.finish();
         let pool = OutputPool::new(first.target.storage_alignment, options.outputs);
         let [_, weights_bytes, load, _] = first.arena_bytes;

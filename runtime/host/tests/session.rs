@@ -107,6 +107,9 @@ fn runs_give_what_the_reference_gives_and_are_recorded() {
             _ => None,
         });
         assert_eq!(allocated.sum::<u64>(), planned);
+        let load = timeline.totals.loads.latest.expect("a load");
+        assert_eq!((load.ok, load.loading.total, load.loading.by_path), (true, 6400, [0, 0, 0, 6400]));
+        assert!(load.end <= timeline.ready && load.overlap() == 0, "{load:?}");
         let alarms: Vec<_> = timeline.alarms().collect();
         assert!(alarms.is_empty(), "{alarms:?}");
     }

@@ -2,10 +2,15 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bayplan_trace::{Loading, ReadMode, WeightsPath};
+use bayplan_trace::{Event, Level, Loading, Nanos, ReadMode, WeightsPath};
+
+use crate::emitter::Emitter;
 
 /// Told of every piece that arrives.
 pub type Watch = Box<dyn Fn(&Loading) + Send>;
+
+/// Progress is recorded at most this often, in nanoseconds; the sums at the end always are.
+const TELL_EVERY: Nanos = 5_000_000;
 
 /// Counts the weights of a session as they arrive, from any thread. [`Arrivals::finish`] says that all is well; where it
 /// is dropped before, loading failed.
@@ -18,14 +23,24 @@ pub struct Arrivals {
 struct State {
     loading: Loading,
     watch: Option<Watch>,
-    finished: bool,
+    /// None where nothing is recorded, and once the end is told.
+    emitter: Option<Emitter>,
+    /// When progress was recorded last.
+    told: Nanos,
+    /// What the recording was told of each path.
+    recorded: [u64; WeightsPath::ALL.len()],
 }
 
 impl Arrivals {
     /// Of so many bytes, as they are stored.
-    pub(crate) fn begin(total: u64, watch: Option<Watch>) -> Self {
-        let state = State { loading: Loading::of(total), watch, finished: false };
-        state.tell();
+    pub(crate) fn begin(total: u64, watch: Option<Watch>, emitter: Emitter) -> Self {
+        let mut state = State { loading: Loading::of(total), watch, ..State::default() };
+        if emitter.records(Level::Run) {
+            state.told = emitter.now();
+            emitter.emit(Event::LoadStart { t: state.told, total });
+            state.emitter = Some(emitter);
+        }
+        state.watch.iter().for_each(|watch| watch(&state.loading));
         Self { state: Mutex::new(state) }
     }
 
@@ -43,7 +58,8 @@ impl Arrivals {
     pub fn piece(&self, bytes: u64, path: WeightsPath, mode: ReadMode) {
         let mut state = self.state();
         state.loading.add(bytes, path, mode);
-        state.tell();
+        state.watch.iter().for_each(|watch| watch(&state.loading));
+        state.record(false);
     }
 
     /// How far loading is.
@@ -51,16 +67,40 @@ impl Arrivals {
         self.state().loading
     }
 
-    /// All weights have arrived, and what is computed of them alone is computed.
+    /// All weights have arrived, and what is computed of them alone is computed. What comes afterwards is not recorded.
     pub fn finish(&self) {
-        self.state().finished = true;
+        self.state().end(true);
+    }
+}
+
+impl Drop for Arrivals {
+    fn drop(&mut self) {
+        self.state().end(false);
     }
 }
 
 impl State {
-    fn tell(&self) {
-        if let Some(watch) = &self.watch {
-            watch(&self.loading);
+    /// Records what came by each path since that was recorded last, if it is time for that or `now`.
+    fn record(&mut self, now: bool) {
+        let Some(emitter) = &self.emitter else { return };
+        let t = emitter.now();
+        if !now && t.saturating_sub(self.told) < TELL_EVERY {
+            return;
+        }
+        self.told = t;
+        let Loading { by_path, direct, staging, .. } = self.loading;
+        for (path, recorded) in WeightsPath::ALL.into_iter().zip(&mut self.recorded) {
+            let arrived = by_path[usize::from(path.number())];
+            if arrived > std::mem::replace(recorded, arrived) {
+                emitter.emit(Event::LoadProgress { t, path, arrived, direct, staging });
+            }
+        }
+    }
+
+    fn end(&mut self, ok: bool) {
+        self.record(true);
+        if let Some(emitter) = self.emitter.take() {
+            emitter.emit_now(|t| Event::LoadEnd { t, ok });
         }
     }
 }
@@ -76,7 +116,7 @@ mod tests {
         let told = Arc::new(Mutex::new(Vec::new()));
         let own = Arc::clone(&told);
         let watch: Watch = Box::new(move |loading| own.lock().expect("told").push(loading.arrived()));
-        let arrivals = Arrivals::begin(4000, Some(watch));
+        let arrivals = Arrivals::begin(4000, Some(watch), Emitter::off());
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
@@ -93,7 +133,7 @@ mod tests {
 
     #[test]
     fn staging_is_the_most_that_was_held() {
-        let arrivals = Arrivals::begin(1, None);
+        let arrivals = Arrivals::begin(1, None, Emitter::off());
         arrivals.staging(64);
         arrivals.staging(16);
         assert_eq!(arrivals.loading().staging, 64);

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::AtomicU64;
 
-use bayplan_trace::{EventKind, Severity};
+use bayplan_trace::{EventKind, Severity, WeightsPath};
 
 use super::*;
 
@@ -130,6 +130,15 @@ fn samples() -> Vec<Event> {
         Event::PoolReady { t: 13, pool: plan, bytes: run, name: "pool".into() },
         Event::PoolAllocated { t: 13, pool: plan, id: run, offset: run - 1, bytes: run - 2 },
         Event::PoolFreed { t: 13, pool: plan, id: run },
+        Event::LoadStart { t: 14, total: run },
+        Event::LoadProgress {
+            t: 15,
+            path: WeightsPath::Host,
+            arrived: run,
+            direct: run - 1,
+            staging: run - 2,
+        },
+        Event::LoadEnd { t: 16, ok: true },
         Event::SessionEnd { t: u64::MAX },
     ]
 }

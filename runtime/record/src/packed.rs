@@ -8,7 +8,7 @@
 //! What owns a list or a text lies in the lane's queue of large events instead; its place in the ring is kept by two words of
 //! the kind 0, which no event has.
 
-use bayplan_trace::{Event, EventKind, Nanos};
+use bayplan_trace::{Event, EventKind, Nanos, WeightsPath};
 
 use crate::ring::{Pushed, RingReader, RingWriter, Word};
 
@@ -48,6 +48,11 @@ pub(crate) fn push<W: Word>(ring: &RingWriter<W>, event: &Event) -> Option<Pushe
             ring.push(&[head(kind, 5, false, pool), t, id, offset, bytes])
         }
         Event::PoolFreed { t, pool, id } => ring.push(&[head(kind, 3, false, pool), t, id]),
+        Event::LoadStart { t, total } => ring.push(&[head(kind, 3, false, 0), t, total]),
+        Event::LoadProgress { t, path, arrived, direct, staging } => {
+            ring.push(&[head(kind, 5, false, u32::from(path.number())), t, arrived, direct, staging])
+        }
+        Event::LoadEnd { t, ok } => ring.push(&[head(kind, 2, ok, 0), t]),
         _ => return None,
     })
 }
@@ -97,6 +102,12 @@ fn small(kind: EventKind, first: u64, word: impl Fn(u64) -> u64) -> Option<Event
             Event::PoolAllocated { t, pool: number, id: word(2), offset: word(3), bytes: word(4) }
         }
         EventKind::PoolFreed => Event::PoolFreed { t, pool: number, id: word(2) },
+        EventKind::LoadStart => Event::LoadStart { t, total: word(2) },
+        EventKind::LoadProgress => {
+            let path = WeightsPath::from_number(u64::from(number))?;
+            Event::LoadProgress { t, path, arrived: word(2), direct: word(3), staging: word(4) }
+        }
+        EventKind::LoadEnd => Event::LoadEnd { t, ok: flag },
         _ => return None,
     })
 }

@@ -112,9 +112,9 @@ impl Recording {
     }
 
     /// Begins to load weights of so many bytes, as they are stored; `watch` is told of every piece, whether or not anything is
-    /// recorded.
+    /// recorded. A load that is not finished before its session is built goes on telling the recording.
     pub fn loading(&self, total: u64, watch: Option<Watch>) -> Arrivals {
-        Arrivals::begin(total, watch)
+        Arrivals::begin(total, watch, self.recorder.emitter())
     }
 
     /// Tells the windows of a plan as they were bound when its commands were recorded.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bayplan_text::{Bytes, Count, Nanos, Percent, escape};
+use bayplan_text::{Bytes, Count, Nanos, Percent, Rate, escape};
 use bayplan_trace::Timeline;
 use bayplan_trace::quantities::{Figure, Number, Reading, Statistic, Subject, Unit, Value as Known};
 use serde_json::{Map, Value, json};
@@ -80,6 +80,7 @@ fn shown(number: Number, unit: Unit) -> String {
         (Unit::Bytes, Number::Whole(bytes)) => Bytes(bytes).to_string(),
         (Unit::Nanos, Number::Whole(nanos)) => Nanos(nanos).to_string(),
         (Unit::Nanos, Number::Real(nanos)) => Nanos(nanos as u64).to_string(),
+        (Unit::BytesPerSecond, number) => Rate(number.as_f64() as u64, "B").to_string(),
         (Unit::Ratio, number) => Percent(number.as_f64()).to_string(),
         (_, Number::Whole(count)) => Count(count).to_string(),
         (_, Number::Real(number)) => number.to_string(),

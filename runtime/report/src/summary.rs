@@ -56,6 +56,12 @@ pub(crate) fn session_words(timeline: &Timeline, live: bool) -> Vec<(&'static st
         }
         None => lines.push(("session", format!("unknown; {state}"))),
     }
+    if let Some(load) = &timeline.totals.loads.latest {
+        // Of one that was killed nobody knows more than what it told last.
+        let again = timeline.totals.loads.count.saturating_sub(1);
+        let again = (again > 0).then(|| format!(" · {} before it", plural(again, "load")));
+        lines.push(("weights", load.text(timeline.now) + &again.unwrap_or_default()));
+    }
     lines.push(("runs", runs_words(timeline, live)));
     if let Some(((ns, _), share)) = timeline.trace_cost.zip(timeline.trace_share()) {
         let share = Percent(share);

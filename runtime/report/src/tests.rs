@@ -414,3 +414,32 @@ fn every_report_tells_what_grows_into_its_limit() {
     let told: serde_json::Value = serde_json::from_str(&json(&timeline, damages, live)).unwrap();
     assert_eq!(told["forecasts"].as_array().map(Vec::len), Some(2));
 }
+
+/// How weights are loaded is told by every report, while it goes on and after it failed.
+#[test]
+fn every_report_tells_how_weights_were_loaded() {
+    let mut timeline = Timeline::new();
+    let path = bayplan_trace::WeightsPath::Mapped;
+    for event in [
+        Event::LoadStart { t: 0, total: 8 << 20 },
+        Event::LoadProgress { t: 9_000_000, path, arrived: 4 << 20, direct: 0, staging: 0 },
+        Event::LoadEnd { t: 10_000_000, ok: false },
+    ] {
+        timeline.apply(Record::Event(event));
+    }
+    let (damages, live) = (&[], false);
+    for report in [
+        text(&timeline, damages, live, false),
+        crate::markdown(&timeline, damages, live, false),
+        crate::html(&timeline, damages, live, false),
+    ] {
+        let words = "FAILED at 4.00 MiB of 8.00 MiB (50.0 %), after 10.0 ms · 419 MB/s · mapped · buffered";
+        assert!(report.replace('\\', "").contains(words), "{report}");
+    }
+    let told: serde_json::Value = serde_json::from_str(&json(&timeline, damages, live)).unwrap();
+    let of = |name: &str| told["figures"][name]["value"].clone();
+    assert_eq!(
+        (of("weights_mapped"), of("failed_loads"), of("load_time")),
+        (4_194_304.into(), 1.into(), 10_000_000.into())
+    );
+}

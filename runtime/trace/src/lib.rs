@@ -84,6 +84,7 @@ pub use schema::distribution::Distribution;
 pub use schema::event::{Event, EventKind, Nanos, Severity, UNPLANNED, Window};
 pub use schema::event_ref::EventRef;
 pub use schema::loading::{Loading, ReadMode, WeightsPath, rate};
+pub use schema::loads::{Load, Loads};
 pub use schema::ops_words::{ops_range, ops_words};
 pub use schema::plan_record::{
     ArenaKind, ArenaRecord, BufferKind, BufferRecord, DimBinding, MAX_PLAN_ITEMS, OpRecord, PlanRecord,

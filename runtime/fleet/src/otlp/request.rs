@@ -62,6 +62,7 @@ impl Times {
         let unit = match family.unit {
             Unit::Bytes => "By",
             Unit::Nanos => "s",
+            Unit::BytesPerSecond => "By/s",
             Unit::Ratio | Unit::Count => "1",
         };
         let summaries: Vec<SummaryDataPoint> =

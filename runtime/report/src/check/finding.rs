@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use bayplan_text::{Bytes, Count, Nanos, Percent, plural};
+use bayplan_text::{Bytes, Count, Nanos, Percent, Rate, plural};
 
 use super::notes::notes;
 use super::number::{Known, Number};
@@ -160,6 +160,9 @@ fn show(number: Number, kind: Kind) -> String {
         (Kind::Nanos, Some(nanos)) => Nanos(nanos).to_string(),
         (Kind::Nanos, None) if (0.0..1e19).contains(&number.as_f64()) => {
             Nanos(number.as_f64() as u64).to_string()
+        }
+        (Kind::Rate, _) if (0.0..1e19).contains(&number.as_f64()) => {
+            Rate(number.as_f64() as u64, "B").to_string()
         }
         (Kind::Ratio, None) => Percent(number.as_f64()).to_string(),
         (_, Some(count)) => Count(count).to_string(),

@@ -129,10 +129,14 @@ fn number(text: &str, at: usize) -> Result<(Token, usize), ExpressionError> {
     }
     let bytes = bayplan_text::parse_bytes(&whole).map_err(|_| {
         error(format!(
-            "the unit `{unit}` is unknown; write sizes like 512MiB, times like 3ms, shares like 2%"
+            "the unit `{unit}` is unknown; write sizes like 512MiB, times like 3ms, rates like 500MB/s, shares like 2%"
         ))
     })?;
-    Ok((Token::Number(Number::Whole(bytes.into()), Kind::Bytes), len))
+    // `500MB/s`: divided by a figure called s, no size makes sense, and none is called so.
+    let per_second =
+        rest[len..].strip_prefix("/s").filter(|behind| !behind.starts_with(char::is_alphanumeric));
+    let (kind, len) = if per_second.is_some() { (Kind::Rate, len + 2) } else { (Kind::Bytes, len) };
+    Ok((Token::Number(Number::Whole(bytes.into()), kind), len))
 }
 
 fn is_time(unit: &str) -> bool {

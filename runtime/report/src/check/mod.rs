@@ -104,6 +104,8 @@ pub(crate) enum Kind {
     Nanos,
     Count,
     Ratio,
+    /// Bytes in a second.
+    Rate,
     /// True or false.
     Truth,
 }
@@ -115,6 +117,7 @@ impl From<Unit> for Kind {
             Unit::Nanos => Self::Nanos,
             Unit::Count => Self::Count,
             Unit::Ratio => Self::Ratio,
+            Unit::BytesPerSecond => Self::Rate,
         }
     }
 }
@@ -127,6 +130,7 @@ impl Kind {
             Self::Nanos => "a time",
             Self::Count => "a count",
             Self::Ratio => "a share",
+            Self::Rate => "bytes per second",
             Self::Truth => "true or false",
         }
     }

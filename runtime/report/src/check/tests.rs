@@ -3,7 +3,7 @@
 use bayplan_trace::quantities::{Filter, Number, QUANTITIES, Reading, Statistic};
 use bayplan_trace::{
     ArenaRecord, BufferKind, BufferRecord, Event, EventKind, OpRecord, PlanRecord, Record, RoofClock,
-    RoofSource, Roofs, SessionInfo, Timeline, Window,
+    RoofSource, Roofs, SessionInfo, Timeline, WeightsPath, Window,
 };
 use proptest::prelude::*;
 
@@ -74,8 +74,15 @@ pub(super) fn session(b: u64) -> Timeline {
     let run =
         |run, t, took| [Event::RunStart { run, plan: 0, t }, Event::RunEnd { run, t: t + took, ok: true }];
     let times = vec![(10, 1_000_010), (1_000_010, 3_000_010), (3_000_010, 3_000_310)];
+    let (path, staging) = (WeightsPath::Staged, 16 * MIB);
+    let loaded = [
+        Event::LoadStart { t: 1, total: 8 * MIB },
+        Event::LoadProgress { t: 2, path, arrived: 8 * MIB, direct: 2 * MIB, staging },
+        Event::LoadEnd { t: 2_000_001, ok: true },
+    ];
     let events = [block(1, 12 * MIB, true), Event::SessionReady { t: 2 }, windows]
         .into_iter()
+        .chain(loaded)
         .chain(run(0, 10, 4_000_000))
         .chain(run(1, 5_000_000, 6_000_000))
         .chain([
@@ -175,6 +182,8 @@ fn the_language_computes() {
         "op_mean(op=\"relu\") == 2ms and op_mean(op=0, plan=0) == 1ms",
         "tensor_size(tensor=\"b\") == 2MiB and tensor_offset(tensor=\"b\") == 1MiB",
         "heap_usage(heap=0) < heap_budget(heap=0) and fragmentation < 15%",
+        "load_rate > 4GB/s and load_rate < 4.2 GB/s and load_rate == 4_194_304_000 and load_rate / 2 <= 2GiB/s",
+        "weights_arrived == weights_bytes and load_staging <= 16MiB and load_time == 2ms and failed_loads == 0",
         "9007199254740993 != 9007199254740992",
         "18446744073709551615 * 18446744073709551615 > 1",
         "0.7282913165266107 == 0.72829131652661070 and 0.1 / 1 == 0.1",
@@ -205,6 +214,7 @@ fn mistakes_are_pointed_at() {
         ("p95(peak) < 3", 1, "no distribution; run_time and op_time are"),
         ("p95(1) < 3", 5, "takes the name of a figure"),
         ("p95 < 3", 1, "p95(op_time)"),
+        ("load_rate < 3MB", 1, "bytes per second and bytes do not go together"),
         ("peak <= 3ms", 1, "bytes and a time do not go together"),
         ("peak <= 2%", 1, "2% * x"),
         ("peak <= baseline.peak + 2%", 9, "2% * x"),

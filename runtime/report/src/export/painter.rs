@@ -4,18 +4,20 @@
 //! session   instants: who recorded, ready, end, what is not drawn
 //! plans     an instant per plan, and one per arena of it with its figures
 //! runs      a slice per run
+//! weights   a slice per load of a session's weights
 //! ops       a slice per dispatch, where times of ops were recorded
 //! tensors   a slice per life of a tensor, on rows per arena
 //! messages  an instant per message and per alarm
 //! pools     a slice per range that was taken of a dynamic pool, on rows per pool
-//! counters  live bytes per arena, device memory, heaps, pools, losses, the cost of tracing
+//! counters  live bytes per arena, device memory, heaps, pools, weights that arrived, losses, the cost of tracing
 //! ```
 
 use std::collections::BTreeMap;
 
 use bayplan_text::escape;
 use bayplan_trace::{
-    Alarm, Block, Event, Keyframe, Nanos, PlanRecord, Record, SessionInfo, Severity, Timeline, arena_metrics,
+    Alarm, Block, Event, Keyframe, Load, Nanos, PlanRecord, Record, SessionInfo, Severity, Timeline,
+    arena_metrics,
 };
 
 use super::canvas::{Arg, Canvas, Span, Track, TrackKind};
@@ -84,6 +86,9 @@ impl Painter {
     pub(crate) fn finish(&mut self, timeline: &Timeline, canvas: &mut dyn Canvas) {
         self.runs.finish(&mut self.tracks, timeline, canvas);
         self.pools.finish(&mut self.tracks, timeline.now, canvas);
+        if let Some(load) = timeline.totals.loads.latest.filter(|load| load.end.is_none()) {
+            self.loaded(&load, timeline.now, "load without end", canvas);
+        }
         for (plan, alarm) in timeline.alarms().take(MAX_ALARMS) {
             let record = plan.and_then(|plan| timeline.plans.get(plan as usize)).map(|plan| &*plan.record);
             let text = shown(&alarm.text(record));
@@ -230,8 +235,36 @@ impl Painter {
             Event::PoolReady { .. } | Event::PoolAllocated { .. } | Event::PoolFreed { .. } => {
                 self.pools.event(&mut self.tracks, event, canvas);
             }
+            Event::LoadStart { .. } | Event::LoadProgress { .. } | Event::LoadEnd { .. } => {
+                self.load(event, before, canvas);
+            }
             Event::Completed { .. } | Event::Windows { .. } => {}
         }
+    }
+
+    /// A slice for each load, drawn when it ends, and how far it came.
+    fn load(&mut self, event: &Event, before: &Timeline, canvas: &mut dyn Canvas) {
+        let mut loads = before.totals.loads;
+        loads.apply(event.as_ref());
+        let Some(load) = loads.latest else { return };
+        let loading = load.loading;
+        self.bytes("weights arrived", event.time(), loading.arrived(), canvas);
+        if let Some(end) = load.end {
+            self.loaded(&load, end, if load.ok { "load" } else { "failed load" }, canvas);
+        }
+    }
+
+    fn loaded(&mut self, load: &Load, end: Nanos, name: &str, canvas: &mut dyn Canvas) {
+        let track = self.tracks.get(canvas, TrackKind::Slices, "weights", 0);
+        let loading = load.loading;
+        let mut args = vec![
+            ("bytes", Arg::Number(loading.total)),
+            ("arrived", Arg::Number(loading.arrived())),
+            ("direct", Arg::Number(loading.direct)),
+            ("staging", Arg::Number(loading.staging)),
+        ];
+        args.extend(loading.paths().map(|(path, bytes)| (path.name(), Arg::Number(bytes))));
+        canvas.slice(span(track, (load.start, end), name), &args);
     }
 
     fn instant(&mut self, track: &str, t: Nanos, name: &str, canvas: &mut dyn Canvas) {

@@ -15,6 +15,8 @@
 //! | `op_time` | op of each run that was timed | `run`, `plan`, `op`, `name`, `t`, `duration` |
 //! | `device_alloc`, `device_free` | block of device memory | `id`, `t`, `bytes`, `name` (purpose), `ok` (whether planned) |
 //! | `pool`, `pool_alloc`, `pool_free` | dynamic pool, range of one | `arena` (its name), `id`, `t`, `offset`, `bytes` |
+//! | `load` | load of weights that ended | `t`, `duration`, `ok`, `bytes` (that arrived), `value` (bytes to load) |
+//! | `load_progress` | path by which weights arrived, again and again | `t`, `class` (path), `bytes` (by this path, so far), `value` (read past the page cache, by all) |
 //! | `heap` | sample of a heap | `id`, `t`, `bytes` (in use), `budget` |
 //! | `lost` | loss of events | `class` (their kind), `t`, `value` (how many) |
 //! | `cost` | what tracing cost so far | `t`, `duration`, `value` (time in runs) |
@@ -271,6 +273,26 @@ impl<W: RowWriter> Table<W> {
             Event::Message { level, text: what, .. } => {
                 let class = (Column::class, Cell::Text(severity(*level).into()));
                 self.put("message", vec![time, class, (Column::name, text(what))], out)
+            }
+            Event::LoadProgress { path, arrived, direct, .. } => {
+                let cells = vec![
+                    time,
+                    (Column::class, Cell::Text(path.name().into())),
+                    (Column::bytes, Cell::Number(*arrived)),
+                    (Column::value, Cell::Real(*direct as f64)),
+                ];
+                self.put("load_progress", cells, out)
+            }
+            Event::LoadEnd { t, ok } => {
+                let Some(load) = before.totals.loads.latest else { return Ok(()) };
+                let cells = vec![
+                    (Column::t, Cell::Number(load.start)),
+                    (Column::duration, Cell::Number(t.saturating_sub(load.start))),
+                    (Column::ok, Cell::Flag(*ok)),
+                    (Column::bytes, Cell::Number(load.loading.arrived())),
+                    (Column::value, Cell::Real(load.loading.total as f64)),
+                ];
+                self.put("load", cells, out)
             }
             other => self.pool_event(other, before, out),
         }

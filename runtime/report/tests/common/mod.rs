@@ -2,7 +2,7 @@
 
 use bayplan_trace::{
     ArenaKind, ArenaRecord, BufferKind, BufferRecord, DimBinding, Event, EventKind, Level, OpRecord,
-    PlanRecord, Record, SessionInfo, Severity, Window,
+    PlanRecord, Record, SessionInfo, Severity, WeightsPath, Window,
 };
 
 const MIB: u64 = 1 << 20;
@@ -105,11 +105,19 @@ fn run(run: u64, plan: u32, start: u64, times: Vec<(u64, u64)>) -> Vec<Event> {
     ]
 }
 
+fn progress(t: u64, path: WeightsPath, arrived: u64) -> Event {
+    Event::LoadProgress { t, path, arrived, direct: MIB / 2, staging: 16 * MIB }
+}
+
 /// What happens: two plans, runs that succeed, fail and are cut short, blocks that come and go, losses, messages.
 pub(crate) fn events() -> Vec<Event> {
     let mut events = vec![
         block(100, 1, 8 * MIB, "activations", true),
         block(150, 2, 3 * MIB, "weights", true),
+        Event::LoadStart { t: 160, total: 3 * MIB },
+        progress(165, WeightsPath::Staged, MIB),
+        progress(170, WeightsPath::Mapped, 2 * MIB),
+        Event::LoadEnd { t: 175, ok: true },
         Event::Windows { t: 180, recording: 0, plan: 0, part: 0, windows: windows(&plan(4)) },
         Event::SessionReady { t: 200 },
         Event::HeapSample { t: 250, heap: 0, size: 64 * MIB, usage: 11 * MIB, budget: Some(48 * MIB) },

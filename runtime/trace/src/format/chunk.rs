@@ -9,7 +9,7 @@ use crate::format::wire::{self, Cursor};
 /// Major version of the format: another one is refused.
 pub const FORMAT_MAJOR: u8 = 1;
 /// Minor version of the format: what a higher one adds is skipped.
-pub const FORMAT_MINOR: u8 = 4;
+pub const FORMAT_MINOR: u8 = 5;
 
 /// First bytes of every chunk.
 pub(crate) const MAGIC: [u8; 4] = *b"bayp";

@@ -21,6 +21,9 @@
 //! 65 pool ready       length, then Δt pool bytes text (minor version 2, as those below)
 //! 66 pool allocated   length, then Δt pool id offset bytes
 //! 67 pool freed       length, then Δt pool id
+//! 68 load start       length, then Δt total (minor version 5, as those below)
+//! 69 load progress    length, then Δt path arrived direct staging
+//! 70 load end         length, then Δt ok
 //! ```
 //! Δt is against the event before it in the chunk (the chunk's base time at first), Δrun against the run before it (0
 //! at first); events of kinds from 64 on are no base for those after them. `unit` is the base-2 logarithm of the unit of the op times in nanoseconds; 0, the exact one, is written.
@@ -30,6 +33,8 @@ use alloc::vec::Vec;
 
 use crate::format::wire::{Cursor, WireError, put_bytes, put_delta, put_signed, put_varint, utf8};
 use crate::schema::event::{Event, EventKind, Nanos, Severity, Window};
+use crate::schema::event_ref::EventRef;
+use crate::schema::loading::WeightsPath;
 
 /// Most bytes of a text in an event or about a session; a longer one is cut.
 pub(crate) const MAX_TEXT: usize = 4096;
@@ -86,6 +91,10 @@ pub(crate) fn put_event(out: &mut Vec<u8>, context: &mut Context, event: &Event)
         | Event::PoolReady { .. }
         | Event::PoolAllocated { .. }
         | Event::PoolFreed { .. } => put_skippable(out, context, event),
+        Event::LoadStart { .. } | Event::LoadProgress { .. } | Event::LoadEnd { .. } => {
+            out.push(event.kind().number());
+            put_bytes(out, &load_to_bytes(context.time, event.as_ref()));
+        }
         _ => put_plain(out, context, event),
     }
 }
@@ -125,7 +134,10 @@ fn put_plain(out: &mut Vec<u8>, context: &mut Context, event: &Event) {
         Event::PlanRetired { .. }
         | Event::PoolReady { .. }
         | Event::PoolAllocated { .. }
-        | Event::PoolFreed { .. } => {}
+        | Event::PoolFreed { .. }
+        | Event::LoadStart { .. }
+        | Event::LoadProgress { .. }
+        | Event::LoadEnd { .. } => {}
         Event::RunStart { run, plan, .. } => {
             context.put_run(out, *run);
             put_varint(out, u64::from(*plan));
@@ -245,7 +257,10 @@ pub(crate) fn take_event(cursor: &mut Cursor<'_>, context: &mut Context) -> Resu
         | EventKind::PlanRetired
         | EventKind::PoolReady
         | EventKind::PoolAllocated
-        | EventKind::PoolFreed => return take_windows(cursor, t).map(Some),
+        | EventKind::PoolFreed
+        | EventKind::LoadStart
+        | EventKind::LoadProgress
+        | EventKind::LoadEnd => return take_windows(cursor, t).map(Some),
         EventKind::DeviceAllocated => Event::DeviceAllocated {
             t,
             id: cursor.varint()?,
@@ -285,6 +300,9 @@ pub(crate) fn take_event(cursor: &mut Cursor<'_>, context: &mut Context) -> Resu
 /// Reads an event that carries its length; `None` for a kind that a later version added.
 fn take_skippable(number: u8, mut body: Cursor<'_>, context: &Context) -> Result<Option<Event>, WireError> {
     let Some(kind) = EventKind::from_number(number) else { return Ok(None) };
+    if let Some(load) = take_load(kind, body, context.time)? {
+        return Ok(Some(load.to_event()));
+    }
     let t = body.delta(context.time)?;
     let event = match kind {
         EventKind::PlanRetired => Event::PlanRetired { t, plan: body.index()? },
@@ -303,6 +321,43 @@ fn take_skippable(number: u8, mut body: Cursor<'_>, context: &Context) -> Result
         _ => return Ok(None),
     };
     Ok(Some(event))
+}
+
+/// What stands behind the length of an event of loading; `before` is the time that its own is told against.
+pub(crate) fn load_to_bytes(before: Nanos, event: EventRef<'_>) -> Vec<u8> {
+    let mut body = Vec::new();
+    put_delta(&mut body, before, event.time());
+    let mut put = |numbers: &[u64]| numbers.iter().for_each(|number| put_varint(&mut body, *number));
+    match event {
+        EventRef::LoadStart { total, .. } => put(&[total]),
+        EventRef::LoadProgress { path, arrived, direct, staging, .. } => {
+            put(&[u64::from(path.number()), arrived, direct, staging]);
+        }
+        EventRef::LoadEnd { ok, .. } => put(&[u64::from(ok)]),
+        _ => {}
+    }
+    body
+}
+
+/// Reads it; `None` for other events, and for a path that a later version added.
+pub(crate) fn take_load(
+    kind: EventKind,
+    mut body: Cursor<'_>,
+    before: Nanos,
+) -> Result<Option<EventRef<'static>>, WireError> {
+    if !matches!(kind, EventKind::LoadStart | EventKind::LoadProgress | EventKind::LoadEnd) {
+        return Ok(None);
+    }
+    let t = body.delta(before)?;
+    Ok(Some(match kind {
+        EventKind::LoadStart => EventRef::LoadStart { t, total: body.varint()? },
+        EventKind::LoadProgress => {
+            let Some(path) = WeightsPath::from_number(body.varint()?) else { return Ok(None) };
+            let (arrived, direct, staging) = (body.varint()?, body.varint()?, body.varint()?);
+            EventRef::LoadProgress { t, path, arrived, direct, staging }
+        }
+        _ => EventRef::LoadEnd { t, ok: body.varint()? != 0 },
+    }))
 }
 
 fn take_text(cursor: &mut Cursor<'_>) -> Result<String, WireError> {
@@ -413,6 +468,16 @@ pub(crate) mod tests {
             Event::PoolReady { t: 16, pool: 2, bytes: 1 << 30, name: "outputs \u{7}".to_string() },
             Event::PoolAllocated { t: 17, pool: 2, id: u64::MAX, offset: 1 << 29, bytes: 4096 },
             Event::PoolFreed { t: 18, pool: u32::MAX, id: 5 },
+            Event::LoadStart { t: 19, total: u64::MAX },
+            Event::LoadProgress {
+                t: 3,
+                path: WeightsPath::Staged,
+                arrived: 1 << 32,
+                direct: 1 << 31,
+                staging: 1 << 24,
+            },
+            Event::LoadEnd { t: 20, ok: true },
+            Event::LoadEnd { t: 21, ok: false },
         ]
     }
 

@@ -23,15 +23,18 @@
 //! 16 pool allocated   Δt [pool Δid] place [bytes]                   same pool, the next id      same size
 //! 17 pool freed       Δt [pool] Δid                                 same pool
 //! 18…31               length, bytes: added by later minor versions, skipped by readers that do not know them
+//! 18 load start       length, then as in keyframes (minor version 5, as those below)
+//! 19 load progress    the same
+//! 20 load end         the same
 //! ```
 //! Δt is a number, other differences are signed; each is against the event before it in the chunk that has such a field
-//! (the chunk's base time, else 0, at first; heaps whose indices differ by 4 share theirs). A place is the difference to
+//! (the chunk's base time, else 0, at first; kinds from 18 on are no base for those after them; heaps whose indices differ by 4 share theirs). A place is the difference to
 //! the end of the range taken before, doubled; in units of 64 bytes where it has such, plus one.
 //! `gaps*` and `took*` are lists: the gaps between consecutive ops (signed), and the duration of each.
 
 use alloc::vec::Vec;
 
-use crate::format::event_codec::clip;
+use crate::format::event_codec::{clip, load_to_bytes};
 use crate::format::number::{put_list, put_number, zigzag};
 use crate::schema::event::{Nanos, Window};
 use crate::schema::event_ref::EventRef;
@@ -42,6 +45,8 @@ pub(crate) const MORE: u8 = 0x40;
 pub(crate) const EARLIER: u8 = 0x80;
 /// Kinds from here on carry their length.
 pub(crate) const FIRST_SKIPPABLE: u8 = 18;
+/// How much less their number is than that of [`EventKind`](crate::schema::event::EventKind).
+pub(crate) const LATER_KINDS: u8 = 50;
 /// Unit of the places of ranges that have such.
 pub(crate) const PLACE_UNIT: i64 = 64;
 
@@ -257,6 +262,12 @@ impl PackedContext {
                 self.head(out, 15, 0, t);
                 put_all(out, &[u64::from(pool), bytes]);
                 put_text(out, name);
+            }
+            EventRef::LoadStart { .. } | EventRef::LoadProgress { .. } | EventRef::LoadEnd { .. } => {
+                let body = load_to_bytes(self.time, event);
+                out.push(event.kind().number() - LATER_KINDS);
+                put_number(out, body.len() as u64);
+                out.extend_from_slice(&body);
             }
             // Written by `put`.
             EventRef::RunStart { .. }

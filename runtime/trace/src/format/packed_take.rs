@@ -2,12 +2,12 @@
 
 use alloc::vec::Vec;
 
-use crate::format::event_codec::MAX_LIST;
+use crate::format::event_codec::{MAX_LIST, take_load};
 use crate::format::number::{Numbers, unzigzag};
 use crate::format::packed::{
-    EARLIER, FIRST_SKIPPABLE, Heap, KIND, Lists, MORE, PLACE_UNIT, PackedContext, SAME,
+    EARLIER, FIRST_SKIPPABLE, Heap, KIND, LATER_KINDS, Lists, MORE, PLACE_UNIT, PackedContext, SAME,
 };
-use crate::format::wire::{WireError, narrow, utf8};
+use crate::format::wire::{Cursor, WireError, narrow, utf8};
 use crate::schema::event::{EventKind, Nanos, Severity, Window};
 use crate::schema::event_ref::EventRef;
 
@@ -56,8 +56,9 @@ impl PackedContext {
                 EventRef::PoolFreed { t, pool: self.pool, id: self.freed }
             }
             kind if kind >= FIRST_SKIPPABLE => {
-                source.bytes()?;
-                return Ok(None);
+                let body = Cursor::new(source.bytes()?);
+                let Some(kind) = EventKind::from_number(kind + LATER_KINDS) else { return Ok(None) };
+                return take_load(kind, body, self.time);
             }
             _ => self.take_rare(source, tag, &mut lists.windows)?,
         };

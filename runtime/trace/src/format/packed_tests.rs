@@ -100,7 +100,7 @@ fn what_follows_from_before_takes_no_bytes() {
 
 #[test]
 fn unknown_kinds_are_skipped_and_impossible_ones_refused() {
-    let mut bytes = vec![18 | EARLIER, 3 << 1 | 1, 1, 2, 3, 31, 1];
+    let mut bytes = vec![21 | EARLIER, 3 << 1 | 1, 1, 2, 3, 31, 1];
     bytes.extend(write(0, &[Event::SessionEnd { t: 1 }]));
     assert_eq!(read(0, &bytes), Ok(vec![Event::SessionEnd { t: 1 }]));
     assert!(read(0, &[0, 1]).is_err());

@@ -16,6 +16,7 @@ const PROCESS: u64 = 1;
 const RUNS: u64 = 2;
 const DROPPED: u64 = 3;
 const DEVICE: u64 = 4;
+const ARRIVED: u64 = 5;
 /// Counters of arenas, heaps and pools: these plus the index.
 const ARENAS: u64 = 1 << 16;
 const HEAP_USAGE: u64 = 2 << 16;
@@ -45,6 +46,8 @@ pub(crate) enum Counter {
     Dropped,
     /// Bytes of device blocks.
     Device,
+    /// Bytes of weights that arrived.
+    Arrived,
     /// Bytes that live in an arena, by its index.
     Arena(u32),
     /// Bytes of a heap in use, by its index.
@@ -60,6 +63,7 @@ impl Counter {
         match self {
             Self::Dropped => DROPPED,
             Self::Device => DEVICE,
+            Self::Arrived => ARRIVED,
             Self::Arena(at) => ARENAS + u64::from(at),
             Self::HeapUsage(at) => HEAP_USAGE + u64::from(at),
             Self::HeapBudget(at) => HEAP_BUDGET + u64::from(at),

@@ -192,6 +192,11 @@ impl LiveState {
         self.device_bytes
     }
 
+    /// Bytes of weights that arrived in the latest load.
+    pub(crate) fn arrived(&self) -> u64 {
+        self.totals.loads.latest.map_or(0, |load| load.loading.arrived())
+    }
+
     pub(crate) fn keyframe(&self) -> Keyframe {
         let ready = self.ready.map(|t| Event::SessionReady { t });
         let run = self.run.map(|(run, plan, t)| Event::RunStart { run, plan, t });

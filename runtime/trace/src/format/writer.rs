@@ -299,6 +299,9 @@ impl Writer {
             EventRef::PoolAllocated { t, pool, .. } | EventRef::PoolFreed { t, pool, .. } => {
                 self.show_pool(pool, t);
             }
+            EventRef::LoadStart { t, .. } | EventRef::LoadProgress { t, .. } => {
+                self.count(Counter::Arrived, "weights arrived", t, self.state.arrived());
+            }
             EventRef::Dropped { t, .. } => {
                 self.count(Counter::Dropped, "dropped events", t, self.state.dropped_total());
             }

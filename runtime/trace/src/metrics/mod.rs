@@ -22,6 +22,7 @@ pub(crate) mod deviation;
 pub(crate) mod holdings;
 pub(crate) mod live_curve;
 pub(crate) mod live_now;
+mod load_words;
 pub(crate) mod occupancy;
 pub(crate) mod op_groups;
 pub(crate) mod roofline;

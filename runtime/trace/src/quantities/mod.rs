@@ -71,6 +71,8 @@ pub enum Unit {
     Nanos,
     /// A share: 1 is all of it.
     Ratio,
+    /// Bytes in a second.
+    BytesPerSecond,
 }
 
 impl Unit {
@@ -81,6 +83,7 @@ impl Unit {
             Self::Count => "count",
             Self::Nanos => "ns",
             Self::Ratio => "ratio",
+            Self::BytesPerSecond => "bytes/s",
         }
     }
 }

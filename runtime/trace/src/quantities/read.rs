@@ -37,6 +37,8 @@ pub struct Reading<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Read {
     Session(fn(&Timeline) -> Value),
+    /// Of how weights were loaded; nothing is known where the recording tells of no load.
+    Load(fn(&Timeline) -> u64),
     Damage,
     Distribution(fn(&Timeline) -> &Distribution),
     Plan(fn(&PlanState, &PlanFigures) -> Value),
@@ -162,6 +164,13 @@ impl<'a> Reading<'a> {
         };
         match quantity.read {
             Read::Session(read) => give(Subject::Session, self.of_session(quantity, read)),
+            Read::Load(read) => {
+                let value = match self.timeline.totals.loads.count {
+                    0 => Value::Unknown(Unknown::NoLoad),
+                    _ => Value::whole(read(self.timeline)),
+                };
+                give(Subject::Session, value);
+            }
             Read::Damage => give(Subject::Session, Value::whole(self.damage)),
             Read::Distribution(_) => give(Subject::Session, Value::Unknown(Unknown::Statistic)),
             Read::Heap(read) => {

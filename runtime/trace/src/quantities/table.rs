@@ -7,6 +7,7 @@ use crate::metrics::holdings::{Purpose, holdings};
 use crate::metrics::roofline::{op_attainable, op_roof};
 use crate::schema::distribution::Distribution;
 use crate::schema::event::EventKind;
+use crate::schema::loading::{WeightsPath, rate};
 use crate::schema::plan_record::{BufferKind, BufferRecord, OpRecord};
 use crate::schema::roofs::Roofs;
 use crate::timeline::plan_state::{OpTime, PlanState};
@@ -15,7 +16,7 @@ use crate::timeline::{HeapState, Timeline};
 
 use super::plan_figures::{ArenaFigures, PlanFigures, SeenFigures};
 use Join::{Choose, Max, MaxOfSums, Min, Sum};
-use Unit::{Bytes, Count, Nanos, Ratio};
+use Unit::{Bytes, BytesPerSecond, Count, Nanos, Ratio};
 
 /// The figure of a name.
 pub fn quantity(name: &str) -> Option<&'static Quantity> {
@@ -26,6 +27,7 @@ const WINDOWS: &[EventKind] = &[EventKind::Windows];
 const BLOCKS: &[EventKind] = &[EventKind::DeviceAllocated, EventKind::DeviceFreed];
 const POOLS: &[EventKind] = &[EventKind::PoolReady, EventKind::PoolAllocated, EventKind::PoolFreed];
 const RUNS: &[EventKind] = &[EventKind::RunStart, EventKind::RunEnd];
+const LOADS: &[EventKind] = &[EventKind::LoadStart, EventKind::LoadProgress, EventKind::LoadEnd];
 const OP_TIMES: &[EventKind] = &[EventKind::OpTimes];
 
 /// Every figure, by name: one row each.
@@ -176,6 +178,60 @@ pub static QUANTITIES: &[Quantity] = &[
     .made_of(&[EventKind::TraceCost])
     .unit(Ratio)
     .may_shrink(),
+    // Weights.
+    load("weights_bytes", "Loading::total", |timeline| timeline.totals.loads.sum().total)
+        .help("bytes of weights to load, as they are stored; of several plans of a model the sum")
+        .cumulative(),
+    load("weights_arrived", "Loading::arrived", |timeline| timeline.totals.loads.sum().arrived())
+        .help("bytes of weights that arrived where kernels read them")
+        .cumulative(),
+    load("weights_imported", "Loading::by_path", |timeline| by_path(timeline, WeightsPath::Imported))
+        .help("bytes of weights that no one copied: their file's mapping is device memory")
+        .cumulative(),
+    load("weights_mapped", "Loading::by_path", |timeline| by_path(timeline, WeightsPath::Mapped))
+        .help("bytes of weights that were read straight into device memory")
+        .cumulative(),
+    load("weights_staged", "Loading::by_path", |timeline| by_path(timeline, WeightsPath::Staged))
+        .help("bytes of weights that went through staging buffers")
+        .cumulative(),
+    load("weights_host", "Loading::by_path", |timeline| by_path(timeline, WeightsPath::Host))
+        .help("bytes of weights that were read into memory of the host, which computes itself")
+        .cumulative(),
+    load("weights_direct", "Loading::direct", |timeline| timeline.totals.loads.sum().direct)
+        .help("bytes of weights that were read past the page cache (O_DIRECT)")
+        .cumulative(),
+    load("load_staging", "Loading::staging", |timeline| timeline.totals.loads.sum().staging)
+        .help("the most bytes of staging buffers that loading held"),
+    load("load_time", "Loads::took", |timeline| timeline.totals.loads.took(timeline.now))
+        .help("from the beginning of loading until the last weight was in place; of several loads the sum")
+        .unit(Nanos)
+        .cumulative(),
+    session("load_rate", "rate", |timeline| {
+        let loads = &timeline.totals.loads;
+        match rate(loads.sum().arrived(), loads.took(timeline.now)) {
+            _ if loads.count == 0 => Value::Unknown(Unknown::NoLoad),
+            Some(rate) => whole(rate as u64),
+            None => Value::Unknown(Unknown::NoRatio),
+        }
+    })
+    .help("bytes of weights that arrived / time of loading")
+    .made_of(LOADS)
+    .unit(BytesPerSecond)
+    .may_shrink(),
+    load("load_overlap", "Load::overlap", |timeline| {
+        timeline.totals.loads.latest.map_or(0, |load| load.overlap())
+    })
+    .help("for how long the first run had been submitted when the last weight was in place; 0 where it came later")
+    .unit(Nanos)
+    .may_shrink(),
+    load("loads", "Loads::count", |timeline| timeline.totals.loads.count)
+        .help("how often weights were loaded: once for each plan of a model")
+        .unit(Count)
+        .cumulative(),
+    load("failed_loads", "Loads::failed", |timeline| timeline.totals.loads.failed)
+        .help("loads that failed")
+        .unit(Count)
+        .cumulative(),
     // Device memory.
     session("allocs_after_init", "Totals::allocs_after_ready", |timeline| whole(timeline.totals.allocs_after_ready))
         .help("blocks of device memory that were allocated after the session was ready to run")
@@ -306,6 +362,15 @@ pub static QUANTITIES: &[Quantity] = &[
 
 const fn session(name: &'static str, source: &'static str, read: fn(&Timeline) -> Value) -> Quantity {
     row(name, source, Scope::Session, Read::Session(read))
+}
+
+/// Of how weights were loaded.
+const fn load(name: &'static str, source: &'static str, read: fn(&Timeline) -> u64) -> Quantity {
+    row(name, source, Scope::Session, Read::Load(read)).unit(Bytes).made_of(LOADS)
+}
+
+fn by_path(timeline: &Timeline, path: WeightsPath) -> u64 {
+    timeline.totals.loads.sum().by_path[usize::from(path.number())]
 }
 
 const fn distribution(

@@ -5,6 +5,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::*;
+use crate::WeightsPath;
 use crate::{
     ArenaRecord, BufferKind, BufferRecord, Event, OpRecord, PlanRecord, RETIRED, Record, RoofClock,
     RoofSource, Roofs, SessionInfo, Timeline, Window,
@@ -75,6 +76,10 @@ fn allocated(id: u64, bytes: u64, planned: bool) -> Event {
     Event::DeviceAllocated { t: 2, id, bytes, memory_type: 0, purpose: "arena".into(), planned }
 }
 
+fn progress(t: u64, path: WeightsPath, arrived: u64) -> Event {
+    Event::LoadProgress { t, path, arrived, direct: arrived / 2, staging: 16 }
+}
+
 fn fold(plans: Vec<PlanRecord>, events: Vec<Event>) -> Timeline {
     let mut timeline = Timeline::new();
     let plans = (0..).zip(plans).map(|(plan, record)| Record::Plan { plan, record });
@@ -86,6 +91,13 @@ fn session() -> Timeline {
     let events = vec![
         allocated(1, 1000, true),
         allocated(2, 77, false),
+        Event::LoadStart { t: 2, total: 90 },
+        progress(3, WeightsPath::Imported, 20),
+        progress(3, WeightsPath::Mapped, 10),
+        progress(4, WeightsPath::Staged, 40),
+        Event::LoadEnd { t: 4, ok: false },
+        Event::LoadStart { t: 5, total: 8 },
+        progress(6, WeightsPath::Host, 8),
         Event::SessionReady { t: 5 },
         allocated(3, 23, true),
         Event::DeviceFreed { t: 5, id: 3 },
@@ -98,6 +110,7 @@ fn session() -> Timeline {
         Event::HeapSample { t: 7, heap: 0, size: 5000, usage: 4200, budget: Some(4500) },
         Event::HeapSample { t: 7, heap: 0, size: 5000, usage: 4000, budget: Some(4500) },
         Event::RunStart { run: 0, plan: 0, t: 10 },
+        Event::LoadEnd { t: 13, ok: true },
         Event::RunEnd { run: 0, t: 20, ok: true },
         Event::OpTimes { run: 0, plan: 0, first_op: 0, times: vec![(10, 12), (12, 18), (18, 19)] },
         Event::RunStart { run: 1, plan: 0, t: 30 },
@@ -167,6 +180,19 @@ const EXPECTED: &[(&str, Number)] = &[
     ("dropped", Number::Whole(3)),
     ("damage", Number::Whole(0)),
     ("trace_cost", Number::Real(0.02)),
+    ("weights_bytes", Number::Whole(98)),
+    ("weights_arrived", Number::Whole(78)),
+    ("weights_imported", Number::Whole(20)),
+    ("weights_mapped", Number::Whole(10)),
+    ("weights_staged", Number::Whole(40)),
+    ("weights_host", Number::Whole(8)),
+    ("weights_direct", Number::Whole(24)),
+    ("load_staging", Number::Whole(16)),
+    ("load_time", Number::Whole(10)),
+    ("load_rate", Number::Whole(7_800_000_000)),
+    ("load_overlap", Number::Whole(3)),
+    ("loads", Number::Whole(2)),
+    ("failed_loads", Number::Whole(1)),
     ("allocs_after_init", Number::Whole(1)),
     ("device_blocks", Number::Whole(2)),
     ("device_bytes", Number::Whole(1077)),
@@ -324,6 +350,8 @@ fn what_is_not_known_says_why() {
     check(&empty, "heap_usage", &none, "driver");
     check(&begun, "build_time", &none, "ready");
     check(&empty, "pool_free", &none, "no dynamic pool");
+    check(&begun, "weights_arrived", &none, "no weights");
+    check(&begun, "load_rate", &none, "no weights");
     check(&session(), "run_time", &none, "distribution");
     check(&begun, "trace_cost", &none, "no run");
     check(&fold(vec![PlanRecord::default()], vec![]), "peak", &none, "has any arena");

@@ -149,6 +149,8 @@ pub enum Unknown {
     NoBlocks,
     /// There is no dynamic pool.
     NoPool,
+    /// The recording tells of no weights that were loaded.
+    NoLoad,
     /// It is a distribution: choose a statistic.
     Statistic,
     /// It is no distribution.
@@ -196,6 +198,7 @@ impl fmt::Display for Unknown {
             Self::NotKept => "the plan is not kept any more: many shapes came after it".into(),
             Self::NoBlocks => "no block of device memory was seen".into(),
             Self::NoPool => "the session has no dynamic pool".into(),
+            Self::NoLoad => "the recording tells of no weights that were loaded".into(),
             Self::Statistic => {
                 "it is a distribution: take its mean, p50, p95, max or another statistic".into()
             }

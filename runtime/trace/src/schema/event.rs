@@ -3,6 +3,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::schema::loading::WeightsPath;
+
 /// Nanoseconds since the session began.
 pub type Nanos = u64;
 
@@ -185,6 +187,33 @@ pub enum Event {
         /// The range's `id`.
         id: u64,
     },
+    /// The session begins to load weights. One that makes ever other plans of a model loads them more than once.
+    LoadStart {
+        /// When.
+        t: Nanos,
+        /// Bytes to load, as they are stored.
+        total: u64,
+    },
+    /// Weights arrived. Numbers are sums since the load began, so that one that is lost is made up for by the next.
+    LoadProgress {
+        /// When.
+        t: Nanos,
+        /// A path that bytes arrived by since this was told last.
+        path: WeightsPath,
+        /// Bytes that arrived by this path.
+        arrived: u64,
+        /// Bytes that were read past the page cache, for whichever path.
+        direct: u64,
+        /// Bytes of the staging buffers that loading holds.
+        staging: u64,
+    },
+    /// All weights are loaded, or loading failed.
+    LoadEnd {
+        /// When.
+        t: Nanos,
+        /// Whether it succeeded.
+        ok: bool,
+    },
 }
 
 /// One descriptor window: the bytes of an arena that a binding of an op can reach.
@@ -255,11 +284,17 @@ pub enum EventKind {
     PoolAllocated = 66,
     /// [`Event::PoolFreed`].
     PoolFreed = 67,
+    /// [`Event::LoadStart`]; since minor version 5, as those below.
+    LoadStart = 68,
+    /// [`Event::LoadProgress`].
+    LoadProgress = 69,
+    /// [`Event::LoadEnd`].
+    LoadEnd = 70,
 }
 
 impl EventKind {
     /// Every kind, in the order of its number.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
         Self::SessionReady,
         Self::RunStart,
         Self::RunEnd,
@@ -277,6 +312,9 @@ impl EventKind {
         Self::PoolReady,
         Self::PoolAllocated,
         Self::PoolFreed,
+        Self::LoadStart,
+        Self::LoadProgress,
+        Self::LoadEnd,
     ];
 
     /// The kind with this number in the file format.
@@ -316,6 +354,9 @@ impl EventKind {
             Self::PoolReady => "pool ready",
             Self::PoolAllocated => "pool allocation",
             Self::PoolFreed => "pool free",
+            Self::LoadStart => "load start",
+            Self::LoadProgress => "load progress",
+            Self::LoadEnd => "load end",
         }
     }
 }

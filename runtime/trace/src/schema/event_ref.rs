@@ -3,6 +3,7 @@
 use alloc::string::String;
 
 use crate::schema::event::{Event, EventKind, Nanos, Severity, Window};
+use crate::schema::loading::WeightsPath;
 
 /// An [`Event`] whose lists and texts are borrowed. The variants and their fields are those of [`Event`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +43,12 @@ pub enum EventRef<'a> {
     PoolAllocated { t: Nanos, pool: u32, id: u64, offset: u64, bytes: u64 },
     /// [`Event::PoolFreed`].
     PoolFreed { t: Nanos, pool: u32, id: u64 },
+    /// [`Event::LoadStart`].
+    LoadStart { t: Nanos, total: u64 },
+    /// [`Event::LoadProgress`].
+    LoadProgress { t: Nanos, path: WeightsPath, arrived: u64, direct: u64, staging: u64 },
+    /// [`Event::LoadEnd`].
+    LoadEnd { t: Nanos, ok: bool },
 }
 
 impl Event {
@@ -75,6 +82,11 @@ impl Event {
                 EventRef::PoolAllocated { t, pool, id, offset, bytes }
             }
             Self::PoolFreed { t, pool, id } => EventRef::PoolFreed { t, pool, id },
+            Self::LoadStart { t, total } => EventRef::LoadStart { t, total },
+            Self::LoadProgress { t, path, arrived, direct, staging } => {
+                EventRef::LoadProgress { t, path, arrived, direct, staging }
+            }
+            Self::LoadEnd { t, ok } => EventRef::LoadEnd { t, ok },
         }
     }
 
@@ -122,6 +134,11 @@ impl EventRef<'_> {
                 Event::PoolAllocated { t, pool, id, offset, bytes }
             }
             Self::PoolFreed { t, pool, id } => Event::PoolFreed { t, pool, id },
+            Self::LoadStart { t, total } => Event::LoadStart { t, total },
+            Self::LoadProgress { t, path, arrived, direct, staging } => {
+                Event::LoadProgress { t, path, arrived, direct, staging }
+            }
+            Self::LoadEnd { t, ok } => Event::LoadEnd { t, ok },
         }
     }
 
@@ -146,6 +163,9 @@ impl EventRef<'_> {
             Self::PoolReady { .. } => EventKind::PoolReady,
             Self::PoolAllocated { .. } => EventKind::PoolAllocated,
             Self::PoolFreed { .. } => EventKind::PoolFreed,
+            Self::LoadStart { .. } => EventKind::LoadStart,
+            Self::LoadProgress { .. } => EventKind::LoadProgress,
+            Self::LoadEnd { .. } => EventKind::LoadEnd,
         }
     }
 
@@ -169,7 +189,10 @@ impl EventRef<'_> {
             | Self::PlanRetired { t, .. }
             | Self::PoolReady { t, .. }
             | Self::PoolAllocated { t, .. }
-            | Self::PoolFreed { t, .. } => t,
+            | Self::PoolFreed { t, .. }
+            | Self::LoadStart { t, .. }
+            | Self::LoadProgress { t, .. }
+            | Self::LoadEnd { t, .. } => t,
         }
     }
 }

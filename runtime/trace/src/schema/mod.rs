@@ -4,6 +4,7 @@ pub(crate) mod distribution;
 pub(crate) mod event;
 pub(crate) mod event_ref;
 pub(crate) mod loading;
+pub(crate) mod loads;
 pub(crate) mod ops_words;
 mod plan_json;
 pub(crate) mod plan_record;

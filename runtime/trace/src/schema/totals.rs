@@ -8,6 +8,7 @@ use crate::format::wire::{Cursor, WireError, field_bytes, field_nonzero, put_var
 use crate::schema::distribution::Distribution;
 use crate::schema::event::Nanos;
 use crate::schema::event_ref::EventRef;
+use crate::schema::loads::Loads;
 
 /// Most runs whose start is remembered until their end comes. Sessions run one at a time, or a few.
 const MAX_OPEN_RUNS: usize = 64;
@@ -25,6 +26,8 @@ pub struct Totals {
     pub device_bytes_max: u64,
     /// The most bytes that were seen in use of each heap, by its index.
     pub heap_usage_max: BTreeMap<u32, u64>,
+    /// How weights were loaded.
+    pub loads: Loads,
     ready: bool,
     /// Runs whose end has not come, with their starts.
     open: Vec<(u64, Nanos)>,
@@ -39,6 +42,7 @@ impl Totals {
                     self.open.remove(0);
                 }
                 self.open.push((run, t));
+                self.loads.apply(event);
             }
             EventRef::RunEnd { run, t, ok } => {
                 let Some(at) = self.open.iter().rposition(|(open, _)| *open == run) else { return };
@@ -51,6 +55,9 @@ impl Totals {
                 times.iter().for_each(|(start, end)| self.op_times.add(end.saturating_sub(*start)));
             }
             EventRef::SessionReady { .. } => self.ready = true,
+            EventRef::LoadStart { .. } | EventRef::LoadProgress { .. } | EventRef::LoadEnd { .. } => {
+                self.loads.apply(event);
+            }
             EventRef::DeviceAllocated { .. } if self.ready => {
                 self.allocs_after_ready = self.allocs_after_ready.saturating_add(1);
             }
@@ -68,7 +75,7 @@ impl Totals {
     }
 
     /// 1 run times · 2 op times · 3 allocations · 4 ready · 5 device bytes · 6 heaps (packed pairs) · 7 open runs (packed
-    /// pairs of number and start, since 1.3).
+    /// pairs of number and start, since 1.3) · 8 loads (since 1.5).
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
         for (field, distribution) in [(1, &self.run_times), (2, &self.op_times)] {
@@ -93,6 +100,9 @@ impl Totals {
             if !pairs.is_empty() {
                 field_bytes(&mut out, field, &pairs);
             }
+        }
+        if self.loads.count > 0 {
+            field_bytes(&mut out, 8, &self.loads.to_bytes());
         }
         out
     }
@@ -119,6 +129,7 @@ impl Totals {
                         totals.open.push((open.varint()?, open.varint()?));
                     }
                 }
+                (8, field) => totals.loads = Loads::from_bytes(field.bytes()?)?,
                 _ => {}
             }
         }

@@ -67,6 +67,8 @@ pub struct Timeline {
     pub unplanned: Vec<Block>,
     /// The latest sample of each heap.
     pub heaps: BTreeMap<u32, HeapState>,
+    /// Bytes of weights that had arrived, at the latest moments of the latest load that told of it, oldest first.
+    pub arrivals: VecDeque<(Nanos, u64)>,
     /// Events lost, by kind.
     pub dropped: BTreeMap<EventKind, u64>,
     /// Processor time spent on tracing, and time spent in runs.
@@ -359,6 +361,14 @@ impl Timeline {
             EventRef::PoolReady { pool, bytes, name, .. } => {
                 let pool = self.pools.entry(pool).or_default();
                 (pool.bytes, pool.name) = (bytes, String::from(name));
+            }
+            EventRef::LoadStart { t, .. } => {
+                self.arrivals.clear();
+                self.arrivals.push_back((t, 0));
+            }
+            EventRef::LoadProgress { t, .. } => {
+                let arrived = self.totals.loads.latest.map_or(0, |load| load.loading.arrived());
+                keep(&mut self.arrivals, (t, arrived));
             }
             EventRef::SessionEnd { t } => {
                 self.ended = Some(t);

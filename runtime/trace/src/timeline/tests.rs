@@ -4,6 +4,7 @@ use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use crate::WeightsPath;
 use crate::{
     Alarm, AlarmCounts, ArenaRecord, BufferKind, BufferRecord, Event, EventKind, Keyframe, OpRecord,
     PlanRecord, PoolTotals, RETIRED, Reader, Record, SessionInfo, Stray, Timeline, Totals, UNPLANNED, Window,
@@ -433,6 +434,21 @@ fn pooled(run: u64) -> Vec<Event> {
     if run >= 3 {
         events.push(Event::PoolFreed { t: t + 600, pool: 3, id: run - 3 });
     }
+    let progress = |arrived| Event::LoadProgress {
+        t: t + 650,
+        path: WeightsPath::Staged,
+        arrived,
+        direct: arrived,
+        staging: 8,
+    };
+    match run {
+        2 => events.push(Event::LoadStart { t: t + 640, total: 100 }),
+        5 | 15 => events.push(progress(run * 4)),
+        18 => events.push(Event::LoadEnd { t: t + 660, ok: true }),
+        25 => events.push(Event::LoadStart { t: t + 640, total: 50 }),
+        35 => events.push(progress(40)),
+        _ => {}
+    }
     if run == 7 {
         let purpose = "grown".to_string();
         let allocated =
@@ -479,6 +495,9 @@ fn sums_and_pools_are_the_same_wherever_reading_begins() {
     assert_eq!((pool.name.as_str(), pool.totals, pool.live.len()), ("outputs", expect, 3));
     assert_eq!((pool.live_bytes, pool.fragmentation().free), (192, 320));
     assert_eq!((whole.totals.device_bytes_max, &whole.totals.heap_usage_max), (521, &[(1, 700)].into()));
+    let (loads, all) = (&whole.totals.loads, whole.totals.loads.sum());
+    assert_eq!((loads.count, all.total, all.arrived(), all.direct), (2, 150, 100, 100));
+    assert_eq!(whole.arrivals, [(25_640, 0), (35_650, 40)]);
     for from in 1..segments.len() {
         let late = read_timeline(&segments[from..].concat());
         assert_eq!(late.pools, whole.pools, "from segment {from}");

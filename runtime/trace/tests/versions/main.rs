@@ -2,18 +2,19 @@
 
 use bayplan_trace::{
     Event, EventRef, FORMAT_MINOR, OpTime, PlanRecord, PlanSums, Reader, Record, RoofClock, RoofSource,
-    Roofs, SessionInfo, Visitor,
+    Roofs, SessionInfo, Visitor, WeightsPath,
 };
 
 mod story;
 
 /// The recordings that writers of former versions left, each written by the last writer of its version.
-const WRITTEN: [(&str, &[u8]); 5] = [
+const WRITTEN: [(&str, &[u8]); 6] = [
     ("1.0", include_bytes!("fixtures/format-1.0.bptrace")),
     ("1.1", include_bytes!("fixtures/format-1.1.bptrace")),
     ("1.2", include_bytes!("fixtures/format-1.2.bptrace")),
     ("1.3", include_bytes!("fixtures/format-1.3.bptrace")),
     ("1.4", include_bytes!("fixtures/format-1.4.bptrace")),
+    ("1.5", include_bytes!("fixtures/format-1.5.bptrace")),
 ];
 
 /// What a version can tell that the one before could not.
@@ -24,10 +25,30 @@ fn more(version: &str) -> Vec<Event> {
         Event::PoolAllocated { t: 950_002, pool: 1, id: 7, offset: 1024, bytes: 512 },
         Event::PoolFreed { t: 950_003, pool: 1, id: 7 },
     ];
+    // Another plan of the model, whose weights are loaded while runs go on.
+    let loads = [
+        Event::LoadStart { t: 950_004, total: 1 << 30 },
+        Event::LoadProgress {
+            t: 950_005,
+            path: WeightsPath::Staged,
+            arrived: 1 << 29,
+            direct: 1 << 28,
+            staging: 16 << 20,
+        },
+        Event::LoadProgress {
+            t: 950_006,
+            path: WeightsPath::Imported,
+            arrived: 1 << 29,
+            direct: 1 << 28,
+            staging: 16 << 20,
+        },
+        Event::LoadEnd { t: 950_007, ok: true },
+    ];
     match version {
         "1.0" => vec![],
         "1.1" => vec![retired],
-        _ => [vec![retired], pools.to_vec()].concat(),
+        "1.2" | "1.3" | "1.4" => [vec![retired], pools.to_vec()].concat(),
+        _ => [vec![retired], pools.to_vec(), loads.to_vec()].concat(),
     }
 }
 
