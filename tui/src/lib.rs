@@ -44,6 +44,8 @@ mod list;
 #[cfg(test)]
 mod list_tests;
 #[cfg(test)]
+mod loading_tests;
+#[cfg(test)]
 mod map_tests;
 mod model;
 #[cfg(test)]

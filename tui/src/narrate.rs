@@ -104,6 +104,8 @@ fn print(text: &str, ascii: bool) -> Result<bool, TuiError> {
 pub(crate) struct Narrator {
     session: Option<String>,
     ready: bool,
+    /// Which load, whether it has ended, and how far it had come.
+    load: (u64, bool, u64),
     /// Runs that are done, and how many of them failed.
     runs: (u64, u64),
     plan: Option<u32>,
@@ -122,6 +124,7 @@ impl Narrator {
         let mut told = Self {
             session: None,
             ready: false,
+            load: (0, false, 0),
             runs: (0, 0),
             plan: None,
             alarms: BTreeMap::new(),
@@ -141,12 +144,13 @@ impl Narrator {
         let mut lines = Vec::new();
         if id != self.session {
             if self.session.is_some() {
-                (self.runs, self.plan, self.ready) = ((0, 0), None, false);
+                (self.runs, self.plan, self.ready, self.load) = ((0, 0), None, false, (0, false, 0));
                 self.alarms.clear();
                 lines.push("another session begins in this recording".to_owned());
             }
             self.session = id;
         }
+        self.load(model, whole, &mut lines);
         self.beginning(model, &mut lines);
         self.alarms(model, &mut lines);
         self.messages(model, &mut lines);
@@ -157,6 +161,17 @@ impl Narrator {
             lines.splice(0..0, self.runs(model));
         }
         lines.into_iter().map(|line| line + "\n").collect()
+    }
+
+    /// How far loading is where it is time for that, and how it ended in any case.
+    fn load(&mut self, model: &Model, whole: bool, lines: &mut Vec<String>) {
+        let timeline = &model.timeline;
+        let Some(load) = &timeline.totals.loads.latest else { return };
+        let now = (timeline.totals.loads.count, load.end.is_some(), load.loading.arrived());
+        if now != self.load && (whole || now.1) {
+            lines.push(explain::load(load, timeline.now));
+            self.load = now;
+        }
     }
 
     fn beginning(&mut self, model: &Model, lines: &mut Vec<String>) {

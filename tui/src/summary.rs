@@ -50,6 +50,9 @@ fn write(out: &mut String, model: &Model) -> std::fmt::Result {
         }
     };
     writeln!(out, "{life}")?;
+    if let Some(load) = &timeline.totals.loads.latest {
+        writeln!(out, "{}", explain::load(load, timeline.now))?;
+    }
     write!(out, "{} done, {} failed", plural(timeline.runs_ok, "run"), Count(timeline.runs_failed))?;
     if let Some(run) = timeline.runs.back() {
         write!(out, ", the latest took {}", Nanos(run.end.saturating_sub(run.start)))?;

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use bayplan_text::{Bytes, Count, Nanos, Percent, escape, plural};
 use bayplan_trace::{Alarm, Severity, Timeline};
 
-use super::Model;
 use super::log::{Entry, Grade, Log, Runs, What};
 use super::marks::Mark;
 use super::place::AlarmPlace;
+use super::{Model, explain};
 
 /// The list of events.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +52,7 @@ impl Entry {
             What::Message { level: Severity::Warning, .. } => "warning",
             What::Message { .. } => "message",
             What::Pool { .. } => "pool",
+            What::Loaded(_) => "weights",
             What::Mark { .. } => "mark",
             What::Alarm { alarm, .. } => alarm.kind(),
         }
@@ -104,6 +105,7 @@ impl Entry {
                 let how = if bytes > before { "grew" } else { "shrank" };
                 format!("pool {} {how} from {} to {}", purpose_of(name), Bytes(*before), Bytes(*bytes))
             }
+            What::Loaded(load) => explain::load(load, self.t),
             What::Mark { name, place } => format!("{name}: {place}"),
             What::Alarm { plan, alarm } => {
                 alarm.text(timeline.plans.get(*plan as usize).map(|plan| &*plan.record))

@@ -2,8 +2,8 @@
 
 use bayplan_text::{Bytes, Count, Nanos, Percent, Rate, escape, plural};
 use bayplan_trace::{
-    Alarm, BufferKind, BufferRecord, OpRoof, PlanRecord, Playhead, RoofBound, RoofSource, Roofs, Timeline,
-    why_not_smaller,
+    Alarm, BufferKind, BufferRecord, Load, OpRoof, PlanRecord, Playhead, RoofBound, RoofSource, Roofs,
+    Timeline, why_not_smaller,
 };
 
 use super::{ArenaView, Model};
@@ -276,4 +276,14 @@ pub(crate) fn shown_title(model: &Model) -> String {
         |session| format!("{}, process {}", name_of(&session.model, "model", 0), session.pid),
     );
     title + &at
+}
+
+/// How a load of weights went or goes.
+pub(crate) fn load(load: &Load, now: u64) -> String {
+    let text = load.text(now);
+    match (load.end, load.ok) {
+        (None, _) => format!("loading weights: {text}"),
+        (Some(_), true) => format!("weights loaded: {text}"),
+        (Some(_), false) => format!("loading weights {text}"),
+    }
 }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use bayplan_trace::{Alarm, EventKind, EventRef, Nanos, Record, Severity, Timeline};
+use bayplan_trace::{Alarm, EventKind, EventRef, Load, Nanos, Record, Severity, Timeline};
 
 /// Entries of a ring.
 const MOST: usize = 1000;
@@ -71,6 +71,8 @@ pub(crate) enum What {
     Pool { bytes: u64, before: Option<u64>, name: Arc<str> },
     /// A place that somebody marked.
     Mark { name: Arc<str>, place: Arc<str> },
+    /// Weights were loaded, or loading them failed.
+    Loaded(Load),
     /// Something that is not as planned was seen first.
     Alarm { plan: u32, alarm: Alarm },
 }
@@ -95,7 +97,9 @@ impl What {
     pub(crate) fn grade(&self) -> Grade {
         match self {
             Self::Alarm { .. } | Self::Failed { .. } | Self::Allocated { planned: false, .. } => Grade::Alarm,
-            Self::Message { level: Severity::Error, .. } => Grade::Alarm,
+            Self::Message { level: Severity::Error, .. } | Self::Loaded(Load { ok: false, .. }) => {
+                Grade::Alarm
+            }
             Self::HeapHigh { .. } | Self::Dropped { .. } => Grade::Warning,
             Self::Message { level: Severity::Warning, .. } => Grade::Warning,
             _ => Grade::Note,
@@ -106,7 +110,9 @@ impl What {
     fn ring(&self) -> usize {
         match self {
             Self::Alarm { .. } => 0,
-            Self::Failed { .. } | Self::Message { level: Severity::Error, .. } => 1,
+            Self::Failed { .. }
+            | Self::Loaded(Load { ok: false, .. })
+            | Self::Message { level: Severity::Error, .. } => 1,
             Self::HeapHigh { .. } | Self::HeapEased { .. } | Self::Dropped { .. } => 2,
             Self::Message { level: Severity::Warning, .. } => 3,
             Self::Message { .. } => 4,
@@ -114,6 +120,7 @@ impl What {
             Self::Allocated { .. } | Self::Freed { .. } | Self::Pool { .. } => 6,
             Self::Runs(_) => RUNS,
             Self::Mark { .. }
+            | Self::Loaded(_)
             | Self::Began
             | Self::Ready
             | Self::Ended
@@ -201,6 +208,13 @@ impl Log {
             }
             EventRef::HeapSample { t, heap, usage, budget: Some(budget), .. } => {
                 self.heap(t, heap, usage, budget);
+            }
+            EventRef::LoadEnd { t, .. } => {
+                let mut loads = before.totals.loads;
+                loads.apply(event);
+                if let Some(load) = loads.latest {
+                    self.add(t, What::Loaded(load));
+                }
             }
             EventRef::Dropped { t, count, kind } => self.dropped(t, count, kind),
             EventRef::Message { t, level, text } => self.add(t, What::Message { level, text: text.into() }),

@@ -17,6 +17,7 @@ mod operators;
 mod overview;
 mod overview_memory;
 mod overview_runs;
+mod overview_weights;
 mod section;
 mod why_not_smaller;
 mod why_peak;

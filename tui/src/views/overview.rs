@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
 use super::section::{self, Section};
-use super::{overview_memory as memory, overview_runs as runs};
+use super::{overview_memory as memory, overview_runs as runs, overview_weights as weights};
 use crate::model::Model;
 use crate::theme::{Colours, Theme};
 use crate::view::{Target, View};
@@ -33,14 +33,20 @@ fn places(area: Rect, model: &Model, theme: &Theme) -> Vec<(Section, Rect)> {
     let messages = runs::messages(model, theme, width.min(other)).yielding();
     let changed = runs::changed(model, theme, other);
     let wrong = model.timeline.alarm_counts().total() > 0;
+    let loads = &model.timeline.totals.loads;
+    let loading = weights::weights(model, theme, width, tall);
+    // Before there are runs nothing is of more interest.
+    let first = loads.latest.is_some_and(|load| load.end.is_none() || !load.ok);
+    let (loading, loaded) = if first { (Some(loading), None) } else { (None, Some(loading)) };
     if !wide {
         // What is wrong comes before all else where not all of it is seen.
         let (first, second) = if wrong { (alarms, heaps) } else { (heaps, alarms) };
-        return section::stack(area, vec![changed, first, second, peak, held, arenas, live, times, messages]);
+        let own = [changed, first, second, peak, held, arenas, live, times, messages];
+        return section::stack(area, loading.into_iter().chain(own).chain(loaded).collect());
     }
     let column = Rect { width: left, ..area };
     let beside = Rect { x: area.x + left, width: area.width - left, ..area };
-    let (left, right) = match (tall, wrong) {
+    let (mut left, right) = match (tall, wrong) {
         (true, _) => (vec![heaps, held, arenas, times], vec![alarms, changed, live, peak, messages]),
         // Where rows are few, what is wrong gets those that others can do without.
         (false, true) => {
@@ -57,6 +63,8 @@ fn places(area: Rect, model: &Model, theme: &Theme) -> Vec<(Section, Rect)> {
             (left, right)
         }
     };
+    left.splice(0..0, loading);
+    left.extend(loaded);
     let mut placed = section::stack(column, left);
     placed.extend(section::stack(beside, right));
     placed
