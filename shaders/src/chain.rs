@@ -12,7 +12,7 @@ mod angle;
 mod bits;
 pub(crate) mod double;
 pub(crate) mod ops;
-mod round;
+pub(crate) mod round;
 pub(crate) mod wide;
 
 /// How many elements a value in the text holds.

@@ -5,7 +5,7 @@ use bayplan_graph::DType;
 use crate::spec::{
     Chain, ConvSpec, CopySpec, CumulateSpec, ElementwiseSpec, GatherNdSpec, GatherSpec, HostSpec, Layout,
     MatMulSpec, NormalizeSpec, Number, Operand, PoolSpec, RangeSpec, RankSpec, ReduceSpec, ScatterSpec,
-    SoftmaxSpec, Spec,
+    SoftmaxSpec, Spec, UnpackSpec,
 };
 
 /// How a number, with and without a sign, becomes another one.
@@ -38,6 +38,7 @@ impl<N: Number> Spec<N> {
             Self::Cumulate(s) => Spec::Cumulate(s.map(by)),
             Self::Rank(s) => Spec::Rank(s.map(by)),
             Self::Host(s) => Spec::Host(s.map(by)),
+            Self::Unpack(s) => Spec::Unpack(s.map(by)),
             Self::Range(s) => Spec::Range(RangeSpec { dtype: s.dtype, count: by.size(&s.count) }),
         }
     }
@@ -266,6 +267,13 @@ impl<N: Number> RankSpec<N> {
             inner: by.size(&self.inner),
             largest: self.largest,
         }
+    }
+}
+
+impl<N: Number> UnpackSpec<N> {
+    fn map<C: Convert<N>>(&self, by: &C) -> UnpackSpec<C::To> {
+        let Self { from, apart, dtype, .. } = *self;
+        UnpackSpec { from, apart, dtype, count: by.size(&self.count) }
     }
 }
 

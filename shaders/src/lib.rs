@@ -16,6 +16,7 @@
 //! This room reads no device: a [`Target`] is plain data.
 #![forbid(unsafe_code)]
 
+mod blocks;
 mod bounds;
 mod chain;
 mod convert;
@@ -48,8 +49,8 @@ pub use probe::{COPIED, MULTIPLY_ADD_FLOPS, probe_copy, probe_lanes, probe_multi
 pub use scratch::Scratch;
 pub use spec::{
     Arg, Chain, ConvSpec, CopySpec, CumulateSpec, ElementwiseSpec, GatherNdSpec, GatherSpec, HostSpec,
-    Layout, MatMulSpec, NormalizeSpec, Number, Operand, Others, PoolSpec, RangeSpec, RankSpec, ReduceSpec,
-    ScatterSpec, SoftmaxSpec, Spec, Step, StepOp,
+    Layout, MatMulSpec, NormalizeSpec, Number, Operand, Others, Packed, PoolSpec, RangeSpec, RankSpec,
+    ReduceSpec, ScatterSpec, SoftmaxSpec, Spec, Step, StepOp, UnpackSpec,
 };
 pub use spirv::{CompileError, Mode, compile_wgsl, compile_wgsl_as};
 pub use table::{KERNELS, Row, family, launch, scratch};

@@ -8,7 +8,7 @@ use core::ops::Range;
 use std::sync::Arc;
 
 use bayplan_graph::op::{BinaryOp, PoolKind, ReduceOp, UnaryOp};
-use bayplan_graph::{DType, Op};
+use bayplan_graph::{BlockFormat, DType, Op};
 
 /// What sizes, strides and offsets are counted in.
 pub trait Number: Clone + fmt::Debug + PartialEq {
@@ -51,6 +51,8 @@ pub enum Spec<N: Number = u64> {
     Rank(RankSpec<N>),
     /// Operands: start, delta (one element each).
     Range(RangeSpec<N>),
+    /// Operand: bytes as they lie in a file.
+    Unpack(UnpackSpec<N>),
     /// Operands: those of the operator.
     Host(HostSpec<N>),
 }
@@ -452,4 +454,65 @@ pub struct RangeSpec<N: Number = u64> {
     pub dtype: DType,
     /// Number of elements.
     pub count: N,
+}
+
+/// `out` is the elements of `count` units, one after the other, as devices hold them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnpackSpec<N: Number = u64> {
+    /// What lies in the operand.
+    pub from: Packed,
+    /// Whether each byte is in a word of its own, as the `u8` elements of a run are; otherwise four are in a word, the
+    /// first in the lowest bits, and what is behind the last byte in its word does not matter.
+    pub apart: bool,
+    /// Element type of the result; the same device words as those of the units' type.
+    pub dtype: DType,
+    /// Number of units.
+    pub count: N,
+}
+
+/// Elements as they lie in a file, where devices hold them otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Packed {
+    /// Each narrower than a word.
+    Elements(DType),
+    /// In blocks, each a unit.
+    Blocks(BlockFormat),
+}
+
+impl Packed {
+    /// Bytes of a unit.
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::Elements(dtype) => dtype.size(),
+            Self::Blocks(format) => format.bytes(),
+        }
+    }
+
+    /// Elements of a unit.
+    pub const fn elements(self) -> usize {
+        match self {
+            Self::Elements(_) => 1,
+            Self::Blocks(format) => format.elements(),
+        }
+    }
+
+    /// The type of its elements.
+    pub const fn dtype(self) -> DType {
+        match self {
+            Self::Elements(dtype) => dtype,
+            Self::Blocks(_) => DType::F32,
+        }
+    }
+}
+
+impl UnpackSpec {
+    /// Elements of the result.
+    pub fn elements(&self) -> u64 {
+        self.count * self.from.elements() as u64
+    }
+
+    /// Bytes that are read.
+    pub fn bytes(&self) -> u64 {
+        self.count * self.from.bytes() as u64
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::kernels::{
     conv, conv_block, conv_depthwise, copy, cumulate, elementwise, gather, host, matmul, matmul_any,
-    matmul_gpu, normalize, pool, range, rank, reduce, scatter, softmax,
+    matmul_gpu, normalize, pool, range, rank, reduce, scatter, softmax, unpack,
 };
 use crate::scratch::{self, Scratch};
 use crate::source::Written;
@@ -40,6 +40,7 @@ pub const fn family<N: Number>(spec: &Spec<N>) -> &'static str {
         Spec::Cumulate(_) => "cumulate",
         Spec::Rank(_) => "rank",
         Spec::Range(_) => "range",
+        Spec::Unpack(_) => "unpack",
         Spec::Host(_) => "host",
     }
 }
@@ -202,6 +203,13 @@ pub const KERNELS: &[Row] = &[
         accepts: always,
         scratch: scratch::none,
         build: build!(Range, range::build),
+    },
+    Row {
+        name: "unpack",
+        family: "unpack",
+        accepts: always,
+        scratch: scratch::none,
+        build: build!(Unpack, unpack::build),
     },
     Row {
         name: "host",

@@ -408,6 +408,7 @@ pub(crate) mod specs {
     pub(crate) type RankSpec = spec::RankSpec<Taped>;
     pub(crate) type HostSpec = spec::HostSpec<Taped>;
     pub(crate) type RangeSpec = spec::RangeSpec<Taped>;
+    pub(crate) type UnpackSpec = spec::UnpackSpec<Taped>;
 }
 
 /// Constants in a list.

@@ -32,6 +32,7 @@ files! {
     narrow_floats "narrow_floats.rs",
     operators "operators.rs",
     rows "rows.rs",
+    unpack "unpack.rs",
     variants "variants.rs",
     wide_integers "wide_integers.rs",
 }

@@ -15,6 +15,7 @@ use bayplan_tests::{draw, on_every_backend, root};
 on_every_backend! {
     a_model_with_its_own_weights_in_another_file => check_own_weights;
     quantised_weights => check_quantised;
+    weights_of_several_pieces => check_pieces;
     other_values_of_what_decides_shapes => check_values;
 }
 
@@ -154,29 +155,76 @@ fn sums(folder: &Path, names: &[&str], shape: &'static [i64]) -> PathBuf {
     path
 }
 
+/// Random blocks, and their elements.
+fn blocks(format: BlockFormat, count: usize) -> (Vec<u8>, Vec<f32>) {
+    let mut random = Random::new(count as u64 + format.bytes() as u64);
+    let bytes = count / format.elements() * format.bytes();
+    let mut bytes: Vec<u8> = (0..bytes).map(|_| random.between(0, 255) as u8).collect();
+    // Scales that are numbers of ordinary size.
+    for block in bytes.chunks_exact_mut(format.bytes()) {
+        let scales: &[usize] = match format {
+            BlockFormat::Q4K => &[0, 2],
+            BlockFormat::Q6K => &[208],
+            _ => &[0],
+        };
+        scales.iter().for_each(|&at| block[at + 1] = 0x30 | block[at + 1] & 0x83);
+    }
+    let mut elements = Vec::new();
+    format.unpack(&bytes, &mut elements);
+    assert!(elements.iter().all(|v| v.is_finite()) && elements.iter().any(|v| *v != 0.0));
+    (bytes, elements)
+}
+
+/// What is unpacked goes to the device a piece at a time, as it lies in the file, and nothing of it is computed by a run.
+fn check_pieces(on: Backend) {
+    let folder = tempfile::tempdir().expect("a folder");
+    // One whole piece of 2^20 elements, and part of another that is no whole number of words.
+    let shape = [1025_u64, 1056];
+    let count = (shape[0] * shape[1]) as usize;
+    let model = sums(folder.path(), &["q4_0", "f16"], &[1025, 1056]);
+    let (q4_0, elements) = blocks(BlockFormat::Q4_0, count);
+    let halves: Vec<f64> = (0..count).map(|i| f64::from(i as u32 % 8191) / 64.0 - 60.0).collect();
+    let halves = Tensor::from_f64(DType::F16, vec![count], &halves).expect("a tensor");
+    let expect = [elements, halves.to_f64().into_iter().map(|v| v as f32).collect()];
+    let stored = [q4_0.len() as u64, 2 * count as u64];
+    let path = folder.path().join("w.gguf");
+    gguf(&path, &[("q4_0", &shape, 2, q4_0), ("f16", &shape, 1, halves.into_bytes())]);
+    let (model, device) = (bound(&model, &path, ""), on.device());
+    let session = model.session(&device, Dims::default(), SessionOptions::default());
+    let mut session = session.expect("a session");
+    let program = session.family().first();
+    assert_eq!(program.host_nodes(), []);
+    let unpacked = |stage: &bayplan_compile::Stage| {
+        stage.dispatches.iter().filter(|own| matches!(*own.spec, bayplan_shaders::Spec::Unpack(_))).count()
+    };
+    assert_eq!((unpacked(&program.load), unpacked(&program.run)), (4, 0));
+    let mut arrived = [0, 0];
+    for upload in &*program.uploads {
+        let of = usize::from(upload.data.len() == stored[1]);
+        assert_eq!((upload.data.len(), upload.skip), (stored[of], arrived[of]), "in order, as it lies");
+        arrived[of] += upload.bytes;
+    }
+    assert_eq!(arrived, stored);
+    let scratch = program.arena_bytes[bayplan_compile::Arena::Load.index()];
+    assert!((2 << 20..3 << 20).contains(&scratch), "two pieces at most, one of 2 MiB: {scratch}");
+    let x = Tensor::from_f32(vec![1025, 1056], &vec![0.0; count]).expect("a tensor");
+    let outputs = session.run(&[("x", &x)]).expect("it runs");
+    for (name, expect) in ["q4_0", "f16"].into_iter().zip(&expect) {
+        let made = outputs.get(&format!("{name}.y")).expect("an output").to_tensor().expect("a tensor");
+        let made = made.to_f32().expect("floats");
+        assert_eq!(made.iter().zip(expect).position(|(a, b)| a != b), None, "{name} on {on}");
+    }
+}
+
 fn check_quantised(on: Backend) {
     let folder = tempfile::tempdir().expect("a folder");
     let (names, shape) = (["q4_0", "q8_0", "q4_k", "q6_k", "f16", "bf16"], &[6_u64, 512]);
     let model = sums(folder.path(), &names, &[6, 512]);
     assert!(Model::open(&model).is_err(), "its own weights are gone");
-    let mut random = Random::new(11);
     let mut expect = Vec::new();
     let mut tensors = Vec::new();
     for (name, (format, ty)) in names.iter().zip(BlockFormat::ALL.into_iter().zip([2, 8, 12, 14])) {
-        let mut bytes: Vec<u8> =
-            (0..6 * 512 / format.elements() * format.bytes()).map(|_| random.between(0, 255) as u8).collect();
-        // Scales that are numbers of ordinary size.
-        for block in bytes.chunks_exact_mut(format.bytes()) {
-            let scales: &[usize] = match format {
-                BlockFormat::Q4K => &[0, 2],
-                BlockFormat::Q6K => &[208],
-                _ => &[0],
-            };
-            scales.iter().for_each(|&at| block[at + 1] = 0x30 | block[at + 1] & 0x83);
-        }
-        let mut elements = Vec::new();
-        format.unpack(&bytes, &mut elements);
-        assert!(elements.iter().all(|v| v.is_finite()) && elements.iter().any(|v| *v != 0.0));
+        let (bytes, elements) = blocks(format, 6 * 512);
         expect.push(elements);
         tensors.push((*name, &shape[..], ty, bytes));
     }

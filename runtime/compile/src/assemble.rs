@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bayplan_expr::{Bindings, Expr};
-use bayplan_graph::{Graph, Tensor as HostTensor, ValueId};
+use bayplan_graph::{ConstData, Graph, Tensor as HostTensor, ValueId};
 use bayplan_plan::arenas::{Arena, BlockPlan, NoFit, plan_blocks, sequence, validate_blocks};
 use bayplan_plan::{Lifespan, Plan, Problem};
 use bayplan_shaders::{Access, Kernel, Refusal, Slot, Spec, Target};
@@ -24,6 +24,7 @@ use crate::program::{
     Upload, Window,
 };
 use crate::size::{Size, Values};
+use crate::widen::widen;
 
 /// Where all storages lie.
 #[derive(Clone, Debug)]
@@ -498,16 +499,25 @@ impl Maker<'_> {
         }
         let mut uploads = Vec::new();
         for (index, tensor) in self.lowered.tensors.iter().enumerate() {
-            let Origin::Constant(data) = &tensor.origin else { continue };
+            let (data, bytes) = match &tensor.origin {
+                // What is small and narrow is held here already.
+                Origin::Constant(ConstData::Inline(bytes)) => {
+                    let bytes = widen(tensor.dtype, bytes);
+                    (ConstData::Inline(bytes.as_ref().into()), 0..bytes.len() as u64)
+                }
+                Origin::Constant(data) => (data.clone(), 0..data.len()),
+                Origin::Bytes(data, bytes) => (data.clone(), bytes.clone()),
+                Origin::Input | Origin::Contents(_) | Origin::Computed => continue,
+            };
             if self.live.of[index].is_none() || self.values.bytes(tensor) == 0 {
                 continue;
             }
             uploads.push(Upload {
                 before: first[index],
                 name: tensor.name.to_string(),
-                data: data.clone(),
-                dtype: tensor.dtype,
-                elements: self.values.shape(&tensor.shape).iter().product(),
+                data,
+                skip: bytes.start,
+                bytes: bytes.end - bytes.start,
                 window: self.whole(TensorId(index as u32), Access::Write),
             });
         }

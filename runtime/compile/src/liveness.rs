@@ -166,6 +166,10 @@ pub(crate) fn storages(lowered: &Lowered, stages: &Stages, ports: &Ports) -> Liv
                 (BufferKind::Activation, span.clone())
             }
             (_, Some(_)) => (BufferKind::Weight, 0..end),
+            // Bytes of a constant are written while those before them are unpacked.
+            (Some(span), None) if matches!(tensor.origin, Origin::Bytes(..)) => {
+                (BufferKind::Load, span.start.saturating_sub(1)..span.end)
+            }
             (Some(span), None) => (BufferKind::Load, span.clone()),
             (None, None) => continue,
         };

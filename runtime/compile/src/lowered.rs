@@ -1,5 +1,6 @@
 //! The graph as device work: stored tensors, and operations that read views of them and write them.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -32,6 +33,8 @@ pub(crate) enum Origin {
     Input,
     /// The model.
     Constant(ConstData),
+    /// The model: some bytes of a constant, as they lie in it. The last word may have fewer than four.
+    Bytes(ConstData, Range<u64>),
     /// The shape: the elements follow from symbols, and the host writes them when these change.
     Contents(Vec<Size>),
     /// Operations.
@@ -93,6 +96,8 @@ pub(crate) struct Lowered {
     pub(crate) outputs: Vec<TensorId>,
     /// Weights with what they were rearranged to, for kernels that like another layout better.
     pub(crate) rearranged: Vec<(TensorId, TensorId)>,
+    /// Computed tensors whose elements are those of a constant, in the same order.
+    pub(crate) unpacked: HashMap<TensorId, ConstData>,
     /// Weights that other functions of the same session read at their runs.
     pub(crate) kept: Vec<TensorId>,
 }
@@ -100,6 +105,15 @@ pub(crate) struct Lowered {
 impl Lowered {
     pub(crate) fn tensor(&self, id: TensorId) -> &Tensor {
         &self.tensors[id.0 as usize]
+    }
+
+    /// The constant whose elements a tensor has, in the same order.
+    pub(crate) fn stored(&self, id: TensorId) -> Option<&ConstData> {
+        match &self.tensor(id).origin {
+            Origin::Constant(data) => Some(data),
+            Origin::Computed => self.unpacked.get(&id),
+            Origin::Input | Origin::Bytes(..) | Origin::Contents(_) => None,
+        }
     }
 
     /// Whether a view surely shows a whole tensor, element after element.

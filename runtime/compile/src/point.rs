@@ -100,6 +100,7 @@ fn factors<N: Number + Copy>(spec: &Spec<N>) -> Vec<N> {
         Spec::Cumulate(s) => vec![s.outer, s.len, s.inner],
         Spec::Rank(s) => vec![s.outer, s.len, s.inner],
         Spec::Range(s) => vec![s.count],
+        Spec::Unpack(s) => vec![s.count],
         Spec::Host(s) => s.made().map_or_else(Vec::new, |(_, shape)| shape.clone()),
     }
 }

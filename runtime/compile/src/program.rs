@@ -246,21 +246,14 @@ pub struct Upload {
     pub before: u32,
     /// The constant's name.
     pub name: String,
-    /// Its bytes in the model.
+    /// All its bytes in the model. They go to the device as they lie.
     pub data: ConstData,
-    /// Its element type, which decides how it is widened (see `Repr`).
-    pub dtype: DType,
-    /// Elements.
-    pub elements: u64,
-    /// Where it goes.
+    /// The first of them that goes there: a constant that is unpacked there goes in several pieces, in their order.
+    pub skip: u64,
+    /// How many do.
+    pub bytes: u64,
+    /// Where they go, from its first byte on. Up to three bytes of the last word may be anything.
     pub window: Window,
-}
-
-impl Upload {
-    /// Its bytes in the model.
-    pub fn stored_bytes(&self) -> u64 {
-        self.elements.saturating_mul(self.dtype.size() as u64)
-    }
 }
 
 /// A dispatch of the run stage that only moves elements.
@@ -485,7 +478,7 @@ impl Program {
 
     /// Bytes of all uploads, as they are stored.
     pub fn upload_bytes(&self) -> u64 {
-        self.uploads.iter().fold(0, |sum, upload| sum.saturating_add(upload.stored_bytes()))
+        self.uploads.iter().fold(0, |sum, upload| sum.saturating_add(upload.bytes))
     }
 
     /// Where each input lies during a run, in their order.

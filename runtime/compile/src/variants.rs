@@ -186,7 +186,7 @@ fn even(spec: &Spec<Size>) -> Vec<[Size; 3]> {
             add(&s.shape, &s.out_strides);
         }
         Spec::Pool(_) | Spec::Softmax(_) | Spec::Gather(_) | Spec::GatherNd(_) | Spec::Range(_) => {}
-        Spec::Scatter(_) | Spec::Cumulate(_) | Spec::Rank(_) | Spec::Host(_) => {}
+        Spec::Scatter(_) | Spec::Cumulate(_) | Spec::Rank(_) | Spec::Unpack(_) | Spec::Host(_) => {}
     }
     found
 }

@@ -29,6 +29,8 @@ pub(crate) struct Weights {
     known: HashMap<Vec<u8>, TensorId>,
     /// Those with another layout beside them.
     rearranged: Vec<(TensorId, TensorId)>,
+    /// Those that have the elements of a constant.
+    stored: HashMap<TensorId, ConstData>,
     /// Constants that stay as they are stored.
     plain: Vec<ConstData>,
 }
@@ -45,6 +47,7 @@ impl Weights {
             place.insert(tensor, id);
             if id == next {
                 self.tensors.push(lowered.tensor(tensor).clone());
+                self.stored.extend(lowered.stored(tensor).map(|data| (id, data.clone())));
                 self.read.push(false);
                 let moved = writers.iter().map(|&index| moved(&lowered.operations[index], |id| place[&id]));
                 self.operations.extend(moved);
@@ -69,11 +72,8 @@ impl Weights {
     pub(crate) fn with_one_layout(&self) -> Option<Self> {
         let twice =
             self.rearranged.iter().filter(|(from, to)| self.read[from.index()] && self.read[to.index()]);
-        let data = twice.filter_map(|(from, _)| match &self.tensors[from.index()].origin {
-            Origin::Constant(data) => Some(data.clone()),
-            Origin::Computed | Origin::Input | Origin::Contents(_) => None,
-        });
-        let new: Vec<ConstData> = data.filter(|data| !self.plain.contains(data)).collect();
+        let data = twice.filter_map(|(from, _)| self.stored.get(from));
+        let new: Vec<ConstData> = data.filter(|data| !self.plain.contains(data)).cloned().collect();
         let plain = [self.plain.clone(), new.clone()].concat();
         (!new.is_empty()).then(|| Self { plain, ..Self::default() })
     }
@@ -106,6 +106,7 @@ impl Weights {
             inputs: lowered.inputs.iter().map(|&id| of(id)).collect(),
             outputs: lowered.outputs.iter().map(|&id| of(id)).collect(),
             rearranged: Vec::new(),
+            unpacked: HashMap::new(),
             kept: read.map(|(index, _)| TensorId(index as u32)).collect(),
             operations,
         };
@@ -117,7 +118,8 @@ impl Weights {
 
 /// The tensors that a function loads, each after those that it is made of.
 fn in_order(lowered: &Lowered, stages: &Stages) -> Vec<TensorId> {
-    let is_constant = |id: TensorId| matches!(lowered.tensor(id).origin, Origin::Constant(_));
+    let is_constant =
+        |id: TensorId| matches!(lowered.tensor(id).origin, Origin::Constant(_) | Origin::Bytes(..));
     let mut last = HashMap::new();
     for &index in &stages.load {
         last.insert(lowered.operations[index].output, index);
@@ -156,6 +158,7 @@ fn key(lowered: &Lowered, id: TensorId, writers: &[usize], place: &HashMap<Tenso
             key.push(b'=');
             key.extend_from_slice(bytes);
         }
+        Origin::Bytes(data, bytes) => key.extend(format!("{data:?} {bytes:?}").bytes()),
         Origin::Computed | Origin::Input | Origin::Contents(_) => {}
     }
     for &index in writers {

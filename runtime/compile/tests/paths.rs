@@ -275,7 +275,7 @@ fn ways_are_functions_of_one_family() {
         reserved.arena_bytes[Arena::Activations.index()],
         (0..3).map(activations).max().expect("three")
     );
-    let uploaded: u64 = family.first().uploads.iter().map(|upload| upload.elements).sum();
+    let uploaded: u64 = family.first().uploads.iter().map(|upload| upload.bytes / 4).sum();
     assert!((30_000..30_100).contains(&uploaded), "each weight once: {uploaded}");
     assert_eq!(family.next(asked, &none, &[], &[]).expect("a step"), Step::Run(asked));
     let message = family.at(model, &none).expect_err("it has no program of its own").to_string();

@@ -355,7 +355,17 @@ fn uploads_and_ports() {
         &["load dispatch 0 (tanh w)", "nothing has written"],
     );
     p("an upload into another buffer", |p| uploads(p)[0].window.offset += 256, &["upload of", "leaves"]);
-    p("an upload of too much", |p| uploads(p)[0].elements *= 2, &["upload of", "bytes for 3200 elements"]);
+    p(
+        "an upload of too much",
+        |p| uploads(p)[0].bytes *= 2,
+        &["upload of", "12800 bytes", "not in its 6400"],
+    );
+    p("an upload of the end twice", |p| uploads(p)[0].skip = 4, &["upload of", "from byte 4 on"]);
+    p(
+        "an upload of too little",
+        |p| uploads(p)[0].bytes -= 16,
+        &["upload of", "6384 bytes", "window of 6400"],
+    );
     p(
         "an upload into an activation",
         |p| {

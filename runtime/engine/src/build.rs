@@ -89,7 +89,7 @@ pub(crate) fn load_weights(
     let pipelines = device.pipelines.of(&device.vulkan, program)?;
     let params_at = (params.buffer(), slot.offset);
     let objects = Objects { program, pipelines: &pipelines, arenas, params: params_at, external: None };
-    loader.dispatch(objects, transfer)?;
+    loader.dispatch(objects)?;
     params.free(slot);
     let ring = loader.buffers().filter_map(purpose).collect();
     loader.finish()?;

@@ -11,7 +11,6 @@ use bayplan_compile::host_node::Memo;
 use bayplan_compile::session::Io;
 use bayplan_compile::{Arena, Program, device_size, widen};
 use bayplan_graph::Tensor;
-use bayplan_record::Arrivals;
 use bayplan_shaders::Spec;
 use bayplan_vulkan::Pipeline;
 use bayplan_weights::Store;
@@ -127,7 +126,7 @@ impl Inspection {
     /// There is no such upload, its bytes cannot be read, or the driver fails.
     pub fn upload(&self, index: usize, weights: &Store) -> Result<(), EngineError> {
         let upload = self.program.uploads.get(index).ok_or_else(|| self.missing("upload", index))?;
-        copy(&self.arenas, &self.transfer, weights, upload, &Arrivals::default())
+        copy(&self.arenas, &self.transfer, weights, upload)
     }
 
     /// Uploads every constant and runs the load program, as a session does when it is built.
@@ -136,7 +135,7 @@ impl Inspection {
     /// A constant's bytes cannot be read, or the driver fails.
     pub fn load(&self, weights: &Store) -> Result<(), EngineError> {
         let origin = Origin { store: weights, io: Io::default(), arrivals: Arc::default() };
-        load(&self.device.vulkan, self.objects(), &self.transfer, origin)
+        load(&self.device.vulkan, self.objects(), origin)
     }
 
     /// Executes one dispatch and waits for it.

@@ -45,6 +45,21 @@ pub enum ConstData {
     Range(ByteRange),
 }
 
+impl ConstData {
+    /// Number of bytes.
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Inline(bytes) => bytes.len() as u64,
+            Self::Range(range) => range.len,
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// What makes a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ValueSource {

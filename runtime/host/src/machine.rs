@@ -17,8 +17,8 @@ use crate::memory::{Memory, bytes_of, words_of};
 use crate::ports::{Given, tensor};
 use crate::work;
 
-/// Elements of a weight read at once.
-const CHUNK: u64 = 1 << 20;
+/// Words of a weight read at once.
+const CHUNK: usize = 1 << 20;
 
 /// A stage of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -353,24 +353,24 @@ fn first(window: &Window, count: usize) -> Option<Range<usize>> {
     (count <= all.len()).then(|| all.start..all.start + count)
 }
 
-/// Uploads one constant, a chunk at a time.
+/// Uploads bytes of a constant as they lie, a chunk at a time.
 fn copy(weights: &Store, upload: &Upload, memory: &mut Memory, arrivals: &Arrivals) -> Result<(), String> {
-    let (size, wide) = (upload.dtype.size() as u64, device_size(upload.dtype));
-    let count = upload.elements.checked_mul(wide).and_then(|bytes| usize::try_from(bytes / 4).ok());
+    let count = usize::try_from(upload.bytes.div_ceil(4)).ok();
     let target = count.and_then(|count| first(&upload.window, count));
     let target = target.ok_or("it does not fit its window")?;
     let target = memory.write(upload.window.arena, target).ok_or("its window leaves its arena")?;
     let mut bytes = Vec::new();
-    let mut first = 0;
-    while first < upload.elements {
-        let count = CHUNK.min(upload.elements - first);
-        bytes.resize((count * size) as usize, 0);
-        weights.read_part(&upload.data, first * size, &mut bytes).map_err(|e| e.to_string())?;
-        let words = widen(upload.dtype, &bytes);
-        let target = &mut target[(first * wide / 4) as usize..];
-        target.iter_mut().zip(words_of(&words)).for_each(|(target, word)| *target = word);
-        arrivals.piece(count * size, WeightsPath::Host, ReadMode::Buffered);
-        first += count;
+    let mut done = 0;
+    for target in target.chunks_mut(CHUNK) {
+        let count = (upload.bytes - done).min(4 * target.len() as u64);
+        // The last word may have fewer bytes of the constant.
+        bytes.clear();
+        bytes.resize(4 * target.len(), 0);
+        let read = weights.read_part(&upload.data, upload.skip + done, &mut bytes[..count as usize]);
+        read.map_err(|e| e.to_string())?;
+        target.iter_mut().zip(words_of(&bytes)).for_each(|(target, word)| *target = word);
+        arrivals.piece(count, WeightsPath::Host, ReadMode::Buffered);
+        done += count;
     }
     Ok(())
 }

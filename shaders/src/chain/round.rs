@@ -52,7 +52,7 @@ pub(super) fn to_bits(
 }
 
 /// The text of the value of a type of 16 bits that has the bits of a `u32`.
-pub(super) fn of_bits(
+pub(crate) fn of_bits(
     src: &mut Source<'_>,
     width: Width,
     dtype: DType,

@@ -22,3 +22,4 @@ pub(crate) mod reduce;
 pub(crate) mod rows;
 pub(crate) mod scatter;
 pub(crate) mod softmax;
+pub(crate) mod unpack;

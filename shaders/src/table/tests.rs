@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use bayplan_graph::op::{BinaryOp, PoolKind, ReduceOp, UnaryOp};
-use bayplan_graph::{DType, Op};
+use bayplan_graph::{BlockFormat, DType, Op};
 
 use super::{KERNELS, family, launch};
 use crate::{
     Access, Arg, Chain, Class, ConvSpec, CopySpec, CumulateSpec, ElementwiseSpec, Features, GatherNdSpec,
-    GatherSpec, HostSpec, MatMulSpec, Mode, NormalizeSpec, Operand, Others, PoolSpec, RangeSpec, RankSpec,
-    ReduceSpec, ScatterSpec, Slot, SoftmaxSpec, Spec, Step, StepOp, Subgroup, Target, compile_wgsl_as,
+    GatherSpec, HostSpec, MatMulSpec, Mode, NormalizeSpec, Operand, Others, Packed, PoolSpec, RangeSpec,
+    RankSpec, ReduceSpec, ScatterSpec, Slot, SoftmaxSpec, Spec, Step, StepOp, Subgroup, Target, UnpackSpec,
+    compile_wgsl_as,
 };
 
 fn lavapipe() -> Target {
@@ -125,22 +126,8 @@ fn plain() -> Vec<Spec> {
         matmul(40, 40, 40),
         matmul(3, 7, 5),
         matmul(1, 64, 64),
-        Spec::Softmax(SoftmaxSpec {
-            dtype: DType::F32,
-            outer: 4,
-            len: 100,
-            inner: 1,
-            log: false,
-            in_place: true,
-        }),
-        Spec::Softmax(SoftmaxSpec {
-            dtype: DType::F32,
-            outer: 4,
-            len: 10,
-            inner: 7,
-            log: true,
-            in_place: false,
-        }),
+        softmax(100, 1, false),
+        softmax(10, 7, true),
         Spec::Normalize(NormalizeSpec {
             rows: 4,
             len: 10,
@@ -191,6 +178,8 @@ fn plain() -> Vec<Spec> {
         Spec::Cumulate(cumulate(DType::F32)),
         Spec::Rank(RankSpec { dtype: DType::F32, outer: 2, len: 9, inner: 3, largest: true }),
         Spec::Range(RangeSpec { dtype: DType::I32, count: 9 }),
+        unpack(Packed::Elements(DType::BF16)),
+        unpack(Packed::Blocks(BlockFormat::Q4K)),
     ];
     for (kernel, stride, groups) in [(1, 1, 1), (1, 2, 1), (3, 1, 1), (3, 2, 1), (5, 1, 2), (3, 1, 16)] {
         specs.push(Spec::Conv(conv(kernel, stride, groups)));
@@ -228,6 +217,14 @@ fn scatter(dtype: DType, join: Option<BinaryOp>) -> Spec {
         inner: 4,
         each: join.is_some(),
     })
+}
+
+fn softmax(len: u64, inner: u64, log: bool) -> Spec {
+    Spec::Softmax(SoftmaxSpec { dtype: DType::F32, outer: 4, len, inner, log, in_place: !log })
+}
+
+fn unpack(from: Packed) -> Spec {
+    Spec::Unpack(UnpackSpec { from, apart: false, dtype: DType::F32, count: 7 })
 }
 
 fn cumulate(dtype: DType) -> CumulateSpec {
@@ -281,7 +278,7 @@ fn every_family_runs_on_every_device() {
             check(&spec, &target);
             families.insert(family(&spec));
         }
-        assert_eq!(families.len(), 14, "every family is tried");
+        assert_eq!(families.len(), 15, "every family is tried");
         // The host's has no text to compile.
         for row in KERNELS.iter().filter(|row| row.family != "host") {
             assert!(families.contains(row.family), "row {} serves a family that exists", row.name);

@@ -110,7 +110,7 @@ fn changes(
     let tensor = lowered.tensor(from);
     match tensor.origin {
         Origin::Input => return Err(Why::Input),
-        Origin::Constant(_) | Origin::Contents(_) => return Err(Why::Constant),
+        Origin::Constant(_) | Origin::Bytes(..) | Origin::Contents(_) => return Err(Why::Constant),
         Origin::Computed if lowered.outputs.contains(&from) => return Err(Why::Output),
         Origin::Computed => {}
     }

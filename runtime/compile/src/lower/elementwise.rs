@@ -15,7 +15,10 @@ pub(crate) fn lower(lowerer: &mut Lowerer<'_>, node: &Node) -> Lowering {
         Op::Cast(to) | Op::BitCast(to) if lowerer.dtype(node.inputs[0]) == *to => {
             return Some(lowerer.view(node.inputs[0]).map(|view| vec![view]));
         }
-        Op::Cast(_) => StepOp::Cast,
+        Op::Cast(to) => match lowerer.unpacked_as(node, *to) {
+            Some(view) => return Some(view.map(|view| vec![view])),
+            None => StepOp::Cast,
+        },
         Op::BitCast(_) => StepOp::BitCast,
         _ => return None,
     };

@@ -12,6 +12,7 @@ mod movement;
 mod reduce;
 mod scatter;
 mod taps;
+mod unpack;
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 
 use bayplan_expr::Expr;
 use bayplan_graph::{ConstData, DType, Graph, Node, Tensor as HostTensor, Value, ValueId, ValueSource};
-use bayplan_shaders::{Convert, Packing, Repr, Spec, Target};
+use bayplan_shaders::{Convert, Packed, Packing, Repr, Spec, Target};
 
 use crate::error::Refused;
 use crate::lowered::{Lowered, Operation, Origin, Tensor, TensorId};
@@ -34,8 +35,9 @@ const MAX_ELEMENTS: u64 = u32::MAX as u64;
 type Lowering = Option<Result<Vec<View>, String>>;
 
 /// One row per family of operators.
-const FAMILIES: [fn(&mut Lowerer<'_>, &Node) -> Lowering; 7] = [
+const FAMILIES: [fn(&mut Lowerer<'_>, &Node) -> Lowering; 8] = [
     host::lower,
+    unpack::lower,
     elementwise::lower,
     contract::lower,
     reduce::lower,
@@ -259,6 +261,11 @@ impl<'a> Lowerer<'a> {
     /// A tensor for a value of the graph.
     fn value_tensor(&mut self, id: ValueId, origin: Origin) -> Result<View, String> {
         let (dtype, shape) = (self.dtype(id), self.shape(id)?);
+        if let Origin::Constant(data) = &origin
+            && unpack::is_packed(dtype, data)
+        {
+            return self.unpacked(id, data, Packed::Elements(dtype), dtype);
+        }
         let name = self.graph.value(id).name.to_string();
         let elements = self.elements_expr(id, &shape);
         self.tensor(name, dtype, shape, elements, origin)
@@ -450,9 +457,7 @@ impl<'a> Lowerer<'a> {
 
     /// Whether a kernel may have weights in another layout than they are stored in.
     pub(crate) fn may_rearrange(&self, tensor: TensorId) -> bool {
-        let plain = |data: &ConstData| self.plain.contains(data);
-        self.is_static(tensor)
-            && !matches!(&self.out.tensor(tensor).origin, Origin::Constant(data) if plain(data))
+        self.is_static(tensor) && !self.out.stored(tensor).is_some_and(|data| self.plain.contains(data))
     }
 }
 

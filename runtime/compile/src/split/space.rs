@@ -183,6 +183,15 @@ pub(crate) fn space(spec: &Spec<Size>) -> Space {
             let block = *len * *inner;
             new(&[block], block).axis(Along::Outer, *outer, vec![block], block)
         }
+        Spec::Unpack(s) => {
+            let (read, made) = (s.from.bytes(), Size::from(s.from.elements() as u64));
+            // Four bytes to a word: a block need not begin at one.
+            if !s.apart {
+                return Space::default();
+            }
+            let read = Size::from(read as u64);
+            new(&[read], made).axis(Along::Outer, s.count, vec![read], made)
+        }
         Spec::Copy(_) | Spec::Range(_) | Spec::Host(_) => Space::default(),
     }
 }
@@ -320,6 +329,7 @@ pub(crate) fn part(spec: &Spec<Size>, along: Along, range: &Range<Size>) -> Spec
         (Spec::Scatter(s), _) => s.batch = len,
         (Spec::Cumulate(s), _) => s.outer = len,
         (Spec::Rank(s), _) => s.outer = len,
+        (Spec::Unpack(s), _) => s.count = len,
         (Spec::GatherNd(s), Along::Outer) => s.batch = len,
         (Spec::GatherNd(s), _) => s.count = len,
         _ => {}

@@ -28,7 +28,6 @@ mod external;
 mod late;
 mod violation;
 
-use bayplan_graph::ConstData;
 use bayplan_shaders::{Access, Repr};
 
 use self::bytes::{Bytes, Misuse, Who};
@@ -183,16 +182,16 @@ impl Walk<'_> {
     }
 
     fn upload(&mut self, upload: &Upload, at: Who) -> Result<(), Violation> {
-        let (window, host) = (&upload.window, upload.elements.checked_mul(upload.dtype.size() as u64));
-        let device = Repr::of(upload.dtype).and_then(|repr| upload.elements.checked_mul(repr.bytes()));
-        let data = match &upload.data {
-            ConstData::Inline(bytes) => bytes.len() as u64,
-            ConstData::Range(range) => range.len,
-        };
+        let Upload { window, data, skip, bytes, .. } = upload;
+        let (data, end) = (data.len(), skip.checked_add(*bytes));
+        // Windows are whole granules, and words.
+        let all = bytes.checked_next_multiple_of(self.program.target.storage_granule.max(4));
         let check = self.inside(window).and_then(|buffer| match buffer.kind {
-            _ if host != Some(data) => Err(format!("it has {data} bytes for {} elements", upload.elements)),
-            _ if device.is_none_or(|bytes| bytes > window.len) => {
-                Err(format!("{} elements do not fit the window's {} bytes", upload.elements, window.len))
+            _ if end.is_none_or(|end| end > data) => {
+                Err(format!("{bytes} bytes from byte {skip} on are not in its {data}"))
+            }
+            _ if all != Some(window.len) => {
+                Err(format!("{bytes} bytes are not what the window of {} bytes is for", window.len))
             }
             BufferKind::Weight => Ok(()),
             BufferKind::Load if buffer.lifespan.contains(&(at as u32)) => Ok(()),

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use bayplan_compile::{Arena, Buffer, BufferKind, Program, Upload, same_bytes};
+use bayplan_compile::{Arena, Buffer, BufferKind, Program, Upload};
 use bayplan_graph::{ByteRange, ConstData, DIRECT, FileId};
 
 /// The most bytes of a slot.
@@ -61,22 +61,14 @@ impl Part {
     }
 }
 
-/// Bytes of an upload as they are stored.
-pub(crate) fn stored(upload: &Upload) -> u64 {
-    upload.elements.saturating_mul(upload.dtype.size() as u64)
-}
-
 /// Cuts uploads into batches. `gates` has, for each of them, how many dispatches come before it may be written.
 pub(crate) fn cut(uploads: &[Upload], gates: &[u32]) -> Vec<Batch> {
     let mut batches = Batches { all: Vec::new(), open: Batch::default(), filled: 0, before: 0 };
     for (index, upload) in uploads.iter().enumerate() {
         let gate = gates.get(index).copied().unwrap_or(0);
-        if !same_bytes(upload.dtype) {
-            continue; // the host changes it, and copies it itself
-        }
-        let (total, mut skip) = (stored(upload), 0);
-        while skip < total {
-            skip += batches.add((index, upload), gate, skip, total - skip);
+        let mut skip = 0;
+        while skip < upload.bytes {
+            skip += batches.add((index, upload), gate, skip, upload.bytes - skip);
         }
     }
     batches.close();
@@ -115,7 +107,7 @@ impl Batches {
         }
         let from = match &upload.data {
             ConstData::Range(ByteRange { file, offset, .. }) => {
-                From::File(*file, offset.saturating_add(skip))
+                From::File(*file, offset.saturating_add(upload.skip).saturating_add(skip))
             }
             ConstData::Inline(_) => From::Memory,
         };
@@ -183,7 +175,6 @@ pub(crate) fn gates(program: &Program) -> Vec<u32> {
 mod tests {
     use super::*;
     use bayplan_compile::{BufferId, Window};
-    use bayplan_graph::DType;
     use bayplan_shaders::Access;
 
     const MIB: u64 = 1 << 20;
@@ -197,7 +188,7 @@ mod tests {
             access: Access::Write,
         };
         let data = ConstData::Range(ByteRange { file: FileId(0), offset, len: bytes });
-        Upload { before, name: "w".into(), data, dtype: DType::U32, elements: bytes / 4, window }
+        Upload { before, name: "w".into(), data, skip: 0, bytes, window }
     }
 
     fn sizes(uploads: &[Upload], gates: &[u32]) -> Vec<Vec<u64>> {
@@ -228,6 +219,15 @@ mod tests {
         assert_eq!(batches[0].reads, reads);
         assert_eq!(batches[0].parts[1], Part { upload: 1, skip: 0, at: 500, len: 8 });
         assert_eq!(slot(&batches), 8192);
+    }
+
+    #[test]
+    fn pieces_of_a_constant_are_read_where_they_lie() {
+        let piece = |before, skip, bytes| Upload { skip, bytes, ..upload(before, 100, 1000) };
+        let batches = cut(&[piece(0, 0, 600), piece(1, 600, 400)], &[0, 1]);
+        let reads: Vec<_> = batches.iter().flat_map(|batch| batch.reads.clone()).collect();
+        let read = |offset, at, len| Read { from: From::File(FileId(0), offset), at, len };
+        assert_eq!(reads, [read(100, 100, 600), read(700, 700, 400)]);
     }
 
     #[test]
@@ -281,7 +281,7 @@ mod tests {
                     assert_eq!(offset + (part.at - read.at), range.offset + part.skip);
                 }
             }
-            assert!(uploads.iter().zip(done).all(|(upload, done)| stored(upload) == done));
+            assert!(uploads.iter().zip(done).all(|(upload, done)| upload.bytes == done));
         }
     }
 }

@@ -14,14 +14,12 @@ mod slot;
 mod state;
 mod worker;
 
-use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use bayplan_compile::session::Io;
-use bayplan_compile::{Arena, Dispatch, Program, Upload, device_size, same_bytes, widen};
+use bayplan_compile::{Arena, Dispatch, Program};
 use bayplan_record::Arrivals;
-use bayplan_trace::{ReadMode, WeightsPath};
 use bayplan_vulkan::{Buffer, Commands, Device};
 use bayplan_weights::{Store, WeightsError};
 
@@ -33,7 +31,7 @@ use crate::arena::Arenas;
 use crate::commands::{Objects, record};
 use crate::error::EngineError;
 use crate::instruments::{Instruments, Places};
-use crate::transfer::{CHUNK, Transfer, wait};
+use crate::transfer::wait;
 
 /// Threads that read: while one waits for the disk, the other moves bytes.
 const READERS: usize = 2;
@@ -91,7 +89,7 @@ impl Loader {
         for (index, batch) in batches.iter().enumerate() {
             batch.parts.iter().for_each(|part| needed[part.upload] = index + 1);
         }
-        // Later uploads may have arrived before earlier ones that the host copies.
+        // Uploads without bytes have arrived with those before.
         needed.iter_mut().fold(0, |most, own| {
             *own = most.max(*own);
             *own
@@ -137,20 +135,17 @@ impl Loader {
 
     /// Runs the load program, each dispatch as soon as what it reads has arrived, and waits until it is done. Nothing is
     /// loaded to the load program's own arena any more then.
-    pub(crate) fn dispatch(&self, objects: Objects<'_>, transfer: &Transfer) -> Result<(), EngineError> {
+    pub(crate) fn dispatch(&self, objects: Objects<'_>) -> Result<(), EngineError> {
         let Shared { device, uploads, state, .. } = &*self.shared;
         let dispatches = &objects.program.load.dispatches;
         let untraced = (&Instruments::default(), &Places::default());
-        let (mut done, mut copied) = (0, 0);
+        let mut done = 0;
         let mut submitted: [Option<(Commands, _)>; 2] = [None, None];
         while done < dispatches.len() {
             let due = |before: usize| uploads.partition_point(|upload| upload.before as usize <= before);
             let arrived = self.wait(due(done))?;
-            copied = self.copy_changed(objects.arenas, transfer, copied..due(done))?;
             // All that can be submitted together.
-            let next = |upload: &Upload| !same_bytes(upload.dtype);
-            let own = uploads[copied..].iter().position(next).map_or(uploads.len(), |at| copied + at);
-            let until = uploads.get(arrived.min(own)).map_or(dispatches.len(), |next| next.before as usize);
+            let until = uploads.get(arrived).map_or(dispatches.len(), |next| next.before as usize);
             let until = until.max(done + 1).min(dispatches.len());
             submitted.rotate_left(1);
             let again = match submitted[1].take() {
@@ -170,24 +165,8 @@ impl Loader {
         for (_, ticket) in submitted.iter().flatten() {
             wait(device, ticket)?;
         }
-        self.copy_changed(objects.arenas, transfer, copied..uploads.len())?;
         self.shared.forget(Arena::Load);
         self.ring.iter().try_for_each(|slot| slot.clear())
-    }
-
-    /// Copies what the host changes on the way.
-    fn copy_changed(
-        &self,
-        arenas: &Arenas,
-        transfer: &Transfer,
-        range: Range<usize>,
-    ) -> Result<usize, EngineError> {
-        let Shared { uploads, store, arrivals, .. } = &*self.shared;
-        let end = range.end.max(range.start);
-        for upload in uploads[range.start..end].iter().filter(|upload| !same_bytes(upload.dtype)) {
-            copy(arenas, transfer, store, upload, arrivals)?;
-        }
-        Ok(end)
     }
 
     /// Waits until everything has arrived.
@@ -228,48 +207,29 @@ impl Drop for Loader {
 
 /// Uploads every constant, runs the load program between, and waits until all is done.
 #[cfg(feature = "inspect")]
-pub(crate) fn load(
-    device: &Device,
-    objects: Objects<'_>,
-    transfer: &Transfer,
-    origin: Origin<'_>,
-) -> Result<(), EngineError> {
+pub(crate) fn load(device: &Device, objects: Objects<'_>, origin: Origin<'_>) -> Result<(), EngineError> {
     let loader = Loader::start(device, objects.program, objects.arenas, origin)?;
-    loader.dispatch(objects, transfer)?;
+    loader.dispatch(objects)?;
     loader.finish()
 }
 
-/// Copies one constant, a chunk at a time; straight into mapped memory where no element changes.
+/// Copies bytes of a constant as they lie, a chunk at a time.
+#[cfg(feature = "inspect")]
 pub(crate) fn copy(
     arenas: &Arenas,
-    transfer: &Transfer,
+    transfer: &crate::transfer::Transfer,
     weights: &Store,
-    upload: &Upload,
-    arrivals: &Arrivals,
+    upload: &bayplan_compile::Upload,
 ) -> Result<(), EngineError> {
-    let fail = |reason: String| EngineError::Weights { name: upload.name.clone(), reason };
-    let read =
-        |from, target: &mut [u8]| weights.read_part(&upload.data, from, target).map_err(|e| e.to_string());
+    let fail = |e: WeightsError| EngineError::Weights { name: upload.name.clone(), reason: e.to_string() };
     let (buffer, start) = arenas.place(upload.window.arena, upload.window.offset)?;
-    let host_size = upload.dtype.size() as u64;
-    let per_chunk = CHUNK / device_size(upload.dtype);
     let mut bytes = Vec::new();
-    let mut first = 0;
-    while first < upload.elements {
-        let count = per_chunk.min(upload.elements - first);
-        let at = start + first * device_size(upload.dtype);
-        let (from, len) = (first * host_size, count * host_size);
-        let path = if let Some(mapped) = buffer.mapped().filter(|_| same_bytes(upload.dtype)) {
-            mapped.write_with(at, len, |target| read(from, target))?.map_err(fail)?;
-            WeightsPath::Mapped
-        } else {
-            bytes.resize(len as usize, 0);
-            read(from, &mut bytes).map_err(fail)?;
-            transfer.write(buffer, at, &widen(upload.dtype, &bytes))?;
-            if buffer.mapped().is_some() { WeightsPath::Mapped } else { WeightsPath::Staged }
-        };
-        arrivals.piece(len, path, ReadMode::Buffered);
-        first += count;
+    let mut done = 0;
+    while done < upload.bytes {
+        bytes.resize(batch::SLOT.min(upload.bytes - done) as usize, 0);
+        weights.read_part(&upload.data, upload.skip + done, &mut bytes).map_err(fail)?;
+        transfer.write(buffer, start + done, &bytes)?;
+        done += bytes.len() as u64;
     }
     Ok(())
 }

@@ -95,7 +95,8 @@ impl Shared {
 
     fn check(&self, part: &Part, bytes: &[u8]) -> Result<(), EngineError> {
         let Some(checks) = &self.checks else { return Ok(()) };
-        let checked = checks.update(&self.uploads[part.upload].data, part.skip, bytes);
+        let upload = &self.uploads[part.upload];
+        let checked = checks.update(&upload.data, upload.skip + part.skip, bytes);
         checked.map_err(|e| self.failed(part.upload, e.to_string()))
     }
 
@@ -123,8 +124,8 @@ impl Shared {
         }
         let mut parts = batch.parts.iter().filter(|part| (at..at + len).contains(&part.at));
         parts.try_for_each(|part| {
-            let read =
-                self.store.read_part(&self.uploads[part.upload].data, part.skip, &mut slot[part.range()]);
+            let upload = &self.uploads[part.upload];
+            let read = self.store.read_part(&upload.data, upload.skip + part.skip, &mut slot[part.range()]);
             read.map_err(|e| self.failed(part.upload, e.to_string()))
         })
     }
@@ -133,8 +134,9 @@ impl Shared {
     pub(crate) fn read_in_place(&self, index: usize) -> Result<bool, EngineError> {
         let parts = &self.batches[index].parts;
         for part in parts {
-            let data = &self.uploads[part.upload].data;
-            let read = |target: &mut [u8]| self.store.read_part(data, part.skip, target);
+            let upload = &self.uploads[part.upload];
+            let read =
+                |target: &mut [u8]| self.store.read_part(&upload.data, upload.skip + part.skip, target);
             let read = self.mapped(part, |mapped, at| mapped.write_with(at, part.len, read))?;
             read.map_err(|e| self.failed(part.upload, e.to_string()))?;
         }

@@ -41,10 +41,6 @@ impl Rule for Dequantize {
         Ok(vec![Inferred::new(DType::F32, shape)])
     }
 
-    fn on_host(&self) -> Option<&'static str> {
-        Some("no kernel unpacks quantised blocks")
-    }
-
     fn eval(&self, inputs: &[&Tensor], outputs: &[HostType]) -> Result<Vec<Tensor>, EvalError> {
         let shape = outputs[0].shape.clone();
         // Refused before anything is allocated, if the host does not hold it.

@@ -14,6 +14,7 @@ mod product;
 mod reduce;
 pub(crate) mod rows;
 pub(crate) mod scatter;
+mod unpack;
 
 use bayplan_compile::device_size;
 use bayplan_compile::host_node::Memo;
@@ -75,6 +76,7 @@ pub(crate) fn reads(spec: &Spec, target: &Target) -> Vec<Vec<View>> {
         Spec::Cumulate(s) => vec![vec![View::row(s.dtype, elements(&[s.outer, s.len, s.inner]))]],
         Spec::Rank(s) => vec![vec![View::row(s.dtype, elements(&[s.outer, s.len, s.inner]))]],
         Spec::Range(s) => vec![vec![View::row(s.dtype, 1)], vec![View::row(s.dtype, 1)]],
+        Spec::Unpack(s) => vec![vec![unpack::reads(s)]],
         Spec::Host(s) => {
             s.operands.iter().map(|(dtype, shape)| vec![View::row(*dtype, elements(shape))]).collect()
         }
@@ -124,6 +126,7 @@ pub(crate) fn writes(spec: &Spec) -> View {
         Spec::Cumulate(s) => (s.dtype, vec![s.outer, s.len, s.inner]),
         Spec::Rank(s) => (DType::I32, vec![s.outer, s.len, s.inner]),
         Spec::Range(s) => (s.dtype, vec![s.count]),
+        Spec::Unpack(s) => (s.dtype, vec![s.elements()]),
         Spec::Host(s) => s.made().cloned().unwrap_or((DType::I64, vec![0])),
     };
     match spec.chain().and_then(|chain| chain.layout.as_ref()) {
@@ -180,6 +183,7 @@ pub(crate) fn compute(
             Spec::Cumulate(s) => order::cumulate(s, operands, &mut out),
             Spec::Rank(s) => order::rank(s, operands, &mut out),
             Spec::Range(s) => movement::range(s, operands, &mut out),
+            Spec::Unpack(s) => unpack::compute(s, operands, &mut out),
             Spec::Host(s) => host(s, operands, &mut out),
         }?;
     }
