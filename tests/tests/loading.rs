@@ -51,20 +51,37 @@ fn taken(told: &Value) -> i64 {
     figure("seen").max(figure("high_water"))
 }
 
-/// 64 MiB of weights, 40 of them one tensor: each form takes little, and a reader that holds whole tensors is caught.
+/// 64 MiB of weights, 40 of them one tensor: each form takes little, past the page cache (where the file system lets) and
+/// through it, straight into mapped memory and through staging buffers; and a reader that holds whole tensors is caught.
 fn check_memory(on: Backend) {
     let mut hashes = Vec::new();
     for form in Form::ALL {
         let folder = tempfile::tempdir().expect("a folder");
         let Files { model, named, .. } = make(&Shape::SMALL, form, folder.path()).expect("a model");
-        let told = load(on, "small", &model, named.as_deref(), &[]);
-        println!("{} on {on}: {told}", form.name());
-        assert!(taken(&told) <= MOST, "{} on {on}: {told}", form.name());
-        hashes.push(told["hash"].clone());
-        let whole = load(on, "small", &model, named.as_deref(), &["whole"]);
-        println!("whole tensors, {} on {on}: {whole}", form.name());
+        let mut load = |how: &[&str]| {
+            let told = load(on, "small", &model, named.as_deref(), how);
+            println!("{} {how:?} on {on}: {told}", form.name());
+            hashes.push(told["hash"].clone());
+            told
+        };
+        let host = on == Backend::Host;
+        let ways: [&[&str]; 3] = [&["io=direct"], &["io=buffered"], &["io=direct", "separate"]];
+        for how in ways.into_iter().filter(|how| !(host && how.contains(&"separate"))) {
+            let told = load(how);
+            assert!(taken(&told) <= MOST, "{} {how:?} on {on}: {told}", form.name());
+            let staged = how.contains(&"separate");
+            let path = if host {
+                "host"
+            } else if staged {
+                "staged"
+            } else {
+                "mapped"
+            };
+            assert!(host || told["paths"] == serde_json::json!([path]), "{told}");
+            assert_eq!(told["staging"].as_u64().map(|bytes| bytes > 0), Some(staged), "{told}");
+        }
+        let whole = load(&["whole"]);
         assert!(taken(&whole) > MOST, "a reader of whole tensors is not seen: {whole}");
-        hashes.push(whole["hash"].clone());
     }
     assert!(hashes.iter().all(|hash| hash.is_string() && *hash == hashes[0]), "{hashes:?}");
 }

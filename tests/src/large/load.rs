@@ -10,7 +10,7 @@ use bayplan::{
     Device, DeviceOptions, Dims, Model, Options, Selector, Session, SessionOptions, Tensor, Weights,
 };
 use bayplan_compile::Arena;
-use bayplan_compile::session::Progress;
+use bayplan_compile::session::{Io, Progress};
 use bayplan_graph::{ByteSource, ConstData, FileRef, ReadError, ValueSource};
 use bayplan_trace::Loading;
 use bayplan_weights::{FileSource, Store};
@@ -33,6 +33,8 @@ pub struct Load {
     pub weights: Option<PathBuf>,
     /// The device.
     pub device: Selector,
+    /// How files are read.
+    pub io: Io,
     /// On a device whose memory the host does not see.
     pub separate: bool,
     /// Reads whole tensors: what the watch must see.
@@ -74,7 +76,7 @@ pub fn load(load: &Load) -> Result<Value, Box<dyn Error>> {
     };
     let prepared = resident().anonymous as i64 - before.anonymous as i64;
     let (arrivals, progress) = arrivals();
-    let options = SessionOptions { progress: Some(progress), ..SessionOptions::default() };
+    let options = SessionOptions { progress: Some(progress), io: load.io, ..SessionOptions::default() };
     let watch = Watch::begin(held, &arrivals.bytes);
     let begun = Instant::now();
     let mut session = match Session::new(&device, family, store, options) {

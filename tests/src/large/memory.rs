@@ -158,6 +158,28 @@ impl Watch {
     }
 }
 
+/// Runs a program to its end: the most anonymous memory that it was seen with, every half millisecond.
+///
+/// # Errors
+/// It cannot be started, or fails.
+pub fn highest(command: &mut Command) -> Result<u64, String> {
+    let mut child = command.spawn().map_err(|e| format!("{command:?}: {e}"))?;
+    let status = format!("/proc/{}/status", child.id());
+    let mut most = 0;
+    loop {
+        // A process that has ended and was not waited for has no memory any more.
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        if text.contains("RssAnon:") {
+            most = most.max(number(&text, "RssAnon:") * 1024);
+        }
+        match child.try_wait().map_err(|e| e.to_string())? {
+            Some(ended) if ended.success() => return Ok(most),
+            Some(ended) => return Err(format!("{command:?} ended with {ended}")),
+            None => thread::sleep(PAUSE),
+        }
+    }
+}
+
 /// Bytes of a file that lie in the page cache, as `fincore` (util-linux) counts them.
 ///
 /// # Errors

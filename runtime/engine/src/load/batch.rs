@@ -10,8 +10,9 @@ use std::ops::Range;
 use bayplan_compile::{Arena, Buffer, BufferKind, Program, Upload};
 use bayplan_graph::{ByteRange, ConstData, DIRECT, FileId};
 
-/// The most bytes of a slot.
-pub(crate) const SLOT: u64 = 4 << 20;
+/// The most bytes of a slot. The four of the ring leave half of the 24 MiB that loading may take to what else comes with it:
+/// kernels of the load program, stacks of threads.
+pub(crate) const SLOT: u64 = 3 << 20;
 
 /// What is read at once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -177,7 +178,8 @@ mod tests {
     use bayplan_compile::{BufferId, Window};
     use bayplan_shaders::Access;
 
-    const MIB: u64 = 1 << 20;
+    /// A quarter of a slot.
+    const QUARTER: u64 = SLOT / 4;
 
     fn upload(before: u32, offset: u64, bytes: u64) -> Upload {
         let window = Window {
@@ -201,12 +203,18 @@ mod tests {
         let check = |uploads: &[Upload], expect: &[&[u64]]| assert_eq!(sizes(uploads, &[]), expect);
         check(&[], &[]);
         check(&[upload(0, 0, 0)], &[]);
-        check(&[upload(0, 0, 9 * MIB)], &[&[4 * MIB], &[4 * MIB], &[MIB]]);
+        check(&[upload(0, 0, 9 * QUARTER)], &[&[4 * QUARTER], &[4 * QUARTER], &[QUARTER]]);
         // What begins within a block ends with one.
-        check(&[upload(0, 100, 5 * MIB)], &[&[4 * MIB - 100], &[MIB + 100]]);
+        check(&[upload(0, 100, 5 * QUARTER)], &[&[4 * QUARTER - 100], &[QUARTER + 100]]);
         check(&[upload(0, 0, 400), upload(0, 400, 400), upload(0, 9000, 400)], &[&[400, 400, 400]]);
-        check(&[upload(0, 0, 3 * MIB + 4), upload(0, 8 * MIB, 2 * MIB)], &[&[3 * MIB + 4], &[2 * MIB]]);
-        check(&[upload(0, 0, 3 * MIB), upload(0, 8 * MIB, 2 * MIB)], &[&[3 * MIB, MIB], &[MIB]]);
+        check(
+            &[upload(0, 0, 3 * QUARTER + 4), upload(0, 8 * QUARTER, 2 * QUARTER)],
+            &[&[3 * QUARTER + 4], &[2 * QUARTER]],
+        );
+        check(
+            &[upload(0, 0, 3 * QUARTER), upload(0, 8 * QUARTER, 2 * QUARTER)],
+            &[&[3 * QUARTER, QUARTER], &[QUARTER]],
+        );
     }
 
     #[test]
@@ -248,7 +256,7 @@ mod tests {
             let (mut uploads, mut gates, mut at) = (Vec::new(), Vec::new(), 0);
             for before in 0..20 {
                 at += random(3) * random(5000);
-                let bytes = 4 * [random(10), random(2000), random(3 * MIB)][random(3) as usize];
+                let bytes = 4 * [random(10), random(2000), random(3 * QUARTER)][random(3) as usize];
                 uploads.push(upload(before, at, bytes));
                 gates.push(random(u64::from(before) + 1) as u32);
                 at += bytes;
