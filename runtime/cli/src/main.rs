@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod bar;
 mod commands;
 mod dims;
 mod exit;

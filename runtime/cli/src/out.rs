@@ -2,11 +2,13 @@
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bayplan_text::{Count, Nanos, escape};
 use serde_json::Value;
 
+use crate::bar::Bar;
 use crate::exit::{Failure, Outcome};
 
 /// Prints to standard output. A reader that has closed its end (`bayplan … | head -1`) is no error: the work goes on, and
@@ -80,10 +82,13 @@ pub(crate) fn error_text(text: &str) {
 
 /// One line on a terminal that says how far long work has come, drawn again in place; nothing elsewhere.
 pub(crate) struct Progress {
+    quiet: bool,
     shown: bool,
     drawn: bool,
     begun: Option<Instant>,
     next: Instant,
+    /// Of the work on bytes that goes on.
+    bar: Option<Arc<Bar>>,
 }
 
 /// Between two drawings of the line, and before the first.
@@ -92,13 +97,27 @@ const EVERY: Duration = Duration::from_millis(200);
 impl Progress {
     pub(crate) fn new(quiet: bool) -> Self {
         let shown = !quiet && std::io::stderr().is_terminal();
-        Self { shown, drawn: false, begun: None, next: Instant::now() + EVERY }
+        Self { quiet, shown, drawn: false, begun: None, next: Instant::now() + EVERY, bar: None }
     }
 
     /// Says what is being done, until the next call.
     pub(crate) fn stage(&mut self, what: &str) {
+        self.end_bar();
         if self.shown {
             self.draw(what);
+        }
+    }
+
+    /// What says, from any thread, how many bytes of how many are done of what is being done, until the next stage; where
+    /// standard error is no terminal in lines, if it takes long.
+    pub(crate) fn bar(&mut self, what: &str) -> Arc<Bar> {
+        let bar = self.bar.get_or_insert_with(|| Arc::new(Bar::new(what, self.quiet)));
+        Arc::clone(bar)
+    }
+
+    fn end_bar(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish();
         }
     }
 
@@ -117,6 +136,7 @@ impl Progress {
 
     /// Takes the line away, so that other text can be printed.
     pub(crate) fn clear(&mut self) {
+        self.end_bar();
         if std::mem::take(&mut self.drawn) {
             let _ = write!(std::io::stderr(), "\r\x1b[K");
         }

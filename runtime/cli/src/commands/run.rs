@@ -23,6 +23,7 @@ use super::plan::{held, needed};
 use super::run_text::{Facts, Ran, Written, gap_json, head, incomplete, json, tail};
 use super::{run_fleet, watch};
 use crate::args::{DeviceOption, ModelOptions, RunOptions};
+use crate::bar::Bar;
 use crate::exit::{Failure, Outcome};
 use crate::latencies::Latencies;
 use crate::out::{self, Progress};
@@ -62,9 +63,12 @@ pub(crate) fn run(options: &RunOptions) -> Outcome {
     if let Some(folder) = &options.outputs {
         std::fs::create_dir_all(folder).map_err(|e| Failure::new(format!("{}: {e}", folder.display())))?;
     }
-    let session_options =
-        SessionOptions { recording: recording(options, &device), ..SessionOptions::default() };
     progress.stage("loading weights");
+    let session_options = SessionOptions {
+        recording: recording(options, &device),
+        progress: Some(told(&progress.bar("loading weights"))),
+        ..SessionOptions::default()
+    };
     let mut session = Session::new(&device, family, model.weights(), session_options)?;
     progress.clear();
     let built = begun.elapsed();
@@ -88,6 +92,12 @@ pub(crate) fn run(options: &RunOptions) -> Outcome {
     let outcome = finish(session, told);
     run_fleet::finish(fleet);
     outcome
+}
+
+/// Tells a bar how far loading is.
+fn told(bar: &Arc<Bar>) -> bayplan::Progress {
+    let bar = Arc::clone(bar);
+    bayplan::Progress::new(move |loading| bar.tell(loading.arrived(), loading.total))
 }
 
 /// What runs, and the shape: values as given; without one, the largest that fits the budget; without a budget, the upper
