@@ -24,6 +24,7 @@ pub mod small_disk;
 pub mod statistics;
 pub mod tmux;
 pub mod trace_processor;
+pub mod weight_files;
 
 use std::collections::BTreeMap;
 use std::env;

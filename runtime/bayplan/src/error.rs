@@ -91,6 +91,10 @@ errors! {
         /// An output cannot go where it should: the output arena is full ([`OutputError::OutputArenaFull`]), or a buffer of
         /// the caller's does not fit. Nothing was dispatched; the session works on.
         Output(OutputError),
+        /// A model was not packed.
+        Pack(crate::pack::PackError),
+        /// The plan that a packed model brings along cannot be read.
+        Plan(bayplan_compile::plan_file::PlanFileError),
         /// The shape needs more memory than the session was given. Nothing was written; the session works on.
         Budget(OverBudget),
     }

@@ -181,7 +181,11 @@ impl Model {
 }
 
 /// The graph of a file, for these elements of its inputs.
-fn imported(path: &Path, source: &FileSource, values: BTreeMap<String, Tensor>) -> Result<Graph, Error> {
+pub(crate) fn imported(
+    path: &Path,
+    source: &FileSource,
+    values: BTreeMap<String, Tensor>,
+) -> Result<Graph, Error> {
     let options = ImportOptions { values, ..ImportOptions::default() };
     let mut graph = bayplan_onnx::import(source, &options)?;
     // Exporters call every graph `main_graph` or the like; people know the file.

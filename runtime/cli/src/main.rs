@@ -45,6 +45,7 @@ fn done(command: &Command) -> Outcome {
         Command::Import(options) => commands::import::import(options),
         Command::Bench(options) => commands::bench::bench(options),
         Command::Conform(options) => commands::conform::conform(options),
+        Command::Pack(options) => commands::pack::pack(options),
         Command::Devices(options) => commands::devices::devices(options),
     }
 }

@@ -45,6 +45,83 @@ impl Wanted<'_> {
     }
 }
 
+impl Wanted<'_> {
+    /// What there is at the path, if that may be written to.
+    ///
+    /// # Errors
+    /// It is a folder, what it is made from, or there already.
+    fn free(&self) -> Result<Option<fs::Metadata>, Failure> {
+        let name = escape(&self.path.to_string_lossy()).to_string();
+        let Ok(found) = fs::metadata(self.path) else { return Ok(None) };
+        if found.is_dir() {
+            return Err(Failure::usage(format!("{name} is a folder: name a file in it")));
+        }
+        if found.is_file() {
+            self.not_made_of(self.source)?;
+            if !self.force {
+                return Err(Failure::new(format!(
+                    "{name} exists: it is left as it is; name another file, or give --force to replace it"
+                )));
+            }
+        }
+        Ok(Some(found))
+    }
+
+    /// Refuses what it is made from.
+    pub(crate) fn not_made_of(&self, source: &Path) -> Result<(), Failure> {
+        if !is_part_of(self.path, source) {
+            return Ok(());
+        }
+        let name = escape(&self.path.to_string_lossy()).to_string();
+        Err(Failure::usage(format!("{name} is what {} is made from: name another file", self.what)))
+    }
+
+    /// A file in the same folder, which becomes this one when it is whole.
+    fn beside(&self) -> Result<NamedTempFile, Failure> {
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        new_file(folder.unwrap_or(Path::new("."))).map_err(|e| self.refused(&e))
+    }
+}
+
+/// A file that others write to by its path, and that gets its name when it is whole.
+pub(crate) struct FreshFile(NamedTempFile);
+
+impl FreshFile {
+    /// Makes it.
+    ///
+    /// # Errors
+    /// Another file or a folder is there, or none can be made.
+    pub(crate) fn open(wanted: Wanted<'_>) -> Result<Self, Failure> {
+        if wanted.free()?.is_some_and(|found| !found.is_file()) {
+            return Err(Failure::usage(format!(
+                "{} is no file: {} is a file beside another",
+                escape(&wanted.path.to_string_lossy()),
+                wanted.what
+            )));
+        }
+        Ok(Self(wanted.beside()?))
+    }
+
+    /// Where it is until then.
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Gives it its name.
+    ///
+    /// # Errors
+    /// Another has taken the name meanwhile, or the system's reason.
+    pub(crate) fn appear(self, wanted: Wanted<'_>) -> Result<(), Failure> {
+        named(self.0, wanted.path, wanted.force).map_err(|e| wanted.refused(&e))
+    }
+}
+
+/// Gives a file its name; another may have taken it meanwhile.
+fn named(file: NamedTempFile, path: &Path, force: bool) -> io::Result<()> {
+    let named = if force { file.persist(path) } else { file.persist_noclobber(path) };
+    named.map(drop).map_err(|e| e.error)
+}
+
 fn is_stdout(path: &Path) -> bool {
     path.as_os_str() == STDOUT
 }
@@ -63,7 +140,7 @@ impl Output {
     /// # Errors
     /// It is a terminal and not text, a folder, what it is made from, or there already; it cannot be made.
     pub(crate) fn open(wanted: Wanted<'_>) -> Result<Self, Failure> {
-        let Wanted { path, what, text, force, source } = wanted;
+        let Wanted { path, what, text, .. } = wanted;
         if is_stdout(path) {
             if !text && io::stdout().is_terminal() {
                 return Err(Failure::usage(format!(
@@ -72,28 +149,12 @@ impl Output {
             }
             return Ok(Self::Stream(BufWriter::new(Box::new(io::stdout()))));
         }
-        let name = escape(&path.to_string_lossy()).to_string();
-        match fs::metadata(path) {
-            Ok(found) if found.is_dir() => {
-                return Err(Failure::usage(format!("{name} is a folder: name a file in it")));
-            }
-            Ok(found) if !found.is_file() => {
-                let file = fs::OpenOptions::new().write(true).open(path).map_err(|e| wanted.refused(&e))?;
-                return Ok(Self::Stream(BufWriter::new(Box::new(file))));
-            }
-            Ok(_) if is_part_of(path, source) => {
-                return Err(Failure::usage(format!("{name} is what {what} is made from: name another file")));
-            }
-            Ok(_) if !force => {
-                return Err(Failure::new(format!(
-                    "{name} exists: it is left as it is; name another file, or give --force to replace it"
-                )));
-            }
-            _ => {}
+        let found = wanted.free()?;
+        if found.is_some_and(|found| !found.is_file()) {
+            let file = fs::OpenOptions::new().write(true).open(path).map_err(|e| wanted.refused(&e))?;
+            return Ok(Self::Stream(BufWriter::new(Box::new(file))));
         }
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let file = new_file(folder.unwrap_or(Path::new("."))).map_err(|e| wanted.refused(&e))?;
-        Ok(Self::File(BufWriter::new(file), path.to_path_buf()))
+        Ok(Self::File(BufWriter::new(wanted.beside()?), path.to_path_buf()))
     }
 
     pub(crate) fn writer(&mut self) -> &mut dyn Write {
@@ -109,9 +170,7 @@ impl Output {
             Self::Stream(mut writer) => writer.flush(),
             Self::File(writer, path) => {
                 let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
-                // Another may have taken the name meanwhile.
-                let named = if force { file.persist(&path) } else { file.persist_noclobber(&path) };
-                named.map(drop).map_err(|e| e.error)
+                named(file, &path, force)
             }
         }
     }

@@ -9,7 +9,7 @@ use bayplan_compile::{
 use bayplan_graph::Tensor;
 use bayplan_record::Arrivals;
 use bayplan_trace::{ReadMode, WeightsPath};
-use bayplan_weights::Store;
+use bayplan_weights::{Checks, Store, WeightsError};
 
 use crate::bound::{Bound, Checker, words};
 use crate::error::{HostError, Place};
@@ -109,12 +109,17 @@ impl Machine {
         for arena in [Arena::Weights, Arena::Load] {
             self.memory.allocate(arena, self.program.arena_bytes[arena.index()])?;
         }
+        let checks = weights.checks();
+        let from = Source { weights, checks: &checks, arrivals };
         let mut uploads = 0;
         for index in 0..self.program.load.dispatches.len() {
-            uploads = self.upload((weights, arrivals), uploads, Some(index))?;
+            uploads = self.upload(from, uploads, Some(index))?;
             self.step(Phase::Load, index)?;
         }
-        self.upload((weights, arrivals), uploads, None)?;
+        self.upload(from, uploads, None)?;
+        let damaged =
+            |e: WeightsError| HostError::Weights { name: "of the model".into(), reason: e.to_string() };
+        checks.finish().map_err(damaged)?;
         self.memory.free(Arena::Load);
         let [activations, _, _, external] = self.program.arena_bytes;
         self.memory.allocate(Arena::Activations, self.activations.unwrap_or(activations))?;
@@ -126,18 +131,13 @@ impl Machine {
     }
 
     /// Uploads what is due before a dispatch, or all that is left; answers how many uploads are done.
-    fn upload(
-        &mut self,
-        (weights, arrivals): (&Store, &Arrivals),
-        done: usize,
-        before: Option<usize>,
-    ) -> Result<usize, HostError> {
+    fn upload(&mut self, from: Source<'_>, done: usize, before: Option<usize>) -> Result<usize, HostError> {
         let Self { program, memory, .. } = self;
         let rest = &program.uploads[done..];
         let due = before.map_or(rest.len(), |index| rest.partition_point(|own| own.before as usize <= index));
         for upload in &rest[..due] {
             let fail = |reason: String| HostError::Weights { name: upload.name.clone(), reason };
-            copy(weights, upload, memory, arrivals).map_err(fail)?;
+            copy(from, upload, memory).map_err(fail)?;
         }
         Ok(done + due)
     }
@@ -353,8 +353,16 @@ fn first(window: &Window, count: usize) -> Option<Range<usize>> {
     (count <= all.len()).then(|| all.start..all.start + count)
 }
 
+/// Where weights come from, and who is told.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    weights: &'a Store,
+    checks: &'a Checks,
+    arrivals: &'a Arrivals,
+}
+
 /// Uploads bytes of a constant as they lie, a chunk at a time.
-fn copy(weights: &Store, upload: &Upload, memory: &mut Memory, arrivals: &Arrivals) -> Result<(), String> {
+fn copy(from: Source<'_>, upload: &Upload, memory: &mut Memory) -> Result<(), String> {
     let count = usize::try_from(upload.bytes.div_ceil(4)).ok();
     let target = count.and_then(|count| first(&upload.window, count));
     let target = target.ok_or("it does not fit its window")?;
@@ -366,10 +374,11 @@ fn copy(weights: &Store, upload: &Upload, memory: &mut Memory, arrivals: &Arriva
         // The last word may have fewer bytes of the constant.
         bytes.clear();
         bytes.resize(4 * target.len(), 0);
-        let read = weights.read_part(&upload.data, upload.skip + done, &mut bytes[..count as usize]);
-        read.map_err(|e| e.to_string())?;
+        let (part, skip) = (&mut bytes[..count as usize], upload.skip + done);
+        let read = from.weights.read_part(&upload.data, skip, part);
+        read.and_then(|()| from.checks.update(&upload.data, skip, part)).map_err(|e| e.to_string())?;
         target.iter_mut().zip(words_of(&bytes)).for_each(|(target, word)| *target = word);
-        arrivals.piece(count, WeightsPath::Host, ReadMode::Buffered);
+        from.arrivals.piece(count, WeightsPath::Host, ReadMode::Buffered);
         done += count;
     }
     Ok(())

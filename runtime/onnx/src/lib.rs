@@ -24,6 +24,7 @@ mod tensor;
 mod tensor_file;
 mod values;
 mod wire;
+pub mod write;
 
 pub use error::{ImportError, UnsupportedOp};
 pub use import::{IR_VERSIONS, ImportOptions, OPSETS, import};

@@ -73,41 +73,59 @@ impl<'a> Tensors<'a> {
         name: &str,
         tensor: &TensorProto,
     ) -> Result<(TensorType, ConstData), ImportError> {
+        let (ty, data, bytes) = self.stored(name, tensor, self.payloads)?;
+        let data = match bytes {
+            None => data,
+            Some(bytes) => {
+                let len = byte_len(ty.dtype, &tensor.dims).map_err(|e| ImportError::tensor(name, e))?;
+                ConstData::Inline(unpacked(&bytes, ty.dtype, len).into())
+            }
+        };
+        Ok((ty, data))
+    }
+
+    /// Type of a tensor and where it lies, with the bytes that the model holds itself as they would lie in raw data.
+    pub(crate) fn stored(
+        &mut self,
+        name: &str,
+        tensor: &TensorProto,
+        payloads: &[Payload],
+    ) -> Result<(TensorType, ConstData, Option<Vec<u8>>), ImportError> {
         let fail = |reason: String| ImportError::tensor(name, reason);
         let dtype = dtype(tensor.data_type.unwrap_or(0)).map_err(fail)?;
         let len = byte_len(dtype, &tensor.dims).map_err(fail)?;
         let ty = TensorType { dtype, shape: tensor.dims.iter().map(|&d| Expr::from(d)).collect() };
         let packed = dtype.bits() < 8;
         let digest = digest::of(tensor).map_err(fail)?;
-        let data = if tensor.data_location == Some(1) && packed {
+        let range = if tensor.data_location == Some(1) && packed {
             return Err(fail(format!(
                 "its elements of {} bits lie in another file; store them in the model",
                 dtype.bits()
             )));
         } else if tensor.data_location == Some(1) {
-            ConstData::Range(self.external(tensor, len).map_err(fail)?)
+            Some(self.external(tensor, len).map_err(fail)?)
         } else if let Some(segment) = &tensor.segment {
             let index = segment.begin.and_then(|i| usize::try_from(i).ok());
-            let payload = index.and_then(|i| self.payloads.get(i)).copied();
+            let payload = index.and_then(|i| payloads.get(i)).copied();
             let payload = payload.ok_or_else(|| fail("its payload is missing".to_owned()))?;
-            let range = in_model(payload, dtype, file_len(dtype, len)).map_err(fail)?;
-            if packed {
+            Some(in_model(payload, dtype, file_len(dtype, len)).map_err(fail)?)
+        } else {
+            None
+        };
+        let bytes = match range {
+            Some(range) if packed => {
                 let mut bytes = vec![0; usize::try_from(range.len).map_err(|e| fail(e.to_string()))?];
                 self.source.read_at(range.offset, &mut bytes).map_err(|e| fail(e.to_string()))?;
-                digest::check(&bytes, digest).map_err(fail)?;
-                ConstData::Inline(unpacked(&bytes, dtype, len).into())
-            } else {
-                ConstData::Range(range)
+                bytes
             }
-        } else {
-            let bytes = file_bytes(tensor, dtype, len).map_err(fail)?;
-            digest::check(&bytes, digest).map_err(fail)?;
-            ConstData::Inline(unpacked(&bytes, dtype, len).into())
+            Some(range) => {
+                self.digests.extend(digest.map(|digest| (range, digest)));
+                return Ok((ty, ConstData::Range(range), None));
+            }
+            None => file_bytes(tensor, dtype, len).map_err(fail)?,
         };
-        if let (ConstData::Range(range), Some(digest)) = (&data, digest) {
-            self.digests.push((*range, digest));
-        }
-        Ok((ty, data))
+        digest::check(&bytes, digest).map_err(fail)?;
+        Ok((ty, ConstData::Inline([].into()), Some(bytes)))
     }
 
     fn external(&mut self, tensor: &TensorProto, len: u64) -> Result<ByteRange, String> {

@@ -106,21 +106,43 @@ impl Message {
 
 /// Copies the structure of the model in `source`.
 pub(crate) fn skeleton(source: &dyn ByteSource) -> Result<Skeleton, ImportError> {
-    let mut walk = Walk { reader: Reader::new(source), payloads: Vec::new(), messages: 0, kept: 0 };
+    let mut walk = Walk::new(source);
     let mut bytes = Vec::new();
     walk.message(Message::Model, source.len(), 0, &mut bytes)?;
     Ok(Skeleton { bytes, payloads: walk.payloads })
 }
 
-struct Walk<'a> {
-    reader: Reader<'a>,
+pub(crate) struct Walk<'a> {
+    pub(crate) reader: Reader<'a>,
     payloads: Vec<Payload>,
     messages: usize,
     /// Bytes copied so far, over all depths.
     kept: usize,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    pub(crate) fn new(source: &'a dyn ByteSource) -> Self {
+        Self { reader: Reader::new(source), payloads: Vec::new(), messages: 0, kept: 0 }
+    }
+
+    /// A tensor alone, from its first byte to its end, as it is in a skeleton; where its payload was left out its only one is
+    /// number 0.
+    pub(crate) fn tensor(
+        &mut self,
+        start: u64,
+        end: u64,
+        depth: usize,
+    ) -> Result<(TensorProto, Option<Payload>), ImportError> {
+        (self.reader.at, self.kept) = (start, 0);
+        let mut bytes = Vec::new();
+        self.message(Message::Tensor, end, depth, &mut bytes)?;
+        let mut proto =
+            TensorProto::decode(bytes.as_slice()).map_err(|e| ImportError::Decode(e.to_string()))?;
+        if let Some(segment) = &mut proto.segment {
+            segment.begin = Some(0);
+        }
+        Ok((proto, self.payloads.pop()))
+    }
     /// Walks one message, which ends at byte `end`.
     fn message(
         &mut self,
@@ -283,7 +305,7 @@ impl Walk<'_> {
     }
 }
 
-fn malformed(offset: u64, reason: String) -> ImportError {
+pub(crate) fn malformed(offset: u64, reason: String) -> ImportError {
     ImportError::Malformed { offset, reason }
 }
 
@@ -291,7 +313,7 @@ fn truncated(offset: u64, what: &'static str) -> ImportError {
     ImportError::Truncated { offset, what, tensor: None }
 }
 
-fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -300,15 +322,15 @@ fn put_varint(out: &mut Vec<u8>, mut value: u64) {
 }
 
 /// Sequential reading through a window, so that small fields do not cost a read each.
-struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     source: &'a dyn ByteSource,
     len: u64,
-    at: u64,
+    pub(crate) at: u64,
     window: Vec<u8>,
     window_start: u64,
 }
 
-const WINDOW: u64 = 1 << 16;
+pub(crate) const WINDOW: u64 = 1 << 16;
 
 impl<'a> Reader<'a> {
     fn new(source: &'a dyn ByteSource) -> Self {
@@ -341,7 +363,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A number of up to 64 bits, 7 per byte, low ones first.
-    fn varint(&mut self, end: u64, what: &'static str) -> Result<u64, ImportError> {
+    pub(crate) fn varint(&mut self, end: u64, what: &'static str) -> Result<u64, ImportError> {
         let (start, mut value) = (self.at, 0_u64);
         for shift in (0..64).step_by(7) {
             let byte = self.byte(end, what)?;
@@ -353,7 +375,7 @@ impl<'a> Reader<'a> {
         Err(malformed(start, format!("a number in {what} is longer than 64 bits")))
     }
 
-    fn read(&mut self, buf: &mut [u8]) -> Result<(), ImportError> {
+    pub(crate) fn read(&mut self, buf: &mut [u8]) -> Result<(), ImportError> {
         let inside = self.at.checked_sub(self.window_start).map(|i| i as usize);
         match inside.and_then(|i| self.window.get(i..)?.get(..buf.len())) {
             Some(bytes) => buf.copy_from_slice(bytes),

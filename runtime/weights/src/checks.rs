@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bayplan_graph::{ByteRange, ConstData, Digest, Digester, Graph, ValueSource};
 
-use crate::{Store, WeightsError};
+use crate::{Damage, Store, WeightsError};
 
 /// Bytes read at a time where nobody else reads them.
 const PIECE: u64 = 1 << 20;
@@ -198,7 +198,7 @@ impl Store {
     fn damaged(&self, range: &ByteRange, tensor: &str, expected: Digest, found: Digest) -> WeightsError {
         let path = self.files.get(range.file.0 as usize).map(|(path, _)| path.clone()).unwrap_or_default();
         let (tensor, offset, len) = (tensor.to_owned(), range.offset, range.len);
-        WeightsError::Digest { path, tensor, offset, len, expected, found }
+        WeightsError::Digest(Box::new(Damage { path, tensor, offset, len, expected, found }))
     }
 }
 
@@ -247,7 +247,7 @@ mod tests {
 
     fn is_of(result: Result<(), WeightsError>, wanted: &str) {
         match result {
-            Err(WeightsError::Digest { tensor, .. }) if tensor == wanted => {}
+            Err(WeightsError::Digest(damage)) if damage.tensor == wanted => {}
             other => panic!("{wanted}: {other:?}"),
         }
     }

@@ -4,7 +4,7 @@ use core::fmt;
 use std::path::PathBuf;
 
 use bayplan_graph::{Digest, ReadError};
-use bayplan_text::escape;
+use bayplan_text::{Count, escape};
 
 use crate::unfit::Unfit;
 
@@ -32,20 +32,7 @@ pub enum WeightsError {
         len: u64,
     },
     /// A tensor's bytes are not those that the model was packed with.
-    Digest {
-        /// The file.
-        path: PathBuf,
-        /// The tensor.
-        tensor: String,
-        /// Its first byte in the file.
-        offset: u64,
-        /// Its bytes.
-        len: u64,
-        /// What they should hash to.
-        expected: Digest,
-        /// What they hash to.
-        found: Digest,
-    },
+    Digest(Box<Damage>),
     /// A file beside the model is a link to one outside of the model's folder.
     Outside {
         /// Its path, as the model names it.
@@ -94,6 +81,37 @@ pub enum WeightsError {
     },
 }
 
+/// A tensor that is damaged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The file.
+    pub path: PathBuf,
+    /// The tensor.
+    pub tensor: String,
+    /// Its first byte in the file.
+    pub offset: u64,
+    /// Its bytes.
+    pub len: u64,
+    /// What they should hash to.
+    pub expected: Digest,
+    /// What they hash to.
+    pub found: Digest,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, tensor, offset, len, expected, found } = self;
+        write!(
+            f,
+            "`{}` is damaged: tensor `{}`, {} bytes from byte {offset} on, has the digest {found}, not {expected}; copy or \
+             download the file again",
+            escape(&path.to_string_lossy()),
+            escape(tensor),
+            Count(*len)
+        )
+    }
+}
+
 impl fmt::Display for WeightsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let show = |path: &PathBuf| escape(&path.to_string_lossy()).to_string();
@@ -114,13 +132,7 @@ impl fmt::Display for WeightsError {
                 show(path),
                 escape(tensor)
             ),
-            Self::Digest { path, tensor, offset, len, expected, found } => write!(
-                f,
-                "`{}` is damaged: tensor `{}`, {len} bytes from byte {offset} on, has the digest {found}, not {expected}; copy \
-                 or download the file again",
-                show(path),
-                escape(tensor)
-            ),
+            Self::Digest(damage) => damage.fmt(f),
             Self::Outside { path, tensor, target } => {
                 write!(f, "`{}`", show(path))?;
                 if let Some(tensor) = tensor {

@@ -81,6 +81,11 @@ impl Store {
         Ok(store)
     }
 
+    /// The files, in the order of the graph's.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(|(path, _)| &**path)
+    }
+
     /// Fills `buf` with the bytes of a constant, and checks their digest where the model says one.
     ///
     /// # Errors

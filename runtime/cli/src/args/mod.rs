@@ -9,6 +9,7 @@ mod diff;
 mod export;
 mod fit;
 mod import;
+mod pack;
 mod plan;
 mod recordings;
 mod run;
@@ -26,6 +27,7 @@ use self::diff::DIFF;
 use self::export::EXPORT;
 use self::fit::FIT;
 use self::import::IMPORT;
+use self::pack::{PACK, PLANNED_FOR};
 use self::plan::{INSTANCE, PLAN};
 use self::recordings::REPORT;
 use self::run::RUN;
@@ -40,6 +42,7 @@ pub(crate) use self::diff::{DiffFormat, DiffOptions};
 pub(crate) use self::export::ExportOptions;
 pub(crate) use self::fit::FitOptions;
 pub(crate) use self::import::ImportOptions;
+pub(crate) use self::pack::PackOptions;
 pub(crate) use self::plan::{PlanFormat, PlanOptions};
 pub(crate) use self::recordings::{ReportFormat, ReportOptions, TopOptions};
 pub(crate) use self::run::RunOptions;
@@ -78,6 +81,13 @@ pub(crate) enum Command {
         mut_arg("model", |arg| arg.value_name("MODEL|INSTANCE.csv").help(INSTANCE))
     )]
     Plan(PlanOptions),
+    /// Write a model anew for the fastest load: its weights in one file, in order of use, aligned, with digests and its plan.
+    #[command(
+        after_help = example(PACK),
+        after_long_help = PACK,
+        mut_arg("name", |arg| arg.help(PLANNED_FOR))
+    )]
+    Pack(PackOptions),
     /// Tell how much memory a model needs as a formula of its dimensions, and the largest ones that fit a budget.
     #[command(after_help = example(FIT), after_long_help = FIT)]
     Fit(FitOptions),

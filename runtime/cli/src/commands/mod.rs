@@ -12,6 +12,7 @@ pub(crate) mod fit;
 mod fit_text;
 mod functions;
 pub(crate) mod import;
+pub(crate) mod pack;
 pub(crate) mod plan;
 mod plan_copies;
 mod plan_host;

@@ -181,8 +181,8 @@ impl Loader {
         }
         if let Some(checks) = &self.shared.checks {
             checks.finish().map_err(|e| match &e {
-                WeightsError::Digest { tensor, .. } => {
-                    EngineError::Weights { name: tensor.clone(), reason: e.to_string() }
+                WeightsError::Digest(damage) => {
+                    EngineError::Weights { name: damage.tensor.clone(), reason: e.to_string() }
                 }
                 _ => self.shared.failed(0, e.to_string()),
             })?;
