@@ -6,6 +6,12 @@ use bayplan_graph::{BlockFormat, DType};
 
 use crate::chain::{Width, round};
 use crate::source::Source;
+use crate::tape::Taped;
+
+/// Words of so many elements in blocks.
+pub(crate) fn words(format: BlockFormat, elements: Taped) -> Taped {
+    (elements / format.elements() as u64 * format.bytes() as u64).div_ceil(4)
+}
 
 /// The bytes of a bound tensor.
 #[derive(Clone, Copy)]

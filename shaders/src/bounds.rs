@@ -11,7 +11,7 @@
 //!
 //! | family | magnitude of a result y |
 //! |---|---|
-//! | matmul, conv | Σ \|a·b\| over its terms |
+//! | matmul, also of blocks, conv | Σ \|a·b\| over its terms |
 //! | pool (mean) | Σ \|x\| over its taps, divided as the result is |
 //! | reduce: sum | Σ \|x\| |
 //! | reduce: mean | Σ \|x\| / len |
@@ -167,6 +167,7 @@ fn single_bound(spec: &Spec, target: &Target) -> ErrorBound {
     match spec {
         Spec::MatMul(_) if computed_in(spec).is_some_and(|dtype| !dtype.is_float()) => ErrorBound::EXACT,
         Spec::MatMul(s) => sum(s.k, 0.0),
+        Spec::BlockMatMul(s) => sum(s.k, 0.0),
         Spec::Conv(s) => sum(product(&[s.channels / s.groups.max(1), s.kernel[0], s.kernel[1]]), 0.0),
         Spec::Pool(s) => match s.kind {
             PoolKind::Max | PoolKind::Index => ErrorBound::EXACT,

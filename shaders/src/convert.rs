@@ -3,9 +3,9 @@
 use bayplan_graph::DType;
 
 use crate::spec::{
-    Chain, ConvSpec, CopySpec, CumulateSpec, ElementwiseSpec, GatherNdSpec, GatherSpec, HostSpec, Layout,
-    MatMulSpec, NormalizeSpec, Number, Operand, PoolSpec, RangeSpec, RankSpec, ReduceSpec, ScatterSpec,
-    SoftmaxSpec, Spec, UnpackSpec,
+    BlockGatherSpec, BlockMatMulSpec, Chain, ConvSpec, CopySpec, CumulateSpec, ElementwiseSpec, GatherNdSpec,
+    GatherSpec, HostSpec, Layout, MatMulSpec, NormalizeSpec, Number, Operand, PoolSpec, RangeSpec, RankSpec,
+    ReduceSpec, ScatterSpec, SoftmaxSpec, Spec, UnpackSpec,
 };
 
 /// How a number, with and without a sign, becomes another one.
@@ -39,6 +39,8 @@ impl<N: Number> Spec<N> {
             Self::Rank(s) => Spec::Rank(s.map(by)),
             Self::Host(s) => Spec::Host(s.map(by)),
             Self::Unpack(s) => Spec::Unpack(s.map(by)),
+            Self::BlockMatMul(s) => Spec::BlockMatMul(s.map(by)),
+            Self::BlockGather(s) => Spec::BlockGather(s.map(by)),
             Self::Range(s) => Spec::Range(RangeSpec { dtype: s.dtype, count: by.size(&s.count) }),
         }
     }
@@ -266,6 +268,31 @@ impl<N: Number> RankSpec<N> {
             len: by.size(&self.len),
             inner: by.size(&self.inner),
             largest: self.largest,
+        }
+    }
+}
+
+impl<N: Number> BlockMatMulSpec<N> {
+    fn map<C: Convert<N>>(&self, by: &C) -> BlockMatMulSpec<C::To> {
+        BlockMatMulSpec {
+            format: self.format,
+            m: by.size(&self.m),
+            n: by.size(&self.n),
+            k: by.size(&self.k),
+            a_strides: list(&self.a_strides, by),
+            epilogue: self.epilogue.map(by),
+        }
+    }
+}
+
+impl<N: Number> BlockGatherSpec<N> {
+    fn map<C: Convert<N>>(&self, by: &C) -> BlockGatherSpec<C::To> {
+        BlockGatherSpec {
+            format: self.format,
+            index: self.index,
+            axis: by.size(&self.axis),
+            count: by.size(&self.count),
+            inner: by.size(&self.inner),
         }
     }
 }

@@ -48,9 +48,10 @@ pub use packing::Packing;
 pub use probe::{COPIED, MULTIPLY_ADD_FLOPS, probe_copy, probe_lanes, probe_multiply_add};
 pub use scratch::Scratch;
 pub use spec::{
-    Arg, Chain, ConvSpec, CopySpec, CumulateSpec, ElementwiseSpec, GatherNdSpec, GatherSpec, HostSpec,
-    Layout, MatMulSpec, NormalizeSpec, Number, Operand, Others, Packed, PoolSpec, RangeSpec, RankSpec,
-    ReduceSpec, ScatterSpec, SoftmaxSpec, Spec, Step, StepOp, UnpackSpec,
+    Arg, BlockGatherSpec, BlockMatMulSpec, Chain, ConvSpec, CopySpec, CumulateSpec, ElementwiseSpec,
+    GatherNdSpec, GatherSpec, HostSpec, Layout, MatMulSpec, NormalizeSpec, Number, Operand, Others, Packed,
+    PoolSpec, RangeSpec, RankSpec, ReduceSpec, ScatterSpec, SoftmaxSpec, Spec, Step, StepOp, UnpackSpec,
+    block_words,
 };
 pub use spirv::{CompileError, Mode, compile_wgsl, compile_wgsl_as};
 pub use table::{KERNELS, Row, family, launch, scratch};

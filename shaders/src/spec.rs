@@ -53,6 +53,10 @@ pub enum Spec<N: Number = u64> {
     Range(RangeSpec<N>),
     /// Operand: bytes as they lie in a file.
     Unpack(UnpackSpec<N>),
+    /// Operands: a, blocks, then those of the epilogue from its operand 1 on.
+    BlockMatMul(BlockMatMulSpec<N>),
+    /// Operands: blocks, indices.
+    BlockGather(BlockGatherSpec<N>),
     /// Operands: those of the operator.
     Host(HostSpec<N>),
 }
@@ -63,6 +67,7 @@ impl<N: Number> Spec<N> {
         match self {
             Self::Elementwise(s) => Some(&s.chain),
             Self::MatMul(s) => Some(&s.epilogue),
+            Self::BlockMatMul(s) => Some(&s.epilogue),
             Self::Conv(s) => Some(&s.epilogue),
             Self::Reduce(s) => Some(&s.epilogue),
             Self::Normalize(s) => Some(&s.epilogue),
@@ -75,6 +80,7 @@ impl<N: Number> Spec<N> {
         match self {
             Self::Elementwise(s) => Some(&mut s.chain),
             Self::MatMul(s) => Some(&mut s.epilogue),
+            Self::BlockMatMul(s) => Some(&mut s.epilogue),
             Self::Conv(s) => Some(&mut s.epilogue),
             Self::Reduce(s) => Some(&mut s.epilogue),
             Self::Normalize(s) => Some(&mut s.epilogue),
@@ -515,4 +521,43 @@ impl UnpackSpec {
     pub fn bytes(&self) -> u64 {
         self.count * self.from.bytes() as u64
     }
+}
+
+/// `out[m, n] = epilogue(Σ_k a[m, k] · b[n, k])`, b in blocks along k as they lie in a file, row after row, four bytes to a
+/// word.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BlockMatMulSpec<N: Number = u64> {
+    /// The format of b.
+    pub format: BlockFormat,
+    /// Rows of the result.
+    pub m: N,
+    /// Columns of the result.
+    pub n: N,
+    /// Length of the inner products: whole blocks.
+    pub k: N,
+    /// Strides of a: m, then k.
+    pub a_strides: Vec<N>,
+    /// Applied to each element; shape is m, n.
+    pub epilogue: Chain<N>,
+}
+
+/// `out[j, inner] = table[indices[j], inner]`, the table in blocks along its rows as they lie in a file, four bytes to a word.
+/// Negative indices count from the end; rows of indices beyond it, on either side, are 0.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockGatherSpec<N: Number = u64> {
+    /// The format of the table.
+    pub format: BlockFormat,
+    /// Element type of the indices.
+    pub index: DType,
+    /// Rows of the table.
+    pub axis: N,
+    /// Number of indices.
+    pub count: N,
+    /// Elements of a row: whole blocks.
+    pub inner: N,
+}
+
+/// Words of so many elements in blocks.
+pub const fn block_words(format: BlockFormat, elements: u64) -> u64 {
+    (elements / format.elements() as u64 * format.bytes() as u64).div_ceil(4)
 }

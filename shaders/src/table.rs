@@ -1,8 +1,8 @@
 //! The kernel table: which kernel does what on which device.
 
 use crate::kernels::{
-    conv, conv_block, conv_depthwise, copy, cumulate, elementwise, gather, host, matmul, matmul_any,
-    matmul_gpu, normalize, pool, range, rank, reduce, scatter, softmax, unpack,
+    block_matmul, conv, conv_block, conv_depthwise, copy, cumulate, elementwise, gather, host, matmul,
+    matmul_any, matmul_gpu, normalize, pool, range, rank, reduce, scatter, softmax, unpack,
 };
 use crate::scratch::{self, Scratch};
 use crate::source::Written;
@@ -41,6 +41,8 @@ pub const fn family<N: Number>(spec: &Spec<N>) -> &'static str {
         Spec::Rank(_) => "rank",
         Spec::Range(_) => "range",
         Spec::Unpack(_) => "unpack",
+        Spec::BlockMatMul(_) => "block_matmul",
+        Spec::BlockGather(_) => "block_gather",
         Spec::Host(_) => "host",
     }
 }
@@ -210,6 +212,20 @@ pub const KERNELS: &[Row] = &[
         accepts: always,
         scratch: scratch::none,
         build: build!(Unpack, unpack::build),
+    },
+    Row {
+        name: "block_matmul",
+        family: "block_matmul",
+        accepts: always,
+        scratch: scratch::none,
+        build: build!(BlockMatMul, block_matmul::build),
+    },
+    Row {
+        name: "block_gather",
+        family: "block_gather",
+        accepts: always,
+        scratch: scratch::none,
+        build: build!(BlockGather, gather::build_blocks),
     },
     Row {
         name: "host",

@@ -408,6 +408,8 @@ pub(crate) mod specs {
     pub(crate) type RankSpec = spec::RankSpec<Taped>;
     pub(crate) type HostSpec = spec::HostSpec<Taped>;
     pub(crate) type RangeSpec = spec::RangeSpec<Taped>;
+    pub(crate) type BlockMatMulSpec = spec::BlockMatMulSpec<Taped>;
+    pub(crate) type BlockGatherSpec = spec::BlockGatherSpec<Taped>;
     pub(crate) type UnpackSpec = spec::UnpackSpec<Taped>;
 }
 

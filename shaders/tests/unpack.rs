@@ -2,9 +2,12 @@
 
 mod common;
 
+use bayplan_graph::op::UnaryOp;
 use bayplan_graph::{BlockFormat, DType};
-use bayplan_shaders::{Packed, Spec, UnpackSpec};
-use common::{POISON, Random, run, targets};
+use bayplan_shaders::{
+    Arg, BlockGatherSpec, BlockMatMulSpec, Chain, Operand, Packed, Spec, Step, StepOp, UnpackSpec,
+};
+use common::{POISON, Random, run, targets, within_bound, words};
 
 /// Bytes as words, four in each, the rest of the last one poison; or one in each.
 fn operand(bytes: &[u8], apart: bool) -> Vec<u32> {
@@ -67,6 +70,88 @@ fn blocks_become_the_reference_elements_bit_for_bit() {
                     differs.map(|i| { (f32::from_bits(got[i]), f32::from_bits(want[i])) })
                 );
             }
+        }
+    }
+}
+
+/// Blocks whose scales are of ordinary size, and their elements.
+fn ordinary(format: BlockFormat, count: u64, random: &mut Random) -> (Vec<u8>, Vec<f32>) {
+    let mut bytes = blocks(format, count, random);
+    for block in bytes.chunks_exact_mut(format.bytes()) {
+        let at = if format == BlockFormat::Q6K { 209 } else { 1 };
+        block[at] = 0x2c | block[at] & 0x83;
+        if format == BlockFormat::Q4K {
+            block[3] = 0x2c | block[3] & 0x83;
+        }
+    }
+    let mut elements = Vec::new();
+    format.unpack(&bytes, &mut elements);
+    (bytes, elements)
+}
+
+#[test]
+fn products_read_blocks_in_place() {
+    let mut random = Random::new(17);
+    for format in BlockFormat::ALL {
+        // Rows fewer than an invocation takes, as many, more; columns beyond a workgroup; a in rows, in columns, with a gap.
+        for (m, n, blocks, layout) in [(1, 70, 3, 0), (3, 5, 1, 1), (4, 65, 2, 2), (9, 3, 2, 0), (6, 9, 1, 3)]
+        {
+            let k = blocks * format.elements() as u64;
+            let (b, elements) = ordinary(format, n * blocks, &mut random);
+            let a_strides = [vec![k, 1], vec![1, m], vec![k + 4, 1], vec![k + 3, 1]][layout].clone();
+            let a = random.floats((m - 1) * a_strides[0] + (k - 1) * a_strides[1] + 1);
+            let operand = Operand { dtype: DType::F32, base: 0, strides: vec![n, 1] };
+            let epilogue = Chain { operands: vec![operand], steps: vec![], result: DType::F32, layout: None };
+            let (mut want, mut sizes) = (Vec::new(), Vec::new());
+            for (i, j) in (0..m).flat_map(|i| (0..n).map(move |j| (i, j))) {
+                let term = |s: u64| {
+                    let x = a[(i * a_strides[0] + s * a_strides[1]) as usize];
+                    f64::from(x) * f64::from(elements[(j * k + s) as usize])
+                };
+                want.push((0..k).map(term).sum());
+                sizes.push((0..k).map(|s| term(s).abs()).sum());
+            }
+            let spec = BlockMatMulSpec { format, m, n, k, a_strides, epilogue };
+            let operands = [words(&a), operand_of(&b)];
+            for target in targets() {
+                let what = format!("{format} {m} {n} {k} {layout}");
+                within_bound(&what, &Spec::BlockMatMul(spec.clone()), &target, &operands, &want, &sizes);
+                // With an epilogue: the results without a sign.
+                let mut positive = spec.clone();
+                let op = StepOp::Unary(UnaryOp::Abs);
+                positive.epilogue.steps = vec![Step { op, args: vec![Arg::Operand(0)], dtype: DType::F32 }];
+                let plain = run(&Spec::BlockMatMul(spec.clone()), &target, &operands, m * n, None);
+                let made = run(&Spec::BlockMatMul(positive), &target, &operands, m * n, None);
+                let without: Vec<u32> = plain.iter().map(|word| word & 0x7fff_ffff).collect();
+                assert_eq!(made, without, "{what} on {}", target.name);
+            }
+        }
+    }
+}
+
+fn operand_of(bytes: &[u8]) -> Vec<u32> {
+    operand(bytes, false)
+}
+
+#[test]
+fn rows_are_gathered_from_blocks() {
+    let mut random = Random::new(23);
+    for format in BlockFormat::ALL {
+        let (axis, inner) = (11, 3 * format.elements() as u64);
+        let (table, elements) = ordinary(format, axis * 3, &mut random);
+        let indices: [i64; 8] = [0, 10, -1, -11, 11, -12, 5, i64::MAX];
+        let row = |&index: &i64| {
+            let at = if index < 0 { index + axis as i64 } else { index };
+            let there = (0..axis as i64).contains(&at);
+            let row = |at: usize| elements[at * inner as usize..][..inner as usize].to_vec();
+            if there { row(at as usize) } else { vec![0.0; inner as usize] }
+        };
+        let want = words(&indices.iter().flat_map(row).collect::<Vec<f32>>());
+        let spec = BlockGatherSpec { format, index: DType::I64, axis, count: 8, inner };
+        for target in targets() {
+            let operands = [operand_of(&table), common::words64(&indices)];
+            let got = run(&Spec::BlockGather(spec.clone()), &target, &operands, 8 * inner, None);
+            assert_eq!(got.iter().zip(&want).position(|(a, b)| a != b), None, "{format} on {}", target.name);
         }
     }
 }

@@ -2,12 +2,13 @@
 
 use std::cell::RefCell;
 
-use bayplan_graph::DType;
 use bayplan_graph::op::{BinaryOp, PoolKind, ReduceOp, UnaryOp};
+use bayplan_graph::{BlockFormat, DType};
 use bayplan_shaders::{
-    Arg, Chain, Class, ConvSpec, Convert, CopySpec, CumulateSpec, ElementwiseSpec, GatherNdSpec, GatherSpec,
-    Launch, Layout, MatMulSpec, NormalizeSpec, Operand, Others, PoolSpec, RangeSpec, RankSpec, ReduceSpec,
-    ScatterSpec, SoftmaxSpec, Spec, Step, StepOp, Subgroup, Taped, Target, Variant, launch,
+    Arg, BlockGatherSpec, BlockMatMulSpec, Chain, Class, ConvSpec, Convert, CopySpec, CumulateSpec,
+    ElementwiseSpec, GatherNdSpec, GatherSpec, Launch, Layout, MatMulSpec, NormalizeSpec, Operand, Others,
+    Packed, PoolSpec, RangeSpec, RankSpec, ReduceSpec, ScatterSpec, SoftmaxSpec, Spec, Step, StepOp,
+    Subgroup, Taped, Target, UnpackSpec, Variant, launch,
 };
 
 /// Numbers of a spec in the order in which they are converted, as constants of a tape or given to it by their place.
@@ -134,6 +135,19 @@ fn movement([a, b, c]: [u64; 3]) -> Vec<Spec> {
         }),
         Spec::Rank(RankSpec { dtype: DType::F32, outer: a, len: b, inner: c, largest: true }),
         Spec::Range(RangeSpec { dtype: DType::I64, count: a * b }),
+        Spec::Unpack(UnpackSpec {
+            from: Packed::Elements(DType::F16),
+            apart: false,
+            dtype: DType::F16,
+            count: a * b,
+        }),
+        Spec::BlockGather(BlockGatherSpec {
+            format: BlockFormat::Q6K,
+            index: DType::I64,
+            axis: a,
+            count: b,
+            inner: 256 * c,
+        }),
     ]
 }
 
@@ -151,6 +165,14 @@ fn arithmetic([a, b, c]: [u64; 3]) -> Vec<Spec> {
             epilogue,
         })
     };
+    let blocks = Spec::BlockMatMul(BlockMatMulSpec {
+        format: BlockFormat::Q8_0,
+        m: a,
+        n: b,
+        k: 32 * c,
+        a_strides: vec![32 * c + b % 5, 1],
+        epilogue: plus(DType::F32, &[0, 1], None),
+    });
     let turned = Layout { base: 0, shape: vec![2, a, b], strides: vec![b, 2 * b, 1] };
     let conv = |kernel: u64, groups: u64| {
         let sizes = [b, c].map(|size| size.max(kernel));
@@ -199,6 +221,7 @@ fn arithmetic([a, b, c]: [u64; 3]) -> Vec<Spec> {
     vec![
         product(2, [b * c, b, 1], None),
         product(2, [0, 1, c], Some(turned)),
+        blocks,
         conv(1, 1),
         conv(3, 1),
         conv(3, 4),

@@ -4,10 +4,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bayplan::{Bindings, DType, Dims, Model, Rules, SessionOptions, Tensor, Weights};
+use bayplan::{Bindings, Bounds, DType, Dims, Model, Rules, Scope, SessionOptions, Tensor, Weights};
 use bayplan_graph::{BlockFormat, Graph};
 use bayplan_tests::backend::Backend;
-use bayplan_tests::onnx_file::{Constant, Data, Dim, External, Model as File, Node};
+use bayplan_tests::onnx_file::{Attribute, Constant, Data, Dim, External, Model as File, Node};
 use bayplan_tests::program::Sandbox;
 use bayplan_tests::random::Random;
 use bayplan_tests::weight_files::{Written, gguf, initializers, safetensors};
@@ -17,6 +17,7 @@ on_every_backend! {
     a_model_with_its_own_weights_in_another_file => check_own_weights;
     quantised_weights => check_quantised;
     weights_of_several_pieces => check_pieces;
+    weights_that_stay_in_blocks => check_blocks;
     other_values_of_what_decides_shapes => check_values;
 }
 
@@ -161,6 +162,66 @@ fn check_pieces(on: Backend) {
         let made = outputs.get(&format!("{name}.y")).expect("an output").to_tensor().expect("a tensor");
         let made = made.to_f32().expect("floats");
         assert_eq!(made.iter().zip(expect).position(|(a, b)| a != b), None, "{name} on {on}");
+    }
+}
+
+/// A table that rows are taken from and a matrix that they are multiplied by stay quantised on the device, for any number of
+/// rows.
+fn check_blocks(on: Backend) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("w.gguf");
+    for (format, ty) in BlockFormat::ALL.into_iter().zip([2, 8, 12, 14]) {
+        let [vocabulary, width, heads] = [50_usize, 512, 33];
+        let external =
+            |name, shape, length| External { name, shape, location: "gone.data", offset: "0", length };
+        let model = File {
+            nodes: vec![
+                Node::new("Gather", &["table", "ids"], &["rows"]),
+                Node::new("Gemm", &["rows", "w"], &["y"]).with("transB", Attribute::Int(1)),
+            ],
+            inputs: vec![("ids", vec![Dim::Symbol("count")])],
+            types: vec![("ids", bayplan_tests::onnx_file::Type::I64)],
+            outputs: vec!["rows", "y"],
+            weights: vec![external("table", &[50, 512], "102400"), external("w", &[33, 512], "67584")],
+            ..File::default()
+        };
+        let path = folder.path().join("rows.onnx");
+        fs::write(&path, model.bytes()).expect("a file");
+        let (table, rows) = blocks(format, vocabulary * width);
+        let (w, columns) = blocks(format, heads * width);
+        let stored = (table.len() + w.len()) as u64;
+        let [of_table, of_w] = [vocabulary, heads].map(|rows| [rows as u64, width as u64]);
+        gguf(&file, &[("table", &of_table, ty, table), ("w", &of_w, ty, w)]);
+        let (model, device) = (bound(&path, &file, ""), on.device());
+        let mut bounds = Scope::new();
+        bounds.declare("count", Bounds::between(0, 9)).expect("bounds");
+        let session = model.session(&device, Dims::from(bounds), SessionOptions::default());
+        let mut session = session.expect("a session");
+        let program = session.family().first();
+        assert_eq!((program.upload_bytes(), program.load.dispatches.len()), (stored, 0), "{format}");
+        assert!(program.arena_bytes[bayplan_compile::Arena::Weights.index()] < stored + 1024, "{format}");
+        for count in [1_usize, 2, 3, 9] {
+            let ids: Vec<i64> = (0..count as i64).map(|i| (i * 17 + 3) % 50 - 25 * (i % 2)).collect();
+            let given = Tensor::from_i64(vec![count], &ids).expect("a tensor");
+            let outputs = session.run(&[("ids", &given)]).expect("it runs");
+            let made = |name: &str| {
+                let output = outputs.get(name).expect("an output").to_tensor().expect("a tensor");
+                output.to_f32().expect("floats")
+            };
+            let row = |&id: &i64| &rows[id.rem_euclid(50) as usize * width..][..width];
+            assert!(
+                made("rows") == ids.iter().flat_map(row).copied().collect::<Vec<_>>(),
+                "{format} on {on}"
+            );
+            let products = ids.iter().map(row).flat_map(|x| {
+                let terms = |w: &[f32]| x.iter().zip(w).map(|(x, w)| f64::from(*x) * f64::from(*w)).collect();
+                columns.chunks_exact(width).map(terms).collect::<Vec<Vec<f64>>>()
+            });
+            for (made, terms) in made("y").into_iter().zip(products) {
+                let [sum, size] = [terms.iter().sum::<f64>(), terms.iter().map(|term| term.abs()).sum()];
+                assert!((f64::from(made) - sum).abs() <= 1e-4 * size, "{format} on {on}: {made}, not {sum}");
+            }
+        }
     }
 }
 

@@ -31,6 +31,7 @@ pub mod fit;
 mod fold;
 mod fuse;
 pub mod host_node;
+mod in_blocks;
 mod inputs;
 mod late;
 mod liveness;

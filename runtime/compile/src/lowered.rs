@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bayplan_expr::Expr;
 use bayplan_graph::{ConstData, DType};
-use bayplan_shaders::{Repr, Spec};
+use bayplan_shaders::{Packed, Repr, Spec};
 
 use crate::name::Name;
 use crate::size::Size;
@@ -97,7 +97,7 @@ pub(crate) struct Lowered {
     /// Weights with what they were rearranged to, for kernels that like another layout better.
     pub(crate) rearranged: Vec<(TensorId, TensorId)>,
     /// Computed tensors whose elements are those of a constant, in the same order.
-    pub(crate) unpacked: HashMap<TensorId, ConstData>,
+    pub(crate) unpacked: HashMap<TensorId, (ConstData, Packed)>,
     /// Weights that other functions of the same session read at their runs.
     pub(crate) kept: Vec<TensorId>,
 }
@@ -111,7 +111,7 @@ impl Lowered {
     pub(crate) fn stored(&self, id: TensorId) -> Option<&ConstData> {
         match &self.tensor(id).origin {
             Origin::Constant(data) => Some(data),
-            Origin::Computed => self.unpacked.get(&id),
+            Origin::Computed => self.unpacked.get(&id).map(|(data, _)| data),
             Origin::Input | Origin::Bytes(..) | Origin::Contents(_) => None,
         }
     }

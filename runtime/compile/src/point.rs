@@ -101,6 +101,8 @@ fn factors<N: Number + Copy>(spec: &Spec<N>) -> Vec<N> {
         Spec::Rank(s) => vec![s.outer, s.len, s.inner],
         Spec::Range(s) => vec![s.count],
         Spec::Unpack(s) => vec![s.count],
+        Spec::BlockMatMul(s) => vec![s.m, s.n],
+        Spec::BlockGather(s) => vec![s.count, s.inner],
         Spec::Host(s) => s.made().map_or_else(Vec::new, |(_, shape)| shape.clone()),
     }
 }

@@ -178,6 +178,10 @@ fn even(spec: &Spec<Size>) -> Vec<[Size; 3]> {
             add(&[&s.batch[..], &[s.m, s.k]].concat(), &s.a_strides);
             add(&[&s.batch[..], &[s.k, s.n]].concat(), &s.b_strides);
         }
+        Spec::BlockMatMul(s) => {
+            chain(&[s.m, s.n], &s.epilogue);
+            add(&[s.m, s.k], &s.a_strides);
+        }
         Spec::Conv(s) => chain(&[s.batch, s.filters, s.output[0], s.output[1]], &s.epilogue),
         Spec::Reduce(s) => chain(&[s.outer, s.inner], &s.epilogue),
         Spec::Normalize(s) => chain(&[s.rows, s.len], &s.epilogue),
@@ -186,7 +190,12 @@ fn even(spec: &Spec<Size>) -> Vec<[Size; 3]> {
             add(&s.shape, &s.out_strides);
         }
         Spec::Pool(_) | Spec::Softmax(_) | Spec::Gather(_) | Spec::GatherNd(_) | Spec::Range(_) => {}
-        Spec::Scatter(_) | Spec::Cumulate(_) | Spec::Rank(_) | Spec::Unpack(_) | Spec::Host(_) => {}
+        Spec::Scatter(_)
+        | Spec::Cumulate(_)
+        | Spec::Rank(_)
+        | Spec::Unpack(_)
+        | Spec::BlockGather(_)
+        | Spec::Host(_) => {}
     }
     found
 }

@@ -71,6 +71,66 @@ fn blocks_that_a_run_makes_are_unpacked_by_it() {
     }
 }
 
+/// A head that is the table of tokens transposed: both read the blocks, which stay as they lie in the file.
+#[test]
+fn products_and_gathers_read_blocks_in_place() {
+    for format in BlockFormat::ALL {
+        let k = 2 * format.elements();
+        let mut builder = Builder::new("in place");
+        let stored = blocks(format, 300, 2);
+        let packed = builder.constant(&stored);
+        let table = builder.op(Op::Dequantize(format), &[packed]);
+        let tokens = builder.input(Tensor::from_i64(vec![2, 3], &[0, 299, 7, -1, 5, 100]).expect("indices"));
+        let rows = builder.op(Op::Gather { axis: 0 }, &[table, tokens]);
+        let x = builder.floats(&[2, 3, k]);
+        let sum = builder.op(Op::Binary(BinaryOp::Mul), &[x, rows]);
+        let head = builder.op(Op::Transpose(vec![1, 0]), &[table]);
+        let scores = builder.op(Op::MatMul, &[sum, head]);
+        let bias = builder.constant(&common::floats(&[300], 4));
+        let biased = builder.op(Op::Binary(BinaryOp::Add), &[scores, bias]);
+        builder.output(rows);
+        builder.output(biased);
+        check(&builder, 1e-5).unwrap_or_else(|e| panic!("{format}: {e}"));
+        let program = program(&builder.graph, device().target(), way(true, true)).expect("a program");
+        assert_eq!(unpacks(&program), [vec![], vec![]], "{format}: nothing is unpacked");
+        assert_eq!(program.arena_bytes[Arena::Load.index()], 0);
+        let families: Vec<&str> =
+            program.run.dispatches.iter().map(|own| bayplan_shaders::family(&own.spec)).collect();
+        assert_eq!(families, ["block_gather", "elementwise", "block_matmul"], "the bias is an epilogue");
+        let weights: u64 = program.uploads.iter().map(|upload| upload.bytes).sum();
+        assert_eq!(weights, stored.bytes().len() as u64 + 4 * 300, "once, in blocks");
+    }
+}
+
+/// Whoever else reads them, or too much at once, has them unpacked for all.
+#[test]
+fn blocks_with_other_readers_are_unpacked_once() {
+    let build = |shared: bool| {
+        let mut builder = Builder::new("other readers");
+        let packed = builder.constant(&blocks(BlockFormat::Q8_0, 640, 4));
+        let w = builder.op(Op::Dequantize(BlockFormat::Q8_0), &[packed]);
+        let turned = builder.op(Op::Transpose(vec![1, 0]), &[w]);
+        let x = builder.floats(&[5, 128]);
+        let product = builder.op(Op::MatMul, &[x, turned]);
+        builder.output(product);
+        if shared {
+            let y = builder.floats(&[640, 128]);
+            let sum = builder.op(Op::Binary(BinaryOp::Add), &[w, y]);
+            builder.output(sum);
+        }
+        builder
+    };
+    let shared = build(true);
+    check(&shared, 1e-5).expect("the same elements");
+    let both = program(&shared.graph, device().target(), way(true, true)).expect("a program");
+    assert_eq!(unpacks(&both)[0].len(), 1);
+    let limited = open(Limits { max_storage_range: Some(64 << 10), ..Limits::default() });
+    let alone = build(false);
+    check_on(&limited, &alone, &ways(), 1e-5).expect("the same elements");
+    let split = program(&alone.graph, limited.target(), way(true, true)).expect("a program");
+    assert!(unpacks(&split)[0].len() > 1, "85 KiB of blocks are not bound at once");
+}
+
 /// Elements of a type, all codes of a byte, or every 31st of two bytes.
 fn narrow(dtype: DType, count: usize) -> Tensor {
     let bytes: Vec<u8> = (0..count)

@@ -6,11 +6,12 @@ use core::ops::Range;
 
 use bayplan_graph::DType;
 
+use crate::blocks::{Bytes, words};
 use crate::source::Written;
 use crate::source::{Source, Workgroup};
 use crate::strides::elements;
 use crate::tape::Taped;
-use crate::tape::specs::{GatherNdSpec, GatherSpec};
+use crate::tape::specs::{BlockGatherSpec, GatherNdSpec, GatherSpec};
 use crate::{Access, Others, Refusal, Repr, Slot, Target};
 
 /// Most dimensions that a tuple indexes.
@@ -62,6 +63,36 @@ pub(crate) fn build(spec: &GatherSpec, target: &Target) -> Result<Written, Refus
         total.div_ceil(Taped::from(shape.invocations)),
         0,
     )
+}
+
+/// `out[j, inner] = table[indices[j], inner]`, the table in blocks: four elements to an invocation.
+pub(crate) fn build_blocks(spec: &BlockGatherSpec, target: &Target) -> Result<Written, Refusal> {
+    let mut src = Source::new("block_gather", target);
+    if !spec.inner.is_multiple_of(spec.format.elements() as u64) {
+        return Err(src.refuse(format!("rows of {:?} are no whole blocks of {}", spec.inner, spec.format)));
+    }
+    let all = elements(&[spec.axis, spec.inner]);
+    src.fits("elements of the table", all)?;
+    let x = src.bind(Slot::Operand(0), Access::Read, "u32", words(spec.format, all))?;
+    let read = index_reader(&mut src, spec.index, spec.count)?;
+    let out = src.bind(Slot::Output, Access::Write, "vec4<f32>", elements(&[spec.count, spec.inner]))?;
+    if !(Bytes { binding: &x, apart: false }).blocks(&mut src, spec.format) {
+        return Err(src.refuse(format!("there is no text for {}", spec.format)));
+    }
+    let axis = axis(&mut src, 0, spec.axis)?;
+    let row = spec.inner / 4;
+    let shape = Workgroup::flat(target, 256);
+    let total = spec.count.saturating_mul(row);
+    let mut body = begin(&mut src, shape, total, row)?;
+    let _ = write!(
+        body,
+        "let k = index_at(line, {axis});\n\
+         var v = vec4<f32>();\n\
+         if (k >= 0) {{ v = four_at(4u * (u32(k) * p.row + c)); }}\n\
+         {out}.d[i] = v;\n"
+    );
+    let name = format!("block_gather.{}.{read}", spec.format.to_string().to_lowercase());
+    src.finish(name, &body, shape, total.div_ceil(Taped::from(shape.invocations)), 0)
 }
 
 /// `out[b, j, inner] = x[b, indices[b, j, ..], inner]`, by a tuple for each row or each element.

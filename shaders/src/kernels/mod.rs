@@ -1,6 +1,7 @@
 //! The kernel families.
 
 pub(crate) mod bands;
+pub(crate) mod block_matmul;
 pub(crate) mod conv;
 pub(crate) mod conv_block;
 pub(crate) mod conv_depthwise;

@@ -13,7 +13,7 @@ use crate::lowered::Lowered;
 use crate::policy::Ports;
 use crate::size::{Symbols, Values};
 use crate::weights::Weights;
-use crate::{Options, concat, direct, fuse, lower, phases, simplify, split};
+use crate::{Options, concat, direct, fuse, in_blocks, lower, phases, simplify, split};
 
 /// What is compiled for, whatever the shape.
 #[derive(Clone, Copy)]
@@ -74,6 +74,7 @@ impl Source<'_> {
         if options.direct {
             concat::place(&mut lowered, &fixed, target);
         }
+        in_blocks::place(&mut lowered, &mut fixed, target);
         // Before it is cut into the thousands of parts that its windows would need.
         if let Some(large) = most.and_then(|most| assemble::too_large(&lowered, target, most)) {
             return Err(CompileError::Unsupported(vec![large]));

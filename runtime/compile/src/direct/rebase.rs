@@ -30,7 +30,7 @@ pub(crate) fn base(spec: &Spec<Size>, slot: usize) -> Size {
 pub(super) fn operand(spec: &Spec<Size>, slot: usize) -> Option<usize> {
     match spec {
         Spec::Elementwise(_) => Some(slot),
-        Spec::MatMul(_) | Spec::Conv(_) => (slot > 1).then(|| slot - 1),
+        Spec::MatMul(_) | Spec::BlockMatMul(_) | Spec::Conv(_) => (slot > 1).then(|| slot - 1),
         Spec::Reduce(_) | Spec::Normalize(_) => (slot > 0).then_some(slot),
         _ => None,
     }

@@ -85,7 +85,7 @@ impl Lowerer<'_> {
         let (shape, name) = (self.shape(id)?, self.graph.value(id).name.to_string());
         let elements = self.elements_expr(id, &shape);
         let whole = self.tensor(name.clone(), dtype, shape, elements, Origin::Computed)?;
-        self.out.unpacked.insert(whole.tensor, data.clone());
+        self.out.unpacked.insert(whole.tensor, (data.clone(), from));
         let (bytes, each) = (from.bytes() as u64, from.elements() as u64);
         let (count, piece) = (data.len() / bytes, self.piece(each));
         let partial = piece < count;

@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
-use bayplan_graph::DType;
 use bayplan_graph::op::{BinaryOp, ReduceOp};
+use bayplan_graph::{BlockFormat, DType};
 use bayplan_shaders::{
     Arg, Chain, ConvSpec, CumulateSpec, Operand, Others, RankSpec, ReduceSpec, Spec, Step, StepOp,
+    block_words,
 };
 
 use crate::size::Size;
@@ -183,6 +184,19 @@ pub(crate) fn space(spec: &Spec<Size>) -> Space {
             let block = *len * *inner;
             new(&[block], block).axis(Along::Outer, *outer, vec![block], block)
         }
+        Spec::BlockMatMul(s) => {
+            let words = words(s.format, s.n * s.k);
+            let row = (s.k - 1).max(0) * s.a_strides[1] + 1;
+            let space = new(&[row, words], s.n);
+            space
+                .axis(Along::M, s.m, vec![s.a_strides[0], Size::ZERO], s.n)
+                .epilogue(&s.epilogue, &[s.m, s.n])
+        }
+        Spec::BlockGather(s) => {
+            let words = words(s.format, s.axis * s.inner);
+            let strides = vec![Size::ZERO, Size::ONE];
+            new(&[words, Size::ONE], s.inner).axis(Along::Count, s.count, strides, s.inner)
+        }
         Spec::Unpack(s) => {
             let (read, made) = (s.from.bytes(), Size::from(s.from.elements() as u64));
             // Four bytes to a word: a block need not begin at one.
@@ -203,6 +217,11 @@ impl Space {
         strides.resize(self.inner.len(), Size::ZERO);
         self.axis(along, size, strides, Size::ZERO)
     }
+}
+
+/// Words of so many elements in blocks, all of a constant.
+fn words(format: BlockFormat, elements: Size) -> Size {
+    block_words(format, elements.here()).into()
 }
 
 /// Groups of a convolution, which are the same for all shapes.
@@ -330,6 +349,11 @@ pub(crate) fn part(spec: &Spec<Size>, along: Along, range: &Range<Size>) -> Spec
         (Spec::Cumulate(s), _) => s.outer = len,
         (Spec::Rank(s), _) => s.outer = len,
         (Spec::Unpack(s), _) => s.count = len,
+        (Spec::BlockMatMul(s), _) => {
+            s.m = len;
+            anchor(&mut s.epilogue, &[s.m, s.n]);
+        }
+        (Spec::BlockGather(s), _) => s.count = len,
         (Spec::GatherNd(s), Along::Outer) => s.batch = len,
         (Spec::GatherNd(s), _) => s.count = len,
         _ => {}

@@ -7,7 +7,9 @@ mod families;
 mod scalar;
 
 use bayplan_graph::DType;
-use bayplan_shaders::{Approx, Arg, Chain, Spec, StepOp, Target, error_bound, rounded_error, step_error};
+use bayplan_shaders::{
+    Approx, Arg, Chain, MatMulSpec, Spec, StepOp, Target, error_bound, rounded_error, step_error,
+};
 
 use self::families::Exact;
 use self::scalar::Scalar;
@@ -120,6 +122,22 @@ fn results(spec: &Spec, target: &Target, operands: &[&[u32]], words: &[u32]) -> 
             };
             floats(families::matmul(s, &all(operands[0])?, &all(operands[1])?), 2, &s.epilogue, &shape)
         }
+        Spec::BlockMatMul(s) => {
+            let a = column(DType::F32, &[operands[0].len() as u64], None, operands[0])?;
+            let (mut b, blocks) = (Vec::new(), s.n * s.k / s.format.elements() as u64);
+            work::blocks::unpacked(s.format, operands[1], 0, blocks as usize, &mut b);
+            let b: Vec<Scalar> = b.into_iter().map(|v| Scalar::Float(v.into())).collect();
+            let spec = MatMulSpec {
+                batch: Vec::new(),
+                m: s.m,
+                n: s.n,
+                k: s.k,
+                a_strides: s.a_strides.clone(),
+                b_strides: vec![1, s.k],
+                epilogue: s.epilogue.clone(),
+            };
+            floats(families::matmul(&spec, &a, &b), 2, &s.epilogue, &[s.m, s.n])
+        }
         Spec::Conv(s) => {
             let w = unpacked(s, operands[1], target)?;
             let shape = [s.batch, s.filters, s.output[0], s.output[1]];
@@ -161,6 +179,7 @@ fn results(spec: &Spec, target: &Target, operands: &[&[u32]], words: &[u32]) -> 
         | Spec::Cumulate(_)
         | Spec::Rank(_)
         | Spec::Unpack(_)
+        | Spec::BlockGather(_)
         | Spec::Host(_) => {
             let all = column(view.dtype, &[elements(&view.shape)], None, words)?;
             Ok(all.into_iter().map(|v| Approx { value: v.as_f64(), error: 0.0 }).collect())

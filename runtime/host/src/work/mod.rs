@@ -3,6 +3,7 @@
 //! Every function computes a dense result in words; [`writes`] says where its elements belong in the output's window.
 //! Operands are the words of their windows, checked by [`reads`] beforehand.
 
+pub(crate) mod blocks;
 pub(crate) mod conv;
 mod elementwise;
 mod matmul;
@@ -19,7 +20,7 @@ mod unpack;
 use bayplan_compile::device_size;
 use bayplan_compile::host_node::Memo;
 use bayplan_graph::DType;
-use bayplan_shaders::{Chain, HostSpec, Operand, Others, Repr, Spec, Target};
+use bayplan_shaders::{Chain, HostSpec, Operand, Others, Repr, Spec, Target, block_words};
 
 use crate::memory::words_of;
 use crate::view::{View, contiguous, elements};
@@ -77,6 +78,15 @@ pub(crate) fn reads(spec: &Spec, target: &Target) -> Vec<Vec<View>> {
         Spec::Rank(s) => vec![vec![View::row(s.dtype, elements(&[s.outer, s.len, s.inner]))]],
         Spec::Range(s) => vec![vec![View::row(s.dtype, 1)], vec![View::row(s.dtype, 1)]],
         Spec::Unpack(s) => vec![vec![unpack::reads(s)]],
+        Spec::BlockMatMul(s) => {
+            let a = vec![View::strided(DType::F32, &[s.m, s.k], &s.a_strides)];
+            let b = vec![View::row(DType::U32, block_words(s.format, s.n * s.k))];
+            with_epilogue(vec![a, b], &s.epilogue, &[s.m, s.n])
+        }
+        Spec::BlockGather(s) => vec![
+            vec![View::row(DType::U32, block_words(s.format, s.axis * s.inner))],
+            vec![View::row(s.index, s.count)],
+        ],
         Spec::Host(s) => {
             s.operands.iter().map(|(dtype, shape)| vec![View::row(*dtype, elements(shape))]).collect()
         }
@@ -127,6 +137,8 @@ pub(crate) fn writes(spec: &Spec) -> View {
         Spec::Rank(s) => (DType::I32, vec![s.outer, s.len, s.inner]),
         Spec::Range(s) => (s.dtype, vec![s.count]),
         Spec::Unpack(s) => (s.dtype, vec![s.elements()]),
+        Spec::BlockMatMul(s) => (s.epilogue.result, vec![s.m, s.n]),
+        Spec::BlockGather(s) => (DType::F32, vec![s.count, s.inner]),
         Spec::Host(s) => s.made().cloned().unwrap_or((DType::I64, vec![0])),
     };
     match spec.chain().and_then(|chain| chain.layout.as_ref()) {
@@ -184,6 +196,8 @@ pub(crate) fn compute(
             Spec::Rank(s) => order::rank(s, operands, &mut out),
             Spec::Range(s) => movement::range(s, operands, &mut out),
             Spec::Unpack(s) => unpack::compute(s, operands, &mut out),
+            Spec::BlockMatMul(s) => blocks::matmul(s, operands, &mut out),
+            Spec::BlockGather(s) => blocks::gather(s, operands, &mut out),
             Spec::Host(s) => host(s, operands, &mut out),
         }?;
     }
