@@ -1,6 +1,7 @@
 //! What building a session does: kernels compiled, weights loaded, memory given back that only loading needs.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bayplan_compile::session::Counters;
@@ -10,11 +11,11 @@ use bayplan_vulkan::{AllocationId, Buffer};
 
 use crate::arena::Arenas;
 use crate::check::check_sound;
-use crate::commands::Objects;
 use crate::device::Device;
+use crate::early::{self, Early};
 use crate::error::EngineError;
 use crate::instruments::Instruments;
-use crate::load::{Loader, Origin};
+use crate::load::{Loader, Origin, Stage};
 use crate::params::Params;
 use crate::transfer::Transfer;
 
@@ -73,27 +74,25 @@ pub(crate) fn instantiate(
     Ok(program)
 }
 
-/// Uploads the weights and runs the load program, with its parameters in place for so long. Answers what memory that took for
-/// as long, and its purpose.
-pub(crate) fn load_weights(
+/// Begins to load weights, with the load program's parameters in place for so long. Answers what memory that takes for as
+/// long, and its purpose, too.
+pub(crate) fn begin_loading(
     device: &Device,
-    program: &Program,
+    family: &Arc<Family>,
     arenas: &Arenas,
     params: &mut Params,
     transfer: &Transfer,
     origin: Origin<'_>,
-) -> Result<Vec<(AllocationId, String)>, EngineError> {
+) -> Result<(Early, Vec<(AllocationId, String)>), EngineError> {
+    let program = family.first();
     let (needed, given) = (program.params.len() as u64, params.buffer().size());
     let loader = Loader::start(&device.vulkan, program, arenas, origin)?;
     let slot = params.take(program, transfer)?.ok_or(EngineError::Parameters { needed, given })?;
     let pipelines = device.pipelines.of(&device.vulkan, program)?;
-    let params_at = (params.buffer(), slot.offset);
-    let objects = Objects { program, pipelines: &pipelines, arenas, params: params_at, external: None };
-    loader.dispatch(objects)?;
-    params.free(slot);
     let ring = loader.buffers().filter_map(purpose).collect();
-    loader.finish()?;
-    Ok(ring)
+    let needs = early::Needs::new(program, &loader);
+    let (stage, family) = (Stage::default(), Arc::clone(family));
+    Ok((Early { loader, stage, family, pipelines, slot, needs }, ring))
 }
 
 /// A buffer's allocation, and what it is for.
@@ -101,17 +100,10 @@ fn purpose(buffer: &Buffer) -> Option<(AllocationId, String)> {
     Some((buffer.allocation()?, buffer.name().to_owned()))
 }
 
-/// Frees the load program's memory, then allocates the activations. Answers the freed allocations and their purpose.
-pub(crate) fn exchange(
-    vulkan: &bayplan_vulkan::Device,
-    activations: &[u64],
-    arenas: &mut Arenas,
-) -> Result<Vec<(AllocationId, String)>, EngineError> {
+/// Frees the load program's memory. Answers the freed allocations and their purpose.
+pub(crate) fn free_load(arenas: &mut Arenas) -> Vec<(AllocationId, String)> {
     let freed = arenas.take(Arena::Load);
-    let purposes = freed.iter().filter_map(purpose).collect();
-    drop(freed);
-    arenas.allocate(vulkan, Arena::Activations, activations)?;
-    Ok(purposes)
+    freed.iter().filter_map(purpose).collect()
 }
 
 /// What each of the session's device allocations is for.

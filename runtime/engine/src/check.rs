@@ -59,6 +59,14 @@ pub(crate) fn check_heaps(device: &Device, needed: u64) -> Result<(), EngineErro
     }
 }
 
+/// Whether the load program's memory and the activations fit the device, and what the session was given, at the same time.
+pub(crate) fn together(device: &Device, bytes: &dyn Fn(Arena) -> u64, memory: Option<u64>) -> bool {
+    let arenas = [Arena::Weights, Arena::Load, Arena::Activations];
+    let all = arenas.into_iter().map(bytes).fold(0, u64::saturating_add);
+    // Weights and the load program's memory are allocated already.
+    memory.is_none_or(|given| all <= given) && check_heaps(device, bytes(Arena::Activations)).is_ok()
+}
+
 /// Refuses what was compiled for another device.
 pub(crate) fn check_target(device: &Device, target: &Target) -> Result<(), EngineError> {
     if target == device.target() {

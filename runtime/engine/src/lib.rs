@@ -18,6 +18,7 @@ mod build;
 mod check;
 mod commands;
 mod device;
+mod early;
 mod error;
 mod external;
 #[cfg(feature = "faults")]

@@ -35,6 +35,14 @@ impl Room {
         }
     }
 
+    /// Room for the load program's beside them, if it runs while they are used.
+    pub(crate) fn with_load(self, early: bool) -> Self {
+        match self {
+            Self::Known(shapes) => Self::Known(shapes + usize::from(early)),
+            Self::Among(shapes) => Self::Among(shapes + usize::from(early)),
+        }
+    }
+
     /// Bytes for parameters of which the largest known have so many: a shape that is not known may have a quarter more.
     pub(crate) fn bytes(&self, largest: u64, align: u64) -> u64 {
         let whole = |bytes: u64| bytes.checked_next_multiple_of(align).unwrap_or(bytes);

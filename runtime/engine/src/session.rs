@@ -15,10 +15,11 @@ use bayplan_weights::Store;
 
 use crate::SessionOptions;
 use crate::arena::Arenas;
-use crate::build::{exchange, instantiate, load_weights, nanos, prepare, purposes};
-use crate::check::{Sound, arenas_bytes, check_heaps};
+use crate::build::{begin_loading, free_load, instantiate, nanos, prepare, purposes};
+use crate::check::{Sound, arenas_bytes, check_heaps, together};
 use crate::commands::{Objects, record_part};
 use crate::device::Device;
+use crate::early::Early;
 use crate::error::EngineError;
 use crate::external::Placement;
 use crate::input::Input;
@@ -49,6 +50,8 @@ pub struct Session {
     family: Arc<Family>,
     arenas: Arenas,
     params: Params,
+    /// Weights that have not arrived yet.
+    early: Option<Early>,
     shapes: Shapes,
     instruments: Instruments,
     transfer: Arc<Transfer>,
@@ -140,7 +143,8 @@ impl Session {
         let mut counters = Counters::default();
         let needs = prepare(device, &family, &mut counters)?;
         let bytes = |arena: Arena| reservation.arena_bytes[arena.index()];
-        let (room, align) = (Room::of(&family, options.shapes), family.target().uniform_alignment);
+        let room = Room::of(&family, options.shapes).with_load(options.early);
+        let align = family.target().uniform_alignment;
         let others = room.bytes(needs.params, align).saturating_add(options.outputs.bytes);
         check_heaps(device, arenas_bytes(&bytes).saturating_add(others))?;
         let mut arenas = Arenas::default();
@@ -153,14 +157,23 @@ impl Session {
         let watch = options.progress.clone().map(Progress::into_watch);
         let arrivals = Arc::new(trace.recording().loading(first.upload_bytes(), watch));
         let origin = Origin { store: weights, io: options.io, arrivals };
-        let ring = load_weights(device, first, &arenas, &mut params, &transfer, origin)
-            .inspect_err(|e| trace.recording().message(Severity::Error, e.to_string()))?;
-        let scratch = exchange(vulkan, &reservation.blocks[Arena::Activations.index()], &mut arenas)?;
+        let (mut early, mut memory) =
+            begin_loading(device, &family, &arenas, &mut params, &transfer, origin)?;
+        let early = if options.early && together(device, &bytes, options.memory) {
+            Some(early)
+        } else {
+            let loaded = early.finish((&arenas, &params));
+            loaded.inspect_err(|e| trace.recording().message(Severity::Error, e.to_string()))?;
+            params.free(early.slot);
+            memory.extend(free_load(&mut arenas));
+            None
+        };
+        arenas.allocate(vulkan, Arena::Activations, &reservation.blocks[Arena::Activations.index()])?;
         let outputs = OutputMemory::new(device, options.outputs)?;
         let instruments = Instruments::new(vulkan, trace.recorder().level(), needs.ops)?;
         let mut own = purposes(arenas.buffers().chain([params.buffer()]), &transfer, &instruments);
         own.extend(outputs.allocations());
-        own.extend(scratch.into_iter().chain(ring));
+        own.extend(memory);
         trace.planned(build.claim(own));
         let mut session = Self {
             trace: std::mem::take(trace),
@@ -168,6 +181,7 @@ impl Session {
             family,
             arenas,
             params,
+            early,
             shapes: Shapes::new(options.shapes),
             instruments,
             transfer,
@@ -411,7 +425,11 @@ impl Session {
         retired.into_iter().for_each(|plan| self.trace.retire(plan));
         let model = function == FunctionId::default();
         let places = |parts: &[Part]| self.instruments.places(parts);
-        self.shapes.put(index, Shape::new(program, pipelines, slot, &places, model));
+        let mut shape = Shape::new(program, pipelines, slot, &places, model);
+        if let Some(early) = &self.early {
+            shape.parts = early.needs.cut(&shape.program, &shape.parts).into();
+        }
+        self.shapes.put(index, shape);
         self.counters.record_ns += nanos(begun);
         Ok(index)
     }
@@ -427,10 +445,11 @@ impl Session {
             self.shapes.give(spare);
             return Ok(());
         }
+        let parts = Arc::clone(&shape.parts);
         if let Some((program, commands)) = shape.find(placement) {
             // Told late where the recording could not keep up.
             if let (None, Some(plan)) = (told, plan) {
-                self.trace.windows(plan, program, commands, &self.arenas, placement);
+                self.trace.windows(plan, program, (&parts, commands), &self.arenas, placement);
             }
             self.shapes.give(spare);
             return Ok(());
@@ -454,7 +473,7 @@ impl Session {
             all.push(record_part(vulkan, name, objects, own, instruments, reused.pop())?);
         }
         if let Some(plan) = shape.plan {
-            self.trace.windows(plan, &shape.program, &all, &self.arenas, placement);
+            self.trace.windows(plan, &shape.program, (&parts, &all), &self.arenas, placement);
         }
         self.counters.recordings += all.len() as u64;
         shape.keep(placement, all);
@@ -488,6 +507,9 @@ impl Session {
         let (mut submitted, mut memo) = (0, Memo::default());
         for part in parts.iter() {
             let Some(shape) = self.shapes.get_mut(index) else { return Err(self.lost()) };
+            if let Some(early) = &mut self.early {
+                early.reach(&shape.program, part, (&self.arenas, &self.params))?;
+            }
             let begun = self.trace.recorder().now();
             match part {
                 Part::Device(_) => {
@@ -510,7 +532,18 @@ impl Session {
             }
             self.trace.part_ended(part, begun);
         }
-        Ok(())
+        self.finish_loading()
+    }
+
+    /// Waits for the weights that have not arrived yet, and gives back what loading needed. No output is delivered before.
+    fn finish_loading(&mut self) -> Result<(), EngineError> {
+        let Some(early) = &mut self.early else { return Ok(()) };
+        early.finish((&self.arenas, &self.params))?;
+        if let Some(Early { slot, .. }) = self.early.take() {
+            self.params.free(slot);
+        }
+        free_load(&mut self.arenas);
+        self.shapes.join()
     }
 
     /// Waits for the last submission.

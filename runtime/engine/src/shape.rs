@@ -55,6 +55,19 @@ impl Shape {
         Self { program, pipelines, parts, params, places, model, plan: None, recorded: Vec::new(), clock: 0 }
     }
 
+    /// Has other parts submitted together: commands that were recorded for those before are given up.
+    fn recut(&mut self, parts: Vec<Part>, spare: &mut Vec<Commands>) -> Result<(), EngineError> {
+        if *self.parts == *parts {
+            return Ok(());
+        }
+        self.parts = parts.into();
+        for mut commands in self.recorded.drain(..).flat_map(|recorded| recorded.commands) {
+            commands.clear()?;
+            spare.push(commands);
+        }
+        Ok(())
+    }
+
     /// The commands for a placement, which count as used now, with their program.
     pub(crate) fn find(&mut self, placement: &Placement) -> Option<(&Program, &[Commands])> {
         self.clock += 1;
@@ -198,6 +211,12 @@ impl Shapes {
         if let Some(place) = self.list.get_mut(index) {
             *place = Some(shape);
         }
+    }
+
+    /// Has the parts of all shapes submitted whole, where they were cut for as long as weights arrived.
+    pub(crate) fn join(&mut self) -> Result<(), EngineError> {
+        let spare = &mut self.spare;
+        self.list.iter_mut().flatten().try_for_each(|shape| shape.recut(parts(&shape.program), spare))
     }
 
     /// Gives up commands that are bound to memory which nobody else has any more.

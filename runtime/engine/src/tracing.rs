@@ -12,7 +12,7 @@ use crate::device::Device;
 use crate::external::Placement;
 use crate::instruments::{CurrentRun, Instruments, Places, Span};
 use crate::memory::Planned;
-use crate::parts::{Part, parts};
+use crate::parts::Part;
 use crate::probe::roofs;
 
 /// Heaps are sampled at most this often, in nanoseconds.
@@ -185,7 +185,7 @@ impl Trace {
         &mut self,
         plan: u32,
         program: &Program,
-        commands: &[Commands],
+        (parts, commands): (&[Part], &[Commands]),
         arenas: &Arenas,
         placement: &Placement,
     ) {
@@ -193,7 +193,7 @@ impl Trace {
             return;
         }
         let index = RecordIndex::new(program);
-        let firsts = parts(program).into_iter().filter_map(|part| match part {
+        let firsts = parts.iter().filter_map(|part| match part {
             Part::Device(range) => Some(range.start as u32),
             Part::Host(_) => None,
         });

@@ -3,13 +3,15 @@
 mod common;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bayplan_compile::session::{Io, Loading, Progress, ReadMode, WeightsPath};
 use bayplan_engine::{Device, EngineError, Session, SessionOptions};
 use bayplan_graph::op::{BinaryOp, UnaryOp};
 use bayplan_graph::{ByteRange, ByteSource, ConstData, DType, Digest, Op, ReadError, Tensor, ValueSource};
+use bayplan_trace::{Event, Level, Record};
 use bayplan_weights::{FileSource, Store};
 use common::{Memory, Model, numbers, open};
 
@@ -241,4 +243,143 @@ fn a_model_without_weights_loads() {
     let (session, told) = load(&model, &open(true), &model.store(), Io::Direct);
     assert!(session.expect("a session").run(&[("x", &numbers(&[4]))]).is_ok());
     assert_eq!((told.total, told.staging), (0, 0));
+}
+
+/// A file whose reads from a byte on wait: for the run that needs nothing of them, or for a moment each.
+struct Slow<F> {
+    file: Memory,
+    from: u64,
+    wait: F,
+}
+
+impl<F: Fn() + Send + Sync> ByteSource for Slow<F> {
+    fn len(&self) -> u64 {
+        self.file.len()
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ReadError> {
+        if offset + buf.len() as u64 > self.from {
+            (self.wait)();
+        }
+        self.file.read_at(offset, buf)
+    }
+}
+
+/// A chain: each product reads a weight of 4 MiB that comes later in the file; some are computed of the file's by the load
+/// program.
+fn chain() -> Model {
+    let mut model = Model::new("chain");
+    let mut x = model.input("x", DType::F32, &[4, 1024]);
+    for step in 0..STEPS {
+        let w = model.weight(&format!("w{step}"), &numbers(&[1024, 1024]));
+        let w = match step % 3 {
+            1 => model.node(&format!("n{step}"), Op::Unary(UnaryOp::Neg), &[w]),
+            _ => w,
+        };
+        x = model.matmul(&format!("h{step}"), x, w);
+        let bias = model.weight(&format!("b{step}"), &numbers(&[4, 1024]));
+        x = model.add(&format!("s{step}"), x, bias);
+    }
+    model.outputs(&[x])
+}
+
+const STEPS: usize = 6;
+
+#[test]
+fn a_run_begins_before_its_last_weight_has_arrived() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = chain();
+    for separate in [false, true] {
+        let device = open(separate);
+        let file = folder.path().join(format!("{separate}.bptrace"));
+        let (seen, own) = (Arc::new(AtomicBool::new(false)), file.clone());
+        let told = Arc::clone(&seen);
+        // The last weight comes when the recording says that dispatches of the run are done.
+        let wait = move || {
+            for _ in 0..500 {
+                let mut done = false;
+                // It is being written: what is not whole yet is read the next time.
+                let _ = bayplan_record::read(bayplan_record::Source::of_path(&own), |record| {
+                    done |= matches!(record, Record::Event(Event::Completed { .. }));
+                });
+                if done {
+                    return told.store(true, Ordering::SeqCst);
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        };
+        let from = range(&model, "b5").offset;
+        let store = model.store_of(Arc::new(Slow { file: Memory(model.bytes().to_vec()), from, wait }));
+        let recording = Some(common::recording(&file, Level::Op));
+        let options = SessionOptions { recording, early: true, ..SessionOptions::default() };
+        let mut session = Session::new(&device, model.compile(&device), &store, options).expect("a session");
+        assert!(!seen.load(Ordering::SeqCst), "no run has begun");
+        let input = numbers(&[4, 1024]);
+        let expected = &model.reference(std::slice::from_ref(&input))[0];
+        for _ in 0..2 {
+            let outputs = session.run(&[("x", &input)]).expect("a run");
+            let found = outputs.get("s5").expect("an output").to_tensor().expect("a tensor");
+            assert!(common::agree(&found, expected), "separate: {separate}");
+        }
+        assert!(seen.load(Ordering::SeqCst), "dispatches ran before the last weight was there");
+        session.finish();
+        let timeline = common::timeline(&file);
+        assert_eq!(timeline.runs.len(), 2, "{separate}");
+    }
+}
+
+#[test]
+fn results_are_the_same_however_late_weights_come() {
+    let model = chain();
+    let input = numbers(&[4, 1024]);
+    let seed = Arc::new(AtomicU64::new(1));
+    for separate in [false, true] {
+        let device = open(separate);
+        let mut first = None;
+        let program = model.compile(&device);
+        for _ in 0..25 {
+            let seed = Arc::clone(&seed);
+            let wait = move || {
+                let drawn = seed.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed) >> 54;
+                std::thread::sleep(Duration::from_micros(drawn % 400));
+            };
+            let slow = Slow { file: Memory(model.bytes().to_vec()), from: 0, wait };
+            let store = model.store_of(Arc::new(slow));
+            let options = SessionOptions { early: true, ..SessionOptions::default() };
+            let mut session = Session::new(&device, program.clone(), &store, options).expect("a session");
+            for _ in 0..2 {
+                let outputs = session.run(&[("x", &input)]).expect("a run");
+                let found = outputs.get("s5").expect("an output").to_tensor().expect("a tensor");
+                let expected = first.get_or_insert_with(|| found.clone());
+                assert_eq!(found.bytes(), expected.bytes(), "to the bit");
+            }
+        }
+        assert!(common::agree(&first.expect("runs"), &model.reference(std::slice::from_ref(&input))[0]));
+        drop(program);
+        assert_eq!(device.allocations().live_bytes, 0);
+    }
+}
+
+#[test]
+fn a_run_that_meets_a_weight_that_cannot_be_read_delivers_nothing() {
+    let model = chain();
+    let input = numbers(&[4, 1024]);
+    for separate in [false, true] {
+        let device = open(separate);
+        let from = range(&model, "b5").offset;
+        let broken =
+            Broken { file: Memory(model.bytes().to_vec()), from, panics: false, met: AtomicBool::new(false) };
+        let store = model.store_of(Arc::new(broken));
+        let options = SessionOptions { early: true, ..SessionOptions::default() };
+        let mut session = Session::new(&device, model.compile(&device), &store, options).expect("a session");
+        let e = session.run(&[("x", &input)]).err().expect("a failure").to_string();
+        assert!(e.contains("weight b5") && e.contains("on fire"), "{e}");
+        let again = session.run(&[("x", &input)]).err().expect("a failure").to_string();
+        assert!(again.contains("failed before"), "{again}");
+        drop(session);
+        // One that never runs leaves nothing either.
+        let options = SessionOptions { early: true, ..SessionOptions::default() };
+        drop(Session::new(&device, model.compile(&device), &store, options).expect("a session"));
+        assert_eq!(device.allocations().live_bytes, 0);
+    }
 }

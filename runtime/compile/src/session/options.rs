@@ -30,12 +30,16 @@ pub struct SessionOptions<R> {
     pub progress: Option<Progress>,
     /// How weights are read; past the page cache where they are not in it by default.
     pub io: Io,
+    /// Begin the first run while weights still arrive: the session is built before they have, each dispatch waits for what it
+    /// reads, and what is wrong with a weight is told by that run, which delivers nothing then. Where memory does not suffice for
+    /// loading and running at the same time, and on the host, the session is built when all have arrived. False by default.
+    pub early: bool,
 }
 
 impl<R> Default for SessionOptions<R> {
     fn default() -> Self {
         let (recording, timeout, memory, progress) = (None, None, None, None);
         let (outputs, io) = (OutputArena::default(), Io::default());
-        Self { recording, timeout, shapes: SHAPES, outputs, memory, progress, io }
+        Self { recording, timeout, shapes: SHAPES, outputs, memory, progress, io, early: false }
     }
 }

@@ -121,9 +121,7 @@ impl Batches {
             return self.add((index, upload), gate, skip, len);
         }
         let len = len.min(room);
-        if self.open.parts.is_empty() {
-            self.before = upload.before;
-        }
+        self.before = if self.open.parts.is_empty() { upload.before } else { self.before.min(upload.before) };
         match self.open.reads.last_mut().filter(|_| joins) {
             Some(last) => last.len += len,
             None => self.open.reads.push(Read { from, at, len }),

@@ -9,6 +9,7 @@
 //! Nothing here grows with a model or its largest tensor: what is read lies where it belongs, or in a ring of fixed size.
 
 mod batch;
+mod order;
 mod shared;
 mod slot;
 mod state;
@@ -18,9 +19,9 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use bayplan_compile::session::Io;
-use bayplan_compile::{Arena, Dispatch, Program};
+use bayplan_compile::{Arena, Dispatch, Program, Upload};
 use bayplan_record::Arrivals;
-use bayplan_vulkan::{Buffer, Commands, Device};
+use bayplan_vulkan::{Buffer, Commands, Device, Ticket};
 use bayplan_weights::{Store, WeightsError};
 
 use self::shared::Shared;
@@ -52,6 +53,8 @@ pub(crate) struct Loader {
     shared: Arc<Shared>,
     /// For each upload, how many batches must have arrived before it has.
     needed: Vec<usize>,
+    /// For each dispatch of the load program, how many uploads must have arrived before it is submitted.
+    due: Vec<usize>,
     ring: Vec<Arc<Staging>>,
     readers: Vec<JoinHandle<()>>,
 }
@@ -83,8 +86,9 @@ impl Loader {
         arenas: &Arenas,
         Origin { store, io, arrivals }: Origin<'_>,
     ) -> Result<(Self, Vec<Means>), EngineError> {
-        let uploads = &program.uploads;
-        let batches = batch::cut(uploads, &batch::gates(program));
+        let (uploads, gates) = order::ordered(program);
+        let due = order::due(&uploads, program.load.dispatches.len());
+        let batches = batch::cut(&uploads, &gates);
         let mut needed = vec![0; uploads.len()];
         for (index, batch) in batches.iter().enumerate() {
             batch.parts.iter().for_each(|part| needed[part.upload] = index + 1);
@@ -114,7 +118,7 @@ impl Loader {
         let shared = Arc::new(Shared {
             device: device.clone(),
             store: store.clone(),
-            uploads: Arc::clone(uploads),
+            uploads,
             batches,
             state,
             arrivals,
@@ -123,11 +127,14 @@ impl Loader {
             ahead: !direct && !cached,
             arenas: Mutex::new(arenas.clone()),
         });
-        Ok((Self { shared, needed, ring, readers: Vec::new() }, means))
+        Ok((Self { shared, needed, due, ring, readers: Vec::new() }, means))
     }
 
     /// Waits until the first `count` uploads have arrived; answers how many have.
-    fn wait(&self, count: usize) -> Result<usize, EngineError> {
+    ///
+    /// # Errors
+    /// One of them could not be read.
+    pub(crate) fn wait(&self, count: usize) -> Result<usize, EngineError> {
         let batches = count.checked_sub(1).map_or(0, |last| self.needed[last]);
         let arrived = self.shared.state.wait(batches)?;
         Ok(self.needed.partition_point(|&needed| needed <= arrived))
@@ -135,36 +142,12 @@ impl Loader {
 
     /// Runs the load program, each dispatch as soon as what it reads has arrived, and waits until it is done. Nothing is
     /// loaded to the load program's own arena any more then.
-    pub(crate) fn dispatch(&self, objects: Objects<'_>) -> Result<(), EngineError> {
-        let Shared { device, uploads, state, .. } = &*self.shared;
-        let dispatches = &objects.program.load.dispatches;
-        let untraced = (&Instruments::default(), &Places::default());
-        let mut done = 0;
-        let mut submitted: [Option<(Commands, _)>; 2] = [None, None];
-        while done < dispatches.len() {
-            let due = |before: usize| uploads.partition_point(|upload| upload.before as usize <= before);
-            let arrived = self.wait(due(done))?;
-            // All that can be submitted together.
-            let until = uploads.get(arrived).map_or(dispatches.len(), |next| next.before as usize);
-            let until = until.max(done + 1).min(dispatches.len());
-            submitted.rotate_left(1);
-            let again = match submitted[1].take() {
-                Some((commands, ticket)) => {
-                    wait(device, &ticket)?;
-                    Some(commands)
-                }
-                None => None,
-            };
-            let part: &[Dispatch] = &dispatches[done..until];
-            let commands = record(device, "load program", objects, part, untraced, again)?;
-            let ticket = device.submit(&commands)?;
-            submitted[1] = Some((commands, ticket));
-            state.dispatched(until as u32);
-            done = until;
+    pub(crate) fn dispatch(&self, stage: &mut Stage, objects: Objects<'_>) -> Result<(), EngineError> {
+        stage.advance(self, objects, objects.program.load.dispatches.len())?;
+        for (_, ticket) in stage.submitted.iter().flatten() {
+            wait(&self.shared.device, ticket)?;
         }
-        for (_, ticket) in submitted.iter().flatten() {
-            wait(device, ticket)?;
-        }
+        stage.submitted = [None, None];
         self.shared.forget(Arena::Load);
         self.ring.iter().try_for_each(|slot| slot.clear())
     }
@@ -173,7 +156,7 @@ impl Loader {
     ///
     /// # Errors
     /// What could not be read, and why.
-    pub(crate) fn finish(mut self) -> Result<(), EngineError> {
+    pub(crate) fn finish(&mut self) -> Result<(), EngineError> {
         self.wait(self.needed.len())?;
         self.readers.drain(..).for_each(|reader| drop(reader.join()));
         for slot in &self.ring {
@@ -191,9 +174,69 @@ impl Loader {
         Ok(())
     }
 
+    /// How many uploads must have arrived before the first `count` dispatches of the load program are submitted.
+    pub(crate) fn due(&self, count: usize) -> usize {
+        count.checked_sub(1).and_then(|last| self.due.get(last).copied()).unwrap_or(0)
+    }
+
+    /// What is loaded, in order.
+    pub(crate) fn uploads(&self) -> &[Upload] {
+        &self.shared.uploads
+    }
+
+    /// How many dispatches of the load program must have been submitted before the first `count` uploads can arrive.
+    pub(crate) fn gate(&self, count: usize) -> usize {
+        let batches = count.checked_sub(1).map_or(0, |last| self.needed[last]);
+        let gates = self.shared.batches[..batches].iter().map(|batch| batch.gate);
+        gates.max().unwrap_or(0) as usize
+    }
+
     /// The staging buffers.
     pub(crate) fn buffers(&self) -> impl Iterator<Item = &Buffer> {
         self.ring.iter().map(|slot| slot.buffer())
+    }
+}
+
+/// How far the load program is.
+#[derive(Default)]
+pub(crate) struct Stage {
+    /// Dispatches that were submitted.
+    done: usize,
+    /// The last commands, which may run still.
+    submitted: [Option<(Commands, Ticket)>; 2],
+}
+
+impl Stage {
+    /// Submits the first `count` dispatches at least, each when what it reads has arrived.
+    pub(crate) fn advance(
+        &mut self,
+        loader: &Loader,
+        objects: Objects<'_>,
+        count: usize,
+    ) -> Result<(), EngineError> {
+        let Shared { device, state, .. } = &*loader.shared;
+        let dispatches = &objects.program.load.dispatches;
+        let untraced = (&Instruments::default(), &Places::default());
+        while self.done < count.min(dispatches.len()) {
+            let arrived = loader.wait(loader.due[self.done])?;
+            // All that can be submitted together.
+            let until = loader.due.partition_point(|&due| due <= arrived);
+            self.submitted.rotate_left(1);
+            let again = match self.submitted[1].take() {
+                Some((commands, ticket)) => {
+                    wait(device, &ticket)?;
+                    Some(commands)
+                }
+                None => None,
+            };
+            let part: &[Dispatch] = &dispatches[self.done..until];
+            let commands = record(device, "load program", objects, part, untraced, again)?;
+            let ticket = device.submit(&commands)?;
+            self.submitted[1] = Some((commands, ticket));
+            state.dispatched(until as u32);
+            self.done = until;
+        }
+        Ok(())
     }
 }
 
@@ -208,8 +251,8 @@ impl Drop for Loader {
 /// Uploads every constant, runs the load program between, and waits until all is done.
 #[cfg(feature = "inspect")]
 pub(crate) fn load(device: &Device, objects: Objects<'_>, origin: Origin<'_>) -> Result<(), EngineError> {
-    let loader = Loader::start(device, objects.program, objects.arenas, origin)?;
-    loader.dispatch(objects)?;
+    let mut loader = Loader::start(device, objects.program, objects.arenas, origin)?;
+    loader.dispatch(&mut Stage::default(), objects)?;
     loader.finish()
 }
 

@@ -21,7 +21,8 @@ const AHEAD: usize = 4;
 pub(crate) struct Shared {
     pub(crate) device: Device,
     pub(crate) store: Store,
-    pub(crate) uploads: Arc<Vec<Upload>>,
+    /// In the order in which they are loaded.
+    pub(crate) uploads: Vec<Upload>,
     pub(crate) batches: Vec<Batch>,
     pub(crate) state: State,
     pub(crate) arrivals: Arc<Arrivals>,
