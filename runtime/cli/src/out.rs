@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bayplan_text::{Bytes, Count, Nanos, escape};
+use bayplan_text::{Count, Nanos, escape};
 use serde_json::Value;
 
 use crate::bar::Bar;
@@ -134,19 +134,6 @@ impl Progress {
         }
     }
 
-    /// Says how many bytes of how many are done.
-    pub(crate) fn bytes(&mut self, what: &str, done: u64, all: u64) {
-        if !self.shown {
-            return;
-        }
-        let now = Instant::now();
-        let begun = *self.begun.get_or_insert(now);
-        if now >= self.next {
-            self.next = now + EVERY;
-            self.draw(&bytes_line(what, done, all, now - begun));
-        }
-    }
-
     /// Takes the line away, so that other text can be printed.
     pub(crate) fn clear(&mut self) {
         self.end_bar();
@@ -177,17 +164,6 @@ fn line(done: u64, all: u64, elapsed: Duration) -> String {
     format!("run {} of {}  {percent} %  {} each  {} left", Count(done), Count(all), nanos(each), nanos(left))
 }
 
-/// `packing 1.2 GB of 4.0 GB  30 %  612 MB/s  4.6 s left`.
-fn bytes_line(what: &str, done: u64, all: u64, elapsed: Duration) -> String {
-    let nanos = elapsed.as_nanos().max(1);
-    let per_second = u128::from(done) * 1_000_000_000 / nanos;
-    let left = nanos * u128::from(all.saturating_sub(done)) / u128::from(done.max(1));
-    let percent = u128::from(done) * 100 / u128::from(all.max(1));
-    let small = |value: u128| u64::try_from(value).unwrap_or(u64::MAX);
-    let (rate, left) = (Bytes(small(per_second)), Nanos(small(left)));
-    format!("{what} {} of {}  {percent} %  {rate}/s  {left} left", Bytes(done), Bytes(all))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,19 +176,6 @@ mod tests {
         assert!(!text.contains(['\u{1b}', '\u{9b}', '\u{7f}', '\u{202e}']), "{text}");
         assert!(text.contains("π层"), "{text}");
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
-    }
-
-    #[test]
-    fn progress_of_bytes_is_told_for_any_numbers() {
-        let second = Duration::from_secs(1);
-        let text = bytes_line("packing", 500_000_000, 2_000_000_000, second);
-        assert!(
-            text.starts_with("packing ") && text.contains("25 %") && text.contains("/s  3.00 s left"),
-            "{text}"
-        );
-        for (done, all) in [(0, 0), (0, u64::MAX), (u64::MAX, 1), (u64::MAX, u64::MAX)] {
-            assert!(bytes_line("packing", done, all, Duration::ZERO).len() < 100);
-        }
     }
 
     #[test]

@@ -46,8 +46,9 @@ pub(crate) fn pack(options: &PackOptions) -> Outcome {
         model: model_file.path(),
         data: data_file.path(),
     };
+    let bar = progress.bar("packing");
     let packed = packer.write(to, &mut |done| {
-        progress.bytes("packing", done, all);
+        bar.tell(done, all);
         !stop.load(Ordering::Relaxed)
     })?;
     if stop.load(Ordering::Relaxed) {
