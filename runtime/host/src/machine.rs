@@ -227,12 +227,16 @@ impl Machine {
         let checker = Checker { program, memory, phase, index, dispatch };
         let Bound { operands, output: (arena, window) } = checker.bound()?;
         let place = checker.place();
-        let fail = |problem| HostError::Spec { place, problem };
-        let words = |arena: Arena, words: &Range<usize>| memory.get(arena, words.clone()).unwrap_or_default();
-        let operands: Vec<&[u32]> = operands.iter().map(|(arena, own)| words(*arena, own)).collect();
-        let before = words(arena, &window);
-        let result = work::compute(&dispatch.spec, &operands, before, &program.target).map_err(fail)?;
-        memory.put(&result, &work::writes(&dispatch.spec), arena, window);
+        let pieces = work::movement::pieces(&dispatch.spec);
+        for spec in pieces.as_deref().unwrap_or(std::slice::from_ref(&*dispatch.spec)) {
+            let words =
+                |arena: Arena, words: &Range<usize>| memory.get(arena, words.clone()).unwrap_or_default();
+            let operands: Vec<&[u32]> = operands.iter().map(|(arena, own)| words(*arena, own)).collect();
+            let before = words(arena, &window);
+            let result = work::compute(spec, &operands, before, &program.target);
+            let result = result.map_err(|problem| HostError::Spec { place: place.clone(), problem })?;
+            memory.put(&result, &work::writes(spec), arena, window.clone());
+        }
         Ok(())
     }
 

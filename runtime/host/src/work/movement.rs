@@ -1,12 +1,12 @@
 //! Movement of elements: copies, gathers, and sequences.
 
 use bayplan_graph::DType;
-use bayplan_shaders::{CopySpec, GatherNdSpec, GatherSpec, Others, RangeSpec, Repr};
+use bayplan_shaders::{CopySpec, GatherNdSpec, GatherSpec, Others, RangeSpec, Repr, Spec};
 
 use crate::chain::repr;
 use crate::column::{Column, Element};
 use crate::parallel;
-use crate::view::Merged;
+use crate::view::{Merged, elements};
 
 pub(super) fn copy(spec: &CopySpec, operands: &[&[u32]], out: &mut [u32]) -> Result<(), String> {
     let x = operands[0];
@@ -30,6 +30,28 @@ pub(super) fn copy(spec: &CopySpec, operands: &[&[u32]], out: &mut [u32]) -> Res
         });
         Ok(())
     })
+}
+
+/// Most elements of a movement that are held beside memory at once.
+const PIECE: u64 = 1 << 20;
+
+/// A large movement as several, so that what is held beside memory does not grow with what is moved.
+pub(crate) fn pieces(spec: &Spec) -> Option<Vec<Spec>> {
+    let Spec::Copy(copy) = spec else { return None };
+    let (&first, rest) = copy.shape.split_first()?;
+    let inner = elements(rest);
+    let len = (PIECE / inner.max(1)).max(1);
+    if first <= len || inner == 0 {
+        return None;
+    }
+    let piece = |start: u64| {
+        let mut piece = copy.clone();
+        piece.shape[0] = len.min(first - start);
+        piece.x_base = copy.x_base.wrapping_add_signed(copy.x_strides[0].wrapping_mul(start.cast_signed()));
+        piece.out_base = copy.out_base + copy.out_strides[0] * start;
+        Spec::Copy(piece)
+    };
+    Some((0..first).step_by(len as usize).map(piece).collect())
 }
 
 /// Indices as numbers.
@@ -125,4 +147,54 @@ pub(super) fn range(spec: &RangeSpec, operands: &[&[u32]], out: &mut [u32]) -> R
     };
     made.narrowed(spec.dtype).store(out);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::work;
+    use bayplan_shaders::Target;
+
+    /// Turned, backwards, to every second place: the pieces, one after the other, are the whole.
+    #[test]
+    fn pieces_move_what_the_whole_moves() {
+        let (rows, columns) = (2500, 1000);
+        let x: Vec<u32> = (0..rows as u32 * columns as u32).collect();
+        let copy = |x_base, x_strides: [i64; 2], out_strides: [u64; 2]| CopySpec {
+            shape: vec![rows, columns],
+            dtype: DType::F32,
+            x_base,
+            x_strides: x_strides.to_vec(),
+            out_base: 3,
+            out_strides: out_strides.to_vec(),
+        };
+        let (r, c) = (rows.cast_signed(), columns.cast_signed());
+        let cases = [
+            copy(0, [1, r], [columns, 1]),
+            copy(rows - 1, [-1, r], [1, rows]),
+            copy(rows * columns - 1, [-c, -1], [2 * columns, 2]),
+        ];
+        let target = Target::generic();
+        for case in cases {
+            let whole = Spec::Copy(case);
+            let made = |spec: &Spec| work::compute(spec, &[&x], &[], &target).expect("it moves");
+            let pieces = pieces(&whole).expect("several");
+            assert_eq!(pieces.len(), 3);
+            let place = |spec: &Spec, row: i64| {
+                let view = work::writes(spec);
+                view.base.cast_signed() + row * view.strides[0]
+            };
+            let (mut all, mut row) = (Vec::new(), 0);
+            for piece in &pieces {
+                assert_eq!(place(piece, 0), place(&whole, row), "{piece:?}");
+                let made = made(piece);
+                assert!(made.len() as u64 <= PIECE);
+                row += (made.len() as u64 / columns).cast_signed();
+                all.extend(made);
+            }
+            assert!(all == made(&whole), "{whole:?}");
+        }
+        let small = CopySpec { shape: vec![10, 10], ..copy(0, [1, r], [columns, 1]) };
+        assert_eq!(super::pieces(&Spec::Copy(small)), None);
+    }
 }
