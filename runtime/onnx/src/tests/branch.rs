@@ -7,7 +7,7 @@ use super::{A, attribute, bools, bytes, f32s, graph, i64s, info, model, node, te
 use crate::generated::onnx::{AttributeProto, GraphProto, NodeProto, attribute_proto::AttributeType};
 use crate::{ImportOptions, import};
 
-fn holding(name: &str, g: GraphProto) -> AttributeProto {
+pub(super) fn holding(name: &str, g: GraphProto) -> AttributeProto {
     let ty = Some(AttributeType::Graph as i32);
     AttributeProto { name: Some(name.to_owned()), r#type: ty, g: Some(g), ..AttributeProto::default() }
 }

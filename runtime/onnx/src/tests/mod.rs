@@ -15,6 +15,7 @@ mod order;
 mod selection;
 mod transposed;
 mod values;
+mod write;
 
 use bayplan_graph::{DType, Tensor};
 use prost::Message;
