@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use bayplan_graph::{ByteRange, ConstData, DType, Duplicate, Graph, ValueId, ValueSource};
+use bayplan_graph::{ByteRange, ConstData, DIRECT, DType, Duplicate, Graph, ValueId, ValueSource};
 
 use crate::Store;
 
@@ -11,6 +11,9 @@ const SMALL: u64 = 4096;
 
 /// Elements by which candidates are told apart before they are compared whole.
 const SAMPLE: u64 = 16;
+
+/// First elements of rows that lie within so many bytes are read at once.
+const NEAR: u64 = 64 << 10;
 
 /// Bytes read at a time, of each of two constants.
 const CHUNK: u64 = 1 << 20;
@@ -60,18 +63,47 @@ impl Store {
     /// The key of a constant.
     fn key(&self, own: &Constant) -> Option<Key> {
         let count = SAMPLE.min(*own.shape.last()?);
-        let sample = self.elements(own, 0, count)?;
+        let sample = self.sample(own, 0, count)?;
         Some((own.dtype, own.shape.clone(), sample))
     }
 
     /// The key that the transpose of a matrix has.
     fn turned_key(&self, own: &Constant) -> Option<Key> {
         let &[rows, columns] = &own.shape[..] else { return None };
+        let (size, count) = (own.dtype.size(), SAMPLE.min(rows));
+        let span = count.checked_sub(1)? * columns + 1;
         let mut sample = Vec::new();
-        for row in 0..SAMPLE.min(rows) {
-            sample.extend(self.elements(own, row * columns, 1)?);
+        if span * size as u64 <= NEAR {
+            let all = self.sample(own, 0, span)?;
+            let rows = all.chunks_exact(size).step_by(usize::try_from(columns).ok()?);
+            sample.extend(rows.flatten());
+        } else {
+            for row in 0..count {
+                sample.extend(self.sample(own, row * columns, 1)?);
+            }
         }
         Some((own.dtype, vec![columns, rows], sample))
+    }
+
+    /// A few elements, by the number of the first. What is not in the page cache stays out of it: the system would read a
+    /// hundred kilobytes ahead of each sample, which of thousands of tensors is a good part of a model.
+    fn sample(&self, own: &Constant, first: u64, count: u64) -> Option<Vec<u8>> {
+        let size = own.dtype.size() as u64;
+        let offset = own.range.offset.checked_add(first * size)?;
+        let source = self.source(own.range.file)?;
+        if source.is_cached(offset) {
+            return self.elements(own, first, count);
+        }
+        let len = usize::try_from(count * size).ok()?;
+        let skip = usize::try_from(offset % DIRECT as u64).ok()?;
+        let blocks = (skip + len).next_multiple_of(DIRECT);
+        let mut memory = vec![0; blocks + DIRECT];
+        let start = memory.as_ptr().align_offset(DIRECT);
+        let buf = memory.get_mut(start..start + blocks)?;
+        match source.read_direct(offset - skip as u64, buf).ok()? {
+            Some(read) => buf[..read].get(skip..skip + len).map(<[u8]>::to_vec),
+            None => self.elements(own, first, count),
+        }
     }
 
     /// Some elements, by the number of the first.
@@ -160,7 +192,8 @@ mod tests {
     /// Matrices of 32-bit words side by side in one file: rows, columns, and the word at a row and column.
     type Matrix = (u64, u64, fn(u64, u64) -> u64);
 
-    fn check(matrices: &[Matrix], expect: &[(u32, u32, bool)]) {
+    /// Answers how often weights were read through the page cache.
+    fn check(matrices: &[Matrix], expect: &[(u32, u32, bool)]) -> usize {
         let (mut bytes, mut values): (Vec<u8>, Vec<Value>) = Default::default();
         for &(rows, columns, at) in matrices {
             let offset = bytes.len() as u64;
@@ -176,11 +209,43 @@ mod tests {
             });
         }
         let graph = Graph { values, files: vec![FileRef::Model], ..Graph::default() };
-        let source: Arc<dyn ByteSource> = Arc::new(bytes);
-        let store = Store::from_sources(vec![(PathBuf::from("w.bin"), source)], &graph).expect("a store");
-        let found: Vec<(u32, u32, bool)> =
-            store.duplicates(&graph).iter().map(|d| (d.value.0, d.of.0, d.transposed)).collect();
-        assert_eq!(found, expect);
+        let cold = Arc::new(Cold(bytes.clone(), AtomicUsize::new(0)));
+        for source in [Arc::new(bytes) as Arc<dyn ByteSource>, cold.clone()] {
+            let store = Store::from_sources(vec![(PathBuf::from("w.bin"), source)], &graph).expect("a store");
+            let found: Vec<(u32, u32, bool)> =
+                store.duplicates(&graph).iter().map(|d| (d.value.0, d.of.0, d.transposed)).collect();
+            assert_eq!(found, expect);
+        }
+        cold.1.load(Ordering::Relaxed)
+    }
+
+    /// A source of which nothing is in the page cache. It counts what is read through it all the same.
+    struct Cold(Vec<u8>, AtomicUsize);
+
+    impl ByteSource for Cold {
+        fn len(&self) -> u64 {
+            self.0.len() as u64
+        }
+
+        fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ReadError> {
+            self.1.fetch_add(1, Ordering::Relaxed);
+            self.0.read_at(offset, buf)
+        }
+
+        fn read_direct(&self, offset: u64, buf: &mut [u8]) -> Result<Option<usize>, ReadError> {
+            assert_eq!(
+                (offset % DIRECT as u64, buf.len() % DIRECT, buf.as_ptr().align_offset(DIRECT)),
+                (0, 0, 0)
+            );
+            let rest = self.0.get(offset as usize..).unwrap_or_default();
+            let count = rest.len().min(buf.len());
+            buf[..count].copy_from_slice(&rest[..count]);
+            Ok(Some(count))
+        }
+
+        fn is_cached(&self, _offset: u64) -> bool {
+            false
+        }
     }
 
     #[test]
@@ -197,6 +262,16 @@ mod tests {
         // A square matrix that is its own transpose is equal first.
         let symmetric: Matrix = (40, 40, |row, column| row + column);
         check(&[symmetric, symmetric], &[(1, 0, false)]);
+    }
+
+    #[test]
+    fn weights_that_are_not_alike_stay_out_of_the_page_cache() {
+        let one: Matrix = (70, 70, |row, column| row * 1000 + column);
+        let other: Matrix = (70, 70, |row, column| row * 1000 + column * 3 + 1);
+        let wide: Matrix = (3000, 90, |row, column| row * 1000 + column);
+        let tall: Matrix = (90, 3000, |row, column| row * 1000 + column);
+        assert_eq!(check(&[one, other, wide, tall], &[]), 0);
+        assert!(check(&[one, one], &[(1, 0, false)]) > 0, "alike ones are compared whole");
     }
 
     /// A source that counts how often it is read.
