@@ -150,7 +150,7 @@ pub use tensors::{DeviceTensor, Input, Owned};
 pub use weights::Weights;
 
 pub use bayplan_compile::plan_file::{PlanFile, PlanFileError};
-pub use bayplan_compile::session::{Loading, Progress, ReadMode, WeightsPath};
+pub use bayplan_compile::session::{Io, Loading, Progress, ReadMode, WeightsPath};
 pub use bayplan_compile::{
     Arena, CompileError, Dims, Family, Function, FunctionId, InputError, InputPolicy, Options, Order,
     OutputPolicy, Policies, Program, Reservation, record,
@@ -160,7 +160,7 @@ pub use bayplan_engine::faults::Fault;
 pub use bayplan_engine::{
     AllocationCounts, Counters, DeviceInfo, DeviceKind, DeviceOptions, EngineError, HeapSample, Message,
     OutputArena, OutputError, OverBudget, SelectError, Selector, SessionOptions, Severity, Usage, devices,
-    target_of,
+    target_of, weights_path,
 };
 pub use bayplan_expr::memory::{MemoryFunction, Solution, SolveError};
 pub use bayplan_expr::{Bindings, Bounds, Expr, Scope};

@@ -26,11 +26,15 @@ impl Arenas {
         ends: &[u64],
     ) -> Result<(), EngineError> {
         self.0[arena.index()].clear();
+        let location = match arena {
+            Arena::Weights | Arena::Load => Location::Weights,
+            Arena::Activations | Arena::External => Location::Device,
+        };
         let mut start = 0;
         for (index, &end) in ends.iter().enumerate() {
             let name =
                 if ends.len() == 1 { arena.name().into() } else { format!("{} {index}", arena.name()) };
-            let buffer = device.create_buffer(&name, end.saturating_sub(start), Location::Device)?;
+            let buffer = device.create_buffer(&name, end.saturating_sub(start), location)?;
             self.0[arena.index()].push(Block { start, buffer });
             start = end;
         }

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use bayplan_compile::Program;
 use bayplan_shaders::{Class, Target};
-use bayplan_trace::Level;
+use bayplan_trace::{Level, WeightsPath};
 use bayplan_vulkan::{
     AllocationCounts, Buffer, DeviceInfo, HeapSample, Instance, InstanceOptions, Message, Selector, select,
 };
@@ -55,6 +55,14 @@ pub struct Device {
 /// No Vulkan loader, or no driver.
 pub fn devices() -> Result<Vec<DeviceInfo>, EngineError> {
     Ok(Instance::new(&InstanceOptions::default())?.devices()?)
+}
+
+/// How weights come to a device, if its memory is not treated as apart ([`DeviceOptions::separate_memory`]).
+pub fn weights_path(device: &DeviceInfo) -> WeightsPath {
+    match bayplan_vulkan::weights_path(device) {
+        bayplan_vulkan::WeightsPath::Mapped => WeightsPath::Mapped,
+        bayplan_vulkan::WeightsPath::Staged => WeightsPath::Staged,
+    }
 }
 
 impl Device {

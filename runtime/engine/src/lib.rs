@@ -44,7 +44,7 @@ mod tensor;
 mod tracing;
 mod transfer;
 
-pub use device::{Device, DeviceOptions, devices};
+pub use device::{Device, DeviceOptions, devices, weights_path};
 pub use error::EngineError;
 pub use input::Input;
 pub use outputs::{Output, Outputs};

@@ -7,6 +7,9 @@ use crate::info::{DeviceInfo, DeviceKind, MemoryType};
 pub enum Location {
     /// Worked on by the device. Mapped as well where device and host share memory.
     Device,
+    /// Written by the host once, then read by the device. As [`Location::Device`], and mapped, too, where the host sees all of a
+    /// discrete device's own memory (resizable BAR).
+    Weights,
     /// Written by the host, read once by the device.
     Upload,
     /// Written by the device, read by the host.
@@ -24,6 +27,17 @@ pub struct MemoryChoice {
     pub mapped: bool,
     /// Whether that needs no flush or invalidation.
     pub coherent: bool,
+    /// Whether the host reads it as fast as its own memory.
+    pub cached: bool,
+}
+
+/// How weights come from host memory, or a file, to a device's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WeightsPath {
+    /// Read straight into device memory that the host has mapped.
+    Mapped,
+    /// Read into staging buffers, which the device copies from.
+    Staged,
 }
 
 /// The queue family that runs everything: one that computes, preferring one that writes timestamps, then one that does
@@ -46,7 +60,7 @@ pub fn memory_type(device: &DeviceInfo, location: Location, allowed: u32) -> Opt
     let usable = |t: &MemoryType| {
         !t.special
             && match location {
-                Location::Device => t.device_local,
+                Location::Device | Location::Weights => t.device_local,
                 Location::Upload | Location::Readback => t.host_visible,
             }
     };
@@ -55,7 +69,10 @@ pub fn memory_type(device: &DeviceInfo, location: Location, allowed: u32) -> Opt
         let order = match location {
             // Unified: mapped and coherent, so that inputs and weights need no staging. Discrete: not the window of
             // device memory that the host can see, which may be small and is wanted for other things.
-            Location::Device if unified => [!t.host_visible, !t.host_coherent, !t.host_cached],
+            Location::Device | Location::Weights if unified => {
+                [!t.host_visible, !t.host_coherent, !t.host_cached]
+            }
+            Location::Weights => [!through_bar(device, t), t.host_visible, false],
             Location::Device => [t.host_visible, false, false],
             // Written in sequence and never read: write-combined memory is best, device memory is left alone.
             Location::Upload => [!t.host_coherent, t.device_local && !unified, t.host_cached && !unified],
@@ -71,10 +88,33 @@ pub fn memory_type(device: &DeviceInfo, location: Location, allowed: u32) -> Opt
     Some(MemoryChoice {
         index: u32::try_from(best).ok()?,
         heap: chosen.heap,
-        // On a discrete device a mapping of device memory is a slow window: it is not offered.
-        mapped: chosen.host_visible && (location != Location::Device || unified),
+        // On a discrete device a mapping of device memory is a slow window to read through: it is offered to be written once.
+        mapped: match location {
+            Location::Device => chosen.host_visible && unified,
+            Location::Weights => chosen.host_visible && unified || through_bar(device, chosen),
+            Location::Upload | Location::Readback => chosen.host_visible,
+        },
         coherent: chosen.host_coherent,
+        cached: chosen.host_cached,
     })
+}
+
+/// Whether a type is all of a discrete device's own memory, as the host sees it through a window as large (resizable BAR). A
+/// smaller window is left to the driver, which wants it for other things.
+fn through_bar(device: &DeviceInfo, kind: &MemoryType) -> bool {
+    let own = device.heaps.iter().filter(|heap| heap.device_local).map(|heap| heap.size).max();
+    let whole = device.heaps.get(kind.heap).is_some_and(|heap| Some(heap.size) == own);
+    let seen = kind.device_local && kind.host_visible && kind.host_coherent && !kind.special;
+    device.kind == DeviceKind::Discrete && !device.unified_memory && seen && whole
+}
+
+/// How weights come to [`Location::Weights`] buffers of a device.
+#[must_use]
+pub fn weights_path(device: &DeviceInfo) -> WeightsPath {
+    match memory_type(device, Location::Weights, u32::MAX) {
+        Some(MemoryChoice { mapped: true, .. }) => WeightsPath::Mapped,
+        _ => WeightsPath::Staged,
+    }
 }
 
 /// Whether data reaches [`Location::Device`] buffers by a staging buffer and a copy (`true`), or is written in place.
@@ -221,6 +261,29 @@ mod tests {
             device.unified_memory = false;
             assert!(needs_staging(&device), "{}", device.name);
         }
+    }
+
+    #[test]
+    fn weights_are_staged_where_the_host_does_not_see_all_memory() {
+        let check = |device: &DeviceInfo, path, index| {
+            let choice = memory_type(device, Location::Weights, u32::MAX).expect("a type");
+            assert_eq!((weights_path(device), choice.index), (path, index), "{}", device.name);
+            assert_eq!(choice.mapped, path == WeightsPath::Mapped);
+        };
+        // Its window of 256 MiB is not for weights.
+        check(&fake::discrete(), WeightsPath::Staged, 0);
+        check(&fake::resizable_bar(), WeightsPath::Mapped, 3);
+        let runs = memory_type(&fake::resizable_bar(), Location::Device, u32::MAX);
+        assert!(runs.is_some_and(|choice| choice.index == 0 && !choice.mapped), "what is read back is not");
+        check(&fake::integrated(), WeightsPath::Mapped, 2);
+        for mut device in [fake::lavapipe(), fake::swiftshader()] {
+            check(&device, WeightsPath::Mapped, 0);
+            device.unified_memory = false;
+            check(&device, WeightsPath::Staged, 0);
+        }
+        let mut incoherent = fake::resizable_bar();
+        incoherent.memory_types[3].host_coherent = false;
+        check(&incoherent, WeightsPath::Staged, 0);
     }
 
     #[test]

@@ -78,6 +78,15 @@ pub(crate) fn discrete() -> DeviceInfo {
     device
 }
 
+/// The same with all of its memory in the host's sight.
+pub(crate) fn resizable_bar() -> DeviceInfo {
+    let mut device = discrete();
+    device.name = "AMD Radeon RX 6800 XT (RADV NAVI21), resizable BAR".into();
+    device.heaps.truncate(2);
+    device.memory_types[3].heap = 0;
+    device
+}
+
 /// A GPU in the host's memory, with a type that is not coherent.
 pub(crate) fn integrated() -> DeviceInfo {
     let mut device = lavapipe();

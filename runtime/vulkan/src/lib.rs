@@ -66,8 +66,8 @@ pub use barrier::Barrier;
 pub use buffer::{Buffer, BufferId, Mapped};
 pub use commands::{BoundWindow, Commands};
 pub use decide::{
-    Location, MemoryChoice, SubgroupSize, TimestampScale, atom_range, compute_family, memory_type,
-    needs_staging, polls_queries, subgroup_size, timestamps,
+    Location, MemoryChoice, SubgroupSize, TimestampScale, WeightsPath, atom_range, compute_family,
+    memory_type, needs_staging, polls_queries, subgroup_size, timestamps, weights_path,
 };
 pub use device::{Device, DeviceOptions};
 pub use error::Error;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bayplan::Level;
+use bayplan::{Io, Level};
 use clap::Args;
 
 use super::common::{FormatOptions, ModelOptions};
@@ -47,6 +47,14 @@ pub(crate) struct RunOptions {
     /// How often to run. SIGINT and SIGTERM end it after the run in progress, a second one at once.
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) runs: u64,
+    /// How weights are read: past the page cache (direct, where the file system lets), through it (buffered), or through it
+    /// where they are in it already (auto).
+    #[arg(long, default_value_t, value_name = "auto|direct|buffered")]
+    pub(crate) io: Io,
+    /// Begins the first run while weights still arrive, each op when what it reads is there. What is wrong with a weight is
+    /// told by that run then, which gives no outputs.
+    #[arg(long)]
+    pub(crate) early: bool,
     /// Shows the run in the viewer; quitting the viewer ends the run.
     #[arg(long)]
     pub(crate) watch: bool,

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use bayplan::{Device, DeviceInfo, Target, devices as list, memory, target_of};
+use bayplan::{Device, DeviceInfo, Target, WeightsPath, devices as list, memory, target_of, weights_path};
 use bayplan_text::{Bytes, ellipsis};
 use serde_json::{Value, json};
 
@@ -53,6 +53,7 @@ fn host_text(host: &Device) -> String {
     if let Some(memory) = memory() {
         rows.push(("memory", format!("{} of {} available", Bytes(memory.available), Bytes(memory.total))));
     }
+    rows.push(("weights", words(WeightsPath::Host).into()));
     let alignment = Bytes(host.target().storage_alignment);
     rows.push(("limits", format!("none but memory · alignment {alignment}")));
     rows.push(("roof", Probed::host().words()));
@@ -70,6 +71,7 @@ fn host_json(host: &Device) -> Value {
         "vulkan": null,
         "uuid": null,
         "heaps": heaps,
+        "weights_path": WeightsPath::Host.name(),
         "target": target_json(host.target()),
     });
     Probed::host().put(&mut device);
@@ -92,6 +94,7 @@ fn text(info: &DeviceInfo, probed: &Probed, target: &Target) -> String {
         let place = if heap.device_local { "device" } else { "host" };
         rows.push(("memory", format!("heap {index}: {} ({place})", Bytes(heap.size))));
     }
+    rows.push(("weights", words(weights_path(info)).into()));
     rows.push(("kernels", format!("class {}, {}", class(target), subgroup(target))));
     let features: Vec<&str> =
         features(target).into_iter().filter_map(|(name, has)| has.then_some(name)).collect();
@@ -102,6 +105,16 @@ fn text(info: &DeviceInfo, probed: &Probed, target: &Target) -> String {
     }));
     rows.push(("roof", probed.words()));
     listed(&format!("{:<3} {}", info.index, ellipsis(&info.name, NAME)), &rows)
+}
+
+/// How weights come to a device, for people.
+fn words(path: WeightsPath) -> &'static str {
+    match path {
+        WeightsPath::Imported => "files are mapped as its memory",
+        WeightsPath::Mapped => "read straight into its memory",
+        WeightsPath::Staged => "through staging buffers",
+        WeightsPath::Host => "read into the host's memory",
+    }
 }
 
 fn class(target: &Target) -> String {
@@ -139,6 +152,7 @@ fn json(info: &DeviceInfo, probed: &Probed) -> Value {
         "vulkan": info.api_version.to_string(),
         "uuid": info.uuid.to_string(),
         "heaps": heaps,
+        "weights_path": weights_path(info).name(),
         "target": target_json(&target_of(info)),
     });
     probed.put(&mut device);

@@ -67,6 +67,8 @@ pub(crate) fn run(options: &RunOptions) -> Outcome {
     let session_options = SessionOptions {
         recording: recording(options, &device),
         progress: Some(told(&progress.bar("loading weights"))),
+        io: options.io,
+        early: options.early,
         ..SessionOptions::default()
     };
     let mut session = Session::new(&device, family, model.weights(), session_options)?;

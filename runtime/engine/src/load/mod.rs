@@ -102,13 +102,15 @@ impl Loader {
         let direct = io == Io::Direct || (io == Io::Auto && !cached);
         let slot = batch::slot(&batches);
         let readers = READERS.min(batches.len());
-        let mapped = [Arena::Weights, Arena::Load].into_iter().flat_map(|arena| arenas.of(arena));
-        let staged = mapped.into_iter().any(|buffer| buffer.mapped().is_none());
+        let targets = || [Arena::Weights, Arena::Load].into_iter().flat_map(|arena| arenas.of(arena));
+        let staged = targets().any(|buffer| buffer.mapped().is_none());
+        // What is checked is read, which some mappings are not made for.
+        let unread = store.has_digests() && targets().any(|buffer| !buffer.memory().cached);
         let count = if staged { batches.len().min(READERS * SLOTS) } else { 0 };
         let ring = (0..count).map(|_| Ok(Arc::new(Staging::new(device, slot)?)));
         let ring = ring.collect::<Result<Vec<_>, EngineError>>()?;
         arrivals.staging(ring.iter().map(|slot| slot.buffer().size()).sum());
-        let means = (0..readers).map(|reader| match (staged, direct) {
+        let means = (0..readers).map(|reader| match (staged, direct || unread) {
             (true, _) => Means::Staged(ring.iter().skip(reader).step_by(readers).cloned().collect()),
             (false, true) => Means::copied(slot),
             (false, false) => Means::InPlace,
