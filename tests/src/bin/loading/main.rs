@@ -12,8 +12,13 @@
 //! `loading bench FOLDER [device=NAME] [rounds=N] SHAPE/FORM …` measures in turn, each in a process of its own: reading the file of
 //! weights from end to end, that copy, and loading; with the file in the page cache, without, and past it. The bars: anonymous
 //! memory at most 24 MiB above what the process had before, and at least 0.9 of the slower of reading and copying.
+//!
+//! `loading pack FOLDER [device=NAME] [rounds=N] SHAPE …` packs models with `bayplan pack`, loads them and what they were made of
+//! in turn, runs both, and has onnxruntime run both. It fails where anonymous memory is more than 8 MiB above that of packing as
+//! many tensors of a few elements, or outputs differ in a bit.
 
 mod compare;
+mod pack;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -55,7 +60,8 @@ fn main() -> Outcome<ExitCode> {
         })?,
         ["copy", bytes, rest @ ..] => json!({ "seconds": copy(bytes.parse()?, &device(rest)?)? }),
         ["bench", folder, rest @ ..] => return compare::bench(Path::new(folder), rest),
-        _ => return Err("usage: loading make | load | copy | bench".into()),
+        ["pack", folder, rest @ ..] => return pack::bench(Path::new(folder), rest),
+        _ => return Err("usage: loading make | load | copy | bench | pack".into()),
     };
     println!("{told}");
     Ok(ExitCode::SUCCESS)
