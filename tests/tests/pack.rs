@@ -139,8 +139,7 @@ fn weights_lie_aligned_in_the_order_in_which_they_are_uploaded_with_digests_and_
         assert!(graph.digests.contains(&(*range, Digest::of(bytes))), "{name} has no digest");
     }
     let program = model.compile(&dims, &Target::generic(), Options::default()).expect("a program");
-    let offsets: Vec<u64> = program
-        .uploads
+    let offsets: Vec<u64> = bayplan_engine::upload_order(&program)
         .iter()
         .filter_map(|upload| match &upload.data {
             ConstData::Range(range) => Some(range.offset),

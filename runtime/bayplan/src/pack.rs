@@ -15,6 +15,7 @@ use std::path::Path;
 
 use bayplan_compile::plan_file::{PlanFile, digest};
 use bayplan_compile::{Dims, Family, Options};
+use bayplan_engine::upload_order;
 use bayplan_graph::{ByteRange, ByteSource, ConstData, FileRef, Graph, ValueSource};
 use bayplan_onnx::write::{Outline, PLAN_KEY, Rewrite};
 use bayplan_shaders::Target;
@@ -148,7 +149,7 @@ impl Packer {
         };
         let family = Family::new(&graph, dims, target, options, &read)?;
         let uploads: Vec<ByteRange> =
-            family.first().uploads.iter().filter_map(|upload| range(&upload.data)).collect();
+            upload_order(family.first()).iter().filter_map(|upload| range(&upload.data)).collect();
         self.order = self.parts.in_order(&graph.files, uploads.into_iter().chain(read_by_nodes(&graph)));
         self.plan = Some(PlanFile::of(&family, &graph)?);
         Ok(())

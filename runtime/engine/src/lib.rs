@@ -47,6 +47,7 @@ mod transfer;
 pub use device::{Device, DeviceOptions, devices, weights_path};
 pub use error::EngineError;
 pub use input::Input;
+pub use load::upload_order;
 pub use outputs::{Output, Outputs};
 pub use owned::Owned;
 pub use probe::measured_device;

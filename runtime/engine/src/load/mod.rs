@@ -15,6 +15,7 @@ mod slot;
 mod state;
 mod worker;
 
+pub use self::order::upload_order;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 

@@ -7,6 +7,11 @@ use bayplan_shaders::Access;
 
 use super::batch::gates;
 
+/// The uploads of a program in the order in which a session reads them.
+pub fn upload_order(program: &Program) -> Vec<Upload> {
+    ordered(program).0
+}
+
 /// The uploads of a program, what its first dispatches read first, and for each how many dispatches of the load program come
 /// before it may be written. Those that the load program reads stay in its order.
 pub(crate) fn ordered(program: &Program) -> (Vec<Upload>, Vec<u32>) {
