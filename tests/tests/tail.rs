@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use bayplan_tests::binary;
@@ -146,4 +147,12 @@ fn a_run_is_watched_through_a_pipe() {
     let ended = run(command.stdin(Stdio::null()));
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{ended:?}");
     assert!(ended.stderr.contains("standard input cannot be read"), "{ended:?}");
+    // Nor is one that carries nothing for a while, of which nothing is told meanwhile.
+    let mut command = sandbox.command("bayplan-tui", &["-", "--text"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut waiting = command.spawn().expect("a viewer");
+    thread::sleep(Duration::from_secs(1));
+    drop(waiting.stdin.take());
+    let output = waiting.wait_with_output().expect("it ends");
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), &b""[..]), "{output:?}");
 }

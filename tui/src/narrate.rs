@@ -40,15 +40,18 @@ pub(crate) fn run(source: Source, ascii: bool) -> Result<End, TuiError> {
     loop {
         watch.pump();
         let model = &watch.model;
+        let goes_on = model.life == Life::Live && model.failure.is_none();
+        let is_first = narrator.is_none();
+        let is_empty = model.timeline.session.is_none() && model.timeline.plans.is_empty();
+        // Of a pipe that has carried nothing so far it is not known whether it is a recording.
+        let waits = is_first && is_empty && goes_on;
         // What is there when the telling begins is told as a summary.
-        if model.caught_up {
-            let is_first = narrator.is_none();
+        if model.caught_up && !waits {
             // Of what is no recording at all there is nothing to tell.
-            if is_first && model.timeline.session.is_none() && model.timeline.plans.is_empty() {
+            if is_first && is_empty {
                 watch.readable()?;
             }
             let (told, at) = narrator.get_or_insert_with(|| (Narrator::of(model), Instant::now()));
-            let goes_on = model.life == Life::Live && model.failure.is_none();
             let mut text = if is_first { summary::text(model) } else { String::new() };
             if !is_first {
                 let whole = !goes_on || at.elapsed() >= PAUSE;
