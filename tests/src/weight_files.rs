@@ -1,10 +1,12 @@
 //! Files of tensors by name, written by hand.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bayplan::{DType, Model};
 use bayplan_graph::ValueSource;
+
+use crate::onnx_file::{Dim, External, Model as File, Node};
 
 /// A tensor to be written: its name, element type, shape and bytes.
 pub type Written = (String, DType, Vec<u64>, Vec<u8>);
@@ -66,4 +68,26 @@ pub fn initializers(model: &Path) -> Vec<Written> {
         (value.name.to_string(), ty.dtype, shape, bytes)
     };
     graph.initializers.iter().map(read).collect()
+}
+
+/// `NAME.y = x + NAME`, the weights in a file that is not there. Answers the model's path.
+///
+/// # Panics
+/// When it cannot be written.
+pub fn sums(path: &Path, names: &[&str], shape: &'static [i64]) -> PathBuf {
+    let sums: Vec<String> = names.iter().map(|name| format!("{name}.y")).collect();
+    let operands: Vec<[&str; 2]> = names.iter().map(|name| ["x", *name]).collect();
+    let results: Vec<[&str; 1]> = sums.iter().map(|name| [&**name]).collect();
+    let nodes = operands.iter().zip(&results).map(|(of, to)| Node::new("Add", of, to)).collect();
+    let length = (4 * shape.iter().product::<i64>()).to_string();
+    let external = |&name| External { name, shape, location: "gone.data", offset: "0", length: &length };
+    let model = File {
+        nodes,
+        inputs: vec![("x", shape.iter().map(|&dim| Dim::Known(dim)).collect())],
+        outputs: sums.iter().map(|name| &**name).collect(),
+        weights: names.iter().map(external).collect(),
+        ..File::default()
+    };
+    fs::write(path, model.bytes()).expect("a file");
+    path.to_owned()
 }

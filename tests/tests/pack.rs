@@ -14,7 +14,7 @@ use bayplan_tests::backend::Backend;
 use bayplan_tests::onnx_file::{Constant, Data, Dim, External, Model as File, Node};
 use bayplan_tests::program::{Sandbox, run};
 use bayplan_tests::random::Random;
-use bayplan_tests::weight_files::{Written, gguf, initializers, safetensors};
+use bayplan_tests::weight_files::{Written, gguf, initializers, safetensors, sums};
 use bayplan_tests::{draw, on_every_backend, python, root};
 
 on_every_backend! {
@@ -184,25 +184,6 @@ fn other_readers_open_packed_models() {
     let script = root().join("tests/python/packed.py");
     let said = run(Command::new(python()).arg(script).args(&arguments)).success();
     assert_eq!(said.lines().count(), 3, "{said}");
-}
-
-/// `NAME.y = x + NAME`, the weights in a file that is not there.
-fn sums(path: &Path, names: &[&str], shape: &'static [i64]) -> PathBuf {
-    let sums: Vec<String> = names.iter().map(|name| format!("{name}.y")).collect();
-    let operands: Vec<[&str; 2]> = names.iter().map(|name| ["x", *name]).collect();
-    let results: Vec<[&str; 1]> = sums.iter().map(|name| [&**name]).collect();
-    let nodes = operands.iter().zip(&results).map(|(of, to)| Node::new("Add", of, to)).collect();
-    let length = (4 * shape.iter().product::<i64>()).to_string();
-    let external = |&name| External { name, shape, location: "gone.data", offset: "0", length: &length };
-    let model = File {
-        nodes,
-        inputs: vec![("x", shape.iter().map(|&dim| Dim::Known(dim)).collect())],
-        outputs: sums.iter().map(|name| &**name).collect(),
-        weights: names.iter().map(external).collect(),
-        ..File::default()
-    };
-    fs::write(path, model.bytes()).expect("a file");
-    path.to_owned()
 }
 
 const SHAPE: [i64; 2] = [40, 40];

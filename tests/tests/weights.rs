@@ -10,7 +10,7 @@ use bayplan_tests::backend::Backend;
 use bayplan_tests::onnx_file::{Attribute, Constant, Data, Dim, External, Model as File, Node};
 use bayplan_tests::program::Sandbox;
 use bayplan_tests::random::Random;
-use bayplan_tests::weight_files::{Written, gguf, initializers, safetensors};
+use bayplan_tests::weight_files::{Written, gguf, initializers, safetensors, sums};
 use bayplan_tests::{draw, on_every_backend, root};
 
 on_every_backend! {
@@ -84,26 +84,6 @@ fn check_own_weights(on: Backend) {
     }
 }
 
-/// `y = x + w`, the weights in a file that is not there.
-fn sums(folder: &Path, names: &[&str], shape: &'static [i64]) -> PathBuf {
-    let sums: Vec<String> = names.iter().map(|name| format!("{name}.y")).collect();
-    let operands: Vec<[&str; 2]> = names.iter().map(|name| ["x", *name]).collect();
-    let results: Vec<[&str; 1]> = sums.iter().map(|name| [&**name]).collect();
-    let nodes = operands.iter().zip(&results).map(|(of, to)| Node::new("Add", of, to)).collect();
-    let length = (4 * shape.iter().product::<i64>()).to_string();
-    let external = |&name| External { name, shape, location: "gone.data", offset: "0", length: &length };
-    let model = File {
-        nodes,
-        inputs: vec![("x", shape.iter().map(|&dim| Dim::Known(dim)).collect())],
-        outputs: sums.iter().map(|name| &**name).collect(),
-        weights: names.iter().map(external).collect(),
-        ..File::default()
-    };
-    let path = folder.join("sums.onnx");
-    fs::write(&path, model.bytes()).expect("a file");
-    path
-}
-
 /// Random blocks, and their elements.
 fn blocks(format: BlockFormat, count: usize) -> (Vec<u8>, Vec<f32>) {
     let mut random = Random::new(count as u64 + format.bytes() as u64);
@@ -130,7 +110,7 @@ fn check_pieces(on: Backend) {
     // One whole piece of 2^20 elements, and part of another that is no whole number of words.
     let shape = [1025_u64, 1056];
     let count = (shape[0] * shape[1]) as usize;
-    let model = sums(folder.path(), &["q4_0", "f16"], &[1025, 1056]);
+    let model = sums(&folder.path().join("sums.onnx"), &["q4_0", "f16"], &[1025, 1056]);
     let (q4_0, elements) = blocks(BlockFormat::Q4_0, count);
     let halves: Vec<f64> = (0..count).map(|i| f64::from(i as u32 % 8191) / 64.0 - 60.0).collect();
     let halves = Tensor::from_f64(DType::F16, vec![count], &halves).expect("a tensor");
@@ -228,7 +208,7 @@ fn check_blocks(on: Backend) {
 fn check_quantised(on: Backend) {
     let folder = tempfile::tempdir().expect("a folder");
     let (names, shape) = (["q4_0", "q8_0", "q4_k", "q6_k", "f16", "bf16"], &[6_u64, 512]);
-    let model = sums(folder.path(), &names, &[6, 512]);
+    let model = sums(&folder.path().join("sums.onnx"), &names, &[6, 512]);
     assert!(Model::open(&model).is_err(), "its own weights are gone");
     let mut expect = Vec::new();
     let mut tensors = Vec::new();
