@@ -28,6 +28,9 @@ pub const MAX_ELEMENTS: u64 = 1 << 48;
 /// Files that one model may be spread over.
 pub const MAX_FILES: usize = 4096;
 
+/// Bytes of the path of a file beside the model: what Linux opens.
+pub const MAX_LOCATION: usize = 4096;
+
 /// Inputs, and outputs, of a model.
 pub const MAX_INTERFACE: usize = 1 << 14;
 

@@ -6,7 +6,7 @@ use bayplan_graph::{ByteRange, ByteSource, ConstData, DType, Digest, FileId, Fil
 use crate::digest;
 use crate::error::ImportError;
 use crate::generated::onnx::TensorProto;
-use crate::limits::{MAX_ELEMENTS, MAX_FILES, MAX_LIST};
+use crate::limits::{MAX_ELEMENTS, MAX_FILES, MAX_LIST, MAX_LOCATION};
 use crate::wire::{DOUBLE_DATA, FLOAT_DATA, Payload};
 
 /// The numbers of `TensorProto.DataType`.
@@ -35,6 +35,9 @@ const NUMBERS: [(i32, DType); 23] = [
     (25, DType::U2),
     (26, DType::I2),
 ];
+
+/// Characters that a message shows of what a model says of its files.
+const SHOWN: usize = 80;
 
 /// The element type of a `TensorProto.DataType` number.
 pub(crate) fn dtype(number: i32) -> Result<DType, String> {
@@ -129,21 +132,23 @@ impl<'a> Tensors<'a> {
     }
 
     fn external(&mut self, tensor: &TensorProto, len: u64) -> Result<ByteRange, String> {
+        // Readers differ in which of two they take.
         let entry = |key: &str| {
-            tensor
-                .external_data
-                .iter()
-                .find(|e| e.key.as_deref() == Some(key))
-                .and_then(|e| e.value.as_deref())
-        };
-        let number = |key: &str| match entry(key) {
-            None => Ok(None),
-            Some(text) => {
-                text.parse::<u64>().map(Some).map_err(|_| format!("its external {key} `{text}` is no number"))
+            let mut found = tensor.external_data.iter().filter(|e| e.key.as_deref() == Some(key));
+            match (found.next(), found.next()) {
+                (_, Some(_)) => Err(format!("its external data has two {key}s; export the model again")),
+                (first, None) => Ok(first.and_then(|e| e.value.as_deref())),
             }
         };
+        let number = |key: &str| match entry(key)? {
+            None => Ok(None),
+            Some(text) => text.parse::<u64>().map(Some).map_err(|_| {
+                let text = shortened(text);
+                format!("its external {key} `{text}` is no number from 0 to 2^64 - 1; export the model again")
+            }),
+        };
         let location =
-            entry("location").ok_or("its external data has no location; export the model again")?;
+            entry("location")?.ok_or("its external data has no location; export the model again")?;
         check_location(location)?;
         let offset = number("offset")?.unwrap_or(0);
         let given = number("length")?.unwrap_or(len);
@@ -185,12 +190,24 @@ fn check_location(location: &str) -> Result<(), String> {
         "leads out of the model's folder"
     } else if parts().all(|part| part.is_empty() || part == ".") {
         "names no file"
+    } else if location.len() > MAX_LOCATION {
+        "is longer than any path"
     } else {
         return Ok(());
     };
     Err(format!(
-        "its external location `{location}` {reason}; it must be a path relative to the model's folder, without `..`"
+        "its external location `{}` {reason}; it must be a path relative to the model's folder, without `..`",
+        shortened(location)
     ))
+}
+
+/// The beginning of a text for a message, which is escaped as a whole.
+fn shortened(text: &str) -> String {
+    let mut shown: String = text.chars().take(SHOWN).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    shown
 }
 
 /// Bytes of a tensor, checked against the limits.

@@ -131,6 +131,18 @@ fn external_data_is_a_range_of_another_file() {
     refuse(&[("location", "a\0b")], "zero byte");
     refuse(&[("location", "a"), ("length", "9")], "9 bytes, but its type needs 8");
     refuse(&[("location", "a"), ("offset", "-1")], "no number");
+    refuse(&[("location", "a"), ("location", "b")], "two locations; export");
+    refuse(&[("location", "a"), ("offset", "0"), ("offset", "8")], "two offsets; export");
+    // What is shown of them has an end.
+    let long = |entries: &[(&str, &str)], expected: &str| {
+        refuse(entries, expected);
+        let message = imported(adding(external(entries), &["2"])).unwrap_err();
+        assert!(message.len() < 400, "{} bytes: {message}", message.len());
+    };
+    long(&[("location", &"a".repeat(4097))], "aaa…` is longer than any path");
+    long(&[("location", &format!("/{}", "a".repeat(70_000)))], "aaa…` is absolute");
+    long(&[("location", "a"), ("length", &"9".repeat(70_000))], "999…` is no number");
+    imported(adding(external(&[("location", &"a".repeat(4096))]), &["2"])).unwrap();
     refuse(&[("location", "a"), ("offset", "18446744073709551615")], "beyond any file");
 }
 
