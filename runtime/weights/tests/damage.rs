@@ -148,6 +148,9 @@ fn headers_of_gguf_that_lie() {
     says(name, &key("general.alignment", 4, &3_u32.to_le_bytes()), &["aligned to 3 bytes"]);
     says(name, &key("general.alignment", 4, &0_u32.to_le_bytes()), &["aligned to 0 bytes"]);
     says(name, &key("general.alignment", 10, &64_u64.to_le_bytes()), &["general.alignment is no u32"]);
+    let alignment = [&text("general.alignment")[..], &4_u32.to_le_bytes(), &64_u32.to_le_bytes()].concat();
+    let two = [&start(3, 0, 2), &alignment[..], &alignment, &[0; 64]].concat();
+    says(name, &two, &["general.alignment twice"]);
     says(name, &key("split.count", 2, &3_u16.to_le_bytes()), &["one of 3 parts", "--merge"]);
     assert!(open(name, &key("split.count", 2, &1_u16.to_le_bytes())).is_ok());
     says(
@@ -178,6 +181,17 @@ fn headers_of_gguf_that_lie() {
         bytes[at..at + 8].copy_from_slice(&offset.to_le_bytes());
         says(name, &bytes, &[words]);
     }
+    // Both the first bytes, or one within the other: that of the other tensor is never read by mistake.
+    let mut bytes = gguf(&[("a", &[16], 0, &[data.clone(), data.clone()].concat()), ("b", &[8], 0, &data)]);
+    for (offset, words) in [
+        (0_u64, "`b` begins at byte 0 of the data, but `a` before it ends at 64"),
+        (32, "`b` begins at byte 32 of the data, but `a` before it ends at 64"),
+    ] {
+        bytes[82..90].copy_from_slice(&offset.to_le_bytes());
+        says(name, &bytes, &[words]);
+    }
+    bytes[82..90].copy_from_slice(&64_u64.to_le_bytes());
+    assert!(open(name, &bytes).is_ok(), "side by side");
     let named =
         open(name, &gguf(&[("a", &[8], 99, &data), ("b", &[256], 13, &[0; 176])])).expect("it is read");
     let types: Vec<String> = named.entries().iter().map(|entry| entry.encoding.to_string()).collect();

@@ -99,11 +99,12 @@ pub(super) fn read(source: &dyn ByteSource) -> Result<Vec<Entry>, Problem> {
             "its header says that {keys} keys and {tensors} tensors follow, more than it has room for; it is damaged"
         ));
     }
-    let mut alignment = 32;
+    let mut alignment = None;
     for _ in 0..keys {
         key(&mut window, &mut alignment)?;
         in_bounds(&window)?;
     }
+    let alignment = alignment.unwrap_or(32);
     let mut entries = Vec::new();
     for _ in 0..tensors {
         entries.push(tensor(&mut window, alignment)?);
@@ -128,7 +129,24 @@ pub(super) fn read(source: &dyn ByteSource) -> Result<Vec<Entry>, Problem> {
         }
         entry.offset = at;
     }
+    apart(&entries, start)?;
     Ok(entries)
+}
+
+/// No byte belongs to two tensors. Where those end whose elements are not read is not known.
+fn apart(entries: &[Entry], start: u64) -> Result<(), Problem> {
+    let mut listed: Vec<&Entry> = entries.iter().filter(|entry| entry.len > 0).collect();
+    listed.sort_by_key(|entry| entry.offset);
+    match listed.windows(2).find(|pair| pair[1].offset < pair[0].offset + pair[0].len) {
+        None => Ok(()),
+        Some(pair) => fail(format!(
+            "tensor `{}` begins at byte {} of the data, but `{}` before it ends at {}; the file is damaged",
+            escape(&pair[1].name),
+            pair[1].offset - start,
+            escape(&pair[0].name),
+            pair[0].offset - start + pair[0].len
+        )),
+    }
 }
 
 /// Files of holes could be read for hours otherwise.
@@ -156,7 +174,7 @@ fn string(window: &mut Window<'_>, what: &str, most: usize) -> Result<String, Pr
 }
 
 /// Reads a key with its value; all but those that say where tensors lie are skipped.
-fn key(window: &mut Window<'_>, alignment: &mut u64) -> Result<(), Problem> {
+fn key(window: &mut Window<'_>, alignment: &mut Option<u64>) -> Result<(), Problem> {
     let name = string(window, "the name of a key", 1 << 16)?;
     let ty = window.u32()?;
     match (&*name, ty) {
@@ -167,8 +185,10 @@ fn key(window: &mut Window<'_>, alignment: &mut u64) -> Result<(), Problem> {
                     "its tensors would be aligned to {given} bytes, which is no power of two; it is damaged"
                 ));
             }
-            *alignment = given.into();
-            Ok(())
+            match alignment.replace(given.into()) {
+                None => Ok(()),
+                Some(_) => fail("it has general.alignment twice; it is damaged".to_owned()),
+            }
         }
         ("general.alignment", _) => fail("its general.alignment is no u32; it is damaged".to_owned()),
         ("split.count", 2) => match u16::from_le_bytes(window.array()?) {

@@ -39,7 +39,7 @@ pub(super) fn read(source: &dyn ByteSource, path: &Path) -> Result<Named, Weight
     let mut named = Named { path: path.to_owned(), files: Vec::new(), entries: Vec::new() };
     for (shard, mut wanted) in index.weight_map.0 {
         let place = beside(path, &shard).map_err(&fail)?;
-        let source: Arc<dyn ByteSource> = Arc::new(open(&place)?);
+        let source: Arc<dyn ByteSource> = Arc::new(open(&place).map_err(|e| named_by(e, path))?);
         if kind(&*source, &place)? != Kind::Safetensors {
             return Err(fail(format!("its shard `{}` is no safetensors file", escape(&shard))));
         }
@@ -62,6 +62,17 @@ pub(super) fn read(source: &dyn ByteSource, path: &Path) -> Result<Named, Weight
         named.files.push((place, source));
     }
     Ok(named)
+}
+
+/// A shard that cannot be opened, with the index that leads to it.
+fn named_by(error: WeightsError, index: &Path) -> WeightsError {
+    match error {
+        WeightsError::Named { path, reason } => {
+            let index = index.to_string_lossy();
+            WeightsError::Named { path, reason: format!("{reason}; the index `{}` names it", escape(&index)) }
+        }
+        error => error,
+    }
 }
 
 #[derive(Deserialize)]
