@@ -349,6 +349,17 @@ fn the_program_takes_weights_and_names_what_does_not_fit() {
     let json = with("run", &["--trace-level", "off", "--json"], true).success();
     let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!((&json["weights"]["bound"], &json["weights"]["kept"]), (&own.len().into(), &0.into()));
+    // A bias that the file lacks stays as the model has it, and is told of.
+    let (bias, ..) =
+        own.iter().find(|(_, d, s, b)| *d == DType::F32 && s.len() == 1 && b.len() <= 4096).expect("one");
+    let others: Vec<Written> = renamed.iter().filter(|own| own.0 != format!("net.{bias}")).cloned().collect();
+    safetensors(&weights, &others);
+    let run = with("run", &["--trace-level", "off"], true).success();
+    assert!(run.contains(&format!("not in the file, so the model's own: {bias} f32[")), "{run}");
+    let json = with("run", &["--trace-level", "off", "--json"], true).success();
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["weights"]["doubtful"], serde_json::json!([bias]));
+    safetensors(&weights, &renamed);
     let plain = ["plan", model, "--dim", "batch=2", "--device", "host", "--format", "csv"];
     assert_eq!(
         with("plan", &["--format", "csv"], true).success(),
@@ -375,6 +386,16 @@ fn the_program_takes_weights_and_names_what_does_not_fit() {
         refused.code == Some(1) && refused.stderr.contains("line 1: the pattern is no regular"),
         "{refused:?}"
     );
+
+    fs::write(&rules, b"# rules\nnet\\.(.*) => $1\n\xe9 => x\n").expect("a file");
+    let refused = with("run", &[], true);
+    assert!(
+        refused.code == Some(1) && refused.stderr.contains("line 3: it is no text in UTF-8"),
+        "{refused:?}"
+    );
+    // As editors of other systems write it.
+    fs::write(&rules, "\u{feff}net\\.(.*) => $1\r\n").expect("a file");
+    with("plan", &[], true).success();
 
     // Damaged, of another kind, alone, of an instance.
     let bytes = fs::read(&weights).expect("it is there");

@@ -34,8 +34,12 @@ fn rules(path: &Path) -> Result<Rules, Failure> {
     if !std::fs::metadata(path).map_err(|e| fail(&e))?.is_file() {
         return Err(fail(&"it is no file; name one with a rule per line, PATTERN => NAME"));
     }
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     let file = File::open(path).map_err(|e| fail(&e))?;
-    file.take(MAX_RULES + 1).read_to_string(&mut text).map_err(|e| fail(&e))?;
-    Rules::parse(&text).map_err(|e| fail(&e))
+    file.take(MAX_RULES + 1).read_to_end(&mut bytes).map_err(|e| fail(&e))?;
+    let text = std::str::from_utf8(&bytes).map_err(|e| {
+        let line = 1 + bytes[..e.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count();
+        fail(&format_args!("line {line}: it is no text in UTF-8; save the file as UTF-8"))
+    })?;
+    Rules::parse(text.strip_prefix('\u{feff}').unwrap_or(text)).map_err(|e| fail(&e))
 }

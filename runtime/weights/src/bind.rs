@@ -14,19 +14,21 @@ use bayplan_text::{ellipsis, escape};
 
 use self::convert::Conversion;
 use crate::rules::Rules;
-use crate::unfit::{Missing, Unfit};
+use crate::unfit::{LeftOver, Missing, Unfit};
 use crate::{Entry, Named, WeightsError};
 
 /// Initializers of at most this many bytes may stay as the model has them: scalars and lists that exporters make.
 const SMALL: u64 = 4096;
 
 /// What was bound.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bound {
     /// Initializers that have their elements from the file now.
     pub bound: usize,
     /// Small ones that are read and stay as the model has them.
     pub kept: usize,
+    /// Of these, floats of more than one element, with their types: weights perhaps that the file should have.
+    pub doubtful: Vec<(Arc<str>, TensorType)>,
     /// Tensors that the rules leave out.
     pub left_out: usize,
 }
@@ -61,7 +63,8 @@ pub fn bind(graph: &mut Graph, named: &Named, rules: &Rules) -> Result<Bound, We
         suggest::suggest(&mut matched.unfit, graph, named, rules);
         return Err(WeightsError::Unfit(Box::new(matched.unfit)));
     }
-    let bound = Bound { bound: changes.len(), kept: kept.len(), left_out: matched.left_out };
+    let doubtful = kept.iter().filter_map(|own| doubtful(graph.value(own.value))).collect();
+    let bound = Bound { bound: changes.len(), kept: kept.len(), doubtful, left_out: matched.left_out };
     apply(graph, named, changes);
     drop_files(graph);
     Ok(bound)
@@ -94,7 +97,8 @@ impl<'a> Matched<'a> {
             if targets.is_empty() {
                 matched.left_out += 1;
             } else if known.is_empty() {
-                matched.unfit.left_over.push(entry.name.clone());
+                let led = targets.into_iter().next().and_then(|own| Some((own.name, own.line?)));
+                matched.unfit.left_over.push(LeftOver { name: entry.name.clone(), led });
             } else if known.len() < targets.len() {
                 let other =
                     targets.iter().find(|own| !by_name.contains_key(&*own.name)).map_or("", |own| &own.name);
@@ -131,6 +135,13 @@ fn shown(name: &str) -> String {
 /// What nodes and callers read.
 fn read_values(graph: &Graph) -> HashSet<ValueId> {
     graph.nodes.iter().flat_map(|node| &node.inputs).chain(&graph.outputs).copied().collect()
+}
+
+/// The name and type of an initializer that could be a weight: exporters make scalars and lists of integers.
+fn doubtful(value: &Value) -> Option<(Arc<str>, TensorType)> {
+    let ty = value.ty.as_ref().filter(|ty| ty.dtype.is_float())?;
+    let elements = ty.dims()?.iter().try_fold(1_u64, |count, &dim| count.checked_mul(dim))?;
+    (elements > 1).then(|| (value.name.clone(), ty.clone()))
 }
 
 /// Bytes of an initializer.

@@ -121,7 +121,8 @@ impl fmt::Display for WeightsError {
             }
             Self::Open { path, tensor: Some(tensor), reason } => write!(
                 f,
-                "cannot open `{}`, which holds tensor `{}`: {reason}; put the file beside the model",
+                "cannot open `{}`, which holds tensor `{}`: {reason}; put the file beside the model, or give --weights a file \
+                 with its tensors",
                 show(path),
                 escape(tensor)
             ),

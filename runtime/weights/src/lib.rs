@@ -26,4 +26,4 @@ pub use named::{Encoding, Entry, Named};
 pub use pack::{Copier, CopyError};
 pub use rules::Rules;
 pub use store::Store;
-pub use unfit::{Missing, Unfit};
+pub use unfit::{LeftOver, Missing, Unfit};

@@ -47,6 +47,8 @@ struct Rule {
 struct Target {
     template: String,
     transposed: bool,
+    /// The line that names it, from 1.
+    line: usize,
 }
 
 /// An initializer that a tensor is for.
@@ -54,6 +56,8 @@ struct Target {
 pub(crate) struct For {
     pub(crate) name: String,
     pub(crate) transposed: bool,
+    /// The line of the rules that says so; `None` where no rule fits and the name is that of the file.
+    pub(crate) line: Option<usize>,
 }
 
 impl Rules {
@@ -64,10 +68,7 @@ impl Rules {
     pub fn parse(text: &str) -> Result<Self, WeightsError> {
         let fail = |line: usize, reason: String| Err(WeightsError::Rules { line: line + 1, reason });
         if text.len() > MAX_BYTES {
-            return fail(
-                0,
-                format!("rules for names have at most {MAX_BYTES} bytes, these have {}", text.len()),
-            );
+            return fail(0, format!("rules for names have at most {MAX_BYTES} bytes, these have more"));
         }
         let mut rules: Vec<Rule> = Vec::new();
         for (at, line) in text.lines().enumerate() {
@@ -85,10 +86,10 @@ impl Rules {
             let added = match pattern {
                 "" => match rules.last_mut() {
                     None => Err("there is no rule above that this line could add a name to".to_owned()),
-                    Some(rule) => rule.add(target),
+                    Some(rule) => rule.add(target, at + 1),
                 },
                 _ if rules.len() >= MAX_RULES => Err(format!("there are more than {MAX_RULES} rules")),
-                _ => Rule::new(pattern, target).map(|rule| rules.push(rule)),
+                _ => Rule::new(pattern, target, at + 1).map(|rule| rules.push(rule)),
             };
             if let Err(reason) = added {
                 return fail(at, reason);
@@ -109,12 +110,12 @@ impl Rules {
                 return rule.targets.iter().map(|target| target.of(&captures)).collect();
             }
         }
-        vec![For { name: name.to_owned(), transposed: false }]
+        vec![For { name: name.to_owned(), transposed: false, line: None }]
     }
 }
 
 impl Rule {
-    fn new(text: &str, target: &str) -> Result<Self, String> {
+    fn new(text: &str, target: &str, line: usize) -> Result<Self, String> {
         let compiled = |text: &str| {
             RegexBuilder::new(text).size_limit(MAX_PATTERN).build().map_err(|e| {
                 let reason = e.to_string();
@@ -126,12 +127,12 @@ impl Rule {
         compiled(text)?;
         let mut rule = Self { pattern: compiled(&format!("^(?:{text})$"))?, targets: Vec::new() };
         if target != LEFT_OUT {
-            rule.add(target)?;
+            rule.add(target, line)?;
         }
         Ok(rule)
     }
 
-    fn add(&mut self, text: &str) -> Result<(), String> {
+    fn add(&mut self, text: &str, line: usize) -> Result<(), String> {
         let (template, transposed) = match text.strip_suffix(TRANSPOSED) {
             Some(template) => (template.trim_end(), true),
             None => (text, false),
@@ -150,7 +151,7 @@ impl Rule {
                 ));
             }
         }
-        self.targets.push(Target { template: template.to_owned(), transposed });
+        self.targets.push(Target { template: template.to_owned(), transposed, line });
         Ok(())
     }
 }
@@ -159,7 +160,7 @@ impl Target {
     fn of(&self, captures: &Captures<'_>) -> For {
         let mut name = String::new();
         captures.expand(&self.template, &mut name);
-        For { name, transposed: self.transposed }
+        For { name, transposed: self.transposed, line: Some(self.line) }
     }
 }
 
@@ -209,6 +210,14 @@ mod tests {
         check("w => a$$b", "w", &[("a$b", false)]);
         check("w => a transposed b", "w", &[("a transposed b", false)]);
         check("w=>v", "w", &[("v", false)]);
+    }
+
+    #[test]
+    fn targets_say_which_line_names_them() {
+        let rules = Rules::parse("# none\n\n(w)(.*) => a$2\n\n  => b$2\nx => c").unwrap();
+        let lines = |name: &str| rules.apply(name).iter().map(|own| own.line).collect::<Vec<_>>();
+        assert_eq!(lines("w1"), [Some(3), Some(5)]);
+        assert_eq!((lines("x"), lines("y")), (vec![Some(6)], vec![None]));
     }
 
     #[test]

@@ -20,8 +20,8 @@ pub struct Unfit {
     pub path: PathBuf,
     /// Weights of the model that no tensor is for.
     pub missing: Vec<Missing>,
-    /// Tensors that are for no weight of the model, by their names in the file.
-    pub left_over: Vec<Arc<str>>,
+    /// Tensors that are for no weight of the model.
+    pub left_over: Vec<LeftOver>,
     /// Tensors that do not go where their names say, each in a line of words.
     pub wrong: Vec<String>,
     /// Rules that would fit every name, where there are such.
@@ -37,6 +37,22 @@ pub struct Missing {
     pub ty: TensorType,
     /// The tensor that is left over whose name is most like it.
     pub nearest: Option<Arc<str>>,
+}
+
+/// A tensor for no weight.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOver {
+    /// Its name in the file.
+    pub name: Arc<str>,
+    /// What a rule makes of the name, and the line of the rule, from 1; `None` where no rule fits.
+    pub led: Option<(String, usize)>,
+}
+
+impl LeftOver {
+    /// The name that the model was searched for.
+    pub(crate) fn wanted(&self) -> &str {
+        self.led.as_ref().map_or(&self.name, |(wanted, _)| wanted)
+    }
 }
 
 impl Unfit {
@@ -67,7 +83,15 @@ impl fmt::Display for Unfit {
             &self.left_over,
             ["tensor is", "tensors are"],
             "left over, for no weight of the model",
-            |f, name| write!(f, "{}", ellipsis(name, NAME)),
+            |f, LeftOver { name, led }| {
+                write!(f, "{}", ellipsis(name, NAME))?;
+                match led {
+                    Some((wanted, line)) => {
+                        write!(f, ", by line {line} of the rules for `{}`", ellipsis(wanted, NAME))
+                    }
+                    None => Ok(()),
+                }
+            },
         )?;
         list(f, &self.wrong, ["tensor does", "tensors do"], "not go where the name says", |f, line| {
             f.write_str(line)

@@ -127,6 +127,17 @@ fn small_initializers_may_stay_and_files_that_nothing_needs_are_not_opened() {
     let (bound, made) = run(graph(&initializers), &path, "").unwrap_or_else(|e| panic!("{e}"));
     assert_eq!((bound.bound, bound.kept), (1, 1));
     assert_eq!(made[1].to_f64(), [0.0; 1024]);
+    // Of what stays, that which the file should perhaps have is told.
+    let named: Vec<_> = bound.doubtful.iter().map(|(name, ty)| format!("{name} {ty}")).collect();
+    assert_eq!(named, ["small f32[1024]"]);
+    let exporters: [(&str, DType, &[u64]); 4] = [
+        ("large", DType::F32, &[2000]),
+        ("zero", DType::F32, &[]),
+        ("one", DType::F16, &[1, 1]),
+        ("axes", DType::I64, &[2]),
+    ];
+    let (bound, _) = run(graph(&exporters), &path, "").unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!((bound.kept, bound.doubtful), (3, vec![]));
     // In the model's file it needs that file.
     let missing = run(in_file(graph(&initializers)), &path, "").expect_err("a file is missing").to_string();
     says(&missing, &["gone.data", "small"]);
@@ -163,6 +174,30 @@ fn names_that_do_not_fit_are_all_told() {
     assert!(!message.contains("w20"), "{message}");
     // Names are for people.
     let message = refused(graph(&[("w\u{1b}[2J", DType::F32, large)]), &safetensors(&[]), "");
+    assert!(!message.contains('\u{1b}'), "{message}");
+}
+
+/// Where a rule leads nowhere, the message says which and where to: the names of both sides may look right.
+#[test]
+fn names_that_rules_lead_nowhere_are_told_with_the_rule() {
+    let data = counting(2048);
+    let file = |names: &[&str]| {
+        let listed: Vec<_> = names.iter().map(|name| (*name, "F32", &[2048_u64][..], &data[..])).collect();
+        safetensors(&listed)
+    };
+    let own: &[(&str, DType, &[u64])] = &[("w", DType::F32, &[2048])];
+    let message = refused(graph(own), &file(&["w"]), "# turned\nw => w # turned");
+    says(&message, &["1 tensor is left over", "\n  w, by line 2 of the rules for `w # turned`"]);
+    let message = refused(graph(own), &file(&["a", "b"]), "b => w TRANSPOSED\n");
+    says(&message, &["\n  a\n  b, by line 1 of the rules for `w TRANSPOSED`"]);
+    // What is most like a weight is looked for among the names that rules make.
+    let own: &[(&str, DType, &[u64])] = &[("layer.zero.bias", DType::F32, &[2048])];
+    let message = refused(graph(own), &file(&["layers.0.b", "q"]), "q => layer.zero.bais\n");
+    says(
+        &message,
+        &["layer.zero.bias f32[2048]; most like it: q\n", "q, by line 1 of the rules for `layer.zero.bais`"],
+    );
+    let message = refused(graph(own), &file(&["q"]), "q => a\u{1b}[2J");
     assert!(!message.contains('\u{1b}'), "{message}");
 }
 
@@ -285,7 +320,10 @@ fn shards_are_one_file() {
     index("\"a\": \"w.json\"");
     says(&Named::open(&path).unwrap_err().to_string(), &["its shard `w.json` is no safetensors file"]);
     index("\"a\": \"none.safetensors\"");
-    says(&Named::open(&path).unwrap_err().to_string(), &["none.safetensors", "cannot be opened"]);
+    says(
+        &Named::open(&path).unwrap_err().to_string(),
+        &["none.safetensors", "cannot be opened", "w.json` names it"],
+    );
     index("\"a\": \"below\"");
     says(&Named::open(&path).unwrap_err().to_string(), &["below", "folder"]);
 }

@@ -23,6 +23,9 @@ const VERSION: u32 = 1;
 /// Columns of a name in a line.
 const NAME: usize = 40;
 
+/// Weights that the file perhaps lacks, as many as are named.
+const DOUBTFUL: usize = 3;
+
 /// What a session is described by, beside itself.
 pub(crate) struct Facts<'a> {
     pub(crate) options: &'a RunOptions,
@@ -133,7 +136,22 @@ fn bound_line(bound: &Bound, file: &str) -> String {
     if bound.left_out > 0 {
         text += &format!(" · {} left out", Count(bound.left_out as u64));
     }
-    text + "\n"
+    text += "\n";
+    // Constants that exporters make, or weights that the file lacks: only who made the file knows.
+    if !bound.doubtful.is_empty() {
+        text += &format!("           not in the file, so the model's own: {}\n", doubtful(bound));
+    }
+    text
+}
+
+/// The floats that the file could have had, the first of them with their types.
+fn doubtful(bound: &Bound) -> String {
+    let shown = bound.doubtful.iter().take(DOUBTFUL).map(|(name, ty)| format!("{} {ty}", ellipsis(name, 60)));
+    let mut text = shown.collect::<Vec<_>>().join(", ");
+    if let Some(more @ 1..) = bound.doubtful.len().checked_sub(DOUBTFUL) {
+        text += &format!(", and {} more", Count(more as u64));
+    }
+    text
 }
 
 /// The lines after the last run.
@@ -186,8 +204,12 @@ pub(crate) fn gap_json(summary: &Summary) -> Value {
 
 /// The same for programs, or null.
 fn bound_json(facts: &Facts<'_>) -> Value {
-    facts.bound.map_or(Value::Null, |Bound { bound, kept, left_out }| {
-        json!({ "file": facts.options.model.weights.file, "bound": bound, "kept": kept, "left_out": left_out })
+    facts.bound.map_or(Value::Null, |Bound { bound, kept, doubtful, left_out }| {
+        let doubtful: Vec<_> = doubtful.iter().map(|(name, _)| &**name).collect();
+        json!({
+            "file": facts.options.model.weights.file, "bound": bound, "kept": kept, "doubtful": doubtful,
+            "left_out": left_out,
+        })
     })
 }
 

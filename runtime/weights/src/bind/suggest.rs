@@ -1,12 +1,12 @@
 //! What a message suggests where names do not fit.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bayplan_graph::Graph;
 
 use crate::rules::Rules;
-use crate::unfit::Unfit;
+use crate::unfit::{LeftOver, Unfit};
 use crate::{Entry, Named};
 
 /// Weights that a like name is looked for, and names that are compared with each.
@@ -32,8 +32,9 @@ pub(super) fn suggest(unfit: &mut Unfit, graph: &Graph, named: &Named, rules: &R
     if unfit.rules.is_some() {
         return;
     }
-    let left: HashSet<&str> = unfit.left_over.iter().map(|name| &**name).collect();
-    let entries: Vec<&Entry> = named.entries().iter().filter(|entry| left.contains(&*entry.name)).collect();
+    let left: HashMap<&str, &LeftOver> = unfit.left_over.iter().map(|own| (&*own.name, own)).collect();
+    let entries: Vec<(&str, &Entry)> =
+        named.entries().iter().filter_map(|entry| Some((left.get(&*entry.name)?.wanted(), entry))).collect();
     for missing in unfit.missing.iter_mut().take(WEIGHTS) {
         missing.nearest = nearest(&missing.name, missing.ty.dims().as_deref(), &entries);
     }
@@ -41,11 +42,11 @@ pub(super) fn suggest(unfit: &mut Unfit, graph: &Graph, named: &Named, rules: &R
 
 /// The rule that fits every name, where all differ by the same beginning.
 fn prefix(unfit: &Unfit, weights: &HashSet<&str>) -> Option<String> {
-    let first = &**unfit.left_over.first()?;
+    let first = &*unfit.left_over.first()?.name;
     let missing: HashSet<&str> = unfit.missing.iter().map(|own| &*own.name).collect();
     // Whether every tensor that is left over gets a weight by it, and every weight one.
     let fits = |map: &dyn Fn(&'_ str) -> Option<String>| {
-        let names: Option<HashSet<String>> = unfit.left_over.iter().map(|name| map(name)).collect();
+        let names: Option<HashSet<String>> = unfit.left_over.iter().map(|own| map(&own.name)).collect();
         names.is_some_and(|names| {
             names.iter().all(|name| weights.contains(&**name))
                 && missing.iter().all(|&name| names.contains(name))
@@ -76,14 +77,14 @@ fn prefix(unfit: &Unfit, weights: &HashSet<&str>) -> Option<String> {
     None
 }
 
-/// The name most like another, of tensors of the same size where there are such.
-fn nearest(name: &str, shape: Option<&[u64]>, entries: &[&Entry]) -> Option<Arc<str>> {
+/// The name most like another, as rules have it, of tensors of the same size where there are such.
+fn nearest(name: &str, shape: Option<&[u64]>, entries: &[(&str, &Entry)]) -> Option<Arc<str>> {
     let elements = |shape: &[u64]| shape.iter().try_fold(1_u64, |count, &dim| count.checked_mul(dim));
     let wanted = shape.and_then(elements);
-    let short = || entries.iter().filter(|entry| entry.name.len().max(name.len()) <= LENGTH);
-    let fit: Vec<&&Entry> = short().filter(|entry| elements(&entry.shape) == wanted).take(NAMES).collect();
+    let short = || entries.iter().filter(|(own, _)| own.len().max(name.len()) <= LENGTH);
+    let fit: Vec<_> = short().filter(|(_, entry)| elements(&entry.shape) == wanted).take(NAMES).collect();
     let compared = if fit.is_empty() { short().take(NAMES).collect() } else { fit };
-    let alike = compared.into_iter().map(|entry| (strsim::normalized_levenshtein(name, &entry.name), entry));
+    let alike = compared.into_iter().map(|(own, entry)| (strsim::normalized_levenshtein(name, own), entry));
     let best = alike.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|best| best.0 >= ALIKE);
     best.map(|(_, entry)| entry.name.clone())
 }
