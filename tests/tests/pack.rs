@@ -11,7 +11,7 @@ use bayplan::{
 use bayplan_compile::plan_file::digest;
 use bayplan_graph::{ByteRange, ConstData, Digest, Graph, ValueSource};
 use bayplan_tests::backend::Backend;
-use bayplan_tests::onnx_file::{Constant, Data, Dim, External, Model as File, Node};
+use bayplan_tests::onnx_file::{Attribute, Constant, Data, Dim, External, Model as File, Node, Type};
 use bayplan_tests::program::{Sandbox, run};
 use bayplan_tests::random::Random;
 use bayplan_tests::weight_files::{Written, gguf, initializers, safetensors, sums};
@@ -338,6 +338,72 @@ fn damaged_weights_are_named_and_nothing_is_computed() {
     fs::write(&data, &whole).expect("the file as it was");
     let stopped = packer.write(to, &mut |_| false);
     assert!(matches!(stopped, Err(bayplan::Error::Pack(PackError::Stopped))), "{stopped:?}");
+}
+
+/// A product in either branch of an If, each with a kernel of its own body, by these names.
+fn branches(path: &Path, names: [&'static str; 2]) {
+    let body = |kernel: &'static str, inputs: &'static [&'static str]| {
+        let floats = floats(kernel.len() as u64).into_iter().cycle().take(48 * 48).collect();
+        Attribute::Graph(File {
+            nodes: vec![Node::new("MatMul", inputs, &["product"])],
+            outputs: vec!["product"],
+            constants: vec![Constant { name: kernel, shape: &[48, 48], data: Data::F32(floats) }],
+            ..File::default()
+        })
+    };
+    let read = |name: &'static str| if name == "own" { &["x", "own"] } else { &["x", "others"] };
+    let model = File {
+        nodes: vec![
+            Node::new("If", &["flag"], &["y"])
+                .with("then_branch", body(names[0], read(names[0])))
+                .with("else_branch", body(names[1], read(names[1]))),
+        ],
+        inputs: vec![("x", vec![Dim::Known(2), Dim::Known(48)]), ("flag", vec![])],
+        types: vec![("flag", Type::Bool)],
+        outputs: vec!["y"],
+        ..File::default()
+    };
+    fs::write(path, model.bytes()).expect("a file");
+}
+
+/// What lies in bodies is bound to other weights as all else, as it is, turned and rounded.
+#[test]
+fn weights_of_bodies_are_packed_as_they_are_bound() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    branches(&path("if.onnx"), ["own", "others"]);
+    let turned = other_weights(&path("if.onnx"), &path("turned.safetensors"));
+    let even = initializers(&path("if.onnx")).into_iter().map(|(name, dtype, shape, bytes)| {
+        let bytes = bytes.chunks_exact(4).flat_map(|_| (name.len() as f32).to_le_bytes()).collect();
+        (name, dtype, shape, bytes)
+    });
+    safetensors(&path("plain.safetensors"), &even.collect::<Vec<Written>>());
+    let plain = Weights::open(path("plain.safetensors")).expect("weights");
+    let own = Model::open(path("if.onnx")).expect("a model");
+    for (weights, name) in [(&turned, "turned.onnx"), (&plain, "plain.onnx")] {
+        let bound = Model::open_with(path("if.onnx"), &[], Some(weights)).expect("a model");
+        pack(&path("if.onnx"), &path(name), Some(weights), Some(&dims(&[])));
+        let packed = Model::open(path(name)).expect("a packed model");
+        for flag in [true, false] {
+            let x = Tensor::from_f32(vec![2, 48], &floats(7)[..96]).expect("a tensor");
+            let flag = Tensor::new(DType::Bool, vec![], vec![flag.into()]).expect("a tensor");
+            let inputs = [("x".to_owned(), x), ("flag".to_owned(), flag)];
+            let of = |model: &Model| outputs(model, Backend::Host, &dims(&[]), &inputs)[0].bytes().to_vec();
+            assert!(of(&packed) == of(&bound), "{name}: other outputs");
+            assert!(of(&packed) != of(&own), "{name}: the model's own weights");
+        }
+    }
+
+    // Of two of one name it is not known which is which.
+    branches(&path("twice.onnx"), ["own", "own"]);
+    let all = initializers(&path("twice.onnx"));
+    safetensors(&path("twice.safetensors"), &all);
+    let both = Weights::open(path("twice.safetensors")).expect("weights");
+    Model::open_with(path("twice.onnx"), &[], Some(&both)).map(drop).unwrap_or_else(|e| panic!("{e}"));
+    let refused = Packer::open(path("twice.onnx"), Some(&both)).expect_err("two of a name").to_string();
+    assert!(refused.contains("have several of its name"), "{refused}");
+    // Its own weights can be packed.
+    pack(&path("twice.onnx"), &path("own.onnx"), None, Some(&dims(&[])));
 }
 
 /// External data is read from the model's folder alone, wherever links lead.

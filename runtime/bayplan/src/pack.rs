@@ -39,6 +39,8 @@ pub enum PackError {
     Write(io::Error),
     /// The name of the file of weights is no text that a model could hold.
     Name,
+    /// A weight of another file is for an initializer of this name, of which the model has several.
+    Several(String),
 }
 
 impl core::fmt::Display for PackError {
@@ -48,6 +50,12 @@ impl core::fmt::Display for PackError {
             Self::Write(e) => write!(f, "the packed model cannot be written: {e}; nothing was written"),
             Self::Name => f.write_str(
                 "the model names its file of weights, so the name must be text in UTF-8; choose another name",
+            ),
+            Self::Several(name) => write!(
+                f,
+                "other weights are for the initializer `{}`, but the bodies of the model have several of its name, so that it \
+                 cannot be packed with them; give each a name of its own",
+                bayplan_text::escape(name)
             ),
         }
     }
@@ -113,12 +121,13 @@ impl Packer {
             Err(Error::Values { .. }) if weights.is_none() => None,
             Err(e) => return Err(e),
         };
+        let mut taken = Vec::new();
         if let (Some(weights), Some(graph)) = (weights, &mut graph) {
-            weights.bind(graph)?;
+            taken = weights.bind(graph)?.taken;
         }
         let source = FileSource::open(path)?;
         let outline = Outline::read(&source)?;
-        let bound = graph.as_ref().filter(|_| weights.is_some());
+        let bound = graph.as_ref().filter(|_| weights.is_some()).map(|graph| (graph, &*taken));
         let parts = Parts::new(path, &outline, bound, weights)?;
         let graph_store = graph.as_ref().map(|graph| store(path, graph, weights)).transpose()?;
         let mut packer = Self { source, outline, graph, graph_store, parts, order: Vec::new(), plan: None };

@@ -25,6 +25,8 @@ const SMALL: u64 = 4096;
 pub struct Bound {
     /// Initializers that have their elements from the file now.
     pub bound: usize,
+    /// Which they are.
+    pub taken: Vec<ValueId>,
     /// Small ones that are read and stay as the model has them.
     pub kept: usize,
     /// Of these, floats of more than one element, with their types: weights perhaps that the file should have.
@@ -64,7 +66,8 @@ pub fn bind(graph: &mut Graph, named: &Named, rules: &Rules) -> Result<Bound, We
         return Err(WeightsError::Unfit(Box::new(matched.unfit)));
     }
     let doubtful = kept.iter().filter_map(|own| doubtful(graph.value(own.value))).collect();
-    let bound = Bound { bound: changes.len(), kept: kept.len(), doubtful, left_out: matched.left_out };
+    let taken: Vec<ValueId> = changes.iter().map(|(value, _)| *value).collect();
+    let bound = Bound { bound: taken.len(), taken, kept: kept.len(), doubtful, left_out: matched.left_out };
     apply(graph, named, changes);
     drop_files(graph);
     Ok(bound)

@@ -11,6 +11,7 @@ use bayplan_graph::{
 use bayplan_onnx::write::{NewNode, NewOp, Outline, Place};
 use bayplan_weights::Store;
 
+use super::PackError;
 use crate::error::Error;
 use crate::weights::{Weights, store};
 
@@ -66,14 +67,15 @@ impl Part {
 }
 
 impl Parts {
-    /// The parts of a model; of one whose initializers are bound to other weights its `bound` graph says where they lie.
+    /// The parts of a model; of one whose initializers are bound to other weights its `bound` graph says where they lie, and
+    /// which are.
     ///
     /// # Errors
-    /// As [`Store::open_with`].
+    /// As [`Store::open_with`]; [`PackError::Several`].
     pub(super) fn new(
         path: &Path,
         outline: &Outline,
-        bound: Option<&Graph>,
+        bound: Option<(&Graph, &[ValueId])>,
         weights: Option<&Weights>,
     ) -> Result<Self, Error> {
         let mut gathered = Gathered {
@@ -82,13 +84,13 @@ impl Parts {
             others: HashMap::new(),
             nodes: Vec::new(),
         };
-        let ids: HashMap<&str, ValueId> = bound.map_or_else(HashMap::new, |graph| {
-            graph.initializers.iter().map(|own| (&*graph.value(own.value).name, own.value)).collect()
-        });
+        let ids = match bound {
+            Some((graph, taken)) => initializers(outline, graph, taken)?,
+            None => HashMap::new(),
+        };
         for (index, tensor) in outline.tensors().iter().enumerate() {
-            let id = ids.get(&*tensor.name).filter(|_| tensor.initializer);
-            match (bound, id) {
-                (Some(graph), Some(&id)) => gathered.bound(index, graph, id),
+            match (bound, ids.get(&index)) {
+                (Some((graph, _)), Some(&id)) => gathered.bound(index, graph, id),
                 _ => gathered.own(index, tensor.ty.clone(), tensor.data.clone()),
             }
         }
@@ -140,6 +142,37 @@ impl Parts {
         let mut order: Vec<usize> = ranges.filter_map(find).filter(|&index| seen.insert(index)).collect();
         order.extend((0..self.list.len()).filter(|index| !seen.contains(index)));
         order
+    }
+}
+
+/// The value that stands for each initializer, by the number of its tensor. The graph's own keep their names; those of bodies are
+/// known by theirs where no other initializer has it.
+///
+/// # Errors
+/// [`PackError::Several`]: one of `taken` is the value of no tensor that is known.
+fn initializers(
+    outline: &Outline,
+    graph: &Graph,
+    taken: &[ValueId],
+) -> Result<HashMap<usize, ValueId>, Error> {
+    let by_name: HashMap<&str, ValueId> =
+        graph.initializers.iter().map(|own| (&*graph.value(own.value).name, own.value)).collect();
+    let listed = || {
+        let all = outline.tensors().iter().enumerate();
+        all.filter(|(_, tensor)| tensor.initializer || tensor.in_body)
+    };
+    let mut count: HashMap<&str, usize> = HashMap::new();
+    for (_, tensor) in listed() {
+        *count.entry(&tensor.name).or_default() += 1;
+    }
+    let found: HashMap<usize, ValueId> = listed()
+        .filter(|(_, tensor)| tensor.initializer || count[&*tensor.name] == 1)
+        .filter_map(|(index, tensor)| Some((index, *by_name.get(&*tensor.name)?)))
+        .collect();
+    let known: HashSet<ValueId> = found.values().copied().collect();
+    match taken.iter().find(|id| !known.contains(id)) {
+        Some(&id) => Err(Error::Pack(PackError::Several(graph.value(id).name.to_string()))),
+        None => Ok(found),
     }
 }
 

@@ -204,7 +204,7 @@ pub(crate) fn gap_json(summary: &Summary) -> Value {
 
 /// The same for programs, or null.
 fn bound_json(facts: &Facts<'_>) -> Value {
-    facts.bound.map_or(Value::Null, |Bound { bound, kept, doubtful, left_out }| {
+    facts.bound.map_or(Value::Null, |Bound { bound, kept, doubtful, left_out, .. }| {
         let doubtful: Vec<_> = doubtful.iter().map(|(name, _)| &**name).collect();
         json!({
             "file": facts.options.model.weights.file, "bound": bound, "kept": kept, "doubtful": doubtful,

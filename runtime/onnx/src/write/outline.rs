@@ -32,6 +32,8 @@ pub struct Stored {
     pub name: String,
     /// Whether it is an initializer of the graph itself, not of a body, and no attribute.
     pub initializer: bool,
+    /// Whether it is an initializer of a body.
+    pub in_body: bool,
     /// Its type.
     pub ty: TensorType,
     /// Where its elements lie, or those themselves where they are a long list of numbers in the model. Small ones, and those
@@ -75,10 +77,18 @@ enum Kind {
     Attribute,
 }
 
+/// Whose a tensor is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Holder {
+    Graph,
+    Body,
+    Attribute,
+}
+
 /// What a field leads to.
 enum Leads {
     Message(Kind),
-    Tensor { initializer: bool },
+    Tensor(Holder),
     Input,
     Entry,
     Nowhere,
@@ -90,10 +100,11 @@ impl Kind {
             (Self::Model, 7) => Leads::Message(Self::Graph { main: true }),
             (Self::Model, 14) => Leads::Entry,
             (Self::Graph { .. }, 1) => Leads::Message(Self::Node),
-            (Self::Graph { main }, 5) => Leads::Tensor { initializer: main },
+            (Self::Graph { main: true }, 5) => Leads::Tensor(Holder::Graph),
+            (Self::Graph { main: false }, 5) => Leads::Tensor(Holder::Body),
             (Self::Graph { main: true }, 11) => Leads::Input,
             (Self::Node, 5) => Leads::Message(Self::Attribute),
-            (Self::Attribute, 5 | 10) => Leads::Tensor { initializer: false },
+            (Self::Attribute, 5 | 10) => Leads::Tensor(Holder::Attribute),
             (Self::Attribute, 6 | 11) => Leads::Message(Self::Graph { main: false }),
             _ => Leads::Nowhere,
         }
@@ -193,7 +204,7 @@ impl Taker<'_> {
             let delimited = span.tag & 7 == 2;
             match kind.leads(field) {
                 Leads::Message(child) if delimited => self.descend(child, span, depth, out)?,
-                Leads::Tensor { initializer } if delimited => self.tensor(span, initializer, depth, out)?,
+                Leads::Tensor(holder) if delimited => self.tensor(span, holder, depth, out)?,
                 Leads::Input if delimited => {
                     let name = self.input(span)?;
                     out.push(Piece::Input { name, start: span.start, end: span.end });
@@ -254,12 +265,12 @@ impl Taker<'_> {
     fn tensor(
         &mut self,
         span: Span,
-        initializer: bool,
+        holder: Holder,
         depth: usize,
         out: &mut Vec<Piece>,
     ) -> Result<(), ImportError> {
         let (proto, payload) = self.walk.tensor(span.inner, span.end, depth + 1)?;
-        let Some((stored, digest)) = self.stored(&proto, payload, initializer)? else {
+        let Some((stored, digest)) = self.stored(&proto, payload, holder)? else {
             // Nothing that could lie elsewhere, strings for instance.
             push_copy(out, span.start, span.end);
             return Ok(());
@@ -283,16 +294,17 @@ impl Taker<'_> {
         &mut self,
         proto: &TensorProto,
         payload: Option<Payload>,
-        initializer: bool,
+        holder: Holder,
     ) -> Result<Option<(Stored, Option<Digest>)>, ImportError> {
         let name = proto.name.clone().unwrap_or_default();
+        let (initializer, in_body) = (holder == Holder::Graph, holder == Holder::Body);
         let Ok(dtype) = dtype(proto.data_type.unwrap_or(0)) else { return Ok(None) };
         if let Some(payload) = payload.filter(|_| dtype.bits() < 8) {
             // Elements that share bytes are unpacked where they are read, which only the model's own are.
             let ty = TensorType { dtype, shape: proto.dims.iter().map(|&dim| dim.into()).collect() };
             let data = ConstData::Inline([].into());
             let digest = self.hash(payload)?;
-            return Ok(Some((Stored { name, initializer, ty, data }, Some(digest))));
+            return Ok(Some((Stored { name, initializer, in_body, ty, data }, Some(digest))));
         }
         let payloads: Vec<Payload> = payload.into_iter().collect();
         let (ty, mut data, bytes) = self.tensors.stored(&name, proto, &payloads)?;
@@ -300,7 +312,7 @@ impl Taker<'_> {
         if let Some(bytes) = bytes.filter(|bytes| bytes.len() as u64 > MAX_INLINE && dtype.bits() >= 8) {
             data = ConstData::Inline(bytes.into());
         }
-        Ok(Some((Stored { name, initializer, ty, data }, digest)))
+        Ok(Some((Stored { name, initializer, in_body, ty, data }, digest)))
     }
 
     /// The digest of bytes of the file.
