@@ -1,4 +1,5 @@
-//! plan, expr and text without the standard library: `tests/no_std` is a program that has none, and plans.
+//! plan, kv, expr and text without the standard library: `tests/no_std` is a program that has none, and plans
+//! and generates.
 
 use std::env;
 use std::path::Path;
@@ -17,7 +18,7 @@ fn run(features: &[&str]) -> Output {
 }
 
 #[test]
-fn planning_needs_no_standard_library() {
+fn pure_rooms_need_no_standard_library() {
     let output = run(&[]);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "the number of the step that failed, or no program: {stderr}");

@@ -1,4 +1,4 @@
-//! Plans a small problem without the standard library: exits with 0 if the plan is right.
+//! Plans a small problem and generates from two prompts without the standard library: exits with 0 if both are right.
 //!
 //! The program brings its own panic handler and allocator. Were `std` linked by any crate below it, it would bring a
 //! second panic handler, and the program would not build: `tests/tests/no_std.rs` builds it, runs it, and sees that it
@@ -14,6 +14,7 @@ extern crate alloc;
 extern crate std;
 
 use alloc::string::ToString;
+use alloc::vec::Vec;
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 use core::panic::PanicInfo;
@@ -21,6 +22,7 @@ use core::ptr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use bayplan_expr::{Bindings, Expr};
+use bayplan_kv::{Admission, BlockPool, Limits, Outcome, Request, Scheduler};
 use bayplan_plan::csv;
 use bayplan_plan::explain::{REGRET_WORK, Verdict, why_not_smaller};
 use bayplan_plan::{Effort, Plan, Status, solve, validate};
@@ -86,7 +88,7 @@ extern "C" fn _Unwind_Resume() -> ! {
 // SAFETY: as above; the start-up code calls it once.
 #[unsafe(no_mangle)]
 extern "C" fn main() -> i32 {
-    match check() {
+    match check().and_then(|()| generate()) {
         Ok(()) => 0,
         Err(step) => step,
     }
@@ -109,4 +111,23 @@ fn check() -> Result<(), i32> {
         && csv::read(&csv::write(&instance, Some(&plan)))
             .is_ok_and(|back| back.offsets == Some(plan.offsets));
     if right { Ok(()) } else { Err(5) }
+}
+
+/// Two sequences whose blocks are four, of which they share the first: three are enough. The step that failed.
+fn generate() -> Result<(), i32> {
+    let mut scheduler = Scheduler::new(BlockPool::new(3, 16), Limits::default(), Admission::Exact);
+    for (sequence, length) in [(1, 30), (2, 20)] {
+        let prompt = (0..length).collect();
+        scheduler.submit(Request { sequence, prompt, max_new: 3 }).map_err(|_| 6)?;
+    }
+    let mut steps = 0;
+    while !scheduler.is_idle() {
+        let planned = scheduler.plan();
+        let wanted = planned.rows().iter().filter(|row| row.wanted);
+        let outcome = |table| Outcome { table, tokens: [7].into(), stop: false };
+        let outcomes: Vec<Outcome> = wanted.map(|row| outcome(row.table)).collect();
+        planned.commit(&outcomes).map_err(|_| 7)?;
+        steps += 1;
+    }
+    if steps == 3 && scheduler.cache().pool().free() == 3 { Ok(()) } else { Err(8) }
 }

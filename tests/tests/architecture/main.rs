@@ -15,14 +15,15 @@ use std::path::{Path, PathBuf};
 use source::Pattern;
 
 /// Rooms that are `no_std`: no `std::` outside their tests.
-const NO_STD: [&str; 4] = ["runtime/text", "runtime/expr", "runtime/plan", "runtime/trace"];
+const NO_STD: [&str; 5] = ["runtime/text", "runtime/expr", "runtime/plan", "runtime/kv", "runtime/trace"];
 
 /// Rooms that read no file, clock, environment or device, and forbid unsafe code: values in, values out.
-const PURE: [&str; 8] = [
+const PURE: [&str; 9] = [
     "runtime/text",
     "runtime/expr",
     "runtime/graph",
     "runtime/plan",
+    "runtime/kv",
     "runtime/trace",
     "runtime/onnx",
     "runtime/compile",
