@@ -248,7 +248,12 @@ fn tensors_that_do_not_go_where_their_names_say() {
         "",
         &["elements of u32, which do not become i32"],
     );
-    check(&w, &file("F4", &[2, 3], 3), "", &["elements of F4, which are not read", "Q4_K"]);
+    check(
+        &w,
+        &file("F4", &[2, 3], 3),
+        "",
+        &["elements of F4, which are not read; convert it", "Q8_0 or Q4_K"],
+    );
     check(&[("w", DType::F32, &[6])], &file("F32", &[6], 24), "w => w transposed", &["only matrices"]);
     let blocks = gguf(&[("w", &[256], 13, &[0; 176])]);
     check(&[("w", DType::F32, &[256])], &blocks, "", &["elements of Q5_K"]);

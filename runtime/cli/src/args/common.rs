@@ -37,8 +37,8 @@ pub(crate) struct WeightOptions {
     pub(crate) file: Option<PathBuf>,
     /// Rules for names, a line each: PATTERN => NAME, a regular expression for the whole name in the weights' file and the
     /// initializer that it is, with $1 for what a group matched. The first that fits counts. " transposed" behind NAME turns a
-    /// matrix, - in place of NAME leaves a tensor out, a line that begins with => names another initializer for the same tensor,
-    /// # begins a comment.
+    /// matrix (a square one fits both ways, so that nothing tells where it is missing), - in place of NAME leaves a tensor out, a
+    /// line that begins with => names another initializer for the same tensor, one that begins with # is a comment.
     #[arg(long = "weight-names", value_name = "RULES", requires = "file")]
     pub(crate) names: Option<PathBuf>,
 }

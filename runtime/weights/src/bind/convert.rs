@@ -51,9 +51,9 @@ impl Conversion {
         let (from, read, shape) = match &entry.encoding {
             Encoding::Other(_) => {
                 return Err(format!(
-                    "it has elements of {}, which are not read; of blocks {} are",
+                    "it has elements of {}, which are not read; convert it to floats, or to blocks of {}",
                     entry.encoding,
-                    BlockFormat::ALL.map(BlockFormat::name).join(", ")
+                    BlockFormat::ALL.map(BlockFormat::name).join(" or ")
                 ));
             }
             &Encoding::Plain(dtype) => (dtype, dtype, wanted),
