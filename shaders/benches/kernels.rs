@@ -7,13 +7,13 @@ mod common;
 
 use std::time::Instant;
 
-use bayplan_graph::DType;
 use bayplan_graph::op::{BinaryOp, PoolKind, ReduceOp, UnaryOp};
+use bayplan_graph::{BlockFormat, DType};
 use bayplan_shaders::{
-    Arg, Chain, ConvSpec, CopySpec, ElementwiseSpec, GatherSpec, MatMulSpec, NormalizeSpec, Operand, Others,
-    PoolSpec, ReduceSpec, SoftmaxSpec, Spec, Step, StepOp,
+    Arg, BlockMatMulSpec, Chain, ConvSpec, CopySpec, ElementwiseSpec, GatherSpec, MatMulSpec, NormalizeSpec,
+    Operand, Others, PoolSpec, ReduceSpec, SoftmaxSpec, Spec, Step, StepOp, block_words,
 };
-use common::{Random, cpu, prepare, words};
+use common::{Random, Ready, cpu, prepare, words};
 
 /// Nanoseconds that all threads of this process have run, from `/proc`.
 fn cpu_time() -> u64 {
@@ -24,37 +24,51 @@ fn cpu_time() -> u64 {
         .sum()
 }
 
+/// Whether lines of that name are asked for.
+fn wanted(name: &str) -> bool {
+    std::env::args().skip(1).find(|a| !a.starts_with('-')).is_none_or(|filter| name.contains(&filter))
+}
+
 /// One line of the table. `bytes` is what the kernel must at least move.
 fn measure(name: &str, spec: &Spec, sizes: &[u64], out: u64) {
-    let filter = std::env::args().skip(1).find(|a| !a.starts_with('-'));
-    if filter.is_some_and(|f| !name.contains(&f)) {
-        return;
+    if wanted(name) {
+        let mut random = Random::new(1);
+        let operands: Vec<_> = sizes.iter().map(|n| words(&random.floats(*n))).collect();
+        in_turn(name, &[(spec.clone(), operands)], out);
     }
-    let mut random = Random::new(1);
-    let operands: Vec<_> = sizes.iter().map(|n| words(&random.floats(*n))).collect();
-    let ready = prepare(spec, &cpu(), &operands, out, None);
-    ready.load();
-    let start = cpu_time();
-    ready.run();
-    let first = (cpu_time() - start) as f64 * 1e-6;
-    let mut best = f64::INFINITY;
-    let begin = Instant::now();
-    let mut runs = 0;
-    while runs < 5 || (begin.elapsed().as_millis() < 500 && runs < 50) {
+}
+
+/// A line for each of several specs, whose runs take turns; behind the first, times as many as its.
+fn in_turn(name: &str, specs: &[(Spec, Vec<Vec<u32>>)], out: u64) {
+    let timed = |ready: &Ready| {
         let start = cpu_time();
         ready.run();
-        best = best.min((cpu_time() - start) as f64);
+        (cpu_time() - start) as f64
+    };
+    let ready: Vec<_> =
+        specs.iter().map(|(spec, operands)| prepare(spec, &cpu(), operands, out, None)).collect();
+    ready.iter().for_each(Ready::load);
+    let first: Vec<_> = ready.iter().map(timed).collect();
+    let mut best = vec![f64::INFINITY; ready.len()];
+    let (begin, mut runs) = (Instant::now(), 0);
+    while runs < 5 || (begin.elapsed().as_millis() < 500 * ready.len() as u128 && runs < 50) {
+        for (best, ready) in best.iter_mut().zip(&ready) {
+            *best = best.min(timed(ready));
+        }
         runs += 1;
     }
-    let bytes = (sizes.iter().sum::<u64>() + out) as f64 * 4.0;
-    let launch = &ready.launch;
-    println!(
-        "{name:24} {:34} {:9.3} ms  {:6.2} GF/core  {:6.2} GB/s/core  first {first:6.1} ms",
-        launch.kernel.name,
-        best * 1e-6,
-        launch.flops as f64 / best,
-        bytes / best
-    );
+    for (i, ((_, operands), ready)) in specs.iter().zip(&ready).enumerate() {
+        let bytes = (operands.iter().map(|words| words.len() as u64).sum::<u64>() + out) as f64 * 4.0;
+        let ratio = if i == 0 { String::new() } else { format!("  × {:.2}", best[i] / best[0]) };
+        let (launch, best, first) = (&ready.launch, best[i], first[i] * 1e-6);
+        println!(
+            "{name:24} {:34} {:9.3} ms  {:6.2} GF/core  {:6.2} GB/s/core  first {first:6.1} ms{ratio}",
+            launch.kernel.name,
+            best * 1e-6,
+            launch.flops as f64 / best,
+            bytes / best
+        );
+    }
 }
 
 fn none(rank: usize) -> Chain {
@@ -77,6 +91,26 @@ fn matmul(name: &str, [m, n, k]: [u64; 3], b_transposed: bool) {
         epilogue: none(2),
     });
     measure(name, &spec, &[m * k, k * n], m * n);
+}
+
+/// A product by a matrix in blocks of each format, beside that by the same matrix of floats as it lies in such files.
+fn blocks(name: &str, [m, n, k]: [u64; 3]) {
+    if !wanted(name) {
+        return;
+    }
+    let mut random = Random::new(1);
+    let (a, b) = (words(&random.floats(m * k)), words(&random.floats(n * k)));
+    let (a_strides, b_strides) = (vec![k, 1], vec![1, k]);
+    let floats =
+        MatMulSpec { batch: vec![], m, n, k, a_strides: a_strides.clone(), b_strides, epilogue: none(2) };
+    let mut specs = vec![(Spec::MatMul(floats), vec![a.clone(), b])];
+    for format in BlockFormat::ALL {
+        // Scales are small numbers, whatever lies where they do.
+        let b = (0..block_words(format, n * k)).map(|_| random.next() as u32 & 0x2fff_2fff).collect();
+        let spec = BlockMatMulSpec { format, m, n, k, a_strides: a_strides.clone(), epilogue: none(2) };
+        specs.push((Spec::BlockMatMul(spec), vec![a.clone(), b]));
+    }
+    in_turn(name, &specs, m * n);
 }
 
 fn conv(name: &str, channels: u64, filters: u64, size: u64, kernel: u64, stride: u64, groups: u64) {
@@ -152,6 +186,9 @@ fn main() {
     matmul("matvec 1x512x2048", [1, 2048, 512], false);
     matmul("matvec 4x256x1024", [4, 1024, 256], false);
     matmul("matvec bT", [1, 4096, 4096], true);
+    for m in [1, 2, 4, 8, 16, 64] {
+        blocks(&format!("blocks {m}x2048x2048"), [m, 2048, 2048]);
+    }
     conv("conv3x3 64 56", 64, 64, 56, 3, 1, 1);
     conv("conv3x3 64 56 plain", 64, 64, 56, 3, 1, 1);
     conv("conv3x3 256 14", 256, 256, 14, 3, 1, 1);

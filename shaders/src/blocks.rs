@@ -8,6 +8,8 @@ use crate::chain::{Width, round};
 use crate::source::Source;
 use crate::tape::Taped;
 
+pub(crate) mod pieces;
+
 /// Words of so many elements in blocks.
 pub(crate) fn words(format: BlockFormat, elements: Taped) -> Taped {
     (elements / format.elements() as u64 * format.bytes() as u64).div_ceil(4)

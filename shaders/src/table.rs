@@ -1,8 +1,8 @@
 //! The kernel table: which kernel does what on which device.
 
 use crate::kernels::{
-    block_matmul, conv, conv_block, conv_depthwise, copy, cumulate, elementwise, gather, host, matmul,
-    matmul_any, matmul_gpu, normalize, pool, range, rank, reduce, scatter, softmax, unpack,
+    block_matmul, block_matmul_cpu, conv, conv_block, conv_depthwise, copy, cumulate, elementwise, gather,
+    host, matmul, matmul_any, matmul_gpu, normalize, pool, range, rank, reduce, scatter, softmax, unpack,
 };
 use crate::scratch::{self, Scratch};
 use crate::source::Written;
@@ -214,7 +214,14 @@ pub const KERNELS: &[Row] = &[
         build: build!(Unpack, unpack::build),
     },
     Row {
-        name: "block_matmul",
+        name: "block_matmul.cpu",
+        family: "block_matmul",
+        accepts: block_matmul_cpu::fits,
+        scratch: scratch::none,
+        build: build!(BlockMatMul, block_matmul_cpu::build),
+    },
+    Row {
+        name: "block_matmul.gpu",
         family: "block_matmul",
         accepts: always,
         scratch: scratch::none,

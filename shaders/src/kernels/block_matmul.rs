@@ -11,6 +11,7 @@ use crate::kernels::product::Problem;
 use crate::loops;
 use crate::source::{Source, Workgroup, Written};
 use crate::strides;
+use crate::tape::Taped;
 use crate::tape::specs::BlockMatMulSpec;
 use crate::{Access, Refusal, Slot, Target};
 
@@ -19,9 +20,8 @@ const ROWS: u32 = 4;
 /// Most steps to a pass: each is a text of its own.
 const MOST_STEPS: u32 = 8;
 
-/// Writes the kernel: an invocation makes a column of up to [`ROWS`] rows.
-pub(crate) fn build(spec: &BlockMatMulSpec, target: &Target) -> Result<Written, Refusal> {
-    let mut src = Source::new("block_matmul", target);
+/// The strides of a, where a kernel for the product can be written at all.
+pub(crate) fn checked(spec: &BlockMatMulSpec, src: &Source<'_>) -> Result<[Taped; 2], Refusal> {
     let &[am, ak] = &spec.a_strides[..] else {
         return Err(src.refuse(format!("a has {} strides, not 2", spec.a_strides.len())));
     };
@@ -31,17 +31,27 @@ pub(crate) fn build(spec: &BlockMatMulSpec, target: &Target) -> Result<Written, 
     if !spec.k.is_multiple_of(spec.format.elements() as u64) {
         return Err(src.refuse(format!("rows of {:?} are no whole blocks of {}", spec.k, spec.format)));
     }
-    let rows = (1..ROWS).find(|&rows| spec.m <= u64::from(rows)).unwrap_or(ROWS);
-    let four = ak == 1 && am.is_multiple_of(4);
+    Ok([am, ak])
+}
+
+/// Binds `b0` (a, of `vec4`s if `four`) and `b1` (the blocks, of `kind`), adds the sizes as parameters, and the epilogue.
+pub(crate) fn begin(
+    spec: &BlockMatMulSpec,
+    src: &mut Source<'_>,
+    [am, ak]: [Taped; 2],
+    four: bool,
+    kind: &str,
+) -> Result<Problem<'static>, Refusal> {
     let a_words = strides::extent(&[spec.m, spec.k], &[am, ak]);
-    let kind = if four { "vec4<f32>" } else { "f32" };
-    src.bind(Slot::Operand(0), Access::Read, kind, a_words)?;
-    let b = src.bind(Slot::Operand(1), Access::Read, "u32", words(spec.format, spec.n * spec.k))?;
+    src.bind(Slot::Operand(0), Access::Read, if four { "vec4<f32>" } else { "f32" }, a_words)?;
+    src.bind(Slot::Operand(1), Access::Read, kind, words(spec.format, spec.n * spec.k))?;
     src.fits("n · k", spec.n * spec.k)?;
     for (name, value) in [("m", spec.m), ("n", spec.n), ("k", spec.k), ("am", am), ("ak", ak)] {
         src.size(name, value)?;
     }
-    let problem = Problem {
+    let dims = [&[][..], core::slice::from_ref(&spec.m), core::slice::from_ref(&spec.n)];
+    Epilogue::of_product(&spec.epilogue, dims, false).write(src, "f32", true, false)?;
+    Ok(Problem {
         what: "block_matmul",
         batch: Vec::new(),
         m: spec.m,
@@ -53,10 +63,17 @@ pub(crate) fn build(spec: &BlockMatMulSpec, target: &Target) -> Result<Written, 
         columns: vec![spec.n],
         epilogue: spec.epilogue.clone(),
         image: None,
-    };
-    let dims = [&[][..], core::slice::from_ref(&spec.m), core::slice::from_ref(&spec.n)];
-    Epilogue::of_product(&spec.epilogue, dims, false).write(&mut src, "f32", true, false)?;
-    if !(Bytes { binding: &b, apart: false }).blocks(&mut src, spec.format) {
+    })
+}
+
+/// Writes the kernel: an invocation makes a column of up to [`ROWS`] rows.
+pub(crate) fn build(spec: &BlockMatMulSpec, target: &Target) -> Result<Written, Refusal> {
+    let mut src = Source::new("block_matmul", target);
+    let [am, ak] = checked(spec, &src)?;
+    let rows = (1..ROWS).find(|&rows| spec.m <= u64::from(rows)).unwrap_or(ROWS);
+    let four = ak == 1 && am.is_multiple_of(4);
+    let problem = begin(spec, &mut src, [am, ak], four, "u32")?;
+    if !(Bytes { binding: "b1", apart: false }).blocks(&mut src, spec.format) {
         return Err(src.refuse(format!("there is no text for {}", spec.format)));
     }
     let shape = Workgroup::flat(target, 64);

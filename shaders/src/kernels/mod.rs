@@ -2,6 +2,7 @@
 
 pub(crate) mod bands;
 pub(crate) mod block_matmul;
+pub(crate) mod block_matmul_cpu;
 pub(crate) mod conv;
 pub(crate) mod conv_block;
 pub(crate) mod conv_depthwise;

@@ -567,7 +567,10 @@ fn kernels_take_their_lanes_from_the_target() {
             with_lanes.insert(family(spec));
         }
     }
-    assert_eq!(Vec::from_iter(with_lanes), ["conv", "matmul", "normalize", "reduce", "softmax"]);
+    assert_eq!(
+        Vec::from_iter(with_lanes),
+        ["block_matmul", "conv", "matmul", "normalize", "reduce", "softmax"]
+    );
 }
 
 #[test]
