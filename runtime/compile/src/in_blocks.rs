@@ -7,6 +7,7 @@ use bayplan_shaders::{BlockGatherSpec, BlockMatMulSpec, Others, Packed, Repr, Sp
 
 use crate::lowered::{Lowered, Operation, Origin, Tensor, TensorId};
 use crate::size::Size;
+use crate::split::block_row;
 use crate::view::View;
 
 /// Lets products and gathers read blocks in place. `fixed` says of each tensor whether it follows from constants alone.
@@ -26,8 +27,12 @@ pub(crate) fn place(lowered: &mut Lowered, fixed: &mut Vec<bool>, target: &Targe
     for (tensor, data, format) in found {
         let own = &readers[tensor.index()];
         let large = data.len().next_multiple_of(target.storage_granule) > target.max_storage_range;
-        let all = || own.iter().all(|&reader| in_place(lowered, reader, tensor, format).is_some());
-        if large || own.is_empty() || lowered.outputs.contains(&tensor) || !all() {
+        let all = || {
+            own.iter().all(|&reader| {
+                in_place(lowered, reader, tensor, format).is_some_and(|(spec, _)| !large || in_parts(&spec))
+            })
+        };
+        if own.is_empty() || lowered.outputs.contains(&tensor) || !all() {
             continue;
         }
         let view = bytes(lowered, fixed, tensor, &data);
@@ -38,6 +43,11 @@ pub(crate) fn place(lowered: &mut Lowered, fixed: &mut Vec<bool>, target: &Targe
         }
     }
     lowered.remove_dead();
+}
+
+/// Whether work on more blocks than a device binds at once can be split.
+fn in_parts(spec: &Spec<Size>) -> bool {
+    matches!(spec, Spec::BlockMatMul(s) if block_row(s.format, s.k).is_some())
 }
 
 /// A tensor of the bytes of a constant, as they lie.

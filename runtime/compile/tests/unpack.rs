@@ -6,7 +6,7 @@ use bayplan_compile::{Arena, Program};
 use bayplan_engine::Limits;
 use bayplan_expr::Bindings;
 use bayplan_graph::op::{BinaryOp, ViewOp};
-use bayplan_graph::{BlockFormat, ConstData, DType, Op, Tensor, ValueSource};
+use bayplan_graph::{BlockFormat, ConstData, DType, Op, Tensor, ValueId, ValueSource};
 use bayplan_shaders::{Packed, Spec};
 use common::{Builder, check, check_on, device, open, program, way, ways};
 
@@ -102,33 +102,64 @@ fn products_and_gathers_read_blocks_in_place() {
     }
 }
 
-/// Whoever else reads them, or too much at once, has them unpacked for all.
+/// Whoever else reads them has them unpacked for all.
 #[test]
 fn blocks_with_other_readers_are_unpacked_once() {
-    let build = |shared: bool| {
-        let mut builder = Builder::new("other readers");
-        let packed = builder.constant(&blocks(BlockFormat::Q8_0, 640, 4));
-        let w = builder.op(Op::Dequantize(BlockFormat::Q8_0), &[packed]);
-        let turned = builder.op(Op::Transpose(vec![1, 0]), &[w]);
-        let x = builder.floats(&[5, 128]);
-        let product = builder.op(Op::MatMul, &[x, turned]);
-        builder.output(product);
-        if shared {
-            let y = builder.floats(&[640, 128]);
-            let sum = builder.op(Op::Binary(BinaryOp::Add), &[w, y]);
-            builder.output(sum);
-        }
-        builder
-    };
-    let shared = build(true);
+    let mut shared = Builder::new("other readers");
+    let w = product_by_blocks(&mut shared, BlockFormat::Q8_0, [5, 640, 4]);
+    let y = shared.floats(&[640, 128]);
+    let sum = shared.op(Op::Binary(BinaryOp::Add), &[w, y]);
+    shared.output(sum);
     check(&shared, 1e-5).expect("the same elements");
     let both = program(&shared.graph, device().target(), way(true, true)).expect("a program");
     assert_eq!(unpacks(&both)[0].len(), 1);
-    let limited = open(Limits { max_storage_range: Some(64 << 10), ..Limits::default() });
-    let alone = build(false);
-    check_on(&limited, &alone, &ways(), 1e-5).expect("the same elements");
-    let split = program(&alone.graph, limited.target(), way(true, true)).expect("a program");
-    assert!(unpacks(&split)[0].len() > 1, "85 KiB of blocks are not bound at once");
+}
+
+/// An output that is a product by a matrix of `n` rows in blocks, plus a row; answers the unpacked matrix.
+fn product_by_blocks(builder: &mut Builder, format: BlockFormat, [m, n, per_row]: [usize; 3]) -> ValueId {
+    let packed = builder.constant(&blocks(format, n, per_row));
+    let w = builder.op(Op::Dequantize(format), &[packed]);
+    let turned = builder.op(Op::Transpose(vec![1, 0]), &[w]);
+    let x = builder.floats(&[m, per_row * format.elements()]);
+    let product = builder.op(Op::MatMul, &[x, turned]);
+    let bias = builder.constant(&common::floats(&[n], 4));
+    let biased = builder.op(Op::Binary(BinaryOp::Add), &[product, bias]);
+    builder.output(biased);
+    w
+}
+
+/// More blocks than a device binds at once are read in place as well, some columns at a time; where rows do not begin at
+/// words, they are unpacked.
+#[test]
+fn blocks_beyond_what_a_device_binds_stay_blocks() {
+    let range = 64 << 10;
+    let limited = open(Limits { max_storage_range: Some(range), ..Limits::default() });
+    for format in BlockFormat::ALL {
+        for (m, odd) in [(1, false), (5, false), (3, true)] {
+            let per_row = match (format, odd) {
+                (BlockFormat::Q4_0 | BlockFormat::Q8_0, false) => 8,
+                (BlockFormat::Q4_0 | BlockFormat::Q8_0, true) => 7,
+                (_, false) => 2,
+                (_, true) => 1,
+            };
+            let n = (2 * range as usize + 4000) / (per_row * format.bytes());
+            let mut builder = Builder::new("many blocks");
+            product_by_blocks(&mut builder, format, [m, n, per_row]);
+            check_on(&limited, &builder, &ways(), 1e-5).unwrap_or_else(|e| panic!("{format}, {m}: {e}"));
+            let program = program(&builder.graph, limited.target(), way(true, true)).expect("a program");
+            let dispatches = [&*program.load, &program.run].into_iter().flat_map(|stage| &stage.dispatches);
+            assert!(dispatches.flat_map(|own| &own.windows).all(|window| window.len <= range));
+            if odd && (per_row * format.bytes()) % 4 != 0 {
+                assert!(unpacks(&program)[0].len() > 1, "{format}");
+                continue;
+            }
+            assert_eq!(unpacks(&program), [vec![], vec![]], "{format}, {m}: nothing is unpacked");
+            let products =
+                program.run.dispatches.iter().filter(|own| matches!(&*own.spec, Spec::BlockMatMul(_)));
+            assert!(products.count() >= 3, "{format}, {m}");
+            assert_eq!(program.arena_bytes[Arena::Load.index()], 0, "{format}, {m}: no copy of weights");
+        }
+    }
 }
 
 /// Elements of a type, all codes of a byte, or every 31st of two bytes.

@@ -20,6 +20,7 @@ use std::ops::Range;
 use bayplan_graph::op::BinaryOp;
 use bayplan_shaders::{CopySpec, Spec, Target, family};
 
+pub(crate) use self::space::block_row;
 use self::space::{Axis, Joining, Space, accumulate, bare, joining, part, scale, space};
 use crate::error::Refused;
 use crate::lowered::{Lowered, Operation, Origin, Tensor, TensorId};

@@ -185,12 +185,18 @@ pub(crate) fn space(spec: &Spec<Size>) -> Space {
             new(&[block], block).axis(Along::Outer, *outer, vec![block], block)
         }
         Spec::BlockMatMul(s) => {
-            let words = words(s.format, s.n * s.k);
             let row = (s.k - 1).max(0) * s.a_strides[1] + 1;
-            let space = new(&[row, words], s.n);
-            space
-                .axis(Along::M, s.m, vec![s.a_strides[0], Size::ZERO], s.n)
-                .epilogue(&s.epilogue, &[s.m, s.n])
+            let down = |space: Space| space.axis(Along::M, s.m, vec![s.a_strides[0], Size::ZERO], s.n);
+            let space = match block_row(s.format, s.k) {
+                Some(words) => down(new(&[row, words], Size::ONE)).axis(
+                    Along::N,
+                    s.n,
+                    vec![Size::ZERO, words],
+                    Size::ONE,
+                ),
+                None => down(new(&[row, words(s.format, s.n * s.k)], s.n)),
+            };
+            space.epilogue(&s.epilogue, &[s.m, s.n])
         }
         Spec::BlockGather(s) => {
             let words = words(s.format, s.axis * s.inner);
@@ -222,6 +228,12 @@ impl Space {
 /// Words of so many elements in blocks, all of a constant.
 fn words(format: BlockFormat, elements: Size) -> Size {
     block_words(format, elements.here()).into()
+}
+
+/// Words of a row of so many elements in blocks, all of a constant; `None` where rows begin between words.
+pub(crate) fn block_row(format: BlockFormat, elements: Size) -> Option<Size> {
+    let bytes = elements.here() / format.elements() as u64 * format.bytes() as u64;
+    bytes.is_multiple_of(4).then(|| (bytes / 4).into())
 }
 
 /// Groups of a convolution, which are the same for all shapes.
@@ -350,7 +362,7 @@ pub(crate) fn part(spec: &Spec<Size>, along: Along, range: &Range<Size>) -> Spec
         (Spec::Rank(s), _) => s.outer = len,
         (Spec::Unpack(s), _) => s.count = len,
         (Spec::BlockMatMul(s), _) => {
-            s.m = len;
+            *(if along == Along::N { &mut s.n } else { &mut s.m }) = len;
             anchor(&mut s.epilogue, &[s.m, s.n]);
         }
         (Spec::BlockGather(s), _) => s.count = len,
