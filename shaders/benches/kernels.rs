@@ -213,6 +213,7 @@ fn main() {
     elementwise("tanh", StepOp::Unary(UnaryOp::Tanh), 1, &[n], &[&[1]]);
     copy("copy", &[n], &[1], &[1]);
     copy("transpose 2d", &[1024, 1024], &[1, 1024], &[1024, 1]);
+    copy("transpose 2d 4096", &[4096, 4096], &[1, 4096], &[4096, 1]);
     copy("heads", &[4, 12, 128, 64], &[128 * 768, 64, 768, 1], &[12 * 128 * 64, 128 * 64, 64, 1]);
     let gather = GatherSpec {
         dtype: DType::F32,

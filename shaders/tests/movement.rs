@@ -67,6 +67,15 @@ fn copies() {
     copy(&[5, 7], 0, &[1, 5], 0, &[7, 1], 35, 35);
     copy(&[2, 3, 4, 5], 0, &[60, 5, 15, 1], 0, &[60, 20, 5, 1], 120, 120);
     copy(&[12, 8], 0, &[8, 1], 0, &[1, 12], 96, 96);
+    // Those in tiles, of a whole line and of less: several of them, more than a workgroup's, from inside of an operand into the
+    // middle of a result, between other dimensions.
+    copy(&[64, 144], 0, &[1, 64], 0, &[144, 1], 64 * 144, 64 * 144);
+    copy(&[32, 20], 0, &[20, 1], 0, &[1, 32], 640, 640);
+    copy(&[16, 8], 4, &[1, 20], 12, &[24, 1], 180, 400);
+    copy(&[3, 20, 2, 12], 0, &[480, 1, 240, 20], 0, &[480, 24, 12, 1], 1440, 1440);
+    // Which begin between vec4s, or whose rows do.
+    copy(&[16, 8], 2, &[1, 16], 0, &[8, 1], 130, 128);
+    copy(&[16, 8], 0, &[1, 18], 0, &[8, 1], 160, 128);
     // A reversed slice, a strided one, an expansion.
     copy(&[4, 6], 23, &[-6, -1], 0, &[6, 1], 24, 24);
     copy(&[5, 3], 1, &[14, 2], 0, &[3, 1], 70, 15);

@@ -7,7 +7,7 @@ use crate::source::{Source, Workgroup};
 use crate::strides::{self, Merged};
 use crate::tape::Taped;
 use crate::tape::specs::CopySpec;
-use crate::{Access, Refusal, Slot, Target};
+use crate::{Access, Class, Refusal, Slot, Target};
 
 /// Writes the kernel.
 pub(crate) fn build(spec: &CopySpec, target: &Target) -> Result<Written, Refusal> {
@@ -20,6 +20,12 @@ pub(crate) fn build(spec: &CopySpec, target: &Target) -> Result<Written, Refusal
     let count = strides::elements(&spec.shape) * words;
     let mut merged = in_words(spec, words);
     let (x_base, out_base) = (spec.x_base.saturating_mul(words), spec.out_base.saturating_mul(words));
+    if let Some(tile) = Tile::of(&merged, [x_base, out_base], target) {
+        let x_words = reach(&merged_extent(spec, words, &src)?, x_base);
+        let out_words =
+            reach(&strides::extent(&spec.shape, &spec.out_strides).saturating_mul(words), out_base);
+        return tile.build(src, &merged, [x_base, out_base], [x_words, out_words]);
+    }
     let four = merged.shape.last().is_some_and(|d| d.is_multiple_of(4));
     let x4 = four && aligned(&merged.strides[0], x_base);
     let out4 = four && aligned(&merged.strides[1], out_base);
@@ -66,6 +72,86 @@ pub(crate) fn build(spec: &CopySpec, target: &Target) -> Result<Written, Refusal
     let side = |wide: bool| if wide { "4" } else { "1" };
     let name = format!("copy.{}to{}.{}d", side(x4), side(out4), merged.shape.len());
     src.finish(name, &body, shape, (count / per).div_ceil(Taped::from(shape.invocations)), 0)
+}
+
+/// A transpose: what lies side by side on one side does not on the other. An invocation moves a tile through registers, in
+/// `vec4`s on both sides.
+struct Tile {
+    /// The dimension whose words lie side by side in x, and that of the result.
+    along: [usize; 2],
+    /// Words of the tile along the first of them; along the second they are four.
+    width: u64,
+}
+
+impl Tile {
+    fn of(merged: &Merged, bases: [Taped; 2], target: &Target) -> Option<Self> {
+        let [x, out] = [0, 1].map(|side| merged.strides[side].iter().position(|&s| s == 1));
+        let along = [x?, out?];
+        let even = |side: usize| {
+            let others = merged.strides[side].iter().enumerate().filter(|(d, _)| *d != along[side]);
+            bases[side] % 4 == 0
+                && merged.shape[along[side]] % 4 == 0
+                && others.into_iter().all(|(_, &s)| s % 4 == 0)
+        };
+        if along[0] == along[1] || !even(0) || !even(1) {
+            return None;
+        }
+        // Whole lines of a cache, where an invocation reads for itself.
+        let line = target.class == Class::Cpu && merged.shape[along[0]] % 16 == 0;
+        Some(Self { along, width: if line { 16 } else { 4 } })
+    }
+
+    fn build(
+        &self,
+        mut src: Source<'_>,
+        merged: &Merged,
+        bases: [Taped; 2],
+        words: [Taped; 2],
+    ) -> Result<Written, Refusal> {
+        let [across, down] = self.along;
+        // Neighbours read below each other, and write side by side.
+        let mut order: Vec<usize> = (0..merged.shape.len()).filter(|d| !self.along.contains(d)).collect();
+        order.extend([across, down]);
+        let steps = |d: usize| {
+            if d == across {
+                self.width
+            } else if d == down {
+                4
+            } else {
+                1
+            }
+        };
+        let dims: Vec<Taped> = order.iter().map(|&d| merged.shape[d] / steps(d)).collect();
+        let shape = Workgroup::flat(src.target(), 256);
+        let count = strides::elements(&dims);
+        let total = src.size("n", count)?;
+        let mut body =
+            format!("let i = group * {}u + lane;\nif (i >= {total}) {{ return; }}\n", shape.invocations);
+        strides::take_apart(&mut src, &mut body, "i", &dims, "i")?;
+        let x = src.bind(Slot::Operand(0), Access::Read, "vec4<u32>", words[0])?;
+        let out = src.bind(Slot::Output, Access::Write, "vec4<u32>", words[1])?;
+        for (side, name) in ["x", "out"].into_iter().enumerate() {
+            let own = order.iter().map(|&d| merged.strides[side][d] * steps(d) / 4).collect::<Vec<_>>();
+            let base = src.size(&format!("{name}_base"), bases[side] / 4)?;
+            let _ = writeln!(body, "let at_{name} = {base} + {};", strides::dot(&mut src, "i", &own)?);
+        }
+        let next_x = src.param("next_x", merged.strides[0][down] / 4);
+        let next_out = src.param("next_out", merged.strides[1][across] / 4);
+        for quad in 0..self.width / 4 {
+            for j in 0..4 {
+                let _ = writeln!(body, "let v{j}_{quad} = {x}.d[at_x + {j}u * {next_x} + {quad}u];");
+            }
+        }
+        for quad in 0..self.width / 4 {
+            for (i, c) in ["x", "y", "z", "w"].iter().enumerate() {
+                let parts = [0, 1, 2, 3].map(|j| format!("v{j}_{quad}.{c}")).join(", ");
+                let row = 4 * quad + i as u64;
+                let _ = writeln!(body, "{out}.d[at_out + {row}u * {next_out}] = vec4<u32>({parts});");
+            }
+        }
+        let name = format!("copy.tile{}x4.{}d", self.width, dims.len());
+        src.finish(name, &body, shape, count.div_ceil(Taped::from(shape.invocations)), 0)
+    }
 }
 
 /// The movement over words: elements of two words become a dimension of 2.
