@@ -21,6 +21,7 @@ on_every_backend! {
 
 on_every_driver! {
     models_larger_than_the_heap => check_refused;
+    memory_of_what_follows_from_large_weights => check_folded;
 }
 
 /// Loads a model and runs it once.
@@ -95,4 +96,23 @@ fn check_refused(on: Backend) {
     let refused = told["refused"].as_str().unwrap_or_else(|| panic!("it was not refused: {told}"));
     assert!(refused.contains("GiB") && refused.contains("free"), "{refused}");
     assert!(told["read"].as_u64().is_some_and(|read| read < GLIMPSE), "{told}");
+}
+
+/// A matrix of 256 MiB, of which a run needs what a Transpose, an Add and two Casts make of it: neither compiling nor loading
+/// holds it, or anything of its size, in host memory; a reader that does is caught.
+fn check_folded(on: Backend) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = make_hollow(&Shape::FOLDED, folder.path()).expect("a model");
+    let told = load(on, "folded", &model, None, &[]);
+    println!("on {on}: {told}");
+    let compiling = told["prepared_most"].as_i64().expect("a figure");
+    assert!(compiling <= MOST, "compiling takes {compiling} bytes: {told}");
+    assert!(taken(&told) <= MOST, "{told}");
+    assert!(
+        told["load_dispatches"].as_u64().is_some_and(|count| count > 0),
+        "the device computes it: {told}"
+    );
+    let whole = load(on, "folded", &model, None, &["whole"]);
+    assert!(taken(&whole) > MOST, "a reader of whole tensors is not seen: {whole}");
+    assert_eq!(told["hash"], whole["hash"]);
 }

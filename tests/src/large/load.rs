@@ -17,7 +17,7 @@ use bayplan_weights::{FileSource, Store};
 use serde_json::{Value, json};
 
 use super::Shape;
-use super::memory::{Held, Watch, read_so_far, resident};
+use super::memory::{Held, Watch, forget_high_water, read_so_far, resident};
 
 /// How long weights may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -55,6 +55,7 @@ pub fn load(load: &Load) -> Result<Value, Box<dyn Error>> {
         ..DeviceOptions::default()
     };
     let device = Device::open(&options)?;
+    forget_high_water();
     let (opened, before, read) = (Instant::now(), resident(), read_so_far());
     let named = load.weights.as_ref().map(Weights::open).transpose()?;
     let model = Model::open_with(&load.model, &[], named.as_ref())?;
@@ -74,7 +75,9 @@ pub fn load(load: &Load) -> Result<Value, Box<dyn Error>> {
         Some(_) => Held::Written { bytes: planned, scratch },
         None => Held::AtOnce(planned + planned / 32),
     };
-    let prepared = resident().anonymous as i64 - before.anonymous as i64;
+    let now = resident();
+    let prepared = now.anonymous as i64 - before.anonymous as i64;
+    let prepared_most = now.high_water as i64 - (before.anonymous + before.mapped) as i64;
     let (arrivals, progress) = arrivals();
     let options = SessionOptions { progress: Some(progress), io: load.io, ..SessionOptions::default() };
     let watch = Watch::begin(held, &arrivals.bytes);
@@ -90,6 +93,7 @@ pub fn load(load: &Load) -> Result<Value, Box<dyn Error>> {
     let hash = if load.run { Some(run(&mut session, &load.shape)?) } else { None };
     Ok(json!({
         "device": device.name(), "planned": planned, "weights": weights, "load_dispatches": loads, "prepared": prepared,
+        "prepared_most": prepared_most,
         "seen": above.seen, "high_water": above.high_water, "read": from_files,
         "seconds": to.max(built).duration_since(from).as_secs_f64(), "built_seconds": (built - begun).as_secs_f64(),
         "total": loading.total, "staging": loading.staging, "direct": loading.direct,

@@ -12,7 +12,7 @@ use std::str::FromStr;
 
 use bayplan::Tensor;
 
-use crate::onnx_file::{Attribute, Dim, External, Model, Node, Streamed, Type};
+use crate::onnx_file::{Attribute, Constant, Data, Dim, External, Model, Node, Streamed, Type};
 
 /// Bytes written at once.
 const PIECE: usize = 4 << 20;
@@ -36,21 +36,35 @@ pub struct Shape {
     pub turned: usize,
     /// Whether a vector is added to each product.
     pub biases: bool,
+    /// Whether each matrix is transposed, added to and cast before its product: what follows from weights alone.
+    pub folded: bool,
 }
 
 impl Shape {
     /// 64 MiB, of which one tensor has 40.
     pub const SMALL: Self =
-        Self { rows: 10_240, width: 1024, inner: 1024, products: 6, turned: 3, biases: false };
+        Self { rows: 10_240, width: 1024, inner: 1024, products: 6, turned: 3, biases: false, folded: false };
     /// 1 GiB, of which one tensor has half.
-    pub const ONE: Self =
-        Self { rows: 131_072, width: 1024, inner: 8192, products: 16, turned: 0, biases: false };
+    pub const ONE: Self = Self {
+        rows: 131_072,
+        width: 1024,
+        inner: 8192,
+        products: 16,
+        turned: 0,
+        biases: false,
+        folded: false,
+    };
     /// The same with all matrices to be rearranged.
     pub const TURNED: Self = Self { turned: 16, ..Self::ONE };
     /// 1.5 GiB in 5,000 tensors.
-    pub const MANY: Self = Self { rows: 0, width: 404, inner: 404, products: 2500, turned: 0, biases: true };
+    pub const MANY: Self =
+        Self { rows: 0, width: 404, inner: 404, products: 2500, turned: 0, biases: true, folded: false };
     /// 4 GiB, the largest tensor 512 MiB.
     pub const FOUR: Self = Self { products: 112, ..Self::ONE };
+
+    /// 256 MiB in one tensor, of which all that a run reads is made.
+    pub const FOLDED: Self =
+        Self { rows: 0, width: 8192, inner: 8192, products: 1, turned: 0, biases: false, folded: true };
 
     /// The weights in the order of their use.
     pub fn weights(&self) -> Vec<Weight> {
@@ -95,7 +109,8 @@ impl FromStr for Shape {
             "turned" => Self::TURNED,
             "many" => Self::MANY,
             "four" => Self::FOUR,
-            _ => return Err(format!("no model {name}: small, one, turned, many or four")),
+            "folded" => Self::FOLDED,
+            _ => return Err(format!("no model {name}: small, one, turned, many, four or folded")),
         })
     }
 }
@@ -232,9 +247,9 @@ pub fn make_hollow(shape: &Shape, folder: &Path) -> io::Result<PathBuf> {
     use std::os::unix::fs::FileExt;
     let file = File::create(folder.join(BESIDE))?;
     file.set_len(shape.bytes())?;
-    let (weights, mut offset) = (shape.weights(), 0);
+    let (weights, mut offset, small) = (shape.weights(), 0, 1.0 / (1 << 20) as f32);
     for (index, weight) in weights.iter().enumerate() {
-        let first: Vec<u8> = (0..16).flat_map(|i| element(index as u32, i, 1.0).to_le_bytes()).collect();
+        let first: Vec<u8> = (0..16).flat_map(|i| element(index as u32, i, small).to_le_bytes()).collect();
         file.write_all_at(&first, offset)?;
         offset += weight.bytes();
     }
@@ -264,8 +279,11 @@ fn done(out: BufWriter<File>) -> io::Result<()> {
 
 /// The model of a shape: `h = x + table[id]`, then `h = h · weight + bias` for each product.
 fn with_model<R>(shape: &Shape, weights: Vec<External<'_>>, use_it: impl FnOnce(&Model<'_>) -> R) -> R {
-    let names: Vec<[String; 4]> = (0..shape.products)
-        .map(|index| ["weight", "bias", "product", "sum"].map(|what| format!("layer.{index}.{what}")))
+    let names: Vec<[String; 8]> = (0..shape.products)
+        .map(|index| {
+            ["weight", "bias", "product", "sum", "turned", "more", "narrow", "made"]
+                .map(|what| format!("layer.{index}.{what}"))
+        })
         .collect();
     let mut steps: Vec<(&str, Vec<&str>, [&str; 1])> = Vec::new();
     let mut h = "x";
@@ -274,8 +292,16 @@ fn with_model<R>(shape: &Shape, weights: Vec<External<'_>>, use_it: impl FnOnce(
         steps.push(("Add", vec!["x", "row"], ["h"]));
         h = "h";
     }
-    for (index, [weight, bias, product, sum]) in names.iter().enumerate() {
-        if index < shape.turned {
+    for (index, [weight, bias, product, sum, ..]) in names.iter().enumerate() {
+        if shape.folded {
+            let [.., turned, more, narrow, made] = &names[index];
+            steps.push(("Transpose", vec![weight], [turned]));
+            steps.push(("Add", vec![turned, "one"], [more]));
+            steps.push(("Cast to f16", vec![more], [narrow]));
+            steps.push(("Cast to f32", vec![narrow], [made]));
+            steps.push(("MatMul", vec![h, made], [product]));
+            h = product;
+        } else if index < shape.turned {
             steps.push(("MatMul", vec![h, weight], [product]));
             h = product;
             if shape.biases {
@@ -290,6 +316,8 @@ fn with_model<R>(shape: &Shape, weights: Vec<External<'_>>, use_it: impl FnOnce(
     }
     let node = |(op, of, to)| match op {
         &"Gemm" => Node::new(op, of, to).with("transB", Attribute::Int(1)),
+        &"Cast to f16" => Node::new("Cast", of, to).with("to", Attribute::Int(10)),
+        &"Cast to f32" => Node::new("Cast", of, to).with("to", Attribute::Int(1)),
         op => Node::new(op, of, to),
     };
     let nodes = steps.iter().map(|(op, of, to)| node((op, &of[..], &to[..]))).collect();
@@ -297,13 +325,14 @@ fn with_model<R>(shape: &Shape, weights: Vec<External<'_>>, use_it: impl FnOnce(
     if shape.rows > 0 {
         inputs.push(("id", vec![Dim::Known(1)]));
     }
+    let one = Constant { name: "one", shape: &[1], data: Data::F32(vec![1.0]) };
     use_it(&Model {
         nodes,
+        constants: if shape.folded { vec![one] } else { Vec::new() },
         inputs,
         types: vec![("id", Type::I64)],
         outputs: vec![h],
         weights,
-        ..Model::default()
     })
 }
 
@@ -331,6 +360,7 @@ mod tests {
         let of = |shape: &Shape| (shape.bytes(), shape.weights().len());
         assert_eq!(of(&Shape::SMALL), (64 << 20, 7));
         assert_eq!(of(&Shape::ONE), (1 << 30, 17));
+        assert_eq!(of(&Shape::FOLDED), (256 << 20, 1));
         assert_eq!(of(&Shape::FOUR), (4 << 30, 113));
         let (bytes, tensors) = of(&Shape::MANY);
         assert!(tensors == 5000 && (1536 << 20..1600 << 20).contains(&bytes), "{bytes} bytes in {tensors}");
@@ -342,7 +372,8 @@ mod tests {
     /// Every form holds the same model, and what it computes is neither nothing nor out of bounds.
     #[test]
     fn forms_hold_the_same_model() {
-        let shape = Shape { rows: 7, width: 12, inner: 20, products: 4, turned: 2, biases: true };
+        let shape =
+            Shape { rows: 7, width: 12, inner: 20, products: 4, turned: 2, biases: true, folded: false };
         let mut results = Vec::new();
         for form in Form::ALL {
             let folder = tempfile::tempdir().expect("a folder");

@@ -1,7 +1,8 @@
 //! What loading a large model costs.
 //!
 //! `loading make SHAPE FORM FOLDER` writes one: SHAPE is small (64 MiB), one (1 GiB, of which one tensor has half), turned
-//! (the same with matrices that the device rearranges), many (1.5 GiB in 5,000 tensors) or four (4 GiB); FORM is external, inline or safetensors.
+//! (the same with matrices that the device rearranges), many (1.5 GiB in 5,000 tensors), four (4 GiB) or
+//! folded (256 MiB in one tensor that is transposed, added to and cast before its use); FORM is external, inline or safetensors.
 //!
 //! `loading load SHAPE MODEL [weights=FILE] [device=NAME] [io=auto|direct|buffered] [separate] [whole] [run]` loads it in this
 //! process and tells as JSON how long that took and how much memory beside the device's; `separate`: as if the host did not see
