@@ -3,7 +3,7 @@
 use core::fmt;
 
 use bayplan_graph::ReadError;
-use bayplan_text::escape;
+use bayplan_text::{escape, plural};
 
 /// An operator that is not supported, with where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,10 @@ pub enum ImportError {
         what: &'static str,
         /// The tensor that it ends within, where that has a name by then.
         tensor: Option<String>,
+        /// The last tensor before the end that is whole, where it ends within none that has a name.
+        after: Option<String>,
+        /// Bytes that are missing at least, where that is said before the end.
+        missing: Option<u64>,
     },
     /// The file is no protobuf message of the expected kind.
     Malformed {
@@ -91,12 +95,19 @@ impl fmt::Display for ImportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Read(e) => write!(f, "the model cannot be read: {e}"),
-            Self::Truncated { offset, what, tensor } => {
+            Self::Truncated { offset, what, tensor, after, missing } => {
                 write!(f, "the model file ends at byte {offset} within {what}")?;
                 if let Some(name) = tensor {
                     write!(f, ", `{}`", escape(name))?;
                 }
-                f.write_str("; it is incomplete, copy or download it again")
+                if let Some(name) = after {
+                    write!(f, ", behind tensor `{}`", escape(name))?;
+                }
+                f.write_str("; it is incomplete, ")?;
+                if let Some(missing) = missing {
+                    write!(f, "at least {} more belong to it: ", plural(*missing, "byte"))?;
+                }
+                f.write_str("copy or download it again")
             }
             Self::Malformed { offset, reason } => {
                 write!(f, "the file is no ONNX model, or damaged: at byte {offset}, {}", escape(reason))

@@ -10,7 +10,7 @@ use bayplan_graph::ByteSource;
 use prost::Message as _;
 
 use crate::error::ImportError;
-use crate::generated::onnx::TensorProto;
+use crate::generated::onnx::{GraphProto, TensorProto};
 use crate::limits::{MAX_DEPTH, MAX_INLINE, MAX_MESSAGES, MAX_NAME, MAX_SKELETON, MAX_TYPE};
 
 /// A tensor payload left in the file.
@@ -108,7 +108,14 @@ impl Message {
 pub(crate) fn skeleton(source: &dyn ByteSource) -> Result<Skeleton, ImportError> {
     let mut walk = Walk::new(source);
     let mut bytes = Vec::new();
-    walk.message(Message::Model, source.len(), 0, &mut bytes)?;
+    let walked = walk.message(Message::Model, source.len(), 0, &mut bytes);
+    walked.map_err(|e| match e {
+        ImportError::Truncated { offset, what, tensor, after, .. } => {
+            let missing = Some(walk.missing).filter(|&bytes| bytes > 0);
+            ImportError::Truncated { offset, what, tensor, after, missing }
+        }
+        e => e,
+    })?;
     Ok(Skeleton { bytes, payloads: walk.payloads })
 }
 
@@ -118,11 +125,13 @@ pub(crate) struct Walk<'a> {
     messages: usize,
     /// Bytes copied so far, over all depths.
     kept: usize,
+    /// By how much fields go beyond the file, the one that does most.
+    missing: u64,
 }
 
 impl<'a> Walk<'a> {
     pub(crate) fn new(source: &'a dyn ByteSource) -> Self {
-        Self { reader: Reader::new(source), payloads: Vec::new(), messages: 0, kept: 0 }
+        Self { reader: Reader::new(source), payloads: Vec::new(), messages: 0, kept: 0, missing: 0 }
     }
 
     /// A tensor alone, from its first byte to its end, as it is in a skeleton; where its payload was left out its only one is
@@ -158,14 +167,7 @@ impl<'a> Walk<'a> {
             MAX_MESSAGES,
         )?;
         self.limit(depth < MAX_DEPTH, "the depth of nested graphs", MAX_DEPTH)?;
-        self.fields(kind, end, depth, out).map_err(|e| match e {
-            ImportError::Truncated { offset, what, tensor: None } if kind == Message::Tensor => {
-                // What comes before the cut is whole.
-                let tensor = TensorProto::decode(out.as_slice()).ok().and_then(|tensor| tensor.name);
-                ImportError::Truncated { offset, what, tensor }
-            }
-            e => e,
-        })
+        self.fields(kind, end, depth, out).map_err(|e| cut_within(e, kind, out))
     }
 
     /// Walks the fields of a message.
@@ -210,9 +212,13 @@ impl<'a> Walk<'a> {
                 return Err(malformed(start, reason));
             }
             if len > room {
+                self.missing = self.missing.max(len - room);
                 // What is cut lies as deep as the file goes.
                 if let (Action::Descend(child), 2) = (kind.action(field), tag & 7) {
-                    self.message(child, end, depth + 1, &mut Vec::new())?;
+                    let mut inner = Vec::new();
+                    self.message(child, end, depth + 1, &mut inner)?;
+                    // Between two of its fields.
+                    return Err(cut_within(truncated(end, child.name()), child, &inner));
                 }
                 return Err(truncated(end, kind.name()));
             }
@@ -309,8 +315,23 @@ pub(crate) fn malformed(offset: u64, reason: String) -> ImportError {
     ImportError::Malformed { offset, reason }
 }
 
+/// Why a file ends too early, with what is known of the message that it ends within: what comes before the end is whole.
+fn cut_within(e: ImportError, kind: Message, before: &[u8]) -> ImportError {
+    let ImportError::Truncated { offset, what, tensor: None, after: None, missing } = e else { return e };
+    let (mut tensor, mut after) = (None, None);
+    match kind {
+        Message::Tensor => tensor = TensorProto::decode(before).ok().and_then(|own| own.name),
+        Message::Graph => {
+            let graph = GraphProto::decode(before).ok();
+            after = graph.and_then(|mut graph| graph.initializer.pop()?.name);
+        }
+        _ => {}
+    }
+    ImportError::Truncated { offset, what, tensor, after, missing }
+}
+
 fn truncated(offset: u64, what: &'static str) -> ImportError {
-    ImportError::Truncated { offset, what, tensor: None }
+    ImportError::Truncated { offset, what, tensor: None, after: None, missing: None }
 }
 
 pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {

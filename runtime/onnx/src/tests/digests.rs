@@ -55,6 +55,7 @@ fn the_tensor_that_a_file_is_cut_within_is_named() {
         let bytes = [value; 2000].map(f32::to_le_bytes).concat();
         whole.windows(8000).position(|window| window == bytes).unwrap() + 8000
     };
+    let mut graph_ends = Vec::new();
     for (name, end) in [("first", end(0.5)), ("a", end(0.25))] {
         for cut in [end - 8000, end - 7999, end - 4000, end - 1] {
             match import(&whole[..cut].to_vec(), &ImportOptions::default()) {
@@ -64,9 +65,28 @@ fn the_tensor_that_a_file_is_cut_within_is_named() {
                 other => panic!("{cut}: {other:?}"),
             }
         }
-        let between = import(&whole[..end].to_vec(), &ImportOptions::default());
-        assert!(matches!(between, Err(ImportError::Truncated { tensor: None, .. })), "{between:?}");
+        // Between two tensors the one before is named, and how much is missing.
+        let between = import(&whole[..end].to_vec(), &ImportOptions::default()).unwrap_err();
+        let ImportError::Truncated {
+            offset, tensor: None, after: Some(after), missing: Some(missing), ..
+        } = &between
+        else {
+            panic!("{between:?}")
+        };
+        assert_eq!((*offset, &**after), (end as u64, name));
+        graph_ends.push(offset + missing);
+        let words = format!(
+            "ends at byte {end} within the graph, behind tensor `{name}`; it is incomplete, at least "
+        );
+        assert!(between.to_string().contains(&words), "{between}");
     }
+    // The graph ends where it ends, wherever it is cut; of the model only the opset comes behind it.
+    let ends = whole.len() as u64 - 16..=whole.len() as u64;
+    assert!(
+        graph_ends[0] == graph_ends[1] && ends.contains(&graph_ends[0]),
+        "{graph_ends:?} of {}",
+        whole.len()
+    );
     let e = import(&whole[..end(0.5) - 1].to_vec(), &ImportOptions::default()).unwrap_err();
     assert!(e.to_string().contains("within a tensor, `first`; it is incomplete"), "{e}");
 }
