@@ -65,7 +65,8 @@ impl At {
             let time = parse_duration(text).map_err(|error| NotAMoment(error.to_string()))?;
             Ok(Nanos::try_from(time.as_nanos()).unwrap_or(Nanos::MAX))
         };
-        let number = |text: &str| text.parse().ok().filter(|number| *number > 0);
+        let is_number = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = |text: &str| Some(text).filter(is_number)?.parse().ok().filter(|number| *number > 0);
         match (text, text.strip_prefix("run:"), text.strip_prefix('-')) {
             ("end", ..) => Ok(Self::Stop(Stop::End)),
             ("peak", ..) => Ok(Self::Peak),
@@ -192,9 +193,20 @@ mod tests {
         check("run:12", Some(At::Stop(Stop::Run(12))));
         check("peak", Some(At::Peak));
         check("end", Some(At::Stop(Stop::End)));
-        for wrong in
-            ["", "run:", "run:0", "run:-1", "run:1.5", "12", "-", "--1s", "now", "Peak", "1.5 parsecs"]
-        {
+        for wrong in [
+            "",
+            "run:",
+            "run:0",
+            "run:-1",
+            "run:+1",
+            "run:1.5",
+            "12",
+            "-",
+            "--1s",
+            "now",
+            "Peak",
+            "1.5 parsecs",
+        ] {
             check(wrong, None);
         }
         for (text, words) in [("12", "unit"), ("1.5 parsecs", "1.5s"), ("9e99h", "1.5s"), ("now", "run:12")] {

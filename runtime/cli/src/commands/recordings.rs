@@ -13,7 +13,7 @@ use crate::exit::Failure;
 /// A recording as far as it goes now.
 pub(crate) struct Recorded {
     pub(crate) timeline: Timeline,
-    /// What is damaged in it, in words.
+    /// What is damaged in it, in words: its own name is left out, that of a segment is not.
     pub(crate) damages: Vec<String>,
     /// Whether the run still goes on.
     pub(crate) live: bool,
@@ -38,7 +38,7 @@ impl Recorded {
         if timeline.session.is_none() && timeline.plans.is_empty() {
             return Err(unreadable(&path));
         }
-        let damages = damages.iter().map(damage_text).collect();
+        let damages = damages.iter().map(|damage| within(&path, damage)).collect();
         Ok(Self { timeline, damages, live: state == RunState::Live, path })
     }
 }
@@ -48,6 +48,15 @@ pub(super) fn unreadable(path: &Path) -> Failure {
         "{} holds no recording that can be read; it may be damaged or not be a bayplan trace",
         escape(&path.display().to_string())
     ))
+}
+
+/// What is damaged in a recording that is named already.
+fn within(recording: &Path, SegmentDamage { path, damage }: &SegmentDamage) -> String {
+    match path.strip_prefix(recording) {
+        Ok(rest) if rest.as_os_str().is_empty() => damage.to_string(),
+        Ok(rest) => format!("{}: {damage}", rest.display()),
+        Err(_) => format!("{}: {damage}", path.display()),
+    }
 }
 
 pub(super) fn damage_text(damage: &SegmentDamage) -> String {
