@@ -6,6 +6,7 @@ mod bar;
 mod commands;
 mod dims;
 mod exit;
+mod fresh_file;
 mod inputs;
 mod latencies;
 mod npy;
@@ -17,6 +18,7 @@ mod tensor_file;
 mod weights;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
 
@@ -24,6 +26,8 @@ use crate::args::{Arguments, Command};
 use crate::exit::{Failure, Outcome};
 
 fn main() -> ExitCode {
+    // A file that becomes larger than this process may write is an error of that write, not the end of the process.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
     let result = match Arguments::try_parse() {
         Ok(arguments) => done(&arguments.command),
         Err(told) => out::print_told(&told),

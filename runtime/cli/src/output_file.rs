@@ -2,13 +2,13 @@
 
 use std::fs;
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bayplan_text::escape;
-use tempfile::NamedTempFile;
 
 use crate::args::FileOptions;
 use crate::exit::Failure;
+use crate::fresh_file::FreshFile;
 use crate::out;
 
 /// Standard output, by the name that stands for it.
@@ -36,7 +36,12 @@ impl Wanted<'_> {
             true => "standard output".to_owned(),
             false => escape(&self.path.to_string_lossy()).to_string(),
         };
-        Failure::new(format!("{} cannot be written to {name}: {e}", self.what))
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+        let reason = match folder {
+            Some(folder) => format!("there is no folder {}; make it", escape(&folder.to_string_lossy())),
+            None => e.to_string(),
+        };
+        Failure::new(format!("{} cannot be written to {name}: {reason}", self.what))
     }
 
     /// Whether a reader closed its end: it wants no more.
@@ -52,7 +57,16 @@ impl Wanted<'_> {
     /// It is a folder, what it is made from, or there already.
     fn free(&self) -> Result<Option<fs::Metadata>, Failure> {
         let name = escape(&self.path.to_string_lossy()).to_string();
-        let Ok(found) = fs::metadata(self.path) else { return Ok(None) };
+        let found = match fs::metadata(self.path) {
+            Ok(found) => found,
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(self.refused(&e)),
+            Err(_) if !self.force && self.path.is_symlink() => {
+                return Err(Failure::new(format!(
+                    "{name} is a link that leads nowhere: it is left as it is; name a file, or give --force to replace it"
+                )));
+            }
+            Err(_) => return Ok(None),
+        };
         if found.is_dir() {
             return Err(Failure::usage(format!("{name} is a folder: name a file in it")));
         }
@@ -73,53 +87,36 @@ impl Wanted<'_> {
             return Ok(());
         }
         let name = escape(&self.path.to_string_lossy()).to_string();
-        Err(Failure::usage(format!("{name} is what {} is made from: name another file", self.what)))
+        Err(Failure::usage(format!("{name} is read to make {}: name another file", self.what)))
     }
 
     /// A file in the same folder, which becomes this one when it is whole.
-    fn beside(&self) -> Result<NamedTempFile, Failure> {
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        new_file(folder.unwrap_or(Path::new("."))).map_err(|e| self.refused(&e))
+    fn beside(&self) -> Result<FreshFile, Failure> {
+        FreshFile::new(self.path).map_err(|e| self.refused(&e))
     }
-}
 
-/// A file that others write to by its path, and that gets its name when it is whole.
-pub(crate) struct FreshFile(NamedTempFile);
-
-impl FreshFile {
-    /// Makes it.
+    /// A file that others write to by its path, and that gets its name when it is whole.
     ///
     /// # Errors
     /// Another file or a folder is there, or none can be made.
-    pub(crate) fn open(wanted: Wanted<'_>) -> Result<Self, Failure> {
-        if wanted.free()?.is_some_and(|found| !found.is_file()) {
+    pub(crate) fn fresh(&self) -> Result<FreshFile, Failure> {
+        if self.free()?.is_some_and(|found| !found.is_file()) {
             return Err(Failure::usage(format!(
                 "{} is no file: {} is a file beside another",
-                escape(&wanted.path.to_string_lossy()),
-                wanted.what
+                escape(&self.path.to_string_lossy()),
+                self.what
             )));
         }
-        Ok(Self(wanted.beside()?))
-    }
-
-    /// Where it is until then.
-    pub(crate) fn path(&self) -> &Path {
-        self.0.path()
+        self.beside()
     }
 
     /// Gives it its name.
     ///
     /// # Errors
     /// Another has taken the name meanwhile, or the system's reason.
-    pub(crate) fn appear(self, wanted: Wanted<'_>) -> Result<(), Failure> {
-        named(self.0, wanted.path, wanted.force).map_err(|e| wanted.refused(&e))
+    pub(crate) fn appear(&self, file: FreshFile) -> Result<(), Failure> {
+        file.appear(self.force).map_err(|e| self.refused(&e))
     }
-}
-
-/// Gives a file its name; another may have taken it meanwhile.
-fn named(file: NamedTempFile, path: &Path, force: bool) -> io::Result<()> {
-    let named = if force { file.persist(path) } else { file.persist_noclobber(path) };
-    named.map(drop).map_err(|e| e.error)
 }
 
 fn is_stdout(path: &Path) -> bool {
@@ -131,7 +128,7 @@ pub(crate) enum Output {
     /// Standard output, or what is no regular file: a pipe, a device.
     Stream(BufWriter<Box<dyn Write>>),
     /// A file beside the one that is wanted, which it becomes when it is whole.
-    File(BufWriter<NamedTempFile>, PathBuf),
+    File(BufWriter<FreshFile>),
 }
 
 impl Output {
@@ -154,13 +151,13 @@ impl Output {
             let file = fs::OpenOptions::new().write(true).open(path).map_err(|e| wanted.refused(&e))?;
             return Ok(Self::Stream(BufWriter::new(Box::new(file))));
         }
-        Ok(Self::File(BufWriter::new(wanted.beside()?), path.to_path_buf()))
+        Ok(Self::File(BufWriter::new(wanted.beside()?)))
     }
 
     pub(crate) fn writer(&mut self) -> &mut dyn Write {
         match self {
             Self::Stream(writer) => writer,
-            Self::File(writer, _) => writer,
+            Self::File(writer) => writer,
         }
     }
 
@@ -168,10 +165,7 @@ impl Output {
     pub(crate) fn close(self, force: bool) -> io::Result<()> {
         match self {
             Self::Stream(mut writer) => writer.flush(),
-            Self::File(writer, path) => {
-                let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
-                named(file, &path, force)
-            }
+            Self::File(writer) => writer.into_inner().map_err(io::IntoInnerError::into_error)?.appear(force),
         }
     }
 }
@@ -196,13 +190,6 @@ pub(crate) fn deliver(
     let mut output = Output::open(wanted)?;
     let written = output.writer().write_all(text.as_bytes());
     written.and_then(|()| output.close(options.force)).map_err(|e| wanted.refused(&e))
-}
-
-/// A file without a name that anyone looks for, with the permissions of any new file.
-fn new_file(folder: &Path) -> io::Result<NamedTempFile> {
-    use std::os::unix::fs::PermissionsExt;
-    let everyone = fs::Permissions::from_mode(0o666);
-    tempfile::Builder::new().prefix(".bayplan-new-").permissions(everyone).tempfile_in(folder)
 }
 
 /// Whether a file is another, or one of its folder.

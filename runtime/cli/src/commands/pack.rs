@@ -12,11 +12,16 @@ use super::run::{compile_options, device_options, named, stop_on_signals};
 use crate::args::PackOptions;
 use crate::exit::{Failure, Outcome};
 use crate::out::{Progress, counted};
-use crate::output_file::{FreshFile, Wanted};
+use crate::output_file::Wanted;
 use crate::{dims, out, shapes, weights};
 
 pub(crate) fn pack(options: &PackOptions) -> Outcome {
     let path = &options.model.model;
+    if options.output.as_os_str() == "-" {
+        return Err(Failure::usage(
+            "a packed model is two files, which do not go to standard output: name one",
+        ));
+    }
     let model = Wanted {
         path: &options.output,
         what: "the packed model",
@@ -37,8 +42,9 @@ pub(crate) fn pack(options: &PackOptions) -> Outcome {
     }
     progress.stage("planning");
     let planned = plan(&mut packer, options)?;
+    enough_room(&options.output, packer.bytes())?;
     // Made last: a signal that ends the process before leaves nothing behind.
-    let (data_file, model_file) = (FreshFile::open(data)?, FreshFile::open(model)?);
+    let (data_file, model_file) = (data.fresh()?, model.fresh()?);
     let all = packer.bytes();
     let to = PackedFiles {
         name: &options.output,
@@ -55,8 +61,8 @@ pub(crate) fn pack(options: &PackOptions) -> Outcome {
         return Err(Error::Pack(bayplan::PackError::Stopped).into());
     }
     progress.clear();
-    data_file.appear(data)?;
-    if let Err(e) = model_file.appear(model) {
+    data.appear(data_file)?;
+    if let Err(e) = model.appear(model_file) {
         if !options.force {
             // It came into being a moment ago.
             let _ = std::fs::remove_file(&data_name);
@@ -67,6 +73,23 @@ pub(crate) fn pack(options: &PackOptions) -> Outcome {
         out::print(&text(options, &data_name, &packed, planned.as_deref()))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses to begin what does not fit the disk.
+fn enough_room(output: &Path, needed: u64) -> Result<(), Failure> {
+    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Some file systems do not tell.
+    let Some(disk) = rustix::fs::statvfs(folder).ok().filter(|disk| disk.f_blocks > 0) else { return Ok(()) };
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if free >= needed {
+        return Ok(());
+    }
+    let folder = escape(&folder.to_string_lossy()).to_string();
+    Err(Failure::new(format!(
+        "the packed weights take {}, and {} are free in {folder}: free some, or name a file on another disk",
+        Bytes(needed),
+        Bytes(free)
+    )))
 }
 
 /// The file of weights beside a model.
