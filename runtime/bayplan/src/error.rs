@@ -3,6 +3,7 @@
 use core::fmt;
 
 use bayplan_compile::InputError;
+use bayplan_compile::session::Cancelled;
 use bayplan_engine::{EngineError, OutputError, OverBudget};
 use bayplan_host::HostError;
 use bayplan_text::escape;
@@ -64,6 +65,7 @@ macro_rules! errors {
                     $executor::Input(e) => Self::Input(e),
                     $executor::Output(e) => Self::Output(e),
                     $executor::Budget(e) => Self::Budget(e),
+                    $executor::Cancelled(e) => Self::Cancelled(e),
                     $executor::Compile(e) => Self::Compile(e),
                     e => Self::$session(e),
                 }
@@ -97,6 +99,8 @@ errors! {
         Plan(bayplan_compile::plan_file::PlanFileError),
         /// The shape needs more memory than the session was given. Nothing was written; the session works on.
         Budget(OverBudget),
+        /// Loading was cancelled: no session was built, or the first run of one that was built early was abandoned.
+        Cancelled(Cancelled),
     }
     session {
         /// The session could not be built or run.

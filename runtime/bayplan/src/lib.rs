@@ -150,7 +150,7 @@ pub use tensors::{DeviceTensor, Input, Owned};
 pub use weights::Weights;
 
 pub use bayplan_compile::plan_file::{PlanFile, PlanFileError};
-pub use bayplan_compile::session::{Io, Loading, Progress, ReadMode, WeightsPath};
+pub use bayplan_compile::session::{Cancel, Cancelled, Io, Loading, Progress, ReadMode, WeightsPath};
 pub use bayplan_compile::{
     Arena, CompileError, Dims, Family, Function, FunctionId, InputError, InputPolicy, Options, Order,
     OutputPolicy, Policies, Program, Reservation, record,

@@ -3,9 +3,10 @@
 use core::fmt;
 use core::time::Duration;
 
-use bayplan_compile::session::{OutputError, OverBudget};
+use bayplan_compile::session::{Cancelled, OutputError, OverBudget};
 use bayplan_compile::{CompileError, InputError};
 use bayplan_text::{Bytes, Nanos, escape};
+use bayplan_trace::Severity;
 
 /// Why a session could not be built, or a run not be made.
 #[derive(Debug)]
@@ -44,6 +45,8 @@ pub enum EngineError {
     Compile(CompileError),
     /// A shape needs more memory than the session was given.
     Budget(OverBudget),
+    /// Loading was cancelled.
+    Cancelled(Cancelled),
     /// A shape needs more bytes of kernel parameters than were reserved for all shapes at hand together.
     Parameters {
         /// What it needs.
@@ -101,6 +104,13 @@ pub enum EngineError {
     },
 }
 
+impl EngineError {
+    /// What recordings are told of it as.
+    pub(crate) fn severity(&self) -> Severity {
+        if matches!(self, Self::Cancelled(_)) { Cancelled::SEVERITY } else { Severity::Error }
+    }
+}
+
 impl fmt::Display for EngineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -120,6 +130,7 @@ impl fmt::Display for EngineError {
             Self::Output(e) => e.fmt(f),
             Self::Compile(e) => e.fmt(f),
             Self::Budget(e) => e.fmt(f),
+            Self::Cancelled(e) => e.fmt(f),
             Self::Parameters { needed, given } => write!(
                 f,
                 "the shape needs {} of kernel parameters, but {} are reserved; build the session for more shapes",
@@ -177,6 +188,7 @@ impl std::error::Error for EngineError {
             Self::Output(e) => Some(e),
             Self::Compile(e) => Some(e),
             Self::Budget(e) => Some(e),
+            Self::Cancelled(e) => Some(e),
             _ => None,
         }
     }
@@ -215,6 +227,12 @@ impl From<CompileError> for EngineError {
 impl From<OverBudget> for EngineError {
     fn from(e: OverBudget) -> Self {
         Self::Budget(e)
+    }
+}
+
+impl From<Cancelled> for EngineError {
+    fn from(e: Cancelled) -> Self {
+        Self::Cancelled(e)
     }
 }
 

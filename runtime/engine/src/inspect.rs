@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bayplan_compile::host_node::Memo;
-use bayplan_compile::session::Io;
+use bayplan_compile::session::{Cancel, Io};
 use bayplan_compile::{Arena, Program, device_size, widen};
 use bayplan_graph::Tensor;
 use bayplan_shaders::Spec;
@@ -134,7 +134,8 @@ impl Inspection {
     /// # Errors
     /// A constant's bytes cannot be read, or the driver fails.
     pub fn load(&self, weights: &Store) -> Result<(), EngineError> {
-        let origin = Origin { store: weights, io: Io::default(), arrivals: Arc::default() };
+        let origin =
+            Origin { store: weights, io: Io::default(), arrivals: Arc::default(), cancel: Cancel::default() };
         load(&self.device.vulkan, self.objects(), origin)
     }
 

@@ -9,7 +9,6 @@ use bayplan_compile::{Arena, Family, FunctionId, Port, Program, Step, device_siz
 use bayplan_expr::Bindings;
 use bayplan_graph::Tensor;
 use bayplan_record::Summary;
-use bayplan_trace::Severity;
 use bayplan_vulkan::Ticket;
 use bayplan_weights::Store;
 
@@ -156,14 +155,14 @@ impl Session {
         let transfer = Arc::new(Transfer::new(vulkan, mapped, needs.transfer)?);
         let watch = options.progress.clone().map(Progress::into_watch);
         let arrivals = Arc::new(trace.recording().loading(first.upload_bytes(), watch));
-        let origin = Origin { store: weights, io: options.io, arrivals };
+        let origin = Origin { store: weights, io: options.io, arrivals, cancel: options.cancel.clone() };
         let (mut early, mut memory) =
             begin_loading(device, &family, &arenas, &mut params, &transfer, origin)?;
         let early = if options.early && together(device, &bytes, options.memory) {
             Some(early)
         } else {
             let loaded = early.finish((&arenas, &params));
-            loaded.inspect_err(|e| trace.recording().message(Severity::Error, e.to_string()))?;
+            loaded.inspect_err(|e| trace.recording().message(e.severity(), e.to_string()))?;
             params.free(early.slot);
             memory.extend(free_load(&mut arenas));
             None
@@ -352,6 +351,7 @@ impl Session {
 
     /// Ends the session and says what became of its recording.
     pub fn finish(mut self) -> Summary {
+        self.early.iter().for_each(|early| early.loader.abandon());
         self.trace.finish()
     }
 
@@ -492,7 +492,7 @@ impl Session {
         self.planted.at_run(&self.device.vulkan)?;
         let result = self.run_parts(index, placement);
         if let Err(e) = &result {
-            self.trace.recording().message(Severity::Error, e.to_string());
+            self.trace.recording().message(e.severity(), e.to_string());
         }
         let ended = (run, plan, result.is_ok());
         self.trace.run_ended(ended, &places, &self.device, &self.instruments);

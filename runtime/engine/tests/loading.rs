@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bayplan_compile::session::{Io, Loading, Progress, ReadMode, WeightsPath};
+use bayplan_compile::session::{Cancel, Cancelled, Io, Loading, Progress, ReadMode, WeightsPath};
 use bayplan_engine::{Device, EngineError, Session, SessionOptions};
 use bayplan_graph::op::{BinaryOp, UnaryOp};
 use bayplan_graph::{ByteRange, ByteSource, ConstData, DType, Digest, Op, ReadError, Tensor, ValueSource};
-use bayplan_trace::{Event, Level, Record};
+use bayplan_trace::{Event, Level, Record, Severity};
 use bayplan_weights::{FileSource, Store};
 use common::{Memory, Model, numbers, open};
 
@@ -381,5 +381,51 @@ fn a_run_that_meets_a_weight_that_cannot_be_read_delivers_nothing() {
         let options = SessionOptions { early: true, ..SessionOptions::default() };
         drop(Session::new(&device, model.compile(&device), &store, options).expect("a session"));
         assert_eq!(device.allocations().live_bytes, 0);
+    }
+}
+
+#[test]
+fn loading_ends_within_a_piece_when_it_is_cancelled() {
+    let model = chain();
+    let input = numbers(&[4, 1024]);
+    let folder = tempfile::tempdir().expect("a folder");
+    for (separate, early) in [(false, false), (true, false), (false, true), (true, true)] {
+        let device = open(separate);
+        let program = model.compile(&device);
+        let total = program.upload_bytes();
+        let file = folder.path().join(format!("{separate} {early}.bptrace"));
+        let (cancel, most) = (Cancel::default(), 8 << 20);
+        let own = cancel.clone();
+        let progress = Progress::new(move |loading| {
+            if loading.arrived() >= most {
+                own.cancel();
+            }
+        });
+        let recording = Some(common::recording(&file, Level::Run));
+        let progress = Some(progress);
+        let options = SessionOptions {
+            recording,
+            progress,
+            cancel,
+            early,
+            io: Io::Buffered,
+            ..SessionOptions::default()
+        };
+        let built = Session::new(&device, program, &model.store(), options);
+        assert!(early || built.is_err());
+        let e = match built {
+            Ok(mut session) => session.run(&[("x", &input)]).err().expect("the run is abandoned"),
+            Err(e) => e,
+        };
+        let EngineError::Cancelled(Cancelled { arrived, total: all }) = e else { panic!("{e}") };
+        // What two readers had begun arrives still.
+        assert!(all == total && (most..=most + (12 << 20)).contains(&arrived), "{arrived} of {all}");
+        let timeline = common::timeline(&file);
+        let load = timeline.totals.loads.latest.expect("a load");
+        assert!(load.end.is_some() && !load.ok, "{load:?}");
+        let told: Vec<_> =
+            timeline.messages.iter().map(|(_, severity, text)| (*severity, text.clone())).collect();
+        assert_eq!(told, [(Severity::Warning, e.to_string())]);
+        assert_eq!(device.allocations().live_bytes, 0, "nothing is left of it");
     }
 }

@@ -3,10 +3,11 @@
 use core::fmt;
 use core::time::Duration;
 
-use bayplan_compile::session::{OutputError, OverBudget};
+use bayplan_compile::session::{Cancelled, OutputError, OverBudget};
 use bayplan_compile::{CompileError, InputError};
 use bayplan_record::RecordError;
 use bayplan_text::{Bytes, Nanos, escape};
+use bayplan_trace::Severity;
 
 /// A dispatch, in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +110,8 @@ pub enum HostError {
     Output(OutputError),
     /// The shape needs more memory than the session was given.
     Budget(OverBudget),
+    /// Loading was cancelled.
+    Cancelled(Cancelled),
     /// The model has no program for the shape.
     Compile(CompileError),
     /// A caller's buffer does not take what is to be written there.
@@ -137,6 +140,13 @@ pub enum HostError {
         /// What is wrong.
         problem: String,
     },
+}
+
+impl HostError {
+    /// What recordings are told of it as.
+    pub(crate) fn severity(&self) -> Severity {
+        if matches!(self, Self::Cancelled(_)) { Cancelled::SEVERITY } else { Severity::Error }
+    }
 }
 
 impl fmt::Display for HostError {
@@ -190,6 +200,7 @@ impl fmt::Display for HostError {
             Self::Input(e) => e.fmt(f),
             Self::Output(e) => e.fmt(f),
             Self::Budget(e) => e.fmt(f),
+            Self::Cancelled(e) => e.fmt(f),
             Self::Compile(e) => e.fmt(f),
             Self::Buffer { problem } => {
                 write!(
@@ -218,6 +229,7 @@ impl std::error::Error for HostError {
             Self::Input(e) => Some(e),
             Self::Output(e) => Some(e),
             Self::Budget(e) => Some(e),
+            Self::Cancelled(e) => Some(e),
             Self::Compile(e) => Some(e),
             Self::Recording(e) => Some(e),
             _ => None,
@@ -240,6 +252,12 @@ impl From<OutputError> for HostError {
 impl From<OverBudget> for HostError {
     fn from(e: OverBudget) -> Self {
         Self::Budget(e)
+    }
+}
+
+impl From<Cancelled> for HostError {
+    fn from(e: Cancelled) -> Self {
+        Self::Cancelled(e)
     }
 }
 

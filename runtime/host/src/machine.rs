@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use bayplan_compile::session::Cancel;
 use bayplan_compile::{
     Arena, BufferKind, Dispatch, Port, Program, Stage, Upload, Window, device_size, widen,
 };
@@ -100,17 +101,22 @@ impl Machine {
     /// # Errors
     /// A weight cannot be read, memory does not suffice, or the load program is not sound.
     pub fn load(&mut self, weights: &Store) -> Result<(), HostError> {
-        self.load_counted(weights, &Arrivals::default())
+        self.load_counted(weights, &Arrivals::default(), &Cancel::default())
     }
 
-    /// The same, where somebody is told how far it is.
-    pub(crate) fn load_counted(&mut self, weights: &Store, arrivals: &Arrivals) -> Result<(), HostError> {
+    /// The same, where somebody is told how far it is and may end it.
+    pub(crate) fn load_counted(
+        &mut self,
+        weights: &Store,
+        arrivals: &Arrivals,
+        cancel: &Cancel,
+    ) -> Result<(), HostError> {
         self.loaded = false;
         for arena in [Arena::Weights, Arena::Load] {
             self.memory.allocate(arena, self.program.arena_bytes[arena.index()])?;
         }
         let checks = weights.checks();
-        let from = Source { weights, checks: &checks, arrivals };
+        let from = Source { weights, checks: &checks, arrivals, cancel };
         let mut uploads = 0;
         for index in 0..self.program.load.dispatches.len() {
             uploads = self.upload(from, uploads, Some(index))?;
@@ -136,8 +142,7 @@ impl Machine {
         let rest = &program.uploads[done..];
         let due = before.map_or(rest.len(), |index| rest.partition_point(|own| own.before as usize <= index));
         for upload in &rest[..due] {
-            let fail = |reason: String| HostError::Weights { name: upload.name.clone(), reason };
-            copy(from, upload, memory).map_err(fail)?;
+            copy(from, upload, memory)?;
         }
         Ok(done + due)
     }
@@ -363,24 +368,29 @@ struct Source<'a> {
     weights: &'a Store,
     checks: &'a Checks,
     arrivals: &'a Arrivals,
+    /// Looked at before each piece.
+    cancel: &'a Cancel,
 }
 
 /// Uploads bytes of a constant as they lie, a chunk at a time.
-fn copy(from: Source<'_>, upload: &Upload, memory: &mut Memory) -> Result<(), String> {
+fn copy(from: Source<'_>, upload: &Upload, memory: &mut Memory) -> Result<(), HostError> {
+    let fail = |reason: String| HostError::Weights { name: upload.name.clone(), reason };
     let count = usize::try_from(upload.bytes.div_ceil(4)).ok();
     let target = count.and_then(|count| first(&upload.window, count));
-    let target = target.ok_or("it does not fit its window")?;
-    let target = memory.write(upload.window.arena, target).ok_or("its window leaves its arena")?;
+    let target = target.ok_or_else(|| fail("it does not fit its window".into()))?;
+    let target = memory.write(upload.window.arena, target);
+    let target = target.ok_or_else(|| fail("its window leaves its arena".into()))?;
     let mut bytes = Vec::new();
     let mut done = 0;
     for target in target.chunks_mut(CHUNK) {
+        from.cancel.check(|| from.arrivals.loading())?;
         let count = (upload.bytes - done).min(4 * target.len() as u64);
         // The last word may have fewer bytes of the constant.
         bytes.clear();
         bytes.resize(4 * target.len(), 0);
         let (part, skip) = (&mut bytes[..count as usize], upload.skip + done);
         let read = from.weights.read_part(&upload.data, skip, part);
-        read.and_then(|()| from.checks.update(&upload.data, skip, part)).map_err(|e| e.to_string())?;
+        read.and_then(|()| from.checks.update(&upload.data, skip, part)).map_err(|e| fail(e.to_string()))?;
         target.iter_mut().zip(words_of(&bytes)).for_each(|(target, word)| *target = word);
         from.arrivals.piece(count, WeightsPath::Host, ReadMode::Buffered);
         done += count;

@@ -14,7 +14,6 @@ use bayplan_compile::{
 use bayplan_expr::Bindings;
 use bayplan_graph::Tensor;
 use bayplan_record::{Recording, RecordingOptions, Summary};
-use bayplan_trace::Severity;
 use bayplan_weights::Store;
 
 use crate::device_tensor::{DeviceTensor, Input, given};
@@ -129,8 +128,8 @@ impl Session {
         let watch = options.progress.clone().map(Progress::into_watch);
         let arrivals = trace.recording().loading(first.upload_bytes(), watch);
         machine
-            .load_counted(weights, &arrivals)
-            .inspect_err(|e| trace.recording().message(Severity::Error, e.to_string()))?;
+            .load_counted(weights, &arrivals, &options.cancel)
+            .inspect_err(|e| trace.recording().message(e.severity(), e.to_string()))?;
         arrivals.finish();
         let pool = OutputPool::new(first.target.storage_alignment, options.outputs);
         let [_, weights_bytes, load, _] = first.arena_bytes;

@@ -6,14 +6,14 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bayplan_compile::session::{Loading, Progress, ReadMode, WeightsPath};
+use bayplan_compile::session::{Cancel, Cancelled, Loading, Progress, ReadMode, WeightsPath};
 use bayplan_compile::{Dims, Family, Options, Program};
 use bayplan_expr::{Bounds, Expr, Scope};
 use bayplan_graph::op::{BinaryOp, Op, UnaryOp};
 use bayplan_graph::{DType, Graph, NoFiles, Tensor, eval};
 use bayplan_host::{HostError, Outputs, Session, SessionOptions, target};
 use bayplan_record::{Destination, Places, RecordingOptions, Source};
-use bayplan_trace::{Event, Level, Record, Timeline};
+use bayplan_trace::{Event, Level, Record, Severity, Timeline};
 use bayplan_weights::Store;
 
 use common::{Builder, Random, compare, program};
@@ -218,4 +218,37 @@ fn dims_that_broadcast_are_equal_or_one() {
 
 fn read(outputs: &Outputs<'_>) -> Vec<Tensor> {
     outputs.iter().map(|output| output.to_tensor().expect("a tensor")).collect()
+}
+
+#[test]
+fn loading_ends_within_a_piece_when_it_is_cancelled() {
+    let mut builder = Builder::new();
+    let x = builder.input(Random(1).floats(&[1, 2048]));
+    let w = builder.constant(&Random(2).floats(&[2048, 2048]));
+    let y = builder.op(Op::MatMul, &[x, w]);
+    builder.output(y);
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("cancelled.bptrace");
+    let (cancel, own) = (Cancel::default(), Cancel::default());
+    let told = cancel.clone();
+    let progress = Progress::new(move |loading| {
+        if loading.arrived() > 0 {
+            told.cancel();
+        }
+    });
+    let options = SessionOptions { progress: Some(progress), cancel, ..recording(&file, Level::Run) };
+    let built = session(&builder, program(&builder.graph, Options::default()), options);
+    let Err(HostError::Cancelled(Cancelled { arrived, total })) = built else { panic!("it was loaded") };
+    assert_eq!((arrived, total), (4 << 20, 16 << 20), "one piece");
+    let mut timeline = Timeline::new();
+    bayplan_record::read(Source::of_path(&file), |record| timeline.apply(record)).expect("a recording");
+    let load = timeline.totals.loads.latest.expect("a load");
+    assert!(load.end.is_some() && !load.ok, "{load:?}");
+    let told: Vec<_> =
+        timeline.messages.iter().map(|(_, severity, text)| (*severity, text.as_str())).collect();
+    let said = "cancelled while weights were loaded: 4.00 MiB of 16.0 MiB had arrived, and no run has ended";
+    assert_eq!(told, [(Severity::Warning, said)]);
+    // Nobody cancels another session's.
+    let options = SessionOptions { cancel: own, ..SessionOptions::default() };
+    session(&builder, program(&builder.graph, Options::default()), options).expect("a session");
 }

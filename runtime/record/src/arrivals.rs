@@ -71,11 +71,16 @@ impl Arrivals {
     pub fn finish(&self) {
         self.state().end(true);
     }
+
+    /// Loading has failed or was given up; what comes afterwards is not recorded.
+    pub fn abandon(&self) {
+        self.state().end(false);
+    }
 }
 
 impl Drop for Arrivals {
     fn drop(&mut self) {
-        self.state().end(false);
+        self.abandon();
     }
 }
 

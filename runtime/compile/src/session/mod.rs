@@ -1,6 +1,7 @@
 //! What sessions share whatever they run on: how they are built, what their runs are given, which shapes have their programs
 //! at hand, and the arena of outputs that callers keep. Plain data: memory itself is the executor's.
 
+mod cancel;
 mod input;
 mod into;
 mod io;
@@ -10,6 +11,7 @@ mod outputs;
 mod progress;
 mod values;
 
+pub use cancel::{Cancel, Cancelled};
 pub use input::Input;
 pub use into::{Given, match_into, owned_buffers};
 pub use io::Io;

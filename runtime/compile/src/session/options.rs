@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::{Io, OutputArena, Progress};
+use super::{Cancel, Io, OutputArena, Progress};
 
 /// Shapes at hand unless another number is asked for.
 const SHAPES: usize = 16;
@@ -28,6 +28,9 @@ pub struct SessionOptions<R> {
     pub memory: Option<u64>,
     /// Told how far loading is whenever a piece of the weights arrives; nobody by default.
     pub progress: Option<Progress>,
+    /// Ends loading before its time: the session is not built then, or the first run of one that is built early fails. Never by
+    /// default.
+    pub cancel: Cancel,
     /// How weights are read; past the page cache where they are not in it by default.
     pub io: Io,
     /// Begin the first run while weights still arrive: the session is built before they have, each dispatch waits for what it
@@ -39,7 +42,7 @@ pub struct SessionOptions<R> {
 impl<R> Default for SessionOptions<R> {
     fn default() -> Self {
         let (recording, timeout, memory, progress) = (None, None, None, None);
-        let (outputs, io) = (OutputArena::default(), Io::default());
-        Self { recording, timeout, shapes: SHAPES, outputs, memory, progress, io, early: false }
+        let (outputs, cancel, io) = (OutputArena::default(), Cancel::default(), Io::default());
+        Self { recording, timeout, shapes: SHAPES, outputs, memory, progress, cancel, io, early: false }
     }
 }

@@ -19,7 +19,7 @@ pub use self::order::upload_order;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use bayplan_compile::session::Io;
+use bayplan_compile::session::{Cancel, Io};
 use bayplan_compile::{Arena, Dispatch, Program, Upload};
 use bayplan_record::Arrivals;
 use bayplan_vulkan::{Buffer, Commands, Device, Ticket};
@@ -47,6 +47,7 @@ pub(crate) struct Origin<'s> {
     pub(crate) store: &'s Store,
     pub(crate) io: Io,
     pub(crate) arrivals: Arc<Arrivals>,
+    pub(crate) cancel: Cancel,
 }
 
 /// Weights on their way to the device. Dropping it abandons what has not arrived.
@@ -85,7 +86,7 @@ impl Loader {
         device: &Device,
         program: &Program,
         arenas: &Arenas,
-        Origin { store, io, arrivals }: Origin<'_>,
+        Origin { store, io, arrivals, cancel }: Origin<'_>,
     ) -> Result<(Self, Vec<Means>), EngineError> {
         let (uploads, gates) = order::ordered(program);
         let due = order::due(&uploads, program.load.dispatches.len());
@@ -125,6 +126,7 @@ impl Loader {
             batches,
             state,
             arrivals,
+            cancel,
             checks: store.has_digests().then(|| store.checks()),
             direct,
             ahead: !direct && !cached,
@@ -139,7 +141,9 @@ impl Loader {
     /// One of them could not be read.
     pub(crate) fn wait(&self, count: usize) -> Result<usize, EngineError> {
         let batches = count.checked_sub(1).map_or(0, |last| self.needed[last]);
-        let arrived = self.shared.state.wait(batches)?;
+        let Shared { state, arrivals, .. } = &*self.shared;
+        // The recording may end before whoever holds this does.
+        let arrived = state.wait(batches).inspect_err(|_| arrivals.abandon())?;
         Ok(self.needed.partition_point(|&needed| needed <= arrived))
     }
 
@@ -180,6 +184,12 @@ impl Loader {
     /// How many uploads must have arrived before the first `count` dispatches of the load program are submitted.
     pub(crate) fn due(&self, count: usize) -> usize {
         count.checked_sub(1).and_then(|last| self.due.get(last).copied()).unwrap_or(0)
+    }
+
+    /// Gives up what has not arrived, without waiting for anybody, and says so.
+    pub(crate) fn abandon(&self) {
+        self.shared.state.end(None);
+        self.shared.arrivals.abandon();
     }
 
     /// What is loaded, in order.

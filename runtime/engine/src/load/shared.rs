@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bayplan_compile::session::Cancel;
 use bayplan_compile::{Arena, Upload};
 use bayplan_graph::DIRECT;
 use bayplan_record::Arrivals;
@@ -26,6 +27,8 @@ pub(crate) struct Shared {
     pub(crate) batches: Vec<Batch>,
     pub(crate) state: State,
     pub(crate) arrivals: Arc<Arrivals>,
+    /// Looked at before each batch.
+    pub(crate) cancel: Cancel,
     /// What looks at the bytes as they pass, where the model says what they should be.
     pub(crate) checks: Option<Checks>,
     /// Whether files are read past the page cache, where they can be.

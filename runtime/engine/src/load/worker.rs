@@ -38,6 +38,10 @@ impl Worker {
         let shared = Arc::clone(&self.shared);
         let _end = Unwound(&shared);
         while let Some(index) = shared.state.take() {
+            if let Err(e) = shared.cancel.check(|| shared.arrivals.loading()) {
+                // Not in its turn, as failures are: whoever cancels does not wait for what is being read.
+                return shared.state.end(Some(e.into()));
+            }
             match self.load(index) {
                 Ok(true) => shared.state.arrive(index),
                 Ok(false) => return,
