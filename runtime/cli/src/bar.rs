@@ -67,6 +67,13 @@ impl Bar {
         state.tell(elapsed, (done, all), &mut std::io::stderr());
     }
 
+    /// Does what prints other text: the bar is taken away for it, and goes on below.
+    pub(crate) fn aside<R>(&self, print: impl FnOnce() -> R) -> R {
+        let mut state = self.state();
+        state.wipe(&mut std::io::stderr());
+        print()
+    }
+
     /// Takes the bar away; nothing more is told.
     pub(crate) fn finish(&self) {
         self.state().finish(&mut std::io::stderr());
@@ -98,10 +105,15 @@ impl State {
         (self.told, self.next) = (true, elapsed + every);
     }
 
-    fn finish(&mut self, out: &mut dyn Write) {
-        if self.told && self.to == To::Terminal {
+    /// Takes away what is drawn.
+    fn wipe(&mut self, out: &mut dyn Write) {
+        if std::mem::take(&mut self.told) && self.to == To::Terminal {
             let _ = out.write_all(b"\r\x1b[K").and_then(|()| out.flush());
         }
+    }
+
+    fn finish(&mut self, out: &mut dyn Write) {
+        self.wipe(out);
         self.to = To::Nobody;
     }
 }
@@ -283,6 +295,24 @@ mod tests {
         );
         assert!(frames[25].contains("  50 %  107 MB/s  5.00 s left"), "{}", frames[25]);
         assert!(!text.contains('\n'));
+    }
+
+    #[test]
+    fn a_bar_goes_on_below_what_is_printed_beside_it() {
+        let (mut state, mut out) = (State::new("loading", To::Terminal), Vec::new());
+        state.columns = || 90;
+        // Nothing is drawn yet: nothing is wiped.
+        state.wipe(&mut out);
+        assert!(out.is_empty());
+        state.tell(DRAWN_EVERY, (MIB, 4 * MIB), &mut out);
+        state.wipe(&mut out);
+        out.extend(b"other text\n");
+        state.wipe(&mut out);
+        state.tell(2 * DRAWN_EVERY, (2 * MIB, 4 * MIB), &mut out);
+        let text = String::from_utf8(out).expect("text");
+        let frames: Vec<&str> = text.split("\r\u{1b}[K").collect();
+        assert_eq!((frames.len(), frames[2]), (4, "other text\n"), "{text:?}");
+        assert!(frames[1].contains("  25 %") && frames[3].contains("  50 %"), "{text:?}");
     }
 
     #[test]

@@ -115,7 +115,8 @@ impl Progress {
         Arc::clone(bar)
     }
 
-    fn end_bar(&mut self) {
+    /// Takes the bar away, if there is one: that work is done.
+    pub(crate) fn end_bar(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish();
         }
@@ -137,6 +138,23 @@ impl Progress {
     /// Takes the line away, so that other text can be printed.
     pub(crate) fn clear(&mut self) {
         self.end_bar();
+        self.wipe();
+    }
+
+    /// Does what prints other text while a bar goes on: it is taken away for that long.
+    pub(crate) fn aside<R>(&mut self, print: impl FnOnce() -> R) -> R {
+        let bar = self.bar.clone();
+        let print = || {
+            self.wipe();
+            print()
+        };
+        match bar {
+            Some(bar) => bar.aside(print),
+            None => print(),
+        }
+    }
+
+    fn wipe(&mut self) {
         if std::mem::take(&mut self.drawn) {
             let _ = write!(std::io::stderr(), "\r\x1b[K");
         }

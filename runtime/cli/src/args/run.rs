@@ -58,6 +58,9 @@ pub(crate) struct RunOptions {
     /// Shows the run in the viewer; quitting the viewer ends the run.
     #[arg(long)]
     pub(crate) watch: bool,
+    /// Says nothing of how far it is: --watch starts its run so, whose terminal the viewer has.
+    #[arg(long, hide = true)]
+    pub(crate) watched: bool,
     /// Records to one file instead of the folder of runs.
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,

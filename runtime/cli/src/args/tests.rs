@@ -70,7 +70,8 @@ fn options(command: &clap::Command) -> BTreeSet<String> {
         let repeats = matches!(arg.get_action(), ArgAction::Append);
         Some(text + if repeats { "…" } else { "" })
     };
-    let own = command.get_arguments().filter(|arg| !matches!(arg.get_id().as_str(), "help" | "version"));
+    let told = |arg: &&clap::Arg| !arg.is_hide_set() && !matches!(arg.get_id().as_str(), "help" | "version");
+    let own = command.get_arguments().filter(told);
     own.filter_map(option).collect()
 }
 

@@ -27,7 +27,7 @@ use crate::bar::Bar;
 use crate::exit::{Failure, Outcome};
 use crate::latencies::Latencies;
 use crate::out::{self, Progress};
-use crate::{dims, inputs, outputs, shapes, tensor_file, weights};
+use crate::{dims, fresh_file, inputs, outputs, shapes, tensor_file, weights};
 
 pub(crate) fn run(options: &RunOptions) -> Outcome {
     if options.watch {
@@ -40,7 +40,7 @@ pub(crate) fn run(options: &RunOptions) -> Outcome {
     }
     let outlets = run_fleet::outlets(options)?;
     let stop = stop_on_signals()?;
-    let mut progress = Progress::new(options.quiet);
+    let mut progress = Progress::new(options.quiet || options.watched);
     progress.stage("reading the model");
     let model = open_with(&options.model, options.folder.as_deref(), &options.inputs)?;
     let words = match &options.folder {
@@ -64,26 +64,35 @@ pub(crate) fn run(options: &RunOptions) -> Outcome {
         std::fs::create_dir_all(folder).map_err(|e| Failure::new(format!("{}: {e}", folder.display())))?;
     }
     progress.stage("loading weights");
+    let bar = progress.bar("loading weights");
     let session_options = SessionOptions {
         recording: recording(options, &device),
-        progress: Some(told(&progress.bar("loading weights"))),
+        progress: Some(told(&bar)),
+        cancel: Arc::clone(&stop).into(),
         io: options.io,
         early: options.early,
         ..SessionOptions::default()
     };
     let mut session = Session::new(&device, family, model.weights(), session_options)?;
-    progress.clear();
+    if !options.early {
+        progress.clear();
+    }
     let built = begun.elapsed();
-    warn(&session);
-    let fleet = run_fleet::start(outlets, &session, options.quiet)?;
     let text = !options.quiet && !options.format.is_json();
     let (functions, bound) = (&functions, model.bound());
     let facts = Facts { options, functions, dims: &dims, ports: &ports, built, bound };
-    if text {
-        out::print(&head(&facts, &session))?;
-    }
+    // Weights that arrive still are told of below it.
+    let fleet = progress.aside(|| {
+        warn(&session);
+        let fleet = run_fleet::start(outlets, &session, options.quiet)?;
+        if text {
+            out::print(&head(&facts, &session))?;
+        }
+        Ok::<_, Failure>(fleet)
+    })?;
     let named: Vec<(&str, &Tensor)> = ports.iter().map(|port| &*port.name).zip(&given).collect();
     let done = repeat(&mut session, &named, options, &stop, &mut progress);
+    progress.clear();
     let told = done.map(|ran| {
         if options.format.is_json() {
             Told::Json(json(&facts, &session, &ran))
@@ -299,6 +308,7 @@ pub(crate) fn stop_on_signals() -> Result<Arc<AtomicBool>, Failure> {
         for signal in signals.forever() {
             flag.store(true, Ordering::Relaxed);
             if first.get_or_insert_with(Instant::now).elapsed() >= SAME_SIGNAL {
+                fresh_file::remove_unfinished();
                 // Cannot fail for a signal that was registered; ends the process.
                 let _ = signal_hook::low_level::emulate_default_handler(signal);
             }
@@ -325,6 +335,8 @@ fn repeat(
         let lent = session.run(named)?;
         latencies.add(begun.elapsed());
         done += 1;
+        // All weights have arrived by then.
+        progress.end_bar();
         if done < options.runs && !stop.load(Ordering::Relaxed) {
             progress.runs(done, options.runs);
             continue;

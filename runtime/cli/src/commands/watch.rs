@@ -81,12 +81,16 @@ struct Run {
 type Said = JoinHandle<io::Result<Vec<u8>>>;
 
 impl Run {
-    /// Starts this program with the same arguments, without `--watch`.
+    /// Starts this program with the same arguments, as what is watched.
     fn start() -> Result<Self, Failure> {
         let fail = |what: &str, e: io::Error| Failure::new(format!("{what}: {e}"));
         let program = std::env::current_exe().map_err(|e| fail("this program cannot be found", e))?;
         let mut child = Command::new(program)
-            .args(std::env::args_os().skip(1).filter(|word| word != "--watch"))
+            .args(
+                std::env::args_os()
+                    .skip(1)
+                    .map(|word| if word == "--watch" { "--watched".into() } else { word }),
+            )
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
