@@ -130,8 +130,11 @@ fn plan(packer: &mut Packer, options: &PackOptions) -> Result<Option<String>, Fa
     };
     let generic = Target::generic();
     let target = device.as_ref().map_or(&generic, Device::target);
-    packer.plan(&known, target, &compile_options(&options.model, Effort::Normal))?;
-    Ok(None)
+    match packer.plan(&known, target, &compile_options(&options.model, Effort::Normal)) {
+        // Some device may have what none has in general: it is planned where it runs.
+        Err(e) if device.is_none() && e.is_unsupported() => Ok(Some(e.to_string())),
+        planned => planned.map(|()| None).map_err(Failure::from),
+    }
 }
 
 fn text(options: &PackOptions, data: &Path, packed: &Packed, unplanned: Option<&str>) -> String {
