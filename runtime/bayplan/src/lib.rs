@@ -144,7 +144,7 @@ pub use device::Device;
 pub use error::Error;
 pub use model::Model;
 pub use outputs::{Output, Outputs};
-pub use pack::{PackError, Packed, PackedFiles, Packer, packed_plan};
+pub use pack::{Brought, Judged, PackError, Packed, PackedFiles, Packer, packed_plan};
 pub use session::Session;
 pub use tensors::{DeviceTensor, Input, Owned};
 pub use weights::Weights;

@@ -6,6 +6,7 @@
 //!                                                                                └─► out.bay.onnx        with digests and plan
 //! ```
 
+mod brought;
 mod layout;
 mod parts;
 
@@ -21,14 +22,12 @@ use bayplan_onnx::write::{Outline, PLAN_KEY, Rewrite};
 use bayplan_shaders::Target;
 use bayplan_weights::{Copier, CopyError, FileSource, Store, WeightsError};
 
+pub use self::brought::{Brought, Judged, packed_plan};
 use self::layout::Layout;
 use self::parts::Parts;
 use crate::error::Error;
 use crate::model::{Model, imported};
 use crate::weights::{Weights, store};
-
-/// Largest plan file that is read.
-const MAX_PLAN: u64 = 256 << 20;
 
 /// Why a model was not packed.
 #[derive(Debug)]
@@ -160,7 +159,11 @@ impl Packer {
         let uploads: Vec<ByteRange> =
             upload_order(family.first()).iter().filter_map(|upload| range(&upload.data)).collect();
         self.order = self.parts.in_order(&graph.files, uploads.into_iter().chain(read_by_nodes(&graph)));
-        self.plan = Some(PlanFile::of(&family, &graph)?);
+        let mut plan = PlanFile::of(&family, &graph)?;
+        if plan.functions.is_empty() && family.functions().len() == 1 {
+            plan.functions.extend(brought::of_one_shape(family.first()));
+        }
+        self.plan = Some(plan);
         Ok(())
     }
 
@@ -215,17 +218,6 @@ impl Packer {
         self.outline.write(&self.source, rewrite, &mut out)?;
         out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()
     }
-}
-
-/// The plan that a packed model brings along, of the graph that [`Model::open`] gives ([`PlanFile::digest`]); none of other
-/// models.
-///
-/// # Errors
-/// The model or its plan cannot be read.
-pub fn packed_plan(path: impl AsRef<Path>) -> Result<Option<PlanFile>, Error> {
-    let source = FileSource::open(path)?;
-    let text = Outline::read(&source)?.metadata(&source, PLAN_KEY, MAX_PLAN)?;
-    Ok(text.map(|text| PlanFile::read(&text)).transpose()?)
 }
 
 /// The graph of a packed model whose files have not got their names yet, as [`Model::open`] will give it.

@@ -262,8 +262,11 @@ fn plan(
         fixed: None,
     });
     let problem = Problem::new(buffers.collect()).map_err(|e| CompileError::Plan(e.to_string()))?;
-    let blocked = plan_blocks(&problem, &arena(target), options.effort)
-        .map_err(|why| no_fit(lowered, storages, target, &why))?;
+    let blocked = match options.known.plan(&problem, &arena(target)) {
+        Some(known) => known,
+        None => plan_blocks(&problem, &arena(target), options.effort)
+            .map_err(|why| no_fit(lowered, storages, target, &why))?,
+    };
     validate_blocks(&problem, &arena(target), &blocked)
         .map_err(|flaw| CompileError::Verify(flaw.to_string()))?;
     Ok(blocked)

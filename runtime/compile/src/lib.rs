@@ -33,6 +33,7 @@ mod fuse;
 pub mod host_node;
 mod in_blocks;
 mod inputs;
+mod known;
 mod late;
 mod liveness;
 mod lower;
@@ -65,6 +66,7 @@ pub use family_dims::dims_of;
 pub use family_paths::Step;
 pub use fold::{MAX_CONSTANT, ReadConstant};
 pub use inputs::{InputError, Shaped, match_inputs};
+pub use known::Known;
 pub use name::Name;
 pub use policy::{InputPolicy, OutputPolicy, Policies};
 pub use program::{
@@ -108,6 +110,8 @@ pub struct Options {
     /// Bytes after each buffer that belong to no window (rounded up to whole `vec4`s). A kernel that writes past its
     /// window writes there, where it can be seen.
     pub guard: u64,
+    /// Offsets that were found before: taken where they are a plan of the buffers and no plan is smaller. None by default.
+    pub known: Known,
     /// Where inputs lie: in the arena by default.
     pub inputs: Policies<InputPolicy>,
     /// Where outputs lie: in the arena by default.
@@ -126,6 +130,7 @@ impl Default for Options {
             share: true,
             late: true,
             guard: 0,
+            known: Known::default(),
             inputs: Policies::all(InputPolicy::Planned),
             outputs: Policies::all(OutputPolicy::Borrow),
         }

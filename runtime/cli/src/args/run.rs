@@ -13,7 +13,8 @@ Example: bayplan run assets/digits.onnx --dim batch=8 --runs 1000
 
 JSON: version, model, device, dims, budget (bytes or null), seed; inputs and outputs (each with name, dtype, shape, and \
     outputs with file or null); in bytes arena_bytes, weight_bytes, peak, lower_bound; waste as a \
-    share of the lower_bound; weights (null, or of --weights file and how many tensors are bound, small ones of the \
+    share of the lower_bound; packed_plan (null, or of the plan that a packed model brings along whether it holds, whether it is \
+    used, its bytes, and the reason where it does not hold); weights (null, or of --weights file and how many tensors are bound, small ones of the \
     model's own that are kept, which of those are floats of more than one element, so doubtful, and tensors left_out); dispatches, kernels, host_nodes (what the processor computes at each run, as \
     in the JSON of plan); functions (each with name, arena_bytes, dispatches, kernels; \
     where inputs or data decide Ifs there are several, the arena is the largest of theirs, and the plan told of is the \

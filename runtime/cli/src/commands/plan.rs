@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 
-use bayplan::{Arena, Bindings, Device, Effort, Error, Program, Target};
+use bayplan::{Arena, Bindings, Brought, Device, Effort, Error, Options, Program, Target};
 use bayplan_compile::plan_file::PlanFile;
 use bayplan_compile::{Dims, Family, FunctionId};
 use bayplan_graph::{ByteRange, Graph};
@@ -22,6 +22,7 @@ use super::plan_ports::with_policies;
 use super::plan_shapes::shapes_text;
 use super::plan_text::{instance_text, model_text};
 use super::plan_times::Times;
+use super::plan_why::labelled;
 use super::planned::Planned;
 use super::run::{compile_options, device_options, open_with, refused};
 use crate::args::{ModelOptions, PlanFormat, PlanOptions};
@@ -172,6 +173,10 @@ fn model(options: &PlanOptions, format: PlanFormat, effort: Effort) -> Outcome {
     let compile_options =
         with_policies(compile_options(&options.model, effort), &options.inputs, &options.outputs)?;
     let read = |range: &ByteRange| model.read(range);
+    let brought = Brought::open(&options.model.model, model.graph());
+    let whole = dims::complete(model.graph(), &dims);
+    let known = brought.as_ref().map(|plan| plan.known(&whole)).unwrap_or_default();
+    let compile_options = Options { known, ..compile_options };
     let family = match solved_for {
         Some(budget) => first_row(model.graph(), &dims, budget, (target, &compile_options, &read))?.0,
         None => Family::new(model.graph(), &dims, target, &compile_options, &read)
@@ -185,11 +190,15 @@ fn model(options: &PlanOptions, format: PlanFormat, effort: Effort) -> Outcome {
         out::error_line("warning", &format!("this would not run now: {e}"));
     }
     let planned = Planned::of_program(&program, effort)?;
+    let packed = brought.map(|plan| plan.judge(&program));
     let mut text = match format {
         PlanFormat::Csv => csv::write(&escaped(planned.instance), None),
-        PlanFormat::Json => {
-            plan_json("model", &program.name, &planned, Rest::of_program(&program, shapes, &times)?)?
-        }
+        PlanFormat::Json => plan_json(
+            "model",
+            &program.name,
+            &planned,
+            Rest::of_program(&program, shapes, &times, packed.as_ref())?,
+        )?,
         PlanFormat::Text => model_text(&program, &planned, &times, why.as_deref()),
         PlanFormat::Markdown | PlanFormat::Svg | PlanFormat::Html => {
             reported(bayplan_compile::record(&program), format)
@@ -197,6 +206,9 @@ fn model(options: &PlanOptions, format: PlanFormat, effort: Effort) -> Outcome {
     };
     if let (PlanFormat::Text, Some(file)) = (format, shapes) {
         text += &shapes_text(file);
+    }
+    if let (PlanFormat::Text, Some(packed)) = (format, &packed) {
+        text += &labelled("packed", &packed.to_string());
     }
     out::print(&text)?;
     held(needed(&program.arena_bytes, shapes), options.budget)

@@ -1,6 +1,6 @@
 //! What `bayplan plan` tells programs.
 
-use bayplan::{Arena, Program, record};
+use bayplan::{Arena, Judged, Program, record};
 use bayplan_compile::plan_file::PlanFile;
 use bayplan_compile::{Order, Schedule};
 use bayplan_plan::LowerBound;
@@ -15,6 +15,7 @@ use super::plan_ports::{inputs_json, outputs_json, values_json};
 use super::plan_times::Times;
 use super::plan_why::verdict_text;
 use super::planned::Planned;
+use super::run_text::packed_json;
 use crate::exit::Failure;
 use crate::out::plain;
 
@@ -89,6 +90,8 @@ pub(super) struct Model {
     times: Value,
     /// The plan of every shape within bounds, as a file that is read back; none if there is one shape.
     shapes: Option<Value>,
+    /// What became of the plan that a packed model brings along; null of other models.
+    packed_plan: Value,
 }
 
 impl Rest {
@@ -97,6 +100,7 @@ impl Rest {
         program: &Program,
         shapes: Option<&PlanFile>,
         times: &Times,
+        packed: Option<&Judged>,
     ) -> Result<Self, Failure> {
         let fail = |e: serde_json::Error| Failure::new(e.to_string());
         Ok(Self::Model(Box::new(Model {
@@ -116,6 +120,7 @@ impl Rest {
             outputs: outputs_json(program),
             times: times.json(),
             shapes: shapes.map(PlanFile::to_value),
+            packed_plan: packed_json(packed),
         })))
     }
 }

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bayplan::{
-    Bindings, CompileError, Device, DeviceOptions, Effort, Family, Level, Model, Places, RecordingOptions,
-    Session, SessionOptions, Target, Tensor, ValueInput, Weights,
+    Bindings, Brought, CompileError, Device, DeviceOptions, Effort, Family, Level, Model, Options, Places,
+    RecordingOptions, Session, SessionOptions, Target, Tensor, ValueInput, Weights,
 };
 use bayplan_compile::Dims;
 use bayplan_graph::ByteRange;
@@ -52,7 +52,8 @@ pub(crate) fn run(options: &RunOptions) -> Outcome {
     let device = open(&options.model)?;
     let begun = Instant::now();
     progress.stage("compiling");
-    let (family, dims) = family(&model, &known, options, device.target())?;
+    let brought = Brought::open(&options.model.model, model.graph());
+    let (family, dims) = family(&model, &known, options, device.target(), brought.as_ref())?;
     let family = Arc::new(family);
     let functions = Functions::of(&family)?;
     held(needed(functions.arena_bytes(), None), options.budget)?;
@@ -80,7 +81,9 @@ pub(crate) fn run(options: &RunOptions) -> Outcome {
     let built = begun.elapsed();
     let text = !options.quiet && !options.format.is_json();
     let (functions, bound) = (&functions, model.bound());
-    let facts = Facts { options, functions, dims: &dims, ports: &ports, built, bound };
+    let packed = brought.map(|plan| plan.judge(functions.largest()));
+    let facts =
+        Facts { options, functions, dims: &dims, ports: &ports, built, bound, packed: packed.as_ref() };
     // Weights that arrive still are told of below it.
     let fleet = progress.aside(|| {
         warn(&session);
@@ -118,6 +121,7 @@ fn family(
     known: &Dims,
     options: &RunOptions,
     target: &Target,
+    brought: Option<&Brought>,
 ) -> Result<(Family, Bindings), Failure> {
     let graph = model.graph();
     let (open, unpinned) = (dims::open(graph, known), dims::unpinned(graph, known));
@@ -138,6 +142,7 @@ fn family(
     };
     let point: Bindings = unpinned.into_iter().map(upper).collect();
     let dims = dims::complete(graph, &dims::with(known, &point));
+    let how = Options { known: brought.map(|plan| plan.known(&dims)).unwrap_or_default(), ..how };
     Ok((compile(model, &dims, target, &how)?, dims))
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bayplan::{Bindings, Bound, Session, Tensor};
+use bayplan::{Bindings, Bound, Judged, Session, Tensor};
 use bayplan_record::Summary;
 use bayplan_text::{Bytes, Count, Nanos, Percent, ellipsis};
 use serde_json::{Map, Value, json};
@@ -38,6 +38,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) built: Duration,
     /// What was bound to weights of another file.
     pub(crate) bound: Option<&'a Bound>,
+    /// What became of the plan that a packed model brings along.
+    pub(crate) packed: Option<&'a Judged>,
 }
 
 /// What came of the runs.
@@ -99,6 +101,9 @@ pub(crate) fn head(facts: &Facts<'_>, session: &Session) -> String {
         Percent(plan.waste()),
         if functions.are_several() { ", of the function that needs the most" } else { "" },
     );
+    if let Some(packed) = facts.packed {
+        text += &format!("packed     {packed}\n");
+    }
     let &[activations, weights, load, _] = functions.arena_bytes();
     text += &format!("memory     arena {} · weights {}", Bytes(activations), Bytes(weights));
     if load > 0 {
@@ -213,6 +218,19 @@ fn bound_json(facts: &Facts<'_>) -> Value {
     })
 }
 
+/// What became of the plan that a packed model brings along, for programs, or null.
+pub(crate) fn packed_json(packed: Option<&Judged>) -> Value {
+    match packed {
+        None => Value::Null,
+        Some(Judged::Holds { bytes, used }) => {
+            json!({ "holds": true, "used": used, "bytes": bytes, "reason": null })
+        }
+        Some(Judged::Unfit { reason }) => {
+            json!({ "holds": false, "used": false, "bytes": null, "reason": reason })
+        }
+    }
+}
+
 /// All of it for programs. Sizes are bytes, times nanoseconds; a file is null where none is written, the recording where
 /// nothing is recorded. Where there are several functions, the arena is enough for each, and what is told of a plan is told
 /// of the one that needs the most.
@@ -250,6 +268,7 @@ pub(crate) fn json(facts: &Facts<'_>, session: &Session, ran: &Ran) -> Value {
         "peak": plan.peak,
         "lower_bound": plan.lower_bound.bytes,
         "waste": plan.waste(),
+        "packed_plan": packed_json(facts.packed),
         "dispatches": largest.run.dispatches.len(),
         "kernels": largest.kernels.len(),
         "host_nodes": host_json(largest),
