@@ -14,6 +14,7 @@
 # make bench-input  a key's way to the screen while a run emits 100,000 events a second (KEYS=N, RATE=EVENTS_PER_SECOND)
 # make bench-load  memory and rates of loading large models (LOADED=SHAPE/FORM …, SCRATCH=DIR with 4 GiB, DEVICE=NAME, ARGS=rounds=N)
 # make bench-pack  memory and rate of packing large models, and of loading what is packed (PACKED=SHAPE …, SCRATCH=DIR with 8 GiB)
+# make bench-kv  policies of admission for sequences, simulated: 10,000 requests, three distributions of lengths (REQUESTS=N)
 # make bench-plan DATA=DIR  plans of all instances (CSV) in a folder and below (ARGS=--effort high)
 # make planners  100,000 random problems against the planners of TFLite, XLA and ggml (SEEDS=A..B, STEPS=N)
 # make differential  10,000 random graphs on each driver, every dispatch against the host (SEEDS=A..B, DEVICES=NAME …)
@@ -47,7 +48,7 @@ DEVICES ?= llvmpipe SwiftShader
 SHAPES ?= 10000
 RUNS ?= 5
 
-.PHONY: help demo test test-device lint install bench bench-exports bench-ncnn bench-format bench-shapes bench-trace bench-attach bench-input bench-load bench-pack bench-viewers bench-plan planners differential shapes clean-runs helgrind golden-torch golden-weights pictures references binaries fmt clean
+.PHONY: help demo test test-device lint install bench bench-exports bench-kv bench-ncnn bench-format bench-shapes bench-trace bench-attach bench-input bench-load bench-pack bench-viewers bench-plan planners differential shapes clean-runs helgrind golden-torch golden-weights pictures references binaries fmt clean
 
 help:
 	@sed -n 's/^# \(make.*\)/\1/p' Makefile
@@ -180,6 +181,10 @@ bench-pack:
 	@scripts/setup.sh test
 	@$(CARGO) build $(LOCKED) --release -p bayplan-cli -p bayplan-tests --bin bayplan --bin loading
 	@mkdir -p "$(SCRATCH)" && . target/env-test.sh && "$(RELEASE)/loading" pack "$(SCRATCH)" device="$(or $(DEVICE),llvmpipe)" $(ARGS) $(PACKED)
+
+REQUESTS ?= 10000
+bench-kv:
+	@$(CARGO) run $(LOCKED) --quiet --release -p bayplan-host --example simulate -- $(REQUESTS) $(ARGS)
 
 # Instances are not part of this repository: BENCHMARKS.md names their public origins.
 bench-plan:

@@ -18,6 +18,7 @@ mod outputs;
 mod parallel;
 mod ports;
 mod session;
+pub mod simulate;
 mod step;
 mod system;
 mod target;
