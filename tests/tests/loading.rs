@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use bayplan::WeightsPath;
 use bayplan_tests::backend::Backend;
 use bayplan_tests::large::{Files, Form, Shape, make, make_hollow};
 use bayplan_tests::program::Sandbox;
@@ -20,6 +21,7 @@ on_every_backend! {
 }
 
 on_every_driver! {
+    packed_weights_stay_in_their_file => check_imported;
     models_larger_than_the_heap => check_refused;
     memory_of_what_follows_from_large_weights => check_folded;
 }
@@ -85,6 +87,47 @@ fn check_memory(on: Backend) {
         assert!(taken(&whole) > MOST, "a reader of whole tensors is not seen: {whole}");
     }
     assert!(hashes.iter().all(|hash| hash.is_string() && *hash == hashes[0]), "{hashes:?}");
+}
+
+/// A packed model whose weights the device reads in their file: the same outputs bit for bit, next to no memory of the process
+/// or the device; and where nothing can be imported all is loaded.
+fn check_imported(on: Backend) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let Files { model, named, .. } = make(&Shape::SMALL, Form::External, folder.path()).expect("a model");
+    let packed = folder.path().join("packed.bay.onnx");
+    let (from, to) = (model.to_str().expect("UTF-8"), packed.to_str().expect("UTF-8"));
+    bayplan_tests::program::run(&mut Sandbox::new().command("bayplan", &["pack", from, "-o", to])).success();
+    let load = |model: &Path, how: &str| {
+        let told = load(on, "small", model, named.as_deref(), &[how]);
+        println!("{how} on {on}: {told}");
+        told
+    };
+    let usual = load(&packed, "io=auto");
+    let figure = |told: &Value, key: &str| told[key].as_u64().unwrap_or_else(|| panic!("no {key} in {told}"));
+    let weights = figure(&usual, "total");
+    assert!(figure(&usual, "imported") == 0 && figure(&usual, "allocated") >= weights, "{usual}");
+    let told = load(&packed, "io=import");
+    assert_eq!(told["hash"], usual["hash"]);
+    if bayplan::weights_path(on.device().info().expect("a driver"), bayplan::Io::Import)
+        == WeightsPath::Imported
+    {
+        assert_eq!(told["paths"], serde_json::json!(["imported", "mapped"]));
+        let (imported, allocated) = (figure(&told, "imported"), figure(&told, "allocated"));
+        // Three matrices are turned on the device; all else is nowhere but in the file.
+        assert!(imported >= weights / 4 * 3 && allocated <= figure(&usual, "allocated") - imported, "{told}");
+        // Of the process's own memory there is no more than that, and what loading may take.
+        let after = told["after"].as_i64().expect("after");
+        assert!(taken(&told).max(after) <= MOST + allocated as i64, "{told}");
+        let staged = load_separate(on, &packed);
+        assert_eq!((&staged["hash"], &staged["paths"]), (&usual["hash"], &serde_json::json!(["staged"])));
+    }
+    let unpacked = load(&model, "io=import");
+    assert_eq!(unpacked["hash"], usual["hash"]);
+}
+
+/// The same where the host does not see the device's memory: nothing can be imported.
+fn load_separate(on: Backend, model: &Path) -> Value {
+    load(on, "small", model, None, &["io=import", "separate"])
 }
 
 /// 4 GiB of weights, which no CPU driver has: refused with both figures, and next to nothing was read.

@@ -158,9 +158,9 @@ pub use bayplan_compile::{
 #[cfg(feature = "faults")]
 pub use bayplan_engine::faults::Fault;
 pub use bayplan_engine::{
-    AllocationCounts, Counters, DeviceInfo, DeviceKind, DeviceOptions, EngineError, HeapSample, Message,
-    OutputArena, OutputError, OverBudget, SelectError, Selector, SessionOptions, Severity, Usage, devices,
-    target_of, weights_path,
+    AllocationCounts, Counters, DeviceInfo, DeviceKind, DeviceOptions, EngineError, HeapSample, Imported,
+    Message, OutputArena, OutputError, OverBudget, SelectError, Selector, SessionOptions, Severity, Usage,
+    devices, target_of, weights_path,
 };
 pub use bayplan_expr::memory::{MemoryFunction, Solution, SolveError};
 pub use bayplan_expr::{Bindings, Bounds, Expr, Scope};

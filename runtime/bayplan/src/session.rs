@@ -203,6 +203,15 @@ impl Session {
         }
     }
 
+    /// What the device reads of the weights in their files, and why not the rest, where [`Io::Import`](crate::Io::Import) asks for
+    /// that; `None` otherwise, and on the host, which reads them into memory of its own.
+    pub fn imported(&self) -> Option<&bayplan_engine::Imported> {
+        match &self.executor {
+            Executor::Vulkan(session) => session.imported(),
+            Executor::Host(_) => None,
+        }
+    }
+
     /// How full its output arena is.
     pub fn output_usage(&self) -> Usage {
         match &self.executor {

@@ -4,16 +4,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bayplan_compile::session::Counters;
-use bayplan_compile::{Arena, Family, FunctionId, Program};
+use bayplan_compile::session::{Counters, Io};
+use bayplan_compile::{Arena, Family, FunctionId, Program, Reservation};
 use bayplan_expr::Bindings;
 use bayplan_vulkan::{AllocationId, Buffer};
+use bayplan_weights::Store;
 
 use crate::arena::Arenas;
-use crate::check::check_sound;
+use crate::check::{arenas_bytes, check_heaps, check_sound};
 use crate::device::Device;
 use crate::early::{self, Early};
 use crate::error::EngineError;
+use crate::imports::{Imported, Imports};
 use crate::instruments::Instruments;
 use crate::load::{Loader, Origin, Stage};
 use crate::params::Params;
@@ -72,6 +74,44 @@ pub(crate) fn instantiate(
     counters.verify_ns += nanos(begun);
     counters.shapes += 1;
     Ok(program)
+}
+
+/// What is allocated before anything is loaded.
+pub(crate) struct Loaded {
+    /// Those of the weights and of the load program.
+    pub(crate) arenas: Arenas,
+    /// Bytes of each arena that are, or will be, allocated.
+    pub(crate) bytes: [u64; Arena::ALL.len()],
+    pub(crate) imported: Option<Imported>,
+}
+
+impl Loaded {
+    /// Imports what can be of the weights, if `io` asks for that, and allocates memory for the rest and for the load program,
+    /// if there is as much as the session needs with `others` bytes beside its arenas. Nothing is read.
+    ///
+    /// # Errors
+    /// There is not.
+    pub(crate) fn allocate(
+        device: &Device,
+        (first, reservation): (&Program, &Reservation),
+        others: u64,
+        (store, io): (&Store, Io),
+    ) -> Result<Self, EngineError> {
+        let ends = |arena: Arena| &reservation.blocks[arena.index()];
+        let imports = Imports::new(&device.vulkan, first, store, io);
+        let own = imports.layout(ends(Arena::Weights));
+        let mut bytes = reservation.arena_bytes;
+        if imports.any() {
+            bytes[Arena::Weights.index()] = own.bytes();
+        }
+        let of = |arena: Arena| bytes[arena.index()];
+        check_heaps(device, arenas_bytes(&of).saturating_add(others))?;
+        let (elsewhere, imported) = imports.into_parts();
+        let mut arenas = Arenas::default();
+        arenas.allocate_beside(&device.vulkan, Arena::Weights, &own, elsewhere)?;
+        arenas.allocate(&device.vulkan, Arena::Load, ends(Arena::Load))?;
+        Ok(Self { arenas, bytes, imported })
+    }
 }
 
 /// Begins to load weights, with the load program's parameters in place for so long. Answers what memory that takes for as

@@ -60,7 +60,8 @@ pub(crate) fn check_heaps(device: &Device, needed: u64) -> Result<(), EngineErro
 }
 
 /// Whether the load program's memory and the activations fit the device, and what the session was given, at the same time.
-pub(crate) fn together(device: &Device, bytes: &dyn Fn(Arena) -> u64, memory: Option<u64>) -> bool {
+pub(crate) fn together(device: &Device, bytes: &[u64; Arena::ALL.len()], memory: Option<u64>) -> bool {
+    let bytes = |arena: Arena| bytes[arena.index()];
     let arenas = [Arena::Weights, Arena::Load, Arena::Activations];
     let all = arenas.into_iter().map(bytes).fold(0, u64::saturating_add);
     // Weights and the load program's memory are allocated already.

@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use bayplan_compile::Program;
+use bayplan_compile::session::Io;
 use bayplan_shaders::{Class, Target};
 use bayplan_trace::{Level, WeightsPath};
 use bayplan_vulkan::{
@@ -57,9 +58,12 @@ pub fn devices() -> Result<Vec<DeviceInfo>, EngineError> {
     Ok(Instance::new(&InstanceOptions::default())?.devices()?)
 }
 
-/// How weights come to a device, if its memory is not treated as apart ([`DeviceOptions::separate_memory`]).
-pub fn weights_path(device: &DeviceInfo) -> WeightsPath {
-    match bayplan_vulkan::weights_path(device) {
+/// How weights come to a device when they are read as `io` says, if its memory is not treated as apart
+/// ([`DeviceOptions::separate_memory`]). What cannot be imported comes as otherwise.
+pub fn weights_path(device: &DeviceInfo, io: Io) -> WeightsPath {
+    let rules = bayplan_vulkan::importable(device).ok().filter(|_| io == Io::Import);
+    match bayplan_vulkan::weights_path(device, rules) {
+        bayplan_vulkan::WeightsPath::Imported => WeightsPath::Imported,
         bayplan_vulkan::WeightsPath::Mapped => WeightsPath::Mapped,
         bayplan_vulkan::WeightsPath::Staged => WeightsPath::Staged,
     }

@@ -23,6 +23,7 @@ mod error;
 mod external;
 #[cfg(feature = "faults")]
 pub mod faults;
+mod imports;
 mod input;
 #[cfg(feature = "inspect")]
 pub mod inspect;
@@ -46,6 +47,7 @@ mod transfer;
 
 pub use device::{Device, DeviceOptions, devices, weights_path};
 pub use error::EngineError;
+pub use imports::Imported;
 pub use input::Input;
 pub use load::upload_order;
 pub use outputs::{Output, Outputs};

@@ -14,8 +14,8 @@ use bayplan_weights::Store;
 
 use crate::SessionOptions;
 use crate::arena::Arenas;
-use crate::build::{begin_loading, free_load, instantiate, nanos, prepare, purposes};
-use crate::check::{Sound, arenas_bytes, check_heaps, together};
+use crate::build::{Loaded, begin_loading, free_load, instantiate, nanos, prepare, purposes};
+use crate::check::{Sound, together};
 use crate::commands::{Objects, record_part};
 use crate::device::Device;
 use crate::early::Early;
@@ -51,6 +51,7 @@ pub struct Session {
     params: Params,
     /// Weights that have not arrived yet.
     early: Option<Early>,
+    imported: Option<crate::Imported>,
     shapes: Shapes,
     instruments: Instruments,
     transfer: Arc<Transfer>,
@@ -141,15 +142,12 @@ impl Session {
         let build = device.ledger.build(vulkan);
         let mut counters = Counters::default();
         let needs = prepare(device, &family, &mut counters)?;
-        let bytes = |arena: Arena| reservation.arena_bytes[arena.index()];
         let room = Room::of(&family, options.shapes).with_load(options.early);
         let align = family.target().uniform_alignment;
         let others = room.bytes(needs.params, align).saturating_add(options.outputs.bytes);
-        check_heaps(device, arenas_bytes(&bytes).saturating_add(others))?;
-        let mut arenas = Arenas::default();
-        for arena in [Arena::Weights, Arena::Load] {
-            arenas.allocate(vulkan, arena, &reservation.blocks[arena.index()])?;
-        }
+        let Loaded { mut arenas, bytes, imported } =
+            Loaded::allocate(device, (first, &reservation), others, (weights, options.io))?;
+        trace.imported(imported.as_ref());
         let mut params = Params::new(vulkan, align, &room, needs.params)?;
         let mapped = arenas.buffers().chain([params.buffer()]).all(|buffer| buffer.mapped().is_some());
         let transfer = Arc::new(Transfer::new(vulkan, mapped, needs.transfer)?);
@@ -181,6 +179,7 @@ impl Session {
             arenas,
             params,
             early,
+            imported,
             shapes: Shapes::new(options.shapes),
             instruments,
             transfer,
@@ -327,6 +326,11 @@ impl Session {
     /// The recording.
     pub fn trace(&self) -> &Trace {
         &self.trace
+    }
+
+    /// What the device reads in files, where [`Io::Import`](bayplan_compile::session::Io::Import) asks for that.
+    pub fn imported(&self) -> Option<&crate::Imported> {
+        self.imported.as_ref()
     }
 
     /// Runs submitted so far.

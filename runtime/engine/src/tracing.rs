@@ -10,6 +10,7 @@ use bayplan_vulkan::{AllocationEvent, AllocationId, BoundWindow, Commands};
 use crate::arena::Arenas;
 use crate::device::Device;
 use crate::external::Placement;
+use crate::imports::Imported;
 use crate::instruments::{CurrentRun, Instruments, Places, Span};
 use crate::memory::Planned;
 use crate::parts::Part;
@@ -206,6 +207,11 @@ impl Trace {
         self.recording.windows(plan, &seen);
     }
 
+    /// Tells what the device reads in files.
+    pub(crate) fn imported(&self, imported: Option<&Imported>) {
+        imported.into_iter().for_each(|told| self.recording.message(Severity::Info, told.to_string()));
+    }
+
     /// Tells what the validation layer and the driver have said since the last time.
     fn device_messages(&mut self, device: &Device) {
         let count = device.message_count();
@@ -340,8 +346,8 @@ fn actual(
     let meant = dispatch.and_then(|dispatch| dispatch.windows.get(bound.binding as usize));
     let Some(meant) = meant else { return Vec::new() };
     let place = || {
-        if let Some((arena, start)) = arenas.find(bound.buffer) {
-            return Some((RecordIndex::arena(arena), start + bound.offset));
+        if let Some((arena, at)) = arenas.find(bound.buffer, bound.offset) {
+            return Some((RecordIndex::arena(arena), at));
         }
         let at = placement.planned(program, bound.buffer, bound.offset)?;
         Some((RecordIndex::arena(Arena::External), at))

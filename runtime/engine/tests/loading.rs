@@ -2,94 +2,17 @@
 
 mod common;
 
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bayplan_compile::session::{Cancel, Cancelled, Io, Loading, Progress, ReadMode, WeightsPath};
-use bayplan_engine::{Device, EngineError, Session, SessionOptions};
+use bayplan_compile::session::{Cancel, Cancelled, Io, Progress, ReadMode, WeightsPath};
+use bayplan_engine::{EngineError, Session, SessionOptions};
 use bayplan_graph::op::{BinaryOp, UnaryOp};
-use bayplan_graph::{ByteRange, ByteSource, ConstData, DType, Digest, Op, ReadError, Tensor, ValueSource};
+use bayplan_graph::{ByteRange, ByteSource, DType, Digest, Op, ReadError};
 use bayplan_trace::{Event, Level, Record, Severity};
-use bayplan_weights::{FileSource, Store};
+use common::table::{COLUMNS, check, counts, load, on_disk, range, rows, table};
 use common::{Memory, Model, numbers, open};
-
-const COLUMNS: usize = 64;
-
-/// An element of a weight, by its place: no two rows are alike.
-fn element(place: usize, weight: usize) -> f32 {
-    (place * 31 % (1 << 24) + weight * 7919) as f32
-}
-
-/// A weight.
-fn rows(count: usize, weight: usize) -> Tensor {
-    let elements: Vec<f32> = (0..count * COLUMNS).map(|place| element(place, weight)).collect();
-    Tensor::from_f32(vec![count, COLUMNS], &elements).expect("a tensor")
-}
-
-/// Rows of weights of these numbers of rows, by an index that is an input: each output shows bytes of its weight as they
-/// are. `convert` makes of each weight what is read.
-fn table(
-    counts: &[usize],
-    convert: impl Fn(&mut Model, usize, bayplan_graph::ValueId) -> bayplan_graph::ValueId,
-) -> Model {
-    let mut model = Model::new("table");
-    // So that nothing in the file begins at a block.
-    model.weight("header", &Tensor::from_ints(DType::U8, vec![1001], &[7; 1001]).expect("bytes"));
-    let mut outputs = Vec::new();
-    for (number, &count) in counts.iter().enumerate() {
-        let index = model.input(&format!("i{number}"), DType::I32, &[3]);
-        let w = model.weight(&format!("w{number}"), &rows(count, number));
-        let w = convert(&mut model, number, w);
-        outputs.push(model.node(&format!("y{number}"), Op::Gather { axis: 0 }, &[w, index]));
-    }
-    model.outputs(&outputs)
-}
-
-/// The first row, the last, and one between that a piece of a file ends in.
-fn indices(count: usize) -> Tensor {
-    let cut = ((4 << 20) / (COLUMNS * 4)).min(count - 1);
-    Tensor::from_ints(DType::I32, vec![3], &[0, cut as i128, count as i128 - 1]).expect("indices")
-}
-
-/// Runs a table and looks at every row that it gives.
-fn check(session: &mut Session, counts: &[usize]) {
-    let given: Vec<_> =
-        counts.iter().enumerate().map(|(n, &count)| (format!("i{n}"), indices(count))).collect();
-    let inputs: Vec<_> = given.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
-    let outputs = session.run(&inputs).expect("a run");
-    for (number, (_, index)) in given.iter().enumerate() {
-        let found = outputs.get(&format!("y{number}")).expect("an output").to_tensor().expect("a tensor");
-        let of = |&row: &f64| (0..COLUMNS).map(move |i| element(row as usize * COLUMNS + i, number).into());
-        let expected: Vec<f64> = index.to_f64().iter().flat_map(of).collect();
-        assert_eq!(found.to_f64(), expected, "weight {number}");
-    }
-}
-
-/// A session, and how far it said that loading was at last.
-fn load(model: &Model, device: &Device, store: &Store, io: Io) -> (Result<Session, EngineError>, Loading) {
-    let told = Arc::new(Mutex::new(Loading::default()));
-    let own = Arc::clone(&told);
-    let progress = Progress::new(move |loading| *own.lock().expect("told") = *loading);
-    let options = SessionOptions { progress: Some(progress), io, ..SessionOptions::default() };
-    let session = Session::new(device, model.compile(device), store, options);
-    let told = *told.lock().expect("told");
-    (session, told)
-}
-
-/// A store whose file lies on a disk.
-fn on_disk(model: &Model, folder: &tempfile::TempDir) -> (PathBuf, Store) {
-    let path = folder.path().join("weights.bin");
-    model.write(&path);
-    let source = Arc::new(FileSource::open(&path).expect("a file"));
-    (path, model.store_of(source))
-}
-
-/// Large, in pieces; many small ones, together; and between.
-fn counts() -> Vec<usize> {
-    [40_000, 1, 20_000].into_iter().chain((0..60).map(|i| 1 + i * 7)).chain([16_384, 3]).collect()
-}
 
 #[test]
 fn weights_arrive_by_every_path_read_in_every_way() {
@@ -103,6 +26,7 @@ fn weights_arrive_by_every_path_read_in_every_way() {
         for (name, io) in Io::ALL {
             let (session, told) = load(&model, &device, &store, io);
             check(&mut session.expect("a session"), &counts);
+            // None of them can be imported: they begin at odd bytes.
             let path = if separate { WeightsPath::Staged } else { WeightsPath::Mapped };
             assert_eq!(told.paths().collect::<Vec<_>>(), [(path, total as u64)], "{name}");
             let staging = if separate { 1..=4 * ((4 << 20) + 4096) } else { 0..=0 };
@@ -144,10 +68,10 @@ fn the_load_programs_memory_is_not_overwritten_before_it_is_read() {
         let device = open(separate);
         let program = model.compile(&device);
         assert!(program.load.dispatches.len() >= counts.len(), "it has a load program");
-        let load = program.arena_bytes[bayplan_compile::Arena::Load.index()];
-        assert!(load < program.upload_bytes() / 4, "its memory is used again: {load}");
+        let scratch = program.arena_bytes[bayplan_compile::Arena::Load.index()];
+        assert!(scratch < program.upload_bytes() / 4, "its memory is used again: {scratch}");
         for _ in 0..5 {
-            let (session, _) = self::load(&model, &device, &model.store(), Io::Auto);
+            let (session, _) = load(&model, &device, &model.store(), Io::Auto);
             check(&mut session.expect("a session"), &counts);
         }
     }
@@ -174,12 +98,6 @@ impl ByteSource for Broken {
         }
         self.file.read_at(offset, buf)
     }
-}
-
-fn range(model: &Model, name: &str) -> ByteRange {
-    let value = model.graph.values.iter().find(|value| &*value.name == name).expect("a weight");
-    let ValueSource::Constant(ConstData::Range(range)) = &value.source else { panic!("in a file") };
-    *range
 }
 
 #[test]

@@ -3,6 +3,8 @@
 #![cfg(target_arch = "x86_64")]
 #![allow(clippy::duplicate_mod, reason = "each test file declares the helpers that it shares")]
 
+#[path = "imports.rs"]
+mod imports;
 #[path = "loading.rs"]
 mod loading;
 #[path = "probe.rs"]

@@ -1,6 +1,7 @@
 //! Where the bytes of constants come from, without reading them.
 
 use core::fmt;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -62,6 +63,11 @@ pub trait ByteSource: Send + Sync {
     /// Tells the source that these bytes are read soon.
     fn expect(&self, offset: u64, len: u64) {
         let _ = (offset, len);
+    }
+
+    /// The file that these are the bytes of, from its first on, if they are: for whoever can read it where the system has it.
+    fn file(&self) -> Option<BorrowedFd<'_>> {
+        None
     }
 
     /// Whether the byte at `offset` is in memory already, so that reading it waits for no disk. True where nobody can tell.

@@ -12,6 +12,7 @@ use crate::access::{Access, Busy, Held, Timeline};
 use crate::decide::{Location, MemoryChoice, atom_range, memory_type};
 use crate::device::{Device, DeviceShared};
 use crate::error::Error;
+use crate::import::Imported;
 use crate::lock;
 use crate::shim::AllocationId;
 
@@ -30,7 +31,7 @@ pub(crate) struct BufferShared {
     pub(crate) device: Arc<DeviceShared>,
     pub(crate) raw: vk::Buffer,
     /// Taken by drop only.
-    allocation: ManuallyDrop<Allocation>,
+    memory: ManuallyDrop<Memory>,
     allocation_id: Option<AllocationId>,
     choice: MemoryChoice,
     pub(crate) size: u64,
@@ -41,6 +42,14 @@ pub(crate) struct BufferShared {
     leaked: std::sync::atomic::AtomicBool,
 }
 
+/// What a buffer lies in.
+pub(crate) enum Memory {
+    /// An allocation of its own.
+    Own(Allocation),
+    /// A mapping of a file.
+    Imported(Imported),
+}
+
 impl Device {
     /// Makes a buffer of `size` bytes with a device allocation of its own.
     ///
@@ -49,32 +58,52 @@ impl Device {
     /// [`Error::InvalidRange`] for 0 bytes, or a failed call.
     pub fn create_buffer(&self, name: &str, size: u64, location: Location) -> Result<Buffer, Error> {
         check_size(&self.shared, name, size)?;
-        let raw = create_raw(&self.shared, name, size)?;
+        let usage = vk::BufferUsageFlags::STORAGE_BUFFER
+            | vk::BufferUsageFlags::UNIFORM_BUFFER
+            | vk::BufferUsageFlags::TRANSFER_SRC
+            | vk::BufferUsageFlags::TRANSFER_DST;
+        let raw = create_raw(&self.shared, name, size, usage, None)?;
         let made = allocate(&self.shared, name, raw, location);
         let (allocation, choice) = made.inspect_err(|_| {
             // SAFETY: just made, never used (VUID-vkDestroyBuffer-buffer-00922).
             unsafe { self.shared.raw.destroy_buffer(raw, None) };
         })?;
-        // SAFETY: the handle is only looked up in the allocation log.
-        let allocation_id = self.shared.allocations.id(unsafe { allocation.memory() });
-        let shared = BufferShared {
-            device: Arc::clone(&self.shared),
-            raw,
-            allocation: ManuallyDrop::new(allocation),
-            allocation_id,
-            choice,
-            size,
-            name: name.to_owned(),
-            id: BufferId(self.shared.add_object("buffer", name)),
-            access: Access::default(),
-            #[cfg(feature = "controls")]
-            leaked: std::sync::atomic::AtomicBool::new(false),
-        };
-        Ok(Buffer { shared: Arc::new(shared) })
+        Ok(Buffer::of(self, name, raw, size, (Memory::Own(allocation), choice)))
     }
 }
 
 impl Buffer {
+    /// Of a handle that is bound to its memory.
+    pub(crate) fn of(
+        device: &Device,
+        name: &str,
+        raw: vk::Buffer,
+        size: u64,
+        (memory, choice): (Memory, MemoryChoice),
+    ) -> Self {
+        let device = Arc::clone(&device.shared);
+        let allocation_id = match &memory {
+            // SAFETY: the handle is only looked up in the allocation log.
+            Memory::Own(own) => device.allocations.id(unsafe { own.memory() }),
+            Memory::Imported(_) => None,
+        };
+        let id = BufferId(device.add_object("buffer", name));
+        let shared = BufferShared {
+            device,
+            raw,
+            memory: ManuallyDrop::new(memory),
+            allocation_id,
+            choice,
+            size,
+            name: name.to_owned(),
+            id,
+            access: Access::default(),
+            #[cfg(feature = "controls")]
+            leaked: std::sync::atomic::AtomicBool::new(false),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
     /// Size in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
@@ -99,7 +128,13 @@ impl Buffer {
         Arc::ptr_eq(&self.shared.device, &device.shared)
     }
 
-    /// The device allocation behind the buffer, as the allocation events name it.
+    /// Whether its bytes are a file's ([`Device::import`]): they may only be read.
+    #[must_use]
+    pub fn is_imported(&self) -> bool {
+        self.shared.is_imported()
+    }
+
+    /// The device allocation behind the buffer, as the allocation events name it; none where it is a file's bytes.
     #[must_use]
     pub fn allocation(&self) -> Option<AllocationId> {
         self.shared.allocation_id
@@ -223,6 +258,10 @@ impl BufferShared {
         }
     }
 
+    pub(crate) fn is_imported(&self) -> bool {
+        matches!(&*self.memory, Memory::Imported(_))
+    }
+
     pub(crate) fn is_mapped(&self) -> bool {
         self.choice.mapped
     }
@@ -247,7 +286,15 @@ impl BufferShared {
 
     /// Where the host sees the buffer.
     pub(crate) fn address(&self) -> Option<std::ptr::NonNull<u8>> {
-        Some(self.allocation.mapped_ptr().filter(|_| self.choice.mapped)?.cast())
+        Some(self.own()?.mapped_ptr().filter(|_| self.choice.mapped)?.cast())
+    }
+
+    /// The allocation made for the buffer.
+    fn own(&self) -> Option<&Allocation> {
+        match &*self.memory {
+            Memory::Own(allocation) => Some(allocation),
+            Memory::Imported(_) => None,
+        }
     }
 
     /// Lets the host see what the device has written so far.
@@ -276,11 +323,12 @@ impl BufferShared {
             return None;
         }
         let atom = self.device.info.limits.non_coherent_atom_size;
-        let begin = self.allocation.offset() + offset;
-        let end = self.allocation.offset() + self.allocation.size();
+        let own = self.own()?;
+        let begin = own.offset() + offset;
+        let end = own.offset() + own.size();
         let (offset, size) = atom_range(begin, len, atom, end);
         // SAFETY: the handle is only put into the range; the allocation outlives it.
-        let memory = unsafe { self.allocation.memory() };
+        let memory = unsafe { own.memory() };
         Some(vk::MappedMemoryRange::default().memory(memory).offset(offset).size(size))
     }
 }
@@ -294,16 +342,21 @@ impl Drop for BufferShared {
             self.device.remove_object(self.id.0);
         }
         // SAFETY: taken here only, and not used afterwards.
-        let allocation = unsafe { ManuallyDrop::take(&mut self.allocation) };
-        if let Some(allocator) = lock(&self.device.allocator).as_mut() {
-            // Fails only for an allocation that is not this allocator's.
-            let _ = allocator.free(allocation);
+        let memory = unsafe { ManuallyDrop::take(&mut self.memory) };
+        match memory {
+            Memory::Own(allocation) => {
+                if let Some(allocator) = lock(&self.device.allocator).as_mut() {
+                    // Fails only for an allocation that is not this allocator's.
+                    let _ = allocator.free(allocation);
+                }
+            }
+            Memory::Imported(imported) => imported.free(&self.device),
         }
     }
 }
 
 /// Checks a buffer's size against the device's limits.
-fn check_size(device: &DeviceShared, name: &str, size: u64) -> Result<(), Error> {
+pub(crate) fn check_size(device: &DeviceShared, name: &str, size: u64) -> Result<(), Error> {
     if size == 0 {
         return Err(Error::InvalidRange { name: name.to_owned(), why: "a buffer of 0 bytes" });
     }
@@ -324,13 +377,18 @@ fn check_size(device: &DeviceShared, name: &str, size: u64) -> Result<(), Error>
     Ok(())
 }
 
-fn create_raw(device: &DeviceShared, name: &str, size: u64) -> Result<vk::Buffer, Error> {
-    let usage = vk::BufferUsageFlags::STORAGE_BUFFER
-        | vk::BufferUsageFlags::UNIFORM_BUFFER
-        | vk::BufferUsageFlags::TRANSFER_SRC
-        | vk::BufferUsageFlags::TRANSFER_DST;
-    let info =
+pub(crate) fn create_raw(
+    device: &DeviceShared,
+    name: &str,
+    size: u64,
+    usage: vk::BufferUsageFlags,
+    external: Option<&mut vk::ExternalMemoryBufferCreateInfo<'_>>,
+) -> Result<vk::Buffer, Error> {
+    let mut info =
         vk::BufferCreateInfo::default().size(size).usage(usage).sharing_mode(vk::SharingMode::EXCLUSIVE);
+    if let Some(external) = external {
+        info = info.push_next(external);
+    }
     // SAFETY: the size is above 0 and within maxBufferSize (VUID-VkBufferCreateInfo-size-00912, -size-06409).
     let raw = unsafe { device.raw.create_buffer(&info, None) }.map_err(|e| match e {
         vk::Result::ERROR_OUT_OF_DEVICE_MEMORY => out_of_memory(device, name, size, None),

@@ -1,5 +1,9 @@
 //! Decisions that depend on what a device is: pure functions over [`DeviceInfo`], with no device behind them.
 
+use std::fmt;
+
+use bayplan_text::Bytes;
+
 use crate::info::{DeviceInfo, DeviceKind, MemoryType};
 
 /// What a buffer is for, and so where it lies.
@@ -34,6 +38,8 @@ pub struct MemoryChoice {
 /// How weights come from host memory, or a file, to a device's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WeightsPath {
+    /// The device reads the file's pages where the system has them.
+    Imported,
     /// Read straight into device memory that the host has mapped.
     Mapped,
     /// Read into staging buffers, which the device copies from.
@@ -108,9 +114,87 @@ fn through_bar(device: &DeviceInfo, kind: &MemoryType) -> bool {
     device.kind == DeviceKind::Discrete && !device.unified_memory && seen && whole
 }
 
-/// How weights come to [`Location::Weights`] buffers of a device.
+/// What files must be like for [`Device::import`](crate::Device::import).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImportRules {
+    /// Bytes that the first byte of an import is a multiple of, in its file: a page of the system's, or more.
+    pub alignment: u64,
+    /// The most bytes of one.
+    pub most: u64,
+    /// The most imports at a time: some allocations are left for what else there is.
+    pub count: usize,
+}
+
+/// Why files do not become a device's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoImport {
+    /// The device takes no memory of the host's.
+    NotOffered,
+    /// Its memory and the host's are apart, or treated as if they were.
+    Apart,
+    /// It wants memory aligned to more than the pages that files are mapped in.
+    Alignment(u64),
+}
+
+impl fmt::Display for NoImport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotOffered => {
+                f.write_str("the device has no VK_EXT_external_memory_host for storage buffers")
+            }
+            Self::Apart => f.write_str(
+                "the device's memory is not the host's: every run would read the files across the bus",
+            ),
+            Self::Alignment(alignment) => {
+                write!(f, "the device wants memory at multiples of {}, more than a page", Bytes(*alignment))
+            }
+        }
+    }
+}
+
+/// Whether files can become a device's memory, and by which rules; `page` is the size of the system's pages.
+///
+/// # Errors
+/// Why not.
+pub fn import_rules(device: &DeviceInfo, page: u64) -> Result<ImportRules, NoImport> {
+    let limits = &device.limits;
+    let alignment = limits.min_imported_host_pointer_alignment.ok_or(NoImport::NotOffered)?;
+    if !device.unified_memory {
+        return Err(NoImport::Apart);
+    }
+    // The system places mappings at pages, and what a mapping has beyond its file's last page cannot be read.
+    if alignment > page || !page.is_multiple_of(alignment) {
+        return Err(NoImport::Alignment(alignment));
+    }
+    let most = limits.max_memory_allocation_size.min(limits.max_buffer_size.unwrap_or(u64::MAX));
+    let count = usize::try_from(limits.max_memory_allocation_count / 4).unwrap_or(usize::MAX);
+    Ok(ImportRules { alignment: page, most: most - most % page, count: count.min(MOST_IMPORTS) })
+}
+
+/// Each import is an object of the driver's, and a mapping of the process's, of which systems allow some 65,000.
+const MOST_IMPORTS: usize = 1024;
+
+/// The memory type for memory of the host's, among the types whose bits are set in `allowed`: coherent, since what a disk puts
+/// there is flushed by nobody; the device's own if there is one.
 #[must_use]
-pub fn weights_path(device: &DeviceInfo) -> WeightsPath {
+pub fn import_type(device: &DeviceInfo, allowed: u32) -> Option<MemoryChoice> {
+    let types = &device.memory_types;
+    let usable = |i: &usize| allowed & (1 << i) != 0 && !types[*i].special && types[*i].host_coherent;
+    let best = (0..types.len().min(32)).filter(usable);
+    let best = best.min_by_key(|&i| (!types[i].device_local, !types[i].host_cached))?;
+    let MemoryType { heap, host_cached: cached, .. } = types[best];
+    let index = u32::try_from(best).ok()?;
+    // The host has the file; what it reads of it, it reads there.
+    Some(MemoryChoice { index, heap, mapped: false, coherent: true, cached })
+}
+
+/// How weights come to [`Location::Weights`] buffers of a device; `import`: whether files may become its memory, as far as
+/// they can.
+#[must_use]
+pub fn weights_path(device: &DeviceInfo, import: Option<ImportRules>) -> WeightsPath {
+    if import.is_some() {
+        return WeightsPath::Imported;
+    }
     match memory_type(device, Location::Weights, u32::MAX) {
         Some(MemoryChoice { mapped: true, .. }) => WeightsPath::Mapped,
         _ => WeightsPath::Staged,
@@ -267,7 +351,7 @@ mod tests {
     fn weights_are_staged_where_the_host_does_not_see_all_memory() {
         let check = |device: &DeviceInfo, path, index| {
             let choice = memory_type(device, Location::Weights, u32::MAX).expect("a type");
-            assert_eq!((weights_path(device), choice.index), (path, index), "{}", device.name);
+            assert_eq!((weights_path(device, None), choice.index), (path, index), "{}", device.name);
             assert_eq!(choice.mapped, path == WeightsPath::Mapped);
         };
         // Its window of 256 MiB is not for weights.
@@ -284,6 +368,52 @@ mod tests {
         let mut incoherent = fake::resizable_bar();
         incoherent.memory_types[3].host_coherent = false;
         check(&incoherent, WeightsPath::Staged, 0);
+    }
+
+    #[test]
+    fn files_become_memory_where_the_host_has_it_too() {
+        let page = 4096;
+        let rules = |device: &DeviceInfo| import_rules(device, page);
+        let lavapipe = fake::lavapipe();
+        let own = ImportRules { alignment: page, most: 2 << 30, count: MOST_IMPORTS };
+        assert_eq!(rules(&lavapipe), Ok(own));
+        assert_eq!(weights_path(&lavapipe, rules(&lavapipe).ok()), WeightsPath::Imported);
+        assert_eq!(import_rules(&lavapipe, 16_384), Ok(ImportRules { alignment: 16_384, ..own }));
+        // The largest buffer may be no whole page.
+        let mut odd = fake::integrated();
+        (odd.limits.max_buffer_size, odd.limits.max_memory_allocation_count) = (Some(10_000), 40);
+        assert_eq!(rules(&odd), Ok(ImportRules { alignment: page, most: 8192, count: 10 }));
+        for device in [fake::discrete(), fake::resizable_bar()] {
+            assert_eq!(rules(&device), Err(NoImport::Apart), "{}", device.name);
+        }
+        let (mut apart, mut old, mut wide) = (lavapipe.clone(), lavapipe.clone(), lavapipe);
+        apart.unified_memory = false;
+        assert_eq!(rules(&apart), Err(NoImport::Apart));
+        old.limits.min_imported_host_pointer_alignment = None;
+        assert_eq!(rules(&old), Err(NoImport::NotOffered));
+        wide.limits.min_imported_host_pointer_alignment = Some(65_536);
+        assert_eq!(rules(&wide), Err(NoImport::Alignment(65_536)));
+        assert!(import_rules(&wide, 65_536).is_ok());
+        let words = NoImport::Alignment(65_536).to_string();
+        assert!(words.contains("64.0 KiB"), "{words}");
+    }
+
+    #[test]
+    fn imported_memory_is_coherent() {
+        let check = |device: &DeviceInfo, allowed, expect: Option<u32>| {
+            let choice = import_type(device, allowed);
+            assert_eq!(choice.map(|c| c.index), expect, "{} {allowed:#x}", device.name);
+            assert!(choice.is_none_or(|c| c.coherent && !c.mapped));
+        };
+        check(&fake::lavapipe(), u32::MAX, Some(0));
+        check(&fake::lavapipe(), 0, None);
+        check(&fake::integrated(), u32::MAX, Some(2));
+        check(&fake::integrated(), 0b011, None);
+        check(&fake::discrete(), 0b0110, Some(2));
+        check(&fake::discrete(), 0b1110, Some(3));
+        let mut special = fake::lavapipe();
+        special.memory_types[0].special = true;
+        check(&special, u32::MAX, None);
     }
 
     #[test]

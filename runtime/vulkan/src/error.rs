@@ -68,6 +68,13 @@ pub enum Error {
         /// The buffer.
         name: String,
     },
+    /// A file does not become memory of the device.
+    NoImport {
+        /// The buffer.
+        name: String,
+        /// Why.
+        why: String,
+    },
     /// The host accessed a buffer that it cannot see.
     NotMapped {
         /// The buffer.
@@ -201,6 +208,9 @@ impl fmt::Display for Error {
             }
             Error::NoMemoryType { name } => {
                 write!(f, "the device has no memory type for {}; choose another device", escape(name))
+            }
+            Error::NoImport { name, why } => {
+                write!(f, "{} is not imported: {}; read it into the device's memory", escape(name), escape(why))
             }
             Error::NotMapped { name } => {
                 write!(f, "the host cannot see {}; copy through an upload or readback buffer", escape(name))

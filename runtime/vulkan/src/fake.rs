@@ -154,6 +154,7 @@ fn limits() -> Limits {
         max_per_stage_uniform_buffers: 15,
         timestamp_period_ns: 1.0,
         non_coherent_atom_size: 64,
+        min_imported_host_pointer_alignment: Some(4096),
     }
 }
 

@@ -116,6 +116,9 @@ pub struct Limits {
     pub timestamp_period_ns: f32,
     /// Granule of flushes and invalidations of memory that is not coherent.
     pub non_coherent_atom_size: u64,
+    /// Alignment of host memory that can become the device's, where storage buffers can lie in such memory
+    /// (`VK_EXT_external_memory_host`).
+    pub min_imported_host_pointer_alignment: Option<u64>,
 }
 
 /// The optional features that kernels may use. A device is created with exactly those that are true here.

@@ -49,6 +49,7 @@ mod error;
 #[cfg(test)]
 mod fake;
 mod heap;
+mod import;
 mod info;
 mod instance;
 mod messages;
@@ -66,12 +67,14 @@ pub use barrier::Barrier;
 pub use buffer::{Buffer, BufferId, Mapped};
 pub use commands::{BoundWindow, Commands};
 pub use decide::{
-    Location, MemoryChoice, SubgroupSize, TimestampScale, WeightsPath, atom_range, compute_family,
-    memory_type, needs_staging, polls_queries, subgroup_size, timestamps, weights_path,
+    ImportRules, Location, MemoryChoice, NoImport, SubgroupSize, TimestampScale, WeightsPath, atom_range,
+    compute_family, import_rules, import_type, memory_type, needs_staging, polls_queries, subgroup_size,
+    timestamps, weights_path,
 };
 pub use device::{Device, DeviceOptions};
 pub use error::Error;
 pub use heap::HeapSample;
+pub use import::importable;
 pub use info::{
     ApiVersion, DeviceInfo, DeviceKind, Features, Heap, Limits, MemoryType, QueueFamily, Subgroup,
     SubgroupOperations, Uuid,

@@ -5,6 +5,7 @@ use std::ffi::CStr;
 use ash::{ext, khr, vk};
 
 use crate::error::Error;
+use crate::import::{IMPORT_HANDLE, IMPORT_USAGE};
 use crate::info::{
     ApiVersion, DeviceInfo, DeviceKind, Features, Heap, Limits, MemoryType, QueueFamily, Subgroup,
     SubgroupOperations, Uuid,
@@ -15,7 +16,7 @@ use crate::instance::InstanceShared;
 const NEVER: ApiVersion = ApiVersion::new(u32::MAX, 0);
 
 /// The device extensions this crate knows, and the version that made each core: from there it is not enabled by name.
-const EXTENSIONS: [(&CStr, ApiVersion); 9] = [
+const EXTENSIONS: [(&CStr, ApiVersion); 10] = [
     (khr::timeline_semaphore::NAME, ApiVersion::new(1, 2)),
     (khr::shader_float16_int8::NAME, ApiVersion::new(1, 2)),
     (khr::_8bit_storage::NAME, ApiVersion::new(1, 2)),
@@ -24,6 +25,7 @@ const EXTENSIONS: [(&CStr, ApiVersion); 9] = [
     (khr::shader_integer_dot_product::NAME, ApiVersion::new(1, 3)),
     (ext::subgroup_size_control::NAME, ApiVersion::new(1, 3)),
     (ext::memory_budget::NAME, NEVER),
+    (ext::external_memory_host::NAME, NEVER),
     // Where a driver has it, it must be enabled (VUID-VkDeviceCreateInfo-pProperties-04451).
     (khr::portability_subset::NAME, NEVER),
 ];
@@ -52,6 +54,7 @@ pub(crate) struct Offered {
     maintenance4: bool,
     dot_product: bool,
     size_control: bool,
+    host_memory: bool,
 }
 
 impl Offered {
@@ -68,6 +71,7 @@ impl Offered {
             maintenance4: offers(khr::maintenance4::NAME),
             dot_product: offers(khr::shader_integer_dot_product::NAME),
             size_control: offers(ext::subgroup_size_control::NAME),
+            host_memory: offers(ext::external_memory_host::NAME),
         }
     }
 }
@@ -153,6 +157,9 @@ struct Properties {
     driver: vk::PhysicalDeviceDriverProperties<'static>,
     maintenance4: vk::PhysicalDeviceMaintenance4Properties<'static>,
     size_control: vk::PhysicalDeviceSubgroupSizeControlProperties<'static>,
+    host_memory: vk::PhysicalDeviceExternalMemoryHostPropertiesEXT<'static>,
+    /// Whether storage buffers can lie in memory of the host's.
+    host_buffers: bool,
 }
 
 impl Properties {
@@ -170,9 +177,13 @@ impl Properties {
         if offered.size_control {
             all = all.push_next(&mut self.size_control);
         }
+        if offered.host_memory {
+            all = all.push_next(&mut self.host_memory);
+        }
         // SAFETY: the device is of this instance and at least 1.1, and knows every structure in the chain
         // (VUID-vkGetPhysicalDeviceProperties2-physicalDevice-parameter).
         unsafe { raw.get_physical_device_properties2(device, &mut all) };
+        self.host_buffers = offered.host_memory && host_buffers(raw, device);
     }
 
     fn subgroup(&self, size_control: bool) -> Subgroup {
@@ -260,6 +271,18 @@ pub(crate) fn describe(
     })
 }
 
+/// Whether buffers as [`Device::import`](crate::Device::import) makes them can lie in memory of the host's, and need no
+/// allocation made for them alone.
+fn host_buffers(raw: &ash::Instance, device: vk::PhysicalDevice) -> bool {
+    let info = vk::PhysicalDeviceExternalBufferInfo::default().usage(IMPORT_USAGE).handle_type(IMPORT_HANDLE);
+    let mut properties = vk::ExternalBufferProperties::default();
+    // SAFETY: the device is of this instance and at least 1.1, and has the extension of the handle type
+    // (VUID-vkGetPhysicalDeviceExternalBufferProperties-physicalDevice-parameter).
+    unsafe { raw.get_physical_device_external_buffer_properties(device, &info, &mut properties) };
+    let has = |flag| properties.external_memory_properties.external_memory_features.contains(flag);
+    has(vk::ExternalMemoryFeatureFlags::IMPORTABLE) && !has(vk::ExternalMemoryFeatureFlags::DEDICATED_ONLY)
+}
+
 fn known_extensions(
     raw: &ash::Instance,
     device: vk::PhysicalDevice,
@@ -321,6 +344,10 @@ fn limits(core: &vk::PhysicalDeviceLimits, more: &Properties, offered: Offered) 
         max_per_stage_uniform_buffers: core.max_per_stage_descriptor_uniform_buffers,
         timestamp_period_ns: core.timestamp_period,
         non_coherent_atom_size: core.non_coherent_atom_size.max(1),
+        min_imported_host_pointer_alignment: more
+            .host_buffers
+            .then_some(more.host_memory.min_imported_host_pointer_alignment)
+            .filter(|&alignment| alignment > 0),
     }
 }
 

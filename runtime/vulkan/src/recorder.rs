@@ -99,7 +99,8 @@ impl Device {
 }
 
 impl Recorder {
-    /// Runs `groups` workgroups of `pipeline`, with window `i` at binding `i`. No groups in a direction run nothing.
+    /// Runs `groups` workgroups of `pipeline`, with window `i` at binding `i`. No groups in a direction run nothing. What the
+    /// pipeline writes must lie in no imported buffer ([`Device::import`]).
     ///
     /// # Errors
     /// [`Error::Bindings`], [`Error::OutOfBounds`], [`Error::Misaligned`], [`Error::InvalidRange`],
@@ -186,6 +187,9 @@ impl Recorder {
             buffer.check(offset, len)?;
         }
         let invalid = |why| Err(Error::InvalidRange { name: dst.shared.name.clone(), why });
+        if dst.is_imported() {
+            return invalid(READ_ONLY);
+        }
         if len == 0 {
             return invalid("a copy of 0 bytes");
         }
@@ -213,8 +217,12 @@ impl Recorder {
                 return Err(Error::Misaligned { name: shared.name.clone(), value, alignment: 4 });
             }
         }
+        let invalid = |why| Err(Error::InvalidRange { name: shared.name.clone(), why });
         if len == 0 {
-            return Err(Error::InvalidRange { name: shared.name.clone(), why: "a fill of 0 bytes" });
+            return invalid("a fill of 0 bytes");
+        }
+        if shared.is_imported() {
+            return invalid(READ_ONLY);
         }
         let buffer = self.recording.place_buffer(buffer);
         self.recording.ops.push(Op::Fill { buffer, offset, len, value });
@@ -332,6 +340,8 @@ impl Recording {
         });
     }
 }
+
+const READ_ONLY: &str = "its bytes are a file's, which are only read";
 
 /// Checks a window against the device's limits. It lies in its buffer.
 fn check_window(limits: &Limits, name: &str, kind: BindingKind, offset: u64, len: u64) -> Result<(), Error> {

@@ -30,6 +30,8 @@ pub struct AllocationCounts {
     pub live_bytes: u64,
     /// The most bytes allocated at once.
     pub peak_bytes: u64,
+    /// Bytes of memory of the host's that is the device's, too, now: of allocations that are counted above without their bytes.
+    pub imported_bytes: u64,
 }
 
 /// A device allocation made or freed.
@@ -79,6 +81,7 @@ struct Live {
     id: AllocationId,
     bytes: u64,
     memory_type: u32,
+    imported: bool,
 }
 
 impl AllocationLog {
@@ -105,26 +108,35 @@ impl AllocationLog {
 
     /// Bytes allocated now of the memory types for which `of_heap` holds.
     pub(crate) fn live_bytes(&self, of_heap: impl Fn(u32) -> bool) -> u64 {
-        lock(&self.state).live.values().filter(|l| of_heap(l.memory_type)).map(|l| l.bytes).sum()
+        let own = |live: &&Live| !live.imported && of_heap(live.memory_type);
+        lock(&self.state).live.values().filter(own).map(|l| l.bytes).sum()
     }
 }
 
 impl State {
-    fn allocated(&mut self, memory: u64, bytes: u64, memory_type: u32) {
+    /// Memory that is imported was the process's before: it takes none, and is no event.
+    fn allocated(&mut self, memory: u64, bytes: u64, memory_type: u32, imported: bool) {
         let id = AllocationId(self.counts.allocations);
         self.counts.allocations += 1;
+        self.live.insert(memory, Live { id, bytes, memory_type, imported });
+        if imported {
+            self.counts.imported_bytes += bytes;
+            return;
+        }
         self.counts.live_bytes += bytes;
         self.counts.peak_bytes = self.counts.peak_bytes.max(self.counts.live_bytes);
-        self.live.insert(memory, Live { id, bytes, memory_type });
         self.event(AllocationEvent::Allocated { id, bytes, memory_type });
     }
 
     fn freed(&mut self, memory: u64) {
-        if let Some(live) = self.live.remove(&memory) {
-            self.counts.frees += 1;
-            self.counts.live_bytes -= live.bytes;
-            self.event(AllocationEvent::Freed { id: live.id });
+        let Some(live) = self.live.remove(&memory) else { return };
+        self.counts.frees += 1;
+        if live.imported {
+            self.counts.imported_bytes -= live.bytes;
+            return;
         }
+        self.counts.live_bytes -= live.bytes;
+        self.event(AllocationEvent::Freed { id: live.id });
     }
 
     fn event(&mut self, event: AllocationEvent) {
@@ -169,15 +181,31 @@ pub(crate) unsafe extern "system" fn allocate_memory(
     let result = unsafe { (log.allocate)(device, info, callbacks, memory) };
     let mut state = lock(&log.state);
     if result == vk::Result::SUCCESS {
-        // SAFETY: vkAllocateMemory succeeded, so it read `info` and wrote `memory`
+        // SAFETY: vkAllocateMemory succeeded, so it read `info` with its chain, and wrote `memory`
         // (VUID-vkAllocateMemory-pAllocateInfo-parameter, -pMemory-parameter).
-        let (info, memory) = unsafe { (&*info, *memory) };
-        state.allocated(memory.as_raw(), info.allocation_size, info.memory_type_index);
+        let (info, memory, imported) = unsafe { (&*info, *memory, is_import(&*info)) };
+        state.allocated(memory.as_raw(), info.allocation_size, info.memory_type_index, imported);
     } else {
         state.counts.failures += 1;
         state.last_failure = Some(result);
     }
     result
+}
+
+/// Whether an allocation takes memory of the host's as it is.
+///
+/// # Safety
+/// The chain of `info` is one that Vulkan may read (VUID-VkMemoryAllocateInfo-pNext-pNext).
+unsafe fn is_import(info: &vk::MemoryAllocateInfo<'_>) -> bool {
+    let mut next = info.p_next.cast::<vk::BaseInStructure<'_>>();
+    // SAFETY: each structure of the chain begins with its type and the next one's address, or null.
+    while let Some(own) = unsafe { next.as_ref() } {
+        if own.s_type == vk::StructureType::IMPORT_MEMORY_HOST_POINTER_INFO_EXT {
+            return true;
+        }
+        next = own.p_next;
+    }
+    false
 }
 
 /// Stands in for `vkFreeMemory`.
@@ -203,13 +231,18 @@ mod tests {
     #[test]
     fn counts_and_events() {
         let mut state = State::default();
-        state.allocated(7, 100, 0);
-        state.allocated(8, 50, 1);
+        state.allocated(7, 100, 0, false);
+        state.allocated(8, 50, 1, false);
         state.freed(7);
-        state.allocated(7, 20, 0); // the handle comes again, the number does not
+        state.allocated(7, 20, 0, false); // the handle comes again, the number does not
         state.freed(99);
-        let expect =
-            AllocationCounts { allocations: 3, failures: 0, frees: 1, live_bytes: 70, peak_bytes: 150 };
+        let expect = AllocationCounts {
+            allocations: 3,
+            frees: 1,
+            live_bytes: 70,
+            peak_bytes: 150,
+            ..AllocationCounts::default()
+        };
         assert_eq!(state.counts, expect);
         let events = state.pending.events;
         assert_eq!(events.len(), 4);
@@ -219,10 +252,38 @@ mod tests {
     }
 
     #[test]
+    fn imports_take_no_memory() {
+        let mut state = State::default();
+        state.allocated(7, 100, 0, false);
+        state.allocated(8, 5000, 0, true);
+        let counts = state.counts;
+        assert_eq!((counts.allocations, counts.live_bytes, counts.imported_bytes), (2, 100, 5000));
+        state.freed(8);
+        let counts = state.counts;
+        assert_eq!(
+            (counts.frees, counts.live_bytes, counts.imported_bytes, counts.peak_bytes),
+            (1, 100, 0, 100)
+        );
+        assert_eq!(state.pending.events.len(), 1, "what the process had before is not allocated");
+    }
+
+    #[test]
+    fn chains_are_searched_for_imports() {
+        let mut import = vk::ImportMemoryHostPointerInfoEXT::default();
+        let mut dedicated = vk::MemoryDedicatedAllocateInfo::default();
+        let plain = vk::MemoryAllocateInfo::default().push_next(&mut dedicated);
+        // SAFETY: chains of structures that are alive.
+        assert!(!unsafe { is_import(&plain) });
+        let own = plain.push_next(&mut import);
+        // SAFETY: as above.
+        assert!(unsafe { is_import(&own) });
+    }
+
+    #[test]
     fn undrained_events_are_bounded() {
         let mut state = State::default();
         for handle in 0..MAX_EVENTS as u64 {
-            state.allocated(handle, 1, 0);
+            state.allocated(handle, 1, 0, false);
             state.freed(handle);
         }
         assert_eq!(state.pending.events.len(), MAX_EVENTS);

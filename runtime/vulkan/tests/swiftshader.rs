@@ -4,6 +4,8 @@
 
 #[path = "device.rs"]
 mod device;
+#[path = "import.rs"]
+mod import;
 #[path = "poll.rs"]
 mod poll;
 #[path = "refusals.rs"]

@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use bayplan_vulkan::{
     ApiVersion, Barrier, BindingKind, Device, Instance, InstanceOptions, Location, Window, controls,
+    importable,
 };
-use common::{SCALE, best, compile, download, increment, instance, limited, pipeline, upload, whole};
+use common::{
+    SCALE, best, compile, download, file_of, increment, instance, limited, pipeline, run, upload, whole,
+};
 
 /// Everything this crate can do, done right.
 fn correct_program(instance: &Instance) {
@@ -48,6 +51,15 @@ fn correct_program(instance: &Instance) {
     assert!(device.wait(&ticket, Duration::from_secs(60)).expect("a wait"));
     assert_eq!(download(&device, &readback, 0, 256), [6; 256]);
     assert_eq!(progress.reached(), Ok(2));
+    if importable(device.info()).is_ok() {
+        let file = file_of(&[41; 2000]);
+        let imported = device.import("file", &file, 0..8192).expect("an import");
+        let mut recorder = device.record("imported");
+        let from = Window { buffer: &imported, offset: 4096, len: 1024 };
+        recorder.dispatch(&inc, &[from, window(2048)], [4, 1, 1]).expect("a dispatch");
+        run(&device, recorder);
+        assert_eq!(download(&device, &arena, 2048, 256), [42; 256]);
+    }
     if let Some(pool) = &pool {
         let times = pool.results_nowait(0..4).expect("results");
         assert!(times[0].is_some() && times[1].is_some() && times[2].is_none());
@@ -68,6 +80,29 @@ fn silence_and_the_four_controls() {
             assert!(outcome.fired, "{outcome:#?}");
         }
         assert_eq!(instance.message_count(), 0, "the controls speak to instances of their own");
+    });
+}
+
+/// The layers look at what is imported, too.
+#[test]
+fn an_import_that_breaks_a_rule_is_told() {
+    limited(|| {
+        let instance = instance(true);
+        let device = Device::new(&instance, &best(&instance)).expect("the device opens");
+        if importable(device.info()).is_err() {
+            return;
+        }
+        let file = file_of(&[1; 1024]);
+        device.import("file", &file, 0..4096).expect("an import");
+        assert_eq!(instance.message_count(), 0);
+        device.import_unannounced("file", &file, 0..4096).expect("an import");
+        let messages = instance.messages();
+        // The same rule under its newer and its older number.
+        let told = |id: &str| messages.iter().any(|message| message.id.starts_with(id));
+        assert!(
+            told("VUID-vkBindBufferMemory-memory-02985") || told("VUID-vkBindBufferMemory-memory-02727"),
+            "{messages:#?}"
+        );
     });
 }
 

@@ -43,8 +43,8 @@ pub struct Load {
     pub run: bool,
 }
 
-/// Loads, and tells as JSON: how long it took, how much memory of the process it took beside the device's, and a hash of what the
-/// model computes. A device that has too little memory is told as `refused`, with what was read by then.
+/// Loads, and tells as JSON: how long it took, how much memory of the process it took beside the device's (with what the device
+/// took, where weights stay in their files), and a hash of what the model computes. A device that has too little memory is told as `refused`, with what was read by then.
 ///
 /// # Errors
 /// Anything else.
@@ -72,6 +72,8 @@ pub fn load(load: &Load) -> Result<Value, Box<dyn Error>> {
     let loads = program.load.dispatches.len();
     // The host has a bit for each word of its arenas beside them.
     let held = match device.info() {
+        // Of what is not copied nothing is held; what is held of the rest counts with everything else.
+        Some(_) if load.io == Io::Import => Held::AtOnce(0),
         Some(_) => Held::Written { bytes: planned, scratch },
         None => Held::AtOnce(planned + planned / 32),
     };
@@ -91,6 +93,8 @@ pub fn load(load: &Load) -> Result<Value, Box<dyn Error>> {
     let (above, from_files) = watch.end();
     let first = Instant::now();
     let hash = if load.run { Some(run(&mut session, &load.shape)?) } else { None };
+    let ran = first.elapsed();
+    let (counts, after) = (device.allocations(), resident().anonymous as i64 - before.anonymous as i64);
     Ok(json!({
         "device": device.name(), "planned": planned, "weights": weights, "load_dispatches": loads, "prepared": prepared,
         "prepared_most": prepared_most,
@@ -99,7 +103,8 @@ pub fn load(load: &Load) -> Result<Value, Box<dyn Error>> {
         "total": loading.total, "staging": loading.staging, "direct": loading.direct,
         "paths": loading.paths().map(|(path, _)| path.name()).collect::<Vec<_>>(),
         "open_seconds": opened.as_secs_f64(), "compile_seconds": compiled.as_secs_f64(),
-        "run_seconds": load.run.then(|| first.elapsed().as_secs_f64()), "hash": hash,
+        "run_seconds": load.run.then_some(ran.as_secs_f64()), "hash": hash,
+        "allocated": counts.live_bytes, "imported": counts.imported_bytes, "after": after,
     }))
 }
 

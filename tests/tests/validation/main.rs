@@ -3,6 +3,7 @@
 
 mod changing;
 mod conformance;
+mod imported;
 
 use bayplan::{Device, DeviceOptions, Model, Selector};
 use bayplan_tests::{Case, on_every_driver, reference_case, reference_cases, reference_model, session};
@@ -70,6 +71,13 @@ on_every_driver! {
             silent(on.open(&validated(false)), name, &[reference_case(name, case)]);
         }
         silent(on.open(&validated(true)), "chars", &reference_cases("chars"));
+        controls_fire(&on.selector());
+    };
+
+    /// Weights that the device reads in their file, where it can.
+    imported_weights_are_silent_where_controls_are_not => |on| {
+        controls_fire(&on.selector());
+        imported::silent(&on.open(&validated(false)));
         controls_fire(&on.selector());
     };
 

@@ -15,7 +15,9 @@ JSON: version, model, device, dims, budget (bytes or null), seed; inputs and out
     outputs with file or null); in bytes arena_bytes, weight_bytes, peak, lower_bound; waste as a \
     share of the lower_bound; packed_plan (null, or of the plan that a packed model brings along whether it holds, whether it is \
     used, its bytes, and the reason where it does not hold); weights (null, or of --weights file and how many tensors are bound, small ones of the \
-    model's own that are kept, which of those are floats of more than one element, so doubtful, and tensors left_out); dispatches, kernels, host_nodes (what the processor computes at each run, as \
+    model's own that are kept, which of those are floats of more than one element, so doubtful, and tensors left_out); \
+    imported (null without --io import, or bytes that are read in their files, and left, each with bytes and why); \
+    dispatches, kernels, host_nodes (what the processor computes at each run, as \
     in the JSON of plan); functions (each with name, arena_bytes, dispatches, kernels; \
     where inputs or data decide Ifs there are several, the arena is the largest of theirs, and the plan told of is the \
     largest one's) and function, which ran last; build_ns, runs, interrupted; run_ns with \
@@ -49,8 +51,10 @@ pub(crate) struct RunOptions {
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) runs: u64,
     /// How weights are read: past the page cache (direct, where the file system lets), through it (buffered), or through it
-    /// where they are in it already (auto).
-    #[arg(long, default_value_t, value_name = "auto|direct|buffered")]
+    /// where they are in it already (auto). With import the device reads them in their files, without any copy, where it can
+    /// and they are aligned, as `bayplan pack` aligns them; the rest comes as with auto. The files must then stay as they
+    /// are: whoever makes one shorter ends the process.
+    #[arg(long, default_value_t, value_name = "auto|direct|buffered|import")]
     pub(crate) io: Io,
     /// Begins the first run while weights still arrive, each op when what it reads is there. What is wrong with a weight is
     /// told by that run then, which gives no outputs.

@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
-use bayplan::{Device, DeviceInfo, Target, WeightsPath, devices as list, memory, target_of, weights_path};
+use bayplan::{
+    Device, DeviceInfo, Io, Target, WeightsPath, devices as list, memory, target_of, weights_path,
+};
 use bayplan_text::{Bytes, ellipsis};
 use serde_json::{Value, json};
 
@@ -72,6 +74,7 @@ fn host_json(host: &Device) -> Value {
         "uuid": null,
         "heaps": heaps,
         "weights_path": WeightsPath::Host.name(),
+        "imports": false,
         "target": target_json(host.target()),
     });
     Probed::host().put(&mut device);
@@ -94,7 +97,8 @@ fn text(info: &DeviceInfo, probed: &Probed, target: &Target) -> String {
         let place = if heap.device_local { "device" } else { "host" };
         rows.push(("memory", format!("heap {index}: {} ({place})", Bytes(heap.size))));
     }
-    rows.push(("weights", words(weights_path(info)).into()));
+    let files = if imports(info) { "; --io import reads them in their files" } else { "" };
+    rows.push(("weights", format!("{}{files}", words(weights_path(info, Io::Auto)))));
     rows.push(("kernels", format!("class {}, {}", class(target), subgroup(target))));
     let features: Vec<&str> =
         features(target).into_iter().filter_map(|(name, has)| has.then_some(name)).collect();
@@ -107,10 +111,15 @@ fn text(info: &DeviceInfo, probed: &Probed, target: &Target) -> String {
     listed(&format!("{:<3} {}", info.index, ellipsis(&info.name, NAME)), &rows)
 }
 
+/// Whether a device can read weights in their files.
+fn imports(info: &DeviceInfo) -> bool {
+    weights_path(info, Io::Import) == WeightsPath::Imported
+}
+
 /// How weights come to a device, for people.
 fn words(path: WeightsPath) -> &'static str {
     match path {
-        WeightsPath::Imported => "files are mapped as its memory",
+        WeightsPath::Imported => "read in their files",
         WeightsPath::Mapped => "read straight into its memory",
         WeightsPath::Staged => "through staging buffers",
         WeightsPath::Host => "read into the host's memory",
@@ -152,7 +161,8 @@ fn json(info: &DeviceInfo, probed: &Probed) -> Value {
         "vulkan": info.api_version.to_string(),
         "uuid": info.uuid.to_string(),
         "heaps": heaps,
-        "weights_path": weights_path(info).name(),
+        "weights_path": weights_path(info, Io::Auto).name(),
+        "imports": imports(info),
         "target": target_json(&target_of(info)),
     });
     probed.put(&mut device);

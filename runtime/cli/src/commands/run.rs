@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bayplan::{
-    Bindings, Brought, CompileError, Device, DeviceOptions, Effort, Family, Level, Model, Options, Places,
-    RecordingOptions, Session, SessionOptions, Target, Tensor, ValueInput, Weights,
+    Bindings, Brought, CompileError, Device, DeviceOptions, Effort, Family, Io, Level, Model, Options,
+    Places, RecordingOptions, Session, SessionOptions, Target, Tensor, ValueInput, Weights,
 };
 use bayplan_compile::Dims;
 use bayplan_graph::ByteRange;
@@ -57,8 +57,10 @@ pub(crate) fn run(options: &RunOptions) -> Outcome {
     let family = Arc::new(family);
     let functions = Functions::of(&family)?;
     held(needed(functions.arena_bytes(), None), options.budget)?;
-    // Before inputs as large as what does not fit are drawn.
-    device.check_memory(functions.largest())?;
+    // Before inputs as large as what does not fit are drawn. What stays in files is known to the session alone.
+    if options.io != Io::Import {
+        device.check_memory(functions.largest())?;
+    }
     let ports = inputs::ports(model.graph(), &dims)?;
     let given = inputs::tensors(&ports, &words, options.seed)?;
     if let Some(folder) = &options.outputs {
@@ -86,7 +88,7 @@ pub(crate) fn run(options: &RunOptions) -> Outcome {
         Facts { options, functions, dims: &dims, ports: &ports, built, bound, packed: packed.as_ref() };
     // Weights that arrive still are told of below it.
     let fleet = progress.aside(|| {
-        warn(&session);
+        warn(&session, options.io);
         let fleet = run_fleet::start(outlets, &session, options.quiet)?;
         if text {
             out::print(&head(&facts, &session))?;
@@ -172,7 +174,13 @@ fn finish(session: Session, told: Result<Told, Failure>) -> Outcome {
 }
 
 /// The run goes on where it cannot be watched, but not silently.
-fn warn(session: &Session) {
+fn warn(session: &Session, io: Io) {
+    if io == Io::Import && session.imported().is_none() {
+        out::error_line(
+            "warning",
+            "--io import: the host reads weights into memory of its own, not in their files",
+        );
+    }
     let trace = session.trace();
     if let Some(e) = trace.refused() {
         out::error_line("warning", &format!("nothing is recorded: {e}"));

@@ -110,6 +110,9 @@ pub(crate) fn head(facts: &Facts<'_>, session: &Session) -> String {
         text += &format!(" · {} only while loading", Bytes(load));
     }
     text += "\n";
+    if let Some(imported) = session.imported() {
+        text += &format!("files      {imported}\n");
+    }
     if let Some(budget) = facts.options.budget {
         let needed = needed(functions.arena_bytes(), None);
         text += &format!("budget     {} of {}\n", Bytes(needed), Bytes(budget));
@@ -231,6 +234,11 @@ pub(crate) fn packed_json(packed: Option<&Judged>) -> Value {
     }
 }
 
+/// Bytes of weights that are not read in their files, and why.
+fn left_json(left: &[(u64, String)]) -> Vec<Value> {
+    left.iter().map(|(bytes, why)| json!({ "bytes": bytes, "why": why })).collect()
+}
+
 /// All of it for programs. Sizes are bytes, times nanoseconds; a file is null where none is written, the recording where
 /// nothing is recorded. Where there are several functions, the arena is enough for each, and what is told of a plan is told
 /// of the one that needs the most.
@@ -265,6 +273,7 @@ pub(crate) fn json(facts: &Facts<'_>, session: &Session, ran: &Ran) -> Value {
         "arena_bytes": activations,
         "weight_bytes": weights,
         "weights": bound_json(facts),
+        "imported": session.imported().map(|told| json!({ "bytes": told.bytes, "left": left_json(&told.left) })),
         "peak": plan.peak,
         "lower_bound": plan.lower_bound.bytes,
         "waste": plan.waste(),

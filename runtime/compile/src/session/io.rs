@@ -13,12 +13,21 @@ pub enum Io {
     Direct,
     /// Through the page cache: the next load finds the model there.
     Buffered,
+    /// Not at all what kernels read as it lies in a file, where the device can read it there (`VK_EXT_external_memory_host`);
+    /// the rest as with [`Io::Auto`]. It takes no memory but the system's cache of files, from which a page may go, and come
+    /// back from the disk in the middle of a run. Whoever changes such a file changes what runs read, and whoever makes it
+    /// shorter ends the process (SIGBUS): so it is asked for, never chosen.
+    Import,
 }
 
 impl Io {
     /// All, by name.
-    pub const ALL: [(&'static str, Self); 3] =
-        [("auto", Self::Auto), ("direct", Self::Direct), ("buffered", Self::Buffered)];
+    pub const ALL: [(&'static str, Self); 4] = [
+        ("auto", Self::Auto),
+        ("direct", Self::Direct),
+        ("buffered", Self::Buffered),
+        ("import", Self::Import),
+    ];
 }
 
 impl fmt::Display for Io {
@@ -33,7 +42,7 @@ impl FromStr for Io {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let found = Self::ALL.iter().find(|(name, _)| *name == text);
-        found.map(|&(_, io)| io).ok_or_else(|| "name auto, direct or buffered".into())
+        found.map(|&(_, io)| io).ok_or_else(|| "name auto, direct, buffered or import".into())
     }
 }
 

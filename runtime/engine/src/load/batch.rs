@@ -23,6 +23,8 @@ pub(crate) struct Batch {
     pub(crate) parts: Vec<Part>,
     /// It goes to bytes that this many dispatches of the load program use first.
     pub(crate) gate: u32,
+    /// The device reads it in its file: it is not moved.
+    pub(crate) imported: bool,
 }
 
 /// Bytes that are read into a slot.
@@ -62,11 +64,17 @@ impl Part {
     }
 }
 
-/// Cuts uploads into batches. `gates` has, for each of them, how many dispatches come before it may be written.
-pub(crate) fn cut(uploads: &[Upload], gates: &[u32]) -> Vec<Batch> {
+/// Cuts uploads into batches. `gates` has, for each of them, how many dispatches come before it may be written; `imported`
+/// says whether the device reads it in its file, which is so for all of a batch or for nothing of it.
+pub(crate) fn cut(uploads: &[Upload], gates: &[u32], imported: &dyn Fn(&Upload) -> bool) -> Vec<Batch> {
     let mut batches = Batches { all: Vec::new(), open: Batch::default(), filled: 0, before: 0 };
     for (index, upload) in uploads.iter().enumerate() {
         let gate = gates.get(index).copied().unwrap_or(0);
+        let imported = imported(upload);
+        if imported != batches.open.imported {
+            batches.close();
+            batches.open.imported = imported;
+        }
         let mut skip = 0;
         while skip < upload.bytes {
             skip += batches.add((index, upload), gate, skip, upload.bytes - skip);
@@ -78,7 +86,8 @@ pub(crate) fn cut(uploads: &[Upload], gates: &[u32]) -> Vec<Batch> {
 
 /// Bytes of a slot that holds each of the batches, in whole blocks.
 pub(crate) fn slot(batches: &[Batch]) -> u64 {
-    let ends = batches.iter().flat_map(|batch| &batch.reads).map(|read| read.at + read.len);
+    let moved = batches.iter().filter(|batch| !batch.imported);
+    let ends = moved.flat_map(|batch| &batch.reads).map(|read| read.at + read.len);
     ends.max().unwrap_or(0).next_multiple_of(DIRECT as u64)
 }
 
@@ -94,7 +103,8 @@ struct Batches {
 impl Batches {
     fn close(&mut self) {
         self.filled = 0;
-        let closed = std::mem::take(&mut self.open);
+        let next = Batch { imported: self.open.imported, ..Batch::default() };
+        let closed = std::mem::replace(&mut self.open, next);
         if !closed.parts.is_empty() {
             self.all.push(closed);
         }
@@ -172,9 +182,13 @@ pub(crate) fn gates(program: &Program) -> Vec<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{cut as cut_by, *};
     use bayplan_compile::{BufferId, Window};
     use bayplan_shaders::Access;
+
+    fn cut(uploads: &[Upload], gates: &[u32]) -> Vec<Batch> {
+        cut_by(uploads, gates, &|_| false)
+    }
 
     /// A quarter of a slot.
     const QUARTER: u64 = SLOT / 4;
@@ -225,6 +239,17 @@ mod tests {
         assert_eq!(batches[0].reads, reads);
         assert_eq!(batches[0].parts[1], Part { upload: 1, skip: 0, at: 500, len: 8 });
         assert_eq!(slot(&batches), 8192);
+    }
+
+    #[test]
+    fn what_is_imported_is_in_batches_of_its_own() {
+        let uploads =
+            [upload(0, 0, 400), upload(0, 400, 5 * QUARTER), upload(0, 1 << 30, 8), upload(0, 1 << 31, 4)];
+        let batches = cut_by(&uploads, &[], &|upload| upload.bytes < 400 && upload.bytes != 4);
+        let told: Vec<_> = batches.iter().map(|batch| (batch.imported, batch.parts.len())).collect();
+        assert_eq!(told, [(false, 2), (false, 1), (true, 1), (false, 1)]);
+        let only = cut_by(&uploads[2..3], &[], &|_| true);
+        assert_eq!((only.len(), slot(&only)), (1, 0), "no slot is needed for what is not moved");
     }
 
     #[test]

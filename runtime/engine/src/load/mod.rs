@@ -90,7 +90,11 @@ impl Loader {
     ) -> Result<(Self, Vec<Means>), EngineError> {
         let (uploads, gates) = order::ordered(program);
         let due = order::due(&uploads, program.load.dispatches.len());
-        let batches = batch::cut(&uploads, &gates);
+        let imported = |upload: &Upload| {
+            let place = arenas.place(upload.window.arena, upload.window.offset);
+            place.is_ok_and(|(buffer, _)| buffer.is_imported())
+        };
+        let batches = batch::cut(&uploads, &gates, &imported);
         let mut needed = vec![0; uploads.len()];
         for (index, batch) in batches.iter().enumerate() {
             batch.parts.iter().for_each(|part| needed[part.upload] = index + 1);
@@ -101,14 +105,19 @@ impl Loader {
             *own
         });
         let cached = Shared::is_cached(store, &batches);
-        let direct = io == Io::Direct || (io == Io::Auto && !cached);
+        let direct = match io {
+            Io::Direct => true,
+            Io::Auto | Io::Import => !cached,
+            Io::Buffered => false,
+        };
         let slot = batch::slot(&batches);
         let readers = READERS.min(batches.len());
         let targets = || [Arena::Weights, Arena::Load].into_iter().flat_map(|arena| arenas.of(arena));
         let staged = targets().any(|buffer| buffer.mapped().is_none());
         // What is checked is read, which some mappings are not made for.
         let unread = store.has_digests() && targets().any(|buffer| !buffer.memory().cached);
-        let count = if staged { batches.len().min(READERS * SLOTS) } else { 0 };
+        let moved = batches.iter().filter(|batch| !batch.imported).count();
+        let count = if staged { moved.min(READERS * SLOTS) } else { 0 };
         let ring = (0..count).map(|_| Ok(Arc::new(Staging::new(device, slot)?)));
         let ring = ring.collect::<Result<Vec<_>, EngineError>>()?;
         arrivals.staging(ring.iter().map(|slot| slot.buffer().size()).sum());

@@ -18,6 +18,9 @@ use crate::error::EngineError;
 /// Batches whose bytes a file is told of before they are read: what the disk has ready while others are placed.
 const AHEAD: usize = 4;
 
+/// Bytes of a file that are looked at at once, where they are only looked at.
+const LOOK: u64 = 256 << 10;
+
 /// What the threads of a loader share.
 pub(crate) struct Shared {
     pub(crate) device: Device,
@@ -61,13 +64,49 @@ impl Shared {
         if !self.ahead {
             return;
         }
-        for read in self.batches.get(index + AHEAD).iter().flat_map(|batch| &batch.reads) {
-            if let From::File(file, offset) = read.from
-                && let Some(source) = self.store.source(file)
-            {
-                source.expect(offset, read.len);
-            }
+        let batch = self.batches.get(index + AHEAD).filter(|batch| !batch.imported);
+        batch.iter().flat_map(|batch| &batch.reads).for_each(|read| self.expect_read(read));
+    }
+
+    fn expect_read(&self, read: &Read) {
+        if let From::File(file, offset) = read.from
+            && let Some(source) = self.store.source(file)
+        {
+            source.expect(offset, read.len);
         }
+    }
+
+    /// Lets kernels read a batch in its file, where the model says what it should be after a look at it; false where loading
+    /// ended before.
+    pub(crate) fn admit(&self, index: usize) -> Result<bool, EngineError> {
+        let batch = &self.batches[index];
+        if self.direct || self.ahead {
+            // It is in no cache yet: the disk begins with it, whoever reads it first.
+            batch.reads.iter().for_each(|read| self.expect_read(read));
+        }
+        if self.checked(index, || batch.parts.iter().try_for_each(|part| self.look(part)))?.is_none() {
+            return Ok(false);
+        }
+        for part in &batch.parts {
+            self.arrivals.piece(part.len, WeightsPath::Imported, ReadMode::Buffered);
+        }
+        Ok(true)
+    }
+
+    /// Checks a part as its file has it.
+    fn look(&self, part: &Part) -> Result<(), EngineError> {
+        let upload = &self.uploads[part.upload];
+        let mut bytes = vec![0; part.len.min(LOOK) as usize];
+        let mut done = 0;
+        while done < part.len {
+            let bytes = &mut bytes[..LOOK.min(part.len - done) as usize];
+            let skip = part.skip + done;
+            let read = self.store.read_part(&upload.data, upload.skip + skip, bytes);
+            read.map_err(|e| self.failed(part.upload, e.to_string()))?;
+            self.check(part.upload, skip, bytes)?;
+            done += bytes.len() as u64;
+        }
+        Ok(())
     }
 
     /// Reads a batch into a slot, and checks it. Answers how it was read: directly, if every byte of a file was. `None` where
@@ -81,7 +120,8 @@ impl Shared {
                 self.read(batch, read, slot)?;
             }
         }
-        let check = || batch.parts.iter().try_for_each(|part| self.check(part, &slot[part.range()]));
+        let check_part = |part: &Part| self.check(part.upload, part.skip, &slot[part.range()]);
+        let check = || batch.parts.iter().try_for_each(check_part);
         Ok(self.checked(index, check)?.map(|()| mode))
     }
 
@@ -97,11 +137,11 @@ impl Shared {
         }
     }
 
-    fn check(&self, part: &Part, bytes: &[u8]) -> Result<(), EngineError> {
+    /// Checks bytes of an upload, from its byte `skip` on.
+    fn check(&self, upload: usize, skip: u64, bytes: &[u8]) -> Result<(), EngineError> {
         let Some(checks) = &self.checks else { return Ok(()) };
-        let upload = &self.uploads[part.upload];
-        let checked = checks.update(&upload.data, upload.skip + part.skip, bytes);
-        checked.map_err(|e| self.failed(part.upload, e.to_string()))
+        let own = &self.uploads[upload];
+        checks.update(&own.data, own.skip + skip, bytes).map_err(|e| self.failed(upload, e.to_string()))
     }
 
     /// Reads past the page cache; false where that fails or cannot be done.
@@ -145,7 +185,9 @@ impl Shared {
             read.map_err(|e| self.failed(part.upload, e.to_string()))?;
         }
         let check = |part: &Part| {
-            self.mapped(part, |mapped, at| mapped.read_with(at, part.len, |bytes| self.check(part, bytes)))?
+            self.mapped(part, |mapped, at| {
+                mapped.read_with(at, part.len, |bytes| self.check(part.upload, part.skip, bytes))
+            })?
         };
         if self.checked(index, || parts.iter().try_for_each(check))?.is_none() {
             return Ok(false);

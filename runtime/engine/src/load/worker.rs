@@ -54,6 +54,9 @@ impl Worker {
     fn load(&mut self, index: usize) -> Result<bool, EngineError> {
         let shared = Arc::clone(&self.shared);
         let batch = &shared.batches[index];
+        if batch.imported {
+            return shared.admit(index);
+        }
         shared.expect(index);
         match &mut self.means {
             Means::InPlace => {

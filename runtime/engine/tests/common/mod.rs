@@ -1,6 +1,8 @@
 //! Small models, made by hand, and one way to run them.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub(crate) mod table;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,8 +12,8 @@ use bayplan_engine::{Device, DeviceOptions, Selector, Session, SessionOptions};
 use bayplan_expr::{Bindings, Bounds, Expr};
 use bayplan_graph::op::{BinaryOp, UnaryOp};
 use bayplan_graph::{
-    ByteRange, ByteSource, ConstData, DType, FileId, FileRef, Graph, Node, NodeId, Op, ReadError, Tensor,
-    TensorType, Value, ValueId, ValueSource,
+    ByteRange, ByteSource, ConstData, DType, Digest, FileId, FileRef, Graph, Node, NodeId, Op, ReadError,
+    Tensor, TensorType, Value, ValueId, ValueSource,
 };
 use bayplan_record::{Destination, Places, RecordingOptions, Source};
 use bayplan_trace::{Level, Record, Timeline};
@@ -54,6 +56,22 @@ impl Model {
         let data = ConstData::Range(ByteRange { file: FileId(0), offset, len });
         let ty = tensor_type(tensor.dtype(), tensor.shape());
         self.value(name, ValueSource::Constant(data), Some(ty))
+    }
+
+    /// Has the next constant begin at a multiple of `align` in the file.
+    pub(crate) fn align(&mut self, align: usize) {
+        self.file.resize(self.file.len().next_multiple_of(align), 0x5a);
+    }
+
+    /// Notes what each constant of the file hashes to.
+    pub(crate) fn with_digests(mut self) -> Self {
+        for value in &self.graph.values {
+            if let ValueSource::Constant(ConstData::Range(range)) = &value.source {
+                let bytes = &self.file[range.offset as usize..(range.offset + range.len) as usize];
+                self.graph.digests.push((*range, Digest::of(bytes)));
+            }
+        }
+        self
     }
 
     pub(crate) fn node(&mut self, name: &str, op: Op, inputs: &[ValueId]) -> ValueId {

@@ -182,3 +182,11 @@ pub(crate) fn run(device: &Device, recorder: bayplan_vulkan::Recorder) {
     let ticket = device.submit(&commands).expect("a submission");
     assert!(device.wait(&ticket, Duration::from_secs(60)).expect("a wait"), "not done in a minute");
 }
+
+/// A file without a name that holds these words.
+pub(crate) fn file_of(words: &[u32]) -> std::fs::File {
+    let mut file = tempfile::tempfile().expect("a file");
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    std::io::Write::write_all(&mut file, &bytes).expect("written");
+    file
+}

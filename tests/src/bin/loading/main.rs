@@ -4,7 +4,7 @@
 //! (the same with matrices that the device rearranges), many (1.5 GiB in 5,000 tensors), four (4 GiB) or
 //! folded (256 MiB in one tensor that is transposed, added to and cast before its use); FORM is external, inline or safetensors.
 //!
-//! `loading load SHAPE MODEL [weights=FILE] [device=NAME] [io=auto|direct|buffered] [separate] [whole] [run]` loads it in this
+//! `loading load SHAPE MODEL [weights=FILE] [device=NAME] [io=auto|direct|buffered|import] [separate] [whole] [run]` loads it in this
 //! process and tells as JSON how long that took and how much memory beside the device's; `separate`: as if the host did not see
 //! the device's memory; `whole`: through a reader that holds whole tensors; `run`: runs it once.
 //!
