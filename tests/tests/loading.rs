@@ -5,6 +5,8 @@ use std::path::Path;
 
 use bayplan::WeightsPath;
 use bayplan_tests::backend::Backend;
+use bayplan_tests::large::memory::cached;
+use bayplan_tests::large::reading::{forget, read};
 use bayplan_tests::large::{Files, Form, Shape, make, make_hollow};
 use bayplan_tests::program::Sandbox;
 use bayplan_tests::{on_every_backend, on_every_driver};
@@ -18,6 +20,7 @@ const GLIMPSE: u64 = 8 << 20;
 
 on_every_backend! {
     memory_of_loading => check_memory;
+    direct_reads_of_many_tensors => check_page_cache;
 }
 
 on_every_driver! {
@@ -158,4 +161,28 @@ fn check_folded(on: Backend) {
     let whole = load(on, "folded", &model, None, &["whole"]);
     assert!(taken(&whole) > MOST, "a reader of whole tensors is not seen: {whole}");
     assert_eq!(told["hash"], whole["hash"]);
+}
+
+/// What direct reads may leave in the page cache: a page for each place where files are asked whether they are there, and what
+/// the system reads around a few of them.
+const LEFT: u64 = 1 << 20;
+
+/// 31 MiB in 400 tensors, half of which might be transposes of each other: no look at them brings them into the page cache,
+/// whichever way it was found that they are not there.
+fn check_page_cache(on: Backend) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = make(&Shape::CROWD, Form::External, folder.path()).expect("a model");
+    let held = || cached(&files.weights).expect("fincore counts");
+    let ways: [&[&str]; 3] = [&["io=direct"], &["io=auto"], &["io=direct", "separate"]];
+    for how in ways.into_iter().filter(|how| !(on == Backend::Host && how.contains(&"separate"))) {
+        forget(&files.weights).expect("a file");
+        let before = held();
+        let told = load(on, "crowd", &files.model, None, how);
+        let grown = held() - before;
+        println!("{how:?} on {on}: {before} bytes in the page cache, {grown} more: {told}");
+        // A file system in memory keeps what it has, and one without direct reads brings everything in.
+        let direct = told["direct"].as_u64() == Some(Shape::CROWD.bytes());
+        assert!(grown <= LEFT || !direct, "{how:?} on {on}: {grown} bytes more: {told}");
+        assert!(direct || read(&files.weights, true).is_err(), "{how:?} on {on}: not read directly: {told}");
+    }
 }

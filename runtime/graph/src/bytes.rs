@@ -60,6 +60,15 @@ pub trait ByteSource: Send + Sync {
         Ok(None)
     }
 
+    /// Checks, as far as anybody can tell, that the bytes are still those that the source was opened with: before what was read
+    /// counts as whole.
+    ///
+    /// # Errors
+    /// [`ReadError`] if they were changed.
+    fn check_unchanged(&self) -> Result<(), ReadError> {
+        Ok(())
+    }
+
     /// Tells the source that these bytes are read soon.
     fn expect(&self, offset: u64, len: u64) {
         let _ = (offset, len);

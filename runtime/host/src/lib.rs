@@ -12,6 +12,7 @@ mod column;
 mod device_tensor;
 mod error;
 mod evaluate;
+mod load;
 mod machine;
 mod memory;
 mod outputs;

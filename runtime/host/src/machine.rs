@@ -3,23 +3,18 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use bayplan_compile::session::Cancel;
-use bayplan_compile::{
-    Arena, BufferKind, Dispatch, Port, Program, Stage, Upload, Window, device_size, widen,
-};
+use bayplan_compile::session::{Cancel, Io};
+use bayplan_compile::{Arena, BufferKind, Dispatch, Port, Program, Stage, Window, device_size, widen};
 use bayplan_graph::Tensor;
 use bayplan_record::Arrivals;
-use bayplan_trace::{ReadMode, WeightsPath};
-use bayplan_weights::{Checks, Store, WeightsError};
+use bayplan_weights::Store;
 
 use crate::bound::{Bound, Checker, words};
 use crate::error::{HostError, Place};
+use crate::load::Loading;
 use crate::memory::{Memory, bytes_of, words_of};
 use crate::ports::{Given, tensor};
 use crate::work;
-
-/// Words of a weight read at once.
-const CHUNK: usize = 1 << 20;
 
 /// A stage of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -101,13 +96,14 @@ impl Machine {
     /// # Errors
     /// A weight cannot be read, memory does not suffice, or the load program is not sound.
     pub fn load(&mut self, weights: &Store) -> Result<(), HostError> {
-        self.load_counted(weights, &Arrivals::default(), &Cancel::default())
+        self.load_counted(weights, Io::default(), &Arrivals::default(), &Cancel::default())
     }
 
-    /// The same, where somebody is told how far it is and may end it.
+    /// The same, files read as asked, where somebody is told how far it is and may end it.
     pub(crate) fn load_counted(
         &mut self,
         weights: &Store,
+        io: Io,
         arrivals: &Arrivals,
         cancel: &Cancel,
     ) -> Result<(), HostError> {
@@ -115,17 +111,17 @@ impl Machine {
         for arena in [Arena::Weights, Arena::Load] {
             self.memory.allocate(arena, self.program.arena_bytes[arena.index()])?;
         }
-        let checks = weights.checks();
-        let from = Source { weights, checks: &checks, arrivals, cancel };
-        let mut uploads = 0;
-        for index in 0..self.program.load.dispatches.len() {
-            uploads = self.upload(from, uploads, Some(index))?;
-            self.step(Phase::Load, index)?;
-        }
-        self.upload(from, uploads, None)?;
-        let damaged =
-            |e: WeightsError| HostError::Weights { name: "of the model".into(), reason: e.to_string() };
-        checks.finish().map_err(damaged)?;
+        let program = Arc::clone(&self.program);
+        let plan = Loading::new(&program, weights, io, arrivals, cancel);
+        std::thread::scope(|scope| {
+            let mut uploads = plan.begin(scope)?;
+            for index in 0..program.load.dispatches.len() {
+                uploads.until(&mut self.memory, Some(index))?;
+                self.step(Phase::Load, index)?;
+            }
+            uploads.until(&mut self.memory, None)
+        })?;
+        plan.finish()?;
         self.memory.free(Arena::Load);
         let [activations, _, _, external] = self.program.arena_bytes;
         self.memory.allocate(Arena::Activations, self.activations.unwrap_or(activations))?;
@@ -134,17 +130,6 @@ impl Machine {
         }
         self.loaded = true;
         Ok(())
-    }
-
-    /// Uploads what is due before a dispatch, or all that is left; answers how many uploads are done.
-    fn upload(&mut self, from: Source<'_>, done: usize, before: Option<usize>) -> Result<usize, HostError> {
-        let Self { program, memory, .. } = self;
-        let rest = &program.uploads[done..];
-        let due = before.map_or(rest.len(), |index| rest.partition_point(|own| own.before as usize <= index));
-        for upload in &rest[..due] {
-            copy(from, upload, memory)?;
-        }
-        Ok(done + due)
     }
 
     /// Runs the program once.
@@ -357,43 +342,7 @@ fn dispatch(program: &Program, phase: Phase, index: usize) -> Result<&Dispatch, 
 }
 
 /// The first `count` words of a window; `None` where it has fewer.
-fn first(window: &Window, count: usize) -> Option<Range<usize>> {
+pub(crate) fn first(window: &Window, count: usize) -> Option<Range<usize>> {
     let all = words(window);
     (count <= all.len()).then(|| all.start..all.start + count)
-}
-
-/// Where weights come from, and who is told.
-#[derive(Clone, Copy)]
-struct Source<'a> {
-    weights: &'a Store,
-    checks: &'a Checks,
-    arrivals: &'a Arrivals,
-    /// Looked at before each piece.
-    cancel: &'a Cancel,
-}
-
-/// Uploads bytes of a constant as they lie, a chunk at a time.
-fn copy(from: Source<'_>, upload: &Upload, memory: &mut Memory) -> Result<(), HostError> {
-    let fail = |reason: String| HostError::Weights { name: upload.name.clone(), reason };
-    let count = usize::try_from(upload.bytes.div_ceil(4)).ok();
-    let target = count.and_then(|count| first(&upload.window, count));
-    let target = target.ok_or_else(|| fail("it does not fit its window".into()))?;
-    let target = memory.write(upload.window.arena, target);
-    let target = target.ok_or_else(|| fail("its window leaves its arena".into()))?;
-    let mut bytes = Vec::new();
-    let mut done = 0;
-    for target in target.chunks_mut(CHUNK) {
-        from.cancel.check(|| from.arrivals.loading())?;
-        let count = (upload.bytes - done).min(4 * target.len() as u64);
-        // The last word may have fewer bytes of the constant.
-        bytes.clear();
-        bytes.resize(4 * target.len(), 0);
-        let (part, skip) = (&mut bytes[..count as usize], upload.skip + done);
-        let read = from.weights.read_part(&upload.data, skip, part);
-        read.and_then(|()| from.checks.update(&upload.data, skip, part)).map_err(|e| fail(e.to_string()))?;
-        target.iter_mut().zip(words_of(&bytes)).for_each(|(target, word)| *target = word);
-        from.arrivals.piece(count, WeightsPath::Host, ReadMode::Buffered);
-        done += count;
-    }
-    Ok(())
 }

@@ -230,3 +230,39 @@ pub(crate) fn words_of(bytes: &[u8]) -> impl ExactSizeIterator<Item = u32> + '_ 
         u32::from_le_bytes(word)
     })
 }
+
+/// Puts bytes into words, from byte `at` on. What is left of a word behind them is zeros.
+pub(crate) fn put_bytes(words: &mut [u32], at: usize, bytes: &[u8]) {
+    let lead = at.next_multiple_of(4).min(at + bytes.len()) - at;
+    let (head, rest) = bytes.split_at(lead);
+    if let Some(word) = words.get_mut(at / 4).filter(|_| lead > 0) {
+        let mut own = word.to_le_bytes();
+        own[at % 4..].fill(0);
+        own[at % 4..at % 4 + lead].copy_from_slice(head);
+        *word = u32::from_le_bytes(own);
+    }
+    let (whole, tail) = rest.as_chunks();
+    let target = words.get_mut(at.div_ceil(4)..).unwrap_or_default();
+    target.iter_mut().zip(whole).for_each(|(target, word)| *target = u32::from_le_bytes(*word));
+    target.iter_mut().skip(whole.len()).zip(words_of(tail)).for_each(|(target, word)| *target = word);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_in_pieces_become_the_words_of_all() {
+        let bytes: Vec<u8> = (1..=23).collect();
+        for first in 0..=bytes.len() {
+            for second in first..=bytes.len() {
+                let mut words = [POISON; 7];
+                for piece in [0..first, first..second, second..bytes.len()] {
+                    put_bytes(&mut words, piece.start, &bytes[piece]);
+                }
+                let whole: Vec<u32> = words_of(&bytes).chain([POISON]).collect();
+                assert_eq!(words[..], whole, "{first} {second}");
+            }
+        }
+    }
+}

@@ -128,7 +128,7 @@ impl Session {
         let watch = options.progress.clone().map(Progress::into_watch);
         let arrivals = trace.recording().loading(first.upload_bytes(), watch);
         machine
-            .load_counted(weights, &arrivals, &options.cancel)
+            .load_counted(weights, options.io, &arrivals, &options.cancel)
             .inspect_err(|e| trace.recording().message(e.severity(), e.to_string()))?;
         arrivals.finish();
         let pool = OutputPool::new(first.target.storage_alignment, options.outputs);

@@ -179,6 +179,14 @@ impl Store {
         !self.digests.known.is_empty()
     }
 
+    /// The constant with a digest that some bytes are part of, by a number. Pieces of one are checked in order.
+    pub fn digest_number(&self, data: &ConstData) -> Option<usize> {
+        match data {
+            ConstData::Inline(_) => None,
+            ConstData::Range(range) => self.digests.around(range),
+        }
+    }
+
     /// For constants that are read in pieces: checks their digests as the pieces pass.
     pub fn checks(&self) -> Checks {
         Checks::new(self.clone())

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use bayplan_graph::{ByteRange, ConstData, DIRECT, DType, Duplicate, Graph, ValueId, ValueSource};
+use bayplan_graph::{ByteRange, ConstData, DType, Duplicate, Graph, ValueId, ValueSource};
 
 use crate::Store;
 
@@ -85,25 +85,12 @@ impl Store {
         Some((own.dtype, vec![columns, rows], sample))
     }
 
-    /// A few elements, by the number of the first. What is not in the page cache stays out of it: the system would read a
-    /// hundred kilobytes ahead of each sample, which of thousands of tensors is a good part of a model.
+    /// A few elements, by the number of the first.
     fn sample(&self, own: &Constant, first: u64, count: u64) -> Option<Vec<u8>> {
         let size = own.dtype.size() as u64;
-        let offset = own.range.offset.checked_add(first * size)?;
-        let source = self.source(own.range.file)?;
-        if source.is_cached(offset) {
-            return self.elements(own, first, count);
-        }
-        let len = usize::try_from(count * size).ok()?;
-        let skip = usize::try_from(offset % DIRECT as u64).ok()?;
-        let blocks = (skip + len).next_multiple_of(DIRECT);
-        let mut memory = vec![0; blocks + DIRECT];
-        let start = memory.as_ptr().align_offset(DIRECT);
-        let buf = memory.get_mut(start..start + blocks)?;
-        match source.read_direct(offset - skip as u64, buf).ok()? {
-            Some(read) => buf[..read].get(skip..skip + len).map(<[u8]>::to_vec),
-            None => self.elements(own, first, count),
-        }
+        let mut bytes = vec![0; usize::try_from(count * size).ok()?];
+        self.glance(&own.range, first * size, &mut bytes).ok()?;
+        Some(bytes)
     }
 
     /// Some elements, by the number of the first.
@@ -185,7 +172,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use bayplan_expr::Expr;
-    use bayplan_graph::{ByteSource, FileId, FileRef, ReadError, TensorType, Value};
+    use bayplan_graph::{ByteSource, DIRECT, FileId, FileRef, ReadError, TensorType, Value};
 
     use super::*;
 

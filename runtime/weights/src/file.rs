@@ -8,6 +8,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 use bayplan_graph::{ByteSource, DIRECT, ReadError};
 use rustix::fs::{Advice, OFlags, fadvise};
@@ -20,6 +21,8 @@ use crate::WeightsError;
 pub struct FileSource {
     file: File,
     len: u64,
+    /// When it was last written to before it was opened.
+    modified: Option<SystemTime>,
     path: PathBuf,
     /// The same file past the page cache, opened when it is first read like that; `None` where that is refused.
     direct: OnceLock<Option<File>>,
@@ -42,14 +45,29 @@ impl FileSource {
             return Err(fail(format!("{what}; name a file")));
         }
         let file = File::open(path).map_err(|e| fail(e.to_string()))?;
-        let len = file.metadata().map_err(|e| fail(e.to_string()))?.len();
+        let about = file.metadata().map_err(|e| fail(e.to_string()))?;
+        let (len, modified) = (about.len(), about.modified().ok());
         let (direct, refused) = (OnceLock::new(), AtomicBool::new(false));
-        Ok(Self { file, len, path: path.to_owned(), direct, refused })
+        Ok(Self { file, len, modified, path: path.to_owned(), direct, refused })
     }
 
     /// The path it was opened by.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What has become of the file since it was opened, if its length or the time of its last change is another.
+    fn changed(&self) -> Option<String> {
+        let now = self.file.metadata().ok()?;
+        let (opened, len) = (self.len, now.len());
+        if len != opened {
+            return Some(format!(
+                "the file was {opened} bytes long when it was opened and is {len} now: somebody writes to it; load again when it \
+                 is whole"
+            ));
+        }
+        let same = now.modified().ok() == self.modified;
+        (!same).then(|| "the file was written to while it was read; load again when nobody does".into())
     }
 
     /// The file opened past the page cache.
@@ -76,8 +94,10 @@ impl ByteSource for FileSource {
             return Err(fail(format!("the file ends at byte {}", self.len)));
         }
         let len = buf.len() as u64;
-        let read = self.file.read_exact_at(buf, offset);
-        read.map_err(|e| ReadError { offset, len, reason: e.to_string() })
+        self.file.read_exact_at(buf, offset).map_err(|e| {
+            let short = (e.kind() == ErrorKind::UnexpectedEof).then(|| self.changed()).flatten();
+            ReadError { offset, len, reason: short.unwrap_or_else(|| e.to_string()) }
+        })
     }
 
     fn read_direct(&self, offset: u64, buf: &mut [u8]) -> Result<Option<usize>, ReadError> {
@@ -101,6 +121,11 @@ impl ByteSource for FileSource {
             }
         }
         Ok(Some(done))
+    }
+
+    fn check_unchanged(&self) -> Result<(), ReadError> {
+        let changed = |reason| Err(ReadError { offset: 0, len: self.len, reason });
+        self.changed().map_or(Ok(()), changed)
     }
 
     fn expect(&self, offset: u64, len: u64) {
@@ -169,6 +194,24 @@ mod tests {
         let mut byte = [7];
         source.read_at(0, &mut byte).unwrap();
         assert_eq!(byte, [0], "the file that was opened");
+    }
+
+    #[test]
+    fn a_file_that_changes_under_its_reader_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (source, _) = file(folder.path(), 2 * DIRECT);
+        source.check_unchanged().unwrap();
+        let other = File::options().write(true).open(source.path()).unwrap();
+        let told = |e: ReadError| e.to_string();
+        other.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        let e = told(source.check_unchanged().unwrap_err());
+        assert!(e.contains("written to while it was read"), "{e}");
+        other.set_len(100).unwrap();
+        for e in
+            [source.check_unchanged().unwrap_err(), source.read_at(50, &mut [0; 100]).unwrap_err()].map(told)
+        {
+            assert!(e.contains("was 8192 bytes long") && e.contains("is 100 now"), "{e}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod bind;
+mod cached;
 mod checks;
 mod duplicates;
 mod error;
@@ -13,6 +14,7 @@ mod file;
 mod folder;
 mod named;
 mod pack;
+pub mod reading;
 mod rules;
 mod store;
 mod unfit;

@@ -1,7 +1,7 @@
 //! All files of a graph.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bayplan_graph::{
     ByteRange, ByteSource, ConstData, Constants, FileId, FileRef, Graph, ReadError, ValueSource,
@@ -16,7 +16,12 @@ use crate::{FileSource, Named, WeightsError};
 pub struct Store {
     pub(crate) files: Arc<[(PathBuf, Arc<dyn ByteSource>)]>,
     pub(crate) digests: Arc<Digests>,
+    /// For each file, whether it is in the page cache, once that was looked at.
+    pub(crate) cached: Arc<[OnceLock<bool>]>,
 }
+
+/// Constants of at most so many bytes are read as such as [`Store::glance`] reads.
+const SMALL: u64 = 4096;
 
 impl core::fmt::Debug for Store {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -76,7 +81,8 @@ impl Store {
         files: Vec<(PathBuf, Arc<dyn ByteSource>)>,
         graph: &Graph,
     ) -> Result<Self, WeightsError> {
-        let store = Self { files: files.into(), digests: Arc::new(Digests::of(graph)) };
+        let cached = files.iter().map(|_| OnceLock::new()).collect();
+        let store = Self { files: files.into(), digests: Arc::new(Digests::of(graph)), cached };
         store.check(graph)?;
         Ok(store)
     }
@@ -104,7 +110,10 @@ impl Store {
                 Ok(())
             }
             ConstData::Range(range) => {
-                self.read_range(range, 0, buf)?;
+                match range.len {
+                    ..=SMALL => self.glance(range, 0, buf)?,
+                    _ => self.read_range(range, 0, buf)?,
+                }
                 self.check_whole(range, buf)
             }
         }
@@ -149,6 +158,17 @@ impl Store {
     /// What a file of the graph is read through; `None` where the graph names no such file.
     pub fn source(&self, file: FileId) -> Option<&dyn ByteSource> {
         self.files.get(file.0 as usize).map(|(_, source)| &**source)
+    }
+
+    /// Checks that nobody has written to the files since they were opened.
+    ///
+    /// # Errors
+    /// [`WeightsError::Read`]: one of them has changed.
+    pub fn check_unchanged(&self) -> Result<(), WeightsError> {
+        self.files.iter().try_for_each(|(path, source)| {
+            let unchanged = source.check_unchanged();
+            unchanged.map_err(|error| WeightsError::Read { path: path.clone(), error })
+        })
     }
 
     /// Checks that every constant lies in its file.

@@ -44,6 +44,9 @@ impl Shape {
     /// 64 MiB, of which one tensor has 40.
     pub const SMALL: Self =
         Self { rows: 10_240, width: 1024, inner: 1024, products: 6, turned: 3, biases: false, folded: false };
+    /// 31 MiB in 400 tensors.
+    pub const CROWD: Self =
+        Self { rows: 0, width: 200, inner: 200, products: 200, turned: 0, biases: true, folded: false };
     /// 1 GiB, of which one tensor has half.
     pub const ONE: Self = Self {
         rows: 131_072,
@@ -105,12 +108,13 @@ impl FromStr for Shape {
     fn from_str(name: &str) -> Result<Self, String> {
         Ok(match name {
             "small" => Self::SMALL,
+            "crowd" => Self::CROWD,
             "one" => Self::ONE,
             "turned" => Self::TURNED,
             "many" => Self::MANY,
             "four" => Self::FOUR,
             "folded" => Self::FOLDED,
-            _ => return Err(format!("no model {name}: small, one, turned, many, four or folded")),
+            _ => return Err(format!("no model {name}: small, crowd, one, turned, many, four or folded")),
         })
     }
 }

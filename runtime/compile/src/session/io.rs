@@ -28,6 +28,15 @@ impl Io {
         ("buffered", Self::Buffered),
         ("import", Self::Import),
     ];
+
+    /// Whether files are read past the page cache; `None` where they say what is best.
+    pub fn direct(self) -> Option<bool> {
+        match self {
+            Self::Auto | Self::Import => None,
+            Self::Direct => Some(true),
+            Self::Buffered => Some(false),
+        }
+    }
 }
 
 impl fmt::Display for Io {

@@ -23,6 +23,7 @@ use bayplan_compile::session::{Cancel, Io};
 use bayplan_compile::{Arena, Dispatch, Program, Upload};
 use bayplan_record::Arrivals;
 use bayplan_vulkan::{Buffer, Commands, Device, Ticket};
+use bayplan_weights::reading::{Slot, cut, slot_bytes};
 use bayplan_weights::{Store, WeightsError};
 
 use self::shared::Shared;
@@ -35,11 +36,25 @@ use crate::error::EngineError;
 use crate::instruments::{Instruments, Places};
 use crate::transfer::wait;
 
-/// Threads that read: while one waits for the disk, the other moves bytes.
-const READERS: usize = 2;
+/// How many threads read, and how much each at once. Slots take at most 12 MiB: half of the 24 MiB that loading may take are
+/// left to what else comes with it, kernels of the load program and stacks of threads.
+struct Pace {
+    readers: usize,
+    /// Slots of each.
+    slots: usize,
+    /// The most bytes of a batch.
+    bytes: u64,
+}
 
-/// Staging buffers of each: one is filled while the device copies from the other.
-const SLOTS: usize = 2;
+impl Pace {
+    /// Where files are read in place: while one thread waits for the disk, the other moves bytes. Batches are small enough to lie
+    /// near the processor still when they are checked.
+    const IN_PLACE: Self = Self { readers: 2, slots: 0, bytes: 512 << 10 };
+    /// Where bytes are copied from slots: the disk has something to do while some of the threads copy.
+    const COPIED: Self = Self { readers: 4, slots: 1, bytes: 2 << 20 };
+    /// Where the device copies from slots: one is filled while it copies from another.
+    const STAGED: Self = Self { readers: 3, slots: 2, bytes: 2 << 20 };
+}
 
 /// Where weights come from, and how.
 #[derive(Clone)]
@@ -94,40 +109,43 @@ impl Loader {
             let place = arenas.place(upload.window.arena, upload.window.offset);
             place.is_ok_and(|(buffer, _)| buffer.is_imported())
         };
-        let batches = batch::cut(&uploads, &gates, &imported);
+        let wanted = batch::wanted(&uploads, &gates, imported);
+        let manner = store.manner(wanted.clone(), io.direct());
+        let targets = || [Arena::Weights, Arena::Load].into_iter().flat_map(|arena| arenas.of(arena));
+        let staged = targets().any(|buffer| buffer.mapped().is_none());
+        // What is checked is read, which some mappings are not made for.
+        let unread = store.has_digests() && targets().any(|buffer| !buffer.memory().cached);
+        let in_place = !manner.direct && !unread;
+        let pace = match (staged, in_place) {
+            (true, _) => Pace::STAGED,
+            (false, false) => Pace::COPIED,
+            (false, true) => Pace::IN_PLACE,
+        };
+        let batches = cut(wanted, pace.bytes);
         let mut needed = vec![0; uploads.len()];
         for (index, batch) in batches.iter().enumerate() {
-            batch.parts.iter().for_each(|part| needed[part.upload] = index + 1);
+            batch.parts.iter().for_each(|part| needed[part.of] = index + 1);
         }
         // Uploads without bytes have arrived with those before.
         needed.iter_mut().fold(0, |most, own| {
             *own = most.max(*own);
             *own
         });
-        let cached = Shared::is_cached(store, &batches);
-        let direct = match io {
-            Io::Direct => true,
-            Io::Auto | Io::Import => !cached,
-            Io::Buffered => false,
-        };
-        let slot = batch::slot(&batches);
-        let readers = READERS.min(batches.len());
-        let targets = || [Arena::Weights, Arena::Load].into_iter().flat_map(|arena| arenas.of(arena));
-        let staged = targets().any(|buffer| buffer.mapped().is_none());
-        // What is checked is read, which some mappings are not made for.
-        let unread = store.has_digests() && targets().any(|buffer| !buffer.memory().cached);
-        let moved = batches.iter().filter(|batch| !batch.imported).count();
-        let count = if staged { moved.min(READERS * SLOTS) } else { 0 };
-        let ring = (0..count).map(|_| Ok(Arc::new(Staging::new(device, slot)?)));
+        let bytes = slot_bytes(&batches);
+        let readers = pace.readers.min(batches.len());
+        let moved = batches.iter().filter(|batch| !batch.stays).count();
+        let count = if staged { moved.min(readers * pace.slots) } else { 0 };
+        let ring = (0..count).map(|_| Ok(Arc::new(Staging::new(device, bytes)?)));
         let ring = ring.collect::<Result<Vec<_>, EngineError>>()?;
         arrivals.staging(ring.iter().map(|slot| slot.buffer().size()).sum());
-        let means = (0..readers).map(|reader| match (staged, direct || unread) {
+        let means = (0..readers).map(|reader| match (staged, in_place) {
             (true, _) => Means::Staged(ring.iter().skip(reader).step_by(readers).cloned().collect()),
-            (false, true) => Means::copied(slot),
-            (false, false) => Means::InPlace,
+            (false, false) => Means::Copied(Slot::new(bytes)),
+            (false, true) => Means::InPlace,
         });
         let means = means.collect();
         let state = State::new(batches.len());
+        let checked_after = batch::checked_after(store, &uploads, &batches);
         let shared = Arc::new(Shared {
             device: device.clone(),
             store: store.clone(),
@@ -137,8 +155,9 @@ impl Loader {
             arrivals,
             cancel,
             checks: store.has_digests().then(|| store.checks()),
-            direct,
-            ahead: !direct && !cached,
+            checked_after,
+            manner,
+            slot: pace.bytes,
             arenas: Mutex::new(arenas.clone()),
         });
         Ok((Self { shared, needed, due, ring, readers: Vec::new() }, means))
@@ -186,6 +205,8 @@ impl Loader {
                 _ => self.shared.failed(0, e.to_string()),
             })?;
         }
+        let unchanged = self.shared.store.check_unchanged();
+        unchanged.map_err(|e| EngineError::Weights { name: "of the model".into(), reason: e.to_string() })?;
         self.shared.arrivals.finish();
         Ok(())
     }
@@ -278,7 +299,11 @@ pub(crate) fn load(device: &Device, objects: Objects<'_>, origin: Origin<'_>) ->
     loader.finish()
 }
 
-/// Copies bytes of a constant as they lie, a chunk at a time.
+/// Bytes copied at a time.
+#[cfg(feature = "inspect")]
+const PIECE: u64 = 1 << 20;
+
+/// Copies bytes of a constant as they lie, a piece at a time.
 #[cfg(feature = "inspect")]
 pub(crate) fn copy(
     arenas: &Arenas,
@@ -291,7 +316,7 @@ pub(crate) fn copy(
     let mut bytes = Vec::new();
     let mut done = 0;
     while done < upload.bytes {
-        bytes.resize(batch::SLOT.min(upload.bytes - done) as usize, 0);
+        bytes.resize(PIECE.min(upload.bytes - done) as usize, 0);
         weights.read_part(&upload.data, upload.skip + done, &mut bytes).map_err(fail)?;
         transfer.write(buffer, start + done, &bytes)?;
         done += bytes.len() as u64;

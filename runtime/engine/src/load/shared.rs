@@ -4,19 +4,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bayplan_compile::session::Cancel;
 use bayplan_compile::{Arena, Upload};
-use bayplan_graph::DIRECT;
 use bayplan_record::Arrivals;
 use bayplan_trace::{ReadMode, WeightsPath};
 use bayplan_vulkan::{Buffer, Device, Mapped};
+use bayplan_weights::reading::{Batch, Manner, Part, Unread};
 use bayplan_weights::{Checks, Store};
 
-use super::batch::{Batch, From, Part, Read};
 use super::state::State;
 use crate::arena::Arenas;
 use crate::error::EngineError;
 
-/// Batches whose bytes a file is told of before they are read: what the disk has ready while others are placed.
-const AHEAD: usize = 4;
+/// How far ahead of what is read a file is told of it: what the disk has ready while others are placed.
+const AHEAD: u64 = 12 << 20;
 
 /// Bytes of a file that are looked at at once, where they are only looked at.
 const LOOK: u64 = 256 << 10;
@@ -34,10 +33,11 @@ pub(crate) struct Shared {
     pub(crate) cancel: Cancel,
     /// What looks at the bytes as they pass, where the model says what they should be.
     pub(crate) checks: Option<Checks>,
-    /// Whether files are read past the page cache, where they can be.
-    pub(crate) direct: bool,
-    /// Whether files are told what is read next.
-    pub(crate) ahead: bool,
+    /// For each batch, those that are checked before it.
+    pub(crate) checked_after: Vec<Vec<usize>>,
+    pub(crate) manner: Manner,
+    /// The most bytes of a batch.
+    pub(crate) slot: u64,
     pub(crate) arenas: Mutex<Arenas>,
 }
 
@@ -53,7 +53,7 @@ impl Shared {
 
     /// Where a part belongs.
     pub(crate) fn place(&self, part: &Part) -> Result<(Buffer, u64), EngineError> {
-        let window = &self.uploads[part.upload].window;
+        let window = &self.uploads[part.of].window;
         let arenas = self.arenas();
         let (buffer, start) = arenas.place(window.arena, window.offset)?;
         Ok((buffer.clone(), start + part.skip))
@@ -61,18 +61,11 @@ impl Shared {
 
     /// Tells files what will be read soon, where that is not in memory already.
     pub(crate) fn expect(&self, index: usize) {
-        if !self.ahead {
-            return;
-        }
-        let batch = self.batches.get(index + AHEAD).filter(|batch| !batch.imported);
-        batch.iter().flat_map(|batch| &batch.reads).for_each(|read| self.expect_read(read));
-    }
-
-    fn expect_read(&self, read: &Read) {
-        if let From::File(file, offset) = read.from
-            && let Some(source) = self.store.source(file)
+        if let (true, Some(batch)) =
+            (self.manner.ahead, self.batches.get(index + (AHEAD / self.slot) as usize))
+            && !batch.stays
         {
-            source.expect(offset, read.len);
+            self.store.expect(batch);
         }
     }
 
@@ -80,9 +73,9 @@ impl Shared {
     /// ended before.
     pub(crate) fn admit(&self, index: usize) -> Result<bool, EngineError> {
         let batch = &self.batches[index];
-        if self.direct || self.ahead {
+        if self.manner.direct || self.manner.ahead {
             // It is in no cache yet: the disk begins with it, whoever reads it first.
-            batch.reads.iter().for_each(|read| self.expect_read(read));
+            self.store.expect(batch);
         }
         if self.checked(index, || batch.parts.iter().try_for_each(|part| self.look(part)))?.is_none() {
             return Ok(false);
@@ -95,15 +88,15 @@ impl Shared {
 
     /// Checks a part as its file has it.
     fn look(&self, part: &Part) -> Result<(), EngineError> {
-        let upload = &self.uploads[part.upload];
+        let upload = &self.uploads[part.of];
         let mut bytes = vec![0; part.len.min(LOOK) as usize];
         let mut done = 0;
         while done < part.len {
             let bytes = &mut bytes[..LOOK.min(part.len - done) as usize];
             let skip = part.skip + done;
             let read = self.store.read_part(&upload.data, upload.skip + skip, bytes);
-            read.map_err(|e| self.failed(part.upload, e.to_string()))?;
-            self.check(part.upload, skip, bytes)?;
+            read.map_err(|e| self.failed(part.of, e.to_string()))?;
+            self.check(part.of, skip, bytes)?;
             done += bytes.len() as u64;
         }
         Ok(())
@@ -113,15 +106,12 @@ impl Shared {
     /// loading ended before.
     pub(crate) fn fill(&self, index: usize, slot: &mut [u8]) -> Result<Option<ReadMode>, EngineError> {
         let batch = &self.batches[index];
-        let mut mode = if self.direct { ReadMode::Direct } else { ReadMode::Buffered };
-        for read in &batch.reads {
-            if !(self.direct && self.read_direct(read, slot)) {
-                mode = ReadMode::Buffered;
-                self.read(batch, read, slot)?;
-            }
-        }
-        let check_part = |part: &Part| self.check(part.upload, part.skip, &slot[part.range()]);
+        let wanted = |of: usize| (&self.uploads[of].data, self.uploads[of].skip);
+        let filled = self.store.fill(batch, wanted, self.manner.direct, slot);
+        let direct = filled.map_err(|Unread(of, e)| self.failed(of, e.to_string()))?;
+        let check_part = |part: &Part| self.check(part.of, part.skip, &slot[part.range()]);
         let check = || batch.parts.iter().try_for_each(check_part);
+        let mode = if direct { ReadMode::Direct } else { ReadMode::Buffered };
         Ok(self.checked(index, check)?.map(|()| mode))
     }
 
@@ -132,7 +122,7 @@ impl Shared {
         check: impl FnOnce() -> Result<(), EngineError>,
     ) -> Result<Option<()>, EngineError> {
         match self.checks {
-            Some(_) => self.state.in_turn(index, check).transpose(),
+            Some(_) => self.state.in_turn(index, &self.checked_after[index], check).transpose(),
             None => Ok(Some(())),
         }
     }
@@ -144,49 +134,19 @@ impl Shared {
         checks.update(&own.data, own.skip + skip, bytes).map_err(|e| self.failed(upload, e.to_string()))
     }
 
-    /// Reads past the page cache; false where that fails or cannot be done.
-    fn read_direct(&self, read: &Read, slot: &mut [u8]) -> bool {
-        let From::File(file, offset) = read.from else { return false };
-        let Some(source) = self.store.source(file) else { return false };
-        let block = DIRECT as u64;
-        // Whole blocks around what is wanted. They lie in the slot: its bytes lie there as they do in their block.
-        let lead = offset % block;
-        let whole = read.at - lead..(read.at + read.len).next_multiple_of(block).min(slot.len() as u64);
-        let target = &mut slot[whole.start as usize..whole.end as usize];
-        let done = source.read_direct(offset - lead, target);
-        done.is_ok_and(|done| done.is_some_and(|done| done as u64 >= lead + read.len))
-    }
-
-    /// Reads as files are read usually: at once or, so that whoever cannot be read is named, a tensor at a time.
-    fn read(&self, batch: &Batch, read: &Read, slot: &mut [u8]) -> Result<(), EngineError> {
-        let (at, len) = (read.at, read.len);
-        if let From::File(file, offset) = read.from
-            && let Some(source) = self.store.source(file)
-            && source.read_at(offset, &mut slot[at as usize..(at + len) as usize]).is_ok()
-        {
-            return Ok(());
-        }
-        let mut parts = batch.parts.iter().filter(|part| (at..at + len).contains(&part.at));
-        parts.try_for_each(|part| {
-            let upload = &self.uploads[part.upload];
-            let read = self.store.read_part(&upload.data, upload.skip + part.skip, &mut slot[part.range()]);
-            read.map_err(|e| self.failed(part.upload, e.to_string()))
-        })
-    }
-
     /// Reads a batch straight to where its parts belong, in mapped memory, and checks it; false where loading ended before.
     pub(crate) fn read_in_place(&self, index: usize) -> Result<bool, EngineError> {
         let parts = &self.batches[index].parts;
         for part in parts {
-            let upload = &self.uploads[part.upload];
+            let upload = &self.uploads[part.of];
             let read =
                 |target: &mut [u8]| self.store.read_part(&upload.data, upload.skip + part.skip, target);
             let read = self.mapped(part, |mapped, at| mapped.write_with(at, part.len, read))?;
-            read.map_err(|e| self.failed(part.upload, e.to_string()))?;
+            read.map_err(|e| self.failed(part.of, e.to_string()))?;
         }
         let check = |part: &Part| {
             self.mapped(part, |mapped, at| {
-                mapped.read_with(at, part.len, |bytes| self.check(part.upload, part.skip, bytes))
+                mapped.read_with(at, part.len, |bytes| self.check(part.of, part.skip, bytes))
             })?
         };
         if self.checked(index, || parts.iter().try_for_each(check))?.is_none() {
@@ -221,22 +181,5 @@ impl Shared {
     pub(crate) fn failed(&self, upload: usize, reason: String) -> EngineError {
         let name = self.uploads.get(upload).map(|upload| upload.name.clone()).unwrap_or_default();
         EngineError::Weights { name, reason }
-    }
-
-    /// Whether the files are in memory for the most part, as a few places of what is read say.
-    pub(crate) fn is_cached(store: &Store, batches: &[Batch]) -> bool {
-        const PLACES: usize = 32;
-        let reads: Vec<&Read> = batches.iter().flat_map(|batch| &batch.reads).collect();
-        let step = reads.len().div_ceil(PLACES).max(1);
-        let known = reads.iter().step_by(step).filter_map(|read| match read.from {
-            From::File(file, offset) => Some(store.source(file)?.is_cached(offset + read.len / 2)),
-            From::Memory => None,
-        });
-        let (mut cached, mut all) = (0, 0);
-        known.for_each(|known| {
-            cached += usize::from(known);
-            all += 1;
-        });
-        cached * 2 >= all
     }
 }

@@ -1,30 +1,12 @@
-//! Memory that pieces of files are read into: of the host, or staging buffers that the device copies from.
+//! Staging buffers, which pieces of files are read into and the device copies from.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bayplan_graph::DIRECT;
 use bayplan_vulkan::{Buffer, Commands, Device, Location, Ticket};
+use bayplan_weights::reading::{Part, aligned, first_block, room};
 
-use super::batch::Part;
 use crate::error::EngineError;
 use crate::transfer::wait;
-
-/// Room for a slot of so many bytes wherever memory begins: direct reads want addresses at whole blocks.
-pub(crate) fn room(slot: u64) -> u64 {
-    slot + DIRECT as u64
-}
-
-/// The bytes of a slot in memory with [`room`] for it, from the first address at a whole block on.
-pub(crate) fn aligned(memory: &mut [u8]) -> &mut [u8] {
-    let (start, len) = (first_block(memory), memory.len() - DIRECT);
-    &mut memory[start..start + len]
-}
-
-/// How far the first address at a whole block lies in memory.
-fn first_block(memory: &[u8]) -> usize {
-    // Less than a block by what it says; where it says nothing of the kind, direct reads are refused and others made.
-    memory.as_ptr().align_offset(DIRECT) % DIRECT
-}
 
 /// A staging buffer that one thread fills and the device copies from.
 pub(crate) struct Staging {

@@ -19,8 +19,8 @@ struct Now {
     first_missing: usize,
     /// Dispatches of the load program that were submitted.
     dispatched: u32,
-    /// The batch whose bytes are to be checked next.
-    turn: usize,
+    /// For each batch, whether its bytes were checked.
+    checked: Vec<bool>,
     /// Loading has ended before its time: why, until somebody was told.
     ended: Option<Option<EngineError>>,
 }
@@ -28,8 +28,8 @@ struct Now {
 impl State {
     /// Of so many batches.
     pub(crate) fn new(batches: usize) -> Self {
-        let arrived = vec![false; batches];
-        let now = Now { next: 0, arrived, first_missing: 0, dispatched: 0, turn: 0, ended: None };
+        let (arrived, checked) = (vec![false; batches], vec![false; batches]);
+        let now = Now { next: 0, arrived, first_missing: 0, dispatched: 0, checked, ended: None };
         Self { now: Mutex::new(now), changed: Condvar::new() }
     }
 
@@ -88,11 +88,12 @@ impl State {
         self.until(|now| (now.dispatched >= gate).then_some(())).is_some()
     }
 
-    /// Has `check` look at the bytes of a batch when those before it were looked at; `None` where loading ended before.
-    pub(crate) fn in_turn<R>(&self, batch: usize, check: impl FnOnce() -> R) -> Option<R> {
-        self.until(|now| (now.turn == batch).then_some(()))?;
+    /// Has `check` look at the bytes of a batch when those of the batches `after` which it comes were looked at; `None` where
+    /// loading ended before.
+    pub(crate) fn in_turn<R>(&self, batch: usize, after: &[usize], check: impl FnOnce() -> R) -> Option<R> {
+        self.until(|now| after.iter().all(|&earlier| now.checked[earlier]).then_some(()))?;
         let result = check();
-        self.change(|now| now.turn = batch + 1);
+        self.change(|now| now.checked[batch] = true);
         Some(result)
     }
 
@@ -168,17 +169,20 @@ mod tests {
     }
 
     #[test]
-    fn batches_are_checked_in_turn() {
-        let (state, order) = (State::new(3), Mutex::new(Vec::new()));
-        let check = |batch| state.in_turn(batch, || order.lock().expect("no panic").push(batch));
+    fn batches_are_checked_after_those_of_the_same_constants() {
+        let (state, order) = (State::new(4), Mutex::new(Vec::new()));
+        let check = |batch, after: &[usize]| {
+            state.in_turn(batch, after, || order.lock().expect("no panic").push(batch))
+        };
+        assert_eq!(check(2, &[]), Some(()), "what has none of them does not wait");
         std::thread::scope(|threads| {
-            for batch in [2, 1, 0] {
-                threads.spawn(move || check(batch));
-            }
+            threads.spawn(|| check(3, &[1, 2]));
+            threads.spawn(|| check(1, &[0]));
+            threads.spawn(|| check(0, &[]));
         });
-        assert_eq!(*order.lock().expect("no panic"), [0, 1, 2]);
+        assert_eq!(*order.lock().expect("no panic"), [2, 0, 1, 3]);
         state.end(None);
-        assert_eq!(check(3), None);
+        assert_eq!(check(3, &[2]), None);
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bayplan_trace::WeightsPath;
+use bayplan_weights::reading::{Part, Slot};
 
-use super::batch::Part;
 use super::shared::Shared;
-use super::slot::{Staging, aligned, room};
+use super::slot::Staging;
 use crate::error::EngineError;
 
 /// How a worker puts weights where they belong.
@@ -14,16 +14,9 @@ pub(crate) enum Means {
     /// Reads into mapped memory.
     InPlace,
     /// Reads into memory of its own, and copies from there into mapped memory: direct reads want whole blocks.
-    Copied(Vec<u8>),
+    Copied(Slot),
     /// Reads into staging buffers, which take turns.
     Staged(Vec<Arc<Staging>>),
-}
-
-impl Means {
-    /// With memory for a slot of so many bytes.
-    pub(crate) fn copied(slot: u64) -> Self {
-        Self::Copied(vec![0; room(slot) as usize])
-    }
 }
 
 /// Reads batches until there are none.
@@ -54,7 +47,7 @@ impl Worker {
     fn load(&mut self, index: usize) -> Result<bool, EngineError> {
         let shared = Arc::clone(&self.shared);
         let batch = &shared.batches[index];
-        if batch.imported {
+        if batch.stays {
             return shared.admit(index);
         }
         shared.expect(index);
@@ -65,8 +58,8 @@ impl Worker {
                 }
                 shared.read_in_place(index)
             }
-            Means::Copied(memory) => {
-                let slot = aligned(memory);
+            Means::Copied(slot) => {
+                let slot = slot.bytes();
                 let Some(mode) = shared.fill(index, slot)? else { return Ok(false) };
                 if !shared.state.pass(batch.gate) {
                     return Ok(false);

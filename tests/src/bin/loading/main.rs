@@ -1,7 +1,7 @@
 //! What loading a large model costs.
 //!
-//! `loading make SHAPE FORM FOLDER` writes one: SHAPE is small (64 MiB), one (1 GiB, of which one tensor has half), turned
-//! (the same with matrices that the device rearranges), many (1.5 GiB in 5,000 tensors), four (4 GiB) or
+//! `loading make SHAPE FORM FOLDER` writes one: SHAPE is small (64 MiB), crowd (31 MiB in 400 tensors), one (1 GiB, of which one
+//! tensor has half), turned (the same with matrices that the device rearranges), many (1.5 GiB in 5,000 tensors), four (4 GiB) or
 //! folded (256 MiB in one tensor that is transposed, added to and cast before its use); FORM is external, inline or safetensors.
 //!
 //! `loading load SHAPE MODEL [weights=FILE] [device=NAME] [io=auto|direct|buffered|import] [separate] [whole] [run]` loads it in this
