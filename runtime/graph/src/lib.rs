@@ -15,6 +15,7 @@ mod bind;
 mod blocks;
 mod body;
 mod bytes;
+pub mod decoder;
 mod digest;
 mod dims;
 mod dtype;

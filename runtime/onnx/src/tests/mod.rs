@@ -3,6 +3,7 @@
 mod branch;
 mod cases;
 mod damage;
+mod decoder;
 mod digests;
 mod dropout;
 mod extent;
