@@ -9,6 +9,7 @@ mod host;
 mod layout;
 mod line;
 mod movement;
+mod paged_attention;
 mod reduce;
 mod scatter;
 mod taps;
@@ -35,7 +36,7 @@ const MAX_ELEMENTS: u64 = u32::MAX as u64;
 type Lowering = Option<Result<Vec<View>, String>>;
 
 /// One row per family of operators.
-const FAMILIES: [fn(&mut Lowerer<'_>, &Node) -> Lowering; 8] = [
+const FAMILIES: [fn(&mut Lowerer<'_>, &Node) -> Lowering; 9] = [
     host::lower,
     unpack::lower,
     elementwise::lower,
@@ -44,6 +45,7 @@ const FAMILIES: [fn(&mut Lowerer<'_>, &Node) -> Lowering; 8] = [
     movement::lower,
     scatter::lower,
     line::lower,
+    paged_attention::lower,
 ];
 
 /// Lowers a graph, whose dimensions may hold symbols while [`Symbols`](crate::size::Symbols) are entered. `known` are the
