@@ -1,4 +1,5 @@
 //! A decoder of two layers, written in several ways, with one thing wrong if wanted.
+#![allow(dead_code, reason = "each test binary uses a part")]
 
 use bayplan_graph::op::{BinaryOp, Keep, ReduceOp, UnaryOp, ViewOp};
 use bayplan_graph::{DType, Graph, Op, Tensor, ValueId};
