@@ -340,6 +340,23 @@ fn damaged_weights_are_named_and_nothing_is_computed() {
     assert!(matches!(stopped, Err(bayplan::Error::Pack(PackError::Stopped))), "{stopped:?}");
 }
 
+/// Digests of weights that change while they are packed would vouch for a mixture.
+#[test]
+fn weights_that_change_while_they_are_packed_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    in_every_form(folder.path());
+    let (model, out) = (folder.path().join("outside.onnx"), folder.path().join("out.onnx"));
+    let (data_name, mut packer) = (beside(&out), Packer::open(&model, None).expect("a packer"));
+    let to = PackedFiles { name: &out, data_name: &data_name, model: &out, data: &data_name };
+    let said = packer.write(to, &mut |_| {
+        let file = fs::File::options().write(true).open(folder.path().join("w.bin")).expect("the weights");
+        let later = std::time::SystemTime::now() + std::time::Duration::from_secs(1);
+        file.set_modified(later).is_ok()
+    });
+    let said = said.expect_err("a mixture").to_string();
+    assert!(said.contains("w.bin") && said.contains("written to"), "{said}");
+}
+
 /// A product in either branch of an If, each with a kernel of its own body, by these names.
 fn branches(path: &Path, names: [&'static str; 2]) {
     let body = |kernel: &'static str, inputs: &'static [&'static str]| {

@@ -195,6 +195,8 @@ impl Packer {
         if let Err(e) = copy(&self.parts, &mut layout, &mut out) {
             return Err(if out.stopped { Error::Pack(PackError::Stopped) } else { e });
         }
+        // Digests of bytes that changed while they were read would vouch for a mixture.
+        self.parts.store.check_unchanged()?;
         out.file.sync_data().map_err(unwritten)?;
         let mut rewrite = layout.rewrite(&self.parts, &self.outline, location);
         self.write_model(&rewrite, to.model).map_err(unwritten)?;

@@ -239,14 +239,14 @@ fn loading_ends_within_a_piece_when_it_is_cancelled() {
     let options = SessionOptions { progress: Some(progress), cancel, ..recording(&file, Level::Run) };
     let built = session(&builder, program(&builder.graph, Options::default()), options);
     let Err(HostError::Cancelled(Cancelled { arrived, total })) = built else { panic!("it was loaded") };
-    assert_eq!((arrived, total), (4 << 20, 16 << 20), "one piece");
+    assert_eq!((arrived, total), (2 << 20, 16 << 20), "one piece");
     let mut timeline = Timeline::new();
     bayplan_record::read(Source::of_path(&file), |record| timeline.apply(record)).expect("a recording");
     let load = timeline.totals.loads.latest.expect("a load");
     assert!(load.end.is_some() && !load.ok, "{load:?}");
     let told: Vec<_> =
         timeline.messages.iter().map(|(_, severity, text)| (*severity, text.as_str())).collect();
-    let said = "cancelled while weights were loaded: 4.00 MiB of 16.0 MiB had arrived, and no run has ended";
+    let said = "cancelled while weights were loaded: 2.00 MiB of 16.0 MiB had arrived, and no run has ended";
     assert_eq!(told, [(Severity::Warning, said)]);
     // Nobody cancels another session's.
     let options = SessionOptions { cancel: own, ..SessionOptions::default() };
