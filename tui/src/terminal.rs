@@ -145,9 +145,8 @@ pub(crate) fn restore() {
 /// Gives the terminal back as [`restore`] does, but waits no longer than that for one that takes nothing more. Its modes are
 /// given back first, which needs no waiting.
 pub(crate) fn restore_within(patience: Duration) {
-    if TAKEN.load(Ordering::SeqCst) {
-        let _ = disable_raw_mode();
-    }
+    // Whoever gives the terminal back already may hang on it before it comes to the modes.
+    let _ = disable_raw_mode();
     let (done, wait) = mpsc::channel();
     let gives_back = thread::Builder::new().name("giving back".to_owned()).spawn(move || {
         restore();

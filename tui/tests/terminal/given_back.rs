@@ -192,17 +192,21 @@ fn signals_that_come_together_give_the_terminal_back_once() {
 fn a_terminal_that_takes_nothing_holds_nobody() {
     let home = tempfile::tempdir().unwrap();
     let path = recording(home.path());
-    let mut viewer = OnTerminal::with(home.path(), &[&path, "--view", "2"], SIZE, &[]);
-    let modes_before = modes(&viewer.modes);
-    viewer.until_shown("arena \"activations\"");
-    tcflow(&viewer.slave, Action::OOff).unwrap();
-    viewer.send("5");
-    // Two of a kind that come at once are one.
-    viewer.signal(Signal::TERM);
-    viewer.signal(Signal::HUP);
-    let status = viewer.end();
-    assert!([1, 15].map(|signal| Some(128 + signal)).contains(&status.code()), "{status}");
-    assert_eq!(modes(&tcgetattr(&viewer.slave).unwrap()), modes_before);
+    // The main thread hangs while it draws, or while it gives the terminal back.
+    for (key, pause) in [(Some("5"), 0), (None, 0), (None, 200)] {
+        let mut viewer = OnTerminal::with(home.path(), &[&path, "--view", "2"], SIZE, &[]);
+        let modes_before = modes(&viewer.modes);
+        viewer.until_shown("arena \"activations\"");
+        tcflow(&viewer.slave, Action::OOff).unwrap();
+        key.into_iter().for_each(|key| viewer.send(key));
+        // Two of a kind that come at once are one.
+        viewer.signal(Signal::TERM);
+        std::thread::sleep(Duration::from_millis(pause));
+        viewer.signal(Signal::HUP);
+        let status = viewer.end();
+        assert!([1, 15].map(|signal| Some(128 + signal)).contains(&status.code()), "{status}");
+        assert_eq!(modes(&tcgetattr(&viewer.slave).unwrap()), modes_before, "{key:?}, {pause} ms");
+    }
 }
 
 /// A report of the mouse that no terminal sends may break the reading of keys: then the viewer ends, and says so.
