@@ -18,7 +18,6 @@
 //! | reduce: product | [`product_magnitude`] |
 //! | softmax | y·(1 + d + Σ yₖ·dₖ), with dₖ = max x − xₖ and d that of y |
 //! | its logarithm | 1 + Σ pₖ·dₖ + \|max x\| + \|ln Σ exp(−dₖ)\| + \|x\|, with p the softmax |
-//! | attention | [`attention_magnitudes`] |
 //! | normalize | \|y\|, and with the mean subtracted also (Σ \|x\| / len) / √(variance + epsilon) |
 //! | running sum, scatter that adds | Σ \|x\| over what is joined |
 //! | running product, scatter that multiplies | [`product_magnitude`] of what is joined |
@@ -37,11 +36,9 @@ use bayplan_graph::op::{BinaryOp, PoolKind, ReduceOp};
 use crate::kernels::rows::Team;
 use crate::{Class, Spec, Target};
 
-mod attention;
 mod double;
 mod step;
 
-pub use attention::attention_magnitudes;
 pub use step::{rounded_error, step_error};
 
 /// The unit roundoff of `f32`.
@@ -200,7 +197,6 @@ fn single_bound(spec: &Spec, target: &Target) -> ErrorBound {
             let mean = if s.center { gamma(n, r) + ulps(DIVISION) + r } else { 0.0 };
             ErrorBound { square: s.center, ..sum(4, scale.max(mean)) }
         }
-        Spec::PagedAttention(s) => attention::bound(s, target),
         Spec::Cumulate(s) if s.dtype.is_float() => sum(s.len, 0.0),
         Spec::Scatter(s) if s.dtype.is_float() => match s.join {
             Some(BinaryOp::Add | BinaryOp::Mul) => sum(s.count, 0.0),

@@ -4,8 +4,8 @@ use bayplan_graph::DType;
 
 use crate::spec::{
     BlockGatherSpec, BlockMatMulSpec, Chain, ConvSpec, CopySpec, CumulateSpec, ElementwiseSpec, GatherNdSpec,
-    GatherSpec, HostSpec, Layout, MatMulSpec, NormalizeSpec, Number, Operand, PagedAttentionSpec, PoolSpec,
-    RangeSpec, RankSpec, ReduceSpec, ScatterSpec, SoftmaxSpec, Spec, UnpackSpec,
+    GatherSpec, HostSpec, Layout, MatMulSpec, NormalizeSpec, Number, Operand, PoolSpec, RangeSpec, RankSpec,
+    ReduceSpec, ScatterSpec, SoftmaxSpec, Spec, UnpackSpec,
 };
 
 /// How a number, with and without a sign, becomes another one.
@@ -35,7 +35,6 @@ impl<N: Number> Spec<N> {
             Self::Gather(s) => Spec::Gather(s.map(by)),
             Self::GatherNd(s) => Spec::GatherNd(s.map(by)),
             Self::Scatter(s) => Spec::Scatter(s.map(by)),
-            Self::PagedAttention(s) => Spec::PagedAttention(s.map(by)),
             Self::Cumulate(s) => Spec::Cumulate(s.map(by)),
             Self::Rank(s) => Spec::Rank(s.map(by)),
             Self::Host(s) => Spec::Host(s.map(by)),
@@ -214,27 +213,6 @@ impl<N: Number> GatherSpec<N> {
             inner: by.size(&self.inner),
             rows: by.size(&self.rows.start)..by.size(&self.rows.end),
             others: self.others,
-        }
-    }
-}
-
-impl<N: Number> PagedAttentionSpec<N> {
-    fn map<C: Convert<N>>(&self, by: &C) -> PagedAttentionSpec<C::To> {
-        let [tokens, rows, tables, entries] =
-            [&self.tokens, &self.rows, &self.tables, &self.entries].map(|size| by.size(size));
-        let Self { dtype, index, heads, kv_heads, head, block, scale, .. } = *self;
-        PagedAttentionSpec {
-            dtype,
-            index,
-            tokens,
-            heads,
-            kv_heads,
-            head,
-            block,
-            scale,
-            rows,
-            tables,
-            entries,
         }
     }
 }

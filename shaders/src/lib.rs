@@ -39,8 +39,8 @@ mod target;
 mod variant;
 
 pub use bounds::{
-    Approx, ErrorBound, LEAST_NORMAL, UNIT, attention_magnitudes, error_bound, log_softmax_magnitudes,
-    normalize_magnitudes, product_magnitude, rounded_error, softmax_magnitudes, step_error,
+    Approx, ErrorBound, LEAST_NORMAL, UNIT, error_bound, log_softmax_magnitudes, normalize_magnitudes,
+    product_magnitude, rounded_error, softmax_magnitudes, step_error,
 };
 pub use convert::Convert;
 pub use kernel::{Access, Binding, Kernel, Launch, Refusal, Slot};
@@ -50,8 +50,8 @@ pub use scratch::Scratch;
 pub use spec::{
     Arg, BlockGatherSpec, BlockMatMulSpec, Chain, ConvSpec, CopySpec, CumulateSpec, ElementwiseSpec,
     GatherNdSpec, GatherSpec, HostSpec, Layout, MatMulSpec, NormalizeSpec, Number, Operand, Others, Packed,
-    PagedAttentionSpec, PoolSpec, RangeSpec, RankSpec, ReduceSpec, ScatterSpec, SoftmaxSpec, Spec, Step,
-    StepOp, UnpackSpec, block_words,
+    PoolSpec, RangeSpec, RankSpec, ReduceSpec, ScatterSpec, SoftmaxSpec, Spec, Step, StepOp, UnpackSpec,
+    block_words,
 };
 pub use spirv::{CompileError, Mode, compile_wgsl, compile_wgsl_as};
 pub use table::{KERNELS, Row, family, launch, scratch};

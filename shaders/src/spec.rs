@@ -45,8 +45,6 @@ pub enum Spec<N: Number = u64> {
     GatherNd(GatherNdSpec<N>),
     /// Operands: updates, indices; with a joining also what was there before.
     Scatter(ScatterSpec<N>),
-    /// Operands: queries, keys, values, positions, sequences, tables.
-    PagedAttention(PagedAttentionSpec<N>),
     /// Operand: x.
     Cumulate(CumulateSpec<N>),
     /// Operand: x.
@@ -418,35 +416,6 @@ pub struct ScatterSpec<N: Number = u64> {
     pub inner: N,
     /// Whether each element has a tuple of its own, rather than each row of `inner`.
     pub each: bool,
-}
-
-/// Attention of tokens over keys and values that lie in blocks of a pool, as the operator of that name in `bayplan-graph`:
-/// queries and result `[tokens, heads, head]`, keys and values `[rows, kv_heads, head]`, positions and sequences `[tokens]`,
-/// tables `[tables, entries]`. What a table, an entry or a position names that does not exist is not read.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PagedAttentionSpec<N: Number = u64> {
-    /// Element type of queries, keys, values and result.
-    pub dtype: DType,
-    /// Element types of positions, sequences and tables.
-    pub index: [DType; 3],
-    /// Tokens.
-    pub tokens: N,
-    /// Heads of the queries.
-    pub heads: u32,
-    /// Heads of keys and values, a divisor of those.
-    pub kv_heads: u32,
-    /// Elements of a head, a multiple of 4.
-    pub head: u32,
-    /// Tokens of a block.
-    pub block: u32,
-    /// What products of queries and keys are multiplied by.
-    pub scale: f32,
-    /// Tokens that the pool holds.
-    pub rows: N,
-    /// Tables.
-    pub tables: N,
-    /// Entries of a table.
-    pub entries: N,
 }
 
 /// `out[outer, j, inner]` joins all `x[outer, i, inner]` with `i` up to `j`.

@@ -2,8 +2,7 @@
 
 use crate::kernels::{
     block_matmul, block_matmul_cpu, conv, conv_block, conv_depthwise, copy, cumulate, elementwise, gather,
-    host, matmul, matmul_any, matmul_gpu, normalize, paged_attention, pool, range, rank, reduce, scatter,
-    softmax, unpack,
+    host, matmul, matmul_any, matmul_gpu, normalize, pool, range, rank, reduce, scatter, softmax, unpack,
 };
 use crate::scratch::{self, Scratch};
 use crate::source::Written;
@@ -38,7 +37,6 @@ pub const fn family<N: Number>(spec: &Spec<N>) -> &'static str {
         Spec::Gather(_) => "gather",
         Spec::GatherNd(_) => "gather_nd",
         Spec::Scatter(_) => "scatter",
-        Spec::PagedAttention(_) => "paged_attention",
         Spec::Cumulate(_) => "cumulate",
         Spec::Rank(_) => "rank",
         Spec::Range(_) => "range",
@@ -186,20 +184,6 @@ pub const KERNELS: &[Row] = &[
         accepts: always,
         scratch: scratch::none,
         build: build!(Scatter, scatter::build),
-    },
-    Row {
-        name: "paged_attention.cpu",
-        family: "paged_attention",
-        accepts: paged_attention::lanes_fit,
-        scratch: scratch::none,
-        build: build!(PagedAttention, paged_attention::build_lanes),
-    },
-    Row {
-        name: "paged_attention.gpu",
-        family: "paged_attention",
-        accepts: always,
-        scratch: scratch::none,
-        build: build!(PagedAttention, paged_attention::build_group),
     },
     Row {
         name: "cumulate",

@@ -403,7 +403,6 @@ pub(crate) mod specs {
     pub(crate) type CopySpec = spec::CopySpec<Taped>;
     pub(crate) type GatherSpec = spec::GatherSpec<Taped>;
     pub(crate) type GatherNdSpec = spec::GatherNdSpec<Taped>;
-    pub(crate) type PagedAttentionSpec = spec::PagedAttentionSpec<Taped>;
     pub(crate) type ScatterSpec = spec::ScatterSpec<Taped>;
     pub(crate) type CumulateSpec = spec::CumulateSpec<Taped>;
     pub(crate) type RankSpec = spec::RankSpec<Taped>;

@@ -31,7 +31,6 @@ files! {
     movement "movement.rs",
     narrow_floats "narrow_floats.rs",
     operators "operators.rs",
-    paged_attention "paged_attention.rs",
     rows "rows.rs",
     unpack "unpack.rs",
     variants "variants.rs",

@@ -7,8 +7,8 @@ use bayplan_graph::{BlockFormat, DType};
 use bayplan_shaders::{
     Arg, BlockGatherSpec, BlockMatMulSpec, Chain, Class, ConvSpec, Convert, CopySpec, CumulateSpec,
     ElementwiseSpec, GatherNdSpec, GatherSpec, Launch, Layout, MatMulSpec, NormalizeSpec, Operand, Others,
-    Packed, PagedAttentionSpec, PoolSpec, RangeSpec, RankSpec, ReduceSpec, ScatterSpec, SoftmaxSpec, Spec,
-    Step, StepOp, Subgroup, Taped, Target, UnpackSpec, Variant, launch,
+    Packed, PoolSpec, RangeSpec, RankSpec, ReduceSpec, ScatterSpec, SoftmaxSpec, Spec, Step, StepOp,
+    Subgroup, Taped, Target, UnpackSpec, Variant, launch,
 };
 
 /// Numbers of a spec in the order in which they are converted, as constants of a tape or given to it by their place.
@@ -124,19 +124,6 @@ fn movement([a, b, c]: [u64; 3]) -> Vec<Spec> {
         Spec::GatherNd(nd),
         Spec::Scatter(scatter(None)),
         Spec::Scatter(scatter(Some(BinaryOp::Add))),
-        Spec::PagedAttention(PagedAttentionSpec {
-            dtype: DType::F32,
-            index: [DType::I64, DType::I32, DType::I64],
-            tokens: a,
-            heads: 4,
-            kv_heads: 2,
-            head: 16,
-            block: 8,
-            scale: 0.25,
-            rows: 8 * a * c,
-            tables: b,
-            entries: c,
-        }),
         Spec::Cumulate(CumulateSpec {
             op: BinaryOp::Add,
             dtype: DType::I64,

@@ -64,7 +64,6 @@ fn sees_all(outcome: &Outcome) {
         "scatter",
         "cumulate",
         "rank",
-        "paged_attention",
     ] {
         assert!(tally.families.contains_key(family), "no dispatch of {family} in {} seeds", outcome.seeds);
     }

@@ -83,7 +83,7 @@ pub(crate) fn writes_beside(operation: &Operation, tensor: &Tensor) -> bool {
 }
 
 /// The numbers whose product is that of the elements that a piece of work writes.
-fn factors<N: Number + Copy + From<u32>>(spec: &Spec<N>) -> Vec<N> {
+fn factors<N: Number + Copy>(spec: &Spec<N>) -> Vec<N> {
     match spec {
         Spec::Elementwise(s) => s.shape.clone(),
         Spec::MatMul(s) => s.batch.iter().copied().chain([s.m, s.n]).collect(),
@@ -97,7 +97,6 @@ fn factors<N: Number + Copy + From<u32>>(spec: &Spec<N>) -> Vec<N> {
         Spec::GatherNd(s) => vec![s.batch, s.count, s.inner],
         Spec::Scatter(s) if s.join.is_none() => vec![s.batch, s.count, s.inner],
         Spec::Scatter(s) => [&[s.batch, s.inner][..], &s.dims].concat(),
-        Spec::PagedAttention(s) => vec![s.tokens, s.heads.into(), s.head.into()],
         Spec::Cumulate(s) => vec![s.outer, s.len, s.inner],
         Spec::Rank(s) => vec![s.outer, s.len, s.inner],
         Spec::Range(s) => vec![s.count],

@@ -191,7 +191,6 @@ fn even(spec: &Spec<Size>) -> Vec<[Size; 3]> {
         }
         Spec::Pool(_) | Spec::Softmax(_) | Spec::Gather(_) | Spec::GatherNd(_) | Spec::Range(_) => {}
         Spec::Scatter(_)
-        | Spec::PagedAttention(_)
         | Spec::Cumulate(_)
         | Spec::Rank(_)
         | Spec::Unpack(_)

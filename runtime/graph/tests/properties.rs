@@ -4,7 +4,7 @@ mod common;
 
 use bayplan_expr::Bindings;
 use bayplan_graph::op::{
-    BinaryOp, F32Bits, Keep, PadMode, Pads, PagedAttention, PoolKind, ReduceOp, UnaryOp, ViewOp, Window,
+    BinaryOp, F32Bits, Keep, PadMode, Pads, PoolKind, ReduceOp, UnaryOp, ViewOp, Window,
 };
 use bayplan_graph::{DType, NoFiles, Op, Tensor, eval, eval_node};
 use common::Build;
@@ -70,9 +70,6 @@ fn op() -> impl Strategy<Value = Op> {
         axis.clone().prop_map(|axis| Op::GatherElements { axis }),
         (axis.clone(), join()).prop_map(|(axis, join)| Op::ScatterElements { axis, join }),
         join().prop_map(|join| Op::ScatterNd { join }),
-        (0_usize..3, 0_usize..3, 0_usize..3).prop_map(|(heads, kv_heads, block)| {
-            Op::PagedAttention(PagedAttention { heads, kv_heads, scale: F32Bits::new(0.5), block })
-        }),
         (axis.clone(), any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
             |(axis, add, exclusive, reverse)| {
                 let op = if add { BinaryOp::Add } else { BinaryOp::Mul };

@@ -2,9 +2,7 @@
 
 mod common;
 
-use bayplan_graph::op::{
-    BinaryOp, F32Bits, Keep, Op, Pads, PagedAttention, PoolKind, ReduceOp, UnaryOp, Window,
-};
+use bayplan_graph::op::{BinaryOp, F32Bits, Keep, Op, Pads, PoolKind, ReduceOp, UnaryOp, Window};
 use bayplan_graph::{DType, Tensor};
 
 use common::{Builder, Random, check};
@@ -303,29 +301,6 @@ fn updates_and_elements() {
         let one = builder.input(random.ints(dtype, &[1, shape[1], shape[2]], 0, 9));
         let put = builder.op(Op::ScatterNd { join: None }, &[x, tuple, one]);
         [taken, joined, summed, put].into_iter().for_each(|id| builder.output(id));
-    });
-}
-
-#[test]
-fn attention_over_blocks() {
-    rounds("attention", |random, builder| {
-        let kv_heads = random.pick(&[1, 2, 3]);
-        let (heads, head) = (kv_heads * random.pick(&[1, 2, 4]), random.pick(&[4, 8, 20]));
-        let (block, blocks) = (random.pick(&[1, 3, 4]), 1 + random.below(5));
-        let (tokens, tables, entries) = (1 + random.below(6), 1 + random.below(3), random.below(5));
-        let pool = [blocks * block, kv_heads * head];
-        let floats = [vec![tokens, heads * head], pool.to_vec(), pool.to_vec()];
-        let floats = floats.map(|shape| builder.input(random.floats(&shape)));
-        let index = random.pick(&[DType::I32, DType::I64]);
-        // Some positions before and beyond, tables and blocks that do not exist.
-        let most = (entries * block) as i128 + 2;
-        let positions = builder.input(random.ints(index, &[tokens], -2, most));
-        let sequences = builder.input(random.ints(DType::I64, &[tokens], 0, tables as i128 + 1));
-        let tables = builder.input(random.ints(index, &[tables, entries], -1, blocks as i128 + 1));
-        let scale = F32Bits::new(random.pick(&[0.25, 1.0, -0.5]));
-        let own = Op::PagedAttention(PagedAttention { heads, kv_heads, scale, block });
-        let made = builder.op(own, &[floats[0], floats[1], floats[2], positions, sequences, tables]);
-        builder.output(made);
     });
 }
 

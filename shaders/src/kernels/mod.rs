@@ -15,7 +15,6 @@ pub(crate) mod matmul;
 pub(crate) mod matmul_any;
 pub(crate) mod matmul_gpu;
 pub(crate) mod normalize;
-pub(crate) mod paged_attention;
 pub(crate) mod pool;
 pub(crate) mod pool_bands;
 pub(crate) mod product;

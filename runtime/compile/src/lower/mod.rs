@@ -9,7 +9,6 @@ mod host;
 mod layout;
 mod line;
 mod movement;
-mod paged_attention;
 mod reduce;
 mod scatter;
 mod taps;
@@ -36,7 +35,7 @@ const MAX_ELEMENTS: u64 = u32::MAX as u64;
 type Lowering = Option<Result<Vec<View>, String>>;
 
 /// One row per family of operators.
-const FAMILIES: [fn(&mut Lowerer<'_>, &Node) -> Lowering; 9] = [
+const FAMILIES: [fn(&mut Lowerer<'_>, &Node) -> Lowering; 8] = [
     host::lower,
     unpack::lower,
     elementwise::lower,
@@ -45,7 +44,6 @@ const FAMILIES: [fn(&mut Lowerer<'_>, &Node) -> Lowering; 9] = [
     movement::lower,
     scatter::lower,
     line::lower,
-    paged_attention::lower,
 ];
 
 /// Lowers a graph, whose dimensions may hold symbols while [`Symbols`](crate::size::Symbols) are entered. `known` are the

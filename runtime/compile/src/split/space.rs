@@ -179,18 +179,6 @@ pub(crate) fn space(spec: &Spec<Size>) -> Space {
             operands.extend(s.join.map(|_| block));
             new(&operands, block).axis(Along::Outer, s.batch, operands, block)
         }
-        Spec::PagedAttention(s) => {
-            let [row, pool] =
-                [s.heads, s.kv_heads].map(|heads| Size::from(u64::from(heads) * u64::from(s.head)));
-            let all = [s.rows * pool, s.tables * s.entries];
-            let (none, one) = (Size::ZERO, Size::ONE);
-            new(&[row, all[0], all[0], one, one, all[1]], row).axis(
-                Along::Count,
-                s.tokens,
-                vec![row, none, none, one, one, none],
-                row,
-            )
-        }
         Spec::Cumulate(CumulateSpec { outer, len, inner, .. })
         | Spec::Rank(RankSpec { outer, len, inner, .. }) => {
             let block = *len * *inner;
@@ -370,7 +358,6 @@ pub(crate) fn part(spec: &Spec<Size>, along: Along, range: &Range<Size>) -> Spec
             }
         }
         (Spec::Scatter(s), _) => s.batch = len,
-        (Spec::PagedAttention(s), _) => s.tokens = len,
         (Spec::Cumulate(s), _) => s.outer = len,
         (Spec::Rank(s), _) => s.outer = len,
         (Spec::Unpack(s), _) => s.count = len,

@@ -22,15 +22,12 @@ use bayplan_text::escape;
 use crate::{Constants, DType, Graph, Node, Op, ValueId};
 
 mod masks;
-mod paged;
 mod part;
 mod proof;
 mod sizes;
 mod states;
 mod tokens;
 mod walk;
-
-pub use paged::{Paged, paged};
 
 use sizes::Sizes;
 

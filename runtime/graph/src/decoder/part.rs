@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use bayplan_text::escape;
 
 use super::sizes::{Point, Sizes};
-use crate::{Constants, Graph, Initializer, Node, NodeId, Tensor, Value, ValueId, ValueSource, eval};
+use crate::{Constants, Graph, Node, NodeId, Tensor, Value, ValueId, ValueSource, eval};
 
 /// Most elements of a value that is evaluated: nothing that a file says fills the memory.
 const MOST: u64 = 1 << 24;
@@ -44,30 +44,6 @@ impl Part {
         }
         cut.part.graph.outputs = results.iter().map(|&value| cut.value(value)).collect();
         cut.part
-    }
-
-    /// As a graph of its own, with inputs in that order and what the whole says of files. Inputs that it does not read are
-    /// there, too.
-    pub(super) fn into_graph(self, whole: &Graph, inputs: &[ValueId]) -> Graph {
-        let mut graph = self.graph;
-        let own: HashMap<ValueId, ValueId> = self.inputs.into_iter().zip(graph.inputs.drain(..)).collect();
-        for input in inputs {
-            let id = own.get(input).copied().unwrap_or_else(|| {
-                graph.values.push(whole.value(*input).clone());
-                ValueId(graph.values.len() as u32 - 1)
-            });
-            graph.inputs.push(id);
-        }
-        let named: HashMap<&str, u32> =
-            graph.values.iter().zip(0..).map(|(value, id)| (&*value.name, id)).collect();
-        let kept = whole.initializers.iter().filter_map(|initializer| {
-            let id = named.get(&*whole.value(initializer.value).name)?;
-            Some(Initializer { value: ValueId(*id), ..*initializer })
-        });
-        graph.initializers = kept.collect();
-        graph.name.clone_from(&whole.name);
-        graph.digests.clone_from(&whole.digests);
-        graph
     }
 
     /// What must be given: also inputs that it was not asked to start from.

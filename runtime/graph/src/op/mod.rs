@@ -25,7 +25,6 @@ mod gather_nd;
 mod matmul;
 mod normalize;
 mod pad;
-mod paged_attention;
 mod pool;
 mod range;
 mod rank;
@@ -62,7 +61,6 @@ impl Op {
             Self::Pool(kind, window) => Box::new(pool::Pool { kind: *kind, window }),
             Self::Reduce(op, keep) => Box::new(reduce::Reduce { op: *op, keep: *keep }),
             Self::Softmax { axis, log } => Box::new(softmax::Softmax { axis: *axis, log: *log }),
-            Self::PagedAttention(attention) => Box::new(*attention),
             Self::Normalize { axis, epsilon, center } => {
                 Box::new(normalize::Normalize { axis: *axis, epsilon: epsilon.get(), center: *center })
             }
@@ -149,12 +147,6 @@ pub enum Op {
         /// Whether the mean is subtracted (layer normalisation) or not (RMS normalisation).
         center: bool,
     },
-    /// Attention of tokens over keys and values in blocks of a pool, no further than each token's own position. Operands:
-    /// queries `[tokens, heads · d]`, keys and values `[rows, kv_heads · d]` (row `b · block + i` is token `i` of block `b`),
-    /// and, i32 or i64, each token's position in its sequence `[tokens]`, its table `[tokens]`, and the tables `[tables,
-    /// entries]`, whose entries are blocks. Result: as the queries. Entries, tables and positions that do not exist hold no keys; a
-    /// token without keys (padding has the position -1) gives zeros. Nothing grows with tokens times positions.
-    PagedAttention(PagedAttention),
     /// The same elements in another shape: no work at run time.
     View(ViewOp),
     /// Permutes the axes: output axis `i` is input axis `perm[i]`.
@@ -261,19 +253,6 @@ pub enum Op {
         /// Nodes of the else body.
         else_nodes: u32,
     },
-}
-
-/// Attributes of [`Op::PagedAttention`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct PagedAttention {
-    /// Heads of the queries.
-    pub heads: usize,
-    /// Heads of keys and values: `heads / kv_heads` neighbours share one.
-    pub kv_heads: usize,
-    /// What products of queries and keys are multiplied by.
-    pub scale: F32Bits,
-    /// Tokens of a block.
-    pub block: usize,
 }
 
 /// Reductions.

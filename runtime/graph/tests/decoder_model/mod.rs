@@ -1,5 +1,4 @@
 //! A decoder of two layers, written in several ways, with one thing wrong if wanted.
-#![allow(dead_code, reason = "each test binary uses a part")]
 
 use bayplan_graph::op::{BinaryOp, Keep, ReduceOp, UnaryOp, ViewOp};
 use bayplan_graph::{DType, Graph, Op, Tensor, ValueId};

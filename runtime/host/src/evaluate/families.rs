@@ -2,15 +2,13 @@
 
 use bayplan_graph::op::{BinaryOp, PoolKind, ReduceOp};
 use bayplan_shaders::{
-    ConvSpec, CumulateSpec, MatMulSpec, NormalizeSpec, PagedAttentionSpec, PoolSpec, RangeSpec, ReduceSpec,
-    ScatterSpec, SoftmaxSpec, attention_magnitudes, log_softmax_magnitudes, normalize_magnitudes,
-    product_magnitude, softmax_magnitudes,
+    ConvSpec, CumulateSpec, MatMulSpec, NormalizeSpec, PoolSpec, RangeSpec, ReduceSpec, ScatterSpec,
+    SoftmaxSpec, log_softmax_magnitudes, normalize_magnitudes, product_magnitude, softmax_magnitudes,
 };
 
 use super::scalar::{Scalar, wrapped};
 use crate::view::{Merged, contiguous, elements, signed};
 use crate::work::accumulated;
-use crate::work::paged_attention::attend;
 use crate::work::pool::{Axis, first_maximum};
 use crate::work::rows::{moments, softmax_line};
 
@@ -29,16 +27,6 @@ fn at(words: &[u32], index: usize) -> f64 {
 fn sum(terms: impl Iterator<Item = f64>) -> Exact {
     let (sum, size) = terms.fold((0.0, 0.0), |(sum, size), term| (sum + term, size + term.abs()));
     float(sum, size)
-}
-
-pub(super) fn paged_attention(spec: &PagedAttentionSpec, operands: &[&[u32]]) -> Result<Vec<Exact>, String> {
-    let mut all = Vec::new();
-    attend(spec, operands, |own| {
-        let values: Vec<&[f64]> = own.values.iter().map(Vec::as_slice).collect();
-        let magnitudes = attention_magnitudes(&own.scores, &values, &own.result);
-        all.extend(own.result.iter().zip(magnitudes).map(|(&value, magnitude)| float(value, magnitude)));
-    })?;
-    Ok(all)
 }
 
 /// `a` and `b` are the elements of the operands' windows.

@@ -159,7 +159,6 @@ fn results(spec: &Spec, target: &Target, operands: &[&[u32]], words: &[u32]) -> 
             let ends = [one(operands[0])?, one(operands[1])?];
             Ok(bare(spec, target, s.dtype, families::range(s, ends)))
         }
-        Spec::PagedAttention(s) => Ok(bare(spec, target, s.dtype, families::paged_attention(s, operands)?)),
         Spec::Cumulate(s) if s.dtype.is_float() => {
             let x = column(s.dtype, &[s.outer, s.len, s.inner], None, operands[0])?;
             let exact = families::cumulate(s, &x).ok_or("a running result that does not exist")?;

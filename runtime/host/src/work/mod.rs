@@ -10,7 +10,6 @@ mod matmul;
 mod matmul_any;
 pub(crate) mod movement;
 mod order;
-pub(crate) mod paged_attention;
 pub(crate) mod pool;
 mod product;
 mod reduce;
@@ -75,7 +74,6 @@ pub(crate) fn reads(spec: &Spec, target: &Target) -> Vec<Vec<View>> {
                 s.join.map(|_| vec![View::row(s.dtype, elements(&[s.batch, elements(&s.dims), s.inner]))]);
             own.into_iter().chain(before).collect()
         }
-        Spec::PagedAttention(s) => paged_attention::reads(s),
         Spec::Cumulate(s) => vec![vec![View::row(s.dtype, elements(&[s.outer, s.len, s.inner]))]],
         Spec::Rank(s) => vec![vec![View::row(s.dtype, elements(&[s.outer, s.len, s.inner]))]],
         Spec::Range(s) => vec![vec![View::row(s.dtype, 1)], vec![View::row(s.dtype, 1)]],
@@ -135,7 +133,6 @@ pub(crate) fn writes(spec: &Spec) -> View {
         Spec::Gather(s) => (s.dtype, vec![s.outer, s.count, s.inner]),
         Spec::GatherNd(s) => (s.dtype, vec![s.batch, s.count, s.inner]),
         Spec::Scatter(s) => (s.dtype, vec![s.batch, elements(&s.dims), s.inner]),
-        Spec::PagedAttention(s) => (s.dtype, vec![s.tokens, s.heads.into(), s.head.into()]),
         Spec::Cumulate(s) => (s.dtype, vec![s.outer, s.len, s.inner]),
         Spec::Rank(s) => (DType::I32, vec![s.outer, s.len, s.inner]),
         Spec::Range(s) => (s.dtype, vec![s.count]),
@@ -195,7 +192,6 @@ pub(crate) fn compute(
             Spec::Gather(s) => movement::gather(s, operands, &mut out),
             Spec::GatherNd(s) => movement::gather_nd(s, operands, &mut out),
             Spec::Scatter(s) => scatter::compute(s, operands, &mut out),
-            Spec::PagedAttention(s) => paged_attention::compute(s, operands, &mut out),
             Spec::Cumulate(s) => order::cumulate(s, operands, &mut out),
             Spec::Rank(s) => order::rank(s, operands, &mut out),
             Spec::Range(s) => movement::range(s, operands, &mut out),

@@ -4,7 +4,6 @@
 //! that seeds of one [`EPOCH`] share, so that a long run does not spend its time compiling kernels that differ in
 //! nothing but the order of their operators; other epochs have other recipes.
 
-mod attention;
 mod contract;
 mod elementwise;
 mod movement;
@@ -212,7 +211,7 @@ impl Drawing {
     }
 
     fn step(&mut self) {
-        match self.random.below(30) {
+        match self.random.below(29) {
             0..=5 => self.cook(),
             6 => self.unary(),
             7 | 8 => self.binary(),
@@ -232,7 +231,6 @@ impl Drawing {
             25 => self.elements(),
             26 => self.scatter_nd(),
             27 => self.along(),
-            28 => self.attention(),
             _ => match self.random.below(3) {
                 0 => self.gather_nd(),
                 1 => self.fill(),
@@ -294,8 +292,7 @@ mod tests {
         let binary: Vec<_> = BinaryOp::ALL.iter().map(|&op| named(Op::Binary(op))).collect();
         let moves =
             ["Transpose", "Expand", "Slice", "Split", "Concat", "Pad", "Gather", "GatherND", "Reshape"];
-        let indexed =
-            ["GatherElements", "ScatterElements", "ScatterND", "CumSum", "CumProd", "Rank", "PagedAttention"];
+        let indexed = ["GatherElements", "ScatterElements", "ScatterND", "CumSum", "CumProd", "Rank"];
         let rows = ["Softmax", "LayerNormalize", "ReduceSum", "ReduceMean", "ReduceMax", "ReduceProd"];
         let pools = ["MaxPool", "AveragePool", "SumPool", "MaxPoolIndex"];
         let rest = ["MatMul", "Conv", "BitCast", "Range", "Fill", "Cast", "Select", "Squeeze"];

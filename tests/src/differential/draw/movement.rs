@@ -144,7 +144,7 @@ impl Drawing {
     }
 
     /// Indices into an axis of that size, from either end; now and then outside, where that is asked for.
-    pub(super) fn index(&mut self, size: usize) -> i64 {
+    fn index(&mut self, size: usize) -> i64 {
         if !self.determined && self.random.once_in(6) {
             return self.random.pick(&[size as i64, -(size as i64) - 1, 1 << 20, -(1 << 20)]);
         }
@@ -152,7 +152,7 @@ impl Drawing {
     }
 
     /// Indices as a constant or an input; those outside are given at run time only.
-    pub(super) fn indices(&mut self, shape: Vec<usize>, list: &[i64]) -> ValueId {
+    fn indices(&mut self, shape: Vec<usize>, list: &[i64]) -> ValueId {
         let list: Vec<i128> = list.iter().map(|&v| v.into()).collect();
         let dtype = self.random.pick(&[DType::I64, DType::I64, DType::I32]);
         let tensor = Tensor::from_ints(dtype, shape, &list).expect("as many as the shape says");
