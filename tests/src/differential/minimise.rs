@@ -34,7 +34,8 @@ pub fn minimise(
 /// What is made smaller: nodes, values, elements of inputs and constants, settings out of the ordinary.
 fn size(case: &Case) -> (usize, usize, usize, usize) {
     // Extents count too: a tensor of no elements becomes smaller in them alone.
-    let elements = case.inputs.iter().map(|input| input.count() + input.shape().iter().sum::<usize>()).sum();
+    let extents = leaves(&case.graph).into_iter().map(|id| shape(&case.graph, id));
+    let elements = extents.map(|shape| shape.iter().product::<usize>() + shape.iter().sum::<usize>()).sum();
     (case.graph.nodes.len(), case.graph.values.len(), elements, case.settings.simpler().len())
 }
 
