@@ -52,8 +52,12 @@ fn what_cannot_be_exported_is_said() {
     );
     refused(words("chrome", &there), 1, &["there.json exists", "--force"]);
     refused(words("chrome", &folder), 2, &["is a folder: name a file in it"]);
-    refused(words("chrome", &folder.join("no/new.json")), 1, &["no/new.json", "No such file"]);
-    refused(words("chrome", Path::new(recording)), 2, &["is what the export is made from"]);
+    refused(
+        words("chrome", &folder.join("no/new.json")),
+        1,
+        &["no/new.json", "there is no folder", "make it"],
+    );
+    refused(words("chrome", Path::new(recording)), 2, &["is read to make the export"]);
     refused(words("chrome", Path::new("\u{1b}[2J/x")), 1, &["\\x1b[2J/x"]);
     let missing = ["export", "no-such-run", "--format", "chrome", "--output", text(&new)].map(str::to_owned);
     refused(missing, 1, &["no-such-run"]);
@@ -87,7 +91,7 @@ fn what_cannot_be_imported_is_said() {
         &sandbox,
         &["import", text(&plan), "--output", text(&plan)],
         2,
-        &["is what the recording is made from"],
+        &["is read to make the recording: name another file"],
     );
     refused(
         &sandbox,
