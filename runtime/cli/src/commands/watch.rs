@@ -120,9 +120,13 @@ impl Run {
                 }
             }
             if let Some(status) = self.child.try_wait().map_err(|e| cannot_wait(&e))? {
-                // A recording to a file of its own is not listed once the run has ended.
-                let file = options.trace.as_ref().filter(|file| status.success() && file.exists());
-                return Ok(file.map(|file| PathBuf::into_os_string(file.clone())));
+                if !status.success() {
+                    return Ok(None);
+                }
+                // A recording to a file of its own is not listed once the run has ended; others may have come since the last look.
+                let file = options.trace.clone().filter(|file| file.exists());
+                let kept = || bayplan_record::open(&pid, &places).ok().map(|source| source.path);
+                return Ok(file.or_else(kept).map(PathBuf::into_os_string));
             }
             if stop.load(Ordering::Relaxed) {
                 self.end(stop)?;
